@@ -1,0 +1,38 @@
+# Each set-up is a stamp file: it runs again only when pyproject.toml changes.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint clean
+
+help:  ## List the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed-all: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[all]'
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@ $(VENV)/.installed-all
+
+demo: $(VENV)/.installed-all  ## Train, convert and compare on the embedded digits; writes out/demo
+	$(BIN)/spikewright demo --output out/demo
+
+test: $(VENV)/.installed-dev  ## Run all tests
+	$(BIN)/python -m pytest -n 2
+
+lint: $(VENV)/.installed-dev  ## Check format, lint rules and types
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m pyright --pythonpath $(BIN)/python
+
+check: lint test  ## Everything that must hold before a commit
+
+clean:  ## Remove what the other targets made
+	rm -rf $(VENV) out dist .pytest_cache .ruff_cache .hypothesis
+	find spikewright tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,70 @@
+"""Sequential bias correction: layer after layer, the mean input is put back where the ANN had it.
+
+Clipping and rounding shift the mean of what a layer sends on. Going through the network in order,
+the correction of a channel is the ANN's mean pre-activation minus the spiking network's, with all
+earlier corrections in place (after Li et al., ICML 2021, "light" calibration).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from spikewright.calibration.statistics import SiteStatistics
+from spikewright.graph.evaluate import evaluate
+from spikewright.graph.ir import Graph, Kind, Operation
+from spikewright.neurons import Draws, Layer, Neuron, sample_ids_of
+
+
+def per_channel(values: Tensor, like: Tensor) -> Tensor:
+    """`[C]` or `[1]` as `[1, C, 1, ...]`, in the dtype and on the device of `like` `[B, C, ...]`."""
+    return values.to(like).reshape(1, -1, *[1] * (like.ndim - 2))
+
+
+def correct_bias(
+    graph: Graph,
+    statistics: Mapping[str, SiteStatistics],
+    thresholds: Mapping[str, Tensor],
+    neurons: Mapping[str, Neuron],
+    samples: Tensor,
+    steps: int,
+    seed: int,
+) -> dict[str, Tensor]:
+    """Corrections to add to the current of every site.
+
+    Neurons without a count law are taken at their expected count, as if their input came evenly.
+
+    Args:
+        graph: the captured network, scales not folded.
+        statistics: of the same samples.
+        thresholds: by site, float64 `[C]` or `[1]`.
+        neurons: by site.
+        samples: all calibration samples, `[N, *S]`.
+        steps: T.
+        seed: of the stochastic neurons' draws.
+
+    Returns:
+        By site name, float64 `[C]`.
+    """
+    corrections: dict[str, Tensor] = {}
+    ids = sample_ids_of(samples)
+
+    def spiking(op: Operation, current: Tensor) -> Tensor:
+        assert op.site is not None
+        name = op.site.name
+        mean = current.transpose(0, 1).flatten(1).mean(1, dtype=torch.float64).cpu()
+        corrections[name] = statistics[name].input_mean - mean
+        theta = per_channel(thresholds[name], current)
+        charge = (current + per_channel(corrections[name], current)) * (steps / theta)
+        neuron = neurons[name]
+        if neuron.has_count_law:
+            count = neuron.count(charge, Layer(theta, steps, Draws.of(seed, name, ids)))
+        else:
+            count, _ = neuron.expected_count(charge.clamp(min=0), steps)
+        return count * (theta / steps)
+
+    with torch.no_grad():
+        evaluate(graph, samples, {Kind.NEURON: spiking})
+    return corrections

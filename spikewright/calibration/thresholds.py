@@ -1,0 +1,184 @@
+"""Threshold strategies: from a site's statistics to its firing threshold at a given T."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from enum import StrEnum
+
+import torch
+from torch import Tensor
+
+from spikewright.calibration.statistics import SiteStatistics
+from spikewright.errors import CalibrationError
+from spikewright.graph.ir import Site
+from spikewright.neurons import Neuron
+
+
+class Per(StrEnum):
+    """What shares one threshold."""
+
+    LAYER = "layer"
+    CHANNEL = "channel"
+
+
+class Threshold(ABC):
+    """A way to choose thresholds: configuration only."""
+
+    @abstractmethod
+    def choose(
+        self, site: Site, statistics: SiteStatistics, neuron: Neuron, steps: int, learned: Tensor | None
+    ) -> Tensor:
+        """Thresholds of a site.
+
+        Args:
+            site: where.
+            statistics: of its activation.
+            neuron: what will stand there.
+            steps: T.
+            learned: the site's learned threshold, where it has one.
+
+        Returns:
+            float64 `[C]`, or `[1]` when the layer shares one; positive.
+
+        Raises:
+            CalibrationError: when the strategy does not apply to this site.
+        """
+
+
+@dataclass(frozen=True)
+class Maximum(Threshold):
+    """The largest activation seen (Diehl et al., IJCNN 2015): nothing clips, small values suffer.
+
+    Args:
+        per: "layer" or "channel". A channel that never fired takes the layer's threshold.
+    """
+
+    per: Per | str = Per.LAYER
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "per", Per(self.per))
+
+    def choose(
+        self, site: Site, statistics: SiteStatistics, neuron: Neuron, steps: int, learned: Tensor | None
+    ) -> Tensor:
+        return _filled(_grouped(statistics, self.per).maximum, statistics)
+
+
+@dataclass(frozen=True)
+class Percentile(Threshold):
+    """The q-th percentile of all activations, zeros counted (Rueckauer et al., 2017).
+
+    Read from the histogram: the upper edge of the bin in which it falls, at most the maximum.
+
+    Args:
+        q: in (0, 100].
+        per: "layer" or "channel".
+
+    Raises:
+        ValueError: for q out of range.
+    """
+
+    q: float = 99.9
+    per: Per | str = Per.LAYER
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "per", Per(self.per))
+        if not 0 < self.q <= 100:
+            raise ValueError(f"a percentile lies in (0, 100], got {self.q}")
+
+    def choose(
+        self, site: Site, statistics: SiteStatistics, neuron: Neuron, steps: int, learned: Tensor | None
+    ) -> Tensor:
+        group = _grouped(statistics, self.per)
+        rank = math.ceil(self.q / 100 * group.values)
+        above = group.values - rank  # how many values may stand above the threshold
+        from_top = group.histogram.flip(1).cumsum(1).flip(1)  # values in this bin or higher
+        edge = (from_top > above).sum(1)
+        bins = group.histogram.shape[1]
+        threshold = torch.ldexp(edge.double() / bins, group.exponent).minimum(group.maximum)
+        return _filled(threshold, statistics)
+
+
+@dataclass(frozen=True)
+class MinError(Threshold):
+    """Minimises the mean squared error of the neuron's output for this T and this neuron.
+
+    The error of an activation a under threshold theta is `(theta/T * E[n] - a)^2 + (theta/T)^2
+    Var[n]`, with the mean and variance of the neuron's count at charge `T * a / theta`, averaged
+    over the histogram of activations; so a stochastic rounding pays for its noise.
+
+    Args:
+        per: "layer" or "channel".
+        candidates: how many thresholds, evenly spaced up to the maximum, are tried.
+    """
+
+    per: Per | str = Per.CHANNEL
+    candidates: int = 64
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "per", Per(self.per))
+        if self.candidates < 2:
+            raise ValueError(f"MinError needs at least 2 candidates, got {self.candidates}")
+
+    def choose(
+        self, site: Site, statistics: SiteStatistics, neuron: Neuron, steps: int, learned: Tensor | None
+    ) -> Tensor:
+        group = _grouped(statistics, self.per)
+        maximum = _filled(group.maximum, statistics)
+        activation, weight = group.centres.float(), group.histogram.float()
+        best = torch.full_like(maximum, math.inf)
+        threshold = maximum.clone()
+        for k in range(self.candidates, 0, -1):
+            candidate = maximum * (k / self.candidates)
+            error = (weight * _squared_error(activation, candidate, neuron, steps)).sum(1).double()
+            better = error < best
+            threshold = candidate.where(better, threshold)
+            best = error.where(better, best)
+        return threshold
+
+
+@dataclass(frozen=True)
+class Learned(Threshold):
+    """The threshold that the network was trained with (QCFS's lambda).
+
+    Args:
+        otherwise: the strategy for sites without one; None refuses them.
+    """
+
+    otherwise: Threshold | None = None
+
+    def choose(
+        self, site: Site, statistics: SiteStatistics, neuron: Neuron, steps: int, learned: Tensor | None
+    ) -> Tensor:
+        if learned is not None:
+            value = learned.detach().double().reshape(1).cpu()
+            if not bool(value > 0):
+                raise CalibrationError(
+                    f"site '{site.name}': its learned threshold is {value.item():.4g}; a firing "
+                    "threshold must be positive, so this network was not trained well"
+                )
+            return value
+        if self.otherwise is None:
+            raise CalibrationError(
+                f"site '{site.name}' has no learned threshold (it is not a QCFS activation); use "
+                "Learned(otherwise=MinError()) or another strategy"
+            )
+        return self.otherwise.choose(site, statistics, neuron, steps, learned)
+
+
+def _squared_error(activation: Tensor, threshold: Tensor, neuron: Neuron, steps: int) -> Tensor:
+    """Expected squared error of each activation `[C, BINS]` under thresholds `[C]`."""
+    unit = (threshold / steps).to(activation.dtype)[:, None]
+    mean, variance = neuron.expected_count(activation / unit, steps)
+    return (mean * unit - activation) ** 2 + variance * unit**2
+
+
+def _grouped(statistics: SiteStatistics, per: Per | str) -> SiteStatistics:
+    return statistics.pooled() if per is Per.LAYER else statistics
+
+
+def _filled(threshold: Tensor, statistics: SiteStatistics) -> Tensor:
+    """Channels that never fired take the largest threshold of the layer."""
+    return threshold.where(threshold > 0, statistics.maximum.max())

@@ -1,0 +1,231 @@
+"""convert(): capture, sites, thresholds, SpikingNetwork."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import ExportedProgram
+
+from spikewright.calibration import (
+    MinError,
+    SiteStatistics,
+    Threshold,
+    collect,
+    correct_bias,
+)
+from spikewright.errors import CalibrationError, ConversionError
+from spikewright.graph import Graph, evaluate, fold_batch_norm, survey
+from spikewright.network import Design, SpikingNetwork
+from spikewright.neurons import Neuron, TwoPhase
+
+Batches = Iterable["Tensor | Sequence[Any]"]
+"""Calibration data: batches `[B, *S]`, or (batch, labels) pairs whose labels are ignored."""
+
+_AGREEMENT = 1e-3
+"""Largest difference between model and captured graph, relative to the largest logit."""
+
+
+def convert(
+    model: nn.Module | ExportedProgram,
+    calibration: Tensor | Batches,
+    neuron: Neuron | None = None,
+    threshold: Threshold | None = None,
+    steps: int | Sequence[int] = 16,
+    bias_correction: bool = True,
+    seed: int = 0,
+) -> SpikingNetwork:
+    """Turn a trained network into a spiking network, leaving the model untouched.
+
+    Args:
+        model: any `nn.Module` in eval mode of one floating-point input and one tensor output, or an
+            exported program with a dynamic batch.
+        calibration: batches of inputs `[B, *S]` (or (input, label) pairs, or one tensor that is one
+            batch), preprocessed as the model wants them and *not* from the test set. Their order
+            and sizes do not matter. A few hundred samples do.
+        neuron: what stands at every site; default `TwoPhase("nearest")`.
+        threshold: how firing thresholds are chosen; default `MinError(per="channel")`.
+        steps: T of the design point, or several; the first is the default of later calls. Other T
+            can be simulated too, with thresholds from the same statistics and no bias correction.
+        bias_correction: put each channel's mean input back where the ANN had it, for every T named.
+        seed: of the draws that stochastic neurons make during bias correction.
+
+    Returns:
+        The spiking network, on the model's device and in its dtype.
+
+    Raises:
+        UnsupportedOperation: listing every operation that has no spiking form.
+        ConversionError: when the model cannot be captured, or the captured graph does not compute
+            what the model computes.
+        CalibrationError: when the data is empty, malformed, not finite, or leaves a site silent.
+
+    Example:
+        >>> import torch, spikewright as sw
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(),
+        ...                             torch.nn.Linear(8, 3)).eval()
+        >>> snn = sw.convert(model, torch.rand(64, 4), neuron=sw.TPP(), steps=8)
+        >>> snn(torch.rand(5, 4)).shape
+        torch.Size([5, 3])
+    """
+    neuron = neuron if neuron is not None else TwoPhase()
+    threshold = threshold if threshold is not None else MinError()
+    points = _checked_steps(steps)
+    _check_configuration(neuron, threshold)
+    before = _fingerprint(model)
+    batches = _batches(calibration, _device(model))
+    graph = survey(model, batches[0]).require_convertible()
+    _check_agreement(model, graph, batches[0])
+    graph = fold_batch_norm(graph)
+    statistics = collect(graph, batches)
+    network = _designed(
+        graph, statistics, neuron, threshold, points, torch.cat(batches), bias_correction, seed
+    )
+    _check_postconditions(model, before, network)
+    return network
+
+
+def _designed(
+    graph: Graph,
+    statistics: Mapping[str, SiteStatistics],
+    neuron: Neuron,
+    threshold: Threshold,
+    points: Sequence[int],
+    samples: Tensor,
+    bias_correction: bool,
+    seed: int,
+) -> SpikingNetwork:
+    neurons = {site.name: neuron for site in graph.sites}
+    learned = {s.name: graph.tensors[s.threshold].cpu() for s in graph.sites if s.threshold}
+
+    def thresholds_at(steps: int) -> dict[str, Tensor]:
+        return {
+            site.name: threshold.choose(
+                site, statistics[site.name], neuron, steps, learned.get(site.name)
+            )
+            for site in graph.sites
+        }
+
+    designs: dict[int, Design] = {}
+    for steps in points:
+        thresholds = thresholds_at(steps)
+        corrections: Mapping[str, Tensor] = {}
+        if bias_correction:
+            corrections = correct_bias(
+                graph, statistics, thresholds, neurons, samples, steps, seed
+            )
+        designs[steps] = Design(thresholds, corrections)
+    return SpikingNetwork(graph, neurons, points[0], designs, thresholds_at)
+
+
+def _checked_steps(steps: int | Sequence[int]) -> tuple[int, ...]:
+    points = (steps,) if isinstance(steps, int) else tuple(steps)
+    if not points or any(isinstance(t, bool) or not isinstance(t, int) or t < 1 for t in points):
+        raise ConversionError(f"steps must be whole numbers, at least 1, got {steps!r}")
+    return tuple(dict.fromkeys(points))
+
+
+def _check_configuration(neuron: Any, threshold: Any) -> None:
+    if not isinstance(neuron, Neuron):
+        raise ConversionError(
+            f"neuron must be a neuron such as TPP() or IntegrateFire(), got {neuron!r}"
+            + (": call it" if isinstance(neuron, type) or callable(neuron) else "")
+        )
+    if not isinstance(threshold, Threshold):
+        raise ConversionError(
+            f"threshold must be a strategy such as MinError() or Percentile(99.9), got {threshold!r}"
+            + (": call it" if isinstance(threshold, type) else "")
+        )
+
+
+def _state(model: nn.Module | ExportedProgram) -> dict[str, Tensor]:
+    if isinstance(model, ExportedProgram):
+        return dict(model.state_dict)
+    if isinstance(model, nn.Module):
+        return {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    raise ConversionError(
+        f"expected a torch.nn.Module or an ExportedProgram, got {type(model).__name__}"
+    )
+
+
+def _device(model: nn.Module | ExportedProgram) -> torch.device:
+    return next((t.device for t in _state(model).values()), torch.device("cpu"))
+
+
+def _fingerprint(model: nn.Module | ExportedProgram) -> dict[str, tuple[int, int]]:
+    """What changes when a tensor is written to or replaced: its storage and version."""
+    return {name: (t.data_ptr(), t._version) for name, t in _state(model).items()}
+
+
+def _batches(calibration: Tensor | Batches, device: torch.device) -> list[Tensor]:
+    source = [calibration] if isinstance(calibration, Tensor) else calibration
+    batches: list[Tensor] = []
+    for number, item in enumerate(source):
+        batch = item[0] if isinstance(item, (tuple, list)) else item
+        if not isinstance(batch, Tensor):
+            raise CalibrationError(
+                f"calibration batch {number} is a {type(batch).__name__}; give tensors [B, *S] or "
+                "(tensor, labels) pairs"
+            )
+        if batch.is_floating_point() and not bool(batch.isfinite().all()):
+            raise CalibrationError(f"calibration batch {number} holds NaN or infinite values")
+        if batches and batch.shape[1:] != batches[0].shape[1:]:
+            raise CalibrationError(
+                f"calibration batch {number} has samples of shape {list(batch.shape[1:])}, the first "
+                f"batch {list(batches[0].shape[1:])}; all samples must have one shape"
+            )
+        if len(batch):
+            batches.append(batch.detach().to(device))
+    if not batches:
+        raise CalibrationError(
+            "the calibration data is empty; if it is a generator it may already be used up: pass a "
+            "list or a DataLoader"
+        )
+    return batches
+
+
+def _check_agreement(model: nn.Module | ExportedProgram, graph: Graph, batch: Tensor) -> None:
+    """The captured graph must compute what the model computes, sample by sample."""
+    program = model.module() if isinstance(model, ExportedProgram) else model
+    with torch.no_grad():
+        expected = program(batch)
+        captured = evaluate(graph, batch)
+        reordered = evaluate(graph, batch.flip(0)).flip(0)
+    if captured.shape != expected.shape:
+        raise ConversionError(
+            f"the captured graph answers {list(captured.shape)}, the model {list(expected.shape)}"
+        )
+    limit = _AGREEMENT * max(float(expected.abs().max()), 1e-6)
+    difference = float((captured - expected).abs().max())
+    if not difference <= limit:
+        raise ConversionError(
+            f"the captured graph differs from the model by {difference:.3g} (at most {limit:.3g} is "
+            "rounding): the model may be random in eval mode, or choose its path by batch size"
+        )
+    mixed = float((captured - reordered).abs().max())
+    if not mixed <= limit:
+        raise ConversionError(
+            f"a sample's answer changes by {mixed:.3g} when its batch is reordered: the model mixes "
+            "samples of a batch, which spiking conversion cannot do"
+        )
+
+
+def _check_postconditions(
+    model: nn.Module | ExportedProgram,
+    before: Mapping[str, tuple[int, int]],
+    network: SpikingNetwork,
+) -> None:
+    if _fingerprint(model) != before:
+        raise ConversionError(
+            "the model's parameters or buffers changed while it ran; a model that changes itself "
+            "cannot be converted"
+        )
+    for steps in network.designed_steps:
+        design = network.design(steps)
+        for site in network.sites:
+            theta = design.thresholds[site]
+            if not bool((theta.isfinite() & (theta > 0)).all()):
+                raise ConversionError(
+                    f"site '{site}' got a threshold that is not positive and finite at T = {steps}"
+                )

@@ -1,0 +1,113 @@
+"""From the pixels of a file to the input of a network: resize, crop, scale, normalise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spikewright.errors import DataError
+from spikewright.extras import require_extra
+
+CROP_FRACTION = 224 / 256
+"""Centre crop over shorter side, the ratio of torchvision's classification presets."""
+
+
+@dataclass(frozen=True)
+class Normalisation:
+    """Per channel `(pixel - mean) / std`, with pixels in 0 .. 1.
+
+    Attributes:
+        mean: one value a channel, in units of the pixel range 0 .. 1.
+        std: one positive value a channel, in the same units.
+
+    Raises:
+        DataError: when made with lengths that differ, a value that is not finite, or a
+            standard deviation that is not positive.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.mean) != len(self.std):
+            raise DataError(
+                f"mean has {len(self.mean)} values and std has {len(self.std)}; "
+                "give one of each per channel"
+            )
+        if not all(math.isfinite(value) for value in (*self.mean, *self.std)):
+            raise DataError(f"mean={self.mean}, std={self.std}: every value must be finite")
+        if any(value <= 0 for value in self.std):
+            raise DataError(
+                f"std={self.std}: every standard deviation must be above 0; "
+                "for a channel that needs no scaling give 1"
+            )
+
+    def __call__(self, image: Tensor) -> Tensor:
+        """Normalise an image [C, H, W]."""
+        return (image - _per_channel(self.mean)) / _per_channel(self.std)
+
+
+def normalisation(
+    mean: Sequence[float] | None, std: Sequence[float] | None, channels: int
+) -> Normalisation | None:
+    """Check a mean and a standard deviation against the number of channels of the images.
+
+    Returns:
+        The normalisation, or None if neither is given.
+
+    Raises:
+        DataError: if one is given without the other, or either is not one value a channel.
+    """
+    if mean is None and std is None:
+        return None
+    if mean is None or std is None:
+        given, absent = ("mean", "std") if std is None else ("std", "mean")
+        raise DataError(f"{given} is given without {absent}; give both or neither")
+    checked = Normalisation(
+        tuple(float(value) for value in mean), tuple(float(value) for value in std)
+    )
+    if len(checked.mean) != channels:
+        raise DataError(
+            f"mean and std have {len(checked.mean)} values, but the images have "
+            f"{channels} channel(s); give one value a channel"
+        )
+    return checked
+
+
+@dataclass(frozen=True)
+class FilePreprocessing:
+    """An 8-bit RGB picture (PIL) to a float32 image [3, H, W], as torchvision's presets do it.
+
+    With `size`, a picture that is not `size` x `size` already is resized (bilinear) until its
+    shorter side is `size * 256 / 224`, and its centre `size` x `size` is kept.
+
+    Attributes:
+        size: side of the square that leaves, in pixels; None keeps the picture's own size.
+        normalise: applied last, to pixels in 0 .. 1; None leaves them there.
+    """
+
+    size: int | None
+    normalise: Normalisation | None
+
+    def __post_init__(self) -> None:
+        if self.size is not None and self.size < 1:
+            raise DataError(f"size={self.size}: the side of an image is at least 1 pixel")
+
+    def __call__(self, picture: Any) -> Tensor:
+        """Turn a `PIL.Image` into an image [3, H, W]."""
+        functional = require_extra("torchvision.transforms.functional", "vision", "reading images")
+        if self.size is not None and picture.size != (self.size, self.size):
+            picture = functional.resize(picture, round(self.size / CROP_FRACTION))
+            picture = functional.center_crop(picture, [self.size, self.size])
+        pixels: Tensor = functional.pil_to_tensor(picture)
+        image = pixels.to(torch.float32) / 255
+        return image if self.normalise is None else self.normalise(image)
+
+
+def _per_channel(values: tuple[float, ...]) -> Tensor:
+    return torch.tensor(values, dtype=torch.float32).view(-1, 1, 1)

@@ -1,0 +1,69 @@
+"""`open_dataset`: from the name of a data set, as a user writes it, to its three splits."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from spikewright.data.digits import open_digits
+from spikewright.data.image_data import ImageData
+from spikewright.data.pictures import open_cifar, open_image_folder
+from spikewright.data.preprocessing import FilePreprocessing, normalisation
+from spikewright.errors import DataError
+
+FORMS = ("digits", "cifar10:DIR", "cifar100:DIR", "imagefolder:DIR")
+
+
+def open_dataset(
+    spec: str,
+    *,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    size: int | None = None,
+) -> ImageData:
+    """Open a data set by name; nothing is ever downloaded.
+
+    =================  ===========================================================  ===========
+    spec               what it is                                                   needs extra
+    =================  ===========================================================  ===========
+    `digits`           1,797 handwritten digits, 1 x 8 x 8, fixed stratified split  `digits`
+    `cifar10:DIR`      the published files in DIR; pickles, opened only after       `vision`
+    `cifar100:DIR`     torchvision found every MD5 sum to be the original's
+    `imagefolder:DIR`  DIR/train and DIR/test or DIR/val, one folder a class        `vision`
+    =================  ===========================================================  ===========
+
+    Pixels are float32 in 0 .. 1 before normalisation. Where a data set has no validation split
+    of its own, the last 10 % of a fixed permutation of its training set are kept apart for it.
+
+    Args:
+        spec: one of the forms above.
+        mean: per channel, subtracted from pixels in 0 .. 1; given together with `std`.
+        std: per channel, divides what is left; above 0.
+        size: side in pixels. A picture that is not `size` x `size` already is resized until its
+            shorter side is `size * 256 / 224`, and its centre is cropped, as torchvision's
+            classification presets do.
+
+    Returns:
+        The data set with its three splits.
+
+    Raises:
+        DataError: for an unknown spec, missing or damaged files, an empty class folder, or a
+            `mean`, `std` or `size` that does not fit.
+        MissingExtra: if the extra that the data set needs is not installed.
+
+    Example:
+        >>> open_dataset("digits").image_shape
+        (1, 8, 8)
+    """
+    name, colon, folder = spec.partition(":")
+    if spec == "digits":
+        if size is not None:
+            raise DataError("size has no effect on 'digits', whose images are 8 x 8; leave it out")
+        return open_digits(normalisation(mean, std, channels=1))
+    if name not in {"cifar10", "cifar100", "imagefolder"} or not colon or not folder:
+        raise DataError(f"unknown data set '{spec}'; give one of: {', '.join(FORMS)}")
+    preprocess = FilePreprocessing(size, normalisation(mean, std, channels=3))
+    path = Path(folder).expanduser()
+    if name == "imagefolder":
+        return open_image_folder(path, preprocess)
+    return open_cifar(name, path, preprocess)

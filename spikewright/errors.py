@@ -1,0 +1,31 @@
+"""Every error that Spikewright raises on purpose; each message says what, where and the way out."""
+
+from __future__ import annotations
+
+
+class SpikewrightError(Exception):
+    """The base of all errors raised by Spikewright: catch this one to catch them all."""
+
+
+class ConversionError(SpikewrightError):
+    """A network could not be converted to a spiking network."""
+
+
+class UnsupportedOperation(ConversionError):  # noqa: N818 (a public name: it reads as a sentence)
+    """A network holds operations that no rule covers; the message lists all of them at once."""
+
+
+class CalibrationError(ConversionError):
+    """The calibration data cannot set the thresholds: empty, not finite, or of uneven shape."""
+
+
+class DataError(SpikewrightError):
+    """A data set is missing, damaged, or does not fit what was asked of it."""
+
+
+class ModelError(SpikewrightError):
+    """A source model or its weights could not be loaded."""
+
+
+class MissingExtra(SpikewrightError):  # noqa: N818 (a public name: it reads as a sentence)
+    """An optional dependency is not installed; the message holds the command that installs it."""

@@ -1,0 +1,20 @@
+"""From a model to a plan: capture, folding, the table of operations, neuron sites."""
+
+from spikewright.graph.batch_norm import fold_batch_norm
+from spikewright.graph.capture import Offender, Survey, survey
+from spikewright.graph.evaluate import evaluate
+from spikewright.graph.ir import Graph, Kind, Operation, Site
+from spikewright.graph.scales import fold_scales
+
+__all__ = [
+    "Graph",
+    "Kind",
+    "Offender",
+    "Operation",
+    "Site",
+    "Survey",
+    "evaluate",
+    "fold_batch_norm",
+    "fold_scales",
+    "survey",
+]

@@ -1,0 +1,84 @@
+"""Running a plan: a few boring lines that every engine shares."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from typing import Any
+
+from torch import Tensor
+
+from spikewright.errors import ConversionError
+from spikewright.graph.ir import BATCH, Graph, Operation, Stored, Value, mapped
+
+Handler = Callable[[Operation, Tensor], Any]
+"""Computes the value of an operation from its first input, in place of the operation's target."""
+
+
+def call(
+    op: Operation, values: Mapping[str, Any], tensors: Mapping[str, Tensor], batch: int
+) -> Any:
+    """Call an operation's own target on the values it reads."""
+
+    def known(leaf: Any) -> Any:
+        if isinstance(leaf, Value):
+            return values[leaf.name]
+        if isinstance(leaf, Stored):
+            return tensors[leaf.name]
+        return batch if leaf is BATCH else leaf
+
+    return op.target(*mapped(op.args, known), **mapped(op.kwargs, known))
+
+
+def last_uses(operations: Sequence[Operation], keep: Iterable[str]) -> dict[str, list[str]]:
+    """For every operation, the values that nothing needs once it has run."""
+    kept, freed = set(keep), {}
+    for op in reversed(operations):
+        done = [name for name in (*op.inputs, op.name) if name not in kept]
+        kept.update(done)
+        freed[op.name] = done
+    return freed
+
+
+def evaluate(
+    graph: Graph, x: Tensor, handlers: Mapping[Any, Handler] | None = None
+) -> Tensor:
+    """The graph's answer to a batch.
+
+    Args:
+        graph: the plan.
+        x: `[B, *S]`.
+        handlers: by kind, what to do instead of calling the operation's own target; without any,
+            the graph computes what the captured model computes.
+
+    Returns:
+        The output value, `[B, ...]`.
+    """
+    handlers = handlers or {}
+    values: MutableMapping[str, Any] = {graph.input: x}
+    freed = last_uses(graph.operations, {graph.output})
+    for op in graph.operations:
+        handler = handlers.get(op.kind)
+        if handler is None:
+            values[op.name] = call(op, values, graph.tensors, len(x))
+        else:
+            values[op.name] = handler(op, values[op.inputs[0]])
+        for name in freed[op.name]:
+            del values[name]
+    return values[graph.output]
+
+
+def check_input(graph: Graph, x: Tensor) -> None:
+    """Refuse a batch that the graph was not captured for.
+
+    Raises:
+        ConversionError: for another shape, dtype, or an empty batch.
+    """
+    if tuple(x.shape[1:]) != graph.input_shape or x.ndim == 0:
+        raise ConversionError(
+            f"this network takes batches of shape [B, {', '.join(map(str, graph.input_shape))}], "
+            f"got {list(x.shape)}: resize the images, or convert again with the new size"
+        )
+    if len(x) == 0:
+        raise ConversionError("got an empty batch; a batch holds at least one sample")
+    if not x.is_floating_point():
+        raise ConversionError(f"this network takes floating-point input, got {x.dtype}: call .float()")

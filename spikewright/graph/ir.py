@@ -1,0 +1,193 @@
+"""The plan of a network: a small immutable list of operations on named values."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum, StrEnum
+from typing import Any
+
+from torch import Tensor
+
+
+class Kind(StrEnum):
+    """What an operation is to a spiking network."""
+
+    NEURON = "neuron"
+    """An activation: becomes a layer of spiking neurons."""
+    LINEAR = "linear"
+    """Commutes with summing over time."""
+    MAX_POOL = "max pool"
+    """The winner by count."""
+    CONSTANT = "constant"
+    """Does not depend on the input."""
+
+
+class Batch(Enum):
+    """Stands in an operation's arguments where the model wrote the size of the batch."""
+
+    SIZE = "batch"
+
+    def __repr__(self) -> str:
+        return "BATCH"
+
+
+BATCH = Batch.SIZE
+
+
+@dataclass(frozen=True)
+class Value:
+    """A reference to what an operation (or the input) computes, one per sample."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A reference to a stored tensor: a parameter, buffer or constant."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Site:
+    """A layer of neurons to be.
+
+    Attributes:
+        name: the module path of the activation; later calls of one module get `:2`, `:3`, ...
+        upper: the largest value of the activation, infinity for ReLU.
+        threshold: the stored name of a learned threshold (QCFS's lambda), or None.
+        levels: the levels of a quantised activation (QCFS's L), or None.
+    """
+
+    name: str
+    upper: float
+    threshold: str | None = None
+    levels: int | None = None
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One step of the plan.
+
+    Attributes:
+        name: the name of the value it computes.
+        target: the function to call, an ATen overload.
+        args, kwargs: its arguments; `Value`, `Stored` and `BATCH` stand for what is known later.
+        kind: what it is to a spiking network.
+        shape: the shape of its value for one sample, `S` of `[B, *S]` (of a constant, its whole
+            shape); empty for operations that give several values.
+        module: the path of the user's module it was written in ("" for the model itself).
+        source: "file:line" of the user's code, or "".
+        site: set when `kind` is NEURON.
+    """
+
+    name: str
+    target: Callable[..., Any]
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any] = field(default_factory=dict)
+    kind: Kind = Kind.LINEAR
+    shape: tuple[int, ...] = ()
+    module: str = ""
+    source: str = ""
+    site: Site | None = None
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Names of the values it reads, in order, each once."""
+        found = (v.name for v in walk((self.args, self.kwargs)) if isinstance(v, Value))
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def stored(self) -> tuple[str, ...]:
+        """Names of the stored tensors it reads."""
+        found = (v.name for v in walk((self.args, self.kwargs)) if isinstance(v, Stored))
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def operator(self) -> str:
+        """The operator's own name, such as `aten.conv2d`."""
+        name = str(self.target)
+        return name.removesuffix(".default") if name.startswith(("aten.", "spikewright.")) else name
+
+    def rewired(self, names: Mapping[str, str]) -> Operation:
+        """The same operation reading other values."""
+
+        def other(leaf: Any) -> Any:
+            return Value(names.get(leaf.name, leaf.name)) if isinstance(leaf, Value) else leaf
+
+        return replace(self, args=mapped(self.args, other), kwargs=mapped(self.kwargs, other))
+
+
+@dataclass(frozen=True)
+class Graph:
+    """A network: operations in an order in which they can run.
+
+    Attributes:
+        operations: each reads the input, stored tensors and values of operations before it.
+        tensors: the stored tensors, by name.
+        input: the name of the input value.
+        input_shape: its shape for one sample.
+        output: the name of the value that is the network's answer.
+    """
+
+    operations: tuple[Operation, ...]
+    tensors: Mapping[str, Tensor]
+    input: str
+    input_shape: tuple[int, ...]
+    output: str
+
+    @property
+    def neurons(self) -> tuple[Operation, ...]:
+        """The neuron operations, in order."""
+        return tuple(op for op in self.operations if op.kind is Kind.NEURON)
+
+    @property
+    def sites(self) -> tuple[Site, ...]:
+        """The neuron sites, in order."""
+        return tuple(op.site for op in self.operations if op.site is not None)
+
+    def consumers(self) -> dict[str, list[Operation]]:
+        """For every value, the operations that read it."""
+        readers: dict[str, list[Operation]] = {op.name: [] for op in self.operations}
+        readers[self.input] = []
+        for op in self.operations:
+            for name in op.inputs:
+                readers[name].append(op)
+        return readers
+
+    def pruned(self) -> Graph:
+        """Without operations and tensors that the output does not need."""
+        needed = {self.output}
+        kept: list[Operation] = []
+        for op in reversed(self.operations):
+            if op.name in needed:
+                needed.update(op.inputs)
+                kept.append(op)
+        used = {name for op in kept for name in op.stored}
+        used |= {op.site.threshold for op in kept if op.site and op.site.threshold}
+        tensors = {name: tensor for name, tensor in self.tensors.items() if name in used}
+        return replace(self, operations=tuple(reversed(kept)), tensors=tensors)
+
+
+def walk(tree: Any) -> Iterator[Any]:
+    """The leaves of nested tuples, lists and mappings."""
+    if isinstance(tree, (tuple, list)):
+        for branch in tree:  # pyright: ignore[reportUnknownVariableType]
+            yield from walk(branch)
+    elif isinstance(tree, Mapping):
+        for branch in tree.values():  # pyright: ignore[reportUnknownVariableType]
+            yield from walk(branch)
+    else:
+        yield tree
+
+
+def mapped(tree: Any, change: Callable[[Any], Any]) -> Any:
+    """Nested tuples, lists and mappings with every leaf changed."""
+    if isinstance(tree, tuple):
+        return tuple(mapped(branch, change) for branch in tree)  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(tree, list):
+        return [mapped(branch, change) for branch in tree]  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(tree, Mapping):
+        return {key: mapped(branch, change) for key, branch in tree.items()}  # pyright: ignore[reportUnknownVariableType]
+    return change(tree)

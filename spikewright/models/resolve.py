@@ -1,0 +1,154 @@
+"""`load_model`: from the name of a model, as a user writes it, to a network in eval mode."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from spikewright.errors import ModelError
+from spikewright.extras import require_extra
+from spikewright.models.exported import load_exported
+from spikewright.models.weights import load_weights
+from spikewright.training.seeding import seeded
+
+FORMS = "torchvision:NAME, package.module:factory, or a path that ends in .pt2"
+INITIALISATION_SEED = 0
+
+
+def load_model(spec: str, weights: Path | None = None, **factory_arguments: Any) -> nn.Module:
+    """Make a network by name, load its weights, and put it in eval mode.
+
+    =========================  ==================================================================
+    spec                       what it is
+    =========================  ==================================================================
+    `torchvision:resnet18`     a classifier of torchvision, without its published weights
+                               (nothing is downloaded); needs extra `vision`
+    `package.module:factory`   a function or class in an importable module; the current
+                               directory is on the path. **Importing it runs it.**
+    `folder/model.pt2`         a program saved by `torch.export.save`. **Trust it as you would
+                               a Python program**: see `spikewright.models.exported`
+    =========================  ==================================================================
+
+    Without `weights`, the model keeps the weights that it is made with: random ones, drawn
+    from a fixed seed (the caller's random state is left alone), unless a factory loads its own.
+
+    Args:
+        spec: one of the forms above.
+        weights: a safetensors file that fits the model exactly; see `load_weights`.
+        **factory_arguments: passed to the factory, e.g. `num_classes=10`.
+
+    Returns:
+        The network, in eval mode, on the CPU unless its factory put it elsewhere.
+
+    Raises:
+        ModelError: if the model cannot be found or made, or the weights do not fit it.
+        MissingExtra: for a `torchvision:` model without torchvision.
+
+    Example:
+        >>> load_model("spikewright.models:resnet20", num_classes=100).linear.out_features
+        100
+    """
+    if spec.endswith(".pt2"):
+        return _exported(Path(spec).expanduser(), weights, factory_arguments)
+    source, colon, name = spec.partition(":")
+    if not colon or not source or not name:
+        raise ModelError(f"unknown model '{spec}'; give {FORMS}")
+    factory = _torchvision(name) if source == "torchvision" else _imported(source, name)
+    model = _make(spec, factory, factory_arguments)
+    if weights is not None:
+        load_weights(model, weights)
+    return model.eval()
+
+
+def _exported(path: Path, weights: Path | None, factory_arguments: dict[str, Any]) -> nn.Module:
+    if factory_arguments:
+        raise ModelError(
+            f"'{path}' is an exported program and takes no arguments, "
+            f"got: {', '.join(factory_arguments)}"
+        )
+    model = load_exported(path)
+    if weights is not None:
+        load_weights(model, weights)
+    return model
+
+
+def _torchvision(name: str) -> Callable[..., Any]:
+    models = require_extra("torchvision.models", "vision", f"the model 'torchvision:{name}'")
+    known: list[str] = models.list_models(module=models)
+    if name not in known:
+        raise ModelError(
+            f"torchvision has no classifier '{name}'{_suggestion(name, known)}; "
+            "torchvision.models.list_models() lists them"
+        )
+
+    def make(**arguments: Any) -> Any:
+        if name in {"googlenet", "inception_v3"}:  # unset, it draws a warning and means True
+            arguments.setdefault("init_weights", True)
+        return models.get_model(name, **{"weights": None, **arguments})
+
+    return make
+
+
+def _imported(module_name: str, name: str) -> Callable[..., Any]:
+    try:
+        with _current_directory_on_path():
+            module = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
+            raise ModelError(
+                f"importing '{module_name}' failed: {error}; install what it needs"
+            ) from error
+        raise ModelError(
+            f"there is no module '{module_name}'; run from the folder that holds it, "
+            "or install the package it is in"
+        ) from error
+    except Exception as error:  # a user's module can raise anything
+        raise ModelError(
+            f"importing '{module_name}' failed: {type(error).__name__}: {error}"
+        ) from error
+    factory = getattr(module, name, None)
+    if factory is None:
+        public = [entry for entry in vars(module) if not entry.startswith("_")]
+        raise ModelError(f"module '{module_name}' has no '{name}'{_suggestion(name, public)}")
+    if isinstance(factory, nn.Module) or not callable(factory):
+        raise ModelError(
+            f"'{module_name}:{name}' is a {type(factory).__name__}; "
+            "name a function or class that returns the network"
+        )
+    return factory
+
+
+def _make(spec: str, factory: Callable[..., Any], arguments: dict[str, Any]) -> nn.Module:
+    try:
+        with seeded(INITIALISATION_SEED):
+            model = factory(**arguments)
+    except Exception as error:  # a user's factory can raise anything
+        shown = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
+        raise ModelError(
+            f"calling {spec}({shown}) failed: {type(error).__name__}: {error}"
+        ) from error
+    if not isinstance(model, nn.Module):
+        raise ModelError(f"{spec} returned a {type(model).__name__}; it must return a nn.Module")
+    return model
+
+
+@contextmanager
+def _current_directory_on_path() -> Generator[None]:
+    before = list(sys.path)
+    sys.path.insert(0, str(Path.cwd()))
+    try:
+        yield
+    finally:
+        sys.path[:] = before
+
+
+def _suggestion(name: str, known: list[str]) -> str:
+    close = get_close_matches(name, known, n=3)
+    return f" (did you mean {' or '.join(close)}?)" if close else ""

@@ -1,0 +1,77 @@
+"""Weights from a safetensors file into a model, with nothing left unsaid."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from spikewright.errors import ModelError
+
+OPTIONAL_SUFFIX = "num_batches_tracked"
+"""Batch norm's counter of training batches: evaluation never reads it."""
+
+
+def load_weights(model: nn.Module, path: Path) -> None:
+    """Copy the tensors of a safetensors file into a model, all of them or none.
+
+    Every parameter and persistent buffer of the model must be in the file, in its shape, and
+    the other way round; only `num_batches_tracked` counters may be missing. Parameters that the
+    model shares under several names are complete when the file has one of the names.
+
+    Args:
+        model: changed in place.
+        path: a `.safetensors` file; it holds tensors alone and cannot run code.
+
+    Raises:
+        ModelError: if the file cannot be read, naming the reason; or naming *every* missing,
+            unexpected and wrongly shaped tensor, the model being left as it was.
+    """
+    tensors = _read(path)
+    state = model.state_dict(keep_vars=True)
+    problems = _mismatches(state, tensors)
+    if problems:
+        listing = "\n".join(f"  {problem}" for problem in problems)
+        raise ModelError(
+            f"the weights in '{path}' do not fit {type(model).__name__}, "
+            f"{len(problems)} difference(s):\n{listing}\n"
+            "check that the architecture and its arguments (e.g. num_classes) are those of the "
+            "network that was saved, and rename the tensors in the file where names differ"
+        )
+    model.load_state_dict(tensors, strict=False)
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    if not path.is_file():
+        raise ModelError(f"there is no weight file '{path}'")
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise ModelError(
+            f"'{path}' is not a readable safetensors file ({error}); save weights with "
+            "safetensors.torch.save_model(model, path)"
+        ) from error
+
+
+def _mismatches(state: dict[str, Tensor], tensors: dict[str, Tensor]) -> list[str]:
+    """List every difference between the names and shapes of a model and of a file."""
+    present = {id(state[name]) for name in tensors if name in state}
+    missing = [
+        f"missing: {name} {tuple(tensor.shape)}"
+        for name, tensor in state.items()
+        if name not in tensors and id(tensor) not in present and not name.endswith(OPTIONAL_SUFFIX)
+    ]
+    unexpected = [
+        f"unexpected: {name} {tuple(tensor.shape)}"
+        for name, tensor in tensors.items()
+        if name not in state
+    ]
+    misshapen = [
+        f"shape: {name} is {tuple(tensors[name].shape)} in the file, "
+        f"{tuple(tensor.shape)} in the model"
+        for name, tensor in state.items()
+        if name in tensors and tensors[name].shape != tensor.shape
+    ]
+    return missing + unexpected + misshapen

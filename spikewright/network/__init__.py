@@ -1,0 +1,7 @@
+"""A converted network: its graph, its two engines, its recordings."""
+
+from spikewright.network.design import Design
+from spikewright.network.plan import Observer
+from spikewright.network.spiking_network import Engine, SpikingNetwork
+
+__all__ = ["Design", "Engine", "Observer", "SpikingNetwork"]

@@ -1,0 +1,38 @@
+"""The count engine: one forward pass, whatever T."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from spikewright.graph.evaluate import evaluate
+from spikewright.graph.ir import Kind, Operation
+from spikewright.network.plan import SILENT, Observer, Plan
+
+
+def run_counts(
+    plan: Plan, x: Tensor, *, seed: int, sample_ids: Tensor, observer: Observer = SILENT
+) -> Tensor:
+    """Logits, as means over time, of a network whose neurons all have a count law.
+
+    A value on an edge is the mean over a window's steps, `[B, *S]`; a spike train appears as its
+    count over the sum of the steps' weights.
+
+    Args:
+        plan: the network at one T.
+        x: `[B, *S]`, constant in time.
+        seed: of the random draws.
+        sample_ids: int64 `[B]`.
+        observer: what to watch; `observer.spikes` is never called, as there are no trains.
+    """
+
+    def emit(op: Operation, current: Tensor) -> Tensor:
+        assert op.site is not None
+        name = op.site.name
+        layer = plan.layer(name, seed, sample_ids)
+        charge = plan.corrected(name, current) * (plan.levels / layer.threshold)
+        count = plan.neurons[name].count(charge, layer)
+        if observer.layer is not None:
+            observer.layer(op, charge, count, None)
+        return count / plan.total_weight
+
+    return evaluate(plan.graph, x, {Kind.NEURON: emit})

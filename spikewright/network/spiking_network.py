@@ -1,0 +1,349 @@
+"""SpikingNetwork: what conversion returns."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from enum import StrEnum
+from typing import Any, Self
+
+import torch
+from torch import Tensor, nn
+
+from spikewright.errors import ConversionError
+from spikewright.graph.evaluate import check_input
+from spikewright.graph.ir import Graph, Operation
+from spikewright.graph.scales import fold_scales
+from spikewright.network.counts import run_counts
+from spikewright.network.design import Design
+from spikewright.network.plan import SILENT, Observer, Plan, common_weights
+from spikewright.network.stages import depth_of
+from spikewright.network.steps import MEMORY_BUDGET, run_steps
+from spikewright.network.summary import summarise
+from spikewright.neurons import Neuron, sample_ids_of
+
+_PLANS_KEPT = 8
+"""Scale-folded plans kept ready, one per T; each holds a copy of the weights."""
+
+
+class Engine(StrEnum):
+    """How a network is simulated."""
+
+    AUTO = "auto"
+    """The count engine when every neuron has a count law, else the step engine."""
+    COUNTS = "counts"
+    STEPS = "steps"
+
+
+class SpikingNetwork(nn.Module):
+    """A trained network in which every activation has become a layer of spiking neurons.
+
+    Made by `spikewright.convert`. It is a function of (samples, T, seed): nothing is kept between
+    calls, and a sample's spikes do not depend on the batch it comes in.
+
+    Attributes:
+        steps: T of the design point, used when a call names none.
+        neurons: the neuron of every site, by site name.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        neurons: Mapping[str, Neuron],
+        steps: int,
+        designs: Mapping[int, Design],
+        thresholds_at: Callable[[int], Mapping[str, Tensor]],
+    ) -> None:
+        """Assemble a network from its parts.
+
+        Args:
+            graph: captured, batch norm folded, scales not folded.
+            neurons: by site name, one for every site of the graph.
+            steps: the default T, one of `designs`.
+            designs: thresholds and corrections by T.
+            thresholds_at: gives thresholds for a T that has no design, from the same statistics.
+        """
+        super().__init__()
+        self._buffer_names = {name: f"tensor:{name.replace('.', '/')}" for name in graph.tensors}
+        for name, tensor in graph.tensors.items():
+            self.register_buffer(self._buffer_names[name], tensor)
+        self._graph = replace(graph, tensors={})
+        self.neurons = dict(neurons)
+        self.steps = steps
+        self._designs = dict(designs)
+        self._thresholds_at = thresholds_at
+        self._plans: OrderedDict[int, Plan] = OrderedDict()
+        self.eval()
+
+    @property
+    def graph(self) -> Graph:
+        """The captured network, batch norm folded, with its tensors where they now are."""
+        tensors = {name: self.get_buffer(held) for name, held in self._buffer_names.items()}
+        return replace(self._graph, tensors=tensors)
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Names of the neuron sites, in the order in which they run."""
+        return tuple(site.name for site in self._graph.sites)
+
+    @property
+    def designed_steps(self) -> tuple[int, ...]:
+        """Every T that calibration designed, with its own bias correction where asked for."""
+        return tuple(sorted(self._designs))
+
+    @property
+    def stochastic(self) -> bool:
+        """Whether the answer depends on the seed."""
+        return any(neuron.stochastic for neuron in self.neurons.values())
+
+    @property
+    def layers_that_wait(self) -> int:
+        """Two-phase layers on the longest path from input to output."""
+        return depth_of(self._graph, self.neurons)[self._graph.output]
+
+    def design(self, steps: int | None = None) -> Design:
+        """Thresholds and corrections at T = `steps`.
+
+        A T that conversion was not asked to design gets thresholds from the same statistics, and no
+        bias correction (corrections belong to one T).
+        """
+        steps = self._checked_steps(steps)
+        known = self._designs.get(steps)
+        return known if known is not None else Design(self._thresholds_at(steps))
+
+    def duration(self, steps: int | None = None) -> int:
+        """Time steps of one layer's window; T itself for rate codes."""
+        steps = self._checked_steps(steps)
+        return next(iter(self.neurons.values())).duration(steps)
+
+    def latency(self, steps: int | None = None) -> int:
+        """Time steps from the first input to the answer, unpipelined.
+
+        A two-phase layer answers only after its window: D such layers on the longest path take
+        (D + 1) windows. A one-phase network answers after one.
+        """
+        return (self.layers_that_wait + 1) * self.duration(steps)
+
+    def forward(
+        self,
+        images: Tensor,
+        steps: int | None = None,
+        engine: Engine | str = Engine.AUTO,
+        seed: int = 0,
+        sample_ids: Tensor | None = None,
+    ) -> Tensor:
+        """Logits as means over time, comparable with those of the source model.
+
+        Args:
+            images: `[B, *S]`, presented at every time step; dtype and device of the network.
+            steps: T; the design point when None.
+            engine: "auto", "counts" (one forward pass, two-phase neurons only) or "steps".
+            seed: any integer; the same seed gives the same spikes.
+            sample_ids: int64 `[B]`, identities that random draws are keyed by; when None they are
+                derived from each sample's content.
+
+        Returns:
+            `[B, classes]`.
+
+        Raises:
+            ConversionError: for input the network was not captured for, steps below 1, or the
+                count engine with neurons that have no count law.
+        """
+        return self.observe(
+            images, SILENT, steps=steps, engine=engine, seed=seed, sample_ids=sample_ids
+        )
+
+    def record(
+        self,
+        images: Tensor,
+        steps: int | None = None,
+        seed: int = 0,
+        sample_ids: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """Every spike of every site, by the step engine.
+
+        Returns:
+            By site name, `[T, B, *S]` of 0 and 1, dtype uint8. With a binary code T is the number
+            of its steps.
+        """
+        trains: dict[str, list[Tensor]] = {name: [] for name in self.sites}
+
+        def keep(op: Operation, start: int, spikes: Tensor) -> None:
+            assert op.site is not None
+            trains[op.site.name].append(spikes.to(torch.uint8))
+
+        observer = Observer(spikes=keep)
+        self.observe(
+            images, observer, steps=steps, engine=Engine.STEPS, seed=seed, sample_ids=sample_ids
+        )
+        return {name: torch.cat(chunks) for name, chunks in trains.items()}
+
+    def counts(
+        self,
+        images: Tensor,
+        steps: int | None = None,
+        engine: Engine | str = Engine.AUTO,
+        seed: int = 0,
+        sample_ids: Tensor | None = None,
+    ) -> dict[str, Tensor]:
+        """The count 0..T that every neuron sends.
+
+        Returns:
+            By site name, `[B, *S]`, integral values in the network's dtype.
+        """
+        found: dict[str, Tensor] = {}
+
+        def keep(op: Operation, charge: Tensor, count: Tensor, residual: Tensor | None) -> None:
+            assert op.site is not None
+            found[op.site.name] = count
+
+        self.observe(
+            images, Observer(layer=keep), steps=steps, engine=engine, seed=seed, sample_ids=sample_ids
+        )
+        return found
+
+    @torch.no_grad()
+    def observe(
+        self,
+        images: Tensor,
+        observer: Observer,
+        *,
+        steps: int | None = None,
+        engine: Engine | str = Engine.AUTO,
+        seed: int = 0,
+        sample_ids: Tensor | None = None,
+        memory_budget: int = MEMORY_BUDGET,
+    ) -> Tensor:
+        """Simulate and watch; `forward`, `record` and `counts` are made of it.
+
+        Args:
+            observer: callbacks that see layers and spikes as they come.
+            memory_budget: bytes that one time chunk of the step engine may take.
+
+        Other arguments, the result and errors are those of `forward`.
+        """
+        steps = self._checked_steps(steps)
+        check_input(self._graph, images)
+        plan = self._plan(steps)
+        self._check_tensor_kind(images, plan)
+        if sample_ids is None:
+            sample_ids = sample_ids_of(images)
+        elif sample_ids.shape != (len(images),) or sample_ids.is_floating_point():
+            raise ConversionError(
+                f"sample_ids must be integers of shape [{len(images)}], got {sample_ids.dtype} "
+                f"{list(sample_ids.shape)}"
+            )
+        else:
+            sample_ids = sample_ids.to(images.device, torch.int64)
+        if self._chosen(engine) is Engine.COUNTS:
+            return run_counts(plan, images, seed=seed, sample_ids=sample_ids, observer=observer)
+        return run_steps(
+            plan,
+            images,
+            seed=seed,
+            sample_ids=sample_ids,
+            observer=observer,
+            memory_budget=memory_budget,
+        )
+
+    def with_neuron(self, neuron: Neuron, sites: Sequence[str] | None = None) -> SpikingNetwork:
+        """The same network, thresholds and corrections kept, with another neuron.
+
+        Args:
+            neuron: what to put there.
+            sites: names or shell patterns such as "layer1.*"; every site when None.
+
+        Raises:
+            ConversionError: when a pattern matches no site.
+        """
+        patterns = ["*"] if sites is None else list(sites)
+        for pattern in patterns:
+            if not fnmatch.filter(self.sites, pattern):
+                raise ConversionError(
+                    f"no site matches '{pattern}'; this network's sites are {', '.join(self.sites)}"
+                )
+        chosen = {n for p in patterns for n in fnmatch.filter(self.sites, p)}
+        neurons = {name: neuron if name in chosen else self.neurons[name] for name in self.sites}
+        return SpikingNetwork(
+            self.graph, neurons, self.steps, self._designs, self._thresholds_at
+        )
+
+    def summary(self, steps: int | None = None) -> str:
+        """Every site with its threshold, and every operation with its class, as text."""
+        return summarise(self, self._checked_steps(steps))
+
+    def plan(self, steps: int | None = None) -> Plan:
+        """The scale-folded graph with its neurons at one T, as the engines run it."""
+        return self._plan(self._checked_steps(steps))
+
+    def _plan(self, steps: int) -> Plan:
+        if steps in self._plans:
+            self._plans.move_to_end(steps)
+        else:
+            self._plans[steps] = self._folded(steps)
+            if len(self._plans) > _PLANS_KEPT:
+                self._plans.popitem(last=False)
+        return self._plans[steps]
+
+    def _folded(self, steps: int) -> Plan:
+        graph, design = self.graph, self.design(steps)
+        weights = common_weights(self.neurons, steps)
+        reference = next(iter(graph.tensors.values()))
+        shapes = {op.site.name: op.shape for op in graph.neurons if op.site}
+
+        def placed(values: Tensor, site: str) -> Tensor:
+            shape = (1, -1, *[1] * (len(shapes[site]) - 1))
+            return values.reshape(shape).to(reference.device, reference.dtype)
+
+        thresholds = {site: placed(theta, site) for site, theta in design.thresholds.items()}
+        corrections = {site: placed(shift, site) for site, shift in design.corrections.items()}
+        gain = float(weights.sum()) / steps
+        scales = {site: theta * gain for site, theta in thresholds.items()}
+        return Plan(
+            fold_scales(graph, scales), self.neurons, thresholds, corrections, steps, weights
+        )
+
+    def _checked_steps(self, steps: int | None) -> int:
+        steps = self.steps if steps is None else steps
+        if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+            raise ConversionError(f"steps must be a whole number, at least 1, got {steps!r}")
+        return steps
+
+    def _check_tensor_kind(self, images: Tensor, plan: Plan) -> None:
+        theta = next(iter(plan.thresholds.values()))
+        if images.dtype != theta.dtype or images.device != theta.device:
+            raise ConversionError(
+                f"this network is {theta.dtype} on {theta.device}, the input is {images.dtype} on "
+                f"{images.device}: move one with .to()"
+            )
+
+    def _chosen(self, engine: Engine | str) -> Engine:
+        try:
+            engine = Engine(engine)
+        except ValueError:
+            raise ConversionError(
+                f"engine must be 'auto', 'counts' or 'steps', got {engine!r}"
+            ) from None
+        lawless = [name for name, n in self.neurons.items() if not n.has_count_law]
+        if engine is Engine.COUNTS and lawless:
+            label = self.neurons[lawless[0]].label
+            raise ConversionError(
+                f"the count engine needs neurons whose count depends on their total charge alone; "
+                f"'{label}' at {lawless[0]} does not: use engine='steps'"
+            )
+        if engine is Engine.AUTO:
+            return Engine.STEPS if lawless else Engine.COUNTS
+        return engine
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        self._plans.clear()
+        return super()._apply(fn, recurse)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_plans": OrderedDict()}
+
+    def __repr__(self) -> str:
+        labels = ", ".join(sorted({neuron.label for neuron in self.neurons.values()}))
+        return f"SpikingNetwork({len(self.sites)} sites of {labels}, T = {self.steps})"

@@ -1,0 +1,88 @@
+"""How the step engine cuts a network: into stages that end where neurons wait for their input.
+
+A waiting (two-phase) neuron emits only after the whole window of its input. All waiting sites with
+k such sites before them on the longest path absorb their input in stage k, which runs through
+the window once; in later stages they emit, and emit the same train each time they are asked. So
+nothing but one charge per neuron is kept between stages, whatever T. A network of one-phase
+neurons is a single stage.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from spikewright.graph.ir import Graph, Operation
+from spikewright.neurons import Neuron
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One run through the window.
+
+    Attributes:
+        operations: what runs at every time chunk, in order.
+        emitting: waiting sites whose trains are read.
+        absorbing: waiting sites that take their input in this stage.
+        output: whether the network's answer is read in this stage.
+    """
+
+    operations: tuple[Operation, ...]
+    emitting: frozenset[str]
+    absorbing: frozenset[str]
+    output: bool
+
+
+def constant_in_time(graph: Graph) -> tuple[Operation, ...]:
+    """The operations before any neuron: a constant input makes them constant."""
+    varying: set[str] = set()
+    for op in graph.operations:
+        if op.site is not None or any(name in varying for name in op.inputs):
+            varying.add(op.name)
+    return tuple(op for op in graph.operations if op.name not in varying)
+
+
+def depth_of(graph: Graph, neurons: Mapping[str, Neuron]) -> dict[str, int]:
+    """For every value, the waiting sites on the longest path to it, itself included."""
+    depth = {graph.input: 0}
+    for op in graph.operations:
+        before = max((depth[name] for name in op.inputs), default=0)
+        waits = op.site is not None and neurons[op.site.name].waits
+        depth[op.name] = before + waits
+    return depth
+
+
+def stages_of(graph: Graph, neurons: Mapping[str, Neuron]) -> tuple[Stage, ...]:
+    """The stages of a network, in order; the last one reads the output."""
+    depth = depth_of(graph, neurons)
+    steady = {op.name for op in constant_in_time(graph)}
+    waiting = {op.name for op in graph.neurons if op.site and neurons[op.site.name].waits}
+    last = depth[graph.output]
+    return tuple(
+        _stage(graph, depth, steady, waiting, number, output=number == last)
+        for number in range(last + 1)
+    )
+
+
+def _stage(
+    graph: Graph,
+    depth: Mapping[str, int],
+    steady: set[str],
+    waiting: set[str],
+    number: int,
+    *,
+    output: bool,
+) -> Stage:
+    absorbing = {op.name for op in graph.operations if op.name in waiting and depth[op.name] == number + 1}
+    needed = set(absorbing) | ({graph.output} if output else set())
+    emitting: set[str] = set()
+    operations: list[Operation] = []
+    for op in reversed(graph.operations):
+        if op.name not in needed or op.name in steady:
+            continue
+        operations.append(op)
+        if op.name in waiting and op.name not in absorbing:
+            emitting.add(op.name)
+        else:
+            needed.update(op.inputs)
+    return Stage(tuple(reversed(operations)), frozenset(emitting), frozenset(absorbing), output)

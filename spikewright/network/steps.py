@@ -1,0 +1,265 @@
+"""The step engine: every time step of every neuron, as a batch of T * B; the reference."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spikewright.graph.evaluate import call, last_uses
+from spikewright.graph.ir import Graph, Kind, Operation
+from spikewright.network.plan import SILENT, Observer, Plan
+from spikewright.network.stages import Stage, constant_in_time, stages_of
+from spikewright.neurons import Dynamics, StreamingDynamics, WaitingDynamics
+
+MEMORY_BUDGET = 2 << 30
+"""Bytes of activations that one time chunk may take, by default."""
+
+
+def run_steps(
+    plan: Plan,
+    x: Tensor,
+    *,
+    seed: int,
+    sample_ids: Tensor,
+    observer: Observer = SILENT,
+    memory_budget: int = MEMORY_BUDGET,
+) -> Tensor:
+    """Logits, as weighted means over time, of a network of any neurons.
+
+    Args:
+        plan: the network at one T.
+        x: `[B, *S]`, presented at every step.
+        seed: of the random draws.
+        sample_ids: int64 `[B]`.
+        observer: what to watch.
+        memory_budget: bytes; time chunks are cut so that a chunk's activations stay below it. How
+            time is cut changes no state and no draw.
+    """
+    return _StepRun(plan, x, seed, sample_ids, observer, memory_budget).run()
+
+
+class MaxPooling:
+    """Max pooling of spike trains, causal and exact: a step's output is the rise of the maximum.
+
+    With C the evidence (weighted spikes, or charge) accumulated by each input of a window, step t
+    emits `max C[t] - max C[t-1]`. What leaves in all is the maximum of the counts, as the ANN's
+    pooling has it, for one-phase and two-phase neurons alike; and it is a spike train: with rate
+    codes a maximum of counts rises by 0 or 1 a step, and with the binary code, most significant
+    bit first, by that step's weight or 0.
+    """
+
+    def __init__(self, op: Operation, tensors: Mapping[str, Tensor]) -> None:
+        self._op = op
+        self._tensors = tensors
+        self._evidence: Tensor | None = None
+        self._highest: Tensor | None = None
+
+    def advance(self, inputs: Tensor, weights: list[float]) -> Tensor:
+        """Pool the next `[t, B, *S]`."""
+        pooled: list[Tensor] = []
+        for arriving, weight in zip(inputs, weights, strict=True):
+            gained = arriving * weight
+            self._evidence = gained if self._evidence is None else self._evidence + gained
+            values = {self._op.inputs[0]: self._evidence}
+            highest: Tensor = call(self._op, values, self._tensors, len(arriving))
+            rise = highest if self._highest is None else highest - self._highest
+            self._highest = highest
+            pooled.append(rise / weight)
+        return torch.stack(pooled)
+
+
+class _StepRun:
+    """One simulation; one use."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        x: Tensor,
+        seed: int,
+        sample_ids: Tensor,
+        observer: Observer,
+        memory_budget: int,
+    ) -> None:
+        self._plan = plan
+        self._batch = len(x)
+        self._seed = seed
+        self._sample_ids = sample_ids
+        self._observer = observer
+        self._weights: list[float] = plan.weights.tolist()
+        self._waiting: dict[str, WaitingDynamics] = {}
+        self._charges: dict[str, Tensor] = {}
+        self._counts: dict[str, Tensor] = {}
+        self._reported: set[str] = set()
+        self._chunk = time_chunk(plan.graph, x, plan.duration, memory_budget)
+        self._steady: dict[str, Any] = {plan.graph.input: x}
+        for op in constant_in_time(plan.graph):
+            self._steady[op.name] = call(op, self._steady, plan.graph.tensors, self._batch)
+
+    def run(self) -> Tensor:
+        stages = stages_of(self._plan.graph, self._plan.neurons)
+        answer: Tensor | None = None
+        for number, stage in enumerate(stages):
+            answer = self._run_stage(stage)
+            later = frozenset[str]().union(*(s.emitting for s in stages[number + 1 :]))
+            self._waiting = {name: d for name, d in self._waiting.items() if name in later}
+        assert answer is not None
+        return answer
+
+    def _run_stage(self, stage: Stage) -> Tensor | None:
+        graph, duration = self._plan.graph, self._plan.duration
+        if stage.output and graph.output in self._steady:
+            return self._steady[graph.output]
+        for name in stage.emitting:
+            self._waiting[name].rewind()
+        streaming: dict[str, StreamingDynamics] = {}
+        pools: dict[str, MaxPooling] = {}
+        total: Tensor | None = None
+        keep = {graph.output} if stage.output else set[str]()
+        freed = last_uses(stage.operations, keep | set(self._steady))
+        for start in range(0, duration, self._chunk):
+            steps = min(self._chunk, duration - start)
+            values: dict[str, Any] = {}
+            for op in stage.operations:
+                values[op.name] = self._advance(op, stage, values, start, steps, streaming, pools)
+                for name in freed[op.name]:
+                    values.pop(name, None)
+            if stage.output:
+                out = values[graph.output].reshape(steps, self._batch, *self._output_shape())
+                total = _added(total, out, self._weights[start : start + steps])
+        self._report(stage, streaming)
+        return None if total is None else total / self._plan.total_weight
+
+    def _output_shape(self) -> tuple[int, ...]:
+        graph = self._plan.graph
+        return next(op.shape for op in graph.operations if op.name == graph.output)
+
+    def _advance(
+        self,
+        op: Operation,
+        stage: Stage,
+        values: dict[str, Any],
+        start: int,
+        steps: int,
+        streaming: dict[str, StreamingDynamics],
+        pools: dict[str, MaxPooling],
+    ) -> Any:
+        """The value of an operation over the steps of a chunk, `[steps * B, *S]`."""
+        if op.name in stage.emitting:
+            return self._emit(op, start, steps).flatten(0, 1)
+        for name in op.inputs:
+            if name not in values:
+                values[name] = _repeated(self._steady[name], steps)
+        if op.kind is Kind.NEURON:
+            current = values[op.inputs[0]].reshape(steps, self._batch, *op.shape)
+            return self._integrate(op, stage, current, start, streaming)
+        if op.kind is Kind.MAX_POOL:
+            pool = pools.setdefault(op.name, MaxPooling(op, self._plan.graph.tensors))
+            inputs = values[op.inputs[0]].unflatten(0, (steps, self._batch))
+            return pool.advance(inputs, self._weights[start : start + steps]).flatten(0, 1)
+        return call(op, values, self._plan.graph.tensors, steps * self._batch)
+
+    def _integrate(
+        self,
+        op: Operation,
+        stage: Stage,
+        current: Tensor,
+        start: int,
+        streaming: dict[str, StreamingDynamics],
+    ) -> Tensor | None:
+        """Feed a layer `[t, B, *S]` of current; a one-phase layer answers with its spikes."""
+        site = _site_of(op)
+        current = self._plan.corrected(site, current)
+        share = self._plan.levels / self._plan.total_weight
+        weights = self._plan.weights[start : start + len(current)] * share
+        if self._observer.layer is not None and op.name not in self._reported:
+            self._charges[op.name] = _added(self._charges.get(op.name), current, weights.tolist())
+        if op.name in stage.absorbing:
+            self._absorb(op, current, weights, start)
+            return None
+        neurons = streaming.get(op.name)
+        if neurons is None:
+            neurons = streaming[op.name] = self._started(op, StreamingDynamics)
+        spikes = neurons.advance(current)
+        self._watch(op, start, spikes)
+        return spikes.flatten(0, 1)
+
+    def _absorb(self, op: Operation, current: Tensor, weights: Tensor, start: int) -> None:
+        waiting = self._waiting.get(op.name)
+        if waiting is None:
+            waiting = self._waiting[op.name] = self._started(op, WaitingDynamics)
+        if op.inputs[0] in self._steady and self._plan.neurons[_site_of(op)].has_count_law:
+            if start == 0:  # the same current at every step: T times it, as the count law has it
+                waiting.absorb(current[:1], torch.tensor([float(self._plan.levels)]))
+        else:
+            waiting.absorb(current, weights)
+
+    def _started(self, op: Operation, kind: type[Any]) -> Any:
+        site = _site_of(op)
+        layer = self._plan.layer(site, self._seed, self._sample_ids)
+        dynamics = self._plan.neurons[site].start(layer)
+        assert isinstance(dynamics, kind)
+        return dynamics
+
+    def _emit(self, op: Operation, start: int, steps: int) -> Tensor:
+        spikes = self._waiting[op.name].emit(steps)
+        self._watch(op, start, spikes)
+        return spikes
+
+    def _watch(self, op: Operation, start: int, spikes: Tensor) -> None:
+        """Tell the observer of spikes, the first time this train is emitted."""
+        if op.name in self._reported:
+            return
+        if self._observer.spikes is not None:
+            self._observer.spikes(op, start, spikes)
+        if self._observer.layer is not None:
+            weights = self._weights[start : start + len(spikes)]
+            self._counts[op.name] = _added(self._counts.get(op.name), spikes, weights)
+
+    def _report(self, stage: Stage, streaming: Mapping[str, StreamingDynamics]) -> None:
+        """Tell the observer of layers that finished their first emission in this stage."""
+        running: dict[str, Dynamics] = {
+            **{name: self._waiting[name] for name in stage.emitting},
+            **streaming,
+        }
+        for op in stage.operations:
+            if op.name not in running or op.name in self._reported:
+                continue
+            self._reported.add(op.name)
+            if self._observer.layer is not None:
+                charge = self._charges.pop(op.name) / self._plan.thresholds[_site_of(op)]
+                count = self._counts.pop(op.name)
+                self._observer.layer(op, charge, count, running[op.name].residual)
+
+
+def _site_of(op: Operation) -> str:
+    assert op.site is not None
+    return op.site.name
+
+
+def time_chunk(graph: Graph, x: Tensor, duration: int, memory_budget: int) -> int:
+    """Steps that fit in a memory budget, at least 1.
+
+    A step is taken to hold its largest value six times over: its input, its output, the
+    temporaries of neurons, and branches kept for later.
+    """
+    largest = max(math.prod(op.shape) for op in graph.operations)
+    per_step = 6 * largest * len(x) * x.element_size()
+    return max(1, min(duration, memory_budget // max(1, per_step)))
+
+
+def _repeated(value: Tensor, steps: int) -> Tensor:
+    """`[B, *S]` at every step, `[steps * B, *S]`."""
+    return value.expand(steps, *value.shape).flatten(0, 1)
+
+
+def _added(total: Tensor | None, values: Tensor, weights: list[float]) -> Tensor:
+    """A running weighted sum, one step after the other, so that time chunks do not matter."""
+    for value, weight in zip(values, weights, strict=True):
+        term = value * weight
+        total = term if total is None else total + term
+    assert total is not None
+    return total

@@ -1,0 +1,52 @@
+"""The text that tells what a converted network is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from spikewright.graph.ir import Kind, Operation
+
+if TYPE_CHECKING:
+    from spikewright.network.spiking_network import SpikingNetwork
+
+
+def summarise(network: SpikingNetwork, steps: int) -> str:
+    """Sites with thresholds, then operations by class, then latency."""
+    design = network.design(steps)
+    graph = network.plan(steps).graph
+    lines = [f"Spiking network at T = {steps}", ""]
+    width = max(len("site"), *(len(name) for name in network.sites))
+    lines.append(f"{'site':<{width}}  {'neuron':<14} {'neurons':>9}  threshold")
+    total = 0
+    for op in graph.neurons:
+        assert op.site is not None
+        name = op.site.name
+        size = neuron_count(op)
+        total += size
+        theta = design.thresholds[name]
+        told = f"{theta.min().item():.4g}"
+        if len(theta) > 1:
+            told += f" .. {theta.max().item():.4g} in {len(theta)} channels"
+        lines.append(f"{name:<{width}}  {network.neurons[name].label:<14} {size:>9,}  {told}")
+    lines.append(f"{'total':<{width}}  {'':<14} {total:>9,}")
+    lines += ["", f"{'operation':<28} {'class':<10} {'times':>5}"]
+    kinds = Counter((op.operator, str(op.kind)) for op in graph.operations if op.kind is not Kind.NEURON)
+    lines += [f"{name:<28} {kind:<10} {n:>5}" for (name, kind), n in sorted(kinds.items())]
+    windows = network.layers_that_wait + 1
+    lines += [
+        "",
+        f"latency: {network.latency(steps)} time steps "
+        f"({windows} window{'s' if windows > 1 else ''} of {network.duration(steps)})",
+    ]
+    if not network.design(steps).corrections:
+        lines.append("bias correction: none")
+    return "\n".join(lines)
+
+
+def neuron_count(op: Operation) -> int:
+    """Neurons of a layer, for one sample."""
+    size = 1
+    for n in op.shape:
+        size *= n
+    return size

@@ -1,0 +1,90 @@
+"""The exact law of a TPP neuron's spike count, as a table.
+
+A TPP neuron with total charge `x = k + f` (0 <= k < T, 0 <= f < 1) emits `k` or `k + 1` spikes in
+its T steps and nothing else. With `q(k, f, R)` the probability of the larger count when R steps
+remain (DESIGN section 2; the paper, arXiv 2502.14487, defines the process and does not give its law):
+
+    q(-1, f, R) = 1,   q(R, f, R) = 0,
+    q(k, f, R)  = (k+f)/R * q(k-1, f, R-1)  +  (1 - (k+f)/R) * q(k, f, R-1)
+
+TPP is therefore a biased rounding: q(0, f, T) = 1 - prod_R (1 - f/R) is far above f.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+
+import torch
+from torch import Tensor
+
+INTERVALS = 256
+"""Intervals of the grid over f; q is a polynomial in f, read by linear interpolation."""
+
+MAXIMUM_LEVELS = 4096
+"""Largest T of the table: time and memory grow as T squared and T."""
+
+
+def interpolation_bound(levels: int) -> float:
+    """Largest difference between the table's q and the exact recursion, in float64 or float32.
+
+    Linear interpolation errs by at most `max |q''| / (8 * INTERVALS**2)`; the second derivative in f
+    stays below the square of the harmonic number of T (seen for every T up to 256, where the bound
+    is 7e-5). The last term is float32's own rounding.
+    """
+    harmonic = math.fsum(1 / r for r in range(1, levels + 1))
+    return harmonic**2 / (8 * INTERVALS**2) + 1e-6
+
+
+def upper_probability(levels: int, fractions: Tensor) -> Tensor:
+    """The recursion itself: `q(k, f, levels)` for every k at the given f.
+
+    Args:
+        levels: T, at least 1.
+        fractions: float64 `[F]`, in `[0, 1]`.
+
+    Returns:
+        float64 `[levels, F]`, row k for `x = k + f`.
+    """
+    q = torch.zeros(levels, len(fractions), dtype=torch.float64)
+    q[0] = fractions  # one step left: x = f fires with probability f
+    whole = torch.arange(levels, dtype=torch.float64)[:, None]
+    for remaining in range(2, levels + 1):
+        fire = (whole[:remaining] + fractions) / remaining
+        after_spike = torch.cat([torch.ones_like(q[:1]), q[: remaining - 1]])
+        q[:remaining] = fire * after_spike + (1 - fire) * q[:remaining]
+    return q
+
+
+@lru_cache(maxsize=16)
+def _grid(levels: int) -> Tensor:
+    fractions = torch.linspace(0, 1, INTERVALS + 1, dtype=torch.float64)
+    return upper_probability(levels, fractions)
+
+
+def table(levels: int, *, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The table that `lookup` reads: flat `[levels * (INTERVALS + 1)]`, row k after row k - 1.
+
+    Raises:
+        ValueError: when `levels` is outside 1..4096.
+    """
+    if not 1 <= levels <= MAXIMUM_LEVELS:
+        raise ValueError(f"the count law is tabulated for 1 to {MAXIMUM_LEVELS} steps, got {levels}")
+    return _grid(levels).to(device=device, dtype=dtype).flatten()
+
+
+def lookup(q: Tensor, whole: Tensor, fraction: Tensor) -> Tensor:
+    """`q(k, f, T)` by linear interpolation in f.
+
+    Args:
+        q: from `table(T)`.
+        whole: k, floating and integral, any shape, in 0..T-1.
+        fraction: f, same shape, in `[0, 1]`.
+
+    Returns:
+        The probability of `k + 1` spikes, same shape, within `interpolation_bound(T)` of the law.
+    """
+    position = fraction * INTERVALS
+    cell = position.floor().clamp(max=INTERVALS - 1)
+    index = (whole * (INTERVALS + 1) + cell).long()
+    return torch.lerp(q[index], q[index + 1], position - cell)

@@ -1,0 +1,103 @@
+"""Counter-based random numbers: a draw is a pure function of what it is for.
+
+A generator with a state gives a neuron another number as soon as the batch is cut differently. Here
+the number a neuron sees depends on (seed, site, sample, neuron index, step) alone, so the same seed
+gives the same spikes at any batch size, in any order, on any number of workers and devices, eager
+or compiled. The per-sample part is mixed in 64 bits (the finaliser of SplitMix64, Steele et al.
+2014); the per-neuron part, which is what costs time, takes two multiplications in 32 bits keyed by
+two words of it (after the low-bias 32-bit hashes of Wellons, 2018).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+def _signed(value: int, bits: int) -> int:
+    """The two's complement reading of an integer cut to so many bits, as torch's types want it."""
+    value &= (1 << bits) - 1
+    return value - (1 << bits) if value >= 1 << (bits - 1) else value
+
+
+_GOLDEN_64 = _signed(0x9E3779B97F4A7C15, 64)
+_MIX_64 = (_signed(0xBF58476D1CE4E5B9, 64), _signed(0x94D049BB133111EB, 64))
+_GOLDEN_32 = _signed(0x9E3779B1, 32)
+_MIX_32 = (_signed(0x7FEB352D, 32), _signed(0x846CA68B, 32))
+_RESOLUTION = 2.0**-24
+
+
+def _shift_right(x: Tensor, places: int, bits: int) -> Tensor:
+    """Logical shift: torch's own is arithmetic on signed integers."""
+    return (x >> places) & ((1 << (bits - places)) - 1)
+
+
+def _mix64(x: Tensor) -> Tensor:
+    x = (x ^ _shift_right(x, 30, 64)) * _MIX_64[0]
+    x = (x ^ _shift_right(x, 27, 64)) * _MIX_64[1]
+    return x ^ _shift_right(x, 31, 64)
+
+
+def site_key(name: str) -> int:
+    """A signed 64-bit key of a site's name, stable across machines and Python versions."""
+    return _signed(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little"), 64)
+
+
+def sample_ids_of(samples: Tensor) -> Tensor:
+    """The identities of samples, derived from their content.
+
+    Equal samples get equal identities wherever they stand in a batch, so a network is a
+    deterministic function of (sample, seed). Values are read as float32.
+
+    Args:
+        samples: `[B, *S]`, any floating dtype.
+
+    Returns:
+        int64 `[B]`.
+    """
+    bits = (samples.detach().reshape(samples.shape[0], -1).float() + 0.0).view(torch.int32).long()
+    position = torch.arange(1, bits.shape[1] + 1, device=samples.device) * _GOLDEN_64
+    return _mix64(_mix64(bits + position).sum(dim=1))
+
+
+@dataclass(frozen=True)
+class Draws:
+    """The random numbers of one layer of neurons, for the samples of one batch.
+
+    Attributes:
+        keys: int64 `[B]`, one key per sample, mixed from (seed, site, sample).
+    """
+
+    keys: Tensor
+
+    @classmethod
+    def of(cls, seed: int, site: str, sample_ids: Tensor) -> Draws:
+        """The draws of layer `site` under `seed` for samples `sample_ids` (int64 `[B]`)."""
+        layer = torch.full_like(sample_ids, _signed(seed, 64)) * _GOLDEN_64 + site_key(site)
+        return cls(_mix64(sample_ids + _mix64(layer)))
+
+    def uniform(self, step: int, shape: Sequence[int]) -> Tensor:
+        """One number in `[0, 1)` per neuron, a multiple of 2**-24, for one step.
+
+        Args:
+            step: which draw; any integer.
+            shape: `[B, *S]` of the layer.
+
+        Returns:
+            float32 `[B, *S]`.
+        """
+        words = _mix64(self.keys + _signed((step + 1) * _GOLDEN_64, 64))
+        low, high = words.to(torch.int32), (words >> 32).to(torch.int32)
+        neurons = math.prod(shape[1:])
+        index = torch.arange(neurons, dtype=torch.int32, device=self.keys.device)
+        x = index * _GOLDEN_32 + low[:, None]
+        x = (x ^ _shift_right(x, 16, 32)) * _MIX_32[0]
+        x = x ^ high[:, None]
+        x = (x ^ _shift_right(x, 15, 32)) * _MIX_32[1]
+        x = x ^ _shift_right(x, 16, 32)
+        return (_shift_right(x, 8, 32) * _RESOLUTION).reshape(tuple(shape))

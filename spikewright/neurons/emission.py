@@ -1,0 +1,87 @@
+"""Emissions: how a two-phase neuron writes its count n in spikes.
+
+Every emission carries the same integer, `sum_t weight[t] * spike[t] = n`; they differ in the steps
+and the spikes that it takes (PAPERS: Datta et al. 2023 for the binary code, LC-TTFS 2310.14978 for
+the single spike).
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import torch
+from torch import Tensor
+
+from spikewright.neurons.counter_random import Draws
+
+
+class Emission(StrEnum):
+    """How a count n in 0..L becomes spikes."""
+
+    RANDOM = "random"
+    """n spikes in uniformly random order, L steps."""
+    BURST = "burst"
+    """n spikes at once from the first step, L steps."""
+    LATE = "late"
+    """n spikes in the last steps of L; a control of the misalignment experiment."""
+    BINARY = "binary"
+    """The bits of n, most significant first, a spike at step t weighing 2**(K-1-t);
+    K = ceil(log2(L + 1)) steps."""
+    FIRST_SPIKE = "first-spike"
+    """One spike whose time tells n: at step t (from 0) it weighs L - t; none for n = 0. L steps."""
+
+    def duration(self, levels: int) -> int:
+        """Steps it takes to emit a count of 0..levels."""
+        return levels.bit_length() if self is Emission.BINARY else levels
+
+    def step_weights(self, levels: int) -> Tensor:
+        """What a spike at each step counts for, float64 `[duration]`."""
+        steps = self.duration(levels)
+        if self is Emission.BINARY:
+            return 2.0 ** torch.arange(steps - 1, -1, -1, dtype=torch.float64)
+        if self is Emission.FIRST_SPIKE:
+            return torch.arange(levels, 0, -1, dtype=torch.float64)
+        return torch.ones(steps, dtype=torch.float64)
+
+    def spikes_of(self, count: Tensor) -> Tensor:
+        """The number of spikes that carry each count."""
+        if self is Emission.BINARY:
+            return popcount(count)
+        if self is Emission.FIRST_SPIKE:
+            return (count > 0).to(count.dtype)
+        return count
+
+    def spikes_at(
+        self, step: int, count: Tensor, unsent: Tensor, levels: int, draws: Draws
+    ) -> Tensor:
+        """The spikes of one step, as booleans.
+
+        Args:
+            step: 0 .. duration - 1.
+            count: n in 0..levels, floating and integral, `[B, *S]`.
+            unsent: what the spikes before this step have not carried yet, `[B, *S]`.
+            levels: L.
+            draws: random numbers, used by `RANDOM` alone: a spike is sent with probability
+                unsent / steps left, which makes every order equally likely.
+
+        Returns:
+            bool `[B, *S]`.
+        """
+        if self is Emission.RANDOM:
+            return draws.uniform(step, count.shape) * (levels - step) < unsent
+        if self is Emission.BURST:
+            return count > step
+        if self is Emission.LATE:
+            return count >= levels - step
+        if self is Emission.BINARY:
+            return unsent >= 2 ** (self.duration(levels) - 1 - step)
+        return (count > 0) & (count == levels - step)
+
+
+def popcount(count: Tensor) -> Tensor:
+    """The number of ones in the binary writing of non-negative integers, in their own dtype."""
+    remaining = count.long()
+    ones = torch.zeros_like(remaining)
+    for place in range(max(1, int(remaining.max()).bit_length()) if remaining.numel() else 0):
+        ones += (remaining >> place) & 1
+    return ones.to(count.dtype)

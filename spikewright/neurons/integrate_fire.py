@@ -1,0 +1,101 @@
+"""The integrate-and-fire neuron, the one-phase baseline of conversion."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+
+import torch
+from torch import Tensor
+
+from spikewright.neurons.neuron import Layer, Neuron, StreamingDynamics
+
+
+class Reset(StrEnum):
+    """What a spike does to the membrane potential."""
+
+    SOFT = "soft"
+    """Subtract the threshold: the charge above it is kept."""
+    HARD = "hard"
+    """Return to zero: the charge above the threshold is lost."""
+
+
+def integrate_fire_step(
+    potential: Tensor, current: Tensor, threshold: Tensor, reset: Reset
+) -> tuple[Tensor, Tensor]:
+    """One time step: `v <- v + z`; spike where `v >= theta`; then reset.
+
+    Args:
+        potential: v, `[B, *S]`.
+        current: z, same shape and unit.
+        threshold: theta, broadcastable.
+        reset: soft subtracts theta, hard returns to zero.
+
+    Returns:
+        Spikes (0 or 1) and the new potential, both `[B, *S]`.
+    """
+    potential = potential + current
+    spikes = (potential >= threshold).to(potential.dtype)
+    if reset is Reset.SOFT:
+        return spikes, potential - spikes * threshold
+    return spikes, potential * (1 - spikes)
+
+
+@dataclass(frozen=True)
+class IntegrateFire(Neuron):
+    """One-phase integrate-and-fire neuron: `v[0] = v0 * theta`, then `integrate_fire_step`.
+
+    Args:
+        reset: "soft" (default) or "hard".
+        v0: initial potential in units of the threshold; 1/2 makes the count round to nearest when
+            input arrives evenly (Deng & Gu, ICLR 2021; Bu et al., ICLR 2022).
+
+    Raises:
+        ValueError: for another reset, or v0 not finite or not below 1.
+    """
+
+    reset: Reset | str = Reset.SOFT
+    v0: float = 0.5
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reset", Reset(self.reset))
+        if not math.isfinite(self.v0) or self.v0 >= 1:
+            raise ValueError(f"v0 must be finite and below 1 (the threshold), got {self.v0}")
+
+    @property
+    def label(self) -> str:
+        return "IF" if self.reset is Reset.SOFT else "IF, hard reset"
+
+    @property
+    def waits(self) -> bool:
+        return False
+
+    @property
+    def stochastic(self) -> bool:
+        return False
+
+    def expected_count(self, charge: Tensor, levels: int) -> tuple[Tensor, Tensor]:
+        return (charge + self.v0).floor().clamp(0, levels), torch.zeros_like(charge)
+
+    def start(self, layer: Layer) -> StreamingDynamics:
+        return _IntegrateFireDynamics(self, layer)
+
+
+class _IntegrateFireDynamics(StreamingDynamics):
+    def __init__(self, neuron: IntegrateFire, layer: Layer) -> None:
+        self._reset = Reset(neuron.reset)
+        self._threshold = layer.threshold
+        self._potential = neuron.v0 * layer.threshold
+
+    @property
+    def residual(self) -> Tensor:
+        return self._potential / self._threshold
+
+    def advance(self, current: Tensor) -> Tensor:
+        spikes = torch.empty_like(current)
+        for step, arriving in enumerate(current):
+            spikes[step], self._potential = integrate_fire_step(
+                self._potential, arriving, self._threshold, self._reset
+            )
+        return spikes

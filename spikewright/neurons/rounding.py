@@ -1,0 +1,52 @@
+"""Roundings: how a two-phase neuron turns its total charge into an integer count."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import torch
+from torch import Tensor
+
+from spikewright.neurons import count_law
+from spikewright.neurons.counter_random import Draws
+
+_ROUNDING_DRAW = -1
+"""The step number of the draw that rounds, apart from those that order spikes (0, 1, ...)."""
+
+
+class Rounding(StrEnum):
+    """How a charge x (in thresholds) becomes a count n in 0..T."""
+
+    BERNOULLI = "bernoulli"
+    """The paper's TPP: k or k + 1 by the law of `count_law`; biased upward near 0."""
+    UNBIASED = "unbiased"
+    """`clip(floor(x + U), 0, T)`, U uniform: mean exactly x inside the range."""
+    NEAREST = "nearest"
+    """`clip(floor(x + 1/2), 0, T)`: deterministic, and QCFS with T levels exactly."""
+
+    def count(self, charge: Tensor, levels: int, draws: Draws) -> Tensor:
+        """The count law: charge `[B, *S]` to counts 0..levels, floating, same shape."""
+        if self is Rounding.NEAREST:
+            return (charge + 0.5).floor().clamp(0, levels)
+        draw = draws.uniform(_ROUNDING_DRAW, charge.shape).to(charge.dtype)
+        if self is Rounding.UNBIASED:
+            return (charge + draw).floor().clamp(0, levels)
+        whole, upper = _bernoulli_law(charge, levels)
+        return whole + (draw < upper)
+
+    def expected_count(self, charge: Tensor, levels: int) -> tuple[Tensor, Tensor]:
+        """Mean and variance of the count of a charge, each of its shape."""
+        if self is Rounding.NEAREST:
+            return (charge + 0.5).floor().clamp(0, levels), torch.zeros_like(charge)
+        whole, upper = _bernoulli_law(charge, levels)
+        if self is Rounding.UNBIASED:
+            upper = charge.clamp(0, levels) - whole
+        return whole + upper, upper * (1 - upper)
+
+
+def _bernoulli_law(charge: Tensor, levels: int) -> tuple[Tensor, Tensor]:
+    """The smaller of the two possible TPP counts, and the probability of the larger."""
+    within = charge.clamp(0, levels)
+    whole = within.floor().clamp(max=levels - 1)
+    q = count_law.table(levels, dtype=charge.dtype, device=charge.device)
+    return whole, count_law.lookup(q, whole, within - whole)

@@ -1,0 +1,26 @@
+"""What all tests share: one thread, and the place of real data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import settings
+
+settings.register_profile("spikewright", deadline=None, print_blob=True)
+settings.load_profile("spikewright")  # no deadline: a busy machine is not a failure
+
+
+def pytest_configure() -> None:
+    torch.set_num_threads(1)  # tensors are small here, and parallel workers share the cores
+
+
+@pytest.fixture(scope="session")
+def data_folder() -> Path:
+    """The folder of real data sets, named by SPIKEWRIGHT_DATA; without it the test skips."""
+    folder = os.environ.get("SPIKEWRIGHT_DATA")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("SPIKEWRIGHT_DATA names no folder with real data")
+    return Path(folder)

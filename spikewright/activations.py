@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -28,16 +30,20 @@ def _(x: Tensor, threshold: Tensor, levels: int) -> Tensor:
     return torch.empty_like(x)
 
 
-def _remember(ctx: torch.autograd.function.FunctionCtx, inputs: tuple, output: Tensor) -> None:
+def _remember(
+    ctx: torch.autograd.function.FunctionCtx, inputs: tuple[Any, ...], output: Tensor
+) -> None:
     x, threshold, levels = inputs
     ctx.save_for_backward(x, threshold)
     ctx.levels = levels  # pyright: ignore[reportAttributeAccessIssue]
 
 
-def _straight_through(ctx: torch.autograd.function.FunctionCtx, gradient: Tensor) -> tuple:
+def _straight_through(
+    ctx: torch.autograd.function.FunctionCtx, gradient: Tensor
+) -> tuple[Tensor, Tensor, None]:
     """Gradients with the floor passed straight through, as autograd of the formula gives them.
 
-    Inside the range dh/dx = 1 and dh/dlambda = (h - x) / lambda; above it 0 and 1; below it 0 and 0.
+    Inside the range dh/dx = 1, dh/dlambda = (h - x) / lambda; above it 0 and 1; below it 0 and 0.
     """
     x, threshold = ctx.saved_tensors  # pyright: ignore[reportAttributeAccessIssue]
     levels: int = ctx.levels  # pyright: ignore[reportAttributeAccessIssue]
@@ -75,6 +81,7 @@ class QCFS(nn.Module):
         self.threshold = nn.Parameter(torch.tensor(float(threshold)))
 
     def forward(self, x: Tensor) -> Tensor:
+        """`h(x)`, elementwise; same shape and dtype."""
         return qcfs(x, self.threshold, self.levels)
 
     def extra_repr(self) -> str:

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from spikewright.calibration import (
+    Calibration,
     MinError,
-    SiteStatistics,
     Threshold,
     collect,
     correct_bias,
@@ -78,45 +78,25 @@ def convert(
     graph = survey(model, batches[0]).require_convertible()
     _check_agreement(model, graph, batches[0])
     graph = fold_batch_norm(graph)
+    learned = {s.name: graph.tensors[s.threshold].cpu() for s in graph.sites if s.threshold}
     statistics = collect(graph, batches)
-    network = _designed(
-        graph, statistics, neuron, threshold, points, torch.cat(batches), bias_correction, seed
-    )
+    fitted = Calibration(graph.sites, statistics, neuron, threshold, learned)
+    samples = torch.cat(batches) if bias_correction else None
+    designs = {t: _design(graph, fitted, t, samples, seed) for t in points}
+    neurons = dict.fromkeys(statistics, neuron)
+    network = SpikingNetwork(graph, neurons, points[0], designs, fitted)
     _check_postconditions(model, before, network)
     return network
 
 
-def _designed(
-    graph: Graph,
-    statistics: Mapping[str, SiteStatistics],
-    neuron: Neuron,
-    threshold: Threshold,
-    points: Sequence[int],
-    samples: Tensor,
-    bias_correction: bool,
-    seed: int,
-) -> SpikingNetwork:
-    neurons = {site.name: neuron for site in graph.sites}
-    learned = {s.name: graph.tensors[s.threshold].cpu() for s in graph.sites if s.threshold}
-
-    def thresholds_at(steps: int) -> dict[str, Tensor]:
-        return {
-            site.name: threshold.choose(
-                site, statistics[site.name], neuron, steps, learned.get(site.name)
-            )
-            for site in graph.sites
-        }
-
-    designs: dict[int, Design] = {}
-    for steps in points:
-        thresholds = thresholds_at(steps)
-        corrections: Mapping[str, Tensor] = {}
-        if bias_correction:
-            corrections = correct_bias(
-                graph, statistics, thresholds, neurons, samples, steps, seed
-            )
-        designs[steps] = Design(thresholds, corrections)
-    return SpikingNetwork(graph, neurons, points[0], designs, thresholds_at)
+def _design(
+    graph: Graph, calibration: Calibration, steps: int, samples: Tensor | None, seed: int
+) -> Design:
+    """Thresholds at T = `steps` and, given the calibration samples, bias corrections."""
+    thresholds = calibration.thresholds_at(steps)
+    if samples is None:
+        return Design(thresholds)
+    return Design(thresholds, correct_bias(graph, calibration, thresholds, samples, steps, seed))
 
 
 def _checked_steps(steps: int | Sequence[int]) -> tuple[int, ...]:
@@ -134,7 +114,7 @@ def _check_configuration(neuron: Any, threshold: Any) -> None:
         )
     if not isinstance(threshold, Threshold):
         raise ConversionError(
-            f"threshold must be a strategy such as MinError() or Percentile(99.9), got {threshold!r}"
+            f"threshold must be a strategy such as MinError() or Percentile(), got {threshold!r}"
             + (": call it" if isinstance(threshold, type) else "")
         )
 
@@ -172,8 +152,8 @@ def _batches(calibration: Tensor | Batches, device: torch.device) -> list[Tensor
             raise CalibrationError(f"calibration batch {number} holds NaN or infinite values")
         if batches and batch.shape[1:] != batches[0].shape[1:]:
             raise CalibrationError(
-                f"calibration batch {number} has samples of shape {list(batch.shape[1:])}, the first "
-                f"batch {list(batches[0].shape[1:])}; all samples must have one shape"
+                f"calibration batch {number} has samples of shape {list(batch.shape[1:])}, the "
+                f"first batch {list(batches[0].shape[1:])}; all samples must have one shape"
             )
         if len(batch):
             batches.append(batch.detach().to(device))
@@ -200,14 +180,14 @@ def _check_agreement(model: nn.Module | ExportedProgram, graph: Graph, batch: Te
     difference = float((captured - expected).abs().max())
     if not difference <= limit:
         raise ConversionError(
-            f"the captured graph differs from the model by {difference:.3g} (at most {limit:.3g} is "
+            f"the captured graph differs from the model by {difference:.3g} (up to {limit:.3g} is "
             "rounding): the model may be random in eval mode, or choose its path by batch size"
         )
     mixed = float((captured - reordered).abs().max())
     if not mixed <= limit:
         raise ConversionError(
-            f"a sample's answer changes by {mixed:.3g} when its batch is reordered: the model mixes "
-            "samples of a batch, which spiking conversion cannot do"
+            f"a sample's answer changes by {mixed:.3g} when its batch is reordered: the model "
+            "mixes samples of a batch, which spiking conversion cannot do"
         )
 
 

@@ -1,6 +1,7 @@
 """From calibration data to thresholds and corrections."""
 
 from spikewright.calibration.bias_correction import correct_bias
+from spikewright.calibration.calibration import Calibration
 from spikewright.calibration.statistics import SiteStatistics, collect
 from spikewright.calibration.thresholds import (
     Learned,
@@ -12,6 +13,7 @@ from spikewright.calibration.thresholds import (
 )
 
 __all__ = [
+    "Calibration",
     "Learned",
     "Maximum",
     "MinError",

@@ -12,22 +12,21 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from spikewright.calibration.statistics import SiteStatistics
+from spikewright.calibration.calibration import Calibration
 from spikewright.graph.evaluate import evaluate
 from spikewright.graph.ir import Graph, Kind, Operation
-from spikewright.neurons import Draws, Layer, Neuron, sample_ids_of
+from spikewright.neurons import Draws, Layer, sample_ids_of
 
 
 def per_channel(values: Tensor, like: Tensor) -> Tensor:
-    """`[C]` or `[1]` as `[1, C, 1, ...]`, in the dtype and on the device of `like` `[B, C, ...]`."""
+    """`[C]` or `[1]` as `[1, C, 1, ...]`, of the dtype and device of `like` `[B, C, ...]`."""
     return values.to(like).reshape(1, -1, *[1] * (like.ndim - 2))
 
 
 def correct_bias(
     graph: Graph,
-    statistics: Mapping[str, SiteStatistics],
+    calibration: Calibration,
     thresholds: Mapping[str, Tensor],
-    neurons: Mapping[str, Neuron],
     samples: Tensor,
     steps: int,
     seed: int,
@@ -38,9 +37,8 @@ def correct_bias(
 
     Args:
         graph: the captured network, scales not folded.
-        statistics: of the same samples.
+        calibration: the statistics of the same samples, and the neuron.
         thresholds: by site, float64 `[C]` or `[1]`.
-        neurons: by site.
         samples: all calibration samples, `[N, *S]`.
         steps: T.
         seed: of the stochastic neurons' draws.
@@ -50,15 +48,15 @@ def correct_bias(
     """
     corrections: dict[str, Tensor] = {}
     ids = sample_ids_of(samples)
+    neuron = calibration.neuron
 
     def spiking(op: Operation, current: Tensor) -> Tensor:
         assert op.site is not None
         name = op.site.name
         mean = current.transpose(0, 1).flatten(1).mean(1, dtype=torch.float64).cpu()
-        corrections[name] = statistics[name].input_mean - mean
+        corrections[name] = calibration.statistics[name].input_mean - mean
         theta = per_channel(thresholds[name], current)
         charge = (current + per_channel(corrections[name], current)) * (steps / theta)
-        neuron = neurons[name]
         if neuron.has_count_law:
             count = neuron.count(charge, Layer(theta, steps, Draws.of(seed, name, ids)))
         else:

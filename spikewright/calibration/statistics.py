@@ -73,7 +73,9 @@ class SiteStatistics:
         self.maximum = torch.maximum(self.maximum, peak)
         self._widen(torch.frexp(peak)[1].long().where(peak > 0, self.exponent))
         self.values += rows.shape[1]
-        self.input_sum += inputs.detach().transpose(0, 1).flatten(1).sum(1, dtype=torch.float64).cpu()
+        self.input_sum += (
+            inputs.detach().transpose(0, 1).flatten(1).sum(1, dtype=torch.float64).cpu()
+        )
         first = torch.arange(len(rows))[:, None] * BINS
         scale = torch.ldexp(torch.tensor(float(BINS)), -self.exponent)[:, None]
         counts = torch.zeros(self.histogram.numel(), dtype=torch.int64)

@@ -28,7 +28,12 @@ class Threshold(ABC):
 
     @abstractmethod
     def choose(
-        self, site: Site, statistics: SiteStatistics, neuron: Neuron, steps: int, learned: Tensor | None
+        self,
+        site: Site,
+        statistics: SiteStatistics,
+        neuron: Neuron,
+        steps: int,
+        learned: Tensor | None,
     ) -> Tensor:
         """Thresholds of a site.
 
@@ -61,7 +66,12 @@ class Maximum(Threshold):
         object.__setattr__(self, "per", Per(self.per))
 
     def choose(
-        self, site: Site, statistics: SiteStatistics, neuron: Neuron, steps: int, learned: Tensor | None
+        self,
+        site: Site,
+        statistics: SiteStatistics,
+        neuron: Neuron,
+        steps: int,
+        learned: Tensor | None,
     ) -> Tensor:
         return _filled(_grouped(statistics, self.per).maximum, statistics)
 
@@ -89,7 +99,12 @@ class Percentile(Threshold):
             raise ValueError(f"a percentile lies in (0, 100], got {self.q}")
 
     def choose(
-        self, site: Site, statistics: SiteStatistics, neuron: Neuron, steps: int, learned: Tensor | None
+        self,
+        site: Site,
+        statistics: SiteStatistics,
+        neuron: Neuron,
+        steps: int,
+        learned: Tensor | None,
     ) -> Tensor:
         group = _grouped(statistics, self.per)
         rank = math.ceil(self.q / 100 * group.values)
@@ -123,7 +138,12 @@ class MinError(Threshold):
             raise ValueError(f"MinError needs at least 2 candidates, got {self.candidates}")
 
     def choose(
-        self, site: Site, statistics: SiteStatistics, neuron: Neuron, steps: int, learned: Tensor | None
+        self,
+        site: Site,
+        statistics: SiteStatistics,
+        neuron: Neuron,
+        steps: int,
+        learned: Tensor | None,
     ) -> Tensor:
         group = _grouped(statistics, self.per)
         maximum = _filled(group.maximum, statistics)
@@ -150,7 +170,12 @@ class Learned(Threshold):
     otherwise: Threshold | None = None
 
     def choose(
-        self, site: Site, statistics: SiteStatistics, neuron: Neuron, steps: int, learned: Tensor | None
+        self,
+        site: Site,
+        statistics: SiteStatistics,
+        neuron: Neuron,
+        steps: int,
+        learned: Tensor | None,
     ) -> Tensor:
         if learned is not None:
             value = learned.detach().double().reshape(1).cpu()

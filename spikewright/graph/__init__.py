@@ -1,9 +1,10 @@
 """From a model to a plan: capture, folding, the table of operations, neuron sites."""
 
 from spikewright.graph.batch_norm import fold_batch_norm
-from spikewright.graph.capture import Offender, Survey, survey
+from spikewright.graph.capture import Survey, survey
 from spikewright.graph.evaluate import evaluate
 from spikewright.graph.ir import Graph, Kind, Operation, Site
+from spikewright.graph.offenders import Offender
 from spikewright.graph.scales import fold_scales
 
 __all__ = [

@@ -68,7 +68,8 @@ def _affine(op: Operation, tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
         return None if reference is None else tensors[reference.name].double()
 
     weight, bias, mean, variance = (stored(i) for i in (1, 2, 3, 4))
-    assert mean is not None and variance is not None
+    assert mean is not None
+    assert variance is not None
     scale = torch.rsqrt(variance + op.args[6])
     scale = scale if weight is None else scale * weight
     shift = -mean * scale

@@ -1,35 +1,19 @@
-"""From a user's unmodified model to a plan: export, read, account for every operation."""
+"""From a user's unmodified model to a plan: check, export, read."""
 
 from __future__ import annotations
 
 import inspect
-import operator
 import re
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, fx, nn
 from torch.export import Dim, ExportedProgram, export
-from torch.export.graph_signature import InputKind
 
 from spikewright.errors import ConversionError, UnsupportedOperation
-from spikewright.graph.ir import BATCH, Graph, Kind, Operation, Site, Stored, Value, mapped, walk
-from spikewright.graph.neuron_sites import NEURONS
-from spikewright.graph.operations import RULES, advice, reads_data
-
-_RUNNING_BATCH_NORM = torch.ops.aten._native_batch_norm_legit_no_training.default
-
-
-@dataclass(frozen=True)
-class Offender:
-    """An operation that refuses conversion: which, where, why, and what to do."""
-
-    operator: str
-    module: str
-    source: str
-    reason: str
-    remedy: str
+from spikewright.graph.ir import Graph
+from spikewright.graph.offenders import Offender, complaint
+from spikewright.graph.read import read_program
 
 
 @dataclass(frozen=True)
@@ -47,7 +31,7 @@ class Survey:
             ConversionError: when the model has no activation.
         """
         if self.offenders:
-            raise UnsupportedOperation(_complaint(self.offenders))
+            raise UnsupportedOperation(complaint(self.offenders))
         if not self.graph.sites:
             raise ConversionError(
                 "the model has no activation that could become spiking neurons (relu, relu6, "
@@ -69,7 +53,7 @@ def survey(model: nn.Module | ExportedProgram, example: Tensor) -> Survey:
     _check_model(model)
     _check_example(model, example)
     program = _exported(model, example).run_decompositions({})
-    return _Reader(program, model).read()
+    return Survey(*read_program(program, model))
 
 
 def _check_model(model: nn.Module | ExportedProgram) -> None:
@@ -140,232 +124,3 @@ def _capture_failure(message: str) -> str:
             f"x.view(x.size(0), -1). torch.export says: {first}"
         )
     return f"torch.export could not capture the model on this input: {first}"
-
-
-class _Reader:
-    """Turns an exported program into operations; one use."""
-
-    def __init__(self, program: ExportedProgram, model: nn.Module | ExportedProgram) -> None:
-        self._program = program
-        self._model = model
-        self._tensors: dict[str, Tensor] = {}
-        self._references: dict[fx.Node, Any] = {}
-        self._shapes: dict[str, tuple[int, ...]] = {}
-        self._operations: list[Operation] = []
-        self._offenders: list[Offender] = []
-        self._site_calls: dict[str, int] = {}
-
-    def read(self) -> Survey:
-        signature = self._program.graph_signature
-        if signature.buffers_to_mutate:
-            raise ConversionError(
-                "the model changes its own buffers when it runs "
-                f"({', '.join(signature.buffers_to_mutate.values())}); a converted network has none"
-            )
-        source = self._read_placeholders()
-        (results,) = self._program.graph.output_node().args
-        if len(results) != 1 or not isinstance(results[0], fx.Node):  # pyright: ignore
-            raise ConversionError(
-                "the model must return one tensor, its logits; wrap it in a module that picks one"
-            )
-        answer = results[0]  # pyright: ignore
-        needed = _ancestors(answer)
-        for node in self._program.graph.nodes:
-            if node.op == "call_function" and node in needed:
-                self._read_call(node)
-        output = self._references[answer]
-        if not isinstance(output, Value) and not self._offenders:
-            raise ConversionError("the model's output does not depend on its input")
-        graph = Graph(
-            tuple(self._operations),
-            self._tensors,
-            source.name,
-            tuple(source.meta["val"].shape[1:]),
-            output.name if isinstance(output, Value) else "",
-        )
-        return Survey(graph if self._offenders else graph.pruned(), tuple(self._offenders))
-
-    def _read_placeholders(self) -> fx.Node:
-        """Store parameters, buffers and constants; return the input."""
-        specs = self._program.graph_signature.input_specs
-        placeholders = [n for n in self._program.graph.nodes if n.op == "placeholder"]
-        inputs: list[fx.Node] = []
-        for node, spec in zip(placeholders, specs, strict=True):
-            if spec.kind is InputKind.USER_INPUT:
-                inputs.append(node)
-                continue
-            name = str(spec.target)
-            held = self._program.state_dict.get(name)
-            held = self._program.constants[name] if held is None else held
-            self._tensors[name] = held.detach().clone()
-            self._references[node] = Stored(name)
-        if len(inputs) != 1:
-            raise ConversionError(f"the model takes {len(inputs)} inputs; conversion takes one")
-        (source,) = inputs
-        self._batch = source.meta["val"].shape[0]
-        if isinstance(self._batch, int):
-            raise ConversionError(
-                "this program was exported for one batch size; export it again with "
-                "dynamic_shapes=({0: torch.export.Dim.DYNAMIC},)"
-            )
-        self._references[source] = Value(source.name)
-        return source
-
-    def _read_call(self, node: fx.Node) -> None:
-        value = node.meta.get("val")
-        if isinstance(value, (torch.SymInt, int)):
-            self._references[node] = self._size(value)
-            return
-        op = self._operation(node)
-        if any(leaf is UNKNOWN_SIZE for leaf in walk((op.args, op.kwargs))):
-            self._refuse(op, "the batch size enters its arithmetic; keep the batch a dimension")
-        if not reads_data((op.args, op.kwargs)):
-            self._read_constant(node, op)
-            return
-        self._references[node] = Value(node.name)
-        self._operations.append(self._classified(op, value))
-
-    def _operation(self, node: fx.Node) -> Operation:
-        def reference(leaf: Any) -> Any:
-            if isinstance(leaf, fx.Node):
-                return self._references.get(leaf, Value(leaf.name))
-            return self._size(leaf) if isinstance(leaf, torch.SymInt) else leaf
-
-        args: tuple[Any, ...] = mapped(tuple(node.args), reference)
-        kwargs = {k: v for k, v in mapped(dict(node.kwargs), reference).items() if k != "pin_memory"}
-        module, source = _origin(node)
-        target: Any = node.target
-        return Operation(node.name, target, args, kwargs, module=module, source=source)
-
-    def _size(self, value: torch.SymInt | int) -> Any:
-        if isinstance(value, int):
-            return value
-        return BATCH if value.node.expr == self._batch.node.expr else UNKNOWN_SIZE
-
-    def _read_constant(self, node: fx.Node, op: Operation) -> None:
-        """Compute what does not depend on the input now, unless it needs the batch size."""
-        reads_batch = any(leaf is BATCH for leaf in walk((op.args, op.kwargs)))
-        if reads_batch:
-            shape = tuple(int(n) for n in node.meta["val"].shape[1:])
-            self._operations.append(replace(op, kind=Kind.CONSTANT, shape=shape))
-            self._references[node] = Value(node.name)
-            return
-
-        def known(leaf: Any) -> Any:
-            return self._tensors[leaf.name] if isinstance(leaf, Stored) else leaf
-
-        with torch.no_grad():
-            result = op.target(*mapped(op.args, known), **mapped(op.kwargs, known))
-        if isinstance(result, Tensor):
-            self._tensors[node.name] = result
-            self._references[node] = Stored(node.name)
-        else:  # several tensors: one getitem each follows
-            for user in node.users:
-                self._tensors[user.name] = result[user.args[1]]
-                self._references[user] = Stored(user.name)
-
-    def _classified(self, op: Operation, value: Any) -> Operation:
-        """The operation with its kind, shape and site; offenders are noted."""
-        shape = self._sample_shape(op, value)
-        op = replace(op, shape=shape)
-        if op.target is operator.getitem:
-            return op
-        recognise = NEURONS.get(op.target)
-        if recognise is not None:
-            site = recognise(op)
-            if isinstance(site, str):
-                self._refuse(op, site)
-                return op
-            return replace(op, kind=Kind.NEURON, site=replace(site, name=self._site_name(op)))
-        rule = RULES.get(op.target)
-        if rule is None:
-            self._refuse(op, "no rule for this operation", advice(op))
-            return op
-        objection = rule.objection(op, self._data_dimensions(op))
-        if objection:
-            self._refuse(op, objection)
-        return replace(op, kind=rule.kind)
-
-    def _sample_shape(self, op: Operation, value: Any) -> tuple[int, ...]:
-        """Shape of one sample's value; refuses values whose first dimension is not the batch."""
-        tensors = [v for v in walk(value) if isinstance(v, Tensor)]
-        if op.target is _RUNNING_BATCH_NORM:
-            tensors = tensors[:1]
-        for tensor in tensors:
-            first = tensor.shape[0] if tensor.ndim else None
-            if not (isinstance(first, torch.SymInt) and first.node.expr == self._batch.node.expr):
-                self._refuse(op, "its result has lost the batch as its first dimension")
-                return ()
-        if not tensors:
-            return ()
-        shape = tuple(int(n) for n in tensors[0].shape[1:])
-        self._shapes[op.name] = shape
-        return shape if isinstance(value, Tensor) or op.target is _RUNNING_BATCH_NORM else ()
-
-    def _data_dimensions(self, op: Operation) -> int:
-        known = [len(self._shapes[n]) for n in op.inputs if n in self._shapes]
-        return 1 + max(known, default=len(op.shape))
-
-    def _site_name(self, op: Operation) -> str:
-        short = op.operator.split(".")[-1 if "::" in op.operator else 1].split("::")[-1]
-        name = op.module
-        if not _is_leaf(self._model, op.module):
-            name = f"{op.module}.{short}" if op.module else short
-        calls = self._site_calls[name] = self._site_calls.get(name, 0) + 1
-        return name if calls == 1 else f"{name}:{calls}"
-
-    def _refuse(self, op: Operation, reason: str, remedy: str | None = None) -> None:
-        remedy = remedy or "change the call in the model"
-        self._offenders.append(Offender(op.operator, op.module, op.source, reason, remedy))
-
-
-class _Unknown:
-    """Stands for a size computed from the batch size other than the batch size itself."""
-
-
-UNKNOWN_SIZE = _Unknown()
-
-
-def _ancestors(node: fx.Node) -> set[fx.Node]:
-    found: set[fx.Node] = set()
-    pending = [node]
-    while pending:
-        current = pending.pop()
-        if current not in found:
-            found.add(current)
-            pending.extend(current.all_input_nodes)
-    return found
-
-
-def _is_leaf(model: nn.Module | ExportedProgram, path: str) -> bool:
-    if not path or isinstance(model, ExportedProgram):
-        return bool(path)
-    try:
-        return not any(True for _ in model.get_submodule(path).children())
-    except AttributeError:
-        return True
-
-
-def _origin(node: fx.Node) -> tuple[str, str]:
-    """Module path and "file:line" of the user's code behind a node."""
-    stack = node.meta.get("nn_module_stack") or {}
-    path = str(next(reversed(stack.values()))[0]) if stack else ""
-    path = "" if path.startswith("_empty") else path.split("@")[0]
-    frames = re.findall(r'File "([^"]+)", line (\d+)', node.meta.get("stack_trace") or "")
-    own = [(file, line) for file, line in frames if "/torch/" not in file.replace("\\", "/")]
-    file, line = (own or [("", "")])[-1]
-    return path, f"{file}:{line}" if file else ""
-
-
-def _complaint(offenders: tuple[Offender, ...]) -> str:
-    """All offenders, grouped by operation and reason, each place on its own line."""
-    groups: dict[tuple[str, str, str], list[str]] = {}
-    for o in offenders:
-        place = f"    in {o.module or 'the model'}" + (f" ({o.source})" if o.source else "")
-        groups.setdefault((o.operator, o.reason, o.remedy), []).append(place)
-    count = f"{len(offenders)} operation" + ("s" if len(offenders) > 1 else "")
-    lines = [f"{count} of this model cannot be converted:"]
-    for (name, reason, remedy), places in groups.items():
-        lines.append(f"- {name}, {len(places)} times: {reason}.\n  What to do: {remedy}.")
-        lines.extend(places)
-    return "\n".join(lines)

@@ -39,9 +39,7 @@ def last_uses(operations: Sequence[Operation], keep: Iterable[str]) -> dict[str,
     return freed
 
 
-def evaluate(
-    graph: Graph, x: Tensor, handlers: Mapping[Any, Handler] | None = None
-) -> Tensor:
+def evaluate(graph: Graph, x: Tensor, handlers: Mapping[Any, Handler] | None = None) -> Tensor:
     """The graph's answer to a batch.
 
     Args:
@@ -81,4 +79,6 @@ def check_input(graph: Graph, x: Tensor) -> None:
     if len(x) == 0:
         raise ConversionError("got an empty batch; a batch holds at least one sample")
     if not x.is_floating_point():
-        raise ConversionError(f"this network takes floating-point input, got {x.dtype}: call .float()")
+        raise ConversionError(
+            f"this network takes floating-point input, got {x.dtype}: call .float()"
+        )

@@ -197,7 +197,7 @@ RULES: dict[Any, Rule] = {
 }
 
 ADVICE: dict[str, str] = {
-    "sigmoid": "squeeze-and-excitation gates and sigmoids have no exact spiking form; retrain with ReLU",
+    "sigmoid": "gates (squeeze-and-excitation) and sigmoids have no spiking form; retrain without",
     "silu": "retrain with ReLU or spikewright.QCFS in place of SiLU",
     "gelu": "retrain with ReLU or spikewright.QCFS in place of GELU",
     "hardswish": "retrain with ReLU or spikewright.QCFS in place of Hardswish",

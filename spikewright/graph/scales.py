@@ -119,8 +119,13 @@ class _Folder:
             args = (Value(name), Stored(scaled))
             self._operations.append(
                 replace(
-                    maker, name=scaled, target=aten.mul.Tensor, args=args, kwargs={},
-                    kind=Kind.LINEAR, site=None,
+                    maker,
+                    name=scaled,
+                    target=aten.mul.Tensor,
+                    args=args,
+                    kwargs={},
+                    kind=Kind.LINEAR,
+                    site=None,
                 )
             )
         return scaled
@@ -178,7 +183,7 @@ _Pass = Callable[[Operation, Any, Mapping[str, tuple[int, ...]]], Any]
 def _rearranged(op: Operation, scale: Any, shapes: Mapping[str, tuple[int, ...]]) -> Any:
     """Operations that only move values: the scale moves the same way."""
     source = op.inputs[0]
-    full = scale if isinstance(scale, list) else scale.expand(1, *shapes[source])
+    full = scale if isinstance(scale, list) else scale.expand(1, *shapes[source]).contiguous()
     moved = call(op, {source: full}, {}, batch=1)
     return list(moved) if isinstance(moved, (list, tuple)) else _compressed(moved)
 

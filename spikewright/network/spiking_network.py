@@ -12,6 +12,7 @@ from typing import Any, Self
 import torch
 from torch import Tensor, nn
 
+from spikewright.calibration import Calibration
 from spikewright.errors import ConversionError
 from spikewright.graph.evaluate import check_input
 from spikewright.graph.ir import Graph, Operation
@@ -46,6 +47,7 @@ class SpikingNetwork(nn.Module):
     Attributes:
         steps: T of the design point, used when a call names none.
         neurons: the neuron of every site, by site name.
+        calibration: the statistics and the strategy that its thresholds come from.
     """
 
     def __init__(
@@ -54,7 +56,7 @@ class SpikingNetwork(nn.Module):
         neurons: Mapping[str, Neuron],
         steps: int,
         designs: Mapping[int, Design],
-        thresholds_at: Callable[[int], Mapping[str, Tensor]],
+        calibration: Calibration,
     ) -> None:
         """Assemble a network from its parts.
 
@@ -63,7 +65,7 @@ class SpikingNetwork(nn.Module):
             neurons: by site name, one for every site of the graph.
             steps: the default T, one of `designs`.
             designs: thresholds and corrections by T.
-            thresholds_at: gives thresholds for a T that has no design, from the same statistics.
+            calibration: gives thresholds for a T that has no design, from the same statistics.
         """
         super().__init__()
         self._buffer_names = {name: f"tensor:{name.replace('.', '/')}" for name in graph.tensors}
@@ -73,7 +75,7 @@ class SpikingNetwork(nn.Module):
         self.neurons = dict(neurons)
         self.steps = steps
         self._designs = dict(designs)
-        self._thresholds_at = thresholds_at
+        self.calibration = calibration
         self._plans: OrderedDict[int, Plan] = OrderedDict()
         self.eval()
 
@@ -111,7 +113,7 @@ class SpikingNetwork(nn.Module):
         """
         steps = self._checked_steps(steps)
         known = self._designs.get(steps)
-        return known if known is not None else Design(self._thresholds_at(steps))
+        return known if known is not None else Design(self.calibration.thresholds_at(steps))
 
     def duration(self, steps: int | None = None) -> int:
         """Time steps of one layer's window; T itself for rate codes."""
@@ -200,7 +202,12 @@ class SpikingNetwork(nn.Module):
             found[op.site.name] = count
 
         self.observe(
-            images, Observer(layer=keep), steps=steps, engine=engine, seed=seed, sample_ids=sample_ids
+            images,
+            Observer(layer=keep),
+            steps=steps,
+            engine=engine,
+            seed=seed,
+            sample_ids=sample_ids,
         )
         return found
 
@@ -266,9 +273,7 @@ class SpikingNetwork(nn.Module):
                 )
         chosen = {n for p in patterns for n in fnmatch.filter(self.sites, p)}
         neurons = {name: neuron if name in chosen else self.neurons[name] for name in self.sites}
-        return SpikingNetwork(
-            self.graph, neurons, self.steps, self._designs, self._thresholds_at
-        )
+        return SpikingNetwork(self.graph, neurons, self.steps, self._designs, self.calibration)
 
     def summary(self, steps: int | None = None) -> str:
         """Every site with its threshold, and every operation with its class, as text."""

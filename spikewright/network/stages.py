@@ -73,7 +73,9 @@ def _stage(
     *,
     output: bool,
 ) -> Stage:
-    absorbing = {op.name for op in graph.operations if op.name in waiting and depth[op.name] == number + 1}
+    absorbing = {
+        op.name for op in graph.operations if op.name in waiting and depth[op.name] == number + 1
+    }
     needed = set(absorbing) | ({graph.output} if output else set())
     emitting: set[str] = set()
     operations: list[Operation] = []

@@ -15,8 +15,8 @@ from spikewright.network.plan import SILENT, Observer, Plan
 from spikewright.network.stages import Stage, constant_in_time, stages_of
 from spikewright.neurons import Dynamics, StreamingDynamics, WaitingDynamics
 
-MEMORY_BUDGET = 2 << 30
-"""Bytes of activations that one time chunk may take, by default."""
+MEMORY_BUDGET = 64 << 20
+"""Bytes of activations a time chunk may take, by default: small, so that caches help."""
 
 
 def run_steps(

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from spikewright.graph.ir import Kind, Operation
+from spikewright.graph.ir import Kind
 
 if TYPE_CHECKING:
     from spikewright.network.spiking_network import SpikingNetwork
@@ -22,7 +23,7 @@ def summarise(network: SpikingNetwork, steps: int) -> str:
     for op in graph.neurons:
         assert op.site is not None
         name = op.site.name
-        size = neuron_count(op)
+        size = math.prod(op.shape)
         total += size
         theta = design.thresholds[name]
         told = f"{theta.min().item():.4g}"
@@ -31,7 +32,9 @@ def summarise(network: SpikingNetwork, steps: int) -> str:
         lines.append(f"{name:<{width}}  {network.neurons[name].label:<14} {size:>9,}  {told}")
     lines.append(f"{'total':<{width}}  {'':<14} {total:>9,}")
     lines += ["", f"{'operation':<28} {'class':<10} {'times':>5}"]
-    kinds = Counter((op.operator, str(op.kind)) for op in graph.operations if op.kind is not Kind.NEURON)
+    kinds = Counter(
+        (op.operator, str(op.kind)) for op in graph.operations if op.kind is not Kind.NEURON
+    )
     lines += [f"{name:<28} {kind:<10} {n:>5}" for (name, kind), n in sorted(kinds.items())]
     windows = network.layers_that_wait + 1
     lines += [
@@ -42,11 +45,3 @@ def summarise(network: SpikingNetwork, steps: int) -> str:
     if not network.design(steps).corrections:
         lines.append("bias correction: none")
     return "\n".join(lines)
-
-
-def neuron_count(op: Operation) -> int:
-    """Neurons of a layer, for one sample."""
-    size = 1
-    for n in op.shape:
-        size *= n
-    return size

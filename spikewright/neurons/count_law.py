@@ -1,8 +1,8 @@
 """The exact law of a TPP neuron's spike count, as a table.
 
-A TPP neuron with total charge `x = k + f` (0 <= k < T, 0 <= f < 1) emits `k` or `k + 1` spikes in
-its T steps and nothing else. With `q(k, f, R)` the probability of the larger count when R steps
-remain (DESIGN section 2; the paper, arXiv 2502.14487, defines the process and does not give its law):
+A TPP neuron with total charge `x = k + f` (0 <= k < T, 0 <= f < 1) emits `k` or `k + 1` spikes
+in its T steps and nothing else. With `q(k, f, R)` the probability of the larger count when R steps
+remain (ours; the paper, arXiv 2502.14487, defines the process and does not give its law):
 
     q(-1, f, R) = 1,   q(R, f, R) = 0,
     q(k, f, R)  = (k+f)/R * q(k-1, f, R-1)  +  (1 - (k+f)/R) * q(k, f, R-1)
@@ -18,6 +18,8 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from spikewright.errors import ConversionError
+
 INTERVALS = 256
 """Intervals of the grid over f; q is a polynomial in f, read by linear interpolation."""
 
@@ -28,7 +30,7 @@ MAXIMUM_LEVELS = 4096
 def interpolation_bound(levels: int) -> float:
     """Largest difference between the table's q and the exact recursion, in float64 or float32.
 
-    Linear interpolation errs by at most `max |q''| / (8 * INTERVALS**2)`; the second derivative in f
+    Linear interpolation errs by at most `max |q''| / (8 * INTERVALS**2)`; the second derivative
     stays below the square of the harmonic number of T (seen for every T up to 256, where the bound
     is 7e-5). The last term is float32's own rounding.
     """
@@ -66,10 +68,12 @@ def table(levels: int, *, dtype: torch.dtype, device: torch.device) -> Tensor:
     """The table that `lookup` reads: flat `[levels * (INTERVALS + 1)]`, row k after row k - 1.
 
     Raises:
-        ValueError: when `levels` is outside 1..4096.
+        ConversionError: when `levels` is outside 1..4096.
     """
     if not 1 <= levels <= MAXIMUM_LEVELS:
-        raise ValueError(f"the count law is tabulated for 1 to {MAXIMUM_LEVELS} steps, got {levels}")
+        raise ConversionError(
+            f"the count law is tabulated for 1 to {MAXIMUM_LEVELS} steps, got {levels}"
+        )
     return _grid(levels).to(device=device, dtype=dtype).flatten()
 
 

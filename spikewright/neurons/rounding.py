@@ -24,7 +24,7 @@ class Rounding(StrEnum):
     NEAREST = "nearest"
     """`clip(floor(x + 1/2), 0, T)`: deterministic, and QCFS with T levels exactly."""
 
-    def count(self, charge: Tensor, levels: int, draws: Draws) -> Tensor:
+    def round(self, charge: Tensor, levels: int, draws: Draws) -> Tensor:
         """The count law: charge `[B, *S]` to counts 0..levels, floating, same shape."""
         if self is Rounding.NEAREST:
             return (charge + 0.5).floor().clamp(0, levels)

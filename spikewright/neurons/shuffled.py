@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 import torch
@@ -54,10 +54,10 @@ class Shuffled(Neuron):
             "reversed".
 
     Raises:
-        ValueError: for an unknown order, or a neuron that already waits (its order is its emission).
+        ValueError: for an unknown order, or a neuron that waits (its emission is its order).
     """
 
-    neuron: Neuron = IntegrateFire()
+    neuron: Neuron = field(default_factory=IntegrateFire)
     order: Order | str = Order.INDEPENDENT
 
     def __post_init__(self) -> None:

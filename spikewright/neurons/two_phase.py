@@ -11,6 +11,7 @@ from spikewright.neurons.emission import Emission
 from spikewright.neurons.neuron import Layer, Neuron, WaitingDynamics
 from spikewright.neurons.rounding import Rounding
 
+
 def tpp_step(charge: Tensor, steps_left: int, draw: Tensor) -> tuple[Tensor, Tensor]:
     """One emission step of the TPP neuron (arXiv 2502.14487).
 
@@ -73,7 +74,7 @@ class TwoPhase(Neuron):
         return _CountedDynamics(self, layer)
 
     def count(self, charge: Tensor, layer: Layer) -> Tensor:
-        return Rounding(self.rounding).count(charge, layer.levels, layer.draws)
+        return Rounding(self.rounding).round(charge, layer.levels, layer.draws)
 
     def duration(self, levels: int) -> int:
         return Emission(self.emission).duration(levels)
@@ -141,7 +142,7 @@ class _CountedDynamics(_AccumulatingDynamics):
         return self._charge - self._count
 
     def rewind(self) -> None:
-        self._count = self._rounding.count(self._charge, self._layer.levels, self._layer.draws)
+        self._count = self._rounding.round(self._charge, self._layer.levels, self._layer.draws)
         self._code.begin(self._count)
 
     def emit(self, steps: int) -> Tensor:

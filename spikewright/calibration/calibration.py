@@ -1,0 +1,41 @@
+"""What a converted network keeps of its calibration: enough for thresholds at any T."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from spikewright.calibration.statistics import SiteStatistics
+from spikewright.calibration.thresholds import Threshold
+from spikewright.graph.ir import Site
+from spikewright.neurons import Neuron
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Statistics of every site, and how thresholds are chosen from them.
+
+    Attributes:
+        sites: in the order in which they run.
+        statistics: by site name.
+        neuron: what the thresholds are fitted for.
+        threshold: the strategy.
+        learned: learned thresholds (QCFS's lambda) by site name, where there are any.
+    """
+
+    sites: tuple[Site, ...]
+    statistics: Mapping[str, SiteStatistics]
+    neuron: Neuron
+    threshold: Threshold
+    learned: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
+
+    def thresholds_at(self, steps: int) -> dict[str, Tensor]:
+        """Thresholds of every site at T = `steps`: float64 `[C]` or `[1]`, positive, on the CPU."""
+        return {
+            site.name: self.threshold.choose(
+                site, self.statistics[site.name], self.neuron, steps, self.learned.get(site.name)
+            )
+            for site in self.sites
+        }

@@ -1,0 +1,31 @@
+"""Operations that refuse conversion, and the message that lists them all."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Offender:
+    """An operation that refuses conversion: which, where, why, and what to do."""
+
+    operator: str
+    module: str
+    source: str
+    reason: str
+    remedy: str
+
+
+def complaint(offenders: Sequence[Offender]) -> str:
+    """All offenders, grouped by operation and reason, each place on its own line."""
+    groups: dict[tuple[str, str, str], list[str]] = {}
+    for o in offenders:
+        place = f"    in {o.module or 'the model'}" + (f" ({o.source})" if o.source else "")
+        groups.setdefault((o.operator, o.reason, o.remedy), []).append(place)
+    count = f"{len(offenders)} operation" + ("s" if len(offenders) > 1 else "")
+    lines = [f"{count} of this model cannot be converted:"]
+    for (name, reason, remedy), places in groups.items():
+        lines.append(f"- {name}, {len(places)} times: {reason}.\n  What to do: {remedy}.")
+        lines.extend(places)
+    return "\n".join(lines)

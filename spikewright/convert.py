@@ -100,7 +100,7 @@ def _design(
 
 
 def _checked_steps(steps: int | Sequence[int]) -> tuple[int, ...]:
-    points = (steps,) if isinstance(steps, int) else tuple(steps)
+    points = tuple(steps) if isinstance(steps, Iterable) else (steps,)
     if not points or any(isinstance(t, bool) or not isinstance(t, int) or t < 1 for t in points):
         raise ConversionError(f"steps must be whole numbers, at least 1, got {steps!r}")
     return tuple(dict.fromkeys(points))

@@ -29,3 +29,7 @@ class ModelError(SpikewrightError):
 
 class MissingExtra(SpikewrightError):  # noqa: N818 (a public name: it reads as a sentence)
     """An optional dependency is not installed; the message holds the command that installs it."""
+
+
+class AnalysisError(SpikewrightError):
+    """A measurement cannot be made of what was given: no data, no labels, no valid answer."""

@@ -6,6 +6,7 @@ how they were cut changes a threshold by a bit.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
@@ -18,6 +19,9 @@ from spikewright.graph.ir import Graph, Kind, Operation
 
 BINS = 512
 """Histogram bins of a channel; at least half of them lie below its maximum."""
+
+_SMALLEST_EXPONENT = -1000
+"""Of a channel that has not fired; float64 holds this range and the width of its bins."""
 
 _SLICE = 1 << 22
 """Values binned at once, which bounds the memory of a pass."""
@@ -49,7 +53,7 @@ class SiteStatistics:
         """Statistics before any batch."""
         return cls(
             torch.zeros(channels, dtype=torch.float64),
-            torch.full((channels,), -(1 << 10)),
+            torch.full((channels,), _SMALLEST_EXPONENT),
             torch.zeros(channels, BINS, dtype=torch.int64),
             0,
             torch.zeros(channels, dtype=torch.float64),
@@ -61,10 +65,16 @@ class SiteStatistics:
         return self.input_sum / max(self.values, 1)
 
     @property
+    def span(self) -> Tensor:
+        """The upper end of each channel's histogram, `2**exponent`, float64 `[C]`."""
+        ends = [math.ldexp(1.0, exponent) for exponent in self.exponent.tolist()]
+        return torch.tensor(ends, dtype=torch.float64)
+
+    @property
     def centres(self) -> Tensor:
         """The activation each bin stands for, float64 `[C, BINS]`."""
         middle = (torch.arange(BINS, dtype=torch.float64) + 0.5) / BINS
-        return torch.ldexp(middle[None], self.exponent[:, None])
+        return middle * self.span[:, None]
 
     def add(self, inputs: Tensor, activations: Tensor) -> None:
         """Take in one batch, `[B, C, ...]` each."""
@@ -77,10 +87,10 @@ class SiteStatistics:
             inputs.detach().transpose(0, 1).flatten(1).sum(1, dtype=torch.float64).cpu()
         )
         first = torch.arange(len(rows))[:, None] * BINS
-        scale = torch.ldexp(torch.tensor(float(BINS)), -self.exponent)[:, None]
+        per_unit = BINS / self.span[:, None]  # powers of two: the product below is exact
         counts = torch.zeros(self.histogram.numel(), dtype=torch.int64)
         for part in rows.split(max(1, _SLICE // len(rows)), dim=1):
-            bins = (part * scale.to(part.dtype)).long() + first
+            bins = (part * per_unit).long() + first
             counts += torch.bincount(bins[part > 0], minlength=len(counts))
         self.histogram += counts.reshape(self.histogram.shape)
 

@@ -112,7 +112,7 @@ class Percentile(Threshold):
         from_top = group.histogram.flip(1).cumsum(1).flip(1)  # values in this bin or higher
         edge = (from_top > above).sum(1)
         bins = group.histogram.shape[1]
-        threshold = torch.ldexp(edge.double() / bins, group.exponent).minimum(group.maximum)
+        threshold = (edge.double() / bins * group.span).minimum(group.maximum)
         return _filled(threshold, statistics)
 
 
@@ -147,14 +147,15 @@ class MinError(Threshold):
     ) -> Tensor:
         group = _grouped(statistics, self.per)
         maximum = _filled(group.maximum, statistics)
-        activation, weight = group.centres.float(), group.histogram.float()
+        activation = (group.centres / maximum[:, None]).float()  # in maxima: no under- or overflow
+        weight = group.histogram.float()
         best = torch.full_like(maximum, math.inf)
         threshold = maximum.clone()
         for k in range(self.candidates, 0, -1):
-            candidate = maximum * (k / self.candidates)
-            error = (weight * _squared_error(activation, candidate, neuron, steps)).sum(1).double()
+            fraction = k / self.candidates
+            error = (weight * _squared_error(activation, fraction, neuron, steps)).sum(1).double()
             better = error < best
-            threshold = candidate.where(better, threshold)
+            threshold = (maximum * fraction).where(better, threshold)
             best = error.where(better, best)
         return threshold
 
@@ -193,9 +194,9 @@ class Learned(Threshold):
         return self.otherwise.choose(site, statistics, neuron, steps, learned)
 
 
-def _squared_error(activation: Tensor, threshold: Tensor, neuron: Neuron, steps: int) -> Tensor:
-    """Expected squared error of each activation `[C, BINS]` under thresholds `[C]`."""
-    unit = (threshold / steps).to(activation.dtype)[:, None]
+def _squared_error(activation: Tensor, threshold: float, neuron: Neuron, steps: int) -> Tensor:
+    """Expected squared error of each activation `[C, BINS]` under one threshold."""
+    unit = threshold / steps
     mean, variance = neuron.expected_count(activation / unit, steps)
     return (mean * unit - activation) ** 2 + variance * unit**2
 

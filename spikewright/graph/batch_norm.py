@@ -40,7 +40,7 @@ def fold_batch_norm(graph: Graph) -> Graph:
             continue
         scale, shift = _affine(op, tensors)
         before = made_by.get(op.args[0].name)
-        if before is not None and before.target in _CONVOLUTIONS and len(readers[before.name]) == 1:
+        if before is not None and _takes_in(before) and len(readers[before.name]) == 1:
             folded = _into_weights(before, op, scale, shift, tensors)
             replaced[before.name] = folded
             renamed[op.name] = before.name
@@ -58,6 +58,13 @@ def fold_batch_norm(graph: Graph) -> Graph:
         operations.append(replaced.get(op.name, op).rewired(renamed))
     output = renamed.get(graph.output, graph.output)
     return replace(graph, operations=tuple(operations), tensors=tensors, output=output).pruned()
+
+
+def _takes_in(before: Operation) -> bool:
+    """Whether the channels of its value, dimension 1, are the rows of its weights."""
+    if before.target is aten.linear.default:
+        return len(before.shape) == 1  # of a sequence `[B, N, F]` the rows are F, the channels N
+    return before.target in _CONVOLUTIONS
 
 
 def _affine(op: Operation, tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor]:

@@ -84,6 +84,10 @@ def _keeps_batch(position: int, name: str, default: Any = None) -> Objection:
     return objection
 
 
+def _stack(op: Operation, ndim: int) -> str | None:
+    return _keeps_batch(1, "dim", 0)(op, ndim + 1)
+
+
 def _slice(op: Operation, ndim: int) -> str | None:
     start, end = argument(op, 2, "start"), argument(op, 3, "end")
     whole = start in (None, 0) and (end is None or end is BATCH or end >= 2**31)
@@ -182,7 +186,7 @@ RULES: dict[Any, Rule] = {
     aten.mean.dim: Rule(Kind.LINEAR, _keeps_batch(1, "dim")),
     aten.sum.dim_IntList: Rule(Kind.LINEAR, _keeps_batch(1, "dim")),
     aten.cat.default: Rule(Kind.LINEAR, _keeps_batch(1, "dim", 0)),
-    aten.stack.default: Rule(Kind.LINEAR, _keeps_batch(1, "dim", 0)),
+    aten.stack.default: Rule(Kind.LINEAR, _stack),
     aten.split.Tensor: Rule(Kind.LINEAR, _keeps_batch(2, "dim", 0)),
     aten.split_with_sizes.default: Rule(Kind.LINEAR, _keeps_batch(2, "dim", 0)),
     aten.unbind.int: Rule(Kind.LINEAR, _keeps_batch(1, "dim", 0)),

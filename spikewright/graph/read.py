@@ -59,6 +59,7 @@ class _Reader:
         self._operations: list[Operation] = []
         self._offenders: list[Offender] = []
         self._site_calls: dict[str, int] = {}
+        self._without_batch: set[str] = set()  # values whose first dimension is not the batch
 
     def read(self) -> tuple[Graph, tuple[Offender, ...]]:
         signature = self._program.graph_signature
@@ -66,6 +67,11 @@ class _Reader:
             raise ConversionError(
                 "the model changes its own buffers when it runs "
                 f"({', '.join(signature.buffers_to_mutate.values())}); a converted network has none"
+            )
+        if signature.user_inputs_to_mutate:
+            raise ConversionError(
+                "the model writes into its own input (an in-place operation such as relu_ or "
+                "ReLU(inplace=True) on it); use the operation that returns a new tensor"
             )
         source = self._read_placeholders()
         results: Any = self._program.graph.output_node().args[0]
@@ -121,9 +127,15 @@ class _Reader:
         if isinstance(value, (torch.SymInt, int)):
             self._references[node] = self._size(value)
             return
+        if isinstance(value, (torch.SymFloat, torch.SymBool)):
+            self._references[node] = UNKNOWN_SIZE
+            return
         op = self._operation(node)
-        if any(leaf is UNKNOWN_SIZE for leaf in walk((op.args, op.kwargs))):
+        if _counts_the_batch(op):
             self._refuse(op, "the batch size enters its arithmetic; keep the batch a dimension")
+            self._references[node] = Value(node.name)
+            self._operations.append(replace(op, shape=self._sample_shape(op, value)))
+            return
         if not reads_data((op.args, op.kwargs)):
             self._read_constant(node, op)
             return
@@ -172,36 +184,39 @@ class _Reader:
                 self._references[user] = Stored(user.name)
 
     def _classified(self, op: Operation, value: Any) -> Operation:
-        """The operation with its kind, shape and site; offenders are noted."""
-        shape = self._sample_shape(op, value)
-        op = replace(op, shape=shape)
+        """The operation with its kind, shape and site; an offender is noted, once."""
+        op = replace(op, shape=self._sample_shape(op, value))
         if op.target is operator.getitem:
             return op
-        recognise = NEURONS.get(op.target)
+        recognise, rule = NEURONS.get(op.target), RULES.get(op.target)
+        if recognise is None and rule is None:
+            self._refuse(op, "no rule for this operation", advice(op))
+            return op
+        if self._without_batch.intersection(op.inputs):
+            return op  # what moved the batch away is refused; rules cannot judge what follows
         if recognise is not None:
             site = recognise(op)
             if isinstance(site, str):
                 self._refuse(op, site)
                 return op
             return replace(op, kind=Kind.NEURON, site=replace(site, name=self._site_name(op)))
-        rule = RULES.get(op.target)
-        if rule is None:
-            self._refuse(op, "no rule for this operation", advice(op))
-            return op
+        assert rule is not None
         objection = rule.objection(op, self._data_dimensions(op))
+        if objection is None and op.name in self._without_batch:
+            objection = "its result has lost the batch as its first dimension"
         if objection:
             self._refuse(op, objection)
         return replace(op, kind=rule.kind)
 
     def _sample_shape(self, op: Operation, value: Any) -> tuple[int, ...]:
-        """Shape of one sample's value; refuses values whose first dimension is not the batch."""
+        """Shape of one sample's value; values whose first dimension is not the batch are noted."""
         tensors = [v for v in walk(value) if isinstance(v, Tensor)]
         if op.target is _RUNNING_BATCH_NORM:
             tensors = tensors[:1]
         for tensor in tensors:
             first = tensor.shape[0] if tensor.ndim else None
             if not (isinstance(first, torch.SymInt) and first.node.expr == self._batch.node.expr):
-                self._refuse(op, "its result has lost the batch as its first dimension")
+                self._without_batch.add(op.name)
                 return ()
         if not tensors:
             return ()
@@ -224,6 +239,14 @@ class _Reader:
     def _refuse(self, op: Operation, reason: str, remedy: str | None = None) -> None:
         remedy = remedy or "change the call in the model"
         self._offenders.append(Offender(op.operator, op.module, op.source, reason, remedy))
+
+
+def _counts_the_batch(op: Operation) -> bool:
+    """Whether the batch size is more to an operation than an entry of a shape or a slice's end."""
+    if any(leaf is UNKNOWN_SIZE for leaf in walk((op.args, op.kwargs))):
+        return True
+    plain = any(value is BATCH for value in (*op.args, *op.kwargs.values()))
+    return plain and op.target is not torch.ops.aten.slice.Tensor
 
 
 def _ancestors(node: fx.Node) -> set[fx.Node]:

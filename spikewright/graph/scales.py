@@ -45,7 +45,8 @@ class _Folder:
         self._graph = graph
         self._site_scales = scales
         self._tensors = dict(graph.tensors)
-        self._shapes = {op.name: op.shape for op in graph.operations}
+        self._shapes = {graph.input: graph.input_shape}
+        self._shapes.update((op.name, op.shape) for op in graph.operations)
         self._scale: dict[str, Any] = {}  # a tensor, or a list of them for split's several values
         self._operations: list[Operation] = []
 
@@ -189,8 +190,9 @@ def _rearranged(op: Operation, scale: Any, shapes: Mapping[str, tuple[int, ...]]
 
 
 def _pooled(op: Operation, scale: Tensor, shapes: Mapping[str, tuple[int, ...]]) -> Tensor | None:
-    """Operations within a channel's plane: the scale must be one per channel."""
-    return scale if all(n == 1 for n in scale.shape[2:]) else None
+    """Operations within a channel's plane: the scale must be constant along the plane."""
+    dimensions = int(next(c for c in op.operator if c.isdigit()))  # max_pool1d may read [B, L]
+    return scale if all(n == 1 for n in scale.shape[-dimensions:]) else None
 
 
 def _averaged(op: Operation, scale: Tensor, shapes: Mapping[str, tuple[int, ...]]) -> Tensor | None:

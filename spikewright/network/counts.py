@@ -29,7 +29,7 @@ def run_counts(
         assert op.site is not None
         name = op.site.name
         layer = plan.layer(name, seed, sample_ids)
-        charge = plan.corrected(name, current) * (plan.levels / layer.threshold)
+        charge = plan.charge(name, current)
         count = plan.neurons[name].count(charge, layer)
         if observer.layer is not None:
             observer.layer(op, charge, count, None)

@@ -47,6 +47,12 @@ class Plan:
         """The layer of neurons at a site, with its random numbers."""
         return Layer(self.thresholds[site], self.levels, Draws.of(seed, site, sample_ids))
 
+    def charge(self, site: str, current: Tensor) -> Tensor:
+        """`x = T * (mean current + correction) / theta`, `[B, *S]`, from the mean current."""
+        gain = self.levels / self.thresholds[site]
+        correction = self.corrections.get(site)
+        return current * gain if correction is None else (current + correction) * gain
+
     def corrected(self, site: str, current: Tensor) -> Tensor:
         """A site's current with its bias correction."""
         correction = self.corrections.get(site)

@@ -71,6 +71,9 @@ class SpikingNetwork(nn.Module):
         self._buffer_names = {name: f"tensor:{name.replace('.', '/')}" for name in graph.tensors}
         for name, tensor in graph.tensors.items():
             self.register_buffer(self._buffer_names[name], tensor)
+        weights = (t for t in graph.tensors.values() if t.is_floating_point())
+        reference = next(weights, torch.empty(0)).new_empty(0)  # tells dtype and device
+        self.register_buffer("_reference", reference, persistent=False)
         self._graph = replace(graph, tensors={})
         self.neurons = dict(neurons)
         self.steps = steps
@@ -295,7 +298,7 @@ class SpikingNetwork(nn.Module):
     def _folded(self, steps: int) -> Plan:
         graph, design = self.graph, self.design(steps)
         weights = common_weights(self.neurons, steps)
-        reference = next(iter(graph.tensors.values()))
+        reference = self._reference
         shapes = {op.site.name: op.shape for op in graph.neurons if op.site}
 
         def placed(values: Tensor, site: str) -> Tensor:
@@ -345,6 +348,10 @@ class SpikingNetwork(nn.Module):
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         self._plans.clear()
         return super()._apply(fn, recurse)
+
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        self._plans.clear()
+        super()._load_from_state_dict(*args, **kwargs)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_plans": OrderedDict()}

@@ -30,7 +30,8 @@ class Rounding(StrEnum):
             return (charge + 0.5).floor().clamp(0, levels)
         draw = draws.uniform(_ROUNDING_DRAW, charge.shape).to(charge.dtype)
         if self is Rounding.UNBIASED:
-            return (charge + draw).floor().clamp(0, levels)
+            whole = charge.floor()  # apart from the fraction: their sum may round up to whole + 1
+            return (whole + (charge - whole + draw).floor()).clamp(0, levels)
         whole, upper = _bernoulli_law(charge, levels)
         return whole + (draw < upper)
 

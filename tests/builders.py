@@ -1,0 +1,83 @@
+"""Small networks and layers that the tests of the core are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from scipy.stats import chisquare
+from torch import Tensor, nn
+
+from spikewright.graph import Graph, fold_batch_norm, survey
+from spikewright.neurons import Draws, Layer
+
+FALSE_ALARM = 1e-4
+"""Probability with which a test of a distribution may fail although the law holds (seeds are fixed)."""
+
+
+class Wired(nn.Module):
+    """Modules by name, and a function `wire(self, x)` that uses them."""
+
+    def __init__(self, wire: Callable[[Any, Tensor], Any], **modules: nn.Module) -> None:
+        super().__init__()
+        for name, module in modules.items():
+            self.add_module(name, module)
+        self.wire = wire
+
+    def forward(self, x: Tensor) -> Any:
+        return self.wire(self, x)
+
+
+def wired(wire: Callable[[Any, Tensor], Any], **modules: nn.Module) -> Wired:
+    """A float64 model in eval mode, its batch norms set to uneven statistics."""
+    model = Wired(wire, **modules).double().eval()
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.running_mean is not None:
+            settle(module)
+    return model
+
+
+def settle(norm: Any) -> None:
+    """Give a batch norm running statistics and an affine that are not the identity."""
+    channels = norm.num_features
+    with torch.no_grad():
+        norm.running_mean.copy_(torch.linspace(-0.3, 0.4, channels))
+        norm.running_var.copy_(torch.linspace(0.5, 1.5, channels))
+        if norm.affine:
+            norm.weight.copy_(torch.linspace(0.7, 1.3, channels))
+            norm.bias.copy_(torch.linspace(-0.2, 0.2, channels))
+
+
+def images(batch: int = 4, channels: int = 3, size: int = 6, seed: int = 0) -> Tensor:
+    """Float64 `[B, C, size, size]`."""
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(batch, channels, size, size, generator=generator, dtype=torch.float64)
+
+
+def captured(model: nn.Module, x: Tensor) -> Graph:
+    """The graph of a model that converts, batch norm folded."""
+    return fold_batch_norm(survey(model, x).require_convertible())
+
+
+def layer(theta: Tensor | float, levels: int, batch: int = 1, seed: int = 0) -> Layer:
+    """A layer of neurons whose samples are numbered."""
+    threshold = torch.as_tensor(theta, dtype=torch.float64)
+    return Layer(threshold, levels, Draws.of(seed, "site", torch.arange(batch)))
+
+
+def assert_distributed(observed: Any, expected: Any) -> None:
+    """Chi-square at the fixed false-alarm rate; cells expected below 5 are pooled into one."""
+    observed, expected = (torch.as_tensor(v, dtype=torch.float64) for v in (observed, expected))
+    assert not bool((observed[expected == 0] > 0).any()), "an impossible outcome was seen"
+    rare = expected < 5
+    pairs = [
+        (float(o), float(e)) for o, e in zip(observed[~rare], expected[~rare], strict=True)
+    ]
+    if float(expected[rare].sum()) >= 5:
+        pairs.append((float(observed[rare].sum()), float(expected[rare].sum())))
+    seen, law = zip(*pairs, strict=True)
+    assert len(pairs) > 1, "nothing to compare"
+    total = sum(seen) / sum(law)
+    result = chisquare(seen, [e * total for e in law])
+    assert result.pvalue > FALSE_ALARM, f"p = {result.pvalue:.2g}: {seen} against {law}"

@@ -1,0 +1,70 @@
+"""Bias correction puts the mean input of every channel back where the ANN had it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import spikewright as sw
+from spikewright.calibration import collect
+from spikewright.network import Observer
+from tests.builders import captured, images, wired
+
+
+def model():
+    torch.manual_seed(0)
+    return wired(
+        lambda m, x: m.l((F.relu(m.b(y := F.relu(m.n(m.a(x))))) + y).mean((2, 3))),
+        a=nn.Conv2d(3, 4, 3), n=nn.BatchNorm2d(4), b=nn.Conv2d(4, 4, 3, padding=1), l=nn.Linear(4, 3),
+    )  # fmt: skip
+
+
+def mean_inputs(snn, x, **options):
+    """By site, what the neurons took in, per channel, in the unit of the ANN."""
+    found = {}
+
+    def keep(op, charge, count, residual):
+        theta = snn.design().thresholds[op.site.name].reshape(1, -1, 1, 1)
+        found[op.site.name] = (charge * theta / snn.steps).mean((0, 2, 3))
+
+    snn.observe(x, Observer(layer=keep), **options)
+    return found
+
+
+@pytest.mark.parametrize("neuron", [sw.TwoPhase(), sw.TwoPhase("unbiased"), sw.TwoPhase("nearest", "binary")])
+def test_mean_inputs_are_those_of_the_ann(neuron):
+    ann, x = model(), images(16)
+    expected = collect(captured(ann, x), [x])
+    snn = sw.convert(ann, x, neuron=neuron, steps=3, seed=5)
+    plain = sw.convert(ann, x, neuron=neuron, steps=3, bias_correction=False)
+    corrected, uncorrected = mean_inputs(snn, x, seed=5), mean_inputs(plain, x, seed=5)
+    for site in snn.sites:
+        torch.testing.assert_close(corrected[site], expected[site].input_mean, rtol=0, atol=1e-9)
+    late = snn.sites[-1]
+    assert float((uncorrected[late] - expected[late].input_mean).abs().max()) > 1e-3
+
+
+def test_mean_inputs_are_those_of_the_ann_for_tpp_in_its_own_count_engine():
+    ann, x = model(), images(16)
+    expected = collect(captured(ann, x), [x])
+    corrected = mean_inputs(sw.convert(ann, x, neuron=sw.TPP(), steps=3), x, engine="counts")
+    for site, mean in corrected.items():
+        torch.testing.assert_close(mean, expected[site].input_mean, rtol=0, atol=1e-9)
+
+
+def test_every_named_t_gets_its_own_correction():
+    x = images(8)
+    snn = sw.convert(model(), x, steps=(4, 8))
+    assert snn.designed_steps == (4, 8)
+    assert snn.steps == 4
+    for site in snn.sites:
+        assert snn.design(4).corrections[site].shape == (4,)
+        if site != snn.sites[0]:
+            assert not torch.equal(snn.design(4).corrections[site], snn.design(8).corrections[site])
+
+
+def test_the_first_layer_needs_no_correction():
+    snn = sw.convert(model(), images(8), steps=4)
+    assert float(snn.design().corrections[snn.sites[0]].abs().max()) < 1e-12

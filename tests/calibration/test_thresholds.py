@@ -1,0 +1,164 @@
+"""Threshold strategies against brute force, and their fallbacks."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+import spikewright as sw
+from spikewright.calibration import Learned, Maximum, MinError, Percentile, SiteStatistics
+from spikewright.graph.ir import Site
+from spikewright.neurons import IntegrateFire, Rounding, TwoPhase
+from tests.builders import images, wired
+
+SITE = Site("block.relu", float("inf"))
+
+
+def statistics_of(values: torch.Tensor) -> SiteStatistics:
+    statistics = SiteStatistics.empty(values.shape[1])
+    statistics.add(values, values)
+    return statistics
+
+
+def activations(seed: int = 0, samples: int = 300, channels: int = 3) -> torch.Tensor:
+    """`[N, C, 4]`, relu of Gaussians of several widths."""
+    generator = torch.Generator().manual_seed(seed)
+    values = torch.randn(samples, channels, 4, generator=generator, dtype=torch.float64)
+    return (values * torch.linspace(0.5, 4, channels)[:, None]).clamp(min=0)
+
+
+def choose(strategy, values, steps=8, neuron=None, learned=None):
+    return strategy.choose(SITE, statistics_of(values), neuron or TwoPhase(), steps, learned)
+
+
+def test_maximum_is_the_largest_activation():
+    values = activations()
+    assert torch.equal(choose(Maximum(), values), values.max().reshape(1))
+    assert torch.equal(choose(Maximum(per="channel"), values), values.amax((0, 2)))
+
+
+@settings(max_examples=50, derandomize=True)
+@given(st.floats(55, 100), st.integers(0, 100), st.sampled_from(["layer", "channel"]))
+def test_percentile_is_the_quantile_within_a_bin(q, seed, per):
+    values = activations(seed)
+    chosen = choose(Percentile(q, per=per), values)
+    rows = values.reshape(1, -1) if per == "layer" else values.transpose(0, 1).flatten(1)
+    below, above = (torch.quantile(rows, q / 100, 1, interpolation=i) for i in ("lower", "higher"))
+    width = rows.amax(1) * 2 / 512  # a bin is at most that wide
+    assert bool((chosen >= below * (1 - 1e-12)).all())
+    assert bool((chosen <= above + width).all())
+
+
+def test_the_whole_percentile_is_the_maximum():
+    values = activations()
+    assert torch.equal(choose(Percentile(100), values), choose(Maximum(), values))
+
+
+@pytest.mark.parametrize("q", [0, -1, 100.1, float("nan")])
+def test_a_percentile_out_of_range_is_refused(q):
+    with pytest.raises(ValueError, match=r"a percentile lies in \(0, 100\]"):
+        Percentile(q)
+
+
+def brute_force_error(values, theta, steps, rounding):
+    """Mean squared error of rounded activations, written out; draws averaged exactly."""
+    x = values * steps / theta
+    if rounding == "nearest":
+        return ((x + 0.5).floor().clamp(0, steps) * theta / steps - values).square().mean()
+    x = x.clamp(0, steps)
+    low, p = x.floor(), x - x.floor()
+    below = (low * theta / steps - values).square()
+    above = ((low + 1) * theta / steps - values).square()
+    return ((1 - p) * below + p * above).mean()
+
+
+@pytest.mark.parametrize("rounding", ["nearest", "unbiased"])
+@pytest.mark.parametrize("steps", [1, 2, 4, 16])
+def test_min_error_finds_the_best_candidate(rounding, steps):
+    values = activations(seed=steps)
+    for channel in range(values.shape[1]):
+        mine = values[:, channel : channel + 1]
+        chosen = choose(MinError(), mine, steps, TwoPhase(rounding))
+        grid = mine.max() * torch.arange(1, 65, dtype=torch.float64) / 64
+        errors = torch.stack([brute_force_error(mine, theta, steps, rounding) for theta in grid])
+        reached = brute_force_error(mine, chosen, steps, rounding)
+        assert float(reached) <= float(errors.min()) * 1.01  # bins stand for their centres
+        assert float((chosen - grid).abs().min()) < 1e-9
+
+
+@pytest.mark.parametrize("neuron", [IntegrateFire(), *map(TwoPhase, Rounding)], ids=lambda n: n.label)
+def test_thresholds_follow_the_unit_of_the_activations(neuron):
+    """Activations times a power of two give thresholds times that power, bit for bit."""
+    values = activations()
+    for strategy in (MinError(), MinError(per="layer"), Percentile(99), Maximum()):
+        base = choose(strategy, values, neuron=neuron)
+        for power in (2.0**-90, 2.0**70):
+            assert torch.equal(choose(strategy, values * power, neuron=neuron), base * power)
+
+
+def test_more_steps_clip_less():
+    values = activations()
+    thetas = [float(choose(MinError(per="layer"), values, steps)) for steps in (2, 4, 16, 64)]
+    assert thetas == sorted(thetas)
+
+
+def test_min_error_per_channel_is_per_layer_of_each_channel():
+    values = activations()
+    per_channel = choose(MinError(), values)
+    alone = [choose(MinError(per="layer"), values[:, c : c + 1]) for c in range(3)]
+    assert torch.equal(per_channel, torch.cat(alone))
+
+
+@pytest.mark.parametrize("strategy", [Maximum(per="channel"), MinError(), Percentile(100, per="channel")])
+def test_a_dead_channel_takes_the_threshold_of_the_layer(strategy):
+    values = activations()
+    values[:, 1] = 0
+    assert choose(strategy, values)[1] == values.max()
+
+
+def test_learned_takes_the_trained_threshold():
+    chosen = choose(Learned(), activations(), learned=torch.tensor(1.5))
+    assert torch.equal(chosen, torch.tensor([1.5], dtype=torch.float64))
+
+
+def test_learned_refuses_a_threshold_that_is_not_positive():
+    with pytest.raises(sw.CalibrationError, match=r"'block.relu': its learned threshold is -0.5"):
+        choose(Learned(), activations(), learned=torch.tensor(-0.5))
+
+
+def test_learned_refuses_a_site_without_a_learned_threshold():
+    model = wired(lambda m, x: F.relu(m.c(x)).flatten(1), c=nn.Conv2d(3, 4, 3))
+    with pytest.raises(sw.CalibrationError, match=r"'relu' has no learned.*Learned\(otherwise="):
+        sw.convert(model, images(), threshold=Learned())
+    otherwise = sw.convert(model, images(), threshold=Learned(otherwise=Maximum()))
+    plain = sw.convert(model, images(), threshold=Maximum())
+    assert torch.equal(otherwise.design().thresholds["relu"], plain.design().thresholds["relu"])
+
+
+@pytest.mark.parametrize("candidates", [1, 0, -3])
+def test_too_few_candidates_are_refused(candidates):
+    with pytest.raises(ValueError, match=f"at least 2 candidates, got {candidates}"):
+        MinError(candidates=candidates)
+
+
+def two_layers():
+    return wired(
+        lambda m, x: m.l(F.relu(m.b(F.relu(m.a(x)))).flatten(1)),
+        a=nn.Conv2d(3, 4, 3), b=nn.Conv2d(4, 5, 3), l=nn.Linear(20, 3),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("strategy", [MinError(), Percentile(99.9), Maximum()])
+def test_an_undesigned_t_is_what_a_conversion_for_it_gives(strategy):
+    model, x = two_layers(), images(8)
+    designed = sw.convert(model, x, threshold=strategy, steps=4, bias_correction=False)
+    other = sw.convert(model, x, threshold=strategy, steps=16)
+    assert other.designed_steps == (16,)
+    for site in designed.sites:
+        assert torch.equal(other.design(4).thresholds[site], designed.design().thresholds[site])
+    assert not other.design(4).corrections
+    assert torch.equal(other(x, steps=4), designed(x))

@@ -1,0 +1,208 @@
+"""What does not convert is refused, all of it at once, by a message that helps."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import spikewright as sw
+from spikewright.graph import survey
+from tests.builders import images, wired
+
+
+def conv():
+    return nn.Conv2d(3, 3, 3, padding=1)
+
+
+def refusal(model, x=None, error=sw.UnsupportedOperation) -> str:
+    x = images() if x is None else x
+    with pytest.raises(error) as caught:
+        sw.convert(model, x)
+    assert type(caught.value) is error
+    return str(caught.value)
+
+
+class Several(nn.Module):
+    """Five operations of four kinds that do not convert, in two modules."""
+
+    def __init__(self):
+        super().__init__()
+        self.first = nn.Sequential(nn.Conv2d(3, 3, 3), nn.LeakyReLU(), nn.Conv2d(3, 3, 1))
+        self.act = nn.GELU()
+        self.gate = nn.Linear(3, 3)
+
+    def forward(self, x):
+        x = self.act(self.first(x)) + self.act(x[:, :, 1:-1, 1:-1])
+        gate = torch.sigmoid(self.gate(F.relu(x).mean((2, 3))))
+        return x * gate[:, :, None, None]
+
+
+def test_all_offenders_are_listed_at_once():
+    message = refusal(Several().double().eval())
+    assert message.startswith("5 operations of this model cannot be converted:")
+    lines = message.splitlines()
+    assert sum(line.startswith("- aten.") for line in lines) == 4
+    assert "- aten.gelu, 2 times: no rule for this operation." in message
+    for where in ("in first.1 (", "in act (", "in the model ("):
+        assert where in message
+    assert message.count("test_refusals.py:") == 5
+    for advice in ("negative slopes need signed spikes", "in place of GELU", "squeeze-and-excitation"):
+        assert advice in message
+    assert "aten.mul.Tensor, 1 times: it multiplies two signals" in message
+
+
+def test_the_source_line_is_that_of_the_offending_call():
+    found = survey(Several().double().eval(), images()).offenders
+    (product,) = [o for o in found if o.operator == "aten.mul.Tensor"]
+    file, line = product.source.rsplit(":", 1)
+    with open(file, encoding="utf-8") as text:
+        assert "return x * gate" in text.readlines()[int(line) - 1]
+
+
+OPERATIONS = {
+    "leaky relu": (lambda m, x: F.leaky_relu(m.c(x)), "aten.leaky_relu", "signed spikes"),
+    "sigmoid": (lambda m, x: torch.sigmoid(m.c(x)), "aten.sigmoid", "squeeze-and-excitation"),
+    "silu": (lambda m, x: F.silu(m.c(x)), "aten.silu", "in place of SiLU"),
+    "tanh": (lambda m, x: torch.tanh(m.c(x)), "aten.tanh", "retrain with ReLU"),
+    "elu": (lambda m, x: F.elu(m.c(x)), "aten.elu", "retrain with ReLU"),
+    "product": (lambda m, x: m.c(x) * F.relu(x), "aten.mul.Tensor", "multiplies two signals"),
+    "square": (lambda m, x: m.c(x) ** 2, "aten.pow", "no rule"),
+    "quotient": (lambda m, x: 1 / m.c(x), "aten.reciprocal|aten.div", "no rule|divides by a signal"),
+    "signal quotient": (lambda m, x: F.relu(x) / m.c(x), "aten.div.Tensor", "divides by a signal"),
+    "rounding": (lambda m, x: torch.div(m.c(x), 2, rounding_mode="floor"), "aten.div", "not linear|no rule"),
+    "softmax": (lambda m, x: F.softmax(m.c(x), 1), "softmax", "convert the model up to its logits"),
+    "layer norm": (lambda m, x: F.layer_norm(m.c(x), (6, 6)), "layer_norm", "use batch norm"),
+    "group norm": (lambda m, x: F.group_norm(m.c(x), 3), "group_norm", "use batch norm"),
+    "dropout": (lambda m, x: F.dropout(m.c(x), 0.5, True), "dropout", "stays on in eval mode"),
+    "maximum": (lambda m, x: m.c(x).amax((2, 3)), "aten.amax", "use max pooling"),
+    "adaptive max": (lambda m, x: F.adaptive_max_pool2d(m.c(x), 1), "max_pool2d", "explicit kernel"),
+    "dtype": (lambda m, x: m.c(x).float().double(), "aten._to_copy", "one floating dtype"),
+    "batch mean": (lambda m, x: x - m.c(x).mean(0), "aten.mean.dim", "mixes samples"),
+    "batch flip": (lambda m, x: x + m.c(x).flip(0), "aten.flip", "mixes samples"),
+    "batch cat": (lambda m, x: torch.cat([x, m.c(x)]), "aten.cat", "mixes samples"),
+    "batch slice": (lambda m, x: m.c(x)[:1], "aten.slice", "drops samples"),
+    "batch select": (lambda m, x: m.c(x)[0], "aten.select", "mixes samples"),
+    "batch moved": (lambda m, x: m.c(x).permute(1, 0, 2, 3), "aten.permute", "keep the batch first"),
+    "batch swapped": (lambda m, x: m.c(x).transpose(1, 0), "aten.transpose", "lost the batch"),
+    "whole mean": (lambda m, x: x - m.c(x).mean(), "aten.mean", "no rule"),
+    "batch folded": (lambda m, x: m.c(x).view(x.size(0) * 3, 36), "aten.view", "batch size enters"),
+    "batch as divisor": (lambda m, x: m.c(x) / x.size(0), "aten.div.Tensor", "batch size enters"),
+    "batch as summand": (lambda m, x: m.c(x) + x.size(0), "aten.add.Tensor", "batch size enters"),
+    "batch halved": (lambda m, x: m.c(x) + x.size(0) // 2, "aten.add.Tensor", "batch size enters"),
+    "computed weights": (lambda m, x: x @ m.c(x), "aten.matmul", "product of two signals"),
+    "statistics": (lambda m, x: F.instance_norm(m.c(x)), "instance_norm|batch_norm", "use batch norm"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", OPERATIONS)
+def test_an_operation_outside_the_table_is_refused(case):
+    wire, operator, reason = OPERATIONS[case]
+    message = refusal(wired(lambda m, x: wire(m, F.relu(x)), c=conv()))
+    assert re.search(operator, message)
+    assert re.search(reason, message)
+    assert "builders.py:" in message  # where the module's forward called it
+
+
+def test_one_cause_is_one_offender():
+    """Values behind a moved batch are not reported again."""
+    model = wired(lambda m, x: F.relu(m.c(x).transpose(0, 1) + 1).mean(1).transpose(0, 1), c=conv())
+    assert len(survey(model, images()).offenders) == 1
+
+
+def test_stacking_behind_the_last_dimension_is_not_stacking_batches():
+    model = wired(lambda m, x: torch.stack([F.relu(x), m.c(x)], 4), c=conv())
+    assert not survey(model, images()).offenders
+
+
+def branches(m, x):
+    return m.c(x) if x.sum() > 0 else F.relu(x)
+
+
+MODELS = {
+    "data-dependent control flow": (branches, "control flow depends on the values of its input"),
+    "fixed batch size": (lambda m, x: F.relu(m.c(x)).view(2, -1), "fixes its batch size.*flatten"),
+    "fixed batch of 32": (lambda m, x: F.relu(m.c(x)).view(32, -1), "fixes its batch size.*flatten"),
+    "batch as float": (lambda m, x: F.relu(m.c(x)) * float(x.size(0)), "fixes its batch size"),
+    "several outputs": (lambda m, x: (F.relu(m.c(x)), x), "must return one tensor"),
+    "a dictionary": (lambda m, x: {"a": F.relu(m.c(x)), "b": x}, "must return one tensor"),
+    "no activation": (lambda m, x: m.c(x), "no activation that could become spiking neurons"),
+    "no dependence": (lambda m, x: m.c.bias.relu(), "does not depend on its input"),
+    "input written to": (lambda m, x: m.c(F.relu_(x)), "writes into its own input"),
+}
+
+
+@pytest.mark.parametrize("case", MODELS)
+def test_a_model_that_is_no_fixed_graph_is_refused(case):
+    wire, reason = MODELS[case]
+    assert re.search(reason, refusal(wired(wire, c=conv()), error=sw.ConversionError))
+
+
+def test_train_mode_is_refused_by_module():
+    model = wired(lambda m, x: F.relu(m.c(x)), c=conv())
+    model.c.train()
+    message = refusal(model, error=sw.ConversionError)
+    assert "1 modules are in training mode (c); call model.eval() first" in message
+
+
+class TwoInputs(nn.Module):
+    def forward(self, x, y):
+        return F.relu(x + y)
+
+
+def test_several_inputs_are_refused_by_name():
+    message = refusal(TwoInputs().eval(), error=sw.ConversionError)
+    assert "several inputs (x, y)" in message
+
+
+def test_integer_input_is_refused():
+    model = wired(lambda m, x: F.relu(m.e(x)).flatten(1), e=nn.Embedding(5, 3))
+    message = refusal(model, torch.zeros(2, 4, dtype=torch.long), sw.ConversionError)
+    assert "given torch.int64 input" in message
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_not_finite_are_refused_by_name(value):
+    model = wired(lambda m, x: F.relu(m.n(m.c(x))), c=conv(), n=nn.BatchNorm2d(3))
+    with torch.no_grad():
+        model.c.weight[0, 0, 0, 0] = value
+        model.n.running_var[1] = value
+    message = refusal(model, error=sw.ConversionError)
+    assert "NaN or infinite values in the model's weights: c.weight, n.running_var" in message
+
+
+class Counting(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("calls", torch.zeros(()))
+
+    def forward(self, x):
+        self.calls += 1
+        return F.relu(x) * self.calls
+
+
+def test_a_model_that_writes_its_buffers_is_refused_by_name():
+    message = refusal(Counting().eval(), error=sw.ConversionError)
+    assert "changes its own buffers when it runs (calls)" in message
+
+
+@pytest.mark.parametrize("thing", [3, "resnet18", nn.Conv2d])
+def test_something_else_than_a_model_is_refused(thing):
+    assert "expected a torch.nn.Module or an ExportedProgram" in refusal(thing, error=sw.ConversionError)
+
+
+def test_a_program_exported_for_one_batch_size_is_refused():
+    model = wired(lambda m, x: F.relu(m.c(x)), c=conv())
+    program = torch.export.export(model, (images(),), strict=False)
+    assert "exported for one batch size" in refusal(program, error=sw.ConversionError)
+
+
+def test_an_exported_program_converts_as_its_model_does():
+    model, x = wired(lambda m, x: F.relu(m.c(x)).flatten(1), c=conv()), images()
+    program = torch.export.export(
+        model, (x,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},), strict=False
+    )
+    assert torch.equal(sw.convert(program, x, steps=4)(x), sw.convert(model, x, steps=4)(x))

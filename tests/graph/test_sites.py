@@ -1,0 +1,108 @@
+"""Every spelling of an activation makes a site with its name and upper bound."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import spikewright as sw
+from spikewright.graph import survey
+from tests.builders import captured, images, wired
+
+INF = math.inf
+SPELLINGS = {
+    "F.relu": (lambda m, x: F.relu(m.c(x)), "relu", INF),
+    "F.relu, in place": (lambda m, x: F.relu(m.c(x), inplace=True), "relu", INF),
+    "torch.relu": (lambda m, x: torch.relu(m.c(x)), "relu", INF),
+    "method": (lambda m, x: m.c(x).relu(), "relu", INF),
+    "method, in place": (lambda m, x: m.c(x).relu_(), "relu", INF),
+    "F.relu6": (lambda m, x: F.relu6(m.c(x)), "relu6", 6),
+    "F.hardtanh": (lambda m, x: F.hardtanh(m.c(x), 0, 2.5), "hardtanh", 2.5),
+    "clamp(0, c)": (lambda m, x: m.c(x).clamp(0, 3), "clamp", 3),
+    "clamp(min=0, max=c)": (lambda m, x: torch.clamp(m.c(x), min=0.0, max=3), "clamp", 3),
+    "clamp(min=0)": (lambda m, x: m.c(x).clamp(min=0), "clamp", INF),
+    "clamp_(min=0)": (lambda m, x: m.c(x).clamp_(min=0), "clamp", INF),
+    "clamp_min": (lambda m, x: m.c(x).clamp_min(0), "clamp_min", INF),
+}
+MODULES = {
+    "ReLU": (nn.ReLU(), INF),
+    "ReLU, in place": (nn.ReLU(inplace=True), INF),
+    "ReLU6": (nn.ReLU6(), 6),
+    "Hardtanh": (nn.Hardtanh(0.0, 4.0), 4),
+    "QCFS": (sw.QCFS(5, 2.0), INF),
+}
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_call_is_a_site_named_after_its_module_and_function(spelling):
+    wire, name, upper = SPELLINGS[spelling]
+    inner = wired(wire, c=nn.Conv2d(3, 2, 3))
+    (site,) = captured(inner, images()).sites
+    assert (site.name, site.upper) == (name, upper)
+    nested = wired(lambda m, x: m.block(x), block=inner)
+    (site,) = captured(nested, images()).sites
+    assert site.name == f"block.{name}"
+
+
+@pytest.mark.parametrize("spelling", MODULES)
+def test_a_module_is_a_site_named_by_its_path(spelling):
+    activation, upper = MODULES[spelling]
+    model = wired(lambda m, x: m.block(m.c(x)), c=nn.Conv2d(3, 2, 3), block=nn.Sequential(activation))
+    (site,) = captured(model, images()).sites
+    assert (site.name, site.upper) == ("block.0", upper)
+
+
+def test_qcfs_carries_its_threshold_and_levels():
+    model = wired(lambda m, x: m.act(m.c(x)), c=nn.Conv2d(3, 2, 3), act=sw.QCFS(5, 2.0))
+    graph = captured(model, images())
+    (site,) = graph.sites
+    assert (site.threshold, site.levels) == ("act.threshold", 5)
+    assert graph.tensors[site.threshold] == 2.0
+
+
+def test_a_reused_module_is_one_site_per_call():
+    model = wired(
+        lambda m, x: m.act(m.b(m.act(m.a(x))) + m.act(x)),
+        a=nn.Conv2d(3, 3, 3, padding=1), b=nn.Conv2d(3, 3, 1), act=nn.ReLU(),
+    )  # fmt: skip
+    assert [s.name for s in captured(model, images()).sites] == ["act", "act:2", "act:3"]
+
+
+def test_calls_of_one_function_are_numbered_within_their_module():
+    model = wired(lambda m, x: F.relu(m.b(F.relu(m.a(x)))), a=nn.Conv2d(3, 3, 3), b=nn.Conv2d(3, 3, 1))
+    assert [s.name for s in captured(model, images()).sites] == ["relu", "relu:2"]
+
+
+def test_a_module_and_a_function_of_one_name_stay_apart():
+    model = wired(lambda m, x: F.relu(m.relu(m.a(x)) - 1), a=nn.Conv2d(3, 3, 3), relu=nn.ReLU())
+    assert [s.name for s in captured(model, images()).sites] == ["relu", "relu:2"]
+
+
+def test_an_activation_that_the_output_does_not_need_is_no_site():
+    def wire(m, x):
+        F.relu(m.a(x))
+        return F.relu(m.b(x))
+
+    graph = captured(wired(wire, a=nn.Conv2d(3, 3, 3), b=nn.Conv2d(3, 2, 1)), images())
+    assert len(graph.sites) == 1
+    assert set(graph.tensors) == {"b.weight", "b.bias"}
+
+
+@pytest.mark.parametrize(
+    ("wire", "reason"),
+    [
+        (lambda m, x: F.hardtanh(m.c(x)), "its lower bound is -1"),
+        (lambda m, x: m.c(x).clamp(min=0.5), "its lower bound is 0.5"),
+        (lambda m, x: m.c(x).clamp(max=1), "its lower bound is None"),
+        (lambda m, x: m.c(x).clamp_min(-1), "its lower bound is -1"),
+        (lambda m, x: m.c(x).clamp(0, 0), "its upper bound is 0"),
+    ],
+)
+def test_bounds_that_no_spiking_neuron_has_are_refused(wire, reason):
+    found = survey(wired(wire, c=nn.Conv2d(3, 2, 3)), images())
+    (offender,) = found.offenders
+    assert reason in offender.reason

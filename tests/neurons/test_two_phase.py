@@ -1,0 +1,130 @@
+"""Roundings and emissions: one count, however it is written."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spikewright.activations import qcfs
+from spikewright.neurons import Draws, Emission, Layer, Rounding, TwoPhase
+from spikewright.neurons.two_phase import CountEmitter
+from tests.builders import layer
+
+EMISSIONS = list(Emission)
+
+
+def emitted(neuron: TwoPhase, x: torch.Tensor, levels: int) -> torch.Tensor:
+    """The train of charges `x` `[B, N]`, thresholds 1."""
+    dynamics = neuron.start(layer(1.0, levels, batch=len(x)))
+    dynamics.absorb(x[None], torch.ones(1, dtype=torch.float64))
+    dynamics.rewind()
+    return dynamics.emit(neuron.duration(levels))
+
+
+@pytest.mark.parametrize("emission", EMISSIONS)
+@pytest.mark.parametrize("levels", [1, 2, 3, 4, 7, 8, 13, 16, 31])
+def test_every_emission_carries_every_count(emission, levels):
+    count = torch.arange(levels + 1, dtype=torch.float64).repeat(3, 1)
+    code = CountEmitter(emission, layer(1.0, levels, batch=3))
+    code.begin(count)
+    train = code.emit(emission.duration(levels))
+    weights = emission.step_weights(levels)
+    assert train.shape[0] == len(weights) == emission.duration(levels)
+    assert set(train.unique().tolist()) <= {0.0, 1.0}
+    assert torch.equal((train * weights[:, None, None]).sum(0), count)
+    assert torch.equal(train.sum(0), emission.spikes_of(count))
+
+
+@pytest.mark.parametrize("levels", [1, 2, 3, 4, 7, 8, 15, 16, 255])
+def test_a_binary_code_takes_the_logarithm_of_the_levels(levels):
+    steps = Emission.BINARY.duration(levels)
+    assert 2**steps >= levels + 1 > 2 ** (steps - 1)
+
+
+@given(st.lists(st.integers(0, 5000), min_size=1, max_size=8))
+@settings(max_examples=40, derandomize=True)
+def test_binary_spikes_are_the_ones_of_the_count(counts):
+    spikes = Emission.BINARY.spikes_of(torch.tensor(counts, dtype=torch.float32))
+    assert spikes.tolist() == [bin(n).count("1") for n in counts]
+
+
+def test_burst_and_late_stand_at_the_ends():
+    x = torch.tensor([[0.0, 2.0, 4.0]], dtype=torch.float64)
+    burst = emitted(TwoPhase("nearest", "burst"), x, 4)[:, 0]
+    late = emitted(TwoPhase("nearest", "late"), x, 4)[:, 0]
+    assert burst.T.tolist() == [[0, 0, 0, 0], [1, 1, 0, 0], [1, 1, 1, 1]]
+    assert late.T.tolist() == [[0, 0, 0, 0], [0, 0, 1, 1], [1, 1, 1, 1]]
+
+
+@pytest.mark.parametrize("rounding", list(Rounding))
+@pytest.mark.parametrize("emission", EMISSIONS)
+def test_the_train_carries_what_the_count_law_gives(rounding, emission):
+    if (rounding, emission) == (Rounding.BERNOULLI, Emission.RANDOM):
+        pytest.skip("TPP itself is a process; it agrees in distribution (test_count_law)")
+    levels, batch = 6, 40
+    x = torch.linspace(-1, 7.5, 2 * batch, dtype=torch.float64).reshape(batch, 2)
+    neuron = TwoPhase(rounding, emission)
+    train = emitted(neuron, x, levels)
+    carried = (train * neuron.step_weights(levels)[:, None, None]).sum(0)
+    assert torch.equal(carried, neuron.count(x, layer(1.0, levels, batch=batch)))
+
+
+@settings(max_examples=40, derandomize=True)
+@given(st.floats(0, 8), st.integers(1, 8), st.integers(0, 1000))
+def test_unbiased_rounding_has_the_charge_as_its_mean(x, levels, seed):
+    samples = 4000
+    charge = torch.full((samples, 1), min(x, levels), dtype=torch.float64)
+    counts = Rounding.UNBIASED.round(charge, levels, Draws.of(seed, "s", torch.arange(samples)))
+    # at most 1/4 of variance: 5 standard errors
+    assert float(counts.mean()) == pytest.approx(min(x, levels), abs=5 * 0.5 / samples**0.5)
+    assert set((counts - charge.floor()).unique().tolist()) <= {0.0, 1.0}
+
+
+class _LargestDraw:
+    """Stands for draws that come out as large as they can."""
+
+    def uniform(self, step, shape):
+        return torch.full(tuple(shape), 1 - 2.0**-24)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_unbiased_rounding_never_changes_an_integer_charge(dtype):
+    charge = torch.arange(0, 4097, dtype=dtype)[None]
+    counts = Rounding.UNBIASED.round(charge, 4096, _LargestDraw())
+    assert torch.equal(counts, charge)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("levels", [1, 5, 100, 4096])
+def test_a_full_count_fires_at_every_step_whatever_the_draws(levels, dtype):
+    count = torch.full((1, 1), float(levels), dtype=dtype)
+    for step in range(levels):
+        assert Emission.RANDOM.spikes_at(step, count, count - step, levels, _LargestDraw()).all()
+
+
+@settings(max_examples=60, derandomize=True)
+@given(st.lists(st.floats(-20, 20), min_size=1, max_size=6), st.integers(1, 16), st.floats(0.1, 9))
+def test_nearest_is_the_qcfs_formula(values, levels, theta):
+    x = torch.tensor([values], dtype=torch.float64)
+    lam = torch.tensor(theta, dtype=torch.float64)
+    count = TwoPhase().count(x * (levels / lam), Layer(lam, levels, Draws.of(0, "s", torch.zeros(1).long())))
+    torch.testing.assert_close(count * lam / levels, qcfs(x, lam, levels), rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("rounding", list(Rounding))
+def test_expected_count_is_the_mean_and_variance_of_counts(rounding):
+    samples, levels = 20_000, 5
+    for x in (0.0, 0.3, 2.5, 4.9, 5.0, 6.0):
+        charge = torch.full((samples, 1), x, dtype=torch.float64)
+        counts = rounding.round(charge, levels, Draws.of(1, "s", torch.arange(samples)))
+        mean, variance = rounding.expected_count(charge[:1], levels)
+        assert float(counts.mean()) == pytest.approx(mean.item(), abs=0.02)
+        assert float(counts.var()) == pytest.approx(variance.item(), abs=0.02)
+
+
+@pytest.mark.parametrize(("options", "name"), [(("up", "random"), "Rounding"), (("nearest", "slow"), "Emission")])
+def test_unknown_names_are_refused(options, name):
+    with pytest.raises(ValueError, match=f"is not a valid {name}"):
+        TwoPhase(*options)

@@ -1,9 +1,11 @@
 """Spikewright: trained PyTorch networks as spiking networks, and the truth about the result."""
 
 from spikewright.activations import QCFS
+from spikewright.analysis import Misalignment, Sweep, misalignment, sweep
 from spikewright.calibration import Learned, Maximum, MinError, Percentile
 from spikewright.convert import convert
 from spikewright.errors import (
+    AnalysisError,
     CalibrationError,
     ConversionError,
     DataError,
@@ -14,12 +16,12 @@ from spikewright.errors import (
 )
 from spikewright.network import SpikingNetwork
 from spikewright.neurons import TPP, IntegrateFire, Shuffled, TwoPhase
-
-__version__ = "0.1.0"
+from spikewright.version import __version__
 
 __all__ = [
     "QCFS",
     "TPP",
+    "AnalysisError",
     "CalibrationError",
     "ConversionError",
     "DataError",
@@ -27,13 +29,18 @@ __all__ = [
     "Learned",
     "Maximum",
     "MinError",
+    "Misalignment",
     "MissingExtra",
     "ModelError",
     "Percentile",
     "Shuffled",
     "SpikewrightError",
     "SpikingNetwork",
+    "Sweep",
     "TwoPhase",
     "UnsupportedOperation",
+    "__version__",
     "convert",
+    "misalignment",
+    "sweep",
 ]

@@ -13,10 +13,11 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "spikewright"
 MAXIMUM_LINES = 350
 
-LEAVES = {"activations", "errors", "extras"}
+LEAVES = {"activations", "errors", "extras", "version"}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "extras": {"errors"},
+    "version": set(),
     "activations": {"errors"},
     "neurons": LEAVES,
     "graph": LEAVES | {"neurons"},

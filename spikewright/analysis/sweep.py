@@ -1,0 +1,197 @@
+"""sweep(): the accuracy and the spikes of networks at every T, with their uncertainty."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spikewright.analysis.batches import checked_steps, labelled_batches, length_of, whole_numbers
+from spikewright.analysis.placement import device_of, placed
+from spikewright.analysis.run_record import RunClock
+from spikewright.analysis.sweep_results import Sweep
+from spikewright.analysis.tally import ReferenceTally, Tally
+from spikewright.errors import AnalysisError
+from spikewright.network import SpikingNetwork
+
+
+@dataclass(frozen=True)
+class SweepProgress:
+    """How far a sweep is; told after every simulation of a batch.
+
+    Attributes:
+        network: what was simulated.
+        steps: its T.
+        seed: its seed.
+        samples: samples of the data read so far.
+        done: simulations finished.
+        total: simulations in all, None when the data has no length.
+    """
+
+    network: str
+    steps: int
+    seed: int
+    samples: int
+    done: int
+    total: int | None
+
+
+def sweep(
+    networks: Mapping[str, SpikingNetwork],
+    data: Iterable[tuple[Tensor, Tensor]],
+    steps: int | Sequence[int] = (1, 2, 4, 8, 16, 32),
+    seeds: int | Sequence[int] = 3,
+    reference: nn.Module | None = None,
+    *,
+    device: torch.device | str | None = None,
+    progress: Callable[[SweepProgress], None] | None = None,
+    configuration: Mapping[str, Any] | None = None,
+) -> Sweep:
+    """Measure networks at every T, in one pass over the data.
+
+    Args:
+        networks: by the name that tables show.
+        data: batches (images `[B, *S]`, labels `[B]`, class numbers from 0), gone over once. The
+            result does not depend on how they were cut.
+        steps: every T to simulate, at least 1 each.
+        seeds: how many (0, 1, ...) or which; networks without random draws run once.
+        reference: the source model, in eval mode, to compare predictions with.
+        device: where to run. Networks and reference elsewhere are copied there, never moved. By
+            default everything runs where the first network is.
+        progress: called after every simulation of a batch.
+        configuration: what else belongs in the run record, as plain JSON values.
+
+    Returns:
+        A row for every network and T.
+
+    Raises:
+        AnalysisError: without networks, steps, seeds or data; for missing labels or labels that
+            the networks have no class for; for answers that are not finite; for a reference in
+            training mode.
+        ConversionError: when a batch is not of the shape or dtype that a network takes.
+
+    Example:
+        >>> import torch, spikewright as sw
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(),
+        ...                             torch.nn.Linear(8, 3)).eval()
+        >>> snn = sw.convert(model, torch.rand(64, 4), steps=(4, 8))
+        >>> data = [(torch.rand(10, 4), torch.arange(10) % 3)]
+        >>> sw.sweep({"nearest": snn}, data, steps=(4, 8), reference=model).steps
+        (4, 8)
+    """
+    clock = RunClock()
+    _check_networks(networks)
+    _check_reference(reference)
+    chosen, times = _checked_seeds(seeds), checked_steps(steps)
+    place = device_of(next(iter(networks.values()))) if device is None else torch.device(device)
+    against = None if reference is None else ReferenceTally(placed(reference, place))
+    tallies = _tallies(networks, place, times, chosen)
+    told = _Told(progress, sum(len(tally.seeds) for tally in tallies), data)
+    for images, labels in labelled_batches(data):
+        images = images.to(place)
+        told.samples += len(images)
+        expected = None if against is None else against.add(images, labels)
+        for tally in tallies:
+            for number in range(len(tally.seeds)):
+                tally.add(number, images, labels, expected)
+                told.one_more(tally, number)
+    samples = told.samples
+    asked = {
+        **(configuration or {}),
+        "networks": {name: _described(network) for name, network in networks.items()},
+        "steps": list(times),
+        "seeds": list(chosen),
+    }
+    return Sweep(
+        tuple(tally.row(samples, against is not None) for tally in tallies),
+        None if against is None else against.result(samples),
+        clock.finish(place, seed=chosen[0], samples=samples, configuration=asked),
+    )
+
+
+def _tallies(
+    networks: Mapping[str, SpikingNetwork],
+    place: torch.device,
+    times: Sequence[int],
+    seeds: tuple[int, ...],
+) -> list[Tally]:
+    tallies: list[Tally] = []
+    for name, network in networks.items():
+        used = seeds if network.stochastic else seeds[:1]
+        there = placed(network, place)
+        tallies += [Tally(name, there, steps, used) for steps in times]
+    return tallies
+
+
+class _Told:
+    """Counts simulations and tells the caller."""
+
+    def __init__(
+        self,
+        progress: Callable[[SweepProgress], None] | None,
+        per_batch: int,
+        data: Iterable[Any],
+    ) -> None:
+        self._progress = progress
+        batches = length_of(data)
+        self._total = None if batches is None else batches * per_batch
+        self._done = 0
+        self.samples = 0
+
+    def one_more(self, tally: Tally, number: int) -> None:
+        self._done += 1
+        if self._progress is not None:
+            self._progress(
+                SweepProgress(
+                    tally.name,
+                    tally.steps,
+                    tally.seeds[number],
+                    self.samples,
+                    self._done,
+                    self._total,
+                )
+            )
+
+
+def _check_networks(networks: Any) -> None:
+    if not isinstance(networks, Mapping) or not networks:
+        raise AnalysisError(
+            f"sweep needs at least one network by name, got {networks!r}: "
+            'call sweep({"TPP": snn}, data)'
+        )
+    for name, network in networks.items():
+        if not isinstance(network, SpikingNetwork):
+            raise AnalysisError(
+                f"'{name}' is a {type(network).__name__}, not a SpikingNetwork: convert it first, "
+                "or pass it as reference="
+            )
+
+
+def _check_reference(reference: nn.Module | None) -> None:
+    if reference is None:
+        return
+    training = [name or "itself" for name, part in reference.named_modules() if part.training]
+    if training:
+        raise AnalysisError(
+            f"the reference is in training mode ({', '.join(training[:3])}): call model.eval()"
+        )
+
+
+def _checked_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
+    chosen = tuple(range(seeds)) if type(seeds) is int else whole_numbers(seeds)
+    if not chosen or len(set(chosen)) < len(chosen):
+        raise AnalysisError(
+            f"seeds must be a number of seeds, at least 1, or different integers, got {seeds!r}"
+        )
+    return chosen
+
+
+def _described(network: SpikingNetwork) -> dict[str, Any]:
+    return {
+        "neurons": sorted({neuron.label for neuron in network.neurons.values()}),
+        "sites": len(network.sites),
+        "designed_steps": list(network.designed_steps),
+    }

@@ -13,7 +13,7 @@ from spikewright.graph import Graph, fold_batch_norm, survey
 from spikewright.neurons import Draws, Layer
 
 FALSE_ALARM = 1e-4
-"""Probability with which a test of a distribution may fail although the law holds (seeds are fixed)."""
+"""Probability that a test of a distribution fails although the law holds; seeds are fixed."""
 
 
 class Wired(nn.Module):
@@ -71,9 +71,7 @@ def assert_distributed(observed: Any, expected: Any) -> None:
     observed, expected = (torch.as_tensor(v, dtype=torch.float64) for v in (observed, expected))
     assert not bool((observed[expected == 0] > 0).any()), "an impossible outcome was seen"
     rare = expected < 5
-    pairs = [
-        (float(o), float(e)) for o, e in zip(observed[~rare], expected[~rare], strict=True)
-    ]
+    pairs = [(float(o), float(e)) for o, e in zip(observed[~rare], expected[~rare], strict=True)]
     if float(expected[rare].sum()) >= 5:
         pairs.append((float(observed[rare].sum()), float(expected[rare].sum())))
     seen, law = zip(*pairs, strict=True)

@@ -118,7 +118,10 @@ def _capture_failure(message: str) -> str:
             "index on tensor data), so it is not one fixed graph; make that choice before the "
             f"model. torch.export says: {first}"
         )
-    if re.search(r"onstraint|specializ|dynamic dim|marked .* as dynamic|invalid for input of size .*s\d", message):
+    if re.search(
+        r"onstraint|specializ|dynamic dim|marked .* as dynamic|invalid for input of size .*s\d",
+        message,
+    ):
         return (
             "the model fixes its batch size (such as x.view(32, -1)); write x.flatten(1) or "
             f"x.view(x.size(0), -1). torch.export says: {first}"

@@ -1,7 +1,8 @@
 """A converted network: its graph, its two engines, its recordings."""
 
 from spikewright.network.design import Design
+from spikewright.network.engine import Engine
 from spikewright.network.plan import Observer
-from spikewright.network.spiking_network import Engine, SpikingNetwork
+from spikewright.network.spiking_network import SpikingNetwork
 
 __all__ = ["Design", "Engine", "Observer", "SpikingNetwork"]

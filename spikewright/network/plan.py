@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from spikewright.errors import ConversionError
 from spikewright.graph.ir import Graph, Operation
 from spikewright.neurons import Draws, Layer, Neuron
 
@@ -83,13 +84,13 @@ def common_weights(neurons: Mapping[str, Neuron], levels: int) -> Tensor:
     """The step weights that all neurons of a network share.
 
     Raises:
-        ValueError: when neurons of different codes meet in one network.
+        ConversionError: when neurons of different codes meet in one network.
     """
     codes = {neuron.label: neuron.step_weights(levels) for neuron in neurons.values()}
     first = next(iter(codes))
     for label, weights in codes.items():
         if not torch.equal(weights, codes[first]):
-            raise ValueError(
+            raise ConversionError(
                 f"'{first}' and '{label}' write their counts in different codes; all neurons of a "
                 "network must share one, so that their spikes can be added"
             )

@@ -6,7 +6,6 @@ import fnmatch
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from enum import StrEnum
 from typing import Any, Self
 
 import torch
@@ -19,6 +18,7 @@ from spikewright.graph.ir import Graph, Operation
 from spikewright.graph.scales import fold_scales
 from spikewright.network.counts import run_counts
 from spikewright.network.design import Design
+from spikewright.network.engine import Engine, chosen
 from spikewright.network.plan import SILENT, Observer, Plan, common_weights
 from spikewright.network.stages import depth_of
 from spikewright.network.steps import MEMORY_BUDGET, run_steps
@@ -27,15 +27,6 @@ from spikewright.neurons import Neuron, sample_ids_of
 
 _PLANS_KEPT = 8
 """Scale-folded plans kept ready, one per T; each holds a copy of the weights."""
-
-
-class Engine(StrEnum):
-    """How a network is simulated."""
-
-    AUTO = "auto"
-    """The count engine when every neuron has a count law, else the step engine."""
-    COUNTS = "counts"
-    STEPS = "steps"
 
 
 class SpikingNetwork(nn.Module):
@@ -247,7 +238,7 @@ class SpikingNetwork(nn.Module):
             )
         else:
             sample_ids = sample_ids.to(images.device, torch.int64)
-        if self._chosen(engine) is Engine.COUNTS:
+        if chosen(engine, self.neurons) is Engine.COUNTS:
             return run_counts(plan, images, seed=seed, sample_ids=sample_ids, observer=observer)
         return run_steps(
             plan,
@@ -326,24 +317,6 @@ class SpikingNetwork(nn.Module):
                 f"this network is {theta.dtype} on {theta.device}, the input is {images.dtype} on "
                 f"{images.device}: move one with .to()"
             )
-
-    def _chosen(self, engine: Engine | str) -> Engine:
-        try:
-            engine = Engine(engine)
-        except ValueError:
-            raise ConversionError(
-                f"engine must be 'auto', 'counts' or 'steps', got {engine!r}"
-            ) from None
-        lawless = [name for name, n in self.neurons.items() if not n.has_count_law]
-        if engine is Engine.COUNTS and lawless:
-            label = self.neurons[lawless[0]].label
-            raise ConversionError(
-                f"the count engine needs neurons whose count depends on their total charge alone; "
-                f"'{label}' at {lawless[0]} does not: use engine='steps'"
-            )
-        if engine is Engine.AUTO:
-            return Engine.STEPS if lawless else Engine.COUNTS
-        return engine
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         self._plans.clear()

@@ -17,7 +17,7 @@ def summarise(network: SpikingNetwork, steps: int) -> str:
     design = network.design(steps)
     graph = network.plan(steps).graph
     lines = [f"Spiking network at T = {steps}", ""]
-    width = max(len("site"), *(len(name) for name in network.sites))
+    width = max(len("total"), *(len(name) for name in network.sites))
     lines.append(f"{'site':<{width}}  {'neuron':<14} {'neurons':>9}  threshold")
     total = 0
     for op in graph.neurons:

@@ -17,8 +17,11 @@ def model():
     torch.manual_seed(0)
     return wired(
         lambda m, x: m.l((F.relu(m.b(y := F.relu(m.n(m.a(x))))) + y).mean((2, 3))),
-        a=nn.Conv2d(3, 4, 3), n=nn.BatchNorm2d(4), b=nn.Conv2d(4, 4, 3, padding=1), l=nn.Linear(4, 3),
-    )  # fmt: skip
+        a=nn.Conv2d(3, 4, 3),
+        n=nn.BatchNorm2d(4),
+        b=nn.Conv2d(4, 4, 3, padding=1),
+        l=nn.Linear(4, 3),
+    )
 
 
 def mean_inputs(snn, x, **options):
@@ -33,7 +36,9 @@ def mean_inputs(snn, x, **options):
     return found
 
 
-@pytest.mark.parametrize("neuron", [sw.TwoPhase(), sw.TwoPhase("unbiased"), sw.TwoPhase("nearest", "binary")])
+@pytest.mark.parametrize(
+    "neuron", [sw.TwoPhase(), sw.TwoPhase("unbiased"), sw.TwoPhase("nearest", "binary")]
+)
 def test_mean_inputs_are_those_of_the_ann(neuron):
     ann, x = model(), images(16)
     expected = collect(captured(ann, x), [x])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -54,7 +56,7 @@ def test_order_cutting_and_merging_change_no_threshold(seed, order, cuts, dtype)
     values = activations(seed, dtype=dtype)
     whole = gathered([values])
     edges = [0, *sorted(set(cuts)), 40]
-    parts = [values[order][a:b] for a, b in zip(edges, edges[1:], strict=False)]
+    parts = [values[order][a:b] for a, b in pairwise(edges)]
     merged = SiteStatistics.empty(5)
     for part in parts:
         merged = gathered([part]).merged(merged)
@@ -109,7 +111,9 @@ def test_the_mean_input_is_that_of_all_values():
 
 
 def small():
-    return wired(lambda m, x: m.l(F.relu(m.c(x)).flatten(1)), c=nn.Conv2d(3, 4, 3), l=nn.Linear(64, 3))
+    return wired(
+        lambda m, x: m.l(F.relu(m.c(x)).flatten(1)), c=nn.Conv2d(3, 4, 3), l=nn.Linear(64, 3)
+    )
 
 
 def generator_of(batches):
@@ -133,7 +137,7 @@ CALIBRATIONS = {
         r"batch 1 has samples of shape \[3, 7, 7\], the first batch \[3, 6, 6\]",
     ),
     "not tensors": (lambda: [images().numpy()], r"batch 0 is a ndarray; give tensors \[B, \*S\]"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", CALIBRATIONS)
@@ -146,15 +150,17 @@ def test_calibration_data_that_cannot_serve_is_refused(case):
 def test_a_site_that_never_fires_is_refused_by_name():
     model = wired(
         lambda m, x: m.l(m.quiet(F.relu(m.c(x)) * -1).flatten(1)),
-        c=nn.Conv2d(3, 4, 3), l=nn.Linear(64, 3), quiet=nn.ReLU(),
-    )  # fmt: skip
+        c=nn.Conv2d(3, 4, 3),
+        l=nn.Linear(64, 3),
+        quiet=nn.ReLU(),
+    )
     with pytest.raises(sw.CalibrationError, match=r"1 sites never gave.*\(quiet\)"):
         sw.convert(model, images())
 
 
 def test_activations_that_overflow_are_refused_by_site():
     model = wired(lambda m, x: m.l(F.relu(x * 1e30 * 1e300).flatten(1)), l=nn.Linear(108, 3))
-    with pytest.raises(sw.ConversionError, match="NaN or infinite|differs from the model by nan"):
+    with pytest.raises(sw.ConversionError, match=r"NaN or infinite|differs from the model by nan"):
         sw.convert(model, images())
 
 

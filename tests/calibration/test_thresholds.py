@@ -90,7 +90,9 @@ def test_min_error_finds_the_best_candidate(rounding, steps):
         assert float((chosen - grid).abs().min()) < 1e-9
 
 
-@pytest.mark.parametrize("neuron", [IntegrateFire(), *map(TwoPhase, Rounding)], ids=lambda n: n.label)
+@pytest.mark.parametrize(
+    "neuron", [IntegrateFire(), *map(TwoPhase, Rounding)], ids=lambda n: n.label
+)
 def test_thresholds_follow_the_unit_of_the_activations(neuron):
     """Activations times a power of two give thresholds times that power, bit for bit."""
     values = activations()
@@ -113,7 +115,9 @@ def test_min_error_per_channel_is_per_layer_of_each_channel():
     assert torch.equal(per_channel, torch.cat(alone))
 
 
-@pytest.mark.parametrize("strategy", [Maximum(per="channel"), MinError(), Percentile(100, per="channel")])
+@pytest.mark.parametrize(
+    "strategy", [Maximum(per="channel"), MinError(), Percentile(100, per="channel")]
+)
 def test_a_dead_channel_takes_the_threshold_of_the_layer(strategy):
     values = activations()
     values[:, 1] = 0
@@ -148,8 +152,10 @@ def test_too_few_candidates_are_refused(candidates):
 def two_layers():
     return wired(
         lambda m, x: m.l(F.relu(m.b(F.relu(m.a(x)))).flatten(1)),
-        a=nn.Conv2d(3, 4, 3), b=nn.Conv2d(4, 5, 3), l=nn.Linear(20, 3),
-    )  # fmt: skip
+        a=nn.Conv2d(3, 4, 3),
+        b=nn.Conv2d(4, 5, 3),
+        l=nn.Linear(20, 3),
+    )
 
 
 @pytest.mark.parametrize("strategy", [MinError(), Percentile(99.9), Maximum()])

@@ -19,7 +19,8 @@ MODELS = {
     ),
     "after a grouped, padded convolution": lambda: wired(
         lambda m, x: F.relu(m.n(m.c(x))),
-        c=nn.Conv2d(3, 6, 3, groups=3, padding="same"), n=nn.BatchNorm2d(6),
+        c=nn.Conv2d(3, 6, 3, groups=3, padding="same"),
+        n=nn.BatchNorm2d(6),
     ),
     "without affine": lambda: wired(
         lambda m, x: F.relu(m.n(m.c(x))), c=nn.Conv2d(3, 4, 3), n=nn.BatchNorm2d(4, affine=False)
@@ -33,11 +34,13 @@ MODELS = {
     "as the output": lambda: wired(
         lambda m, x: m.n(m.l(F.relu(x).flatten(1))), l=nn.Linear(108, 5), n=nn.BatchNorm1d(5)
     ),
-}  # fmt: skip
+}
 STANDING = {
     "after another norm": lambda: wired(
         lambda m, x: F.relu(m.b(m.n(m.c(x)))),
-        c=nn.Conv2d(3, 4, 3), n=nn.BatchNorm2d(4), b=nn.BatchNorm2d(4),
+        c=nn.Conv2d(3, 4, 3),
+        n=nn.BatchNorm2d(4),
+        b=nn.BatchNorm2d(4),
     ),
     "on the input": lambda: wired(lambda m, x: F.relu(m.n(x)), n=nn.BatchNorm2d(3)),
     "after an activation": lambda: wired(
@@ -61,7 +64,7 @@ STANDING = {
     "after linear on a sequence as long as it is wide": lambda: wired(
         lambda m, x: F.relu(m.n(m.l(x.flatten(2)))), l=nn.Linear(36, 3), n=nn.BatchNorm1d(3)
     ),
-}  # fmt: skip
+}
 
 
 def operators(graph):
@@ -95,8 +98,10 @@ def test_folding_is_exact_to_float32_rounding(case):
 def test_a_shared_convolution_normed_differently_keeps_its_own_weights():
     model = wired(
         lambda m, x: F.relu(m.a(m.c(x))) + F.relu(m.b(m.c(x + 1))),
-        c=nn.Conv2d(3, 4, 3), a=nn.BatchNorm2d(4), b=nn.BatchNorm2d(4, affine=False),
-    )  # fmt: skip
+        c=nn.Conv2d(3, 4, 3),
+        a=nn.BatchNorm2d(4),
+        b=nn.BatchNorm2d(4, affine=False),
+    )
     x = images()
     torch.testing.assert_close(evaluate(captured(model, x), x), model(x).detach())
 

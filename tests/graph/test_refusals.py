@@ -50,7 +50,11 @@ def test_all_offenders_are_listed_at_once():
     for where in ("in first.1 (", "in act (", "in the model ("):
         assert where in message
     assert message.count("test_refusals.py:") == 5
-    for advice in ("negative slopes need signed spikes", "in place of GELU", "squeeze-and-excitation"):
+    for advice in (
+        "negative slopes need signed spikes",
+        "in place of GELU",
+        "squeeze-and-excitation",
+    ):
         assert advice in message
     assert "aten.mul.Tensor, 1 times: it multiplies two signals" in message
 
@@ -71,22 +75,38 @@ OPERATIONS = {
     "elu": (lambda m, x: F.elu(m.c(x)), "aten.elu", "retrain with ReLU"),
     "product": (lambda m, x: m.c(x) * F.relu(x), "aten.mul.Tensor", "multiplies two signals"),
     "square": (lambda m, x: m.c(x) ** 2, "aten.pow", "no rule"),
-    "quotient": (lambda m, x: 1 / m.c(x), "aten.reciprocal|aten.div", "no rule|divides by a signal"),
+    "quotient": (
+        lambda m, x: 1 / m.c(x),
+        "aten.reciprocal|aten.div",
+        "no rule|divides by a signal",
+    ),
     "signal quotient": (lambda m, x: F.relu(x) / m.c(x), "aten.div.Tensor", "divides by a signal"),
-    "rounding": (lambda m, x: torch.div(m.c(x), 2, rounding_mode="floor"), "aten.div", "not linear|no rule"),
+    "rounding": (
+        lambda m, x: torch.div(m.c(x), 2, rounding_mode="floor"),
+        "aten.div",
+        "not linear|no rule",
+    ),
     "softmax": (lambda m, x: F.softmax(m.c(x), 1), "softmax", "convert the model up to its logits"),
     "layer norm": (lambda m, x: F.layer_norm(m.c(x), (6, 6)), "layer_norm", "use batch norm"),
     "group norm": (lambda m, x: F.group_norm(m.c(x), 3), "group_norm", "use batch norm"),
     "dropout": (lambda m, x: F.dropout(m.c(x), 0.5, True), "dropout", "stays on in eval mode"),
     "maximum": (lambda m, x: m.c(x).amax((2, 3)), "aten.amax", "use max pooling"),
-    "adaptive max": (lambda m, x: F.adaptive_max_pool2d(m.c(x), 1), "max_pool2d", "explicit kernel"),
+    "adaptive max": (
+        lambda m, x: F.adaptive_max_pool2d(m.c(x), 1),
+        "max_pool2d",
+        "explicit kernel",
+    ),
     "dtype": (lambda m, x: m.c(x).float().double(), "aten._to_copy", "one floating dtype"),
     "batch mean": (lambda m, x: x - m.c(x).mean(0), "aten.mean.dim", "mixes samples"),
     "batch flip": (lambda m, x: x + m.c(x).flip(0), "aten.flip", "mixes samples"),
     "batch cat": (lambda m, x: torch.cat([x, m.c(x)]), "aten.cat", "mixes samples"),
     "batch slice": (lambda m, x: m.c(x)[:1], "aten.slice", "drops samples"),
     "batch select": (lambda m, x: m.c(x)[0], "aten.select", "mixes samples"),
-    "batch moved": (lambda m, x: m.c(x).permute(1, 0, 2, 3), "aten.permute", "keep the batch first"),
+    "batch moved": (
+        lambda m, x: m.c(x).permute(1, 0, 2, 3),
+        "aten.permute",
+        "keep the batch first",
+    ),
     "batch swapped": (lambda m, x: m.c(x).transpose(1, 0), "aten.transpose", "lost the batch"),
     "whole mean": (lambda m, x: x - m.c(x).mean(), "aten.mean", "no rule"),
     "batch folded": (lambda m, x: m.c(x).view(x.size(0) * 3, 36), "aten.view", "batch size enters"),
@@ -94,8 +114,12 @@ OPERATIONS = {
     "batch as summand": (lambda m, x: m.c(x) + x.size(0), "aten.add.Tensor", "batch size enters"),
     "batch halved": (lambda m, x: m.c(x) + x.size(0) // 2, "aten.add.Tensor", "batch size enters"),
     "computed weights": (lambda m, x: x @ m.c(x), "aten.matmul", "product of two signals"),
-    "statistics": (lambda m, x: F.instance_norm(m.c(x)), "instance_norm|batch_norm", "use batch norm"),
-}  # fmt: skip
+    "statistics": (
+        lambda m, x: F.instance_norm(m.c(x)),
+        "instance_norm|batch_norm",
+        "use batch norm",
+    ),
+}
 
 
 @pytest.mark.parametrize("case", OPERATIONS)
@@ -125,7 +149,10 @@ def branches(m, x):
 MODELS = {
     "data-dependent control flow": (branches, "control flow depends on the values of its input"),
     "fixed batch size": (lambda m, x: F.relu(m.c(x)).view(2, -1), "fixes its batch size.*flatten"),
-    "fixed batch of 32": (lambda m, x: F.relu(m.c(x)).view(32, -1), "fixes its batch size.*flatten"),
+    "fixed batch of 32": (
+        lambda m, x: F.relu(m.c(x)).view(32, -1),
+        "fixes its batch size.*flatten",
+    ),
     "batch as float": (lambda m, x: F.relu(m.c(x)) * float(x.size(0)), "fixes its batch size"),
     "several outputs": (lambda m, x: (F.relu(m.c(x)), x), "must return one tensor"),
     "a dictionary": (lambda m, x: {"a": F.relu(m.c(x)), "b": x}, "must return one tensor"),
@@ -191,7 +218,9 @@ def test_a_model_that_writes_its_buffers_is_refused_by_name():
 
 @pytest.mark.parametrize("thing", [3, "resnet18", nn.Conv2d])
 def test_something_else_than_a_model_is_refused(thing):
-    assert "expected a torch.nn.Module or an ExportedProgram" in refusal(thing, error=sw.ConversionError)
+    assert "expected a torch.nn.Module or an ExportedProgram" in refusal(
+        thing, error=sw.ConversionError
+    )
 
 
 def test_a_program_exported_for_one_batch_size_is_refused():

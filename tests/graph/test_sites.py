@@ -51,7 +51,9 @@ def test_a_call_is_a_site_named_after_its_module_and_function(spelling):
 @pytest.mark.parametrize("spelling", MODULES)
 def test_a_module_is_a_site_named_by_its_path(spelling):
     activation, upper = MODULES[spelling]
-    model = wired(lambda m, x: m.block(m.c(x)), c=nn.Conv2d(3, 2, 3), block=nn.Sequential(activation))
+    model = wired(
+        lambda m, x: m.block(m.c(x)), c=nn.Conv2d(3, 2, 3), block=nn.Sequential(activation)
+    )
     (site,) = captured(model, images()).sites
     assert (site.name, site.upper) == ("block.0", upper)
 
@@ -67,13 +69,17 @@ def test_qcfs_carries_its_threshold_and_levels():
 def test_a_reused_module_is_one_site_per_call():
     model = wired(
         lambda m, x: m.act(m.b(m.act(m.a(x))) + m.act(x)),
-        a=nn.Conv2d(3, 3, 3, padding=1), b=nn.Conv2d(3, 3, 1), act=nn.ReLU(),
-    )  # fmt: skip
+        a=nn.Conv2d(3, 3, 3, padding=1),
+        b=nn.Conv2d(3, 3, 1),
+        act=nn.ReLU(),
+    )
     assert [s.name for s in captured(model, images()).sites] == ["act", "act:2", "act:3"]
 
 
 def test_calls_of_one_function_are_numbered_within_their_module():
-    model = wired(lambda m, x: F.relu(m.b(F.relu(m.a(x)))), a=nn.Conv2d(3, 3, 3), b=nn.Conv2d(3, 3, 1))
+    model = wired(
+        lambda m, x: F.relu(m.b(F.relu(m.a(x)))), a=nn.Conv2d(3, 3, 3), b=nn.Conv2d(3, 3, 1)
+    )
     assert [s.name for s in captured(model, images()).sites] == ["relu", "relu:2"]
 
 

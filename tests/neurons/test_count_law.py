@@ -117,9 +117,7 @@ def test_the_law_is_symmetric(steps):
 def test_the_smallest_charges_follow_the_closed_form(steps):
     f = torch.linspace(0, 1, 33, dtype=torch.float64)
     closed = 1 - torch.stack([1 - f / r for r in range(1, steps + 1)]).prod(0)
-    torch.testing.assert_close(
-        count_law.upper_probability(steps, f)[0], closed, rtol=0, atol=1e-12
-    )
+    torch.testing.assert_close(count_law.upper_probability(steps, f)[0], closed, rtol=0, atol=1e-12)
 
 
 def test_tpp_overfires_small_charges():
@@ -139,4 +137,6 @@ def test_the_count_law_and_the_process_use_the_same_seeded_draws_twice():
     charge = torch.full((5, 7), 1.3, dtype=torch.float64)
     first, second = (TPP().count(charge, layer(1.0, 4, batch=5, seed=3)) for _ in range(2))
     assert torch.equal(first, second)
-    assert torch.equal(draws.uniform(2, (5, 7)), Draws.of(3, "site", torch.arange(5)).uniform(2, (5, 7)))
+    assert torch.equal(
+        draws.uniform(2, (5, 7)), Draws.of(3, "site", torch.arange(5)).uniform(2, (5, 7))
+    )

@@ -17,7 +17,9 @@ IDS = torch.randint(-(2**62), 2**62, (40,), generator=torch.Generator().manual_s
 
 
 @settings(max_examples=30, derandomize=True)
-@given(st.permutations(range(40)), st.integers(1, 39), st.integers(-5, 9), st.integers(-(2**63), 2**64))
+@given(
+    st.permutations(range(40)), st.integers(1, 39), st.integers(-5, 9), st.integers(-(2**63), 2**64)
+)
 def test_any_split_and_order_of_the_batch_gives_the_same_numbers(order, cut, step, seed):
     whole = Draws.of(seed, "layer1.relu", IDS).uniform(step, (40, 3, 5))
     order = torch.tensor(order)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -34,7 +36,7 @@ def run(neuron, current, cuts):
     weights = neuron.step_weights(LEVELS)
     weights = weights * (LEVELS / weights.sum())
     edges = [0, *sorted(c for c in cuts if 0 < c < len(weights)), len(weights)]
-    windows = list(zip(edges, edges[1:], strict=False))
+    windows = list(pairwise(edges))
     if isinstance(dynamics, StreamingDynamics):
         train = torch.cat([dynamics.advance(current[a:b]) for a, b in windows])
         return train, dynamics.residual

@@ -109,7 +109,9 @@ def test_a_full_count_fires_at_every_step_whatever_the_draws(levels, dtype):
 def test_nearest_is_the_qcfs_formula(values, levels, theta):
     x = torch.tensor([values], dtype=torch.float64)
     lam = torch.tensor(theta, dtype=torch.float64)
-    count = TwoPhase().count(x * (levels / lam), Layer(lam, levels, Draws.of(0, "s", torch.zeros(1).long())))
+    count = TwoPhase().count(
+        x * (levels / lam), Layer(lam, levels, Draws.of(0, "s", torch.zeros(1).long()))
+    )
     torch.testing.assert_close(count * lam / levels, qcfs(x, lam, levels), rtol=1e-12, atol=1e-12)
 
 
@@ -124,7 +126,9 @@ def test_expected_count_is_the_mean_and_variance_of_counts(rounding):
         assert float(counts.var()) == pytest.approx(variance.item(), abs=0.02)
 
 
-@pytest.mark.parametrize(("options", "name"), [(("up", "random"), "Rounding"), (("nearest", "slow"), "Emission")])
+@pytest.mark.parametrize(
+    ("options", "name"), [(("up", "random"), "Rounding"), (("nearest", "slow"), "Emission")]
+)
 def test_unknown_names_are_refused(options, name):
     with pytest.raises(ValueError, match=f"is not a valid {name}"):
         TwoPhase(*options)

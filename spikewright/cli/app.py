@@ -1,0 +1,215 @@
+"""The commands; each parses, calls the library, prints and writes."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from spikewright.cli.console import print_json, progress_bar, results, to_json
+from spikewright.cli.expand import expanded
+from spikewright.cli.failures import EXIT_CODES, ExitCode, reported
+from spikewright.cli.options import (
+    MAXIMUM_SEED,
+    NEURON_HELP,
+    ConversionOptions,
+    DataOptions,
+    MeasurementOptions,
+    ModelOptions,
+    OutputOptions,
+    StepsOption,
+)
+
+app = typer.Typer(
+    help="Turn a trained PyTorch network into a spiking network, and measure what that costs.",
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _command(function: Any) -> Any:
+    """Register a command that takes groups of options and reports its errors."""
+    return app.command(epilog=EXIT_CODES)(expanded(reported(function)))
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from spikewright.version import __version__
+
+        sys.stdout.write(f"spikewright {__version__}\n")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Print the traceback of every error.")
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", is_eager=True, callback=_version, help="Print the version."),
+    ] = False,
+) -> None:
+    """Options of all commands; `debug` is read by `reported`."""
+
+
+@_command
+def check(
+    model: ModelOptions,
+    input_shape: Annotated[
+        str | None,
+        typer.Option(
+            metavar="C,H,W",
+            help="Shape of one sample. Default: 3,224,224; of a .pt2 file, its own.",
+            show_default=False,
+        ),
+    ] = None,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document, and nothing else.")
+    ] = False,
+) -> None:
+    """Say whether MODEL converts: every operation with its class, every neuron site.
+
+    It needs no data. When the model does not convert, all operations in the way are listed with
+    their module, source line and what to do, and the exit code is 3.
+    """
+    from spikewright.cli.check import as_document, as_text, inspected, verdict
+    from spikewright.cli.parse import shape_of
+    from spikewright.cli.source import open_model
+
+    shape = None if input_shape is None else shape_of(input_shape)
+    found, used = inspected(open_model(model), shape)
+    if json:
+        print_json(as_document(model.model, used, found))
+    else:
+        results().print(as_text(model.model, used, found), markup=False, soft_wrap=True)
+    if verdict(found) is not None:
+        raise typer.Exit(ExitCode.NOT_CONVERTIBLE)
+
+
+@_command
+def convert(
+    model: ModelOptions,
+    data: DataOptions,
+    conversion: ConversionOptions,
+    output: OutputOptions,
+    neuron: Annotated[str, typer.Option(metavar="NAME", help=NEURON_HELP)] = "nearest",
+    steps: StepsOption = "16",
+) -> None:
+    """Convert MODEL and show the result: sites, thresholds, operations, latency.
+
+    DIR receives config.json and summary.txt.
+    """
+    from spikewright.cli.output import prepare_folder, write_files
+    from spikewright.cli.parse import neuron_of, steps_of
+    from spikewright.cli.record import configuration_of
+    from spikewright.cli.source import open_source
+    from spikewright.cli.summary import as_document
+
+    chosen, points = neuron_of(neuron), steps_of(steps)
+    prepare_folder(output.output)
+    network = open_source(model, data, conversion).convert(chosen, points, conversion)
+    asked = configuration_of("convert", (model, data, conversion), neuron=neuron, steps=steps)
+    text = "\n\n".join(network.summary(t) for t in points)
+    write_files(output.output, {"config.json": to_json(asked), "summary.txt": text + "\n"})
+    if output.json:
+        print_json({"configuration": asked, **as_document(network, points)})
+    else:
+        results().print(text, markup=False, soft_wrap=True)
+
+
+@_command
+def sweep(
+    model: ModelOptions,
+    data: DataOptions,
+    measurement: MeasurementOptions,
+    conversion: ConversionOptions,
+    output: OutputOptions,
+    neuron: Annotated[
+        str, typer.Option(metavar="NAME,NAME,...", help=NEURON_HELP)
+    ] = "if,shuffled,tpp,unbiased,nearest",
+    steps: StepsOption = "1,2,4,8,16,32",
+) -> None:
+    """Measure the accuracy of MODEL with several neurons at every T, beside the ANN.
+
+    Thresholds come from the training split, never from the images measured.
+
+    DIR receives config.json, results.csv, results.json and report.html.
+    """
+    from spikewright.cli.measure import Task, run_sweep
+    from spikewright.cli.outcome import deliver, prepare
+    from spikewright.cli.parse import neurons_of, steps_of
+
+    task = Task(model, data, measurement, conversion, steps_of(steps))
+    neurons = neurons_of(neuron)
+    prepare(output)
+    with progress_bar("sweep") as advance:
+        outcome = run_sweep(task, neurons, {"neuron": neuron, "steps": steps}, advance)
+    deliver(outcome, output)
+
+
+@_command
+def misalignment(
+    model: ModelOptions,
+    data: DataOptions,
+    measurement: MeasurementOptions,
+    conversion: ConversionOptions,
+    output: OutputOptions,
+    neuron: Annotated[str, typer.Option(metavar="NAME", help="if or if-hard.")] = "if",
+    orders: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME,NAME,...",
+            help="How spikes are rearranged: independent (the paper's probe), shared, early, "
+            "late, reversed.",
+        ),
+    ] = "independent,shared,early,late,reversed",
+    layerwise: Annotated[bool, typer.Option(help="Also rearrange one layer at a time.")] = True,
+    steps: StepsOption = "4,8,16",
+) -> None:
+    """Rearrange the spikes of a converted MODEL in time, and see what that does to its accuracy.
+
+    The experiment of arXiv 2502.14487: the spikes that leave each layer keep their number and
+    change their order.
+
+    DIR receives config.json, results.csv, results.json and report.html.
+    """
+    from spikewright.cli.measure import Task, run_misalignment
+    from spikewright.cli.outcome import deliver, prepare
+    from spikewright.cli.parse import integrate_fire_of, orders_of, steps_of
+
+    task = Task(model, data, measurement, conversion, steps_of(steps))
+    base, named = integrate_fire_of(neuron), orders_of(orders)
+    prepare(output)
+    asked = {"neuron": neuron, "orders": orders, "layerwise": layerwise, "steps": steps}
+    with progress_bar("misalignment") as advance:
+        outcome = run_misalignment(task, base, named, layerwise, asked, advance)
+    deliver(outcome, output)
+
+
+@_command
+def demo(
+    output: OutputOptions,
+    seed: Annotated[
+        int, typer.Option(min=0, max=MAXIMUM_SEED, help="Of training and of spikes.")
+    ] = 0,
+) -> None:
+    """Train a small network on handwritten digits, convert it with every neuron, and compare.
+
+    It also trains a QCFS twin, whose activations are quantised: converted with `nearest` at T = L
+    it gives the ANN's own predictions.
+
+    DIR receives config.json, results.csv, results.json and report.html.
+    """
+    from spikewright.cli.demo import demo_outcome
+    from spikewright.cli.outcome import deliver, prepare
+    from spikewright.demo import run_demo
+
+    prepare(output)
+    with progress_bar("demo") as advance:
+        result = run_demo(seed, advance)
+    deliver(demo_outcome(result), output)

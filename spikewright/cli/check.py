@@ -1,0 +1,142 @@
+"""`spikewright check`: does a model convert, and if not, why not?"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import Any
+
+import torch
+from torch import nn
+
+from spikewright.cli.failures import WrongUsage
+from spikewright.errors import ConversionError
+from spikewright.graph import Survey, survey
+
+DEFAULT_SHAPE = (3, 224, 224)
+
+
+def inspected(model: nn.Module, shape: tuple[int, ...] | None) -> tuple[Survey, tuple[int, ...]]:
+    """Survey a model on made-up input.
+
+    Args:
+        model: in eval mode.
+        shape: of one sample; when None, the shape a program was exported with, or 3 x 224 x 224.
+
+    Returns:
+        The survey and the shape used.
+
+    Raises:
+        WrongUsage: when no shape was given and the default does not suit the model.
+        ConversionError: when the model cannot be captured.
+    """
+    used = shape or exported_shape(model) or DEFAULT_SHAPE
+    example = torch.zeros(2, *used)
+    device = next((t.device for t in model.parameters()), torch.device("cpu"))
+    try:
+        with torch.no_grad():
+            model(example.to(device))
+    except Exception as error:  # whatever the user's model raises on such input
+        told = " ".join(str(error).split())
+        hint = "this is the default: " if shape is None else ""
+        raise WrongUsage(
+            f"the model does not take input of shape {','.join(map(str, used))} ({told}); "
+            f"{hint}give the shape of one sample as --input-shape, such as 1,28,28"
+        ) from error
+    return survey(model, example.to(device)), used
+
+
+def exported_shape(model: nn.Module) -> tuple[int, ...] | None:
+    """The sample shape that an exported program tells, if it is one."""
+    graph = getattr(model, "graph", None)
+    if not isinstance(graph, torch.fx.Graph):
+        return None
+    for node in graph.nodes:
+        value = node.meta.get("val")
+        if node.op == "placeholder" and isinstance(value, torch.Tensor):
+            sizes = value.shape[1:]
+            return tuple(sizes) if all(isinstance(n, int) for n in sizes) else None
+    return None
+
+
+def verdict(found: Survey) -> str | None:
+    """Why the model does not convert, or None when it does."""
+    try:
+        found.require_convertible()
+    except ConversionError as error:
+        return str(error)
+    return None
+
+
+def as_document(model: str, shape: tuple[int, ...], found: Survey) -> dict[str, Any]:
+    """Everything `check` knows, as plain JSON values."""
+    return {
+        "model": model,
+        "input_shape": list(shape),
+        "converts": verdict(found) is None,
+        "sites": [
+            {"site": op.site.name, "operation": op.operator, "neurons": math.prod(op.shape)}
+            for op in found.graph.neurons
+            if op.site is not None
+        ],
+        "operations": [
+            {"operation": name, "class": kind, "times": times}
+            for (name, kind), times in operation_counts(found)
+        ],
+        "offenders": [
+            {
+                "operation": o.operator,
+                "module": o.module,
+                "source": o.source,
+                "reason": o.reason,
+                "remedy": o.remedy,
+            }
+            for o in found.offenders
+        ],
+    }
+
+
+def as_text(model: str, shape: tuple[int, ...], found: Survey) -> str:
+    """The same as text: operations, sites, verdict."""
+    lines = [f"{model}, input {' x '.join(map(str, shape))}", ""]
+    lines.append(f"{'operation':<34} {'class':<13} {'times':>5}")
+    for (name, kind), times in operation_counts(found):
+        lines.append(f"{name:<34} {kind:<13} {times:>5}")
+    lines += ["", *_site_lines(found), ""]
+    problem = verdict(found)
+    lines.append(f"It does not convert. {problem}" if problem else "It converts.")
+    return "\n".join(lines)
+
+
+def _site_lines(found: Survey) -> list[str]:
+    sites = [(op.site.name, op) for op in found.graph.neurons if op.site is not None]
+    if not sites:
+        return ["no neuron site"]
+    width = max(len("total"), *(len(name) for name, _ in sites))
+    lines = [f"{'neuron site':<{max(width, 11)}}  {'operation':<22} {'neurons':>11}"]
+    for name, op in sites:
+        lines.append(f"{name:<{max(width, 11)}}  {op.operator:<22} {math.prod(op.shape):>11,}")
+    total = sum(math.prod(op.shape) for _, op in sites)
+    lines.append(f"{'total':<{max(width, 11)}}  {'':<22} {total:>11,}")
+    return lines
+
+
+def operation_counts(found: Survey) -> list[tuple[tuple[str, str], int]]:
+    """How often each (operation, class) occurs; the class of refused operations is "refused"."""
+    refused = {(o.operator, o.module, o.source) for o in found.offenders}
+    places = [(op.operator, op.module, op.source) for op in found.graph.operations]
+    counts = Counter(
+        (_shown(op.operator), "refused" if place in refused else str(op.kind))
+        for op, place in zip(found.graph.operations, places, strict=True)
+    )
+    counts.update((place[0], "refused") for place in refused.difference(places))
+    return sorted(counts.items(), key=lambda entry: (entry[0][1], entry[0][0]))
+
+
+def _shown(operator: str) -> str:
+    """An operator's name as its user knows it."""
+    known = {
+        "aten._native_batch_norm_legit_no_training": "aten.batch_norm",
+        "<built-in function getitem>": "getitem",
+    }
+    return known.get(operator, operator)

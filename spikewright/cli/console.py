@@ -1,0 +1,61 @@
+"""Where text goes: results to stdout, errors and progress to stderr."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+
+PLAIN_WIDTH = 120
+"""Columns when the output is not a terminal, so that files do not depend on a window."""
+
+Progress = Callable[[int, int | None, str], None]
+"""Told (done, total if known, what is under way)."""
+
+
+def results() -> Console:
+    """The console of results, on stdout."""
+    return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
+
+
+def errors() -> Console:
+    """The console of errors and progress, on stderr."""
+    return Console(stderr=True, width=None if sys.stderr.isatty() else PLAIN_WIDTH)
+
+
+def print_json(document: Any) -> None:
+    """Print one JSON document and nothing else on stdout."""
+    sys.stdout.write(to_json(document))
+
+
+def to_json(document: Any) -> str:
+    """JSON text that ends in a newline; not-a-number has no place in it."""
+    return json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+@contextmanager
+def progress_bar(title: str) -> Generator[Progress]:
+    """A bar on stderr that vanishes when done; silent when stderr is not a terminal."""
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    console = errors()
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    bar = Bar(
+        *columns,
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    )
+    with bar:
+        task = bar.add_task(title, total=None)
+
+        def advance(done: int, total: int | None, what: str) -> None:
+            bar.update(task, completed=done, total=total, description=f"{title}: {what}")
+
+        yield advance

@@ -1,0 +1,211 @@
+"""What `sweep` and `misalignment` do between the options and the outcome."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from spikewright import analysis
+from spikewright.analysis import Sweep, SweepProgress
+from spikewright.cli.console import Progress
+from spikewright.cli.options import (
+    ConversionOptions,
+    DataOptions,
+    MeasurementOptions,
+    ModelOptions,
+)
+from spikewright.cli.outcome import Outcome, layer_table, sweep_table
+from spikewright.cli.record import command_line, configuration_of
+from spikewright.cli.source import Source, open_measurement, open_source
+from spikewright.network import SpikingNetwork
+from spikewright.neurons import Neuron, Order
+from spikewright.report import Report, Study, observe_raster, observe_thresholds
+
+RASTER_STEPS = 8
+"""The T nearest to it, from below, is shown where one T must do: a raster can still be read."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """What the options of a measuring command name.
+
+    Attributes:
+        model, data, measurement, conversion: groups of options.
+        steps: every T.
+    """
+
+    model: ModelOptions
+    data: DataOptions
+    measurement: MeasurementOptions
+    conversion: ConversionOptions
+    steps: tuple[int, ...]
+
+    @property
+    def groups(self) -> tuple[Any, ...]:
+        """The groups of options, in the order of a command line."""
+        return (self.model, self.data, self.measurement, self.conversion)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds of the runs."""
+        return tuple(range(self.conversion.seed, self.conversion.seed + self.measurement.seeds))
+
+    def open(self) -> tuple[Source, DataLoader[tuple[Tensor, int]]]:
+        """The model with its calibration images, and the batches to measure on."""
+        source = open_source(self.model, self.data, self.conversion)
+        return source, open_measurement(source, self.measurement, self.conversion.seed)
+
+    @property
+    def subject(self) -> str:
+        """What was converted and measured, in a sentence."""
+        weights = f" with {self.model.weights.name}" if self.model.weights else ""
+        name = self.data.data.partition(":")[0]
+        return (
+            f"{self.model.model}{weights}, converted with thresholds by "
+            f"{self.conversion.threshold} and measured on the {self.measurement.split} split of "
+            f"{name}."
+        )
+
+
+def run_sweep(
+    task: Task, neurons: Mapping[str, Neuron], asked: Mapping[str, Any], advance: Progress
+) -> Outcome:
+    """Convert with every neuron, measure, and gather the outcome.
+
+    Args:
+        task: the options.
+        neurons: by label.
+        asked: the command's own options, as written.
+        advance: told how far it is.
+    """
+    source, data = task.open()
+    networks: dict[str, SpikingNetwork] = {}
+    for number, (name, neuron) in enumerate(neurons.items()):
+        advance(number, len(neurons), f"converting to {name}")
+        networks[name] = source.convert(neuron, task.steps, task.conversion)
+    configuration = configuration_of("sweep", task.groups, **asked)
+    found = analysis.sweep(
+        networks,
+        data,
+        task.steps,
+        task.seeds,
+        source.model,
+        progress=telling(advance),
+        configuration=configuration,
+    )
+    study = inside_study(task.model.model, found, networks, source, data, task)
+    return _outcome("sweep", task, asked, found, study, found.to_dict(), [])
+
+
+def run_misalignment(
+    task: Task,
+    neuron: Neuron,
+    orders: Sequence[Order],
+    layerwise: bool,
+    asked: Mapping[str, Any],
+    advance: Progress,
+) -> Outcome:
+    """Convert, rearrange spikes, measure, and gather the outcome.
+
+    Args:
+        task: the options.
+        neuron: one-phase.
+        orders: how spikes are rearranged.
+        layerwise: whether to shuffle layers one at a time too.
+        asked: the command's own options, as written.
+        advance: told how far it is.
+    """
+    source, data = task.open()
+    advance(0, None, f"converting to {neuron.label}")
+    network = source.convert(neuron, task.steps, task.conversion)
+    found = analysis.misalignment(
+        network,
+        data,
+        task.steps,
+        task.seeds,
+        source.model,
+        orders,
+        layerwise,
+        progress=telling(advance),
+    )
+    study = Study(
+        task.model.model,
+        found.whole,
+        note="IF is the network as converted; in the others the spikes that leave every layer are "
+        "rearranged in time, their number unchanged (the experiment of arXiv 2502.14487).",
+        histograms=found.histograms,
+        layers=found.layers,
+        errors=found.errors,
+    )
+    tables = [layer_table(found.layers)] if found.layers else []
+    return _outcome("misalignment", task, asked, found.whole, study, found.to_dict(), tables)
+
+
+def _outcome(
+    command: str,
+    task: Task,
+    asked: Mapping[str, Any],
+    sweep: Sweep,
+    study: Study,
+    document: Mapping[str, Any],
+    tables: Sequence[Any],
+) -> Outcome:
+    configuration = configuration_of(command, task.groups, **asked)
+    title = {"sweep": "From ANN to spikes", "misalignment": "Temporal misalignment"}[command]
+    report = Report(
+        title=title,
+        subject=task.subject,
+        studies=(study,),
+        command=command_line(command, task.groups, **asked),
+        configuration=configuration,
+    )
+    return Outcome(
+        configuration,
+        {"configuration": configuration, **document},
+        sweep.to_csv(),
+        report,
+        [sweep_table(task.model.model, sweep), *tables],
+    )
+
+
+def inside_study(
+    title: str,
+    found: Sweep,
+    networks: Mapping[str, SpikingNetwork],
+    source: Source,
+    data: DataLoader[tuple[Tensor, int]],
+    task: Task,
+) -> Study:
+    """A sweep with a look inside: the raster of one image, the thresholds of one network."""
+    images, labels = next(iter(data))
+    images = images.to(source.calibration[0].device)
+    steps = shown_steps(task.steps)
+    name, network = list(networks.items())[-1]
+    seed = task.conversion.seed
+    classes = source.data.classes
+    raster = observe_raster(
+        contrasting(networks), images[0], classes[int(labels[0])], classes, steps, seed
+    )
+    thresholds = observe_thresholds(name, network, images, steps, seed)
+    return Study(title, found, raster=raster, thresholds=thresholds)
+
+
+def shown_steps(steps: Sequence[int]) -> int:
+    """The T of rasters and threshold tables."""
+    return max((t for t in steps if t <= RASTER_STEPS), default=min(steps))
+
+
+def contrasting(networks: Mapping[str, SpikingNetwork]) -> dict[str, SpikingNetwork]:
+    """The first network that sends at once and the last that waits; one when all are alike."""
+    at_once = [name for name, network in networks.items() if network.layers_that_wait == 0]
+    waiting = [name for name, network in networks.items() if network.layers_that_wait > 0]
+    return {name: networks[name] for name in (*at_once[:1], *waiting[-1:])}
+
+
+def telling(advance: Progress) -> Callable[[SweepProgress], None]:
+    """A sweep's progress, told to a bar."""
+    return lambda p: advance(p.done, p.total, f"{p.network}, T = {p.steps}")

@@ -1,0 +1,202 @@
+"""The options that commands share, in groups; each is described once, here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+MODEL = "Model"
+DATA = "Data"
+CONVERSION = "Conversion"
+OUTPUT = "Output"
+MAXIMUM_SEED = 2**32 - 1
+
+
+class Split(StrEnum):
+    """Which images accuracies are measured on."""
+
+    TEST = "test"
+    VALIDATION = "validation"
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """Which network."""
+
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="torchvision:NAME, package.module:factory, or a .pt2 file (exported program). "
+            "Importing a module and reading a .pt2 can run code: use those you trust.",
+            show_default=False,
+        ),
+    ]
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Weights as safetensors; without it the model has those it is made with "
+            "(torchvision's are random: nothing is downloaded).",
+            rich_help_panel=MODEL,
+            show_default=False,
+        ),
+    ] = None
+    model_argument: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE",
+            help="An argument of the model's factory, e.g. num_classes=10; may be repeated.",
+            rich_help_panel=MODEL,
+            show_default=False,
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Which images."""
+
+    data: Annotated[
+        str,
+        typer.Option(
+            metavar="SPEC",
+            help="digits, cifar10:DIR, cifar100:DIR or imagefolder:DIR.",
+            rich_help_panel=DATA,
+            show_default=False,
+        ),
+    ]
+    mean: Annotated[
+        str | None,
+        typer.Option(
+            metavar="M,M,M",
+            help="Subtracted from pixels in 0 .. 1, one value a channel.",
+            rich_help_panel=DATA,
+        ),
+    ] = None
+    std: Annotated[
+        str | None,
+        typer.Option(
+            metavar="S,S,S", help="Divides what is left; goes with --mean.", rich_help_panel=DATA
+        ),
+    ] = None
+    size: Annotated[
+        int | None,
+        typer.Option(
+            metavar="PIXELS",
+            help="Resize and centre-crop to this square, as torchvision's presets do.",
+            rich_help_panel=DATA,
+        ),
+    ] = None
+    batch_size: Annotated[
+        int, typer.Option(min=1, help="Images a batch.", rich_help_panel=DATA)
+    ] = 250
+    calibration_samples: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Images of the training split that set the thresholds. "
+            "Default: 512, or all if there are fewer.",
+            rich_help_panel=DATA,
+            show_default=False,
+        ),
+    ] = None
+
+
+@dataclass(frozen=True)
+class MeasurementOptions:
+    """How it is measured."""
+
+    split: Annotated[
+        Split, typer.Option(help="The split that accuracies come from.", rich_help_panel=DATA)
+    ] = Split.TEST
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            help="Measure on N images, drawn at random by --seed, instead of the whole split.",
+            rich_help_panel=DATA,
+        ),
+    ] = None
+    seeds: Annotated[
+        int,
+        typer.Option(min=1, help="Runs of every stochastic network, each with a seed of its own."),
+    ] = 3
+
+
+@dataclass(frozen=True)
+class ConversionOptions:
+    """How it is converted."""
+
+    threshold: Annotated[
+        str,
+        typer.Option(
+            metavar="RULE",
+            help="minerror, maximum or percentile:Q (e.g. percentile:99.9), each with :layer or "
+            ":channel at the end if you like; or learned (QCFS), or learned:minerror where not "
+            "every activation is QCFS.",
+            rich_help_panel=CONVERSION,
+        ),
+    ] = "minerror:channel"
+    bias_correction: Annotated[
+        bool,
+        typer.Option(
+            help="Put each channel's mean input back where the ANN had it, for every T named.",
+            rich_help_panel=CONVERSION,
+        ),
+    ] = True
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=MAXIMUM_SEED,
+            help="Of everything random: calibration images, --limit, spikes.",
+            rich_help_panel=CONVERSION,
+        ),
+    ] = 0
+    device: Annotated[
+        str,
+        typer.Option(help="cpu, cuda, cuda:1, mps, ...", rich_help_panel=CONVERSION),
+    ] = "cpu"
+
+
+@dataclass(frozen=True)
+class OutputOptions:
+    """Where results go."""
+
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Also write the results here; a file of the same name is replaced as a whole.",
+            rich_help_panel=OUTPUT,
+            show_default=False,
+        ),
+    ] = None
+    json: Annotated[
+        bool,
+        typer.Option(
+            "--json",
+            help="Print one JSON document on stdout, and nothing else.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False
+
+
+NEURON_HELP = (
+    "if, if-hard, shuffled, shared, early, late, reversed, tpp, unbiased, nearest; the last three "
+    "take an emission: nearest:binary (random, burst, late, binary, first-spike)."
+)
+StepsOption = Annotated[
+    str,
+    typer.Option(
+        metavar="T,T,...",
+        help="Numbers of time steps; each is a design point of the conversion.",
+        rich_help_panel=CONVERSION,
+    ),
+]

@@ -1,0 +1,121 @@
+"""The end of every measuring command: one outcome, printed or written in four ways."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rich.table import Table
+
+from spikewright.analysis import LayerEffect, Sweep
+from spikewright.cli.console import errors, print_json, results, to_json
+from spikewright.cli.options import OutputOptions
+from spikewright.cli.output import prepare_folder, write_files
+from spikewright.extras import require_extra
+from spikewright.report import Report, accuracy_matrix, render
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command found.
+
+    Attributes:
+        configuration: what was asked for; becomes config.json.
+        document: everything measured, as plain JSON values; becomes results.json.
+        csv: the rows; becomes results.csv.
+        report: becomes report.html.
+        tables: what a person sees in the terminal, with the lines beneath each.
+    """
+
+    configuration: Mapping[str, Any]
+    document: Mapping[str, Any]
+    csv: str
+    report: Report
+    tables: Sequence[tuple[Table, Sequence[str]]]
+
+
+def prepare(output: OutputOptions) -> None:
+    """See that results can be written, before any long work.
+
+    Raises:
+        WrongUsage: when the folder cannot be written to.
+        MissingExtra: without the packages of the report page.
+    """
+    prepare_folder(output.output)
+    if output.output is not None:
+        for package in ("jinja2", "plotly"):
+            require_extra(package, "report", "the report page of --output")
+
+
+def deliver(outcome: Outcome, output: OutputOptions) -> None:
+    """Write the folder if there is one, then print."""
+    if output.output is not None:
+        files = {
+            "config.json": to_json(outcome.configuration),
+            "results.csv": outcome.csv,
+            "results.json": to_json(outcome.document),
+            "report.html": render(outcome.report),
+        }
+        write_files(output.output, files)
+    if output.json:
+        print_json(outcome.document)
+    else:
+        console = results()
+        for table, beneath in outcome.tables:
+            console.print(table)
+            for line in beneath:
+                console.print(line, markup=False)
+            console.print()
+    if output.output is not None:
+        told = f"written: {output.output}/ with config.json, results.csv, results.json, report.html"
+        errors().print(told, markup=False, highlight=False)
+
+
+def sweep_table(title: str, sweep: Sweep) -> tuple[Table, list[str]]:
+    """Accuracies in %, a row a network and a column a T, and the latencies beneath."""
+    samples = sweep.rows[0].samples
+    table = Table(title=title, title_justify="left", title_style="bold")
+    table.add_column("accuracy in %")
+    for steps in sweep.steps:
+        table.add_column(f"T = {steps}", justify="right")
+    if sweep.reference is not None:
+        table.add_row("ANN", *[f"{100 * sweep.reference.accuracy:.1f}"] * len(sweep.steps))
+    for name, cells in accuracy_matrix(sweep):
+        table.add_row(name, *cells)
+    return table, [*_latency_lines(sweep), _uncertainty_line(sweep, samples)]
+
+
+def _latency_lines(sweep: Sweep) -> list[str]:
+    """One line for all networks of equal latency."""
+    groups: dict[tuple[int, ...], list[str]] = {}
+    for name in sweep.networks:
+        latencies = tuple(sweep.row(name, steps).latency for steps in sweep.steps)
+        groups.setdefault(latencies, []).append(name)
+    return [
+        f"latency of {', '.join(names)}: {', '.join(map(str, latencies))} time steps"
+        for latencies, names in groups.items()
+    ]
+
+
+def _uncertainty_line(sweep: Sweep, samples: int) -> str:
+    half = max((row.high - row.low) / 2 for row in sweep.rows if row.steps == sweep.steps[-1])
+    seeds = max(row.seeds for row in sweep.rows)
+    spread = f"; ± is the standard deviation over {seeds} seeds" if seeds > 1 else ""
+    return (
+        f"{samples:,} images: 95 % intervals are about ± {100 * half:.1f} points at "
+        f"T = {sweep.steps[-1]}{spread}"
+    )
+
+
+def layer_table(effects: Sequence[LayerEffect]) -> tuple[Table, list[str]]:
+    """Accuracies with one layer shuffled at a time."""
+    title = f"one layer shuffled at a time, T = {effects[0].steps}"
+    table = Table(title=title, title_justify="left", title_style="bold")
+    for name in ("layer", "accuracy in %", "95 % interval", "p"):
+        table.add_column(name, justify="left" if name == "layer" else "right")
+    for e in effects:
+        span = f"{100 * e.low:.1f} to {100 * e.high:.1f}"
+        table.add_row(e.site, f"{100 * e.accuracy:.2f}", span, f"{e.p_value:.3f}")
+    base = f"no layer shuffled: {100 * effects[0].baseline:.2f}; p: exact McNemar test against it"
+    return table, [base]

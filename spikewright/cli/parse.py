@@ -1,0 +1,169 @@
+"""From what a user writes to neurons, thresholds and numbers; anything else is a clear refusal."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from spikewright.calibration import Learned, Maximum, MinError, Percentile
+from spikewright.calibration.thresholds import Per, Threshold
+from spikewright.cli.failures import WrongUsage
+from spikewright.neurons import IntegrateFire, Neuron, Order, Reset, Shuffled, TwoPhase
+from spikewright.neurons.emission import Emission
+
+_ONE_PHASE: dict[str, Neuron] = {
+    "if": IntegrateFire(),
+    "if-hard": IntegrateFire(reset=Reset.HARD),
+    "shuffled": Shuffled(IntegrateFire()),
+    "shared": Shuffled(IntegrateFire(), order=Order.SHARED),
+    "early": Shuffled(IntegrateFire(), order=Order.EARLY),
+    "late": Shuffled(IntegrateFire(), order=Order.LATE),
+    "reversed": Shuffled(IntegrateFire(), order=Order.REVERSED),
+}
+_ROUNDINGS = {
+    "tpp": "bernoulli",
+    "bernoulli": "bernoulli",
+    "unbiased": "unbiased",
+    "nearest": "nearest",
+}
+NEURON_NAMES = (*_ONE_PHASE, *_ROUNDINGS)
+
+
+def neuron_of(text: str) -> Neuron:
+    """A neuron by its name, e.g. `if`, `tpp` or `nearest:binary`."""
+    name, colon, emission = text.strip().lower().partition(":")
+    if name in _ONE_PHASE:
+        if colon:
+            raise WrongUsage(
+                f"--neuron {text}: only two-phase neurons take an emission: {', '.join(_ROUNDINGS)}"
+            )
+        return _ONE_PHASE[name]
+    if name not in _ROUNDINGS:
+        raise WrongUsage(f"--neuron {text}: give one of {', '.join(NEURON_NAMES)}")
+    known = [str(e) for e in Emission]
+    if colon and emission not in known:
+        raise WrongUsage(f"--neuron {text}: the emissions are {', '.join(known)}")
+    return TwoPhase(_ROUNDINGS[name], emission if colon else Emission.RANDOM)
+
+
+def neurons_of(text: str) -> dict[str, Neuron]:
+    """Several neurons, separated by commas, by their labels in tables."""
+    found: dict[str, Neuron] = {}
+    for part in items(text, "--neuron"):
+        neuron = neuron_of(part)
+        if neuron.label in found:
+            raise WrongUsage(f"--neuron {text}: '{neuron.label}' is named twice")
+        found[neuron.label] = neuron
+    return found
+
+
+def threshold_of(text: str) -> Threshold:
+    """A threshold strategy, e.g. `minerror`, `percentile:99.9:channel` or `learned`."""
+    name, *rest = text.strip().lower().split(":")
+    if name == "learned" and rest in ([], ["minerror"]):
+        return Learned(MinError() if rest else None)
+    if name == "percentile" and rest:
+        q = number(rest[0], f"--threshold {text}")
+        if not 0 < q <= 100:
+            raise WrongUsage(f"--threshold {text}: a percentile lies above 0 and at most at 100")
+        return Percentile(q, _per(rest[1:], text, Per.LAYER))
+    if name == "maximum":
+        return Maximum(_per(rest, text, Per.LAYER))
+    if name == "minerror":
+        return MinError(_per(rest, text, Per.CHANNEL))
+    raise WrongUsage(
+        f"--threshold {text}: give minerror, maximum, percentile:Q (such as percentile:99.9) or "
+        "learned; the first three take :layer or :channel at the end, learned takes :minerror "
+        "where not every activation is QCFS"
+    )
+
+
+def _per(rest: Sequence[str], text: str, default: Per) -> Per:
+    if not rest:
+        return default
+    if len(rest) == 1 and rest[0] in list(Per):
+        return Per(rest[0])
+    raise WrongUsage(f"--threshold {text}: end it with :layer or :channel, or with neither")
+
+
+def steps_of(text: str) -> tuple[int, ...]:
+    """Numbers of time steps, separated by commas, each once."""
+    return tuple(dict.fromkeys(_whole(part, "--steps", 1) for part in items(text, "--steps")))
+
+
+def shape_of(text: str) -> tuple[int, ...]:
+    """The shape of one sample, e.g. `3,224,224`."""
+    return tuple(_whole(part, "--input-shape", 1) for part in items(text, "--input-shape"))
+
+
+def channels_of(text: str | None, option: str) -> tuple[float, ...] | None:
+    """One number a channel, or None when the option is not given."""
+    if text is None:
+        return None
+    return tuple(number(part, option) for part in items(text, option))
+
+
+def arguments_of(pairs: Sequence[str] | None) -> dict[str, Any]:
+    """Factory arguments from KEY=VALUE; a VALUE that is JSON is read as such, else as text."""
+    found: dict[str, Any] = {}
+    for pair in pairs or ():
+        key, equals, value = pair.partition("=")
+        if not equals or not key.isidentifier() or key in found:
+            why = "is named twice" if key in found else "must be KEY=VALUE, e.g. num_classes=10"
+            raise WrongUsage(f"--model-argument {pair}: {why}")
+        try:
+            found[key] = json.loads(value)
+        except ValueError:
+            found[key] = value
+    return found
+
+
+def integrate_fire_of(text: str) -> Neuron:
+    """The one-phase neuron that `misalignment` starts from."""
+    neuron = neuron_of(text)
+    if not isinstance(neuron, IntegrateFire):
+        raise WrongUsage(
+            f"--neuron {text}: misalignment starts from 'if' or 'if-hard'; it shuffles by itself"
+        )
+    return neuron
+
+
+def orders_of(text: str) -> tuple[Order, ...]:
+    """Rearrangements of spikes, separated by commas, each once."""
+    found: list[Order] = []
+    for part in items(text, "--orders"):
+        if part.lower() not in list(Order):
+            raise WrongUsage(f"--orders {part}: give some of {', '.join(Order)}")
+        found.append(Order(part.lower()))
+    return tuple(dict.fromkeys(found))
+
+
+def items(text: str, option: str) -> list[str]:
+    """The parts between commas, none of them empty."""
+    parts = [part.strip() for part in text.split(",")]
+    if not all(parts):
+        raise WrongUsage(f"{option} '{text}': separate values by single commas")
+    return parts
+
+
+def number(text: str, option: str) -> float:
+    """A finite number."""
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise WrongUsage(f"{option}: '{text}' is not a number") from error
+    if not math.isfinite(value):
+        raise WrongUsage(f"{option}: '{text}' is not a finite number")
+    return value
+
+
+def _whole(text: str, option: str, least: int) -> int:
+    try:
+        value = int(text)
+    except ValueError as error:
+        raise WrongUsage(f"{option}: '{text}' is not a whole number") from error
+    if value < least:
+        raise WrongUsage(f"{option}: {value} is too small, give at least {least}")
+    return value

@@ -1,0 +1,150 @@
+"""What a report is made of: plain data, measured before and rendered after."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from spikewright.analysis import LayerEffect, LayerError, SpikeTimeHistogram, Sweep
+
+
+@dataclass(frozen=True)
+class SiteRow:
+    """One layer of neurons in the table of thresholds.
+
+    Attributes:
+        site: its name.
+        neurons: how many, for one sample.
+        channels: how many thresholds it has; 1 when the layer shares one.
+        low, median, high: of its thresholds, in units of the ANN's activation.
+        spikes_per_neuron: mean over neurons and the samples looked at, in one window.
+    """
+
+    site: str
+    neurons: int
+    channels: int
+    low: float
+    median: float
+    high: float
+    spikes_per_neuron: float
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """The table of thresholds of one network at one T.
+
+    Attributes:
+        network: its name.
+        steps: T.
+        samples: how many samples the spikes were counted on.
+        rows: one a site, in the order in which they run.
+    """
+
+    network: str
+    steps: int
+    samples: int
+    rows: tuple[SiteRow, ...]
+
+
+@dataclass(frozen=True)
+class RasterLayer:
+    """Spikes of some neurons of one layer, for one image.
+
+    Attributes:
+        site: its name.
+        start: time steps that pass before its window begins.
+        trains: for each neuron shown, the steps 1, 2, ... of its window at which it fires.
+        neurons: all neurons of the layer.
+        active: those of them that fire at least once.
+    """
+
+    site: str
+    start: int
+    trains: tuple[tuple[int, ...], ...]
+    neurons: int
+    active: int
+
+
+@dataclass(frozen=True)
+class NetworkRaster:
+    """What one network does with the image.
+
+    Attributes:
+        network: its name.
+        window: time steps of one layer's window.
+        latency: time steps to the answer.
+        answer: the class it names.
+        layers: in the order in which they run.
+    """
+
+    network: str
+    window: int
+    latency: int
+    answer: str
+    layers: tuple[RasterLayer, ...]
+
+
+@dataclass(frozen=True)
+class Raster:
+    """One image through several networks.
+
+    Attributes:
+        steps: T.
+        image: a PNG as a `data:` URI.
+        label: the image's class.
+        networks: one picture each, of the same neurons.
+    """
+
+    steps: int
+    image: str
+    label: str
+    networks: tuple[NetworkRaster, ...]
+
+
+@dataclass(frozen=True)
+class Study:
+    """One source network and what was measured on its conversions; empty parts are left out.
+
+    Attributes:
+        title: names the source network.
+        sweep: the accuracies.
+        note: what a reader should know of this network, in a sentence or two.
+        raster: one image through the layers.
+        histograms: spike times before and after shuffling.
+        thresholds: of one network.
+        layers: accuracies with one layer rearranged at a time.
+        errors: the decomposition of each layer's error.
+    """
+
+    title: str
+    sweep: Sweep
+    note: str = ""
+    raster: Raster | None = None
+    histograms: tuple[SpikeTimeHistogram, ...] = ()
+    thresholds: Thresholds | None = None
+    layers: tuple[LayerEffect, ...] = ()
+    errors: tuple[LayerError, ...] = ()
+
+
+@dataclass(frozen=True)
+class Report:
+    """A page.
+
+    Attributes:
+        title: of the page.
+        subject: what was converted and measured on which data, in a sentence.
+        studies: at least one.
+        command: repeats the run.
+        configuration: what was asked for, as plain JSON values.
+    """
+
+    title: str
+    subject: str
+    studies: tuple[Study, ...]
+    command: str
+    configuration: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def __post_init__(self) -> None:
+        if not self.studies:
+            raise ValueError("a report needs at least one study")

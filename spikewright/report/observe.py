@@ -1,0 +1,176 @@
+"""Looks into networks for a report: an image's spikes through the layers, and thresholds."""
+
+from __future__ import annotations
+
+import base64
+import math
+import struct
+import zlib
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from spikewright.graph import Operation
+from spikewright.network import Observer, SpikingNetwork
+from spikewright.network.stages import depth_of
+from spikewright.report.contents import (
+    NetworkRaster,
+    Raster,
+    RasterLayer,
+    SiteRow,
+    Thresholds,
+)
+
+_Item = TypeVar("_Item")
+
+NEURONS_SHOWN = 16
+LAYERS_SHOWN = 8
+
+
+def observe_raster(
+    networks: Mapping[str, SpikingNetwork],
+    image: Tensor,
+    label: str,
+    classes: Sequence[str],
+    steps: int,
+    seed: int = 0,
+) -> Raster:
+    """Record one image through several networks of the same source.
+
+    At most `LAYERS_SHOWN` layers are kept, evenly spaced, and of each at most `NEURONS_SHOWN`
+    neurons, evenly spaced among those that fire in any of the networks.
+
+    Args:
+        networks: by name, with the same sites.
+        image: `[C, H, W]`, on the networks' device.
+        label: the image's class.
+        classes: class names by number.
+        steps: T.
+        seed: of stochastic neurons.
+    """
+    batch = image[None]
+    trains = {
+        name: {site: train[:, 0].flatten(1).cpu() for site, train in found.items()}
+        for name, found in ((n, s.record(batch, steps, seed)) for n, s in networks.items())
+    }
+    sites = _spaced(next(iter(networks.values())).sites, LAYERS_SHOWN)
+    shown = {site: _neurons_shown([found[site] for found in trains.values()]) for site in sites}
+    pictures = tuple(
+        _network_raster(
+            name,
+            network,
+            {site: trains[name][site] for site in sites},
+            shown,
+            classes[int(network(batch, steps, seed=seed).argmax())],
+            steps,
+        )
+        for name, network in networks.items()
+    )
+    return Raster(steps, png_uri(image), label, pictures)
+
+
+def _network_raster(
+    name: str,
+    network: SpikingNetwork,
+    trains: Mapping[str, Tensor],
+    shown: Mapping[str, Sequence[int]],
+    answer: str,
+    steps: int,
+) -> NetworkRaster:
+    window = network.duration(steps)
+    depth = depth_of(network.graph, network.neurons)
+    starts = {op.site.name: depth[op.name] * window for op in network.graph.neurons if op.site}
+    layers = tuple(
+        RasterLayer(
+            site=site,
+            start=starts[site],
+            trains=tuple(_firing_steps(train[:, neuron]) for neuron in shown[site]),
+            neurons=train.shape[1],
+            active=int(train.any(dim=0).sum()),
+        )
+        for site, train in trains.items()
+    )
+    return NetworkRaster(name, window, network.latency(steps), answer, layers)
+
+
+def _firing_steps(train: Tensor) -> tuple[int, ...]:
+    return tuple(step + 1 for step in train.nonzero().flatten().tolist())
+
+
+def _neurons_shown(trains: Sequence[Tensor]) -> list[int]:
+    fires = torch.stack([train.any(dim=0) for train in trains]).any(dim=0)
+    return list(_spaced(fires.nonzero().flatten().tolist(), NEURONS_SHOWN))
+
+
+def _spaced(items: Sequence[_Item], count: int) -> Sequence[_Item]:
+    """At most `count` of the items, evenly spaced, the first and last among them."""
+    if len(items) <= count:
+        return items
+    return [items[round(i * (len(items) - 1) / (count - 1))] for i in range(count)]
+
+
+def observe_thresholds(
+    name: str, network: SpikingNetwork, images: Tensor, steps: int, seed: int = 0
+) -> Thresholds:
+    """The thresholds of every site at one T, and how often its neurons fire on some images.
+
+    Args:
+        name: of the network.
+        network: converted.
+        images: `[B, *S]`, on the network's device.
+        steps: T.
+        seed: of stochastic neurons.
+    """
+    spikes: dict[str, float] = {}
+
+    def watch(op: Operation, charge: Tensor, count: Tensor, residual: Tensor | None) -> None:
+        assert op.site is not None
+        fired = network.neurons[op.site.name].spikes_of(count)
+        spikes[op.site.name] = float(fired.mean(dtype=torch.float64))
+
+    network.observe(images, Observer(layer=watch), steps=steps, seed=seed)
+    design = network.design(steps)
+    rows = tuple(
+        _site_row(op, design.thresholds[op.site.name], spikes[op.site.name])
+        for op in network.graph.neurons
+        if op.site is not None
+    )
+    return Thresholds(name, steps, len(images), rows)
+
+
+def _site_row(op: Operation, threshold: Tensor, spikes: float) -> SiteRow:
+    assert op.site is not None
+    return SiteRow(
+        site=op.site.name,
+        neurons=math.prod(op.shape),
+        channels=len(threshold),
+        low=float(threshold.min()),
+        median=float(threshold.quantile(0.5)),
+        high=float(threshold.max()),
+        spikes_per_neuron=spikes,
+    )
+
+
+def png_uri(image: Tensor) -> str:
+    """An image `[C, H, W]` as a PNG in a `data:` URI, its own range stretched to 0 .. 255.
+
+    One channel gives grey, three give colour, any other number the grey mean of all.
+    """
+    pixels = image.detach().float().cpu()
+    pixels = pixels if len(pixels) in (1, 3) else pixels.mean(dim=0, keepdim=True)
+    low, high = pixels.min(), pixels.max()
+    scaled = ((pixels - low) / (high - low).clamp(min=1e-12) * 255).round().to(torch.uint8)
+    rows = scaled.permute(1, 2, 0).contiguous()
+    height, width, channels = rows.shape
+    raw = b"".join(b"\x00" + bytes(row.flatten().tolist()) for row in rows)
+    header = struct.pack(">IIBBBBB", width, height, 8, 2 if channels == 3 else 0, 0, 0, 0)
+    chunks = (_chunk(b"IHDR", header), _chunk(b"IDAT", zlib.compress(raw)), _chunk(b"IEND", b""))
+    png = b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
+
+
+def _chunk(kind: bytes, content: bytes) -> bytes:
+    checksum = struct.pack(">I", zlib.crc32(kind + content))
+    return struct.pack(">I", len(content)) + kind + content + checksum

@@ -1,0 +1,28 @@
+"""A runner of commands, and the small model that they are tried on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from typer.testing import CliRunner
+
+from spikewright.cli.app import app
+
+DIGITS = "spikewright.models:digits_cnn"
+SMALL = ["--data", "digits", "--limit", "20", "--calibration-samples", "16", "--steps", "1,2"]
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run() -> Run:
+    """Run a command line; returns exit code, stdout and stderr."""
+
+    def call(*words: str) -> tuple[int, str, str]:
+        result = CliRunner().invoke(app, list(words))
+        told = isinstance(result.exception, SystemExit | None)
+        assert told, f"{words} ended in {result.exception!r}"
+        return result.exit_code, result.stdout, result.stderr
+
+    return call

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+
+from spikewright.cli.output import write_whole
+
+from .conftest import DIGITS, SMALL, Run
+
+FILES = ["config.json", "report.html", "results.csv", "results.json"]
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_convert_writes_its_summary(run: Run, tmp_path: Path) -> None:
+    words = ["--data", "digits", "--calibration-samples", "16", "--steps", "2,4"]
+    code, out, _ = run("convert", DIGITS, *words, "--neuron", "tpp", "--output", str(tmp_path))
+    assert code == 0
+    assert names(tmp_path) == ["config.json", "summary.txt"]
+    assert (tmp_path / "summary.txt").read_text() == out
+    assert "Spiking network at T = 2" in out
+    assert "latency: 16 time steps (4 windows of 4)" in out
+    assert json.loads((tmp_path / "config.json").read_text())["neuron"] == "tpp"
+
+
+def test_convert_json_has_every_design(run: Run) -> None:
+    words = ["--data", "digits", "--calibration-samples", "16", "--steps", "2,4", "--json"]
+    code, out, _ = run("convert", DIGITS, *words)
+    found = json.loads(out)
+    assert code == 0
+    assert [(d["steps"], d["latency"]) for d in found["designs"]] == [(2, 8), (4, 16)]
+    for span in found["designs"][0]["thresholds"].values():
+        assert 0 < span["low"] <= span["median"] <= span["high"]
+
+
+def test_sweep_writes_four_files_that_agree(run: Run, tmp_path: Path) -> None:
+    words = [*SMALL, "--neuron", "if,tpp,nearest:binary", "--seeds", "2", "--seed", "5"]
+    code, out, err = run("sweep", DIGITS, *words, "--output", str(tmp_path), "--json")
+    assert code == 0, err
+    assert names(tmp_path) == FILES
+    found = json.loads(out)
+    assert found == json.loads((tmp_path / "results.json").read_text())
+    assert found["configuration"] == json.loads((tmp_path / "config.json").read_text())
+    rows = list(csv.DictReader((tmp_path / "results.csv").read_text().splitlines()))
+    assert [(r["network"], int(r["steps"])) for r in rows] == [
+        (r["network"], r["steps"]) for r in found["rows"]
+    ]
+    assert {r["network"] for r in rows} == {"IF", "TPP", "nearest, binary"}
+    assert found["record"]["samples"] == 20
+    assert found["record"]["seed"] == 5
+    assert "report.html" in err
+
+
+def test_the_table_shows_every_network_and_tells_latency(run: Run) -> None:
+    code, out, _ = run("sweep", DIGITS, *SMALL, "--neuron", "if,nearest")
+    assert code == 0
+    for told in ("ANN", "IF", "nearest", "T = 1", "T = 2"):
+        assert told in out
+    assert "latency of IF: 1, 2 time steps" in out
+    assert "latency of nearest: 4, 8 time steps" in out
+    assert "20 images" in out
+
+
+def test_the_same_command_gives_the_same_numbers(run: Run) -> None:
+    words = ["sweep", DIGITS, *SMALL, "--neuron", "tpp", "--json"]
+    rows = [json.loads(run(*words)[1])["rows"] for _ in range(2)]
+    assert [r["per_seed"] for r in rows[0]] == [r["per_seed"] for r in rows[1]]
+
+
+def test_a_limited_sweep_sees_more_than_one_class(run: Run) -> None:
+    """The numbers of a subset in the order of the data set would be of few classes."""
+    from spikewright.cli.options import (
+        ConversionOptions,
+        DataOptions,
+        MeasurementOptions,
+        ModelOptions,
+    )
+    from spikewright.cli.source import open_measurement, open_source
+
+    source = open_source(ModelOptions(DIGITS), DataOptions("digits"), ConversionOptions())
+    (_, labels), *_ = open_measurement(source, MeasurementOptions(limit=40), 0)
+    assert len(labels) == 40
+    assert len(labels.unique()) >= 8
+    assert sum(len(batch) for batch in source.calibration) == 512
+
+
+def test_misalignment(run: Run, tmp_path: Path) -> None:
+    words = [*SMALL, "--orders", "independent,late", "--output", str(tmp_path), "--json"]
+    code, out, err = run("misalignment", DIGITS, *words)
+    assert code == 0, err
+    assert names(tmp_path) == FILES
+    found = json.loads(out)
+    networks = {row["network"] for row in found["whole"]["rows"]}
+    assert networks == {"IF", "independent", "late"}
+    assert [entry["site"] for entry in found["layers"]] == ["act1", "act2", "act3"]
+    page = (tmp_path / "report.html").read_text()
+    assert "One layer shuffled at a time" in page
+    assert "Where each layer’s error comes from" in page
+
+
+def test_a_file_is_replaced_as_a_whole_or_not_at_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "results.json"
+    write_whole(path, "old")
+
+    def full(*_: object) -> None:
+        raise OSError("no space left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", full)
+        with pytest.raises(OSError, match="no space"):
+            write_whole(path, "new")
+    assert path.read_text() == "old"
+    assert names(tmp_path) == ["results.json"]
+    write_whole(path, "new")
+    assert path.read_text() == "new"
+
+
+def test_the_command_of_the_report_repeats_the_run() -> None:
+    import shlex
+
+    from spikewright.cli.options import ConversionOptions, DataOptions, ModelOptions
+    from spikewright.cli.record import command_line
+
+    groups = (
+        ModelOptions(DIGITS, model_argument=["num_classes=10"]),
+        DataOptions("digits"),
+        ConversionOptions(bias_correction=False, seed=3),
+    )
+    words = shlex.split(command_line("sweep", groups, steps="1,2"))
+    assert words[:3] == ["spikewright", "sweep", DIGITS]
+    told = "--data digits --no-bias-correction --seed 3 --steps 1,2"
+    assert words[3:5] == ["--model-argument", "num_classes=10"]
+    assert " ".join(words[5:]) == told

@@ -1,0 +1,166 @@
+"""Wrong usage: one clear message on stderr, nothing on stdout, the documented exit code."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from spikewright.cli.failures import EXIT_CODES, ExitCode, exit_code_of
+from spikewright.errors import (
+    AnalysisError,
+    CalibrationError,
+    ConversionError,
+    DataError,
+    MissingExtra,
+    ModelError,
+    UnsupportedOperation,
+)
+
+from .conftest import DIGITS, Run
+
+SWEEP = ["sweep", DIGITS, "--data", "digits"]
+
+WRONG = [
+    (["nonsense"], "No such command"),
+    (["check", "foo"], "unknown model 'foo'"),
+    (["check", "torchvision:resnet99"], "did you mean resnet"),
+    (["check", DIGITS, "--weights", "none.safetensors"], "no weight file"),
+    (["check", DIGITS, "--input-shape", "1,x"], "not a whole number"),
+    (["check", DIGITS, "--model-argument", "zzz"], "KEY=VALUE"),
+    (["check", DIGITS, "--model-argument", "zzz=1"], "unexpected keyword"),
+    (["sweep", DIGITS], "--data"),
+    (["sweep", DIGITS, "--data", "zzz"], "unknown data set"),
+    (["sweep", DIGITS, "--data", "cifar10:none"], "there is no folder"),
+    ([*SWEEP, "--neuron", "zzz"], "give one of if, if-hard"),
+    ([*SWEEP, "--neuron", "if:binary"], "only two-phase neurons"),
+    ([*SWEEP, "--neuron", "nearest:zzz"], "first-spike"),
+    ([*SWEEP, "--neuron", "tpp,bernoulli"], "named twice"),
+    ([*SWEEP, "--neuron", "if,,tpp"], "single commas"),
+    ([*SWEEP, "--threshold", "percentile"], "percentile:99.9"),
+    ([*SWEEP, "--threshold", "percentile:101"], "at most at 100"),
+    ([*SWEEP, "--threshold", "maximum:row"], ":layer or :channel"),
+    ([*SWEEP, "--steps", "0"], "at least 1"),
+    ([*SWEEP, "--steps", "1,two"], "not a whole number"),
+    ([*SWEEP, "--seeds", "0"], "--seeds"),
+    ([*SWEEP, "--seed", "-1"], "--seed"),
+    ([*SWEEP, "--limit", "451"], "holds 450 images"),
+    ([*SWEEP, "--calibration-samples", "1079"], "holds 1078 images"),
+    ([*SWEEP, "--split", "train"], "--split"),
+    ([*SWEEP, "--device", "potato"], "--device potato"),
+    ([*SWEEP, "--mean", "0.5"], "give both or neither"),
+    ([*SWEEP, "--size", "8"], "no effect on 'digits'"),
+    ([*SWEEP, "--model-argument", "num_classes=12"], "12 outputs"),
+    (["sweep", "torchvision:resnet18", "--data", "digits"], "does not take the images"),
+    (["misalignment", DIGITS, "--data", "digits", "--neuron", "tpp"], "starts from 'if'"),
+    (["misalignment", DIGITS, "--data", "digits", "--orders", "up"], "independent, shared"),
+    (["convert", DIGITS, "--data", "digits", "--neuron", "if,tpp"], "give one of"),
+]
+
+
+@pytest.mark.parametrize(("words", "told"), WRONG, ids=[" ".join(words[2:]) for words, _ in WRONG])
+def test_wrong_usage(run: Run, words: list[str], told: str) -> None:
+    code, out, err = run(*words)
+    assert code == 2
+    assert out == ""
+    assert told in " ".join(err.replace("│", " ").split())
+    assert "Traceback" not in err
+
+
+def test_an_output_that_is_a_file(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    code, _, err = run(*SWEEP, "--output", str(tmp_path / "file"))
+    assert code == 2
+    assert "cannot write there" in err
+
+
+def test_calibration_trouble_is_4(run: Run) -> None:
+    code, out, err = run("convert", DIGITS, "--data", "digits", "--threshold", "learned")
+    assert (code, out) == (4, "")
+    assert "no learned threshold" in err
+
+
+def test_a_picture_that_breaks_later_is_4(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image = pytest.importorskip("PIL.Image")
+    for split in ("train", "test"):
+        for name in ("a", "b"):
+            (tmp_path / split / name).mkdir(parents=True)
+            for number in range(3):
+                path = tmp_path / split / name / f"{number}.png"
+                image.new("RGB", (4, 4)).save(path)
+    (tmp_path / "train" / "b" / "1.png").write_bytes(b"no picture")
+    (tmp_path / "flat_model.py").write_text(
+        "from torch import nn\n"
+        "def flat():\n"
+        "    return nn.Sequential(nn.Flatten(), nn.Linear(48, 8), nn.ReLU(), nn.Linear(8, 2))\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run("convert", "flat_model:flat", "--data", f"imagefolder:{tmp_path}")
+    assert code == 4
+    assert "cannot be read as a picture" in err
+
+
+def test_an_unforeseen_error_is_1_and_hides_its_traceback(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError("a bolt came loose")
+
+    monkeypatch.setattr("spikewright.cli.check.inspected", broken)
+    code, _, err = run("check", DIGITS)
+    assert code == 1
+    assert "a bolt came loose" in err
+    assert "Traceback" not in err
+    code, _, err = run("--debug", "check", DIGITS)
+    assert code == 1
+    assert "Traceback" in err
+
+
+def test_an_interrupt_is_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("spikewright.cli.check.inspected", interrupted)
+    assert run("check", DIGITS)[0] == 130
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (UnsupportedOperation, 3),
+        (ConversionError, 3),
+        (CalibrationError, 4),
+        (DataError, 4),
+        (AnalysisError, 4),
+        (ModelError, 2),
+        (MissingExtra, 2),
+    ],
+)
+def test_every_error_has_its_exit_code(error: type[Exception], code: int) -> None:
+    assert exit_code_of(error("text")) == code  # type: ignore[arg-type]
+
+
+def test_every_exit_code_is_documented(run: Run) -> None:
+    import spikewright.cli
+
+    _, out, _ = run("--help")
+    for code in ExitCode:
+        assert str(int(code)) in EXIT_CODES
+        assert str(int(code)) in (spikewright.cli.__doc__ or "")
+    assert "Exit codes" in out
+
+
+def test_without_the_extra_main_says_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import sys
+
+    from spikewright.cli import main
+
+    monkeypatch.setitem(sys.modules, "typer", None)
+    with pytest.raises(SystemExit) as exit_:
+        main()
+    assert exit_.value.code == 2
+    assert "pip install 'spikewright[cli]'" in capsys.readouterr().err

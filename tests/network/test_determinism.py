@@ -1,0 +1,89 @@
+"""The same seed gives the same spikes, however the batch is cut, ordered or named."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import spikewright as sw
+from spikewright.neurons import sample_ids_of
+from tests.builders import images
+from tests.network.nets import converted
+
+NEURONS = [sw.TPP(), sw.TwoPhase("unbiased"), sw.Shuffled(), sw.Shuffled(order="shared")]
+SAMPLES = 250
+
+
+def all_counts(snn, x, batch, **options):
+    """Counts of every site over `x` cut into batches, and the logits."""
+    parts = [snn.counts(chunk, **options) for chunk in x.split(batch)]
+    logits = torch.cat([snn(chunk, **options) for chunk in x.split(batch)])
+    return {site: torch.cat([p[site] for p in parts]) for site in snn.sites}, logits
+
+
+def differing(a, b):
+    """Fraction of counts that differ."""
+    wrong = sum(int((a[site] != b[site]).sum()) for site in a)
+    return wrong / sum(counts.numel() for counts in a.values())
+
+
+def cases(engine):
+    return [n for n in NEURONS if engine == "steps" or n.has_count_law]
+
+
+@pytest.mark.parametrize(
+    ("engine", "neuron"),
+    [(e, n) for e in ("counts", "steps") for n in cases(e)],
+    ids=lambda v: v if isinstance(v, str) else v.label,
+)
+@pytest.mark.parametrize(("dtype", "allowed"), [(torch.float64, 0.0), (torch.float32, 1e-4)])
+def test_batches_of_any_size_give_the_same_counts(engine, neuron, dtype, allowed):
+    snn = converted("residual", steps=4).with_neuron(neuron).to(dtype)
+    x = images(SAMPLES, seed=1).to(dtype)
+    whole, logits = all_counts(snn, x, SAMPLES, engine=engine, seed=9)
+    for batch in (1, 7):
+        cut, answers = all_counts(snn, x, batch, engine=engine, seed=9)
+        assert differing(cut, whole) <= allowed
+        if allowed == 0:
+            torch.testing.assert_close(answers, logits, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("neuron", NEURONS, ids=lambda n: n.label)
+def test_order_and_derived_identities_change_nothing(neuron):
+    snn, x = converted("max pool", steps=4).with_neuron(neuron), images(12, seed=1)
+    counts = snn.counts(x, seed=2)
+    order = torch.randperm(12, generator=torch.Generator().manual_seed(0))
+    reordered = snn.counts(x[order], seed=2)
+    given = snn.counts(x, seed=2, sample_ids=sample_ids_of(x))
+    again = snn.counts(x, seed=2)
+    for site in snn.sites:
+        assert torch.equal(reordered[site], counts[site][order])
+        assert torch.equal(given[site], counts[site])
+        assert torch.equal(again[site], counts[site])
+
+
+@pytest.mark.parametrize("neuron", [sw.TPP(), sw.TwoPhase("unbiased")], ids=lambda n: n.label)
+def test_seeds_and_identities_matter_to_stochastic_neurons(neuron):
+    snn, x = converted("plain", steps=4).with_neuron(neuron), images(12, seed=1)
+    assert snn.stochastic
+    base = snn(x, seed=0)
+    assert not torch.equal(snn(x, seed=1), base)
+    assert not torch.equal(snn(x, seed=0, sample_ids=torch.arange(12)), base)
+    twins = x[:1].expand(2, *x.shape[1:])
+    assert torch.equal(*snn(twins))
+    assert not torch.equal(*snn(twins, sample_ids=torch.tensor([0, 1])))
+
+
+def test_nearest_does_not_depend_on_the_seed():
+    snn, x = converted("plain", steps=4), images(5, seed=1)
+    assert not snn.stochastic
+    assert torch.equal(snn(x, seed=1), snn(x, seed=2))
+    assert torch.equal(snn(x, seed=1, engine="counts"), snn(x, seed=2, engine="counts"))
+
+
+def test_the_batch_size_may_change_between_calls():
+    snn, x = converted("cat", steps=4), images(9, seed=1)
+    for engine in ("counts", "steps"):
+        answers = [snn(x[:n], engine=engine)[0] for n in (9, 1, 4, 9)]
+        for answer in answers[1:]:
+            torch.testing.assert_close(answer, answers[0], rtol=1e-12, atol=1e-12)

@@ -1,0 +1,88 @@
+from __future__ import annotations
+
+import base64
+import io
+from itertools import pairwise
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import spikewright as sw
+from spikewright.report import observe_raster, observe_thresholds
+from spikewright.report.figures import spread
+from spikewright.report.observe import LAYERS_SHOWN, NEURONS_SHOWN, png_uri
+from spikewright.report.series import KNOWN, series_of
+
+
+@given(st.lists(st.floats(0, 300), min_size=1, max_size=10))
+def test_labels_never_overlap_and_stay_inside(wanted: list[float]) -> None:
+    placed = spread(sorted(wanted), 16, 330)
+    assert all(b - a >= 16 - 1e-9 for a, b in pairwise(placed))
+    assert placed[-1] <= 330
+
+
+def test_labels_with_room_stay_where_they_belong() -> None:
+    assert spread([10, 50, 200], 16, 330) == [10, 50, 200]
+
+
+def test_a_network_looks_the_same_whatever_stands_beside_it() -> None:
+    alone = series_of(["nearest"])["nearest"]
+    assert series_of(["IF", "other", "nearest"])["nearest"] == alone
+
+
+def test_networks_of_one_page_differ_in_colour_and_marker() -> None:
+    names = [series.name for series in KNOWN if series.name != "independent"]
+    found = series_of([*names[:5], "a", "b"]).values()
+    assert len({(s.slot, s.marker) for s in found}) == len(found)
+
+
+@pytest.fixture(scope="module")
+def network() -> sw.SpikingNetwork:
+    torch.manual_seed(0)
+    first = [torch.nn.Flatten(), torch.nn.Linear(6, 40), torch.nn.ReLU()]
+    second = [torch.nn.Linear(40, 30), torch.nn.ReLU(), torch.nn.Linear(30, 3)]
+    model = torch.nn.Sequential(*first, *second).eval()
+    return sw.convert(model, torch.rand(32, 1, 2, 3), neuron=sw.TPP(), steps=(4,))
+
+
+def test_a_raster_shows_the_recorded_spikes(network: sw.SpikingNetwork) -> None:
+    image = torch.rand(1, 2, 3)
+    trains = network.record(image[None], 4, seed=3)
+    answer = int(network(image[None], 4, seed=3).argmax())
+    found = observe_raster({"TPP": network}, image, "b", ["a", "b", "c"], 4, seed=3)
+    (picture,) = found.networks
+    assert (picture.window, picture.latency, picture.answer) == (4, 12, "abc"[answer])
+    assert [layer.start for layer in picture.layers] == [4, 8]
+    for layer, train in zip(picture.layers, trains.values(), strict=True):
+        fires = train[:, 0].any(dim=0)
+        assert layer.active == int(fires.sum())
+        assert len(layer.trains) == min(NEURONS_SHOWN, layer.active)
+        assert all(shown for shown in layer.trains)
+        assert {step for shown in layer.trains for step in shown} <= {1, 2, 3, 4}
+    assert len(picture.layers) <= LAYERS_SHOWN
+
+
+def test_thresholds_are_those_of_the_design(network: sw.SpikingNetwork) -> None:
+    images = torch.rand(16, 1, 2, 3)
+    found = observe_thresholds("TPP", network, images, 4, seed=3)
+    counts = network.counts(images, 4, seed=3)
+    for shown in found.rows:
+        theta = network.design(4).thresholds[shown.site]
+        assert (shown.low, shown.high) == (float(theta.min()), float(theta.max()))
+        assert shown.spikes_per_neuron == pytest.approx(float(counts[shown.site].mean()))
+    assert [shown.neurons for shown in found.rows] == [40, 30]
+    assert found.samples == 16
+
+
+@pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB"), (5, "L")])
+def test_pictures_are_valid_png(channels: int, mode: str) -> None:
+    image = pytest.importorskip("PIL.Image")
+    pixels = torch.arange(channels * 6.0).reshape(channels, 2, 3)
+    head, _, content = png_uri(pixels).partition(",")
+    picture = image.open(io.BytesIO(base64.b64decode(content)))
+    assert head == "data:image/png;base64"
+    assert (picture.size, picture.mode) == ((3, 2), mode)
+    lows_and_highs = [span for band in picture.split() for span in band.getextrema()]
+    assert (min(lows_and_highs), max(lows_and_highs)) == (0, 255)

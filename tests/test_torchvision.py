@@ -1,0 +1,110 @@
+"""T to infinity: torchvision's classifiers, converted, give their own logits; the others refuse.
+
+Random weights, as torchvision sets them when none are asked for, and as Inception sets its own;
+GoogLeNet keeps PyTorch's, since its own let every activation vanish in float32. Errors are relative
+to what the image contributes: the logits minus those of a black image, so that a large last bias
+cannot hide an error.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import pytest
+import torch
+from torch import nn
+
+import spikewright as sw
+
+torchvision = pytest.importorskip("torchvision")
+
+STEPS = 4096
+IN_EVERY_RUN = ["resnet18", "googlenet", "squeezenet1_1", "shufflenet_v2_x1_0", "mnasnet0_5"]
+SLOW = [
+    "alexnet",
+    "vgg11_bn",
+    "resnet50",
+    "densenet121",
+    "inception_v3",
+    "mobilenet_v2",
+    "regnet_x_400mf",
+]
+CONVERTS = [*IN_EVERY_RUN, *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
+
+
+def classifier(name: str) -> nn.Module:
+    torch.manual_seed(0)
+    own = {"googlenet": False, "inception_v3": True}
+    options = {"aux_logits": False, "init_weights": own[name]} if name in own else {}
+    return torchvision.models.get_model(name, weights=None, **options).eval()
+
+
+def pictures(name: str) -> torch.Tensor:
+    size = {"inception_v3": 96, "vit_b_16": 224}.get(name, 64)  # Inception needs 75 pixels at least
+    return torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(1))
+
+
+def relative_error(model: nn.Module, snn: sw.SpikingNetwork, x: torch.Tensor) -> float:
+    """Error of the logits, relative to what the images contribute to them."""
+    with torch.no_grad():
+        expected, black = model(x), model(torch.zeros_like(x))
+    contributed = (expected - black).norm()
+    assert float(contributed) > 1e-5 * float(expected.norm()), "these logits do not see the image"
+    return float((snn(x) - expected).norm() / contributed)
+
+
+@pytest.mark.parametrize("name", CONVERTS)
+def test_many_steps_reach_the_classifiers_own_logits(name):
+    model, x = classifier(name), pictures(name)
+    snn = sw.convert(model, x, threshold=sw.Maximum(), steps=STEPS, bias_correction=False)
+    assert relative_error(model, snn, x) <= 0.01
+
+
+def test_the_default_strategy_reaches_them_too():
+    model, x = classifier("squeezenet1_1"), pictures("squeezenet1_1")
+    assert relative_error(model, sw.convert(model, x, steps=STEPS), x) <= 0.01
+
+
+REFUSED = {
+    # 16 inverted residual blocks, each with a gate (sigmoid, then a product)
+    "efficientnet_b0": {"aten.silu": 49, "aten.sigmoid": 16, "aten.mul.Tensor": 16},
+    # 18 blocks; layer norm in each, after the stem, before 3 downsamplings and the classifier
+    "convnext_tiny": {"aten.gelu": 18, "aten.layer_norm": 23},
+    # 12 layers of two norms each, and one at the end; attention moves the batch and folds heads in
+    "vit_b_16": {
+        "aten.gelu": 12,
+        "aten.layer_norm": 25,
+        "aten.scaled_dot_product_attention": 12,
+        "aten.transpose.int": 12,
+        "aten.view": 48,
+        "aten.permute": 12,
+    },
+    "regnet_y_400mf": {"aten.sigmoid": 16, "aten.mul.Tensor": 16},
+}
+FOREIGN = ("silu", "sigmoid", "gelu", "layer_norm", "scaled_dot_product_attention")
+
+
+def foreign_nodes(model: nn.Module, x: torch.Tensor) -> Counter[str]:
+    """Independent of the library: nodes of the exported graph that have no spiking form."""
+    program = torch.export.export(model, (x,), strict=False).run_decompositions({})
+    called = [str(n.target) for n in program.graph.nodes if n.op == "call_function"]
+    names = [name.split(".")[1].strip("_") for name in called if name.startswith("aten.")]
+    return Counter(f"aten.{name}" for name in names if name in FOREIGN)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_a_classifier_outside_the_table_is_refused_with_every_offender(name):
+    model, x = classifier(name), pictures(name)
+    with pytest.raises(sw.UnsupportedOperation) as caught:
+        sw.convert(model, x)
+    message = str(caught.value)
+    told: Counter[str] = Counter()
+    for operator, number in re.findall(r"^- (\S+), (\d+) times?:", message, re.MULTILINE):
+        told[operator] += int(number)
+    assert told == REFUSED[name]
+    assert message.startswith(f"{told.total()} operations of this model cannot be converted:")
+    assert len(re.findall(r"^    in ", message, re.MULTILINE)) == told.total()
+    foreign = foreign_nodes(model, x)
+    assert {kind: told[kind] for kind in foreign} == foreign
+    assert foreign

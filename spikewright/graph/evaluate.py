@@ -65,11 +65,16 @@ def evaluate(graph: Graph, x: Tensor, handlers: Mapping[Any, Handler] | None = N
     return values[graph.output]
 
 
-def check_input(graph: Graph, x: Tensor) -> None:
+def check_input(graph: Graph, x: Tensor, like: Tensor) -> None:
     """Refuse a batch that the graph was not captured for.
 
+    Args:
+        graph: of the network.
+        x: the batch.
+        like: tells the network's dtype and device.
+
     Raises:
-        ConversionError: for another shape, dtype, or an empty batch.
+        ConversionError: for another shape, dtype or device, or an empty batch.
     """
     if tuple(x.shape[1:]) != graph.input_shape or x.ndim == 0:
         raise ConversionError(
@@ -81,4 +86,9 @@ def check_input(graph: Graph, x: Tensor) -> None:
     if not x.is_floating_point():
         raise ConversionError(
             f"this network takes floating-point input, got {x.dtype}: call .float()"
+        )
+    if x.dtype != like.dtype or x.device != like.device:
+        raise ConversionError(
+            f"this network is {like.dtype} on {like.device}, the input is {x.dtype} on {x.device}: "
+            "move one with .to()"
         )

@@ -18,7 +18,13 @@ from spikewright.graph.neuron_sites import NEURONS
 from spikewright.graph.offenders import Offender
 from spikewright.graph.operations import RULES, advice, reads_data
 
-_RUNNING_BATCH_NORM = torch.ops.aten._native_batch_norm_legit_no_training.default
+aten = torch.ops.aten
+_RUNNING_BATCH_NORM = aten._native_batch_norm_legit_no_training.default
+_ANY_LAYOUT: dict[Any, Any] = {
+    aten.view.default: aten.reshape.default,
+    aten._unsafe_view.default: aten.reshape.default,
+}
+"""Operations that demand a memory layout, and those that do the same in any."""
 
 
 class _Unknown:
@@ -206,7 +212,7 @@ class _Reader:
             objection = "its result has lost the batch as its first dimension"
         if objection:
             self._refuse(op, objection)
-        return replace(op, kind=rule.kind)
+        return replace(op, kind=rule.kind, target=_ANY_LAYOUT.get(op.target, op.target))
 
     def _sample_shape(self, op: Operation, value: Any) -> tuple[int, ...]:
         """Shape of one sample's value; values whose first dimension is not the batch are noted."""

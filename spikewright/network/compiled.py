@@ -1,8 +1,9 @@
 """The count engine as one compiled function: each neuron layer fused into the pass over its input.
 
-Everything that depends on T or on the batch enters as a tensor: folded weights, gains, the table of
-the TPP law, T itself, the layers' random keys. So one compilation serves every T, every seed and
-every batch size.
+Everything that depends on T enters as a tensor: folded weights, gains, the table of the TPP law, T
+itself, the layers' random keys. So one compilation serves every T and every seed. Kernels for a
+fixed batch size are several times faster than those for any; a smaller batch, such as the last one
+of a data set, is filled up and its answer cut, which changes no sample's answer.
 """
 
 from __future__ import annotations
@@ -12,48 +13,156 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from spikewright.graph.ir import BATCH, Graph, Kind, Stored, Value, mapped
-from spikewright.network.plan import Plan
-from spikewright.neurons import Draws, Neuron
+from spikewright.network.plan import PLANS_KEPT, Plan
+from spikewright.neurons import Draws, LayerLaw, Neuron, count_law
 
-_COMPILER_MISSING = ("InvalidCxxCompiler", "CppCompileError", "TritonMissing")
-"""Names of what torch.compile raises where it finds no working compiler."""
+_LARGEST_FILL = 4
+"""A batch is filled up to a compiled size at most so many times its own."""
+
+_LAW_BLOCK = (count_law.INTERVALS + 1) * 256
+"""The table of the TPP law is filled up to multiples of its size at T = 256."""
+
+_COMPILER_MISSING = ("InvalidCxxCompiler", "TritonMissing")
+"""Names of what torch.compile raises where it finds no compiler."""
 
 
 class CompiledCounts:
-    """A compiled forward pass of one network; its plans may differ in T alone."""
+    """The compiled forward passes of one network: one for each batch size met."""
 
-    def __init__(self, graph: Graph, neurons: Mapping[str, Neuron]) -> None:
-        self._sites = [site.name for site in graph.sites]
-        self._stored = list(graph.tensors)
-        self._eager: Callable[..., Tensor] = counting_module(graph, neurons)
-        self._compiled: Callable[..., Tensor] = torch.compile(self._eager)
+    def __init__(self, plan: Plan) -> None:
+        self._operations = plan.graph.operations
+        self._sites = [site.name for site in plan.graph.sites]
+        self._stored = list(plan.graph.tensors)
+        self._eager: Callable[..., Tensor] = counting_module(plan.graph, plan.neurons)
+        self._compiled: Callable[..., Tensor] = torch.compile(self._eager, dynamic=False)
+        self._sizes: set[int] = set()
         self._arguments: dict[int, list[Tensor]] = {}
 
+    def fits(self, plan: Plan) -> bool:
+        """Whether a plan differs from the first one in its tensors alone."""
+        return plan.graph.operations == self._operations
+
     def __call__(self, plan: Plan, x: Tensor, *, seed: int, sample_ids: Tensor) -> Tensor:
-        """Logits of a batch, as `run_counts` gives them."""
+        """Logits of a batch, as `run_counts` gives them.
+
+        Args:
+            plan: one that `fits`.
+            x: `[B, *S]`.
+            seed: of the random draws.
+            sample_ids: int64 `[B]`.
+        """
+        batch = len(x)
+        fill = self._size_for(batch) - batch
+        if fill:
+            x = torch.cat([x, x[:1].expand(fill, *x.shape[1:])])
+            sample_ids = torch.cat([sample_ids, sample_ids[:1].expand(fill)])
         keys = [Draws.of(seed, site, sample_ids).keys for site in self._sites]
-        x = _channels_last(x)
-        for tensor in (x, *keys):
-            torch._dynamo.maybe_mark_dynamic(tensor, 0)
-        arguments = (x, *keys, *self._fixed(plan))
+        arguments = (_channels_last(x), *keys, *self._fixed(plan))
+        return self._run(*arguments)[:batch]
+
+    def _run(self, *arguments: Tensor) -> Tensor:
         try:
             return self._compiled(*arguments)
-        except Exception as error:
+        except Exception as error:  # what is raised has moved between versions of torch
             if not any(name in repr(error) for name in _COMPILER_MISSING):
                 raise
             warnings.warn(
-                "torch.compile found no working C++ compiler; running uncompiled, which is slower. "
-                "Install one (such as g++) to compile.",
-                stacklevel=2,
+                "torch.compile found no C++ compiler, so the network runs uncompiled, which is "
+                "slower: install one, such as g++",
+                stacklevel=4,
             )
             self._compiled = self._eager
             return self._eager(*arguments)
 
+    def _size_for(self, batch: int) -> int:
+        """The compiled batch size that a batch runs at."""
+        known = [size for size in self._sizes if batch <= size <= _LARGEST_FILL * batch]
+        size = min(known, default=batch)
+        self._sizes.add(size)
+        return size
+
     def _fixed(self, plan: Plan) -> list[Tensor]:
-        """The arguments that depend on the plan alone, made once."""
+        """The arguments that depend on the plan alone, made once for every T."""
         if plan.levels not in self._arguments:
+            if len(self._arguments) == PLANS_KEPT:
+                self._arguments.clear()
             self._arguments[plan.levels] = fixed_arguments(plan, self._sites, self._stored)
         return self._arguments[plan.levels]
+
+
+def counting_module(graph: Graph, neurons: Mapping[str, Neuron]) -> nn.Module:
+    """The count engine of a scale-folded graph, as a module of straight-line code.
+
+    Its forward takes `x`, the random keys of every site, T, the sum of the steps' weights, the
+    table of the TPP law, a gain and a correction for every site, and the stored tensors.
+    """
+    code = fx.Graph()
+    sites = [site.name for site in graph.sites]
+    x = code.placeholder("x")
+    keys = {site: code.placeholder(f"keys_{i}") for i, site in enumerate(sites)}
+    levels, total, law = (code.placeholder(name) for name in ("levels", "total_weight", "law"))
+    gains = {site: code.placeholder(f"gain_{i}") for i, site in enumerate(sites)}
+    shifts = {site: code.placeholder(f"correction_{i}") for i, site in enumerate(sites)}
+    stored = {name: code.placeholder(f"stored_{i}") for i, name in enumerate(graph.tensors)}
+    batch = code.call_function(torch.ops.aten.sym_size.int, (x, 0))
+    values: dict[str, fx.Node] = {graph.input: x}
+
+    def known(leaf: Any) -> Any:
+        if isinstance(leaf, Value):
+            return values[leaf.name]
+        if isinstance(leaf, Stored):
+            return stored[leaf.name]
+        return batch if leaf is BATCH else leaf
+
+    for op in graph.operations:
+        if op.kind is not Kind.NEURON:
+            arguments = mapped(op.args, known), mapped(dict(op.kwargs), known)
+            values[op.name] = code.call_function(op.target, *arguments)
+            continue
+        assert op.site is not None
+        site = op.site.name
+        emit = _emitting(neurons[site])
+        layer = (gains[site], shifts[site], keys[site], levels, total, law)
+        values[op.name] = code.call_function(emit, (values[op.inputs[0]], *layer))
+    code.output(values[graph.output])
+    return fx.GraphModule(nn.Module(), code)
+
+
+def _emitting(neuron: Neuron) -> Callable[..., Tensor]:
+    """A neuron layer as a function of tensors: mean current to mean spikes."""
+
+    def emit(
+        current: Tensor,
+        gain: Tensor,
+        correction: Tensor,
+        keys: Tensor,
+        levels: Tensor,
+        total_weight: Tensor,
+        law: Tensor,
+    ) -> Tensor:
+        charge = (current + correction) * gain
+        count = neuron.count(charge, LayerLaw(levels, Draws(keys), law))
+        return count / total_weight
+
+    return emit
+
+
+def fixed_arguments(plan: Plan, sites: list[str], stored: list[str]) -> list[Tensor]:
+    """The arguments of `counting_module` after the keys, for one plan."""
+    like = plan.thresholds[sites[0]]
+    levels = torch.tensor(float(plan.levels)).to(like)
+    total = torch.tensor(plan.total_weight).to(like)
+    law = count_law.table(plan.levels, dtype=like.dtype, device=like.device)
+    law = F.pad(law, (0, -len(law) % _LAW_BLOCK))  # few sizes, so few compilations
+    gains = [plan.levels / plan.thresholds[site] for site in sites]
+    shifts = [plan.corrections.get(site, torch.zeros_like(plan.thresholds[site])) for site in sites]
+    weights = [_channels_last(plan.graph.tensors[name]) for name in stored]
+    return [levels, total, law, *gains, *shifts, *weights]
+
+
+def _channels_last(tensor: Tensor) -> Tensor:
+    return tensor.contiguous(memory_format=torch.channels_last) if tensor.ndim == 4 else tensor

@@ -10,7 +10,12 @@ from torch import Tensor
 
 from spikewright.errors import ConversionError
 from spikewright.graph.ir import Graph, Operation
+from spikewright.graph.scales import fold_scales
+from spikewright.network.design import Design
 from spikewright.neurons import Draws, Layer, Neuron
+
+PLANS_KEPT = 8
+"""Plans a network keeps ready, one per T; each holds a copy of the weights."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +83,35 @@ class Observer:
 
 SILENT = Observer()
 """An observer that watches nothing."""
+
+
+def prepared(
+    graph: Graph, neurons: Mapping[str, Neuron], design: Design, steps: int, like: Tensor
+) -> Plan:
+    """A network made ready for one T.
+
+    Args:
+        graph: scales not folded.
+        neurons: by site name.
+        design: thresholds and corrections at this T.
+        steps: T.
+        like: tells dtype and device of thresholds and corrections.
+
+    Raises:
+        ConversionError: when neurons of different codes meet in one network.
+    """
+    weights = common_weights(neurons, steps)
+    dimensions = {op.site.name: len(op.shape) for op in graph.neurons if op.site}
+
+    def placed(values: Tensor, site: str) -> Tensor:
+        shape = (1, -1, *[1] * (dimensions[site] - 1))
+        return values.reshape(shape).to(like.device, like.dtype)
+
+    thresholds = {site: placed(theta, site) for site, theta in design.thresholds.items()}
+    corrections = {site: placed(shift, site) for site, shift in design.corrections.items()}
+    gain = float(weights.sum()) / steps
+    scales = {site: theta * gain for site, theta in thresholds.items()}
+    return Plan(fold_scales(graph, scales), neurons, thresholds, corrections, steps, weights)
 
 
 def common_weights(neurons: Mapping[str, Neuron], levels: int) -> Tensor:

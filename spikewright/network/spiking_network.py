@@ -15,18 +15,15 @@ from spikewright.calibration import Calibration
 from spikewright.errors import ConversionError
 from spikewright.graph.evaluate import check_input
 from spikewright.graph.ir import Graph, Operation
-from spikewright.graph.scales import fold_scales
+from spikewright.network.compiled import CompiledCounts
 from spikewright.network.counts import run_counts
 from spikewright.network.design import Design
 from spikewright.network.engine import Engine, chosen
-from spikewright.network.plan import SILENT, Observer, Plan, common_weights
+from spikewright.network.plan import PLANS_KEPT, SILENT, Observer, Plan, prepared
 from spikewright.network.stages import depth_of
 from spikewright.network.steps import MEMORY_BUDGET, run_steps
 from spikewright.network.summary import summarise
 from spikewright.neurons import Neuron, sample_ids_of
-
-_PLANS_KEPT = 8
-"""Scale-folded plans kept ready, one per T; each holds a copy of the weights."""
 
 
 class SpikingNetwork(nn.Module):
@@ -40,6 +37,8 @@ class SpikingNetwork(nn.Module):
         neurons: the neuron of every site, by site name.
         calibration: the statistics and the strategy that its thresholds come from.
     """
+
+    _reference: Tensor
 
     def __init__(
         self,
@@ -71,6 +70,8 @@ class SpikingNetwork(nn.Module):
         self._designs = dict(designs)
         self.calibration = calibration
         self._plans: OrderedDict[int, Plan] = OrderedDict()
+        self._compile = False
+        self._compiled: CompiledCounts | None = None
         self.eval()
 
     @property
@@ -226,9 +227,8 @@ class SpikingNetwork(nn.Module):
         Other arguments, the result and errors are those of `forward`.
         """
         steps = self._checked_steps(steps)
-        check_input(self._graph, images)
+        check_input(self._graph, images, self._reference)
         plan = self._plan(steps)
-        self._check_tensor_kind(images, plan)
         if sample_ids is None:
             sample_ids = sample_ids_of(images)
         elif sample_ids.shape != (len(images),) or sample_ids.is_floating_point():
@@ -239,6 +239,8 @@ class SpikingNetwork(nn.Module):
         else:
             sample_ids = sample_ids.to(images.device, torch.int64)
         if chosen(engine, self.neurons) is Engine.COUNTS:
+            if self._compile and observer is SILENT:
+                return self._compiled_counts(plan)(plan, images, seed=seed, sample_ids=sample_ids)
             return run_counts(plan, images, seed=seed, sample_ids=sample_ids, observer=observer)
         return run_steps(
             plan,
@@ -248,6 +250,20 @@ class SpikingNetwork(nn.Module):
             observer=observer,
             memory_budget=memory_budget,
         )
+
+    def compile(self) -> Self:  # pyright: ignore[reportIncompatibleMethodOverride]
+        """Compile the count engine with torch.compile; the step engine runs as before.
+
+        The first call at a new batch size compiles, for seconds to minutes; other T and seeds then
+        cost nothing. Draws are bit for bit those of the uncompiled network; a count may differ
+        where another order of summation in a convolution crosses a decision boundary. Where there
+        is no C++ compiler, one warning is given and the network runs uncompiled.
+
+        Returns:
+            This network.
+        """
+        self._compile = True
+        return self
 
     def with_neuron(self, neuron: Neuron, sites: Sequence[str] | None = None) -> SpikingNetwork:
         """The same network, thresholds and corrections kept, with another neuron.
@@ -281,28 +297,21 @@ class SpikingNetwork(nn.Module):
         if steps in self._plans:
             self._plans.move_to_end(steps)
         else:
-            self._plans[steps] = self._folded(steps)
-            if len(self._plans) > _PLANS_KEPT:
+            design = self.design(steps)
+            self._plans[steps] = prepared(self.graph, self.neurons, design, steps, self._reference)
+            if len(self._plans) > PLANS_KEPT:
                 self._plans.popitem(last=False)
         return self._plans[steps]
 
-    def _folded(self, steps: int) -> Plan:
-        graph, design = self.graph, self.design(steps)
-        weights = common_weights(self.neurons, steps)
-        reference = self._reference
-        shapes = {op.site.name: op.shape for op in graph.neurons if op.site}
+    def _compiled_counts(self, plan: Plan) -> CompiledCounts:
+        if self._compiled is None or not self._compiled.fits(plan):
+            self._compiled = CompiledCounts(plan)
+        return self._compiled
 
-        def placed(values: Tensor, site: str) -> Tensor:
-            shape = (1, -1, *[1] * (len(shapes[site]) - 1))
-            return values.reshape(shape).to(reference.device, reference.dtype)
-
-        thresholds = {site: placed(theta, site) for site, theta in design.thresholds.items()}
-        corrections = {site: placed(shift, site) for site, shift in design.corrections.items()}
-        gain = float(weights.sum()) / steps
-        scales = {site: theta * gain for site, theta in thresholds.items()}
-        return Plan(
-            fold_scales(graph, scales), self.neurons, thresholds, corrections, steps, weights
-        )
+    def _forget_plans(self) -> None:
+        """What was made from the tensors is made anew after they changed."""
+        self._plans.clear()
+        self._compiled = None
 
     def _checked_steps(self, steps: int | None) -> int:
         steps = self.steps if steps is None else steps
@@ -310,24 +319,16 @@ class SpikingNetwork(nn.Module):
             raise ConversionError(f"steps must be a whole number, at least 1, got {steps!r}")
         return steps
 
-    def _check_tensor_kind(self, images: Tensor, plan: Plan) -> None:
-        theta = next(iter(plan.thresholds.values()))
-        if images.dtype != theta.dtype or images.device != theta.device:
-            raise ConversionError(
-                f"this network is {theta.dtype} on {theta.device}, the input is {images.dtype} on "
-                f"{images.device}: move one with .to()"
-            )
-
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        self._plans.clear()
+        self._forget_plans()
         return super()._apply(fn, recurse)
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        self._plans.clear()
+        self._forget_plans()
         super()._load_from_state_dict(*args, **kwargs)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_plans": OrderedDict()}
+        return {**self.__dict__, "_plans": OrderedDict(), "_compiled": None}
 
     def __repr__(self) -> str:
         labels = ", ".join(sorted({neuron.label for neuron in self.neurons.values()}))

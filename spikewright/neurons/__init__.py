@@ -3,7 +3,14 @@
 from spikewright.neurons.counter_random import Draws, sample_ids_of
 from spikewright.neurons.emission import Emission
 from spikewright.neurons.integrate_fire import IntegrateFire, Reset
-from spikewright.neurons.neuron import Dynamics, Layer, Neuron, StreamingDynamics, WaitingDynamics
+from spikewright.neurons.neuron import (
+    Dynamics,
+    Layer,
+    LayerLaw,
+    Neuron,
+    StreamingDynamics,
+    WaitingDynamics,
+)
 from spikewright.neurons.rounding import Rounding
 from spikewright.neurons.shuffled import Order, Shuffled
 from spikewright.neurons.two_phase import TPP, TwoPhase
@@ -15,6 +22,7 @@ __all__ = [
     "Emission",
     "IntegrateFire",
     "Layer",
+    "LayerLaw",
     "Neuron",
     "Order",
     "Reset",

@@ -26,6 +26,21 @@ class Layer:
     draws: Draws
 
 
+@dataclass(frozen=True)
+class LayerLaw:
+    """What a count law needs of its layer, all as tensors, so that it compiles once for every T.
+
+    Attributes:
+        levels: T, a scalar.
+        draws: the layer's random numbers.
+        law: `count_law.table(T)`.
+    """
+
+    levels: Tensor
+    draws: Draws
+    law: Tensor
+
+
 class Dynamics(ABC):
     """A layer of neurons while it runs; its state lives here and nowhere else.
 
@@ -111,7 +126,7 @@ class Neuron(ABC):
     def start(self, layer: Layer) -> WaitingDynamics | StreamingDynamics:
         """Fresh dynamics of a layer of these neurons: the step-wise reference."""
 
-    def count(self, charge: Tensor, layer: Layer) -> Tensor:
+    def count(self, charge: Tensor, layer: Layer | LayerLaw) -> Tensor:
         """Spike counts from total charge alone: the count law.
 
         Args:

@@ -24,15 +24,27 @@ class Rounding(StrEnum):
     NEAREST = "nearest"
     """`clip(floor(x + 1/2), 0, T)`: deterministic, and QCFS with T levels exactly."""
 
-    def round(self, charge: Tensor, levels: int, draws: Draws) -> Tensor:
-        """The count law: charge `[B, *S]` to counts 0..levels, floating, same shape."""
+    def round(
+        self, charge: Tensor, levels: int | Tensor, draws: Draws, law: Tensor | None = None
+    ) -> Tensor:
+        """The count law.
+
+        Args:
+            charge: `[B, *S]`.
+            levels: T; a scalar tensor in code that is compiled once for every T.
+            draws: the layer's random numbers, not used by `NEAREST`.
+            law: `count_law.table(T)` for `BERNOULLI`, needed when `levels` is a tensor.
+
+        Returns:
+            Counts 0..levels, floating, `[B, *S]`.
+        """
         if self is Rounding.NEAREST:
-            return (charge + 0.5).floor().clamp(0, levels)
+            return _clipped((charge + 0.5).floor(), levels)
         draw = draws.uniform(_ROUNDING_DRAW, charge.shape).to(charge.dtype)
         if self is Rounding.UNBIASED:
             whole = charge.floor()  # apart from the fraction: their sum may round up to whole + 1
-            return (whole + (charge - whole + draw).floor()).clamp(0, levels)
-        whole, upper = _bernoulli_law(charge, levels)
+            return _clipped(whole + (charge - whole + draw).floor(), levels)
+        whole, upper = _bernoulli_law(charge, levels, law)
         return whole + (draw < upper)
 
     def expected_count(self, charge: Tensor, levels: int) -> tuple[Tensor, Tensor]:
@@ -45,9 +57,18 @@ class Rounding(StrEnum):
         return whole + upper, upper * (1 - upper)
 
 
-def _bernoulli_law(charge: Tensor, levels: int) -> tuple[Tensor, Tensor]:
+def _bernoulli_law(
+    charge: Tensor, levels: int | Tensor, law: Tensor | None = None
+) -> tuple[Tensor, Tensor]:
     """The smaller of the two possible TPP counts, and the probability of the larger."""
-    within = charge.clamp(0, levels)
-    whole = within.floor().clamp(max=levels - 1)
-    q = count_law.table(levels, dtype=charge.dtype, device=charge.device)
-    return whole, count_law.lookup(q, whole, within - whole)
+    if law is None:
+        law = count_law.table(int(levels), dtype=charge.dtype, device=charge.device)
+    within = _clipped(charge, levels)
+    whole = _clipped(within.floor(), levels - 1)
+    return whole, count_law.lookup(law, whole, within - whole)
+
+
+def _clipped(values: Tensor, top: int | Tensor) -> Tensor:
+    if isinstance(top, Tensor):
+        return torch.minimum(values.clamp(min=0), top)
+    return values.clamp(0, top)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from spikewright.neurons.emission import Emission
-from spikewright.neurons.neuron import Layer, Neuron, WaitingDynamics
+from spikewright.neurons.neuron import Layer, LayerLaw, Neuron, WaitingDynamics
 from spikewright.neurons.rounding import Rounding
 
 
@@ -73,8 +73,9 @@ class TwoPhase(Neuron):
             return _TppDynamics(layer)
         return _CountedDynamics(self, layer)
 
-    def count(self, charge: Tensor, layer: Layer) -> Tensor:
-        return Rounding(self.rounding).round(charge, layer.levels, layer.draws)
+    def count(self, charge: Tensor, layer: Layer | LayerLaw) -> Tensor:
+        law = layer.law if isinstance(layer, LayerLaw) else None
+        return Rounding(self.rounding).round(charge, layer.levels, layer.draws, law)
 
     def duration(self, levels: int) -> int:
         return Emission(self.emission).duration(levels)

@@ -17,7 +17,7 @@ aten.avg_pool2d                    linear            1
 aten.batch_norm                    linear            3
 aten.conv2d                        linear            3
 aten.linear                        linear            1
-aten.view                          linear            1
+aten.reshape                       linear            1
 getitem                            linear            3
 aten.relu                          neuron            3
 

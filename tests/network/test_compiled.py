@@ -1,4 +1,4 @@
-"""The compiled count engine: the same draws and counts as the eager one, at any batch size and T."""
+"""The compiled count engine: the draws and counts of the eager one, at any batch size and T."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_one_compilation_serves_every_t_and_smaller_batches(model: nn.Module) ->
 def test_without_a_compiler_it_warns_once_and_runs(
     model: nn.Module, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class InvalidCxxCompiler(Exception):
+    class InvalidCxxCompiler(Exception):  # noqa: N818  (torch names it so)
         pass
 
     def broken(*arguments: Tensor) -> Tensor:

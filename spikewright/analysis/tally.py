@@ -39,14 +39,12 @@ class Tally:
     def add(self, number: int, images: Tensor, labels: Tensor, expected: Tensor | None) -> None:
         """Simulate a batch with the seed of that number; `expected` are reference predictions."""
 
-        def watch(op: Operation, charge: Tensor, count: Tensor, residual: Tensor | None) -> None:
-            assert op.site is not None
-            spikes = self.network.neurons[op.site.name].spikes_of(count)
-            self.spikes += int(spikes.sum(dtype=torch.int64))
+        def watch(op: Operation, sent: Tensor) -> None:
+            self.spikes += int(sent.sum())
 
         start = time.perf_counter()
         seed = self.seeds[number]
-        logits = self.network.observe(images, Observer(layer=watch), steps=self.steps, seed=seed)
+        logits = self.network.observe(images, Observer(sent=watch), steps=self.steps, seed=seed)
         predicted = _predictions(logits, labels, f"network '{self.name}' at T = {self.steps}")
         self.seconds += time.perf_counter() - start
         right = predicted == labels

@@ -8,6 +8,7 @@ of a data set, is filled up and its answer cut, which changes no sample's answer
 
 from __future__ import annotations
 
+import operator
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -17,7 +18,13 @@ import torch.nn.functional as F
 from torch import Tensor, fx, nn
 
 from spikewright.graph.ir import BATCH, Graph, Kind, Stored, Value, mapped
-from spikewright.network.plan import PLANS_KEPT, Plan
+from spikewright.network.plan import (
+    PLANS_KEPT,
+    SILENT,
+    Observer,
+    Plan,
+    spikes_per_sample,
+)
 from spikewright.neurons import Draws, LayerLaw, Neuron, count_law
 
 _LARGEST_FILL = 4
@@ -30,6 +37,9 @@ _COMPILER_MISSING = ("InvalidCxxCompiler", "TritonMissing")
 """Names of what torch.compile raises where it finds no compiler."""
 
 
+_Pass = Callable[..., tuple[Tensor, ...]]
+
+
 class CompiledCounts:
     """The compiled forward passes of one network: one for each batch size met."""
 
@@ -37,8 +47,9 @@ class CompiledCounts:
         self._operations = plan.graph.operations
         self._sites = [site.name for site in plan.graph.sites]
         self._stored = list(plan.graph.tensors)
-        self._eager: Callable[..., Tensor] = counting_module(plan.graph, plan.neurons)
-        self._compiled: Callable[..., Tensor] = torch.compile(self._eager, dynamic=False)
+        self._neurons = plan.graph.neurons
+        self._eager: _Pass = counting_module(plan.graph, plan.neurons)
+        self._compiled: _Pass = torch.compile(self._eager, dynamic=False)
         self._sizes: set[int] = set()
         self._arguments: dict[int, list[Tensor]] = {}
 
@@ -46,7 +57,15 @@ class CompiledCounts:
         """Whether a plan differs from the first one in its tensors alone."""
         return plan.graph.operations == self._operations
 
-    def __call__(self, plan: Plan, x: Tensor, *, seed: int, sample_ids: Tensor) -> Tensor:
+    def __call__(
+        self,
+        plan: Plan,
+        x: Tensor,
+        *,
+        seed: int,
+        sample_ids: Tensor,
+        observer: Observer = SILENT,
+    ) -> Tensor:
         """Logits of a batch, as `run_counts` gives them.
 
         Args:
@@ -54,6 +73,7 @@ class CompiledCounts:
             x: `[B, *S]`.
             seed: of the random draws.
             sample_ids: int64 `[B]`.
+            observer: only its `sent` is served.
         """
         batch = len(x)
         fill = self._size_for(batch) - batch
@@ -62,9 +82,13 @@ class CompiledCounts:
             sample_ids = torch.cat([sample_ids, sample_ids[:1].expand(fill)])
         keys = [Draws.of(seed, site, sample_ids).keys for site in self._sites]
         arguments = (_channels_last(x), *keys, *self._fixed(plan))
-        return self._run(*arguments)[:batch]
+        logits, *sent = self._run(*arguments)
+        if observer.sent is not None:
+            for op, spikes in zip(self._neurons, sent, strict=True):
+                observer.sent(op, spikes[:batch])
+        return logits[:batch]
 
-    def _run(self, *arguments: Tensor) -> Tensor:
+    def _run(self, *arguments: Tensor) -> tuple[Tensor, ...]:
         try:
             return self._compiled(*arguments)
         except Exception as error:  # what is raised has moved between versions of torch
@@ -98,7 +122,8 @@ def counting_module(graph: Graph, neurons: Mapping[str, Neuron]) -> nn.Module:
     """The count engine of a scale-folded graph, as a module of straight-line code.
 
     Its forward takes `x`, the random keys of every site, T, the sum of the steps' weights, the
-    table of the TPP law, a gain and a correction for every site, and the stored tensors.
+    table of the TPP law, a gain and a correction for every site, and the stored tensors. It returns
+    the logits and, for every site, the spikes that each sample sent.
     """
     code = fx.Graph()
     sites = [site.name for site in graph.sites]
@@ -110,6 +135,7 @@ def counting_module(graph: Graph, neurons: Mapping[str, Neuron]) -> nn.Module:
     stored = {name: code.placeholder(f"stored_{i}") for i, name in enumerate(graph.tensors)}
     batch = code.call_function(torch.ops.aten.sym_size.int, (x, 0))
     values: dict[str, fx.Node] = {graph.input: x}
+    sent: list[fx.Node] = []
 
     def known(leaf: Any) -> Any:
         if isinstance(leaf, Value):
@@ -127,13 +153,15 @@ def counting_module(graph: Graph, neurons: Mapping[str, Neuron]) -> nn.Module:
         site = op.site.name
         emit = _emitting(neurons[site])
         layer = (gains[site], shifts[site], keys[site], levels, total, law)
-        values[op.name] = code.call_function(emit, (values[op.inputs[0]], *layer))
-    code.output(values[graph.output])
+        emitted = code.call_function(emit, (values[op.inputs[0]], *layer))
+        values[op.name] = code.call_function(operator.getitem, (emitted, 0))
+        sent.append(code.call_function(operator.getitem, (emitted, 1)))
+    code.output((values[graph.output], *sent))
     return fx.GraphModule(nn.Module(), code)
 
 
-def _emitting(neuron: Neuron) -> Callable[..., Tensor]:
-    """A neuron layer as a function of tensors: mean current to mean spikes."""
+def _emitting(neuron: Neuron) -> Callable[..., tuple[Tensor, Tensor]]:
+    """A neuron layer as a function of tensors: mean current to mean spikes, and spikes sent."""
 
     def emit(
         current: Tensor,
@@ -143,10 +171,10 @@ def _emitting(neuron: Neuron) -> Callable[..., Tensor]:
         levels: Tensor,
         total_weight: Tensor,
         law: Tensor,
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor]:
         charge = (current + correction) * gain
         count = neuron.count(charge, LayerLaw(levels, Draws(keys), law))
-        return count / total_weight
+        return count / total_weight, spikes_per_sample(neuron, count)
 
     return emit
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from spikewright.graph.evaluate import evaluate
 from spikewright.graph.ir import Kind, Operation
-from spikewright.network.plan import SILENT, Observer, Plan
+from spikewright.network.plan import SILENT, Observer, Plan, spikes_per_sample
 
 
 def run_counts(
@@ -33,6 +33,8 @@ def run_counts(
         count = plan.neurons[name].count(charge, layer)
         if observer.layer is not None:
             observer.layer(op, charge, count, None)
+        if observer.sent is not None:
+            observer.sent(op, spikes_per_sample(plan.neurons[name], count))
         return count / plan.total_weight
 
     return evaluate(plan.graph, x, {Kind.NEURON: emit})

@@ -65,6 +65,11 @@ class Plan:
         return current if correction is None else current + correction
 
 
+def spikes_per_sample(neuron: Neuron, count: Tensor) -> Tensor:
+    """Spikes that a layer's counts `[B, *S]` take, `[B]`; exact up to 2**53 in float64."""
+    return neuron.spikes_of(count).flatten(1).sum(dim=1, dtype=torch.float64)
+
+
 @dataclass(frozen=True)
 class Observer:
     """Callbacks into a running simulation; those that are None cost nothing.
@@ -73,11 +78,14 @@ class Observer:
         layer: called once a site with its operation, total charge `x = T * mean current / theta`
             `[B, *S]`, counts `[B, *S]` and, from the step engine, the residual charge left in the
             neurons, in thresholds (else None).
+        sent: called once a site with its operation and how many spikes each sample's neurons sent,
+            `[B]`; the only callback that the compiled engine serves.
         spikes: called by the step engine with the operation, the first step and the spikes
             `[t, B, *S]` of each time chunk.
     """
 
     layer: Callable[[Operation, Tensor, Tensor, Tensor | None], None] | None = None
+    sent: Callable[[Operation, Tensor], None] | None = None
     spikes: Callable[[Operation, int, Tensor], None] | None = None
 
 

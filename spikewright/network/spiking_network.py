@@ -239,8 +239,9 @@ class SpikingNetwork(nn.Module):
         else:
             sample_ids = sample_ids.to(images.device, torch.int64)
         if chosen(engine, self.neurons) is Engine.COUNTS:
-            if self._compile and observer is SILENT:
-                return self._compiled_counts(plan)(plan, images, seed=seed, sample_ids=sample_ids)
+            if self._compile and observer.layer is None:
+                run = self._compiled_counts(plan)
+                return run(plan, images, seed=seed, sample_ids=sample_ids, observer=observer)
             return run_counts(plan, images, seed=seed, sample_ids=sample_ids, observer=observer)
         return run_steps(
             plan,

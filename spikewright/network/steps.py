@@ -11,7 +11,7 @@ from torch import Tensor
 
 from spikewright.graph.evaluate import call, last_uses
 from spikewright.graph.ir import Graph, Kind, Operation
-from spikewright.network.plan import SILENT, Observer, Plan
+from spikewright.network.plan import SILENT, Observer, Plan, spikes_per_sample
 from spikewright.network.stages import Stage, constant_in_time, stages_of
 from spikewright.neurons import Dynamics, StreamingDynamics, WaitingDynamics
 
@@ -215,7 +215,7 @@ class _StepRun:
             return
         if self._observer.spikes is not None:
             self._observer.spikes(op, start, spikes)
-        if self._observer.layer is not None:
+        if self._observer.layer is not None or self._observer.sent is not None:
             weights = self._weights[start : start + len(spikes)]
             self._counts[op.name] = _added(self._counts.get(op.name), spikes, weights)
 
@@ -229,9 +229,12 @@ class _StepRun:
             if op.name not in running or op.name in self._reported:
                 continue
             self._reported.add(op.name)
-            if self._observer.layer is not None:
+            count = self._counts.pop(op.name, None)
+            if count is not None and self._observer.sent is not None:
+                neuron = self._plan.neurons[_site_of(op)]
+                self._observer.sent(op, spikes_per_sample(neuron, count))
+            if count is not None and self._observer.layer is not None:
                 charge = self._charges.pop(op.name) / self._plan.thresholds[_site_of(op)]
-                count = self._counts.pop(op.name)
                 self._observer.layer(op, charge, count, running[op.name].residual)
 
 

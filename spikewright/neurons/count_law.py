@@ -92,3 +92,33 @@ def lookup(q: Tensor, whole: Tensor, fraction: Tensor) -> Tensor:
     cell = position.floor().clamp(max=INTERVALS - 1)
     index = (whole * (INTERVALS + 1) + cell).long()
     return torch.lerp(q[index], q[index + 1], position - cell)
+
+
+def dithered_lookup(q: Tensor, whole: Tensor, fraction: Tensor, dither: Tensor) -> Tensor:
+    """`lookup` for one random draw, with a single read of the table.
+
+    A dither d, uniform in (0, 1), picks the grid point above f with just the probability that
+    linear interpolation gives it as weight, so the count drawn follows the interpolated law. With
+    the 256 values of `Draws.uniform_and_dither` it does so within `dither_bound(T)`.
+
+    Args:
+        q: from `table(T)`.
+        whole: k, floating and integral, any shape, in 0..T-1.
+        fraction: f, same shape, in `[0, 1]`.
+        dither: same shape, in (0, 1).
+
+    Returns:
+        A probability of `k + 1` spikes, same shape.
+    """
+    point = (fraction * INTERVALS + dither).floor()
+    return q[(whole * (INTERVALS + 1) + point).to(torch.int32)]
+
+
+def dither_bound(levels: int) -> float:
+    """Largest difference between the law drawn from with a dither of 256 values, and the exact one.
+
+    To `interpolation_bound` comes the slope of q in f, at most the harmonic number of T, times half
+    of a 256th of an interval.
+    """
+    harmonic = math.fsum(1 / r for r in range(1, levels + 1))
+    return interpolation_bound(levels) + harmonic / (2 * 256 * INTERVALS)

@@ -91,6 +91,19 @@ class Draws:
         Returns:
             float32 `[B, *S]`.
         """
+        return _shift_right(self._bits(step, shape), 8, 32) * _RESOLUTION
+
+    def uniform_and_dither(self, step: int, shape: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """`uniform`, and a second number in (0, 1) made of the 8 bits that it leaves over.
+
+        Returns:
+            float32 `[B, *S]` each, the second an odd multiple of 1/512.
+        """
+        bits = self._bits(step, shape)
+        return _shift_right(bits, 8, 32) * _RESOLUTION, ((bits & 255) + 0.5) * 2.0**-8
+
+    def _bits(self, step: int, shape: Sequence[int]) -> Tensor:
+        """32 random bits a neuron, int32 `[B, *S]`."""
         words = _mix64(self.keys + _signed((step + 1) * _GOLDEN_64, 64))
         low, high = words.to(torch.int32), (words >> 32).to(torch.int32)
         neurons = math.prod(shape[1:])
@@ -99,5 +112,4 @@ class Draws:
         x = (x ^ _shift_right(x, 16, 32)) * _MIX_32[0]
         x = x ^ high[:, None]
         x = (x ^ _shift_right(x, 15, 32)) * _MIX_32[1]
-        x = x ^ _shift_right(x, 16, 32)
-        return (_shift_right(x, 8, 32) * _RESOLUTION).reshape(tuple(shape))
+        return (x ^ _shift_right(x, 16, 32)).reshape(tuple(shape))

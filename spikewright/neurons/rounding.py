@@ -40,32 +40,34 @@ class Rounding(StrEnum):
         """
         if self is Rounding.NEAREST:
             return _clipped((charge + 0.5).floor(), levels)
-        draw = draws.uniform(_ROUNDING_DRAW, charge.shape).to(charge.dtype)
         if self is Rounding.UNBIASED:
+            draw = draws.uniform(_ROUNDING_DRAW, charge.shape).to(charge.dtype)
             whole = charge.floor()  # apart from the fraction: their sum may round up to whole + 1
             return _clipped(whole + (charge - whole + draw).floor(), levels)
-        whole, upper = _bernoulli_law(charge, levels, law)
-        return whole + (draw < upper)
+        if law is None:
+            law = count_law.table(int(levels), dtype=charge.dtype, device=charge.device)
+        draw, dither = draws.uniform_and_dither(_ROUNDING_DRAW, charge.shape)
+        whole, fraction = _parts(charge, levels)
+        upper = count_law.dithered_lookup(law, whole, fraction, dither.to(charge.dtype))
+        return whole + (draw.to(charge.dtype) < upper)
 
     def expected_count(self, charge: Tensor, levels: int) -> tuple[Tensor, Tensor]:
         """Mean and variance of the count of a charge, each of its shape."""
         if self is Rounding.NEAREST:
             return (charge + 0.5).floor().clamp(0, levels), torch.zeros_like(charge)
-        whole, upper = _bernoulli_law(charge, levels)
-        if self is Rounding.UNBIASED:
-            upper = charge.clamp(0, levels) - whole
+        whole, fraction = _parts(charge, levels)
+        upper = fraction
+        if self is Rounding.BERNOULLI:
+            law = count_law.table(levels, dtype=charge.dtype, device=charge.device)
+            upper = count_law.lookup(law, whole, fraction)
         return whole + upper, upper * (1 - upper)
 
 
-def _bernoulli_law(
-    charge: Tensor, levels: int | Tensor, law: Tensor | None = None
-) -> tuple[Tensor, Tensor]:
-    """The smaller of the two possible TPP counts, and the probability of the larger."""
-    if law is None:
-        law = count_law.table(int(levels), dtype=charge.dtype, device=charge.device)
+def _parts(charge: Tensor, levels: int | Tensor) -> tuple[Tensor, Tensor]:
+    """The whole and the fraction of a charge clipped to 0..T; T itself is T - 1 and 1."""
     within = _clipped(charge, levels)
     whole = _clipped(within.floor(), levels - 1)
-    return whole, count_law.lookup(law, whole, within - whole)
+    return whole, within - whole
 
 
 def _clipped(values: Tensor, top: int | Tensor) -> Tensor:

@@ -140,3 +140,29 @@ def test_the_count_law_and_the_process_use_the_same_seeded_draws_twice():
     assert torch.equal(
         draws.uniform(2, (5, 7)), Draws.of(3, "site", torch.arange(5)).uniform(2, (5, 7))
     )
+
+
+@pytest.mark.parametrize("levels", [1, 2, 3, 16, 255, 256])
+def test_dithering_draws_from_the_law_within_its_bound(levels: int) -> None:
+    f = torch.rand(300, dtype=torch.float64, generator=torch.Generator().manual_seed(levels))
+    f = torch.cat([f, torch.tensor([0.0, 1.0], dtype=torch.float64)])
+    exact = count_law.upper_probability(levels, f)
+    law = count_law.table(levels, dtype=torch.float64, device=torch.device("cpu"))
+    whole = torch.arange(levels, dtype=torch.float64)[:, None].expand_as(exact)
+    fraction = f.expand_as(exact)
+    drawn = torch.zeros_like(exact)
+    for value in range(256):
+        dither = torch.full_like(exact, (value + 0.5) / 256)
+        drawn += count_law.dithered_lookup(law, whole, fraction, dither) / 256
+    assert (drawn - exact).abs().max() <= count_law.dither_bound(levels)
+
+
+def test_dither_is_uniform_and_independent_of_the_draw() -> None:
+    draws = Draws.of(3, "site", torch.arange(200))
+    uniform, dither = draws.uniform_and_dither(-1, (200, 1000))
+    assert torch.equal(uniform, draws.uniform(-1, (200, 1000)))
+    cells = (uniform * 16).floor() * 16 + (dither * 16).floor()
+    observed = torch.bincount(cells.long().flatten(), minlength=256).double()
+    expected = 200_000 / 256
+    statistic = float(((observed - expected) ** 2 / expected).sum())
+    assert statistic < 350  # chi-square, 255 degrees of freedom: exceeded once in 10,000

@@ -133,6 +133,13 @@ def sweep(
         str, typer.Option(metavar="NAME,NAME,...", help=NEURON_HELP)
     ] = "if,shuffled,tpp,unbiased,nearest",
     steps: StepsOption = "1,2,4,8,16,32",
+    compile: Annotated[
+        bool,
+        typer.Option(
+            "--compile",
+            help="Compile two-phase networks first: seconds each, then several times faster.",
+        ),
+    ] = False,
 ) -> None:
     """Measure the accuracy of MODEL with several neurons at every T, beside the ANN.
 
@@ -140,15 +147,19 @@ def sweep(
 
     DIR receives config.json, results.csv, results.json and report.html.
     """
+    from spikewright.cli.failures import WrongUsage
     from spikewright.cli.measure import Task, run_sweep
     from spikewright.cli.outcome import deliver, prepare
     from spikewright.cli.parse import neurons_of, steps_of
 
     task = Task(model, data, measurement, conversion, steps_of(steps))
     neurons = neurons_of(neuron)
+    if compile and not any(each.has_count_law for each in neurons.values()):
+        raise WrongUsage(f"--compile has no effect on {neuron}: only two-phase neurons compile")
     prepare(output)
+    asked = {"neuron": neuron, "steps": steps, "compile": compile}
     with progress_bar("sweep") as advance:
-        outcome = run_sweep(task, neurons, {"neuron": neuron, "steps": steps}, advance)
+        outcome = run_sweep(task, neurons, asked, advance, compiled=compile)
     deliver(outcome, output)
 
 

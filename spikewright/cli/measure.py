@@ -72,7 +72,12 @@ class Task:
 
 
 def run_sweep(
-    task: Task, neurons: Mapping[str, Neuron], asked: Mapping[str, Any], advance: Progress
+    task: Task,
+    neurons: Mapping[str, Neuron],
+    asked: Mapping[str, Any],
+    advance: Progress,
+    *,
+    compiled: bool = False,
 ) -> Outcome:
     """Convert with every neuron, measure, and gather the outcome.
 
@@ -81,12 +86,15 @@ def run_sweep(
         neurons: by label.
         asked: the command's own options, as written.
         advance: told how far it is.
+        compiled: compile the networks whose neurons all have a count law.
     """
     source, data = task.open()
     networks: dict[str, SpikingNetwork] = {}
     for number, (name, neuron) in enumerate(neurons.items()):
         advance(number, len(neurons), f"converting to {name}")
         networks[name] = source.convert(neuron, task.steps, task.conversion)
+        if compiled and neuron.has_count_law:
+            networks[name].compile()
     configuration = configuration_of("sweep", task.groups, **asked)
     found = analysis.sweep(
         networks,

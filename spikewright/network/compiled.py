@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import operator
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -26,6 +26,7 @@ from spikewright.network.plan import (
     spikes_per_sample,
 )
 from spikewright.neurons import Draws, LayerLaw, Neuron, count_law
+from spikewright.neurons.counter_random import layer_keys, site_keys
 
 _LARGEST_FILL = 4
 """A batch is filled up to a compiled size at most so many times its own."""
@@ -46,10 +47,13 @@ class CompiledCounts:
     def __init__(self, plan: Plan) -> None:
         self._operations = plan.graph.operations
         self._sites = [site.name for site in plan.graph.sites]
+        self._site_keys = site_keys(self._sites, torch.device("cpu"))
         self._stored = list(plan.graph.tensors)
         self._neurons = plan.graph.neurons
-        self._eager: _Pass = counting_module(plan.graph, plan.neurons)
-        self._compiled: _Pass = torch.compile(self._eager, dynamic=False)
+        self._passes: dict[bool, _Pass] = {}
+        for counting in (False, True):  # compiled when first called
+            module = counting_module(plan.graph, plan.neurons, count_spikes=counting)
+            self._passes[counting] = torch.compile(module, dynamic=False)
         self._sizes: set[int] = set()
         self._arguments: dict[int, list[Tensor]] = {}
 
@@ -80,17 +84,19 @@ class CompiledCounts:
         if fill:
             x = torch.cat([x, x[:1].expand(fill, *x.shape[1:])])
             sample_ids = torch.cat([sample_ids, sample_ids[:1].expand(fill)])
-        keys = [Draws.of(seed, site, sample_ids).keys for site in self._sites]
-        arguments = (_channels_last(x), *keys, *self._fixed(plan))
-        logits, *sent = self._run(*arguments)
-        if observer.sent is not None:
+        keys = layer_keys(seed, self._site_keys.to(x.device), sample_ids)
+        arguments = (_channels_last(x), keys, *self._fixed(plan))
+        if observer.sent is None:
+            (logits,) = self._run(False, plan, arguments)
+        else:
+            logits, *sent = self._run(True, plan, arguments)
             for op, spikes in zip(self._neurons, sent, strict=True):
                 observer.sent(op, spikes[:batch])
         return logits[:batch]
 
-    def _run(self, *arguments: Tensor) -> tuple[Tensor, ...]:
+    def _run(self, counting: bool, plan: Plan, arguments: Sequence[Tensor]) -> tuple[Tensor, ...]:
         try:
-            return self._compiled(*arguments)
+            return self._passes[counting](*arguments)
         except Exception as error:  # what is raised has moved between versions of torch
             if not any(name in repr(error) for name in _COMPILER_MISSING):
                 raise
@@ -99,8 +105,9 @@ class CompiledCounts:
                 "slower: install one, such as g++",
                 stacklevel=4,
             )
-            self._compiled = self._eager
-            return self._eager(*arguments)
+            for each in (False, True):
+                self._passes[each] = counting_module(plan.graph, plan.neurons, count_spikes=each)
+            return self._passes[counting](*arguments)
 
     def _size_for(self, batch: int) -> int:
         """The compiled batch size that a batch runs at."""
@@ -118,17 +125,22 @@ class CompiledCounts:
         return self._arguments[plan.levels]
 
 
-def counting_module(graph: Graph, neurons: Mapping[str, Neuron]) -> nn.Module:
+def counting_module(
+    graph: Graph, neurons: Mapping[str, Neuron], *, count_spikes: bool
+) -> nn.Module:
     """The count engine of a scale-folded graph, as a module of straight-line code.
 
-    Its forward takes `x`, the random keys of every site, T, the sum of the steps' weights, the
+    Its forward takes `x`, the random keys `[sites, B]`, T, the sum of the steps' weights, the
     table of the TPP law, a gain and a correction for every site, and the stored tensors. It returns
-    the logits and, for every site, the spikes that each sample sent.
+    the logits and, with `count_spikes`, the spikes that each sample sent at every site.
     """
     code = fx.Graph()
     sites = [site.name for site in graph.sites]
     x = code.placeholder("x")
-    keys = {site: code.placeholder(f"keys_{i}") for i, site in enumerate(sites)}
+    all_keys = code.placeholder("keys")
+    keys = {
+        site: code.call_function(operator.getitem, (all_keys, i)) for i, site in enumerate(sites)
+    }
     levels, total, law = (code.placeholder(name) for name in ("levels", "total_weight", "law"))
     gains = {site: code.placeholder(f"gain_{i}") for i, site in enumerate(sites)}
     shifts = {site: code.placeholder(f"correction_{i}") for i, site in enumerate(sites)}
@@ -156,7 +168,7 @@ def counting_module(graph: Graph, neurons: Mapping[str, Neuron]) -> nn.Module:
         emitted = code.call_function(emit, (values[op.inputs[0]], *layer))
         values[op.name] = code.call_function(operator.getitem, (emitted, 0))
         sent.append(code.call_function(operator.getitem, (emitted, 1)))
-    code.output((values[graph.output], *sent))
+    code.output((values[graph.output], *(sent if count_spikes else ())))
     return fx.GraphModule(nn.Module(), code)
 
 

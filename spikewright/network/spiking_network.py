@@ -229,7 +229,10 @@ class SpikingNetwork(nn.Module):
         steps = self._checked_steps(steps)
         check_input(self._graph, images, self._reference)
         plan = self._plan(steps)
-        if sample_ids is None:
+        engine = chosen(engine, self.neurons)
+        if sample_ids is None and engine is Engine.COUNTS and not self.stochastic:
+            sample_ids = torch.zeros(len(images), dtype=torch.int64, device=images.device)
+        elif sample_ids is None:
             sample_ids = sample_ids_of(images)
         elif sample_ids.shape != (len(images),) or sample_ids.is_floating_point():
             raise ConversionError(
@@ -238,7 +241,7 @@ class SpikingNetwork(nn.Module):
             )
         else:
             sample_ids = sample_ids.to(images.device, torch.int64)
-        if chosen(engine, self.neurons) is Engine.COUNTS:
+        if engine is Engine.COUNTS:
             if self._compile and observer.layer is None:
                 run = self._compiled_counts(plan)
                 return run(plan, images, seed=seed, sample_ids=sample_ids, observer=observer)

@@ -65,6 +65,23 @@ def sample_ids_of(samples: Tensor) -> Tensor:
     return _mix64(_mix64(bits + position).sum(dim=1))
 
 
+def site_keys(names: Sequence[str], device: torch.device) -> Tensor:
+    """The keys of sites, int64 `[N]`."""
+    return torch.tensor([site_key(name) for name in names], device=device)
+
+
+def layer_keys(seed: int, sites: Tensor, sample_ids: Tensor) -> Tensor:
+    """The keys of every layer's draws for every sample, int64 `[N, B]`.
+
+    Args:
+        seed: any integer.
+        sites: from `site_keys`, `[N]`.
+        sample_ids: int64 `[B]`.
+    """
+    layers = _mix64(sites + _signed(seed * _GOLDEN_64, 64))
+    return _mix64(sample_ids + layers[:, None])
+
+
 @dataclass(frozen=True)
 class Draws:
     """The random numbers of one layer of neurons, for the samples of one batch.
@@ -78,8 +95,7 @@ class Draws:
     @classmethod
     def of(cls, seed: int, site: str, sample_ids: Tensor) -> Draws:
         """The draws of layer `site` under `seed` for samples `sample_ids` (int64 `[B]`)."""
-        layer = torch.full_like(sample_ids, _signed(seed, 64)) * _GOLDEN_64 + site_key(site)
-        return cls(_mix64(sample_ids + _mix64(layer)))
+        return cls(layer_keys(seed, site_keys([site], sample_ids.device), sample_ids)[0])
 
     def uniform(self, step: int, shape: Sequence[int]) -> Tensor:
         """One number in `[0, 1)` per neuron, a multiple of 2**-24, for one step.

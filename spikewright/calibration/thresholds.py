@@ -81,6 +81,8 @@ class Percentile(Threshold):
     """The q-th percentile of all activations, zeros counted (Rueckauer et al., 2017).
 
     Read from the histogram: the upper edge of the bin in which it falls, at most the maximum.
+    Where it falls among the zeros of a sparse layer or channel, the maximum is taken instead, as a
+    threshold must be positive.
 
     Args:
         q: in (0, 100].
@@ -113,7 +115,7 @@ class Percentile(Threshold):
         edge = (from_top > above).sum(1)
         bins = group.histogram.shape[1]
         threshold = (edge.double() / bins * group.span).minimum(group.maximum)
-        return _filled(threshold, statistics)
+        return _filled(threshold.where(threshold > 0, group.maximum), statistics)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from spikewright.network.compiled import CompiledCounts
 from spikewright.network.counts import run_counts
 from spikewright.network.design import Design
 from spikewright.network.engine import Engine, chosen
-from spikewright.network.plan import PLANS_KEPT, SILENT, Observer, Plan, prepared
+from spikewright.network.plan import PLANS_KEPT, SILENT, Observer, Plan, common_weights, prepared
 from spikewright.network.stages import depth_of
 from spikewright.network.steps import MEMORY_BUDGET, run_steps
 from spikewright.network.summary import summarise
@@ -66,6 +66,7 @@ class SpikingNetwork(nn.Module):
         self.register_buffer("_reference", reference, persistent=False)
         self._graph = replace(graph, tensors={})
         self.neurons = dict(neurons)
+        common_weights(self.neurons, steps)  # refuses mixed codes
         self.steps = steps
         self._designs = dict(designs)
         self.calibration = calibration

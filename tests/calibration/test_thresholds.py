@@ -168,3 +168,13 @@ def test_an_undesigned_t_is_what_a_conversion_for_it_gives(strategy):
         assert torch.equal(other.design(4).thresholds[site], designed.design().thresholds[site])
     assert not other.design(4).corrections
     assert torch.equal(other(x, steps=4), designed(x))
+
+
+def test_a_percentile_among_the_zeros_takes_the_maximum_of_its_own_channel():
+    values = torch.zeros(1, 2, 100)
+    values[0, 0, 0] = 3.0  # 99 zeros of 100
+    values[0, 1, :] = torch.linspace(1, 2, 100)
+    statistics = statistics_of(values)
+    chosen = Percentile(90, per="channel").choose(SITE, statistics, TwoPhase(), 4, None)
+    assert chosen[0] == 3.0
+    assert chosen[1] == pytest.approx(1.9, abs=0.02)

@@ -232,6 +232,6 @@ def test_mixed_networks_run_and_wait_where_their_neurons_do():
 
 
 def test_neurons_of_different_codes_cannot_share_a_network():
-    snn = converted("plain", steps=6).with_neuron(sw.TwoPhase("nearest", "binary"), ["relu"])
+    snn = converted("plain", steps=6)
     with pytest.raises(sw.SpikewrightError, match="write their counts in different codes"):
-        snn(images(2))
+        snn.with_neuron(sw.TwoPhase("nearest", "binary"), ["relu"])

@@ -137,7 +137,7 @@ def sweep(
         bool,
         typer.Option(
             "--compile",
-            help="Compile two-phase networks first: seconds each, then several times faster.",
+            help="Compile the networks first: seconds each, then up to several times faster.",
         ),
     ] = False,
 ) -> None:
@@ -147,15 +147,12 @@ def sweep(
 
     DIR receives config.json, results.csv, results.json and report.html.
     """
-    from spikewright.cli.failures import WrongUsage
     from spikewright.cli.measure import Task, run_sweep
     from spikewright.cli.outcome import deliver, prepare
     from spikewright.cli.parse import neurons_of, steps_of
 
     task = Task(model, data, measurement, conversion, steps_of(steps))
     neurons = neurons_of(neuron)
-    if compile and not any(each.has_count_law for each in neurons.values()):
-        raise WrongUsage(f"--compile has no effect on {neuron}: only two-phase neurons compile")
     prepare(output)
     asked = {"neuron": neuron, "steps": steps, "compile": compile}
     with progress_bar("sweep") as advance:

@@ -86,14 +86,14 @@ def run_sweep(
         neurons: by label.
         asked: the command's own options, as written.
         advance: told how far it is.
-        compiled: compile the networks whose neurons all have a count law.
+        compiled: compile the networks first.
     """
     source, data = task.open()
     networks: dict[str, SpikingNetwork] = {}
     for number, (name, neuron) in enumerate(neurons.items()):
         advance(number, len(neurons), f"converting to {name}")
         networks[name] = source.convert(neuron, task.steps, task.conversion)
-        if compiled and neuron.has_count_law:
+        if compiled:
             networks[name].compile()
     configuration = configuration_of("sweep", task.groups, **asked)
     found = analysis.sweep(

@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import operator
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any
 
 import torch
@@ -41,6 +42,40 @@ _COMPILER_MISSING = ("InvalidCxxCompiler", "TritonMissing")
 _Pass = Callable[..., tuple[Tensor, ...]]
 
 
+def compiled(function: Callable[..., Any], *, dynamic: bool) -> Callable[..., Any]:
+    """A compiled function that, where there is no compiler, warns once and runs as it is."""
+    fast = torch.compile(function, dynamic=dynamic)
+    works = True
+
+    def run(*arguments: Any) -> Any:
+        nonlocal works
+        if works:
+            try:
+                return fast(*arguments)
+            except Exception as error:  # what is raised has moved between versions of torch
+                if not any(name in repr(error) for name in _COMPILER_MISSING):
+                    raise
+                works = False
+                _warn_of_missing_compiler()
+        return function(*arguments)
+
+    return run
+
+
+def _warn_of_missing_compiler() -> None:
+    warnings.warn(
+        "torch.compile found no C++ compiler, so the network runs uncompiled, which is slower: "
+        "install one, such as g++",
+        stacklevel=2,
+    )
+
+
+@lru_cache
+def fused(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A time loop of neurons as one kernel, for arrays of any size."""
+    return compiled(function, dynamic=True)
+
+
 class CompiledCounts:
     """The compiled forward passes of one network: one for each batch size met."""
 
@@ -53,7 +88,7 @@ class CompiledCounts:
         self._passes: dict[bool, _Pass] = {}
         for counting in (False, True):  # compiled when first called
             module = counting_module(plan.graph, plan.neurons, count_spikes=counting)
-            self._passes[counting] = torch.compile(module, dynamic=False)
+            self._passes[counting] = compiled(module, dynamic=False)
         self._sizes: set[int] = set()
         self._arguments: dict[int, list[Tensor]] = {}
 
@@ -87,27 +122,12 @@ class CompiledCounts:
         keys = layer_keys(seed, self._site_keys.to(x.device), sample_ids)
         arguments = (_channels_last(x), keys, *self._fixed(plan))
         if observer.sent is None:
-            (logits,) = self._run(False, plan, arguments)
+            (logits,) = self._passes[False](*arguments)
         else:
-            logits, *sent = self._run(True, plan, arguments)
+            logits, *sent = self._passes[True](*arguments)
             for op, spikes in zip(self._neurons, sent, strict=True):
                 observer.sent(op, spikes[:batch])
         return logits[:batch]
-
-    def _run(self, counting: bool, plan: Plan, arguments: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        try:
-            return self._passes[counting](*arguments)
-        except Exception as error:  # what is raised has moved between versions of torch
-            if not any(name in repr(error) for name in _COMPILER_MISSING):
-                raise
-            warnings.warn(
-                "torch.compile found no C++ compiler, so the network runs uncompiled, which is "
-                "slower: install one, such as g++",
-                stacklevel=4,
-            )
-            for each in (False, True):
-                self._passes[each] = counting_module(plan.graph, plan.neurons, count_spikes=each)
-            return self._passes[counting](*arguments)
 
     def _size_for(self, batch: int) -> int:
         """The compiled batch size that a batch runs at."""

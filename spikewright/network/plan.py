@@ -13,6 +13,7 @@ from spikewright.graph.ir import Graph, Operation
 from spikewright.graph.scales import fold_scales
 from spikewright.network.design import Design
 from spikewright.neurons import Draws, Layer, Neuron
+from spikewright.neurons.neuron import Fuse, unfused
 
 PLANS_KEPT = 8
 """Plans a network keeps ready, one per T; each holds a copy of the weights."""
@@ -30,6 +31,7 @@ class Plan:
         levels: T, the largest count.
         weights: what a spike at each step counts for, `[duration]`, adding up to `levels` times
             `gain`.
+        fuse: applied to the time loops of the step engine.
     """
 
     graph: Graph
@@ -38,6 +40,7 @@ class Plan:
     corrections: Mapping[str, Tensor]
     levels: int
     weights: Tensor
+    fuse: Fuse = unfused
 
     @property
     def duration(self) -> int:
@@ -51,7 +54,8 @@ class Plan:
 
     def layer(self, site: str, seed: int, sample_ids: Tensor) -> Layer:
         """The layer of neurons at a site, with its random numbers."""
-        return Layer(self.thresholds[site], self.levels, Draws.of(seed, site, sample_ids))
+        draws = Draws.of(seed, site, sample_ids)
+        return Layer(self.thresholds[site], self.levels, draws, self.fuse)
 
     def charge(self, site: str, current: Tensor) -> Tensor:
         """`x = T * (mean current + correction) / theta`, `[B, *S]`, from the mean current."""

@@ -15,7 +15,7 @@ from spikewright.calibration import Calibration
 from spikewright.errors import ConversionError
 from spikewright.graph.evaluate import check_input
 from spikewright.graph.ir import Graph, Operation
-from spikewright.network.compiled import CompiledCounts
+from spikewright.network.compiled import CompiledCounts, fused
 from spikewright.network.counts import run_counts
 from spikewright.network.design import Design
 from spikewright.network.engine import Engine, chosen
@@ -257,7 +257,7 @@ class SpikingNetwork(nn.Module):
         )
 
     def compile(self) -> Self:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Compile the count engine with torch.compile; the step engine runs as before.
+        """Compile the count engine, and the step engine's integrate-and-fire loops.
 
         The first call at a new batch size compiles, for seconds to minutes; other T and seeds then
         cost nothing. Draws are bit for bit those of the uncompiled network; a count may differ
@@ -268,6 +268,7 @@ class SpikingNetwork(nn.Module):
             This network.
         """
         self._compile = True
+        self._forget_plans()
         return self
 
     def with_neuron(self, neuron: Neuron, sites: Sequence[str] | None = None) -> SpikingNetwork:
@@ -303,7 +304,8 @@ class SpikingNetwork(nn.Module):
             self._plans.move_to_end(steps)
         else:
             design = self.design(steps)
-            self._plans[steps] = prepared(self.graph, self.neurons, design, steps, self._reference)
+            plan = prepared(self.graph, self.neurons, design, steps, self._reference)
+            self._plans[steps] = replace(plan, fuse=fused) if self._compile else plan
             if len(self._plans) > PLANS_KEPT:
                 self._plans.popitem(last=False)
         return self._plans[steps]

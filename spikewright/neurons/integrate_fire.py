@@ -42,6 +42,27 @@ def integrate_fire_step(
     return spikes, potential * (1 - spikes)
 
 
+def integrate_fire(
+    potential: Tensor, current: Tensor, threshold: Tensor, reset: Reset
+) -> tuple[Tensor, Tensor]:
+    """`integrate_fire_step` for one step after the other.
+
+    Args:
+        potential: v, `[B, *S]`.
+        current: z, `[t, B, *S]`.
+        threshold: theta, broadcastable.
+        reset: soft or hard.
+
+    Returns:
+        Spikes `[t, B, *S]` and the new potential.
+    """
+    train: list[Tensor] = []
+    for arriving in current.unbind(0):
+        spikes, potential = integrate_fire_step(potential, arriving, threshold, reset)
+        train.append(spikes)
+    return torch.stack(train), potential
+
+
 @dataclass(frozen=True)
 class IntegrateFire(Neuron):
     """One-phase integrate-and-fire neuron: `v[0] = v0 * theta`, then `integrate_fire_step`.
@@ -86,6 +107,7 @@ class _IntegrateFireDynamics(StreamingDynamics):
     def __init__(self, neuron: IntegrateFire, layer: Layer) -> None:
         self._reset = Reset(neuron.reset)
         self._threshold = layer.threshold
+        self._run = layer.fuse(integrate_fire)
         self._potential = neuron.v0 * layer.threshold
 
     @property
@@ -93,9 +115,7 @@ class _IntegrateFireDynamics(StreamingDynamics):
         return self._potential / self._threshold
 
     def advance(self, current: Tensor) -> Tensor:
-        spikes = torch.empty_like(current)
-        for step, arriving in enumerate(current):
-            spikes[step], self._potential = integrate_fire_step(
-                self._potential, arriving, self._threshold, self._reset
-            )
+        if self._potential.shape != current.shape[1:]:
+            self._potential = self._potential.expand(current.shape[1:]).contiguous()
+        spikes, self._potential = self._run(self._potential, current, self._threshold, self._reset)
         return spikes

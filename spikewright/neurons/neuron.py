@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from spikewright.neurons.counter_random import Draws
+
+Fuse = Callable[[Callable[..., Any]], Callable[..., Any]]
+"""Makes a function of tensors faster, such as a compiler; the result computes the same."""
+
+
+def unfused(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as it is."""
+    return function
 
 
 @dataclass(frozen=True)
@@ -19,11 +29,13 @@ class Layer:
         threshold: theta, positive, broadcastable to `[B, *S]`.
         levels: T, the largest count a neuron can emit.
         draws: the layer's random numbers.
+        fuse: applied to the time loops of the dynamics.
     """
 
     threshold: Tensor
     levels: int
     draws: Draws
+    fuse: Fuse = unfused
 
 
 @dataclass(frozen=True)

@@ -64,6 +64,21 @@ def test_one_compilation_serves_every_t_and_smaller_batches(model: nn.Module) ->
     assert counters["stats"]["unique_graphs"] == 1
 
 
+@needs_compiler
+@pytest.mark.parametrize("neuron", [sw.IntegrateFire(), sw.IntegrateFire("hard"), sw.Shuffled()])
+def test_the_compiled_step_engine_sends_the_same_spikes(
+    model: nn.Module, neuron: sw.IntegrateFire | sw.Shuffled
+) -> None:
+    eager = sw.convert(model, images(32), neuron=neuron, steps=7)
+    fast = eager.with_neuron(neuron).compile()
+    expected = eager.record(images(5), seed=2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # torch's own, while it compiles
+        found = fast.record(images(5), seed=2)
+    for site, train in expected.items():
+        assert torch.equal(found[site], train), site
+
+
 def test_without_a_compiler_it_warns_once_and_runs(
     model: nn.Module, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -74,6 +89,7 @@ def test_without_a_compiler_it_warns_once_and_runs(
         raise InvalidCxxCompiler("no g++")
 
     monkeypatch.setattr(compiled.torch, "compile", lambda module, dynamic: broken)
+    compiled.fused.cache_clear()
     eager = sw.convert(model, images(32), steps=4)
     fast = eager.with_neuron(sw.TwoPhase()).compile()
     with pytest.warns(UserWarning, match=r"no C\+\+ compiler"):

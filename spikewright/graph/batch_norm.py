@@ -9,19 +9,10 @@ import torch
 from torch import Tensor
 
 from spikewright.graph.ir import Graph, Operation, Stored, Value
-from spikewright.graph.operations import argument
+from spikewright.graph.operations import CONVOLUTIONS, argument
 
 aten = torch.ops.aten
 _BATCH_NORM = aten._native_batch_norm_legit_no_training.default
-_CONVOLUTIONS = {
-    aten.conv1d.default: 0,
-    aten.conv2d.default: 0,
-    aten.conv3d.default: 0,
-    aten.conv1d.padding: 0,
-    aten.conv2d.padding: 0,
-    aten.conv3d.padding: 0,
-    aten.linear.default: 0,
-}
 
 
 def fold_batch_norm(graph: Graph) -> Graph:
@@ -64,7 +55,7 @@ def _takes_in(before: Operation) -> bool:
     """Whether the channels of its value, dimension 1, are the rows of its weights."""
     if before.target is aten.linear.default:
         return len(before.shape) == 1  # of a sequence `[B, N, F]` the rows are F, the channels N
-    return before.target in _CONVOLUTIONS
+    return before.target in CONVOLUTIONS
 
 
 def _affine(op: Operation, tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor]:

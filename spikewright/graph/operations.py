@@ -113,28 +113,51 @@ def _same_dtype(op: Operation, ndim: int) -> str | None:
     return None if dtype is None else f"it converts to {dtype}; keep one floating dtype throughout"
 
 
+CONVOLUTIONS: tuple[Any, ...] = (
+    aten.conv1d.default,
+    aten.conv2d.default,
+    aten.conv3d.default,
+    aten.conv1d.padding,
+    aten.conv2d.padding,
+    aten.conv3d.padding,
+)
+TRANSPOSED_CONVOLUTIONS: tuple[Any, ...] = (
+    aten.conv_transpose1d.default,
+    aten.conv_transpose2d.input,
+    aten.conv_transpose3d.input,
+)
+MAX_POOLS: tuple[Any, ...] = (
+    aten.max_pool1d.default,
+    aten.max_pool2d.default,
+    aten.max_pool3d.default,
+)
+PLANE_MEANS: tuple[Any, ...] = (
+    aten.avg_pool1d.default,
+    aten.avg_pool2d.default,
+    aten.avg_pool3d.default,
+    aten.adaptive_avg_pool1d.default,
+    aten.adaptive_avg_pool2d.default,
+    aten.adaptive_avg_pool3d.default,
+    aten.upsample_nearest1d.vec,
+    aten.upsample_nearest2d.vec,
+    aten.upsample_nearest3d.vec,
+    aten.upsample_linear1d.vec,
+    aten.upsample_bilinear2d.vec,
+    aten.upsample_trilinear3d.vec,
+)
+"""Weighted means within a channel's plane: average pooling and upsampling."""
+
 LINEAR = Rule(Kind.LINEAR)
 WEIGHTED = Rule(Kind.LINEAR, _only_first)
 POOL = Rule(Kind.MAX_POOL)
 
 RULES: dict[Any, Rule] = {
-    **dict.fromkeys(
-        (
-            aten.conv1d.default,
-            aten.conv2d.default,
-            aten.conv3d.default,
-            aten.conv1d.padding,
-            aten.conv2d.padding,
-            aten.conv3d.padding,
-            aten.conv_transpose1d.default,
-            aten.conv_transpose2d.input,
-            aten.conv_transpose3d.input,
-            aten.linear.default,
-            aten.matmul.default,
-            aten._native_batch_norm_legit_no_training.default,
-        ),
-        WEIGHTED,
-    ),
+    **dict.fromkeys(CONVOLUTIONS + TRANSPOSED_CONVOLUTIONS, WEIGHTED),
+    aten.linear.default: WEIGHTED,
+    aten.matmul.default: WEIGHTED,
+    aten._native_batch_norm_legit_no_training.default: WEIGHTED,
+    **dict.fromkeys(MAX_POOLS, POOL),
+    **dict.fromkeys(PLANE_MEANS, LINEAR),
     **dict.fromkeys(
         (
             aten.add.Tensor,
@@ -146,34 +169,13 @@ RULES: dict[Any, Rule] = {
             aten.clone.default,
             aten.alias.default,
             aten.detach.default,
-            aten.avg_pool1d.default,
-            aten.avg_pool2d.default,
-            aten.avg_pool3d.default,
-            aten.adaptive_avg_pool1d.default,
-            aten.adaptive_avg_pool2d.default,
-            aten.adaptive_avg_pool3d.default,
-            aten.upsample_nearest1d.vec,
-            aten.upsample_nearest2d.vec,
-            aten.upsample_nearest3d.vec,
-            aten.upsample_linear1d.vec,
-            aten.upsample_bilinear2d.vec,
-            aten.upsample_trilinear3d.vec,
             aten.pixel_shuffle.default,
             aten.view.default,
             aten._unsafe_view.default,
             aten.reshape.default,
             aten.expand.default,
-            aten.squeeze.dims,
         ),
         LINEAR,
-    ),
-    **dict.fromkeys(
-        (
-            aten.max_pool1d.default,
-            aten.max_pool2d.default,
-            aten.max_pool3d.default,
-        ),
-        POOL,
     ),
     aten.mul.Tensor: Rule(Kind.LINEAR, _one_factor),
     aten.mul.Scalar: LINEAR,
@@ -195,6 +197,7 @@ RULES: dict[Any, Rule] = {
     aten.index_select.default: Rule(Kind.LINEAR, _keeps_batch(1, "dim")),
     aten.unsqueeze.default: LINEAR,
     aten.squeeze.dim: Rule(Kind.LINEAR, _keeps_batch(1, "dim")),
+    aten.squeeze.dims: Rule(Kind.LINEAR, _keeps_batch(1, "dim")),
     aten.transpose.int: Rule(Kind.LINEAR, _keeps_batch(1, "dim0")),
     aten.permute.default: Rule(Kind.LINEAR, _permute),
     aten.slice.Tensor: Rule(Kind.LINEAR, _slice),

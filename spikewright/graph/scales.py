@@ -19,7 +19,13 @@ from torch import Tensor
 
 from spikewright.graph.evaluate import call
 from spikewright.graph.ir import Graph, Kind, Operation, Stored, Value
-from spikewright.graph.operations import argument
+from spikewright.graph.operations import (
+    CONVOLUTIONS,
+    MAX_POOLS,
+    PLANE_MEANS,
+    TRANSPOSED_CONVOLUTIONS,
+    argument,
+)
 
 aten = torch.ops.aten
 
@@ -164,15 +170,8 @@ def _affine(op: Operation, weight: Tensor, scale: Tensor) -> Tensor | None:
 
 
 _ABSORBING: dict[Any, tuple[int, Callable[[Operation, Tensor, Tensor], Tensor | None]]] = {
-    aten.conv1d.default: (1, _convolution),
-    aten.conv2d.default: (1, _convolution),
-    aten.conv3d.default: (1, _convolution),
-    aten.conv1d.padding: (1, _convolution),
-    aten.conv2d.padding: (1, _convolution),
-    aten.conv3d.padding: (1, _convolution),
-    aten.conv_transpose1d.default: (1, _transposed_convolution),
-    aten.conv_transpose2d.input: (1, _transposed_convolution),
-    aten.conv_transpose3d.input: (1, _transposed_convolution),
+    **dict.fromkeys(CONVOLUTIONS, (1, _convolution)),
+    **dict.fromkeys(TRANSPOSED_CONVOLUTIONS, (1, _transposed_convolution)),
     aten.linear.default: (1, _linear),
     aten.addcmul.default: (2, _affine),
 }
@@ -242,26 +241,7 @@ _PASSING: dict[Any, _Pass] = {
         ),
         _rearranged,
     ),
-    **dict.fromkeys(
-        (
-            aten.max_pool1d.default,
-            aten.max_pool2d.default,
-            aten.max_pool3d.default,
-            aten.avg_pool1d.default,
-            aten.avg_pool2d.default,
-            aten.avg_pool3d.default,
-            aten.adaptive_avg_pool1d.default,
-            aten.adaptive_avg_pool2d.default,
-            aten.adaptive_avg_pool3d.default,
-            aten.upsample_nearest1d.vec,
-            aten.upsample_nearest2d.vec,
-            aten.upsample_nearest3d.vec,
-            aten.upsample_linear1d.vec,
-            aten.upsample_bilinear2d.vec,
-            aten.upsample_trilinear3d.vec,
-        ),
-        _pooled,
-    ),
+    **dict.fromkeys(MAX_POOLS + PLANE_MEANS, _pooled),
     aten.mean.dim: _averaged,
     aten.sum.dim_IntList: _averaged,
     aten.constant_pad_nd.default: _padded,

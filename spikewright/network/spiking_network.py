@@ -293,7 +293,7 @@ class SpikingNetwork(nn.Module):
 
     def summary(self, steps: int | None = None) -> str:
         """Every site with its threshold, and every operation with its class, as text."""
-        return summarise(self, self._checked_steps(steps))
+        return summarise(self.plan(steps), self.design(steps), self.layers_that_wait + 1)
 
     def plan(self, steps: int | None = None) -> Plan:
         """The scale-folded graph with its neurons at one T, as the engines run it."""

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from typing import TYPE_CHECKING
 
 from spikewright.graph.ir import Kind
+from spikewright.network.design import Design
+from spikewright.network.plan import Plan
 
-if TYPE_CHECKING:
-    from spikewright.network.spiking_network import SpikingNetwork
 
+def summarise(plan: Plan, design: Design, windows: int) -> str:
+    """Sites with thresholds, then operations by class, then latency.
 
-def summarise(network: SpikingNetwork, steps: int) -> str:
-    """Sites with thresholds, then operations by class, then latency."""
-    design = network.design(steps)
-    graph = network.plan(steps).graph
-    lines = [f"Spiking network at T = {steps}", ""]
-    width = max(len("total"), *(len(name) for name in network.sites))
+    Args:
+        plan: the network at one T.
+        design: its thresholds and corrections.
+        windows: windows of time steps until it answers.
+    """
+    graph, sites = plan.graph, [site.name for site in plan.graph.sites]
+    lines = [f"Spiking network at T = {plan.levels}", ""]
+    width = max(len("total"), *(len(name) for name in sites))
     lines.append(f"{'site':<{width}}  {'neuron':<14} {'neurons':>9}  threshold")
     total = 0
     for op in graph.neurons:
@@ -29,19 +32,18 @@ def summarise(network: SpikingNetwork, steps: int) -> str:
         told = f"{theta.min().item():.4g}"
         if len(theta) > 1:
             told += f" .. {theta.max().item():.4g} in {len(theta)} channels"
-        lines.append(f"{name:<{width}}  {network.neurons[name].label:<14} {size:>9,}  {told}")
+        lines.append(f"{name:<{width}}  {plan.neurons[name].label:<14} {size:>9,}  {told}")
     lines.append(f"{'total':<{width}}  {'':<14} {total:>9,}")
     lines += ["", f"{'operation':<28} {'class':<10} {'times':>5}"]
     kinds = Counter(
         (op.operator, str(op.kind)) for op in graph.operations if op.kind is not Kind.NEURON
     )
     lines += [f"{name:<28} {kind:<10} {n:>5}" for (name, kind), n in sorted(kinds.items())]
-    windows = network.layers_that_wait + 1
     lines += [
         "",
-        f"latency: {network.latency(steps)} time steps "
-        f"({windows} window{'s' if windows > 1 else ''} of {network.duration(steps)})",
+        f"latency: {windows * plan.duration} time steps "
+        f"({windows} window{'s' if windows > 1 else ''} of {plan.duration})",
     ]
-    if not network.design(steps).corrections:
+    if not design.corrections:
         lines.append("bias correction: none")
     return "\n".join(lines)

@@ -1,7 +1,8 @@
-"""The README's promises: its Python runs as it stands, and what it names exists."""
+"""The README's promises: its Python runs, what it names exists, its figures are recorded."""
 
 from __future__ import annotations
 
+import csv
 import re
 from pathlib import Path
 
@@ -36,3 +37,34 @@ def test_its_two_commands_are_targets() -> None:
     makefile = (README.parent / "Makefile").read_text(encoding="utf-8")
     for target in re.findall(r"^    make (\w+)", README.read_text(encoding="utf-8"), re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_its_figures_are_those_of_the_run_records() -> None:
+    text = README.read_text(encoding="utf-8")
+    for name, decimals in (
+        ("two-phase", "{:.2f} ± {:.2f}"),
+        ("one-phase", "{:.2f} ({:.1f} to {:.1f})"),
+    ):
+        record = README.parent / "docs" / "results" / f"resnet20-cifar10-{name}.csv"
+        with record.open(encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+        assert rows
+        for row in rows:
+            accuracy = 100 * float(row["accuracy"])
+            if name == "one-phase":
+                told = decimals.format(accuracy, 100 * float(row["low"]), 100 * float(row["high"]))
+            elif row["seeds"] == "1":
+                told = f"{accuracy:.2f}"
+            else:
+                told = decimals.format(accuracy, 100 * float(row["spread"]))
+            line = next(li for li in text.splitlines() if li.startswith(f"| {row['network']} |"))
+            assert told in line, (row["network"], row["steps"])
+
+
+def test_its_orders_are_those_of_the_run_record() -> None:
+    record = README.parent / "docs" / "results" / "resnet20-cifar10-misalignment.csv"
+    with record.open(encoding="utf-8") as file:
+        found = {row["network"]: 100 * float(row["accuracy"]) for row in csv.DictReader(file)}
+    orders = ("IF", "independent", "shared", "reversed", "early", "late")
+    told = " | ".join(f"{found[order]:.1f}" for order in orders)
+    assert f"| accuracy in % | {told} |" in README.read_text(encoding="utf-8")

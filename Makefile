@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint clean
+.PHONY: help demo test check lint bench clean
 
 help:  ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -20,6 +20,10 @@ $(VENV)/.installed-dev: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@ $(VENV)/.installed-all
 
+$(VENV)/.installed-bench: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[dev,bench]'
+	@touch $@ $(VENV)/.installed-dev $(VENV)/.installed-all
+
 demo: $(VENV)/.installed-all  ## Train, convert and compare on the embedded digits; writes out/demo
 	$(BIN)/spikewright demo --output out/demo
 
@@ -31,8 +35,12 @@ lint: $(VENV)/.installed-dev  ## Check format, lint rules and types
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m pyright --pythonpath $(BIN)/python
 
+# make bench BENCH='resnet20 --weights FILE --data FOLDER'; without BENCH everything, random weights
+bench: $(VENV)/.installed-bench  ## Measure against the ANN and SpikingJelly; says which ratios moved
+	$(BIN)/python -m benchmarks run $(BENCH)
+
 check: lint test  ## Everything that must hold before a commit
 
 clean:  ## Remove what the other targets made
 	rm -rf $(VENV) out dist .pytest_cache .ruff_cache .hypothesis
-	find spikewright tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find benchmarks spikewright tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Benchmarks: this project beside the network it came from and beside SpikingJelly, in one run."""

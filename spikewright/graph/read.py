@@ -252,7 +252,7 @@ def _counts_the_batch(op: Operation) -> bool:
     if any(leaf is UNKNOWN_SIZE for leaf in walk((op.args, op.kwargs))):
         return True
     plain = any(value is BATCH for value in (*op.args, *op.kwargs.values()))
-    return plain and op.target is not torch.ops.aten.slice.Tensor
+    return plain and op.target is not aten.slice.Tensor
 
 
 def _ancestors(node: fx.Node) -> set[fx.Node]:

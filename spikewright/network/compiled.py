@@ -216,9 +216,11 @@ def fixed_arguments(plan: Plan, sites: list[str], stored: list[str]) -> list[Ten
     like = plan.thresholds[sites[0]]
     levels = torch.tensor(float(plan.levels)).to(like)
     total = torch.tensor(plan.total_weight).to(like)
-    law = count_law.table(plan.levels, dtype=like.dtype, device=like.device)
-    law = F.pad(law, (0, -len(law) % _LAW_BLOCK))  # few sizes, so few compilations
-    gains = [plan.levels / plan.thresholds[site] for site in sites]
+    law = like.new_empty(0)
+    if any(neuron.reads_law for neuron in plan.neurons.values()):
+        law = count_law.table(plan.levels, dtype=like.dtype, device=like.device)
+        law = F.pad(law, (0, -len(law) % _LAW_BLOCK))  # few sizes, so few compilations
+    gains = [plan.gain(site) for site in sites]
     shifts = [plan.corrections.get(site, torch.zeros_like(plan.thresholds[site])) for site in sites]
     weights = [_channels_last(plan.graph.tensors[name]) for name in stored]
     return [levels, total, law, *gains, *shifts, *weights]

@@ -57,11 +57,13 @@ class Plan:
         draws = Draws.of(seed, site, sample_ids)
         return Layer(self.thresholds[site], self.levels, draws, self.fuse)
 
+    def gain(self, site: str) -> Tensor:
+        """Charge for a unit of mean current: T / theta."""
+        return self.levels / self.thresholds[site]
+
     def charge(self, site: str, current: Tensor) -> Tensor:
         """`x = T * (mean current + correction) / theta`, `[B, *S]`, from the mean current."""
-        gain = self.levels / self.thresholds[site]
-        correction = self.corrections.get(site)
-        return current * gain if correction is None else (current + correction) * gain
+        return self.corrected(site, current) * self.gain(site)
 
     def corrected(self, site: str, current: Tensor) -> Tensor:
         """A site's current with its bias correction."""

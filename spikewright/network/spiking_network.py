@@ -227,9 +227,8 @@ class SpikingNetwork(nn.Module):
 
         Other arguments, the result and errors are those of `forward`.
         """
-        steps = self._checked_steps(steps)
         check_input(self._graph, images, self._reference)
-        plan = self._plan(steps)
+        plan = self.plan(steps)
         engine = chosen(engine, self.neurons)
         if sample_ids is None and engine is Engine.COUNTS and not self.stochastic:
             sample_ids = torch.zeros(len(images), dtype=torch.int64, device=images.device)
@@ -297,9 +296,7 @@ class SpikingNetwork(nn.Module):
 
     def plan(self, steps: int | None = None) -> Plan:
         """The scale-folded graph with its neurons at one T, as the engines run it."""
-        return self._plan(self._checked_steps(steps))
-
-    def _plan(self, steps: int) -> Plan:
+        steps = self._checked_steps(steps)
         if steps in self._plans:
             self._plans.move_to_end(steps)
         else:

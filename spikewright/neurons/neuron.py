@@ -120,6 +120,11 @@ class Neuron(ABC):
         """Whether its count is a function of its total charge alone, so `count` may be called."""
         return False
 
+    @property
+    def reads_law(self) -> bool:
+        """Whether its count law reads the table of the TPP law."""
+        return False
+
     @abstractmethod
     def expected_count(self, charge: Tensor, levels: int) -> tuple[Tensor, Tensor]:
         """Mean and variance of the count when the charge arrives evenly in time.

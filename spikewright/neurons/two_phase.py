@@ -65,6 +65,10 @@ class TwoPhase(Neuron):
     def has_count_law(self) -> bool:
         return True
 
+    @property
+    def reads_law(self) -> bool:
+        return self.rounding is Rounding.BERNOULLI
+
     def expected_count(self, charge: Tensor, levels: int) -> tuple[Tensor, Tensor]:
         return Rounding(self.rounding).expected_count(charge, levels)
 

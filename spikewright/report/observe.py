@@ -125,12 +125,11 @@ def observe_thresholds(
     """
     spikes: dict[str, float] = {}
 
-    def watch(op: Operation, charge: Tensor, count: Tensor, residual: Tensor | None) -> None:
+    def watch(op: Operation, sent: Tensor) -> None:
         assert op.site is not None
-        fired = network.neurons[op.site.name].spikes_of(count)
-        spikes[op.site.name] = float(fired.mean(dtype=torch.float64))
+        spikes[op.site.name] = float(sent.mean()) / math.prod(op.shape)
 
-    network.observe(images, Observer(layer=watch), steps=steps, seed=seed)
+    network.observe(images, Observer(sent=watch), steps=steps, seed=seed)
     design = network.design(steps)
     rows = tuple(
         _site_row(op, design.thresholds[op.site.name], spikes[op.site.name])

@@ -100,6 +100,13 @@ def test_without_a_compiler_it_warns_once_and_runs(
         fast(images(3))
 
 
+def test_only_the_tpp_law_bounds_t(model: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compiled.torch, "compile", lambda module, dynamic: module)
+    eager = sw.convert(model, images(32), steps=5000)
+    fast = eager.with_neuron(sw.TwoPhase()).compile()
+    torch.testing.assert_close(fast(images(3)), eager(images(3)), rtol=0, atol=1e-9)
+
+
 def test_compiled_networks_see_changed_weights(
     model: nn.Module, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,4 +1,4 @@
-"""Data sets of pictures on disk: CIFAR as published, and folders with one folder a class."""
+"""Data sets of pictures on disk, with one folder a class."""
 
 from __future__ import annotations
 
@@ -61,40 +61,6 @@ class PictureDataset(Dataset[tuple[Tensor, int]]):
     def _name_of(self, index: int) -> str:
         samples = getattr(self._source, "samples", None)
         return f"image {index}" if samples is None else f"'{samples[index][0]}'"
-
-
-def open_cifar(name: str, folder: Path, preprocess: FilePreprocessing) -> ImageData:
-    """Open CIFAR-10 or CIFAR-100 as published ("python version").
-
-    The published files are Python pickles. torchvision compares the MD5 sum of every one with
-    that of the original before it opens any, so no other pickle is ever read.
-
-    Args:
-        name: `"cifar10"` or `"cifar100"`.
-        folder: the folder that holds `cifar-10-batches-py` or `cifar-100-python`.
-        preprocess: from a picture to an image.
-
-    Raises:
-        DataError: if the files are not there, or are not the original ones.
-        MissingExtra: if torchvision is not installed.
-    """
-    datasets = require_extra("torchvision.datasets", "vision", f"the data set '{name}'")
-    kind = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}[name]
-    if not folder.is_dir():
-        raise DataError(f"{name}: there is no folder '{folder}'")
-    try:
-        train, test = (kind(str(folder), train=part, download=False) for part in (True, False))
-    except RuntimeError as error:
-        raise DataError(
-            f"{name}: '{folder}' does not hold '{kind.base_folder}' with the original files "
-            f"(missing, or an MD5 sum differs); unpack the published '{kind.filename}' into it"
-        ) from error
-    return _assemble(
-        name,
-        PictureDataset(train, preprocess, f"{name}, training set"),
-        PictureDataset(test, preprocess, f"{name}, test set"),
-        tuple(train.classes),
-    )
 
 
 def open_image_folder(folder: Path, preprocess: FilePreprocessing) -> ImageData:

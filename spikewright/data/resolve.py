@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from spikewright.data.cifar import open_cifar
 from spikewright.data.digits import open_digits
+from spikewright.data.events import Framing, open_event_data
 from spikewright.data.image_data import ImageData
-from spikewright.data.pictures import open_cifar, open_image_folder
+from spikewright.data.pictures import open_image_folder
 from spikewright.data.preprocessing import FilePreprocessing, normalisation
 from spikewright.errors import DataError
 
-FORMS = ("digits", "cifar10:DIR", "cifar100:DIR", "imagefolder:DIR")
+FORMS = ("digits", "cifar10:DIR", "cifar100:DIR", "imagefolder:DIR", "cifar10dvs:DIR")
 
 
 def open_dataset(
@@ -20,6 +22,7 @@ def open_dataset(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     size: int | None = None,
+    validation: int | None = None,
 ) -> ImageData:
     """Open a data set by name; nothing is ever downloaded.
 
@@ -27,13 +30,18 @@ def open_dataset(
     spec               what it is                                                   needs extra
     =================  ===========================================================  ===========
     `digits`           1,797 handwritten digits, 1 x 8 x 8, fixed stratified split  `digits`
-    `cifar10:DIR`      the published files in DIR; pickles, opened only after       `vision`
-    `cifar100:DIR`     torchvision found every MD5 sum to be the original's
+    `cifar10:DIR`      class folders, or the published files, binary or python;     `vision`
+    `cifar100:DIR`     see `spikewright.data.cifar`
     `imagefolder:DIR`  DIR/train and DIR/test or DIR/val, one folder a class        `vision`
+    `cifar10dvs:DIR`   event recordings as images 2 x H x W, the mean of 10 frames
     =================  ===========================================================  ===========
 
+    Of event recordings an image holds events a frame, OFF and ON, and `size` is a divisor of 128;
+    `spikewright.data.events` opens them as frames.
+
     Pixels are float32 in 0 .. 1 before normalisation. Where a data set has no validation split
-    of its own, the last 10 % of a fixed permutation of its training set are kept apart for it.
+    of its own, a tenth of its training set is kept apart for it, always the same: of CIFAR the
+    same share of every class, of other folders the end of a fixed permutation.
 
     Args:
         spec: one of the forms above.
@@ -42,13 +50,14 @@ def open_dataset(
         size: side in pixels. A picture that is not `size` x `size` already is resized until its
             shorter side is `size * 256 / 224`, and its centre is cropped, as torchvision's
             classification presets do.
+        validation: images held out of CIFAR's training set, instead of a tenth.
 
     Returns:
         The data set with its three splits.
 
     Raises:
         DataError: for an unknown spec, missing or damaged files, an empty class folder, or a
-            `mean`, `std` or `size` that does not fit.
+            `mean`, `std`, `size` or `validation` that does not fit.
         MissingExtra: if the extra that the data set needs is not installed.
 
     Example:
@@ -56,14 +65,23 @@ def open_dataset(
         (1, 8, 8)
     """
     name, colon, folder = spec.partition(":")
+    if validation is not None and name not in {"cifar10", "cifar100"}:
+        raise DataError(
+            f"validation={validation} has no effect on '{spec}', whose splits are fixed; "
+            "leave it out"
+        )
     if spec == "digits":
         if size is not None:
             raise DataError("size has no effect on 'digits', whose images are 8 x 8; leave it out")
         return open_digits(normalisation(mean, std, channels=1))
+    if name == "cifar10dvs" and folder:
+        framing = Framing() if size is None else Framing(size=size)
+        recordings = open_event_data(Path(folder).expanduser(), framing)
+        return recordings.mean_images(normalisation(mean, std, channels=2))
     if name not in {"cifar10", "cifar100", "imagefolder"} or not colon or not folder:
         raise DataError(f"unknown data set '{spec}'; give one of: {', '.join(FORMS)}")
     preprocess = FilePreprocessing(size, normalisation(mean, std, channels=3))
     path = Path(folder).expanduser()
     if name == "imagefolder":
         return open_image_folder(path, preprocess)
-    return open_cifar(name, path, preprocess)
+    return open_cifar(name, path, preprocess, validation)

@@ -1,0 +1,193 @@
+"""CIFAR10-DVS, and simulated recordings in its layout, as frames [T, 2, H, W] in three splits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from spikewright.data.events.aedat import read_aedat, read_header
+from spikewright.data.events.card import SIMULATED_MARK, read_card
+from spikewright.data.events.frame_cache import FrameCache
+from spikewright.data.events.frames import Framing, integrate
+from spikewright.data.events.recordings import (
+    Division,
+    Recording,
+    find_recordings,
+    split_recordings,
+)
+from spikewright.data.image_data import ImageData
+from spikewright.data.preprocessing import Normalisation
+
+
+class EventDataset(Dataset[tuple[Tensor, int]]):
+    """Recordings as (float32 counts [T, 2, H, W], int label); batch it with `collate_frames`.
+
+    Channel 0 counts OFF events, channel 1 ON events.
+
+    Args:
+        recordings: what it holds.
+        framing: how recordings become frames.
+        sort: see `read_aedat`.
+        cache: a folder that keeps frames; None integrates them anew each time.
+
+    Raises:
+        DataError: by `dataset[i]`, if the file is damaged; see `read_aedat`.
+    """
+
+    def __init__(
+        self,
+        recordings: Sequence[Recording],
+        framing: Framing,
+        *,
+        sort: bool = False,
+        cache: Path | None = None,
+    ) -> None:
+        self.recordings = tuple(recordings)
+        self.framing = framing
+        self._sort = sort
+        self._cache = None if cache is None else FrameCache(cache, framing)
+
+    def __len__(self) -> int:
+        return len(self.recordings)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        recording = self.recordings[index]
+        if self._cache is None:
+            return self._integrate(recording.path), recording.label
+        return self._cache.frames(recording.path, self._integrate), recording.label
+
+    def _integrate(self, path: Path) -> Tensor:
+        return integrate(read_aedat(path, sort=self._sort), self.framing)
+
+
+@dataclass(frozen=True)
+class EventData:
+    """Labelled recordings in three splits that share none.
+
+    Attributes:
+        name: `"cifar10dvs"`, or `"cifar10dvs-simulated"`.
+        train: what weights and thresholds may be fitted to.
+        validation: what training choices may be made on.
+        test: what the final figures come from, and nothing else.
+        classes: the class names; label `i` is `classes[i]`.
+        framing: how recordings become frames.
+        simulated: whether any recording was simulated rather than taken by a camera.
+        description: one sentence for tables and reports; says SIMULATED if it is.
+    """
+
+    name: str
+    train: EventDataset
+    validation: EventDataset
+    test: EventDataset
+    classes: tuple[str, ...]
+    framing: Framing
+    simulated: bool
+    description: str
+
+    @property
+    def frames_shape(self) -> tuple[int, int, int, int]:
+        """(T, 2, H, W) of every sample."""
+        return self.framing.frames, 2, self.framing.size, self.framing.size
+
+    def mean_images(self, normalise: Normalisation | None = None) -> ImageData:
+        """View every recording as one image [2, H, W], the mean of its T frames.
+
+        It is what a source network is trained on and what a two-phase first layer sees of the
+        frames, whose charge is their sum.
+        """
+        return ImageData(
+            self.name,
+            _MeanImages(self.train, normalise),
+            _MeanImages(self.validation, normalise),
+            _MeanImages(self.test, normalise),
+            self.classes,
+            self.frames_shape[1:],
+        )
+
+
+class _MeanImages(Dataset[tuple[Tensor, int]]):
+    def __init__(self, dataset: EventDataset, normalise: Normalisation | None) -> None:
+        self._dataset = dataset
+        self._normalise: Callable[[Tensor], Tensor] | None = normalise
+
+    def __len__(self) -> int:
+        return len(self._dataset)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        frames, label = self._dataset[index]
+        image = frames.mean(0)  # [T, 2, H, W] -> [2, H, W]
+        return (image if self._normalise is None else self._normalise(image)), label
+
+
+def open_event_data(
+    folder: Path,
+    framing: Framing | None = None,
+    *,
+    division: Division = Division.FIRST,
+    seed: int | None = None,
+    sort: bool = False,
+    cache: Path | None = None,
+) -> EventData:
+    """Open recordings in the layout of CIFAR10-DVS: `DIR/airplane/cifar10_airplane_0.aedat`.
+
+    Of each class the last tenth by number is for testing (of 1,000 recordings, 900 to 999), and
+    a tenth of the rest, by a fixed permutation, for validation. Nothing is downloaded.
+
+    Args:
+        folder: one folder of `.aedat` files a class.
+        framing: how recordings become frames; by default 10 frames of 128 x 128, by number.
+        division: which tenth is for testing.
+        seed: of `division="random"`.
+        sort: bring events whose times fall into order instead of refusing the file.
+        cache: a folder that keeps integrated frames; an entry counts for one recording as it is
+            (size and time of its file) and one framing.
+
+    Raises:
+        DataError: if a folder or file is missing, a class has fewer than 3 recordings, or
+            `division` and `seed` do not fit; see also `find_recordings`.
+    """
+    used = framing or Framing()
+    classes, recordings = find_recordings(folder)
+    splits = split_recordings(recordings, division, seed)
+    simulated = count_simulated(folder, recordings)
+
+    def dataset(part: Sequence[Recording]) -> EventDataset:
+        return EventDataset(part, used, sort=sort, cache=cache)
+
+    return EventData(
+        name="cifar10dvs-simulated" if simulated else "cifar10dvs",
+        train=dataset(splits.train),
+        validation=dataset(splits.validation),
+        test=dataset(splits.test),
+        classes=classes,
+        framing=used,
+        simulated=simulated > 0,
+        description=_description(len(recordings), len(classes), simulated, used),
+    )
+
+
+def count_simulated(folder: Path, recordings: Sequence[Recording]) -> int:
+    """Count the recordings that are simulated: all by the card, or each by its own header."""
+    card = read_card(folder)
+    if card is not None and card["simulated"]:
+        return len(recordings)
+    return sum(
+        any(SIMULATED_MARK in line for line in read_header(recording.path))
+        for recording in recordings
+    )
+
+
+def _description(recordings: int, classes: int, simulated: int, framing: Framing) -> str:
+    t, side = framing.frames, framing.size
+    told = (
+        f"{recordings:,} event recordings of {classes} classes as {t} frames by "
+        f"{framing.split_by}, 2 x {side} x {side}"
+    )
+    if not simulated:
+        return f"CIFAR10-DVS layout: {told}"
+    which = "all" if simulated == recordings else f"{simulated:,}"
+    return f"{SIMULATED_MARK} events, not a camera's ({which} of them): {told}"

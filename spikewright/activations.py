@@ -7,6 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+MINIMUM_THRESHOLD = 1e-3
+"""Where training keeps learned thresholds: a lambda of 0 or below means nothing."""
+
+
+def _quantised(x: Tensor, threshold: Tensor, levels: int) -> Tensor:
+    return (x * (levels / threshold) + 0.5).floor().clamp(0, levels) * (threshold / levels)
+
 
 @torch.library.custom_op("spikewright::qcfs", mutates_args=())
 def qcfs(x: Tensor, threshold: Tensor, levels: int) -> Tensor:
@@ -22,7 +29,7 @@ def qcfs(x: Tensor, threshold: Tensor, levels: int) -> Tensor:
     Returns:
         Same shape and dtype as `x`.
     """
-    return (x * (levels / threshold) + 0.5).floor().clamp(0, levels) * (threshold / levels)
+    return _quantised(x, threshold, levels)
 
 
 @qcfs.register_fake
@@ -51,10 +58,22 @@ def _straight_through(
     inside = (position >= 0) & (position <= levels)
     output = position.floor().clamp(0, levels) / levels
     per_lambda = torch.where(inside, output - x / threshold, (position > levels).to(x.dtype))
-    return gradient * inside, (gradient * per_lambda).sum().reshape(threshold.shape), None
+    per_lambda = (gradient * per_lambda).sum(dtype=threshold.dtype).reshape(threshold.shape)
+    return gradient * inside, per_lambda, None
 
 
 qcfs.register_autograd(_straight_through, setup_context=_remember)
+
+
+class _Traced(torch.autograd.Function):
+    """`qcfs` for a compiler, which fuses what it can look into; the operator is closed to it."""
+
+    @staticmethod
+    def forward(x: Tensor, threshold: Tensor, levels: int) -> Tensor:
+        return _quantised(x, threshold, levels)
+
+    setup_context = staticmethod(_remember)
+    backward = staticmethod(_straight_through)  # pyright: ignore[reportAssignmentType]
 
 
 class QCFS(nn.Module):
@@ -82,7 +101,98 @@ class QCFS(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """`h(x)`, elementwise; same shape and dtype."""
+        if torch.compiler.is_compiling() and not torch.compiler.is_exporting():
+            return _Traced.apply(x, self.threshold, self.levels)
         return qcfs(x, self.threshold, self.levels)
 
     def extra_repr(self) -> str:
         return f"levels={self.levels}, threshold={self.threshold.item():.4g}"
+
+
+@torch.library.custom_op("spikewright::clipped_relu", mutates_args=())
+def clipped_relu(x: Tensor, threshold: Tensor) -> Tensor:
+    """ReLU with a ceiling (Deng & Gu, ICLR 2021, arXiv 2103.00476): `h(x) = clip(x, 0, theta)`.
+
+    Args:
+        x: any shape, floating.
+        threshold: theta, a positive scalar tensor.
+
+    Returns:
+        Same shape and dtype as `x`.
+    """
+    return _clipped(x, threshold)
+
+
+def _clipped(x: Tensor, threshold: Tensor) -> Tensor:
+    return torch.minimum(x.clamp(min=0), threshold.to(x.dtype))
+
+
+@clipped_relu.register_fake
+def _(x: Tensor, threshold: Tensor) -> Tensor:
+    return torch.empty_like(x)
+
+
+def _remember_clip(
+    ctx: torch.autograd.function.FunctionCtx, inputs: tuple[Tensor, Tensor], output: Tensor
+) -> None:
+    ctx.save_for_backward(*inputs)
+
+
+def _clip_gradient(
+    ctx: torch.autograd.function.FunctionCtx, gradient: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Inside the range dh/dx = 1; above it dh/dtheta = 1; all else is 0."""
+    x, threshold = ctx.saved_tensors  # pyright: ignore[reportAttributeAccessIssue]
+    above = x > threshold
+    per_theta = (gradient * above).sum(dtype=threshold.dtype).reshape(threshold.shape)
+    return gradient * ((x >= 0) & ~above), per_theta
+
+
+clipped_relu.register_autograd(_clip_gradient, setup_context=_remember_clip)
+
+
+class ClippedReLU(nn.Module):
+    """A ReLU with a learned ceiling, and the shift that makes up for a floor in spike counts.
+
+        h(x) = clip(x - theta / 2T, 0, theta)        (without the shift for shift_steps=None)
+
+    A neuron that starts empty gives floor(x T / theta) spikes, on average half a spike less than
+    x T / theta: a network trained with the shift expects just that. A neuron that starts at
+    theta / 2, as `IntegrateFire` does by default, needs no shift.
+
+    Args:
+        threshold: initial theta, positive.
+        shift_steps: T of the shift, at least 1, or None.
+
+    Raises:
+        ValueError: when an argument is out of range.
+
+    Source: Deng & Gu, "Optimal Conversion of Conventional ANNs to SNNs", ICLR 2021.
+    """
+
+    def __init__(self, threshold: float = 8.0, shift_steps: int | None = None) -> None:
+        super().__init__()
+        if not threshold > 0:
+            raise ValueError(f"ClippedReLU needs a positive threshold, got {threshold}")
+        if shift_steps is not None and shift_steps < 1:
+            raise ValueError(f"ClippedReLU: shift_steps={shift_steps}; give at least 1, or None")
+        self.shift_steps = shift_steps
+        self.threshold = nn.Parameter(torch.tensor(float(threshold)))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """`h(x)`, elementwise; same shape and dtype."""
+        if self.shift_steps is not None:
+            x = x - self.threshold.to(x.dtype) / (2 * self.shift_steps)
+        if torch.compiler.is_compiling() and not torch.compiler.is_exporting():
+            return _clipped(x, self.threshold)
+        return clipped_relu(x, self.threshold)
+
+    def extra_repr(self) -> str:
+        shift = "" if self.shift_steps is None else f", shift_steps={self.shift_steps}"
+        return f"threshold={self.threshold.item():.4g}{shift}"
+
+
+def learned_thresholds(model: nn.Module) -> list[nn.Parameter]:
+    """The thresholds of all activations of this module in a network, each once."""
+    found = [m.threshold for m in model.modules() if isinstance(m, QCFS | ClippedReLU)]
+    return list({id(parameter): parameter for parameter in found}.values())

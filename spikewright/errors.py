@@ -33,3 +33,15 @@ class MissingExtra(SpikewrightError):  # noqa: N818 (a public name: it reads as 
 
 class AnalysisError(SpikewrightError):
     """A measurement cannot be made of what was given: no data, no labels, no valid answer."""
+
+
+class RecipeError(SpikewrightError):
+    """A training recipe contradicts itself, or is not that of the run it is to go on with."""
+
+
+class RunError(SpikewrightError):
+    """The folder of a training run holds something else than its files, or damaged ones."""
+
+
+class ExperimentError(SpikewrightError):
+    """An experiment cannot go on: other results are in its folder, or a network does not fit."""

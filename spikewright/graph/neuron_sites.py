@@ -45,6 +45,13 @@ def _qcfs(op: Operation) -> Site | str:
     return Site("", upper=math.inf, threshold=threshold.name, levels=levels)
 
 
+def _clipped_relu(op: Operation) -> Site | str:
+    threshold = op.args[1]
+    if not isinstance(threshold, Stored):
+        return "its threshold must be a parameter, not computed"
+    return Site("", upper=math.inf, threshold=threshold.name)
+
+
 NEURONS: dict[Any, Recognise] = {
     aten.relu.default: _relu,
     aten.relu6.default: lambda op: Site("", upper=6.0),
@@ -52,5 +59,6 @@ NEURONS: dict[Any, Recognise] = {
     aten.clamp.default: _clip(1, "min", 2, "max", (None, None)),
     aten.clamp_min.default: _clip(1, "min", 99, "", (None, None)),
     torch.ops.spikewright.qcfs.default: _qcfs,
+    torch.ops.spikewright.clipped_relu.default: _clipped_relu,
 }
 """The activations that convert, and how each describes its site."""

@@ -1,4 +1,4 @@
-"""The residual network for CIFAR of He et al. (2015), section 4.2, with option-A shortcuts."""
+"""The residual networks for CIFAR: ResNet-20 of He et al. (2015), and ResNet-18 with a 3x3 stem."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 WIDTHS = (16, 32, 64)
 BLOCKS = 3
+RESNET18_WIDTHS = (64, 128, 256, 512)
+RESNET18_BLOCKS = 2
 
 
 def _conv3x3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
@@ -16,21 +18,28 @@ def _conv3x3(inputs: int, outputs: int, stride: int = 1) -> nn.Conv2d:
 
 
 class BasicBlock(nn.Module):
-    """Two 3x3 convolutions beside a shortcut without parameters.
+    """Two 3x3 convolutions beside a shortcut.
 
     `act(bn2(conv2(act(bn1(conv1(x))))) + shortcut(x))`. Where the block halves the image and
     widens the channels, the shortcut keeps every second pixel and pads zero channels, half of
-    them on each side (option A of the paper).
+    them on each side (option A of the paper), or projects by a 1x1 convolution with batch norm
+    (option B).
 
     Args:
         inputs: channels that enter.
         outputs: channels that leave, at least `inputs`.
         stride: 1, or 2 to halve the image.
         activation: makes one activation module; called once for each of the two activations.
+        projection: whether a shortcut that changes shape is option B.
     """
 
     def __init__(
-        self, inputs: int, outputs: int, stride: int, activation: Callable[[], nn.Module]
+        self,
+        inputs: int,
+        outputs: int,
+        stride: int,
+        activation: Callable[[], nn.Module],
+        projection: bool = False,
     ) -> None:
         super().__init__()
         self.conv1 = _conv3x3(inputs, outputs, stride)
@@ -41,6 +50,12 @@ class BasicBlock(nn.Module):
         self.act2 = activation()
         self.stride = stride
         self.added_channels = outputs - inputs
+        self.shortcut: nn.Module | None = None
+        if projection and (stride > 1 or outputs > inputs):
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(inputs, outputs, kernel_size=1, stride=stride, bias=False),
+                nn.BatchNorm2d(outputs),
+            )
 
     def forward(self, x: Tensor) -> Tensor:
         """Map [B, inputs, H, W] to [B, outputs, H / stride, W / stride]."""
@@ -49,6 +64,8 @@ class BasicBlock(nn.Module):
         return self.act2(y + self._shortcut(x))
 
     def _shortcut(self, x: Tensor) -> Tensor:
+        if self.shortcut is not None:
+            return self.shortcut(x)
         if self.stride == 1 and self.added_channels == 0:
             return x
         before = self.added_channels // 2
@@ -57,22 +74,40 @@ class BasicBlock(nn.Module):
 
 
 class CifarResNet(nn.Module):
-    """A 3x3 convolution, three stages of basic blocks, a global average, a linear layer.
+    """A 3x3 convolution, stages of basic blocks (`layer1`, `layer2`, ...), a mean, a linear layer.
+
+    Every stage but the first halves the image.
 
     Args:
         num_classes: size of the output.
         activation: makes one activation module; every site gets its own.
+        widths: channels of each stage.
+        blocks: in every stage.
+        projection: whether shortcuts that change shape are 1x1 convolutions; see `BasicBlock`.
     """
 
-    def __init__(self, num_classes: int, activation: Callable[[], nn.Module]) -> None:
+    def __init__(
+        self,
+        num_classes: int,
+        activation: Callable[[], nn.Module],
+        widths: tuple[int, ...] = WIDTHS,
+        blocks: int = BLOCKS,
+        projection: bool = False,
+    ) -> None:
         super().__init__()
-        self.conv1 = _conv3x3(3, WIDTHS[0])
-        self.bn1 = nn.BatchNorm2d(WIDTHS[0])
+        self.conv1 = _conv3x3(3, widths[0])
+        self.bn1 = nn.BatchNorm2d(widths[0])
         self.act1 = activation()
-        self.layer1 = _stage(WIDTHS[0], WIDTHS[0], 1, activation)
-        self.layer2 = _stage(WIDTHS[0], WIDTHS[1], 2, activation)
-        self.layer3 = _stage(WIDTHS[1], WIDTHS[2], 2, activation)
-        self.linear = nn.Linear(WIDTHS[2], num_classes)
+        self._stages = tuple(f"layer{number}" for number in range(1, len(widths) + 1))
+        inputs = widths[0]
+        for number, (name, width) in enumerate(zip(self._stages, widths, strict=True)):
+            made: list[nn.Module] = []
+            for block in range(blocks):
+                stride = 2 if number > 0 and block == 0 else 1
+                made.append(BasicBlock(inputs, width, stride, activation, projection))
+                inputs = width
+            self.add_module(name, nn.Sequential(*made))
+        self.linear = nn.Linear(widths[-1], num_classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):
                 nn.init.kaiming_normal_(module.weight)
@@ -80,16 +115,9 @@ class CifarResNet(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Map images [B, 3, H, W] (H = W = 32 in the paper) to logits [B, num_classes]."""
         x = self.act1(self.bn1(self.conv1(x)))
-        x = self.layer3(self.layer2(self.layer1(x)))
+        for name in self._stages:
+            x = self.get_submodule(name)(x)
         return self.linear(x.mean(dim=(2, 3)))
-
-
-def _stage(
-    inputs: int, outputs: int, stride: int, activation: Callable[[], nn.Module]
-) -> nn.Sequential:
-    first = BasicBlock(inputs, outputs, stride, activation)
-    rest = [BasicBlock(outputs, outputs, 1, activation) for _ in range(BLOCKS - 1)]
-    return nn.Sequential(first, *rest)
 
 
 def resnet20(num_classes: int = 10, activation: Callable[[], nn.Module] = nn.ReLU) -> CifarResNet:
@@ -110,3 +138,20 @@ def resnet20(num_classes: int = 10, activation: Callable[[], nn.Module] = nn.ReL
         He, Zhang, Ren, Sun, "Deep Residual Learning for Image Recognition", 2015, section 4.2.
     """
     return CifarResNet(num_classes, activation)
+
+
+def resnet18(num_classes: int = 10, activation: Callable[[], nn.Module] = nn.ReLU) -> CifarResNet:
+    """Make the ResNet-18 for CIFAR: 11.2 M parameters, 17 activations.
+
+    ImageNet's ResNet-18 with a 3x3 convolution of stride 1 in place of the 7x7 one and the max
+    pool, as papers on ANN-SNN conversion train it on CIFAR. Parameters are named `conv1`, `bn1`,
+    `layer{1,2,3,4}.{0,1}.{conv1,bn1,conv2,bn2}`, `layer{2,3,4}.0.shortcut.{0,1}` and `linear`.
+
+    Args:
+        num_classes: size of the output, at least 1.
+        activation: makes one activation module without arguments.
+
+    Returns:
+        The network, in training mode.
+    """
+    return CifarResNet(num_classes, activation, RESNET18_WIDTHS, RESNET18_BLOCKS, projection=True)

@@ -18,7 +18,7 @@ from spikewright.models.exported import load_exported
 from spikewright.models.weights import load_weights
 from spikewright.training.seeding import seeded
 
-FORMS = "torchvision:NAME, package.module:factory, or a path that ends in .pt2"
+FORMS = "torchvision:NAME, run:DIR, package.module:factory, or a path that ends in .pt2"
 INITIALISATION_SEED = 0
 
 
@@ -30,6 +30,8 @@ def load_model(spec: str, weights: Path | None = None, **factory_arguments: Any)
     =========================  ==================================================================
     `torchvision:resnet18`     a classifier of torchvision, without its published weights
                                (nothing is downloaded); needs extra `vision`
+    `run:DIR`                  what `spikewright train` left in DIR: the network of `card.json`
+                               with its weights, which must be those that the card was made for
     `package.module:factory`   a function or class in an importable module; the current
                                directory is on the path. **Importing it runs it.**
     `folder/model.pt2`         a program saved by `torch.export.save`. **Trust it as you would
@@ -41,7 +43,8 @@ def load_model(spec: str, weights: Path | None = None, **factory_arguments: Any)
 
     Args:
         spec: one of the forms above.
-        weights: a safetensors file that fits the model exactly; see `load_weights`.
+        weights: a safetensors file that fits the model exactly; see `load_weights`. A `run:`
+            has its own and takes no others.
         **factory_arguments: passed to the factory, e.g. `num_classes=10`.
 
     Returns:
@@ -60,6 +63,11 @@ def load_model(spec: str, weights: Path | None = None, **factory_arguments: Any)
     source, colon, name = spec.partition(":")
     if not colon or not source or not name:
         raise ModelError(f"unknown model '{spec}'; give {FORMS}")
+    if source == "run":
+        from spikewright.training.trained import load_trained  # training itself imports models
+
+        _refuse_own(spec, weights, factory_arguments)
+        return load_trained(Path(name).expanduser())
     factory = _torchvision(name) if source == "torchvision" else _imported(source, name)
     model = _make(spec, factory, factory_arguments)
     if weights is not None:
@@ -77,6 +85,16 @@ def _exported(path: Path, weights: Path | None, factory_arguments: dict[str, Any
     if weights is not None:
         load_weights(model, weights)
     return model
+
+
+def _refuse_own(spec: str, weights: Path | None, factory_arguments: dict[str, Any]) -> None:
+    """A trained network is complete: nothing can be given besides."""
+    given = ([] if weights is None else [f"weights '{weights}'"]) + list(factory_arguments)
+    if given:
+        raise ModelError(
+            f"'{spec}' is a network with its own weights and arguments; leave out: "
+            f"{', '.join(given)}, or name the factory, e.g. spikewright.models:resnet20"
+        )
 
 
 def _torchvision(name: str) -> Callable[..., Any]:

@@ -1,9 +1,44 @@
-"""Training of small source networks, the honest way: chosen on validation, never on test."""
+"""Training of source networks, the honest way: chosen on validation, never on test.
+
+`train` carries out a `Recipe` in a folder, and goes on after a stop; `fit` is the small trainer
+that the demonstration uses.
+"""
 
 from __future__ import annotations
 
 from spikewright.training.fit import EpochRecord, TrainingResult, accuracy, fit
+from spikewright.training.recipe import (
+    ActivationKind,
+    Augmentation,
+    DataRecipe,
+    NetworkRecipe,
+    NumericsRecipe,
+    OptimisationRecipe,
+    OptimizerKind,
+    Recipe,
+    ScheduleKind,
+)
+from spikewright.training.run_folder import RunFolder
 from spikewright.training.seeding import seeded
 from spikewright.training.threads import intra_op_threads
+from spikewright.training.train import train
 
-__all__ = ["EpochRecord", "TrainingResult", "accuracy", "fit", "intra_op_threads", "seeded"]
+__all__ = [
+    "ActivationKind",
+    "Augmentation",
+    "DataRecipe",
+    "EpochRecord",
+    "NetworkRecipe",
+    "NumericsRecipe",
+    "OptimisationRecipe",
+    "OptimizerKind",
+    "Recipe",
+    "RunFolder",
+    "ScheduleKind",
+    "TrainingResult",
+    "accuracy",
+    "fit",
+    "intra_op_threads",
+    "seeded",
+    "train",
+]

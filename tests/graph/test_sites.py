@@ -34,6 +34,7 @@ MODULES = {
     "ReLU6": (nn.ReLU6(), 6),
     "Hardtanh": (nn.Hardtanh(0.0, 4.0), 4),
     "QCFS": (sw.QCFS(5, 2.0), INF),
+    "ClippedReLU": (sw.ClippedReLU(2.0), INF),
 }
 
 

@@ -1,4 +1,4 @@
-"""The two architectures that come with the library."""
+"""The architectures that come with the library."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from spikewright.models import digits_cnn, load_model, resnet20
+from spikewright.activations import QCFS
+from spikewright.graph import survey
+from spikewright.models import ARCHITECTURES, digits_cnn, load_model, resnet18, resnet20, vgg16
 from spikewright.models.cifar_resnet import BasicBlock
 from spikewright.training import seeded
 
@@ -98,3 +100,31 @@ def test_a_published_checkpoint_scores_what_it_scored_elsewhere(data_folder: Pat
     with torch.inference_mode():
         right = torch.cat([model(batch).argmax(1) for batch in images.split(250)]) == labels
     assert right.float().mean() == pytest.approx(0.9173, abs=0.015)  # published, whole test set
+
+
+@pytest.mark.parametrize(
+    ("make", "parameters", "sites", "weighted"),
+    [(resnet18, 11_173_962, 17, 21), (vgg16, 33_642_442, 15, 16)],
+)
+def test_larger_networks_are_as_the_literature_has_them(make, parameters, sites, weighted) -> None:
+    model = make().eval()
+    assert parameter_count(model) == parameters
+    assert sum(isinstance(m, nn.ReLU) for m in model.modules()) == sites
+    assert sum(isinstance(m, nn.Conv2d | nn.Linear) for m in model.modules()) == weighted
+    assert not any(isinstance(m, nn.MaxPool2d) for m in model.modules())
+    with torch.inference_mode():
+        assert model(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+
+
+def test_a_projected_shortcut_stands_only_where_the_shape_changes() -> None:
+    names = {name for name, _ in resnet18().named_parameters() if "shortcut.0" in name}
+    assert names == {f"layer{stage}.0.shortcut.0.weight" for stage in (2, 3, 4)}
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_every_architecture_converts(name: str) -> None:
+    shape = (1, 8, 8) if name == "digits_cnn" else (3, 32, 32)
+    model = ARCHITECTURES[name](num_classes=3, activation=lambda: QCFS(4)).eval()
+    sites = survey(model, torch.zeros(2, *shape)).graph.sites
+    assert len(sites) == sum(isinstance(module, QCFS) for module in model.modules())
+    assert all(site.levels == 4 for site in sites)

@@ -1,0 +1,141 @@
+"""Everything a training run has to remember, as named tensors and one JSON document.
+
+No pickle: the optimiser's state is flattened to `optimizer/PARAMETER/KEY`, beside `model/...`,
+`average/...` (of the weights, with EMA) and `best/...` (the weights of the best epoch).
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spikewright.errors import RunError
+from spikewright.training.files import read_tensors, write_tensors
+
+
+@dataclass(frozen=True)
+class EpochMetrics:
+    """What one epoch came to.
+
+    Attributes:
+        epoch: counted from 1.
+        training_loss: mean over the epoch's images, in nats, weights moving.
+        training_accuracy: fraction of the augmented images right, weights moving, 0 .. 1.
+        validation_accuracy: after the epoch, 0 .. 1.
+        validation_loss: mean cross entropy after the epoch, in nats.
+        learning_rate: of the epoch's last step.
+        thresholds: the smallest and the largest learned threshold, or none of them.
+        seconds: wall time of the epoch, validation included.
+    """
+
+    epoch: int
+    training_loss: float
+    training_accuracy: float
+    validation_accuracy: float
+    validation_loss: float
+    learning_rate: float
+    thresholds: tuple[float, float] | None
+    seconds: float
+
+
+@dataclass
+class TrainingState:
+    """Where a run stands; changed as it goes.
+
+    Attributes:
+        model: the weights that are trained.
+        optimizer: of these weights.
+        average: the moving average of the model's state, or None without EMA.
+        best: the model's state after the best epoch so far, on the CPU; empty before the first.
+        history: one entry an epoch, in order.
+    """
+
+    model: nn.Module
+    optimizer: torch.optim.Optimizer
+    average: dict[str, Tensor] | None
+    best: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
+    history: list[EpochMetrics] = field(default_factory=list[EpochMetrics])
+
+    @property
+    def candidate(self) -> dict[str, Tensor]:
+        """The state that is validated and kept: the average, or the weights themselves."""
+        return self.model.state_dict() if self.average is None else self.average
+
+    @property
+    def best_epoch(self) -> EpochMetrics:
+        """The first epoch with the highest validation accuracy."""
+        return max(self.history, key=lambda metrics: metrics.validation_accuracy)
+
+    def finish_epoch(self, metrics: EpochMetrics) -> None:
+        """Take an epoch into the history, and its weights if they are the best."""
+        self.history.append(metrics)
+        if self.best_epoch is metrics:
+            self.best = {name: t.detach().cpu().clone() for name, t in self.candidate.items()}
+
+    def save(self, path: Path) -> None:
+        """Write the state as one file, whole."""
+        groups = {
+            "model": self.model.state_dict(),
+            "average": self.average or {},
+            "best": self.best,
+            "optimizer": self._optimizer_tensors(),
+        }
+        tensors = {
+            f"{part}/{name}": t for part, group in groups.items() for name, t in group.items()
+        }
+        write_tensors(path, tensors, {"history": [asdict(metrics) for metrics in self.history]})
+
+    def load(self, path: Path) -> None:
+        """Take over a saved state.
+
+        Raises:
+            RunError: if the file is damaged, or of another network or optimiser.
+        """
+        tensors, document = read_tensors(path)
+        parts: dict[str, dict[str, Tensor]] = {
+            p: {} for p in ("model", "average", "best", "optimizer")
+        }
+        try:
+            for name, tensor in tensors.items():
+                part, _, inner = name.partition("/")
+                parts[part][inner] = tensor
+            self.model.load_state_dict(parts["model"])
+            self._load_optimizer(parts["optimizer"])
+            self.history = [_metrics(entry) for entry in document["history"]]
+        except (KeyError, TypeError, RuntimeError) as error:
+            raise RunError(
+                f"'{path}' is not a checkpoint of this network and optimiser ({error})"
+            ) from error
+        if self.average is not None:
+            for name, shadow in self.average.items():
+                shadow.copy_(parts["average"][name])
+        self.best = parts["best"]
+
+    def _optimizer_tensors(self) -> dict[str, Tensor]:
+        return {
+            f"{name}/{key}": value
+            for name, parameter in self.model.named_parameters()
+            for key, value in self.optimizer.state.get(parameter, {}).items()
+            if isinstance(value, Tensor)
+        }
+
+    def _load_optimizer(self, tensors: dict[str, Tensor]) -> None:
+        parameters = dict(self.model.named_parameters())
+        for name, tensor in tensors.items():
+            parameter_name, _, key = name.rpartition("/")
+            parameter = parameters[parameter_name]
+            where = "cpu" if key == "step" else parameter.device
+            value = tensor.to(where)
+            if value.shape == parameter.shape:  # with the strides that a fresh state would have
+                value = torch.empty_like(parameter, requires_grad=False).copy_(value)
+            self.optimizer.state[parameter][key] = value
+
+
+def _metrics(entry: dict[str, Any]) -> EpochMetrics:
+    low_and_high: list[float] | None = entry["thresholds"]
+    entry["thresholds"] = None if low_and_high is None else (low_and_high[0], low_and_high[1])
+    return EpochMetrics(**entry)

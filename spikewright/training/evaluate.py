@@ -1,0 +1,63 @@
+"""Accuracy of a network on a split, each image counted once by however many processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from spikewright.data.in_memory import InMemory
+from spikewright.training.processes import Processes
+
+EVALUATION_BATCH = 250
+
+
+@dataclass(frozen=True)
+class Score:
+    """How well a network does.
+
+    Attributes:
+        right: images whose highest logit is their label.
+        images: how many there were.
+        loss: mean cross entropy, in nats.
+    """
+
+    right: int
+    images: int
+    loss: float
+
+    @property
+    def accuracy(self) -> float:
+        """Fraction right, 0 .. 1."""
+        return self.right / self.images
+
+
+def evaluate(
+    model: nn.Module,
+    images: InMemory,
+    prepare: Callable[[Tensor], Tensor],
+    processes: Processes,
+) -> Score:
+    """Measure a network in eval mode, in float32.
+
+    Args:
+        model: put in eval mode and left there; the same in every process.
+        images: the whole split, in every process.
+        prepare: from stored images to input.
+        processes: each takes its share; their counts are added.
+    """
+    model.eval()
+    sums = torch.zeros(3, device=processes.device)
+    indices = processes.share(torch.arange(len(images), device=processes.device))
+    with torch.inference_mode():
+        for part in indices.split(EVALUATION_BATCH):
+            labels = images.labels[part]
+            logits = model(prepare(images.images[part]))
+            loss = F.cross_entropy(logits, labels, reduction="sum")
+            right = (logits.argmax(dim=1) == labels).sum()
+            sums += torch.stack([loss, right.float(), loss.new_tensor(len(part))])
+    loss, right, count = processes.sum(sums).tolist()
+    return Score(int(right), int(count), loss / count)

@@ -1,0 +1,83 @@
+"""Files that are there as a whole or not at all, whenever the process dies."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import safetensors
+import safetensors.torch
+from torch import Tensor
+
+from spikewright.errors import RunError
+
+DOCUMENT = "document"
+"""Under this name a safetensors file's header holds its JSON document."""
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file so that no reader, and no crash, ever sees a part of it."""
+    partial = path.with_name(f".{path.name}.{uuid4().hex}.partial")
+    try:
+        with partial.open("xb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write a JSON document, whole."""
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    write_whole(path, f"{text}\n".encode())
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON document.
+
+    Raises:
+        RunError: if it is not one.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RunError(f"'{path}' cannot be read as JSON ({error})") from error
+
+
+def write_tensors(
+    path: Path, tensors: Mapping[str, Tensor], document: Mapping[str, Any] | None = None
+) -> None:
+    """Write tensors, and a JSON document in the header, as one safetensors file, whole."""
+    stored = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    header = None if document is None else {DOCUMENT: json.dumps(document, allow_nan=False)}
+    write_whole(path, safetensors.torch.save(stored, metadata=header))
+
+
+def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what `write_tensors` wrote: the tensors, on the CPU, and the document.
+
+    Raises:
+        RunError: if it cannot be read.
+    """
+    try:
+        with safetensors.safe_open(path, framework="pt", device="cpu") as file:
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            header = file.metadata() or {}
+        return tensors, json.loads(header.get(DOCUMENT, "{}"))
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise RunError(
+            f"'{path}' cannot be read ({error}); files of a run are written whole, so this one "
+            "was changed or damaged afterwards: remove it to start the run again"
+        ) from error
+
+
+def sha256(path: Path) -> str:
+    """The SHA-256 of a file, hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -1,0 +1,47 @@
+"""From the network part of a recipe to a network with random weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import nn
+
+from spikewright.activations import QCFS, ClippedReLU
+from spikewright.errors import RecipeError
+from spikewright.models.architectures import ARCHITECTURES
+from spikewright.training.recipe import ActivationKind, NetworkRecipe
+from spikewright.training.seeding import seeded
+
+DEFAULT_THRESHOLD = 8.0
+"""Lambda at the start, in QCFS's reference implementation."""
+
+
+def make_network(recipe: NetworkRecipe, num_classes: int, seed: int) -> nn.Module:
+    """Make a network of a recipe, in training mode.
+
+    Args:
+        recipe: which network.
+        num_classes: size of the output.
+        seed: of the random weights.
+
+    Raises:
+        RecipeError: if the architecture is unknown.
+    """
+    factory = ARCHITECTURES.get(recipe.model)
+    if factory is None:
+        raise RecipeError(
+            f"unknown architecture '{recipe.model}'; give one of {', '.join(ARCHITECTURES)}"
+        )
+    with seeded(seed):
+        return factory(num_classes=num_classes, activation=activation_factory(recipe))
+
+
+def activation_factory(recipe: NetworkRecipe) -> Callable[[], nn.Module]:
+    """What makes one activation module of a recipe."""
+    threshold = DEFAULT_THRESHOLD if recipe.threshold is None else recipe.threshold
+    levels = recipe.levels
+    if recipe.activation is ActivationKind.QCFS and levels is not None:
+        return lambda: QCFS(levels, threshold)
+    if recipe.activation is ActivationKind.CLIPPED:
+        return lambda: ClippedReLU(threshold, recipe.shift_steps)
+    return nn.ReLU

@@ -1,0 +1,97 @@
+"""The optimiser of a recipe, its learning rate at every step, and the average of the weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from spikewright.activations import MINIMUM_THRESHOLD, learned_thresholds
+from spikewright.errors import ModelError
+from spikewright.training.recipe import OptimisationRecipe, OptimizerKind, ScheduleKind
+
+DEFAULT_MOMENTUM = 0.9
+ONE_CYCLE_RISE = 0.3
+ONE_CYCLE_START = 1 / 25
+"""Of its steps, and of its peak: the values of `torch.optim.lr_scheduler.OneCycleLR`."""
+
+
+def make_optimizer(model: nn.Module, recipe: OptimisationRecipe) -> torch.optim.Optimizer:
+    """The optimiser, with learned thresholds in a group of their own.
+
+    Raises:
+        ModelError: if the model has no parameter to train.
+    """
+    thresholds = learned_thresholds(model)
+    own = {id(parameter) for parameter in thresholds}
+    weights = [p for p in model.parameters() if p.requires_grad and id(p) not in own]
+    if not weights:
+        raise ModelError(f"{type(model).__name__} has no parameter that requires a gradient")
+    decay = recipe.weight_decay
+    groups = [{"params": weights, "weight_decay": decay}]
+    if thresholds:
+        share = decay if recipe.decay_thresholds else 0.0
+        groups.append({"params": thresholds, "weight_decay": share})
+    if recipe.optimizer is OptimizerKind.ADAMW:
+        return torch.optim.AdamW(groups, lr=recipe.learning_rate)
+    momentum = DEFAULT_MOMENTUM if recipe.momentum is None else recipe.momentum
+    return torch.optim.SGD(
+        groups, lr=recipe.learning_rate, momentum=momentum, nesterov=momentum > 0
+    )
+
+
+def learning_rate(recipe: OptimisationRecipe, step: int, steps_per_epoch: int) -> float:
+    """The learning rate of one step: a function of its number, so that nothing is remembered.
+
+        cosine:     peak * min(1, s / w) * (1 + cos(pi * max(0, s - w) / (S - w))) / 2
+        one-cycle:  a cosine from peak / 25 to peak over 30 % of all steps, then one to 0
+
+    Args:
+        recipe: what to do.
+        step: s, counted from 0 over all epochs.
+        steps_per_epoch: S and w are this times the epochs and the warm-up's epochs.
+
+    Returns:
+        The learning rate, in (0, peak].
+    """
+    total = recipe.epochs * steps_per_epoch
+    peak = recipe.learning_rate
+    if recipe.schedule is ScheduleKind.ONE_CYCLE:
+        rise = ONE_CYCLE_RISE * total
+        if step < rise:
+            start = ONE_CYCLE_START
+            return peak * (1 - (1 - start) * (1 + math.cos(math.pi * step / rise)) / 2)
+        return peak * (1 + math.cos(math.pi * (step - rise) / (total - rise))) / 2
+    warmup = recipe.warmup_epochs * steps_per_epoch
+    if step < warmup:
+        return peak * (step + 1) / (warmup + 1)
+    return peak * (1 + math.cos(math.pi * (step - warmup) / (total - warmup))) / 2
+
+
+def take_step(
+    model: nn.Module, optimizer: torch.optim.Optimizer, recipe: OptimisationRecipe, rate: float
+) -> None:
+    """Clip the gradient if asked, step at this learning rate, and keep thresholds positive."""
+    if recipe.clip_gradient is not None:
+        nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_gradient)
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    optimizer.step()
+    with torch.no_grad():
+        for threshold in learned_thresholds(model):
+            threshold.clamp_(min=MINIMUM_THRESHOLD)
+
+
+def average(shadow: dict[str, Tensor], state: Mapping[str, Tensor], decay: float) -> None:
+    """Move an average of weights towards them: `a <- decay * a + (1 - decay) * w`, in place.
+
+    Counters (integers) are copied.
+    """
+    with torch.no_grad():
+        for name, tensor in state.items():
+            if tensor.is_floating_point():
+                shadow[name].lerp_(tensor, 1 - decay)
+            else:
+                shadow[name].copy_(tensor)

@@ -1,0 +1,295 @@
+"""What a training run does, complete: the same recipe gives the same network."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from typing import Any
+
+from spikewright.errors import RecipeError
+
+
+class ActivationKind(StrEnum):
+    """Which activation every site of the network gets."""
+
+    QCFS = "qcfs"
+    CLIPPED = "clipped"
+    RELU = "relu"
+
+
+class Augmentation(StrEnum):
+    """A random change of every training image."""
+
+    CROP = "crop"
+    FLIP = "flip"
+    CUTOUT = "cutout"
+    AUTOAUGMENT = "autoaugment"
+
+
+class OptimizerKind(StrEnum):
+    """How gradients become steps."""
+
+    SGD = "sgd"
+    ADAMW = "adamw"
+
+
+class ScheduleKind(StrEnum):
+    """How the learning rate goes: from its peak down a cosine, or up first and then down."""
+
+    COSINE = "cosine"
+    ONE_CYCLE = "one-cycle"
+
+
+@dataclass(frozen=True)
+class NetworkRecipe:
+    """Which network.
+
+    Attributes:
+        model: a name of `spikewright.models.ARCHITECTURES`, or `package.module:factory`, a
+            function that takes `num_classes` and `activation`.
+        activation: of every site.
+        levels: L of QCFS, at least 1; None for the others.
+        shift_steps: T of the shift `threshold / 2T` of a clipped ReLU (Deng & Gu), at least 1;
+            None trains without it.
+        threshold: lambda that QCFS and clipped ReLU start from, above 0; None means 8, as in
+            QCFS's reference implementation.
+
+    Raises:
+        RecipeError: when made with an option that the activation does not have, or that is out
+            of its range.
+    """
+
+    model: str = "resnet20"
+    activation: ActivationKind = ActivationKind.QCFS
+    levels: int | None = None
+    shift_steps: int | None = None
+    threshold: float | None = None
+
+    def __post_init__(self) -> None:
+        quantised = self.activation is ActivationKind.QCFS
+        _refuse(
+            (quantised and self.levels is None, "qcfs needs its number of levels, e.g. levels=8"),
+            (not quantised and self.levels is not None, f"{self.activation} has no levels"),
+            (self.levels is not None and self.levels < 1, "levels must be at least 1"),
+            (
+                self.shift_steps is not None and self.activation is not ActivationKind.CLIPPED,
+                f"{self.activation} has no shift_steps; only clipped has",
+            ),
+            (
+                self.shift_steps is not None and self.shift_steps < 1,
+                "shift_steps must be at least 1",
+            ),
+            (
+                self.threshold is not None and self.activation is ActivationKind.RELU,
+                "relu has no threshold",
+            ),
+            (
+                self.threshold is not None and not _positive(self.threshold),
+                "threshold must be finite and above 0",
+            ),
+        )
+
+
+@dataclass(frozen=True)
+class DataRecipe:
+    """Which images, and how they vary.
+
+    Attributes:
+        data: as `spikewright.data.open_dataset` takes it, e.g. `"cifar10:DIR"`.
+        mean: per channel, subtracted from pixels in 0 .. 1; None takes the known one of CIFAR,
+            and 0 of other data.
+        std: per channel, divides what is left; goes with `mean`.
+        validation: images held out of the training set to choose the best epoch on; None keeps
+            the data set's own split, or a tenth.
+        augment: applied to training images in the order of `Augmentation`.
+    """
+
+    data: str
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    validation: int | None = None
+    augment: tuple[Augmentation, ...] = (Augmentation.CROP, Augmentation.FLIP)
+
+    def __post_init__(self) -> None:
+        _refuse(
+            ((self.mean is None) != (self.std is None), "give both mean and std, or neither"),
+            (len(set(self.augment)) < len(self.augment), "an augmentation is named twice"),
+        )
+
+
+@dataclass(frozen=True)
+class OptimisationRecipe:
+    """How the weights are found.
+
+    Attributes:
+        epochs: passes over the training images, at least 1.
+        batch_size: images a step over all processes together, at least 2. Images left over at
+            the end of an epoch are left out of it.
+        optimizer: SGD has Nesterov momentum.
+        learning_rate: the peak, above 0.
+        momentum: of SGD, in 0 .. 1 (1 excluded); None means 0.9. AdamW has none.
+        weight_decay: of weights, at least 0; neither batch norm nor biases are exempt, as usual
+            for CIFAR. Learned thresholds are, unless `decay_thresholds`.
+        decay_thresholds: let weight decay pull learned thresholds down as well.
+        schedule: of the learning rate, changed at every step.
+        warmup_epochs: over which the learning rate first rises linearly from 0; a one-cycle
+            schedule has its own rise and takes none.
+        label_smoothing: in 0 .. 1 (1 excluded).
+        ema: decay per step of a moving average of the weights, which is then what is validated
+            and kept, in 0 .. 1 (both excluded); None keeps the weights themselves.
+        clip_gradient: the largest norm of the gradient of all weights together, above 0.
+    """
+
+    epochs: int = 120
+    batch_size: int = 128
+    optimizer: OptimizerKind = OptimizerKind.SGD
+    learning_rate: float = 0.1
+    momentum: float | None = None
+    weight_decay: float = 5e-4
+    decay_thresholds: bool = False
+    schedule: ScheduleKind = ScheduleKind.COSINE
+    warmup_epochs: float = 0.0
+    label_smoothing: float = 0.0
+    ema: float | None = None
+    clip_gradient: float | None = None
+
+    def __post_init__(self) -> None:
+        adamw = self.optimizer is OptimizerKind.ADAMW
+        one_cycle = self.schedule is ScheduleKind.ONE_CYCLE
+        _refuse(
+            (self.epochs < 1, "epochs must be at least 1"),
+            (self.batch_size < 2, "batch_size must be at least 2: batch norm needs two images"),
+            (not _positive(self.learning_rate), "learning_rate must be finite and above 0"),
+            (adamw and self.momentum is not None, "adamw has no momentum; leave it out"),
+            (not 0 <= (self.momentum or 0) < 1, "momentum lies in 0 .. 1, 1 excluded"),
+            (not 0 <= self.weight_decay < math.inf, "weight_decay must be at least 0"),
+            (not 0 <= self.warmup_epochs < self.epochs, "warmup_epochs lies in 0 .. epochs"),
+            (one_cycle and self.warmup_epochs > 0, "one-cycle has its own warm-up; leave it out"),
+            (not 0 <= self.label_smoothing < 1, "label_smoothing lies in 0 .. 1, 1 excluded"),
+            (self.ema is not None and not 0 < self.ema < 1, "ema lies between 0 and 1"),
+            (
+                self.clip_gradient is not None and not _positive(self.clip_gradient),
+                "clip_gradient must be finite and above 0",
+            ),
+        )
+
+
+@dataclass(frozen=True)
+class NumericsRecipe:
+    """How training is computed; each changes speed, and the weights in their last bits or more.
+
+    Attributes:
+        bf16: convolutions and activations of training steps in bfloat16 (autocast). Weights,
+            their gradients' sums and every evaluation stay in float32.
+        channels_last: the memory layout in which most convolutions are faster.
+        compile: training steps through `torch.compile`; a minute or so to start, then faster,
+            QCFS most of all.
+    """
+
+    bf16: bool = False
+    channels_last: bool = False
+    compile: bool = False
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All of a training run.
+
+    Attributes:
+        data: which images.
+        network: which network.
+        optimisation: how the weights are found.
+        numerics: how it is computed.
+        seed: of the first weights, the order of images and their augmentation, at least 0.
+
+    Example:
+        >>> Recipe(DataRecipe("digits"), NetworkRecipe("digits_cnn", levels=4)).seed
+        0
+    """
+
+    data: DataRecipe
+    network: NetworkRecipe
+    optimisation: OptimisationRecipe = field(default_factory=OptimisationRecipe)
+    numerics: NumericsRecipe = field(default_factory=NumericsRecipe)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _refuse((self.seed < 0, "seed must be at least 0"))
+
+    def to_dict(self) -> dict[str, Any]:
+        """All fields as plain JSON values."""
+        return _plain(asdict(self))
+
+    def differences(self, recorded: Mapping[str, Any]) -> list[str]:
+        """What differs from a recipe recorded by `to_dict`, one line a field.
+
+        The folder of a data set may have moved: of `data` only the kind is compared.
+        """
+        mine, theirs = _flat(self.to_dict()), _flat(recorded)
+        return [
+            f"{name}: {theirs.get(name)!r} recorded, {mine.get(name)!r} asked for"
+            for name in sorted(mine.keys() | theirs.keys())
+            if mine.get(name) != theirs.get(name)
+        ]
+
+
+def recipe_from(recorded: Mapping[str, Any]) -> Recipe:
+    """The recipe that `Recipe.to_dict` recorded.
+
+    Raises:
+        RecipeError: if fields are missing, unknown or out of range.
+    """
+    try:
+        data, network, optimisation = (
+            dict(recorded[part]) for part in ("data", "network", "optimisation")
+        )
+        for name in ("mean", "std"):
+            data[name] = None if data[name] is None else tuple(data[name])
+        data["augment"] = tuple(Augmentation(name) for name in data["augment"])
+        network["activation"] = ActivationKind(network["activation"])
+        optimisation["optimizer"] = OptimizerKind(optimisation["optimizer"])
+        optimisation["schedule"] = ScheduleKind(optimisation["schedule"])
+        return Recipe(
+            data=DataRecipe(**data),
+            network=NetworkRecipe(**network),
+            optimisation=OptimisationRecipe(**optimisation),
+            numerics=NumericsRecipe(**recorded["numerics"]),
+            seed=recorded["seed"],
+        )
+    except (KeyError, TypeError, ValueError) as error:
+        known = ", ".join(entry.name for entry in fields(Recipe))
+        raise RecipeError(
+            f"a recorded recipe does not have the form of this version ({known}): {error!r}"
+        ) from error
+
+
+def _refuse(*problems: tuple[bool, str]) -> None:
+    told = [what for wrong, what in problems if wrong]
+    if told:
+        raise RecipeError("; ".join(told))
+
+
+def _positive(value: float) -> bool:
+    return math.isfinite(value) and value > 0
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(entry) for key, entry in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(entry) for entry in value]
+    return str(value) if isinstance(value, StrEnum) else value
+
+
+def _flat(recorded: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for name, value in recorded.items():
+        if isinstance(value, Mapping):
+            found |= {f"{name}.{key}": entry for key, entry in value.items()}
+        else:
+            found[name] = value
+    if isinstance(found.get("data.data"), str):
+        found["data.data"] = found["data.data"].partition(":")[0]
+    return found

@@ -1,0 +1,48 @@
+"""The log of a run for TensorBoard, beside its own `metrics.jsonl`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from spikewright.extras import require_extra
+from spikewright.training.checkpoint import EpochMetrics
+
+FOLDER = "tensorboard"
+SCALARS: dict[str, Callable[[EpochMetrics], float]] = {
+    "loss/training": lambda metrics: metrics.training_loss,
+    "loss/validation": lambda metrics: metrics.validation_loss,
+    "accuracy/training": lambda metrics: metrics.training_accuracy,
+    "accuracy/validation": lambda metrics: metrics.validation_accuracy,
+    "learning_rate": lambda metrics: metrics.learning_rate,
+    "seconds": lambda metrics: metrics.seconds,
+}
+
+
+class TensorBoardLog:
+    """Writes the metrics of epochs as scalars, by epoch.
+
+    Args:
+        run: the folder of the run; the log is in `tensorboard/` below it.
+        epochs_done: what an earlier try logged of later epochs is taken back.
+
+    Raises:
+        MissingExtra: if TensorBoard is not installed.
+    """
+
+    def __init__(self, run: Path, epochs_done: int) -> None:
+        require_extra("tensorboard", "train", "the TensorBoard log")
+        from torch.utils.tensorboard.writer import SummaryWriter
+
+        self._writer: Any = SummaryWriter(str(run / FOLDER), purge_step=epochs_done + 1)
+
+    def write(self, metrics: EpochMetrics) -> None:
+        """Log one epoch; it is on disk when this returns."""
+        for name, value_of in SCALARS.items():
+            self._writer.add_scalar(name, value_of(metrics), metrics.epoch)
+        self._writer.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._writer.close()

@@ -1,0 +1,145 @@
+"""`train`: carry out a recipe in a folder, from wherever an earlier try was stopped."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+from spikewright.data import ImageData, open_dataset
+from spikewright.data.in_memory import in_memory
+from spikewright.errors import DataError, ModelError
+from spikewright.training.card import make_card
+from spikewright.training.checkpoint import EpochMetrics
+from spikewright.training.evaluate import Score
+from spikewright.training.files import read_json, write_json, write_tensors
+from spikewright.training.processes import Processes
+from spikewright.training.recipe import Recipe
+from spikewright.training.run_folder import RunFolder
+from spikewright.training.tensorboard import TensorBoardLog
+from spikewright.training.trainer import Progress, Trainer
+
+
+def train(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    data: ImageData | None = None,
+    device: str = "cpu",
+    tensorboard: bool = False,
+    progress: Progress | None = None,
+) -> dict[str, Any]:
+    """Train a network by a recipe, or go on where an earlier call was stopped.
+
+    After every epoch the complete state is written in one move, so a process that is killed at
+    any moment loses at most the epoch it was in; called again with the same recipe and folder,
+    it goes on from there to the same weights, to the bit on the CPU with the same versions and
+    threads. The best epoch is chosen on the validation split; the test split is measured once,
+    after the last epoch. A finished run is not trained again.
+
+    Started by `accelerate launch`, all processes share every batch; the order of images and
+    their augmentation do not depend on their number (batch norm does: it sees each process's
+    share of a batch).
+
+    Args:
+        recipe: what to do.
+        folder: new, empty, or of a run of this recipe; see `RunFolder`.
+        data: what `open_data(recipe)` gives, if the caller has opened it; None opens it when it
+            is needed.
+        device: `"cpu"`, `"cuda"`, ...
+        tensorboard: also log to `tensorboard/` in the folder.
+        progress: told after steps and epochs, in the main process.
+
+    Returns:
+        The card of the weights, as in `card.json`.
+
+    Raises:
+        RecipeError: if the folder's run has another recipe, or the recipe cannot be carried out.
+        RunError: if the folder holds other or damaged files.
+        DataError: if the images cannot be read, or are fewer than a batch.
+        ModelError: if the loss stops being finite.
+        MissingExtra: if what the recipe needs is not installed.
+
+    Example:
+        >>> recipe = Recipe(DataRecipe("digits"), NetworkRecipe("digits_cnn", levels=4))
+        >>> card = train(recipe, Path("runs/digits"))  # doctest: +SKIP
+        >>> card["test"]["accuracy"]  # doctest: +SKIP
+        0.98
+    """
+    processes = Processes.join(device)
+    try:
+        processes.check(recipe.optimisation.batch_size)
+        run = RunFolder(folder)
+        if processes.main:
+            run.prepare(recipe)
+        processes.wait()
+        if not run.card.is_file():
+            images = open_data(recipe) if data is None else data
+            trainer = Trainer.make(recipe, images, processes, progress)
+            if run.checkpoint.is_file():
+                trainer.state.load(run.checkpoint)
+            _train_epochs(trainer, run, tensorboard)
+            _finish(trainer, run)
+        return read_json(run.card)
+    finally:
+        processes.leave()
+
+
+def open_data(recipe: Recipe) -> ImageData:
+    """Open the data set of a recipe in its splits, without normalisation.
+
+    Raises:
+        DataError: if it is not there or damaged.
+        MissingExtra: if what reads it is not installed.
+    """
+    return open_dataset(recipe.data.data, validation=recipe.data.validation)
+
+
+def _train_epochs(trainer: Trainer, run: RunFolder, tensorboard: bool) -> None:
+    """Train the epochs that are left, writing the state after each."""
+    state, processes, recipe = trainer.state, trainer.processes, trainer.recipe
+    done, epochs = len(state.history), recipe.optimisation.epochs
+    if done == epochs:
+        return
+    images = in_memory(trainer.data.train).to(processes.device)
+    validation = in_memory(trainer.data.validation).to(processes.device)
+    if len(images) < recipe.optimisation.batch_size:
+        raise DataError(
+            f"the training split of '{trainer.data.name}' holds {len(images)} images, less than "
+            f"one batch of {recipe.optimisation.batch_size}; lower batch_size"
+        )
+    log = TensorBoardLog(run.path, done) if tensorboard and processes.main else None
+    try:
+        for epoch in range(done + 1, epochs + 1):
+            metrics = trainer.epoch(images, validation, epoch)
+            _require_finite(metrics, recipe)
+            state.finish_epoch(metrics)
+            if processes.main:
+                state.save(run.checkpoint)
+                run.write_metrics(state.history)
+            if log is not None:
+                log.write(metrics)
+            trainer.tell(epoch, 1, 1, metrics)
+    finally:
+        if log is not None:
+            log.close()
+
+
+def _require_finite(metrics: EpochMetrics, recipe: Recipe) -> None:
+    for name in ("training_loss", "validation_loss"):
+        loss = getattr(metrics, name)
+        if not math.isfinite(loss):
+            raise ModelError(
+                f"the {name.replace('_', ' ')} of epoch {metrics.epoch} is {loss}; lower "
+                f"learning_rate={recipe.optimisation.learning_rate}, or set clip_gradient"
+            )
+
+
+def _finish(trainer: Trainer, run: RunFolder) -> None:
+    """Measure the best weights on the test split and write them with their card."""
+    test = in_memory(trainer.data.test).to(trainer.processes.device)
+    score: Score = trainer.score(test, trainer.state.best)
+    if trainer.processes.main:
+        write_tensors(run.weights, trainer.state.best)
+        write_json(run.card, make_card(trainer, run, score, len(test)))
+    trainer.processes.wait()

@@ -1,0 +1,108 @@
+"""Checkpoints: everything comes back, and what is damaged or foreign is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from spikewright.errors import RunError
+from spikewright.training.checkpoint import EpochMetrics, TrainingState
+from spikewright.training.files import read_json, read_tensors, write_json, write_tensors
+
+
+def state(kind: type[torch.optim.Optimizer], width: int = 3, seed: int = 0) -> TrainingState:
+    torch.manual_seed(seed)
+    model = nn.Sequential(nn.Linear(2, width), nn.BatchNorm1d(width), nn.Linear(width, 2))
+    shadow = {name: t.detach().clone() for name, t in model.state_dict().items()}
+    return TrainingState(model, kind(model.parameters(), lr=0.1), shadow)
+
+
+def stepped(made: TrainingState) -> TrainingState:
+    for _ in range(2):
+        made.optimizer.zero_grad()
+        made.model(torch.randn(4, 2)).square().sum().backward()
+        made.optimizer.step()
+    return made
+
+
+def metrics(epoch: int, accuracy: float) -> EpochMetrics:
+    return EpochMetrics(epoch, 1.5, 0.5, accuracy, 2.0, 0.1, (0.5, 2.5) if epoch > 1 else None, 3.0)
+
+
+def everything(made: TrainingState) -> dict[str, Tensor]:
+    found = dict(made.model.state_dict())
+    found |= {f"average {name}": t for name, t in (made.average or {}).items()}
+    found |= {f"best {name}": t for name, t in made.best.items()}
+    for number, entries in made.optimizer.state_dict()["state"].items():
+        found |= {f"{number} {key}": value for key, value in entries.items()}
+    return found
+
+
+def momentum(parameters, lr: float) -> torch.optim.SGD:
+    return torch.optim.SGD(parameters, lr=lr, momentum=0.9, nesterov=True)
+
+
+@pytest.mark.parametrize("kind", [momentum, torch.optim.AdamW])
+def test_everything_comes_back(kind, tmp_path: Path) -> None:
+    made = stepped(state(kind))
+    made.finish_epoch(metrics(1, 0.5))
+    made.save(tmp_path / "state")
+    other = state(kind, seed=1)
+    other.load(tmp_path / "state")
+    before, after = everything(made), everything(other)
+    assert before.keys() == after.keys()
+    assert len(before) > 3 * len(made.model.state_dict())
+    for name, tensor in before.items():
+        assert torch.equal(tensor, after[name]), name
+    assert other.history == made.history
+    torch.manual_seed(7)
+    one = stepped(made).model.state_dict()
+    torch.manual_seed(7)
+    two = stepped(other).model.state_dict()
+    assert all(torch.equal(one[name], two[name]) for name in one)
+
+
+def test_the_first_of_the_best_epochs_is_kept(tmp_path: Path) -> None:
+    made = state(momentum)
+    for epoch, accuracy in enumerate((0.5, 0.8, 0.8, 0.7), 1):
+        assert made.average is not None
+        made.average["0.weight"].fill_(epoch)
+        made.finish_epoch(metrics(epoch, accuracy))
+    assert made.best_epoch.epoch == 2
+    assert bool((made.best["0.weight"] == 2).all())
+    made.save(tmp_path / "state")
+    other = state(momentum)
+    other.load(tmp_path / "state")
+    assert other.history == made.history
+
+
+def test_a_checkpoint_of_another_network_is_refused(tmp_path: Path) -> None:
+    stepped(state(momentum)).save(tmp_path / "state")
+    with pytest.raises(RunError, match="is not a checkpoint of this network"):
+        state(momentum, width=4).load(tmp_path / "state")
+    write_tensors(tmp_path / "other", {"weight": torch.zeros(1)})
+    with pytest.raises(RunError, match="is not a checkpoint of this network"):
+        state(momentum).load(tmp_path / "other")
+
+
+def test_a_damaged_file_is_refused_with_the_way_out(tmp_path: Path) -> None:
+    write_tensors(tmp_path / "state", {"weight": torch.zeros(100)}, {"answer": 42})
+    assert read_tensors(tmp_path / "state")[1] == {"answer": 42}
+    whole = (tmp_path / "state").read_bytes()
+    (tmp_path / "state").write_bytes(whole[:-10])
+    with pytest.raises(RunError, match=r"cannot be read.*remove it to start the run again"):
+        read_tensors(tmp_path / "state")
+    (tmp_path / "run.json").write_text("{")
+    with pytest.raises(RunError, match=r"run.json' cannot be read as JSON"):
+        read_json(tmp_path / "run.json")
+
+
+def test_files_are_written_whole_or_not_at_all(tmp_path: Path) -> None:
+    write_json(tmp_path / "card.json", {"old": 1})
+    with pytest.raises(ValueError, match="Out of range float"):
+        write_json(tmp_path / "card.json", {"new": float("nan")})
+    assert read_json(tmp_path / "card.json") == {"old": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["card.json"]

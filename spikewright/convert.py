@@ -11,10 +11,11 @@ from torch.export import ExportedProgram
 
 from spikewright.calibration import (
     Calibration,
+    Correction,
+    InputMeans,
     MinError,
     Threshold,
     collect,
-    correct_bias,
 )
 from spikewright.errors import CalibrationError, ConversionError
 from spikewright.graph import Graph, evaluate, fold_batch_norm, survey
@@ -34,7 +35,7 @@ def convert(
     neuron: Neuron | None = None,
     threshold: Threshold | None = None,
     steps: int | Sequence[int] = 16,
-    bias_correction: bool = True,
+    bias_correction: bool | Correction = True,
     seed: int = 0,
 ) -> SpikingNetwork:
     """Turn a trained network into a spiking network, leaving the model untouched.
@@ -49,7 +50,8 @@ def convert(
         threshold: how firing thresholds are chosen; default `MinError(per="channel")`.
         steps: T of the design point, or several; the first is the default of later calls. Other T
             can be simulated too, with thresholds from the same statistics and no bias correction.
-        bias_correction: put each channel's mean input back where the ANN had it, for every T named.
+        bias_correction: put each channel's mean input back where the ANN had it, for every T named;
+            or another correction, such as `calibration.OutputMeans()`.
         seed: of the draws that stochastic neurons make during bias correction.
 
     Returns:
@@ -72,7 +74,8 @@ def convert(
     neuron = neuron if neuron is not None else TwoPhase()
     threshold = threshold if threshold is not None else MinError()
     points = _checked_steps(steps)
-    _check_configuration(neuron, threshold)
+    _check_configuration(neuron, threshold, bias_correction)
+    correction = InputMeans() if bias_correction is True else bias_correction or None
     before = _fingerprint(model)
     batches = _batches(calibration, _device(model))
     graph = survey(model, batches[0]).require_convertible()
@@ -81,8 +84,8 @@ def convert(
     learned = {s.name: graph.tensors[s.threshold].cpu() for s in graph.sites if s.threshold}
     statistics = collect(graph, batches)
     fitted = Calibration(graph.sites, statistics, neuron, threshold, learned)
-    samples = torch.cat(batches) if bias_correction else None
-    designs = {t: _design(graph, fitted, t, samples, seed) for t in points}
+    samples = torch.cat(batches)
+    designs = {t: _design(graph, fitted, t, correction, samples, seed) for t in points}
     neurons = dict.fromkeys(statistics, neuron)
     network = SpikingNetwork(graph, neurons, points[0], designs, fitted)
     _check_postconditions(model, before, network)
@@ -90,13 +93,19 @@ def convert(
 
 
 def _design(
-    graph: Graph, calibration: Calibration, steps: int, samples: Tensor | None, seed: int
+    graph: Graph,
+    calibration: Calibration,
+    steps: int,
+    correction: Correction | None,
+    samples: Tensor,
+    seed: int,
 ) -> Design:
-    """Thresholds at T = `steps` and, given the calibration samples, bias corrections."""
+    """Thresholds at T = `steps`, and what the correction adds."""
     thresholds = calibration.thresholds_at(steps)
-    if samples is None:
+    if correction is None:
         return Design(thresholds)
-    return Design(thresholds, correct_bias(graph, calibration, thresholds, samples, steps, seed))
+    found = correction.offsets(graph, calibration, thresholds, samples, steps, seed)
+    return Design(thresholds, found.currents, found.potentials)
 
 
 def _checked_steps(steps: int | Sequence[int]) -> tuple[int, ...]:
@@ -106,7 +115,7 @@ def _checked_steps(steps: int | Sequence[int]) -> tuple[int, ...]:
     return tuple(dict.fromkeys(points))
 
 
-def _check_configuration(neuron: Any, threshold: Any) -> None:
+def _check_configuration(neuron: Any, threshold: Any, bias_correction: Any) -> None:
     if not isinstance(neuron, Neuron):
         raise ConversionError(
             f"neuron must be a neuron such as TPP() or IntegrateFire(), got {neuron!r}"
@@ -116,6 +125,11 @@ def _check_configuration(neuron: Any, threshold: Any) -> None:
         raise ConversionError(
             f"threshold must be a strategy such as MinError() or Percentile(), got {threshold!r}"
             + (": call it" if isinstance(threshold, type) else "")
+        )
+    if not isinstance(bias_correction, bool | Correction):
+        raise ConversionError(
+            f"bias_correction must be True, False or a correction, got {bias_correction!r}"
+            + (": call it" if isinstance(bias_correction, type) else "")
         )
 
 

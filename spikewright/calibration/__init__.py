@@ -1,7 +1,9 @@
 """From calibration data to thresholds and corrections."""
 
-from spikewright.calibration.bias_correction import correct_bias
+from spikewright.calibration.bias_correction import InputMeans, correct_bias
 from spikewright.calibration.calibration import Calibration
+from spikewright.calibration.correction import Correction, Offsets
+from spikewright.calibration.output_means import OutputMeans
 from spikewright.calibration.statistics import SiteStatistics, collect
 from spikewright.calibration.thresholds import (
     Learned,
@@ -14,9 +16,13 @@ from spikewright.calibration.thresholds import (
 
 __all__ = [
     "Calibration",
+    "Correction",
+    "InputMeans",
     "Learned",
     "Maximum",
     "MinError",
+    "Offsets",
+    "OutputMeans",
     "Per",
     "Percentile",
     "SiteStatistics",

@@ -2,17 +2,20 @@
 
 Clipping and rounding shift the mean of what a layer sends on. Going through the network in order,
 the correction of a channel is the ANN's mean pre-activation minus the spiking network's, with all
-earlier corrections in place (after Li et al., ICML 2021, "light" calibration).
+earlier corrections in place. (`OutputMeans` has the rule of Li et al., ICML 2021, which compares
+what layers send.)
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from spikewright.calibration.calibration import Calibration
+from spikewright.calibration.correction import Correction, Offsets
 from spikewright.graph.evaluate import evaluate
 from spikewright.graph.ir import Graph, Kind, Operation
 from spikewright.neurons import Draws, Layer, sample_ids_of
@@ -21,6 +24,22 @@ from spikewright.neurons import Draws, Layer, sample_ids_of
 def per_channel(values: Tensor, like: Tensor) -> Tensor:
     """`[C]` or `[1]` as `[1, C, 1, ...]`, of the dtype and device of `like` `[B, C, ...]`."""
     return values.to(like).reshape(1, -1, *[1] * (like.ndim - 2))
+
+
+@dataclass(frozen=True)
+class InputMeans(Correction):
+    """Puts the mean input of every channel back where the ANN had it; see `correct_bias`."""
+
+    def offsets(
+        self,
+        graph: Graph,
+        calibration: Calibration,
+        thresholds: Mapping[str, Tensor],
+        samples: Tensor,
+        steps: int,
+        seed: int,
+    ) -> Offsets:
+        return Offsets(correct_bias(graph, calibration, thresholds, samples, steps, seed))
 
 
 def correct_bias(

@@ -11,11 +11,13 @@ from spikewright.neurons.neuron import (
     StreamingDynamics,
     WaitingDynamics,
 )
+from spikewright.neurons.residual_silencing import SRP
 from spikewright.neurons.rounding import Rounding
 from spikewright.neurons.shuffled import Order, Shuffled
 from spikewright.neurons.two_phase import TPP, TwoPhase
 
 __all__ = [
+    "SRP",
     "TPP",
     "Draws",
     "Dynamics",

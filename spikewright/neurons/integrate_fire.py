@@ -9,7 +9,7 @@ from enum import StrEnum
 import torch
 from torch import Tensor
 
-from spikewright.neurons.neuron import Layer, Neuron, StreamingDynamics
+from spikewright.neurons.neuron import Layer, Neuron, StepFunction, StreamingDynamics
 
 
 class Reset(StrEnum):
@@ -70,23 +70,32 @@ class IntegrateFire(Neuron):
     Args:
         reset: "soft" (default) or "hard".
         v0: initial potential in units of the threshold; 1/2 makes the count round to nearest when
-            input arrives evenly (Deng & Gu, ICLR 2021; Bu et al., ICLR 2022).
+            input arrives evenly (Bu et al., ICLR 2022).
+        shift: `shift * theta / T` is added to the current of every step; 1/2 with v0 = 0 rounds
+            alike, and charges gradually what v0 gives at once (Deng & Gu, ICLR 2021).
 
     Raises:
-        ValueError: for another reset, or v0 not finite or not below 1.
+        ValueError: for another reset, v0 or shift not finite, or not below 1 together.
     """
 
     reset: Reset | str = Reset.SOFT
     v0: float = 0.5
+    shift: float = 0.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reset", Reset(self.reset))
         if not math.isfinite(self.v0) or self.v0 >= 1:
             raise ValueError(f"v0 must be finite and below 1 (the threshold), got {self.v0}")
+        if not math.isfinite(self.shift) or self.v0 + self.shift >= 1:
+            raise ValueError(
+                "shift must be finite, and v0 + shift below 1 (the threshold), or a neuron would "
+                f"fire without input: got v0 = {self.v0}, shift = {self.shift}"
+            )
 
     @property
     def label(self) -> str:
-        return "IF" if self.reset is Reset.SOFT else "IF, hard reset"
+        name = "IF" if self.reset is Reset.SOFT else "IF, hard reset"
+        return f"{name}, shifted" if self.shift else name
 
     @property
     def waits(self) -> bool:
@@ -97,7 +106,20 @@ class IntegrateFire(Neuron):
         return False
 
     def expected_count(self, charge: Tensor, levels: int) -> tuple[Tensor, Tensor]:
-        return (charge + self.v0).floor().clamp(0, levels), torch.zeros_like(charge)
+        return (charge + self.v0 + self.shift).floor().clamp(0, levels), torch.zeros_like(charge)
+
+    @property
+    def one_step(self) -> StepFunction:
+        reset = Reset(self.reset)
+
+        def step(potential: Tensor, current: Tensor, threshold: Tensor) -> tuple[Tensor, Tensor]:
+            return integrate_fire_step(potential, current, threshold, reset)
+
+        return step
+
+    def initial(self, layer: Layer) -> tuple[Tensor, Tensor]:
+        potential = self.v0 * layer.threshold + layer.potential
+        return potential, self.shift * layer.threshold / layer.levels
 
     def start(self, layer: Layer) -> StreamingDynamics:
         return _IntegrateFireDynamics(self, layer)
@@ -108,7 +130,8 @@ class _IntegrateFireDynamics(StreamingDynamics):
         self._reset = Reset(neuron.reset)
         self._threshold = layer.threshold
         self._run = layer.fuse(integrate_fire)
-        self._potential = neuron.v0 * layer.threshold
+        self._potential, shift = neuron.initial(layer)
+        self._shift = shift if neuron.shift else None
 
     @property
     def residual(self) -> Tensor:
@@ -117,5 +140,7 @@ class _IntegrateFireDynamics(StreamingDynamics):
     def advance(self, current: Tensor) -> Tensor:
         if self._potential.shape != current.shape[1:]:
             self._potential = self._potential.expand(current.shape[1:]).contiguous()
+        if self._shift is not None:
+            current = current + self._shift
         spikes, self._potential = self._run(self._potential, current, self._threshold, self._reset)
         return spikes

@@ -5,20 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from spikewright.neurons.counter_random import Draws
-
-Fuse = Callable[[Callable[..., Any]], Callable[..., Any]]
-"""Makes a function of tensors faster, such as a compiler; the result computes the same."""
-
-
-def unfused(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function as it is."""
-    return function
+from spikewright.neurons.counter_random import Draws, Fuse, StepDraws, unfused
 
 
 @dataclass(frozen=True)
@@ -30,12 +21,16 @@ class Layer:
         levels: T, the largest count a neuron can emit.
         draws: the layer's random numbers.
         fuse: applied to the time loops of the dynamics.
+        potential: charge that neurons hold before the first step, on top of their own v0; in the
+            unit of the threshold, broadcastable to `[B, *S]`. Neurons with a count law
+            are given it as a current of 1/T of it instead, which is the same to them.
     """
 
     threshold: Tensor
     levels: int
     draws: Draws
     fuse: Fuse = unfused
+    potential: Tensor | float = 0.0
 
 
 @dataclass(frozen=True)
@@ -44,13 +39,16 @@ class LayerLaw:
 
     Attributes:
         levels: T, a scalar.
-        draws: the layer's random numbers.
+        draws: the layer's random numbers for rounding.
         law: `count_law.table(T)`.
     """
 
     levels: Tensor
-    draws: Draws
+    draws: StepDraws
     law: Tensor
+
+
+StepFunction = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 class Dynamics(ABC):
@@ -125,6 +123,11 @@ class Neuron(ABC):
         """Whether its count law reads the table of the TPP law."""
         return False
 
+    @property
+    def rehearsal(self) -> int:
+        """Time steps run before the T that count; their spikes weigh nothing, and cost as much."""
+        return 0
+
     @abstractmethod
     def expected_count(self, charge: Tensor, levels: int) -> tuple[Tensor, Tensor]:
         """Mean and variance of the count when the charge arrives evenly in time.
@@ -142,6 +145,19 @@ class Neuron(ABC):
     @abstractmethod
     def start(self, layer: Layer) -> WaitingDynamics | StreamingDynamics:
         """Fresh dynamics of a layer of these neurons: the step-wise reference."""
+
+    @property
+    def one_step(self) -> StepFunction | None:
+        """One time step as a pure function of one state, for neurons that have one.
+
+        It maps (potential `[B, *S]`, current `[B, *S]`, theta) to (spikes, new potential). Repeated
+        from `initial`, it does what `start` does.
+        """
+        return None
+
+    def initial(self, layer: Layer) -> tuple[Tensor, Tensor]:
+        """For neurons with `one_step`: the first potential, and an offset of every current."""
+        raise TypeError(f"{self.label} has no step that is a function of its potential alone")
 
     def count(self, charge: Tensor, layer: Layer | LayerLaw) -> Tensor:
         """Spike counts from total charge alone: the count law.

@@ -54,7 +54,8 @@ class Shuffled(Neuron):
             "reversed".
 
     Raises:
-        ValueError: for an unknown order, or a neuron that waits (its emission is its order).
+        ValueError: for an unknown order, a neuron that waits (its emission is its order), or one
+            that rehearses (its steps are of two kinds).
     """
 
     neuron: Neuron = field(default_factory=IntegrateFire)
@@ -66,6 +67,11 @@ class Shuffled(Neuron):
             raise ValueError(
                 f"Shuffled takes a one-phase neuron, got {self.neuron.label}: the order in which a "
                 "two-phase neuron emits is its emission; choose TwoPhase(emission=...) instead"
+            )
+        if self.neuron.rehearsal:
+            raise ValueError(
+                f"Shuffled takes a neuron whose steps all count, got {self.neuron.label}: spikes "
+                "of its rehearsal would mix with those that count; shuffle IntegrateFire() instead"
             )
 
     @property

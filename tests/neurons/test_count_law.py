@@ -159,7 +159,7 @@ def test_dithering_draws_from_the_law_within_its_bound(levels: int) -> None:
 
 def test_dither_is_uniform_and_independent_of_the_draw() -> None:
     draws = Draws.of(3, "site", torch.arange(200))
-    uniform, dither = draws.uniform_and_dither(-1, (200, 1000))
+    uniform, dither = draws.at(-1, (200, 1000)).uniform_and_dither()
     assert torch.equal(uniform, draws.uniform(-1, (200, 1000)))
     cells = (uniform * 16).floor() * 16 + (dither * 16).floor()
     observed = torch.bincount(cells.long().flatten(), minlength=256).double()

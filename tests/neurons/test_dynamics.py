@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikewright.neurons import (
+    SRP,
     TPP,
     Emission,
     IntegrateFire,
@@ -24,6 +25,9 @@ from tests.builders import layer
 NEURONS = [
     IntegrateFire(),
     IntegrateFire(reset="hard", v0=0),
+    IntegrateFire(v0=0, shift=0.5),
+    SRP(3),
+    SRP(1, IntegrateFire(v0=0.25)),
     *(Shuffled(order=order) for order in Order),
     *(TwoPhase(rounding, emission) for rounding in Rounding for emission in Emission),
 ]
@@ -52,7 +56,7 @@ def run(neuron, current, cuts):
 
 @pytest.mark.parametrize("neuron", NEURONS, ids=lambda n: n.label)
 @settings(max_examples=8, derandomize=True)
-@given(cuts=st.sets(st.integers(1, LEVELS - 1)), seed=st.integers(0, 1000))
+@given(cuts=st.sets(st.integers(1, LEVELS + 2)), seed=st.integers(0, 1000))
 def test_cutting_time_changes_no_bit(neuron, cuts, seed):
     generator = torch.Generator().manual_seed(seed)
     current = torch.rand(neuron.duration(LEVELS), 3, 4, generator=generator, dtype=torch.float64)

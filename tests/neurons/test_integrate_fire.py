@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
+
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from spikewright.neurons import IntegrateFire
@@ -42,6 +45,43 @@ def test_soft_reset_conserves_charge(z, theta, v0):
     spikes = dynamics.advance(torch.tensor(z, dtype=torch.float64)[:, None, None])
     kept = spikes.sum() + dynamics.residual.squeeze()
     assert float(kept) == pytest.approx(v0 + sum(z) / theta, abs=1e-9)
+
+
+@settings(max_examples=60, derandomize=True)
+@given(st.floats(-1, 2), thresholds, st.integers(1, 40))
+def test_a_shift_rounds_a_constant_current_to_nearest_as_v0_does(z, theta, steps):
+    """Deng & Gu's shift of the bias, Bu et al.'s initial potential, and the nearest count."""
+    fraction = (steps * z / theta + 0.5) % 1
+    assume(1e-9 < fraction < 1 - 1e-9)  # at a tie, rounding of the sums decides
+    current = torch.full((steps, 1, 1), z, dtype=torch.float64)
+    expected = min(max(math.floor(steps * z / theta + 0.5), 0), steps)
+    for neuron in (IntegrateFire(v0=0, shift=0.5), IntegrateFire(v0=0.5)):
+        assert int(neuron.start(layer(theta, steps)).advance(current).sum()) == expected
+        mean, _ = neuron.expected_count(torch.tensor(steps * z / theta).clamp(min=0), steps)
+        assert mean.item() == expected
+
+
+def test_a_shift_arrives_step_by_step():
+    dynamics = IntegrateFire(v0=0, shift=0.5).start(layer(2.0, 4))
+    spikes = dynamics.advance(
+        torch.tensor([1.5, 0.0, 0.0, 0.0], dtype=torch.float64)[:, None, None]
+    )
+    # theta / 2T = 0.25 a step: 1.75, 2.0 -> fires, 0.25, 0.5; v0 = 1/2 would fire at once
+    assert spikes.flatten().tolist() == [0, 1, 0, 0]
+    assert dynamics.residual.item() == 0.25
+
+
+def test_the_initial_potential_of_a_layer_adds_to_v0():
+    start = replace(layer(2.0, 3), potential=torch.tensor([[0.5, 1.0]], dtype=torch.float64))
+    spikes = IntegrateFire(v0=0.25).start(start).advance(torch.full((3, 1, 2), 0.5).double())
+    # v = 1.0 and 1.5, then 0.5 a step
+    assert spikes[:, 0].tolist() == [[0, 1], [1, 0], [0, 0]]
+
+
+@pytest.mark.parametrize("shift", [0.5, 1.0, float("nan"), float("inf")])
+def test_a_shift_that_fires_without_input_is_refused(shift):
+    with pytest.raises(ValueError, match=r"v0 \+ shift below 1"):
+        IntegrateFire(shift=shift)
 
 
 def test_hard_reset_loses_the_charge_above_threshold():

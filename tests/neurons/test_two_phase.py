@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from spikewright.activations import qcfs
 from spikewright.neurons import Draws, Emission, Layer, Rounding, TwoPhase
+from spikewright.neurons.counter_random import StepDraws
 from spikewright.neurons.two_phase import CountEmitter
 from tests.builders import layer
 
@@ -82,11 +83,20 @@ def test_unbiased_rounding_has_the_charge_as_its_mean(x, levels, seed):
     assert set((counts - charge.floor()).unique().tolist()) <= {0.0, 1.0}
 
 
-class _LargestDraw:
-    """Stands for draws that come out as large as they can."""
+class _LargestStep(StepDraws):
+    def uniform(self):
+        return torch.full((1, *self.neurons.shape), 1 - 2.0**-24)
 
-    def uniform(self, step, shape):
-        return torch.full(tuple(shape), 1 - 2.0**-24)
+
+class _LargestDraw(Draws):
+    """Draws that come out as large as they can."""
+
+    def __init__(self):
+        super().__init__(torch.zeros(1, dtype=torch.int64))
+
+    def at(self, step, shape):
+        drawn = super().at(step, shape)
+        return _LargestStep(drawn.low, drawn.high, drawn.neurons)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

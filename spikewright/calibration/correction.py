@@ -1,0 +1,50 @@
+"""What a correction is: currents and potentials that make up for what conversion changes."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor
+
+from spikewright.calibration.calibration import Calibration
+from spikewright.graph.ir import Graph
+
+
+@dataclass(frozen=True)
+class Offsets:
+    """What a correction adds at one T, in the units of the model's activations.
+
+    Attributes:
+        currents: by site, float64 `[C]`, added to the current at every step; may be empty.
+        potentials: by site, float64 `[*S]`, charge before the first step; may be empty.
+    """
+
+    currents: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
+    potentials: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
+
+
+class Correction(ABC):
+    """A way to make up for errors, site after site: configuration only."""
+
+    @abstractmethod
+    def offsets(
+        self,
+        graph: Graph,
+        calibration: Calibration,
+        thresholds: Mapping[str, Tensor],
+        samples: Tensor,
+        steps: int,
+        seed: int,
+    ) -> Offsets:
+        """What to add to every site at T = `steps`.
+
+        Args:
+            graph: the captured network, scales not folded.
+            calibration: the statistics of the same samples, and the neuron.
+            thresholds: by site, float64 `[C]` or `[1]`.
+            samples: all calibration samples, `[N, *S]`.
+            steps: T.
+            seed: of the stochastic neurons' draws.
+        """

@@ -1,0 +1,26 @@
+"""Published conversion methods by name, each a choice of neuron, threshold and correction."""
+
+from spikewright.errors import ConversionError
+from spikewright.methods.method import Method
+from spikewright.methods.minerror import MINERROR
+from spikewright.methods.qcfs import QCFS
+from spikewright.methods.rts import RTS
+from spikewright.methods.snnc import SNNC
+from spikewright.methods.srp import SRP
+
+METHODS = {method.name: method for method in (QCFS, RTS, SNNC, SRP, MINERROR)}
+"""Every method, by name."""
+
+
+def named(name: str) -> Method:
+    """The method of that name.
+
+    Raises:
+        ConversionError: when there is none.
+    """
+    if name not in METHODS:
+        raise ConversionError(f"there is no method '{name}'; give one of {', '.join(METHODS)}")
+    return METHODS[name]
+
+
+__all__ = ["METHODS", "MINERROR", "QCFS", "RTS", "SNNC", "SRP", "Method", "named"]

@@ -1,0 +1,83 @@
+"""What a conversion method is: one core, with a choice of neuron, threshold and correction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from torch import Tensor, nn
+from torch.export import ExportedProgram
+
+from spikewright.calibration import Correction, Threshold
+from spikewright.convert import Batches, convert
+from spikewright.network import SpikingNetwork
+from spikewright.neurons import IntegrateFire, Neuron
+
+
+@dataclass(frozen=True)
+class Method:
+    """A published recipe as a complete configuration of `convert`.
+
+    Attributes:
+        name: as in `--method`.
+        paper: where it comes from.
+        threshold: how firing thresholds are chosen.
+        correction: what is calibrated on top, layer after layer; None for nothing.
+        one_phase: the integrate-and-fire neuron as the method starts it; what "IF" means under it.
+        neuron: the method's own neuron; None when that is `one_phase`.
+    """
+
+    name: str
+    paper: str
+    threshold: Threshold
+    correction: Correction | None = None
+    one_phase: IntegrateFire = field(default_factory=IntegrateFire)
+    neuron: Neuron | None = None
+
+    @property
+    def own(self) -> Neuron:
+        """The neuron that the method was published with."""
+        return self.one_phase if self.neuron is None else self.neuron
+
+    def convert(
+        self,
+        model: nn.Module | ExportedProgram,
+        calibration: Tensor | Batches,
+        steps: int | Sequence[int] = 16,
+        neuron: Neuron | None = None,
+        seed: int = 0,
+    ) -> SpikingNetwork:
+        """Convert a model by this method.
+
+        Args:
+            model: as for `spikewright.convert`.
+            calibration: likewise.
+            steps: T of the design point, or several.
+            neuron: another neuron under the method's thresholds and correction; its own when None.
+                How charge is rounded is the neuron's business: `TwoPhase("nearest")` under `RTS`
+                has its own half step, and no shift of the bias besides.
+            seed: of the draws during calibration.
+
+        Returns:
+            The spiking network.
+
+        Raises:
+            ConversionError: as `spikewright.convert` does; `CalibrationError` among them when
+                the method reads learned thresholds and the model has none.
+
+        Example:
+            >>> import torch, spikewright as sw
+            >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(),
+            ...                             torch.nn.Linear(8, 3)).eval()
+            >>> sw.methods.RTS.convert(model, torch.rand(64, 4), steps=8)
+            SpikingNetwork(1 sites of IF, shifted, T = 8)
+        """
+        return convert(
+            model,
+            calibration,
+            neuron=self.own if neuron is None else neuron,
+            threshold=self.threshold,
+            steps=steps,
+            bias_correction=False if self.correction is None else self.correction,
+            seed=seed,
+        )

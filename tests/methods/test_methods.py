@@ -1,0 +1,132 @@
+"""The methods: what each settles, and what each computes where that is known exactly."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+
+import spikewright as sw
+from spikewright.methods import METHODS, MINERROR, QCFS, RTS, SNNC, SRP, named
+from tests.builders import images, wired
+from tests.network.nets import net
+
+RELU_METHODS = [RTS, SNNC, MINERROR]
+
+
+def line(activation):
+    """One neuron that takes the input itself as its current."""
+    model = wired(lambda m, x: m.act(m.a(x)), a=nn.Linear(1, 1), act=activation)
+    with torch.no_grad():
+        model.a.weight.fill_(1.0)
+        model.a.bias.zero_()
+    return model
+
+
+def grid(theta, steps):
+    """Inputs from below 0 to above theta, none of them at a tie between two counts."""
+    return (torch.arange(-2 * steps, 6 * steps).double() + 0.4).reshape(-1, 1) / (4 * steps) * theta
+
+
+@pytest.mark.parametrize("steps", [1, 3, 8])
+def test_qcfs_counts_are_those_of_its_activation(steps):
+    x = grid(1.5, steps)
+    snn = QCFS.convert(line(sw.QCFS(steps, 1.5)), x, steps=steps)
+    (site,) = snn.sites
+    expected = (x * steps / 1.5 + 0.5).floor().clamp(0, steps)
+    assert torch.equal(snn.counts(x)[site], expected)
+    with torch.no_grad():
+        torch.testing.assert_close(snn(x), line(sw.QCFS(steps, 1.5))(x), rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("steps", [1, 3, 8])
+@pytest.mark.parametrize("activation", [nn.ReLU(), nn.Hardtanh(0.0, 2.0)])
+def test_rts_rounds_a_constant_current_to_nearest_at_every_t(activation, steps):
+    model, x = line(activation), grid(2.0, steps)
+    top = torch.tensor([[2.0], [0.3]], dtype=torch.float64)  # the largest activation is theta
+    snn = RTS.convert(model, top, steps=5)
+    assert snn.design(steps).thresholds == {"act": torch.tensor([2.0], dtype=torch.float64)}
+    expected = (x * steps / 2.0 + 0.5).floor().clamp(0, steps)
+    assert torch.equal(snn.counts(x, steps=steps)["act"], expected)
+    nearest = RTS.convert(model, top, steps=5, neuron=sw.TwoPhase("nearest"))
+    assert torch.equal(nearest.counts(x, steps=steps)["act"], expected)
+
+
+def test_rts_takes_the_maximum_of_the_layer():
+    x = images(16, seed=3)
+    snn, by_hand = (
+        RTS.convert(net("plain"), x, steps=4),
+        sw.convert(net("plain"), x, threshold=sw.Maximum(), steps=4, bias_correction=False),
+    )
+    for site in snn.sites:
+        assert torch.equal(snn.design().thresholds[site], by_hand.design().thresholds[site])
+    assert not snn.design().corrections
+
+
+def test_snnc_calibrates_and_rts_does_not():
+    x = images(32, seed=3)
+    snnc, rts = (m.convert(net("plain"), x, steps=4) for m in (SNNC, RTS))
+    for site in snnc.sites:
+        assert float(snnc.design().corrections[site].abs().max()) > 0
+        assert snnc.design().potentials[site].shape == snnc.record(x)[site].shape[2:]
+    assert snnc.neurons == rts.neurons
+
+
+def test_srp_is_qcfs_after_a_rehearsal():
+    model = wired(
+        lambda m, x: m.l(m.q(m.a(x)).mean((2, 3))),
+        a=nn.Conv2d(3, 4, 3),
+        q=sw.QCFS(4, 1.3),
+        l=nn.Linear(4, 3),
+    )
+    x = images(6, seed=1)
+    srp, qcfs = (m.convert(model, x, steps=4) for m in (SRP, QCFS))
+    assert (srp.latency(), qcfs.latency()) == (8, 4)
+    # input is constant, so who is below zero after 4 steps sends nothing in 4 steps either
+    assert torch.equal(srp.counts(x)["q"], qcfs.counts(x)["q"])
+
+
+def test_minerror_is_the_default_of_convert():
+    x = images(16, seed=3)
+    by_name = MINERROR.convert(net("residual"), x, steps=(4, 8))
+    default = sw.convert(net("residual"), x, steps=(4, 8))
+    assert by_name.neurons == default.neurons
+    for t in (4, 8):
+        assert torch.equal(by_name(x, steps=t), default(x, steps=t))
+
+
+@pytest.mark.parametrize("method", RELU_METHODS, ids=lambda m: m.name)
+@pytest.mark.parametrize(
+    "neuron", [None, sw.TPP(), sw.TwoPhase(), sw.Shuffled(), sw.SRP(2)], ids=str
+)
+def test_methods_and_neurons_compose(method, neuron):
+    x = images(12, seed=2)
+    snn = method.convert(net("unequal depths"), x, steps=4, neuron=neuron)
+    assert set(snn.neurons.values()) == {method.own if neuron is None else neuron}
+    for t in (4, 7):
+        assert torch.equal(snn(x, steps=t, seed=5), snn(x, steps=t, seed=5))
+    assert bool(snn(x, steps=4).isfinite().all())
+
+
+@pytest.mark.parametrize("method", RELU_METHODS, ids=lambda m: m.name)
+def test_every_method_approaches_the_ann(method):
+    model, x = net("residual"), images(24, seed=2)
+    snn = method.convert(model, x, steps=4)
+    with torch.no_grad():
+        expected = model(x)
+    late, early = (float((snn(x, steps=t) - expected).abs().max()) for t in (512, 2))
+    assert late < 0.05 * float(expected.abs().max()) < early
+
+
+@pytest.mark.parametrize("method", [QCFS, SRP], ids=lambda m: m.name)
+def test_methods_for_qcfs_refuse_other_networks(method):
+    with pytest.raises(sw.CalibrationError, match="has no learned threshold"):
+        method.convert(net("plain"), images())
+
+
+def test_methods_are_found_by_name():
+    assert list(METHODS) == ["qcfs", "rts", "snnc", "srp", "minerror"]
+    assert all(named(name) is method for name, method in METHODS.items())
+    assert all(method.paper for method in METHODS.values())
+    with pytest.raises(sw.ConversionError, match="no method 'cos'; give one of qcfs, rts"):
+        named("cos")

@@ -1,0 +1,169 @@
+"""SRP against its definition: a rehearsal, then silence for those that it left below zero."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import nn
+
+import spikewright as sw
+from spikewright.network import Observer
+from spikewright.neurons import SRP, IntegrateFire, Shuffled
+from tests.builders import images, layer, wired
+from tests.network.nets import converted
+
+currents = st.lists(st.floats(-2, 2, allow_subnormal=False), min_size=2, max_size=12)
+
+
+def naive(z: list[float], theta: float, tau: int, margin: float) -> list[int]:
+    def run(part: list[float]) -> tuple[list[int], float]:
+        v, spikes = theta / 2, []
+        for current in part:
+            v += current
+            spikes.append(int(v >= theta))
+            v -= theta * spikes[-1]
+        return spikes, v
+
+    rehearsed, left = run(z[:tau])
+    counted, _ = run(z[tau:])
+    return rehearsed + [s * int(left > margin * theta) for s in counted]
+
+
+def train_of(neuron, z, theta=1.0):
+    dynamics = neuron.start(layer(theta, len(z) - neuron.tau))
+    spikes = dynamics.advance(torch.tensor(z, dtype=torch.float64)[:, None, None])
+    return spikes.flatten().tolist(), dynamics
+
+
+@settings(max_examples=80, derandomize=True)
+@given(currents, st.floats(0.1, 3), st.data())
+def test_spikes_are_those_of_the_definition(z, theta, data):
+    tau = data.draw(st.integers(1, len(z) - 1))
+    assert train_of(SRP(tau), z, theta)[0] == naive(z, theta, tau, 1e-3)
+
+
+def test_a_neuron_that_fired_too_early_is_silenced():
+    """The example of Deng & Gu's program, in thresholds: the sum is negative, yet it fires once."""
+    z = [0.9, 0.3, -2.0, 0.4]
+    spikes, dynamics = train_of(SRP(4), [*z, *z])
+    # rehearsal: v = .5, 1.4 -> fires, .4, .7, -1.3, -.9; so the same spike is withheld afterwards
+    assert spikes == [1, 0, 0, 0, 0, 0, 0, 0]
+    # what it took in and did not send: v0 + the charge of the steps that count
+    assert dynamics.residual.item() == pytest.approx(0.5 + sum(z))
+
+
+def test_a_neuron_left_above_zero_fires_as_it_would_anew():
+    spikes, dynamics = train_of(SRP(2), [0.75, 0.0, 0.75, 0.75, 0.25])
+    # rehearsal: v = .5, 1.25 -> fires, .25, .25: heard; anew: 1.25 -> .25, 1.0 -> 0, .25
+    assert spikes == [1, 0, 1, 1, 0]
+    assert dynamics.residual.item() == 0.25
+
+
+def test_a_neuron_at_zero_is_silent_and_one_at_the_margin_too():
+    assert train_of(SRP(1), [-0.5, 1.0])[0] == [0, 0]
+    assert train_of(SRP(1, margin=0.25), [-0.25, 1.0])[0] == [0, 0]
+    assert train_of(SRP(1, margin=0.125), [-0.25, 1.0])[0] == [0, 1]
+
+
+def positive_net():
+    """No input is negative anywhere, so no potential is and nobody is silenced."""
+    model = wired(
+        lambda m, x: m.l(F.relu(m.b(F.relu(m.a(x)))).mean((2, 3))),
+        a=nn.Conv2d(3, 4, 3),
+        b=nn.Conv2d(4, 4, 3),
+        l=nn.Linear(4, 3),
+    )
+    with torch.no_grad():
+        for parameter in (*model.a.parameters(), *model.b.parameters()):
+            parameter.abs_()
+    return model
+
+
+def test_without_anybody_to_silence_it_is_the_plain_neuron():
+    model, x = positive_net(), images(5).abs()
+    plain = sw.convert(model, x, neuron=sw.IntegrateFire(), steps=6, bias_correction=False)
+    silenced = plain.with_neuron(SRP(3))
+    torch.testing.assert_close(silenced(x), plain(x), rtol=0, atol=1e-12)
+    trains, expected = silenced.record(x), plain.record(x)
+    for site in plain.sites:
+        assert torch.equal(trains[site][3:], expected[site])
+        assert torch.equal(trains[site][:3], expected[site][:3])
+
+
+def test_a_network_is_a_rehearsal_and_a_run_with_the_silenced_held_back():
+    """An oracle made of two plain runs, at every layer of a network."""
+    options = {"threshold": sw.Maximum(), "bias_correction": False, "seed": 2}
+    snn = converted("residual", neuron=SRP(3), steps=5, **options)
+    plain = snn.with_neuron(IntegrateFire())
+    x, heard = images(4, seed=1), {}
+
+    def look(op, charge, count, residual):
+        heard[op.site.name] = residual > 1e-3
+
+    plain.observe(x, Observer(layer=look), steps=3)  # Maximum has the same thresholds at every T
+    rehearsal = plain.record(x, steps=3)
+    silenced = 0
+    for site, train in snn.record(x).items():
+        assert torch.equal(train[:3], rehearsal[site])
+        assert not bool(train[3:][:, ~heard[site]].any())
+        silenced += int((~heard[site]).sum())
+    assert silenced > 0
+
+
+def test_latency_and_spikes_tell_of_the_rehearsal():
+    snn = converted("plain", neuron=SRP(4), steps=8)
+    assert snn.latency() == 12
+    assert snn.latency(2) == 6
+    x, sent = images(3, seed=1), {}
+    snn.observe(x, Observer(sent=lambda op, spikes: sent.update({op.site.name: spikes})))
+    trains = snn.record(x)
+    counts = snn.counts(x)
+    for site, train in trains.items():
+        assert len(train) == 12
+        assert torch.equal(sent[site].long(), train.long().flatten(2).sum((0, 2)))
+        assert torch.equal(counts[site].long(), train[4:].long().sum(0))
+        assert int(counts[site].max()) <= 8
+
+
+@pytest.mark.parametrize("name", ["plain", "max pool", "unequal depths"])
+def test_time_chunks_do_not_matter(name):
+    snn = converted(name, neuron=SRP(3), steps=5)
+    x = images(3, seed=1)
+    whole = snn.observe(x, Observer(), memory_budget=1 << 40)
+    for budget in (1, 40_000):
+        cut = snn.observe(x, Observer(), memory_budget=budget)
+        torch.testing.assert_close(cut, whole, rtol=1e-12, atol=1e-12)
+
+
+def test_it_approaches_the_ann():
+    model = positive_net()
+    x = images(4).abs()
+    srp = SRP(4, margin=0.0)  # a margin silences one in a thousand for ever
+    snn = sw.convert(model, x, neuron=srp, threshold=sw.Maximum(), bias_correction=False)
+    torch.testing.assert_close(snn(x, steps=500), model(x).detach(), rtol=0, atol=2e-2)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"tau": 0}, "tau must be a whole number of steps, at least 1, got 0"),
+        ({"tau": True}, "tau must be"),
+        ({"neuron": sw.TPP()}, "SRP silences IntegrateFire neurons"),
+        ({"margin": 1.0}, r"margin lies in \[0, 1\)"),
+        ({"margin": float("nan")}, r"margin lies in \[0, 1\)"),
+    ],
+)
+def test_a_wrong_configuration_is_refused(options, told):
+    with pytest.raises(ValueError, match=told):
+        SRP(**options)
+
+
+def test_it_mixes_with_no_other_neuron():
+    snn = converted("plain", neuron=SRP(4), steps=8)
+    with pytest.raises(sw.ConversionError, match="in different codes or steps"):
+        snn.with_neuron(sw.IntegrateFire(), [snn.sites[0]])
+    with pytest.raises(ValueError, match="Shuffled takes a neuron whose steps all count"):
+        Shuffled(SRP())

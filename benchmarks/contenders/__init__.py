@@ -35,6 +35,7 @@ def contenders() -> list[Contender]:
         *_counts("nearest", sw.TwoPhase("nearest")),
         *_counts("unbiased", sw.TwoPhase("unbiased")),
         *_counts("tpp", sw.TPP()),
+        *_bf16(),
         Spiking(
             "counts-nearest-eager-16",
             16,
@@ -84,6 +85,26 @@ def _counts(label: str, neuron: Neuron) -> list[Contender]:
             compiled=True,
         )
         for steps in COUNT_STEPS
+    ]
+
+
+def _bf16() -> list[Contender]:
+    count, step = sw.TwoPhase("nearest"), sw.IntegrateFire()
+    return [
+        Spiking(
+            f"{engine}-{label}-bf16-{steps}",
+            steps,
+            f"{engine.removesuffix('s')} engine, {neuron.label}, bf16, snn.compile()",
+            neuron=neuron,
+            designed=designed,
+            engine=engine,
+            compiled=True,
+            precision="bf16",
+        )
+        for engine, label, neuron, steps, designed in (
+            ("counts", "nearest", count, 16, COUNT_STEPS),
+            ("steps", "if", step, STEPS, (STEPS,)),
+        )
     ]
 
 

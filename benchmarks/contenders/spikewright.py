@@ -27,20 +27,23 @@ class Spiking(Contender):
         designed: every T that conversion designs, `steps` among them.
         engine: "counts" or "steps".
         compiled: whether `snn.compile()` is called.
+        precision: of weights that meet spikes.
     """
 
     neuron: Neuron = field(kw_only=True)
     designed: tuple[int, ...] = field(kw_only=True)
     engine: str = field(kw_only=True)
     compiled: bool = field(kw_only=True)
+    precision: str = field(default="float32", kw_only=True)
     _network: sw.SpikingNetwork = field(init=False, repr=False)
 
     def prepare(self, subject: Subject) -> None:
-        key = f"{self.neuron.label}, {self.designed}, {self.compiled}"
+        key = f"{self.neuron.label}, {self.designed}, {self.compiled}, {self.precision}"
         self._network = subject.shared(key, lambda: self._converted(subject))
 
     def _converted(self, subject: Subject) -> sw.SpikingNetwork:
         network = sw.convert(subject.model, subject.calibration, self.neuron, steps=self.designed)
+        network = network.with_precision(self.precision)
         return network.compile() if self.compiled else network
 
     def run(self, batch: Tensor) -> Tensor:

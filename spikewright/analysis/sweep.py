@@ -9,13 +9,22 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spikewright.analysis.batches import checked_steps, labelled_batches, length_of, whole_numbers
+from spikewright.analysis.batches import (
+    are_frames,
+    checked_steps,
+    labelled_batches,
+    length_of,
+    samples_in,
+    whole_numbers,
+)
 from spikewright.analysis.placement import device_of, placed
 from spikewright.analysis.run_record import RunClock
-from spikewright.analysis.sweep_results import Sweep
+from spikewright.analysis.sweep_results import Reference, Sweep
 from spikewright.analysis.tally import ReferenceTally, Tally
 from spikewright.errors import AnalysisError
 from spikewright.network import SpikingNetwork
+
+Batches = Iterable[tuple[Tensor, Tensor]]
 
 
 @dataclass(frozen=True)
@@ -41,7 +50,7 @@ class SweepProgress:
 
 def sweep(
     networks: Mapping[str, SpikingNetwork],
-    data: Iterable[tuple[Tensor, Tensor]],
+    data: Batches | Callable[[int], Batches],
     steps: int | Sequence[int] = (1, 2, 4, 8, 16, 32),
     seeds: int | Sequence[int] = 3,
     reference: nn.Module | None = None,
@@ -50,12 +59,14 @@ def sweep(
     progress: Callable[[SweepProgress], None] | None = None,
     configuration: Mapping[str, Any] | None = None,
 ) -> Sweep:
-    """Measure networks at every T, in one pass over the data.
+    """Measure networks at every T, in one pass over the data (or one for each T, see `data`).
 
     Args:
         networks: by the name that tables show.
         data: batches (images `[B, *S]`, labels `[B]`, class numbers from 0), gone over once. The
-            result does not depend on how they were cut.
+            result does not depend on how they were cut. Or a function of T that gives such batches
+            of frames `[T, B, *S]`, the same samples at every T: it is called once for each, and
+            the reference sees the mean frame.
         steps: every T to simulate, at least 1 each.
         seeds: how many (0, 1, ...) or which; networks without random draws run once.
         reference: the source model, in eval mode, to compare predictions with.
@@ -70,7 +81,7 @@ def sweep(
     Raises:
         AnalysisError: without networks, steps, seeds or data; for missing labels or labels that
             the networks have no class for; for answers that are not finite; for a reference in
-            training mode.
+            training mode; when `data` gives another number of samples at another T.
         ConversionError: when a batch is not of the shape or dtype that a network takes.
 
     Example:
@@ -87,18 +98,12 @@ def sweep(
     _check_reference(reference)
     chosen, times = _checked_seeds(seeds), checked_steps(steps)
     place = device_of(next(iter(networks.values()))) if device is None else torch.device(device)
-    against = None if reference is None else ReferenceTally(placed(reference, place))
+    model = None if reference is None else placed(reference, place)
     tallies = _tallies(networks, place, times, chosen)
-    told = _Told(progress, sum(len(tally.seeds) for tally in tallies), data)
-    for images, labels in labelled_batches(data):
-        images = images.to(place)
-        told.samples += len(images)
-        expected = None if against is None else against.add(images, labels)
-        for tally in tallies:
-            for number in range(len(tally.seeds)):
-                tally.add(number, images, labels, expected)
-                told.one_more(tally, number)
-    samples = told.samples
+    passes = _passes(data, tallies, times)
+    told = _Told(progress, passes)
+    against = [_run(part, model, place, told) for part in passes]
+    samples = _same_number(passes)
     asked = {
         **(configuration or {}),
         "networks": {name: _described(network) for name, network in networks.items()},
@@ -106,10 +111,63 @@ def sweep(
         "seeds": list(chosen),
     }
     return Sweep(
-        tuple(tally.row(samples, against is not None) for tally in tallies),
-        None if against is None else against.result(samples),
+        tuple(tally.row(samples, model is not None) for tally in tallies),
+        against[0],
         clock.finish(place, seed=chosen[0], samples=samples, configuration=asked),
     )
+
+
+@dataclass
+class _Pass:
+    """Once over data: what is measured on it, how often a batch is simulated, samples read."""
+
+    data: Batches
+    tallies: list[Tally]
+    samples: int = 0
+
+    @property
+    def per_batch(self) -> int:
+        return sum(len(tally.seeds) for tally in self.tallies)
+
+
+def _passes(
+    data: Batches | Callable[[int], Batches], tallies: list[Tally], times: Sequence[int]
+) -> list[_Pass]:
+    """One pass over data that is the same at every T, else one for each T."""
+    if isinstance(data, Iterable):
+        return [_Pass(data, tallies)]
+    return [_Pass(data(t), [tally for tally in tallies if tally.steps == t]) for t in times]
+
+
+def _run(
+    part: _Pass, model: nn.Module | None, place: torch.device, told: _Told
+) -> Reference | None:
+    """Go over the data of a pass; returns what the reference came to."""
+    against = None if model is None else ReferenceTally(model)
+    dimensions = len(part.tallies[0].network.graph.input_shape)
+    for images, labels in labelled_batches(part.data, dimensions):
+        images = images.to(place)
+        part.samples += samples_in(images, dimensions)
+        told.samples = part.samples
+        still = images.mean(0) if are_frames(images, dimensions) else images
+        expected = None if against is None else against.add(still, labels)
+        for tally in part.tallies:
+            for number in range(len(tally.seeds)):
+                tally.add(number, images, labels, expected)
+                told.one_more(tally, number)
+    return None if against is None else against.result(part.samples)
+
+
+def _same_number(passes: Sequence[_Pass]) -> int:
+    """The samples of every pass, which must be the same."""
+    for part in passes:
+        if part.samples != passes[0].samples:
+            first, other = passes[0].tallies[0].steps, part.tallies[0].steps
+            raise AnalysisError(
+                f"data({first}) gave {passes[0].samples} samples and data({other}) "
+                f"{part.samples}: give the same ones at every T"
+            )
+    return passes[0].samples
 
 
 def _tallies(
@@ -132,12 +190,12 @@ class _Told:
     def __init__(
         self,
         progress: Callable[[SweepProgress], None] | None,
-        per_batch: int,
-        data: Iterable[Any],
+        passes: Sequence[_Pass],
     ) -> None:
         self._progress = progress
-        batches = length_of(data)
-        self._total = None if batches is None else batches * per_batch
+        lengths = [length_of(part.data) for part in passes]
+        totals = [n * p.per_batch for n, p in zip(lengths, passes, strict=True) if n is not None]
+        self._total = sum(totals) if len(totals) == len(passes) else None
         self._done = 0
         self.samples = 0
 

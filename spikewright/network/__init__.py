@@ -2,7 +2,8 @@
 
 from spikewright.network.design import Design
 from spikewright.network.engine import Engine
+from spikewright.network.kernels import Precision
 from spikewright.network.plan import Observer
 from spikewright.network.spiking_network import SpikingNetwork
 
-__all__ = ["Design", "Engine", "Observer", "SpikingNetwork"]
+__all__ = ["Design", "Engine", "Observer", "Precision", "SpikingNetwork"]

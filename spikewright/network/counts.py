@@ -15,7 +15,7 @@ def run_counts(
     """Logits, as means over time, of a network whose neurons all have a count law.
 
     A value on an edge is the mean over a window's steps, `[B, *S]`; a spike train appears as its
-    count over the sum of the steps' weights.
+    count, a whole number, and what a count stands for is in the weights that read it.
 
     Args:
         plan: the network at one T.
@@ -35,6 +35,6 @@ def run_counts(
             observer.layer(op, charge, count, None)
         if observer.sent is not None:
             observer.sent(op, spikes_per_sample(plan.neurons[name], count))
-        return count / plan.total_weight
+        return count
 
-    return evaluate(plan.graph, x, {Kind.NEURON: emit})
+    return evaluate(plan.count_graph, x, {Kind.NEURON: emit})

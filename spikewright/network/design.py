@@ -10,13 +10,16 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Design:
-    """Thresholds and bias corrections of a network at one T.
+    """Thresholds and corrections of a network at one T.
 
     Attributes:
         thresholds: by site, float64 `[C]`, or `[1]` when the layer shares one; on the CPU.
         corrections: by site, float64 `[C]`, added to the current at every step; empty without bias
             correction.
+        potentials: by site, float64 `[*S]`, charge that each neuron holds before the first step;
+            empty without calibration of initial potentials.
     """
 
     thresholds: Mapping[str, Tensor]
     corrections: Mapping[str, Tensor] = field(default_factory=dict)
+    potentials: Mapping[str, Tensor] = field(default_factory=dict)

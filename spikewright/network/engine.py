@@ -1,12 +1,16 @@
-"""Which of the two engines simulates a network."""
+"""Which of the two engines simulates a network, and the identities that its draws are keyed by."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from enum import StrEnum
 
+import torch
+from torch import Tensor
+
 from spikewright.errors import ConversionError
-from spikewright.neurons import Neuron
+from spikewright.neurons import Neuron, sample_ids_of
+from spikewright.neurons.counter_random import Fuse
 
 
 class Engine(StrEnum):
@@ -40,3 +44,27 @@ def chosen(engine: Engine | str, neurons: Mapping[str, Neuron]) -> Engine:
     if engine is Engine.AUTO:
         return Engine.STEPS if lawless else Engine.COUNTS
     return engine
+
+
+def checked_ids(sample_ids: Tensor | None, images: Tensor, fuse: Fuse, *, needed: bool) -> Tensor:
+    """The identities of a batch's samples, int64 `[B]`, on its device.
+
+    Args:
+        sample_ids: as the caller gave them; when None they are derived from each sample's content.
+        images: `[B, *S]`.
+        fuse: applied to what takes time.
+        needed: whether any random number is drawn; if not, content is not read.
+
+    Raises:
+        ConversionError: for another shape or dtype.
+    """
+    if sample_ids is None:
+        if needed:
+            return sample_ids_of(images, fuse)
+        return torch.zeros(len(images), dtype=torch.int64, device=images.device)
+    if sample_ids.shape != (len(images),) or sample_ids.is_floating_point():
+        raise ConversionError(
+            f"sample_ids must be integers of shape [{len(images)}], got {sample_ids.dtype} "
+            f"{list(sample_ids.shape)}"
+        )
+    return sample_ids.to(images.device, torch.int64)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -12,8 +13,9 @@ from spikewright.errors import ConversionError
 from spikewright.graph.ir import Graph, Operation
 from spikewright.graph.scales import fold_scales
 from spikewright.network.design import Design
+from spikewright.network.kernels import Precision, with_kernels
 from spikewright.neurons import Draws, Layer, Neuron
-from spikewright.neurons.neuron import Fuse, unfused
+from spikewright.neurons.counter_random import Fuse, unfused
 
 PLANS_KEPT = 8
 """Plans a network keeps ready, one per T; each holds a copy of the weights."""
@@ -24,23 +26,48 @@ class Plan:
     """A network ready to be simulated at one T.
 
     Attributes:
-        graph: its neuron operations emit 0 or 1; scales are in the weights.
+        source: the captured graph, scales not folded.
         neurons: by site name.
         thresholds: by site name, broadcastable to `[B, *S]`.
         corrections: by site name, added to the current at every step; may be empty.
         levels: T, the largest count.
         weights: what a spike at each step counts for, `[duration]`, adding up to `levels` times
             `gain`.
+        precision: of weights and currents.
+        quick: take the machine's fastest exact kernels.
         fuse: applied to the time loops of the step engine.
+        potentials: by site name, charge before the first step, of neurons without a count law; to
+            the others it is a current, and part of `corrections`.
     """
 
-    graph: Graph
+    source: Graph
     neurons: Mapping[str, Neuron]
     thresholds: Mapping[str, Tensor]
     corrections: Mapping[str, Tensor]
     levels: int
     weights: Tensor
+    precision: Precision = Precision.FLOAT32
+    quick: bool = False
     fuse: Fuse = unfused
+    potentials: Mapping[str, Tensor] = field(default_factory=dict)
+
+    @cached_property
+    def graph(self) -> Graph:
+        """The network on spikes: its neuron operations emit 0 or 1, scales are in the weights."""
+        gain = self.total_weight / self.levels
+        return fold_scales(self.source, {name: t * gain for name, t in self.thresholds.items()})
+
+    @cached_property
+    def step_graph(self) -> Graph:
+        """`graph` as the step engine runs it."""
+        return with_kernels(self.graph, self.precision, quick=self.quick, largest=1)
+
+    @cached_property
+    def count_graph(self) -> Graph:
+        """The network on counts, as the count engine runs it: neuron operations emit 0..T."""
+        scales = {name: t / self.levels for name, t in self.thresholds.items()}
+        graph = fold_scales(self.source, scales)
+        return with_kernels(graph, self.precision, quick=self.quick, largest=self.levels)
 
     @property
     def duration(self) -> int:
@@ -55,7 +82,8 @@ class Plan:
     def layer(self, site: str, seed: int, sample_ids: Tensor) -> Layer:
         """The layer of neurons at a site, with its random numbers."""
         draws = Draws.of(seed, site, sample_ids)
-        return Layer(self.thresholds[site], self.levels, draws, self.fuse)
+        potential = self.potentials.get(site, 0.0)
+        return Layer(self.thresholds[site], self.levels, draws, self.fuse, potential)
 
     def gain(self, site: str) -> Tensor:
         """Charge for a unit of mean current: T / theta."""
@@ -123,9 +151,14 @@ def prepared(
 
     thresholds = {site: placed(theta, site) for site, theta in design.thresholds.items()}
     corrections = {site: placed(shift, site) for site, shift in design.corrections.items()}
-    gain = float(weights.sum()) / steps
-    scales = {site: theta * gain for site, theta in thresholds.items()}
-    return Plan(fold_scales(graph, scales), neurons, thresholds, corrections, steps, weights)
+    potentials: dict[str, Tensor] = {}
+    for site, charge in design.potentials.items():
+        charge = charge.to(like.device, like.dtype)[None]
+        if neurons[site].has_count_law:  # it knows its total charge only: T equal shares do as well
+            corrections[site] = corrections.get(site, 0.0) + charge / steps
+        else:
+            potentials[site] = charge
+    return Plan(graph, neurons, thresholds, corrections, steps, weights, potentials=potentials)
 
 
 def common_weights(neurons: Mapping[str, Neuron], levels: int) -> Tensor:
@@ -139,7 +172,7 @@ def common_weights(neurons: Mapping[str, Neuron], levels: int) -> Tensor:
     for label, weights in codes.items():
         if not torch.equal(weights, codes[first]):
             raise ConversionError(
-                f"'{first}' and '{label}' write their counts in different codes; all neurons of a "
-                "network must share one, so that their spikes can be added"
+                f"'{first}' and '{label}' write their counts in different codes or steps; all "
+                "neurons of a network must share them, so that their spikes can be added"
             )
     return codes[first]

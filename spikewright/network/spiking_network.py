@@ -13,17 +13,19 @@ from torch import Tensor, nn
 
 from spikewright.calibration import Calibration
 from spikewright.errors import ConversionError
-from spikewright.graph.evaluate import check_input
 from spikewright.graph.ir import Graph, Operation
-from spikewright.network.compiled import CompiledCounts, fused
-from spikewright.network.counts import run_counts
+from spikewright.network.compiled import CompiledEngines
+from spikewright.network.compiler import fused
 from spikewright.network.design import Design
-from spikewright.network.engine import Engine, chosen
+from spikewright.network.engine import Engine, checked_ids, chosen
+from spikewright.network.frames import by_sample, check_shown
+from spikewright.network.kernels import Precision
 from spikewright.network.plan import PLANS_KEPT, SILENT, Observer, Plan, common_weights, prepared
+from spikewright.network.simulate import simulate
 from spikewright.network.stages import depth_of
-from spikewright.network.steps import MEMORY_BUDGET, run_steps
+from spikewright.network.steps import MEMORY_BUDGET
 from spikewright.network.summary import summarise
-from spikewright.neurons import Neuron, sample_ids_of
+from spikewright.neurons import Neuron
 
 
 class SpikingNetwork(nn.Module):
@@ -36,6 +38,7 @@ class SpikingNetwork(nn.Module):
         steps: T of the design point, used when a call names none.
         neurons: the neuron of every site, by site name.
         calibration: the statistics and the strategy that its thresholds come from.
+        precision: "float32" or "bf16", see `with_precision`.
     """
 
     _reference: Tensor
@@ -70,9 +73,10 @@ class SpikingNetwork(nn.Module):
         self.steps = steps
         self._designs = dict(designs)
         self.calibration = calibration
+        self.precision = Precision.FLOAT32
         self._plans: OrderedDict[int, Plan] = OrderedDict()
         self._compile = False
-        self._compiled: CompiledCounts | None = None
+        self._compiled = CompiledEngines()
         self.eval()
 
     @property
@@ -135,19 +139,21 @@ class SpikingNetwork(nn.Module):
         """Logits as means over time, comparable with those of the source model.
 
         Args:
-            images: `[B, *S]`, presented at every time step; dtype and device of the network.
+            images: `[B, *S]`, presented at every time step, or frames `[T, B, *S]`, frame t at
+                step t, for neurons whose T steps count alike (no binary or first-spike code, no
+                rehearsal); dtype and device of the network.
             steps: T; the design point when None.
             engine: "auto", "counts" (one forward pass, two-phase neurons only) or "steps".
             seed: any integer; the same seed gives the same spikes.
             sample_ids: int64 `[B]`, identities that random draws are keyed by; when None they are
-                derived from each sample's content.
+                derived from each sample's content, that of all its frames.
 
         Returns:
             `[B, classes]`.
 
         Raises:
-            ConversionError: for input the network was not captured for, steps below 1, or the
-                count engine with neurons that have no count law.
+            ConversionError: for input the network was not captured for, other than T frames,
+                steps below 1, or the count engine with neurons that have no count law.
         """
         return self.observe(
             images, SILENT, steps=steps, engine=engine, seed=seed, sample_ids=sample_ids
@@ -227,41 +233,32 @@ class SpikingNetwork(nn.Module):
 
         Other arguments, the result and errors are those of `forward`.
         """
-        check_input(self._graph, images, self._reference)
         plan = self.plan(steps)
+        check_shown(plan, images, self._reference)
         engine = chosen(engine, self.neurons)
-        if sample_ids is None and engine is Engine.COUNTS and not self.stochastic:
-            sample_ids = torch.zeros(len(images), dtype=torch.int64, device=images.device)
-        elif sample_ids is None:
-            sample_ids = sample_ids_of(images)
-        elif sample_ids.shape != (len(images),) or sample_ids.is_floating_point():
-            raise ConversionError(
-                f"sample_ids must be integers of shape [{len(images)}], got {sample_ids.dtype} "
-                f"{list(sample_ids.shape)}"
-            )
-        else:
-            sample_ids = sample_ids.to(images.device, torch.int64)
-        if engine is Engine.COUNTS:
-            if self._compile and observer.layer is None:
-                run = self._compiled_counts(plan)
-                return run(plan, images, seed=seed, sample_ids=sample_ids, observer=observer)
-            return run_counts(plan, images, seed=seed, sample_ids=sample_ids, observer=observer)
-        return run_steps(
+        draws = self.stochastic or engine is Engine.STEPS
+        samples = by_sample(self._graph, images)
+        ids = checked_ids(sample_ids, samples, plan.fuse, needed=draws)
+        return simulate(
             plan,
             images,
+            engine,
+            self._compiled if self._compile else None,
             seed=seed,
-            sample_ids=sample_ids,
+            sample_ids=ids,
             observer=observer,
             memory_budget=memory_budget,
         )
 
     def compile(self) -> Self:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Compile the count engine, and the step engine's integrate-and-fire loops.
+        """Compile the count engine, and the step engine of integrate-and-fire networks.
 
         The first call at a new batch size compiles, for seconds to minutes; other T and seeds then
-        cost nothing. Draws are bit for bit those of the uncompiled network; a count may differ
-        where another order of summation in a convolution crosses a decision boundary. Where there
-        is no C++ compiler, one warning is given and the network runs uncompiled.
+        cost nothing. The step engine runs frames uncompiled. On processors with matrix units for
+        8-bit integers, convolutions of spikes are computed in integers, as exactly as in float32
+        (see `network.kernels`). Draws are bit for bit those of the uncompiled network; a count may
+        differ where another rounding of a sum crosses a decision boundary. Where there is no C++
+        compiler, one warning is given and the network runs uncompiled.
 
         Returns:
             This network.
@@ -288,7 +285,23 @@ class SpikingNetwork(nn.Module):
                 )
         chosen = {n for p in patterns for n in fnmatch.filter(self.sites, p)}
         neurons = {name: neuron if name in chosen else self.neurons[name] for name in self.sites}
-        return SpikingNetwork(self.graph, neurons, self.steps, self._designs, self.calibration)
+        return self._remade(neurons, self.precision)
+
+    def with_precision(self, precision: Precision | str) -> SpikingNetwork:
+        """The same network in another precision, for both engines.
+
+        Args:
+            precision: "float32" (the model's own) or "bf16"; see `network.kernels.Precision`.
+
+        Raises:
+            ConversionError: for another name.
+        """
+        return self._remade(self.neurons, Precision.named(precision))
+
+    def _remade(self, neurons: Mapping[str, Neuron], precision: Precision) -> SpikingNetwork:
+        made = SpikingNetwork(self.graph, neurons, self.steps, self._designs, self.calibration)
+        made.precision = precision
+        return made
 
     def summary(self, steps: int | None = None) -> str:
         """Every site with its threshold, and every operation with its class, as text."""
@@ -302,20 +315,16 @@ class SpikingNetwork(nn.Module):
         else:
             design = self.design(steps)
             plan = prepared(self.graph, self.neurons, design, steps, self._reference)
-            self._plans[steps] = replace(plan, fuse=fused) if self._compile else plan
+            plan = replace(plan, precision=self.precision)
+            self._plans[steps] = replace(plan, fuse=fused, quick=True) if self._compile else plan
             if len(self._plans) > PLANS_KEPT:
                 self._plans.popitem(last=False)
         return self._plans[steps]
 
-    def _compiled_counts(self, plan: Plan) -> CompiledCounts:
-        if self._compiled is None or not self._compiled.fits(plan):
-            self._compiled = CompiledCounts(plan)
-        return self._compiled
-
     def _forget_plans(self) -> None:
         """What was made from the tensors is made anew after they changed."""
         self._plans.clear()
-        self._compiled = None
+        self._compiled = CompiledEngines()
 
     def _checked_steps(self, steps: int | None) -> int:
         steps = self.steps if steps is None else steps
@@ -332,7 +341,7 @@ class SpikingNetwork(nn.Module):
         super()._load_from_state_dict(*args, **kwargs)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_plans": OrderedDict(), "_compiled": None}
+        return {**self.__dict__, "_plans": OrderedDict(), "_compiled": CompiledEngines()}
 
     def __repr__(self) -> str:
         labels = ", ".join(sorted({neuron.label for neuron in self.neurons.values()}))

@@ -33,9 +33,12 @@ class Stage:
     output: bool
 
 
-def constant_in_time(graph: Graph) -> tuple[Operation, ...]:
-    """The operations before any neuron: a constant input makes them constant."""
-    varying: set[str] = set()
+def constant_in_time(graph: Graph, *, frames: bool = False) -> tuple[Operation, ...]:
+    """The operations before any neuron: a constant input makes them constant.
+
+    With `frames` the input varies, and so does everything that depends on it.
+    """
+    varying = {graph.input} if frames else set[str]()
     for op in graph.operations:
         if op.site is not None or any(name in varying for name in op.inputs):
             varying.add(op.name)
@@ -52,10 +55,15 @@ def depth_of(graph: Graph, neurons: Mapping[str, Neuron]) -> dict[str, int]:
     return depth
 
 
-def stages_of(graph: Graph, neurons: Mapping[str, Neuron]) -> tuple[Stage, ...]:
-    """The stages of a network, in order; the last one reads the output."""
+def stages_of(
+    graph: Graph, neurons: Mapping[str, Neuron], *, frames: bool = False
+) -> tuple[Stage, ...]:
+    """The stages of a network, in order; the last one reads the output.
+
+    With `frames` the input varies in time.
+    """
     depth = depth_of(graph, neurons)
-    steady = {op.name for op in constant_in_time(graph)}
+    steady = {op.name for op in constant_in_time(graph, frames=frames)}
     waiting = {op.name for op in graph.neurons if op.site and neurons[op.site.name].waits}
     last = depth[graph.output]
     return tuple(

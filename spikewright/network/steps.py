@@ -11,6 +11,7 @@ from torch import Tensor
 
 from spikewright.graph.evaluate import call, last_uses
 from spikewright.graph.ir import Graph, Kind, Operation
+from spikewright.network.frames import are_frames, by_sample
 from spikewright.network.plan import SILENT, Observer, Plan, spikes_per_sample
 from spikewright.network.stages import Stage, constant_in_time, stages_of
 from spikewright.neurons import Dynamics, StreamingDynamics, WaitingDynamics
@@ -32,7 +33,7 @@ def run_steps(
 
     Args:
         plan: the network at one T.
-        x: `[B, *S]`, presented at every step.
+        x: `[B, *S]`, presented at every step, or frames `[T, B, *S]`, one a step of weight 1.
         seed: of the random draws.
         sample_ids: int64 `[B]`.
         observer: what to watch.
@@ -49,7 +50,8 @@ class MaxPooling:
     emits `max C[t] - max C[t-1]`. What leaves in all is the maximum of the counts, as the ANN's
     pooling has it, for one-phase and two-phase neurons alike; and it is a spike train: with rate
     codes a maximum of counts rises by 0 or 1 a step, and with the binary code, most significant
-    bit first, by that step's weight or 0.
+    bit first, by that step's weight or 0. Steps of a rehearsal, whose weight is 0, are pooled as a
+    run of their own.
     """
 
     def __init__(self, op: Operation, tensors: Mapping[str, Tensor]) -> None:
@@ -57,11 +59,16 @@ class MaxPooling:
         self._tensors = tensors
         self._evidence: Tensor | None = None
         self._highest: Tensor | None = None
+        self._rehearsing = False
 
     def advance(self, inputs: Tensor, weights: list[float]) -> Tensor:
         """Pool the next `[t, B, *S]`."""
         pooled: list[Tensor] = []
         for arriving, weight in zip(inputs, weights, strict=True):
+            if self._rehearsing and weight:
+                self._evidence = self._highest = None
+            self._rehearsing = not weight
+            weight = weight or 1.0
             gained = arriving * weight
             self._evidence = gained if self._evidence is None else self._evidence + gained
             values = {self._op.inputs[0]: self._evidence}
@@ -84,8 +91,10 @@ class _StepRun:
         observer: Observer,
         memory_budget: int,
     ) -> None:
+        graph = plan.step_graph
         self._plan = plan
-        self._batch = len(x)
+        self._frames = x if are_frames(graph, x) else None
+        self._batch = len(by_sample(graph, x))
         self._seed = seed
         self._sample_ids = sample_ids
         self._observer = observer
@@ -93,14 +102,16 @@ class _StepRun:
         self._waiting: dict[str, WaitingDynamics] = {}
         self._charges: dict[str, Tensor] = {}
         self._counts: dict[str, Tensor] = {}
+        self._rehearsed: dict[str, Tensor] = {}
         self._reported: set[str] = set()
-        self._chunk = time_chunk(plan.graph, x, plan.duration, memory_budget)
-        self._steady: dict[str, Any] = {plan.graph.input: x}
-        for op in constant_in_time(plan.graph):
-            self._steady[op.name] = call(op, self._steady, plan.graph.tensors, self._batch)
+        self._chunk = time_chunk(graph, by_sample(graph, x), plan.duration, memory_budget)
+        self._steady: dict[str, Any] = {} if self._frames is not None else {graph.input: x}
+        for op in constant_in_time(graph, frames=self._frames is not None):
+            self._steady[op.name] = call(op, self._steady, graph.tensors, self._batch)
 
     def run(self) -> Tensor:
-        stages = stages_of(self._plan.graph, self._plan.neurons)
+        graph, frames = self._plan.step_graph, self._frames is not None
+        stages = stages_of(graph, self._plan.neurons, frames=frames)
         answer: Tensor | None = None
         for number, stage in enumerate(stages):
             answer = self._run_stage(stage)
@@ -110,7 +121,7 @@ class _StepRun:
         return answer
 
     def _run_stage(self, stage: Stage) -> Tensor | None:
-        graph, duration = self._plan.graph, self._plan.duration
+        graph, duration = self._plan.step_graph, self._plan.duration
         if stage.output and graph.output in self._steady:
             return self._steady[graph.output]
         for name in stage.emitting:
@@ -123,6 +134,8 @@ class _StepRun:
         for start in range(0, duration, self._chunk):
             steps = min(self._chunk, duration - start)
             values: dict[str, Any] = {}
+            if self._frames is not None:
+                values[graph.input] = self._frames[start : start + steps].flatten(0, 1)
             for op in stage.operations:
                 values[op.name] = self._advance(op, stage, values, start, steps, streaming, pools)
                 for name in freed[op.name]:
@@ -134,7 +147,7 @@ class _StepRun:
         return None if total is None else total / self._plan.total_weight
 
     def _output_shape(self) -> tuple[int, ...]:
-        graph = self._plan.graph
+        graph = self._plan.step_graph
         return next(op.shape for op in graph.operations if op.name == graph.output)
 
     def _advance(
@@ -157,10 +170,10 @@ class _StepRun:
             current = values[op.inputs[0]].reshape(steps, self._batch, *op.shape)
             return self._integrate(op, stage, current, start, streaming)
         if op.kind is Kind.MAX_POOL:
-            pool = pools.setdefault(op.name, MaxPooling(op, self._plan.graph.tensors))
+            pool = pools.setdefault(op.name, MaxPooling(op, self._plan.step_graph.tensors))
             inputs = values[op.inputs[0]].unflatten(0, (steps, self._batch))
             return pool.advance(inputs, self._weights[start : start + steps]).flatten(0, 1)
-        return call(op, values, self._plan.graph.tensors, steps * self._batch)
+        return call(op, values, self._plan.step_graph.tensors, steps * self._batch)
 
     def _integrate(
         self,
@@ -218,6 +231,9 @@ class _StepRun:
         if self._observer.layer is not None or self._observer.sent is not None:
             weights = self._weights[start : start + len(spikes)]
             self._counts[op.name] = _added(self._counts.get(op.name), spikes, weights)
+            if not all(weights):  # a rehearsal counts for nothing, but its spikes were sent
+                silent = [float(not weight) for weight in weights]
+                self._rehearsed[op.name] = _added(self._rehearsed.get(op.name), spikes, silent)
 
     def _report(self, stage: Stage, streaming: Mapping[str, StreamingDynamics]) -> None:
         """Tell the observer of layers that finished their first emission in this stage."""
@@ -232,9 +248,13 @@ class _StepRun:
             count = self._counts.pop(op.name, None)
             if count is not None and self._observer.sent is not None:
                 neuron = self._plan.neurons[_site_of(op)]
-                self._observer.sent(op, spikes_per_sample(neuron, count))
+                sent = spikes_per_sample(neuron, count)
+                if op.name in self._rehearsed:
+                    sent += spikes_per_sample(neuron, self._rehearsed.pop(op.name))
+                self._observer.sent(op, sent)
             if count is not None and self._observer.layer is not None:
-                charge = self._charges.pop(op.name) / self._plan.thresholds[_site_of(op)]
+                charge = self._charges.pop(op.name) + self._plan.potentials.get(_site_of(op), 0.0)
+                charge = charge / self._plan.thresholds[_site_of(op)]
                 self._observer.layer(op, charge, count, running[op.name].residual)
 
 

@@ -99,7 +99,7 @@ def dithered_lookup(q: Tensor, whole: Tensor, fraction: Tensor, dither: Tensor) 
 
     A dither d, uniform in (0, 1), picks the grid point above f with just the probability that
     linear interpolation gives it as weight, so the count drawn follows the interpolated law. With
-    the 256 values of `Draws.uniform_and_dither` it does so within `dither_bound(T)`.
+    the 256 values of `StepDraws.uniform_and_dither` it does so within `dither_bound(T)`.
 
     Args:
         q: from `table(T)`.
@@ -111,7 +111,9 @@ def dithered_lookup(q: Tensor, whole: Tensor, fraction: Tensor, dither: Tensor) 
         A probability of `k + 1` spikes, same shape.
     """
     point = (fraction * INTERVALS + dither).floor()
-    return q[(whole * (INTERVALS + 1) + point).to(torch.int32)]
+    index = (whole * (INTERVALS + 1) + point).to(torch.int32)
+    # unsafe: k and f are in range, and a check of every index would cost as much as reading it
+    return torch.ops.aten._unsafe_index.Tensor(q, [index])
 
 
 def dither_bound(levels: int) -> float:

@@ -12,11 +12,20 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
+
+Fuse = Callable[[Callable[..., Any]], Callable[..., Any]]
+"""Makes a function of tensors faster, such as a compiler; the result computes the same."""
+
+
+def unfused(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function as it is."""
+    return function
 
 
 def _signed(value: int, bits: int) -> int:
@@ -48,7 +57,7 @@ def site_key(name: str) -> int:
     return _signed(int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "little"), 64)
 
 
-def sample_ids_of(samples: Tensor) -> Tensor:
+def sample_ids_of(samples: Tensor, fuse: Fuse = unfused) -> Tensor:
     """The identities of samples, derived from their content.
 
     Equal samples get equal identities wherever they stand in a batch, so a network is a
@@ -56,13 +65,18 @@ def sample_ids_of(samples: Tensor) -> Tensor:
 
     Args:
         samples: `[B, *S]`, any floating dtype.
+        fuse: applied to what takes time.
 
     Returns:
         int64 `[B]`.
     """
-    bits = (samples.detach().reshape(samples.shape[0], -1).float() + 0.0).view(torch.int32).long()
+    bits = (samples.detach().reshape(samples.shape[0], -1).float() + 0.0).view(torch.int32)
     position = torch.arange(1, bits.shape[1] + 1, device=samples.device) * _GOLDEN_64
-    return _mix64(_mix64(bits + position).sum(dim=1))
+    return fuse(_mixed_sum)(bits, position)
+
+
+def _mixed_sum(bits: Tensor, position: Tensor) -> Tensor:
+    return _mix64(_mix64(bits.long() + position).sum(dim=1))
 
 
 def site_keys(names: Sequence[str], device: torch.device) -> Tensor:
@@ -82,6 +96,54 @@ def layer_keys(seed: int, sites: Tensor, sample_ids: Tensor) -> Tensor:
     return _mix64(sample_ids + layers[:, None])
 
 
+def step_words(keys: Tensor, step: int) -> tuple[Tensor, Tensor]:
+    """The two words a sample's draws of one step are keyed by, int32 of the shape of `keys`."""
+    words = _mix64(keys + _signed((step + 1) * _GOLDEN_64, 64))
+    return words.to(torch.int32), (words >> 32).to(torch.int32)
+
+
+def neuron_words(shape: Sequence[int], device: torch.device) -> Tensor:
+    """The word of each neuron of a layer, int32 `[*S]`; the same for every sample and step."""
+    index = torch.arange(math.prod(shape), dtype=torch.int32, device=device)
+    return (index * _GOLDEN_32).reshape(tuple(shape))
+
+
+@dataclass(frozen=True)
+class StepDraws:
+    """The random numbers of one layer at one step.
+
+    Attributes:
+        low, high: int32 `[B]`, from `step_words`.
+        neurons: int32 `[*S]`, from `neuron_words`.
+    """
+
+    low: Tensor
+    high: Tensor
+    neurons: Tensor
+
+    def uniform(self) -> Tensor:
+        """One number in `[0, 1)` per neuron, a multiple of 2**-24, float32 `[B, *S]`."""
+        return _shift_right(self._bits(), 8, 32) * _RESOLUTION
+
+    def uniform_and_dither(self) -> tuple[Tensor, Tensor]:
+        """`uniform`, and a second number in (0, 1) made of the 8 bits that it leaves over.
+
+        Returns:
+            float32 `[B, *S]` each, the second an odd multiple of 1/512.
+        """
+        bits = self._bits()
+        return _shift_right(bits, 8, 32) * _RESOLUTION, ((bits & 255) + 0.5) * 2.0**-8
+
+    def _bits(self) -> Tensor:
+        """32 random bits a neuron, int32 `[B, *S]`."""
+        places = [1] * self.neurons.ndim
+        x = self.neurons + self.low.reshape(-1, *places)
+        x = (x ^ _shift_right(x, 16, 32)) * _MIX_32[0]
+        x = x ^ self.high.reshape(-1, *places)
+        x = (x ^ _shift_right(x, 15, 32)) * _MIX_32[1]
+        return x ^ _shift_right(x, 16, 32)
+
+
 @dataclass(frozen=True)
 class Draws:
     """The random numbers of one layer of neurons, for the samples of one batch.
@@ -97,35 +159,10 @@ class Draws:
         """The draws of layer `site` under `seed` for samples `sample_ids` (int64 `[B]`)."""
         return cls(layer_keys(seed, site_keys([site], sample_ids.device), sample_ids)[0])
 
+    def at(self, step: int, shape: Sequence[int]) -> StepDraws:
+        """The draws of one step (any integer) of a layer of shape `[B, *S]`."""
+        return StepDraws(*step_words(self.keys, step), neuron_words(shape[1:], self.keys.device))
+
     def uniform(self, step: int, shape: Sequence[int]) -> Tensor:
-        """One number in `[0, 1)` per neuron, a multiple of 2**-24, for one step.
-
-        Args:
-            step: which draw; any integer.
-            shape: `[B, *S]` of the layer.
-
-        Returns:
-            float32 `[B, *S]`.
-        """
-        return _shift_right(self._bits(step, shape), 8, 32) * _RESOLUTION
-
-    def uniform_and_dither(self, step: int, shape: Sequence[int]) -> tuple[Tensor, Tensor]:
-        """`uniform`, and a second number in (0, 1) made of the 8 bits that it leaves over.
-
-        Returns:
-            float32 `[B, *S]` each, the second an odd multiple of 1/512.
-        """
-        bits = self._bits(step, shape)
-        return _shift_right(bits, 8, 32) * _RESOLUTION, ((bits & 255) + 0.5) * 2.0**-8
-
-    def _bits(self, step: int, shape: Sequence[int]) -> Tensor:
-        """32 random bits a neuron, int32 `[B, *S]`."""
-        words = _mix64(self.keys + _signed((step + 1) * _GOLDEN_64, 64))
-        low, high = words.to(torch.int32), (words >> 32).to(torch.int32)
-        neurons = math.prod(shape[1:])
-        index = torch.arange(neurons, dtype=torch.int32, device=self.keys.device)
-        x = index * _GOLDEN_32 + low[:, None]
-        x = (x ^ _shift_right(x, 16, 32)) * _MIX_32[0]
-        x = x ^ high[:, None]
-        x = (x ^ _shift_right(x, 15, 32)) * _MIX_32[1]
-        return (x ^ _shift_right(x, 16, 32)).reshape(tuple(shape))
+        """`at(step, shape).uniform()`, float32 `[B, *S]`."""
+        return self.at(step, shape).uniform()

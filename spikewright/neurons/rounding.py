@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from spikewright.neurons import count_law
-from spikewright.neurons.counter_random import Draws
+from spikewright.neurons.counter_random import Draws, StepDraws
 
-_ROUNDING_DRAW = -1
+ROUNDING_DRAW = -1
 """The step number of the draw that rounds, apart from those that order spikes (0, 1, ...)."""
 
 
@@ -25,14 +25,19 @@ class Rounding(StrEnum):
     """`clip(floor(x + 1/2), 0, T)`: deterministic, and QCFS with T levels exactly."""
 
     def round(
-        self, charge: Tensor, levels: int | Tensor, draws: Draws, law: Tensor | None = None
+        self,
+        charge: Tensor,
+        levels: int | Tensor,
+        draws: Draws | StepDraws,
+        law: Tensor | None = None,
     ) -> Tensor:
         """The count law.
 
         Args:
             charge: `[B, *S]`.
             levels: T; a scalar tensor in code that is compiled once for every T.
-            draws: the layer's random numbers, not used by `NEAREST`.
+            draws: the layer's random numbers, or those of step `ROUNDING_DRAW` alone; not used by
+                `NEAREST`.
             law: `count_law.table(T)` for `BERNOULLI`, needed when `levels` is a tensor.
 
         Returns:
@@ -41,12 +46,12 @@ class Rounding(StrEnum):
         if self is Rounding.NEAREST:
             return _clipped((charge + 0.5).floor(), levels)
         if self is Rounding.UNBIASED:
-            draw = draws.uniform(_ROUNDING_DRAW, charge.shape).to(charge.dtype)
+            draw = _rounding_draws(draws, charge).uniform().to(charge.dtype)
             whole = charge.floor()  # apart from the fraction: their sum may round up to whole + 1
             return _clipped(whole + (charge - whole + draw).floor(), levels)
         if law is None:
             law = count_law.table(int(levels), dtype=charge.dtype, device=charge.device)
-        draw, dither = draws.uniform_and_dither(_ROUNDING_DRAW, charge.shape)
+        draw, dither = _rounding_draws(draws, charge).uniform_and_dither()
         whole, fraction = _parts(charge, levels)
         upper = count_law.dithered_lookup(law, whole, fraction, dither.to(charge.dtype))
         return whole + (draw.to(charge.dtype) < upper)
@@ -63,14 +68,20 @@ class Rounding(StrEnum):
         return whole + upper, upper * (1 - upper)
 
 
+def _rounding_draws(draws: Draws | StepDraws, charge: Tensor) -> StepDraws:
+    return draws.at(ROUNDING_DRAW, charge.shape) if isinstance(draws, Draws) else draws
+
+
 def _parts(charge: Tensor, levels: int | Tensor) -> tuple[Tensor, Tensor]:
     """The whole and the fraction of a charge clipped to 0..T; T itself is T - 1 and 1."""
     within = _clipped(charge, levels)
-    whole = _clipped(within.floor(), levels - 1)
+    whole = _at_most(within.floor(), levels - 1)
     return whole, within - whole
 
 
 def _clipped(values: Tensor, top: int | Tensor) -> Tensor:
-    if isinstance(top, Tensor):
-        return torch.minimum(values.clamp(min=0), top)
-    return values.clamp(0, top)
+    return _at_most(values.clamp(min=0), top)
+
+
+def _at_most(values: Tensor, top: int | Tensor) -> Tensor:
+    return torch.minimum(values, top) if isinstance(top, Tensor) else values.clamp(max=top)

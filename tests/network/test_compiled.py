@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 import spikewright as sw
-from spikewright.network import compiled
+from spikewright.network import compiler as compiled
+from spikewright.network.plan import Observer
 
 needs_compiler = pytest.mark.skipif(
     shutil.which("g++") is None and shutil.which("clang++") is None,
@@ -60,7 +61,7 @@ def test_one_compilation_serves_every_t_and_smaller_batches(model: nn.Module) ->
     counters = torch._dynamo.utils.counters
     counters.clear()
     for batch, steps in ((16, 4), (16, 16), (16, 64), (9, 4), (4, 7)):
-        net(images(batch), steps=steps)
+        net(images(batch), steps=steps, sample_ids=torch.arange(batch))
     assert counters["stats"]["unique_graphs"] == 1
 
 
@@ -88,7 +89,7 @@ def test_without_a_compiler_it_warns_once_and_runs(
     def broken(*arguments: Tensor) -> Tensor:
         raise InvalidCxxCompiler("no g++")
 
-    monkeypatch.setattr(compiled.torch, "compile", lambda module, dynamic: broken)
+    monkeypatch.setattr(compiled.torch, "compile", lambda module, **_: broken)
     compiled.fused.cache_clear()
     eager = sw.convert(model, images(32), steps=4)
     fast = eager.with_neuron(sw.TwoPhase()).compile()
@@ -101,7 +102,7 @@ def test_without_a_compiler_it_warns_once_and_runs(
 
 
 def test_only_the_tpp_law_bounds_t(model: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(compiled.torch, "compile", lambda module, dynamic: module)
+    monkeypatch.setattr(compiled.torch, "compile", lambda module, **_: module)
     eager = sw.convert(model, images(32), steps=5000)
     fast = eager.with_neuron(sw.TwoPhase()).compile()
     torch.testing.assert_close(fast(images(3)), eager(images(3)), rtol=0, atol=1e-9)
@@ -110,9 +111,42 @@ def test_only_the_tpp_law_bounds_t(model: nn.Module, monkeypatch: pytest.MonkeyP
 def test_compiled_networks_see_changed_weights(
     model: nn.Module, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(compiled.torch, "compile", lambda module, dynamic: module)
+    monkeypatch.setattr(compiled.torch, "compile", lambda module, **_: module)
     net = sw.convert(model, images(32), steps=4).compile()
     before = net(images(3))
     state = {name: tensor * 2 for name, tensor in net.state_dict().items()}
     net.load_state_dict(state)
     assert not torch.allclose(before, net(images(3)))
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    "neuron",
+    [sw.IntegrateFire(), sw.IntegrateFire("hard"), sw.IntegrateFire(v0=0.0, shift=0.5)],
+    ids=lambda neuron: neuron.label,
+)
+def test_compiled_time_steps_give_what_the_step_engine_gives(
+    model: nn.Module, neuron: sw.IntegrateFire
+) -> None:
+    eager = sw.convert(model, images(32), neuron=neuron, steps=(7, 12))
+    fast = eager.with_neuron(neuron).compile()
+    for batch, steps in ((16, 7), (9, 12)):
+        x, sent = images(batch), []
+        for network in (eager, fast):
+            seen: dict[str, Tensor] = {}
+            observer = Observer(sent=lambda op, spikes, seen=seen: seen.update({op.name: spikes}))
+            answer = network.observe(x, observer, steps=steps)
+            sent.append((answer, network(x, steps=steps), seen))
+        for found in sent[1][:2]:
+            torch.testing.assert_close(found, sent[0][0], rtol=0, atol=1e-9)
+        assert sent[0][2].keys() == sent[1][2].keys()
+        for name, spikes in sent[0][2].items():
+            assert torch.equal(spikes, sent[1][2][name]), name
+
+
+@needs_compiler
+def test_compiled_time_steps_start_from_calibrated_potentials(model: nn.Module) -> None:
+    eager = sw.methods.SNNC.convert(model, images(32), steps=6)
+    fast = eager.with_neuron(next(iter(eager.neurons.values()))).compile()
+    assert eager.plan(6).potentials
+    torch.testing.assert_close(fast(images(5)), eager(images(5)), rtol=0, atol=1e-9)

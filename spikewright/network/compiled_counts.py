@@ -1,0 +1,163 @@
+"""The count engine as one compiled function: each neuron layer fused into the pass over its input.
+
+Everything that depends on T enters as a tensor: folded weights, gains, the table of the TPP law, T
+itself, the words that random draws are keyed by. So one compilation serves every T and every seed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, fx
+
+from spikewright.graph.ir import Graph
+from spikewright.network.compiler import BatchSizes, StraightLine, channels_last, compiled, filled
+from spikewright.network.plan import PLANS_KEPT, SILENT, Observer, Plan, spikes_per_sample
+from spikewright.neurons import LayerLaw, Neuron, count_law
+from spikewright.neurons.counter_random import (
+    StepDraws,
+    layer_keys,
+    neuron_words,
+    site_keys,
+    step_words,
+)
+from spikewright.neurons.rounding import ROUNDING_DRAW
+
+_LAW_BLOCK = (count_law.INTERVALS + 1) * 256
+"""The table of the TPP law is filled up to multiples of its size at T = 256."""
+
+
+class CompiledCounts:
+    """The compiled forward passes of one network: one for each batch size met."""
+
+    def __init__(self, plan: Plan) -> None:
+        graph = plan.count_graph
+        self._operations = graph.operations
+        self._site_keys = site_keys([site.name for site in graph.sites], torch.device("cpu"))
+        self._passes = {  # compiled when first called
+            counting: compiled(
+                counting_module(graph, plan.neurons, count_spikes=counting), dynamic=False
+            )
+            for counting in (False, True)
+        }
+        self._sizes = BatchSizes()
+        self._arguments: dict[int, list[Tensor]] = {}
+
+    @staticmethod
+    def serves(plan: Plan) -> bool:
+        """Any network of neurons with a count law, as the count engine does."""
+        return True
+
+    def fits(self, plan: Plan) -> bool:
+        """Whether a plan differs from the first one in its tensors alone."""
+        return plan.count_graph.operations == self._operations
+
+    def __call__(
+        self,
+        plan: Plan,
+        x: Tensor,
+        *,
+        seed: int,
+        sample_ids: Tensor,
+        observer: Observer = SILENT,
+    ) -> Tensor:
+        """Logits of a batch, as `run_counts` gives them.
+
+        Args:
+            plan: one that `fits`.
+            x: `[B, *S]`.
+            seed: of the random draws.
+            sample_ids: int64 `[B]`.
+            observer: only its `sent` is served.
+        """
+        batch = len(x)
+        fill = self._sizes.fill(batch)
+        keys = layer_keys(seed, self._site_keys.to(x.device), filled(sample_ids, fill))
+        words = step_words(keys, ROUNDING_DRAW)
+        run = self._passes[observer.sent is not None]
+        logits, *sent = run(channels_last(filled(x, fill)), *words, *self._fixed(plan))
+        if observer.sent is not None:
+            for op, spikes in zip(plan.count_graph.neurons, sent, strict=True):
+                observer.sent(op, spikes[:batch])
+        return logits[:batch]
+
+    def _fixed(self, plan: Plan) -> list[Tensor]:
+        """The arguments that depend on the plan alone, made once for every T."""
+        if plan.levels not in self._arguments:
+            if len(self._arguments) == PLANS_KEPT:
+                self._arguments.clear()
+            self._arguments[plan.levels] = fixed_arguments(plan)
+        return self._arguments[plan.levels]
+
+
+def counting_module(
+    graph: Graph, neurons: Mapping[str, Neuron], *, count_spikes: bool
+) -> fx.GraphModule:
+    """The count engine of a scale-folded graph, as a module of straight-line code.
+
+    Its forward takes `x`, the two words `[sites, B]` that random draws are keyed by, and
+    `fixed_arguments`. It returns the logits and, with `count_spikes`, the spikes that each sample
+    sent at every site.
+    """
+    sites = [site.name for site in graph.sites]
+    of_site = [f"{name}:{site}" for name in ("neurons", "gain", "correction") for site in sites]
+    line = StraightLine(
+        [graph.input, "low", "high", "levels", "law", *of_site], list(graph.tensors), graph.input
+    )
+    sent: list[fx.Node] = []
+    for op in graph.operations:
+        if op.site is None:
+            line.run(op)
+            continue
+        site = op.site.name
+        words = [line.call(_row, line.values[word], sites.index(site)) for word in ("low", "high")]
+        given = [f"neurons:{site}", f"gain:{site}", f"correction:{site}", "levels", "law"]
+        layer = [line.values[name] for name in (op.inputs[0], *given)]
+        emitted = line.call(_emitting(neurons[site]), *layer, *words)
+        line.values[op.name], spikes = line.parts(emitted, 2)
+        sent.append(spikes)
+    return line.module([line.values[graph.output], *(sent if count_spikes else ())])
+
+
+def _row(words: Tensor, which: int) -> Tensor:
+    return words[which]
+
+
+def _emitting(neuron: Neuron) -> Callable[..., tuple[Tensor, Tensor]]:
+    """A neuron layer as a function of tensors: mean current to counts, and spikes sent."""
+
+    def emit(
+        current: Tensor,
+        neurons: Tensor,
+        gain: Tensor,
+        correction: Tensor,
+        levels: Tensor,
+        law: Tensor,
+        low: Tensor,
+        high: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        charge = (current + correction) * gain
+        count = neuron.count(charge, LayerLaw(levels, StepDraws(low, high, neurons), law))
+        return count, spikes_per_sample(neuron, count)
+
+    return emit
+
+
+def fixed_arguments(plan: Plan) -> list[Tensor]:
+    """The arguments of `counting_module` after `x` and the words, for one plan."""
+    graph = plan.count_graph
+    sites = [site.name for site in graph.sites]
+    like = plan.thresholds[sites[0]]
+    levels = torch.tensor(float(plan.levels)).to(like)
+    law = like.new_empty(0)
+    if any(neuron.reads_law for neuron in plan.neurons.values()):
+        law = count_law.table(plan.levels, dtype=like.dtype, device=like.device)
+        law = F.pad(law, (0, -len(law) % _LAW_BLOCK))  # few sizes, so few compilations
+    shapes = {op.site.name: op.shape for op in graph.neurons if op.site}
+    words = [channels_last(neuron_words(shapes[site], like.device)[None])[0] for site in sites]
+    gains = [plan.gain(site) for site in sites]
+    shifts = [plan.corrections.get(site, torch.zeros_like(plan.thresholds[site])) for site in sites]
+    weights = [channels_last(tensor) for tensor in graph.tensors.values()]
+    return [levels, law, *words, *gains, *shifts, *weights]

@@ -1,0 +1,183 @@
+"""The step engine of one-phase networks, each time step of the whole network one compiled function.
+
+The membrane potentials, one array a site, are changed in place; nothing else is kept in time, so
+memory does not grow with T.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+from spikewright.graph.evaluate import call
+from spikewright.graph.ir import Graph, Kind, Operation
+from spikewright.network.compiler import BatchSizes, StraightLine, channels_last, compiled, filled
+from spikewright.network.plan import SILENT, Observer, Plan, spikes_per_sample
+from spikewright.network.stages import constant_in_time
+from spikewright.neurons import Neuron
+
+
+class CompiledSteps:
+    """The compiled time step of one network: one for each batch size met."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._operations = plan.step_graph.operations
+        self._steps = {  # compiled when first called
+            counting: compiled(step_module(plan, count_spikes=counting), dynamic=False)
+            for counting in (False, True)
+        }
+        self._sizes = BatchSizes()
+
+    @staticmethod
+    def serves(plan: Plan) -> bool:
+        """Whether all neurons of a network are one-phase, with a step that is a pure function."""
+        return bool(plan.neurons) and all(n.one_step is not None for n in plan.neurons.values())
+
+    def fits(self, plan: Plan) -> bool:
+        """Whether a plan differs from the first one in its tensors alone."""
+        return plan.step_graph.operations == self._operations
+
+    def __call__(
+        self,
+        plan: Plan,
+        x: Tensor,
+        *,
+        seed: int,
+        sample_ids: Tensor,
+        observer: Observer = SILENT,
+    ) -> Tensor:
+        """Logits of a batch, as `run_steps` gives them.
+
+        Args:
+            plan: one that `fits`.
+            x: `[B, *S]`.
+            seed: of the random draws.
+            sample_ids: int64 `[B]`.
+            observer: only its `sent` is served.
+        """
+        graph, batch = plan.step_graph, len(x)
+        x = channels_last(filled(x, self._sizes.fill(batch)))
+        steady: dict[str, Any] = {graph.input: x}
+        for op in constant_in_time(graph):
+            steady[op.name] = call(op, steady, graph.tensors, len(x))
+        if graph.output in steady:
+            return steady[graph.output][:batch]
+        fixed = [steady[name] for name in _steady_inputs(graph)]
+        state: list[Tensor] = []
+        for op in _with_state(graph):
+            if op.site is None:
+                state += _empty_pool(graph, op, x)
+                continue
+            layer = plan.layer(op.site.name, seed, sample_ids)
+            potential, offset = plan.neurons[op.site.name].initial(layer)
+            correction = plan.corrections.get(op.site.name)
+            fixed += [layer.threshold, offset if correction is None else offset + correction]
+            shape = (len(x), *op.shape)
+            state.append(channels_last(potential.expand(shape).contiguous()))
+        fixed += [channels_last(tensor) for tensor in graph.tensors.values()]
+        step = self._steps[observer.sent is not None]
+        total, sent = x.new_zeros(()), x.new_zeros((), dtype=torch.float64)
+        for _ in range(plan.levels):
+            answer, spikes = step(*state, *fixed)
+            total, sent = total + answer, sent + spikes
+        if observer.sent is not None:
+            for op, spikes in zip(graph.neurons, sent, strict=True):
+                observer.sent(op, spikes[:batch])
+        return total[:batch] / plan.levels
+
+
+def step_module(plan: Plan, *, count_spikes: bool) -> fx.GraphModule:
+    """One time step of a network, as a module of straight-line code.
+
+    Its forward takes the state (a potential for each site, what each max pool saw and gave so
+    far), the steady values that it reads, a threshold and an offset of the current for each site,
+    and the stored tensors. It changes the state in place, and returns the step's answer and, with
+    `count_spikes`, the spikes that each sample sent at each site `[sites, B]` (else 0).
+    """
+    graph = plan.step_graph
+    kept = _with_state(graph)
+    state = [name for op in kept for name in _state_names(op)]
+    layers = [f"{form}:{op.name}" for op in kept if op.site for form in ("threshold", "offset")]
+    steady = _steady_inputs(graph)
+    line = StraightLine([*state, *steady, *layers], list(graph.tensors), state[0])
+    constant = {op.name for op in constant_in_time(graph)}
+    sent: list[fx.Node] = []
+    for op in graph.operations:
+        if op.name in constant:
+            continue
+        if op.site is not None:
+            neuron = plan.neurons[op.site.name]
+            assert neuron.one_step is not None
+            given = (f"threshold:{op.name}", f"offset:{op.name}")
+            threshold, offset = (line.values[name] for name in given)
+            current = line.call(torch.add, line.values[op.inputs[0]], offset)
+            potential = line.values[f"potential:{op.name}"]
+            emitted = line.call(neuron.one_step, potential, current, threshold)
+            line.values[op.name], left = line.parts(emitted, 2)
+            line.call(_keep, potential, left)
+            if count_spikes:
+                sent.append(line.call(_sent_by(neuron), line.values[op.name]))
+        elif op.kind is Kind.MAX_POOL:
+            line.run(_pool_of_evidence(op, line))
+            highest = line.values[op.name]
+            before = line.values[f"highest:{op.name}"]
+            line.values[op.name] = line.call(torch.sub, highest, before)
+            line.call(_keep, before, highest)
+        else:
+            line.run(op)
+    spikes = line.call(torch.stack, sent) if count_spikes else 0
+    return line.module([line.values[graph.output], spikes])
+
+
+def _keep(state: Tensor, value: Tensor) -> Tensor:
+    return state.copy_(value)
+
+
+def _sent_by(neuron: Neuron) -> Callable[[Tensor], Tensor]:
+    def sent(spikes: Tensor) -> Tensor:
+        return spikes_per_sample(neuron, spikes)
+
+    return sent
+
+
+def _with_state(graph: Graph) -> list[Operation]:
+    constant = {op.name for op in constant_in_time(graph)}
+    return [
+        op
+        for op in graph.operations
+        if op.site is not None or (op.kind is Kind.MAX_POOL and op.name not in constant)
+    ]
+
+
+def _state_names(op: Operation) -> tuple[str, ...]:
+    if op.site is not None:
+        return (f"potential:{op.name}",)
+    return (f"evidence:{op.name}", f"highest:{op.name}")
+
+
+def _steady_inputs(graph: Graph) -> list[str]:
+    """The steady values that operations varying in time read."""
+    constant = constant_in_time(graph)
+    names = {graph.input, *(op.name for op in constant)}
+    varying = [op for op in graph.operations if op not in constant]
+    read = (name for op in varying for name in op.inputs if name in names)
+    return list(dict.fromkeys(read))
+
+
+def _pool_of_evidence(op: Operation, line: StraightLine) -> Operation:
+    """The pooling of what its input has sent so far; see `steps.MaxPooling`."""
+    evidence = f"evidence:{op.name}"
+    arriving = line.values[op.inputs[0]]
+    grown = line.call(torch.add, line.values[evidence], arriving)
+    line.values[evidence] = line.call(_keep, line.values[evidence], grown)
+    return op.rewired({op.inputs[0]: evidence})
+
+
+def _empty_pool(graph: Graph, op: Operation, x: Tensor) -> list[Tensor]:
+    """Nothing seen, and its maximum."""
+    shapes = {graph.input: graph.input_shape, **{o.name: o.shape for o in graph.operations}}
+    seen = channels_last(x.new_zeros(len(x), *shapes[op.inputs[0]]))
+    return [seen, call(op, {op.inputs[0]: seen}, graph.tensors, len(x))]

@@ -1,0 +1,334 @@
+"""Faster arithmetic for the operations that read spikes or counts, which are whole numbers.
+
+Two kinds. *Exact* ones compute a float32 convolution in 8-bit integer units: its input is a whole
+number up to 255, its weights are cut into three signed 8-bit digits per output channel (24 bits,
+as many as a float32 has), and each digit's products are summed without any rounding in 32-bit
+integers; only the three sums are rounded, so the answer is as close to the true one as a float32
+convolution's is, or closer. The digits stand as three times as many output channels, so one call
+does. *bf16* ones round the weights to bfloat16, in which counts up to 256
+are exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from enum import StrEnum
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spikewright.errors import ConversionError
+from spikewright.graph.ir import Graph, Kind, Operation, Stored, Value
+from spikewright.graph.operations import CONVOLUTIONS, MAX_POOLS, argument
+
+aten = torch.ops.aten
+
+LARGEST_BYTE = 255
+"""Largest count that the exact kernels read."""
+
+LARGEST_BF16 = 256
+"""Largest count up to which bfloat16 holds every whole number."""
+
+_DIGITS = 3
+_BASE = 256
+_LARGEST_FIXED = 127 * _BASE**2  # its digits are within -128..127
+_LARGEST_FAN_IN = (2**31 - 1) // (128 * LARGEST_BYTE)
+"""Products that a 32-bit integer can sum whatever they are."""
+
+
+class Precision(StrEnum):
+    """The number format of weights that meet spikes, and of the currents they make."""
+
+    FLOAT32 = "float32"
+    """That of the model (float64 stays float64)."""
+    BF16 = "bf16"
+    """bfloat16, which holds spikes, and counts up to 256, exactly. Weights that meet them are
+    rounded to 8 significant bits, and so is each layer's input current: counts differ from those of
+    float32 where a charge lies within some 2**-8 of itself from a decision boundary. Biases, sums
+    of branches, neurons, the first layer (its input is no spikes) and what reads averages stay as
+    they are. Beyond T = 256 the count engine computes in float32."""
+
+    @classmethod
+    def named(cls, name: Precision | str) -> Precision:
+        """The precision of a name.
+
+        Raises:
+            ConversionError: for another name.
+        """
+        try:
+            return cls(name)
+        except ValueError:
+            raise ConversionError(f"precision must be 'float32' or 'bf16', got {name!r}") from None
+
+
+def integers_are_fast(device: torch.device) -> bool:
+    """Whether this machine has matrix units for 8-bit integers that the exact kernels can use."""
+    supported = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    return (
+        device.type == "cpu"
+        and torch.backends.mkldnn.is_available()  # pyright: ignore[reportUnknownMemberType]
+        and supported is not None
+        and bool(supported())
+    )
+
+
+def with_kernels(graph: Graph, precision: Precision, *, quick: bool, largest: int) -> Graph:
+    """A scale-folded graph whose convolutions and products over whole numbers run faster.
+
+    Args:
+        graph: from `fold_scales`, so that neurons emit whole numbers.
+        precision: `BF16` rounds the weights that meet whole numbers up to 256.
+        quick: take exact kernels where the machine has them.
+        largest: the largest number that a neuron emits.
+
+    Returns:
+        A graph of the same operations by other means, or the graph itself.
+    """
+    if precision is Precision.BF16 and largest <= LARGEST_BF16:
+        return _Lowering(graph, _in_bf16, torch.bfloat16).lowered()
+    sample = next((t for t in graph.tensors.values() if t.is_floating_point()), torch.empty(0))
+    exact = quick and largest <= LARGEST_BYTE and sample.dtype is torch.float32
+    if exact and integers_are_fast(sample.device):
+        return _Lowering(graph, _exact, torch.uint8).lowered()
+    return graph
+
+
+_Lowered = tuple[Operation, dict[str, Tensor]]
+
+
+class _Lowering:
+    """One pass over a graph; one use."""
+
+    def __init__(self, graph: Graph, kernel: Any, dtype: torch.dtype) -> None:
+        self._graph = graph
+        self._kernel = kernel
+        self._dtype = dtype
+        floats = (t.dtype for t in graph.tensors.values() if t.is_floating_point())
+        self._wide = next(floats, torch.float32)
+        self._whole = _whole_numbers(graph)
+        self._tensors = dict(graph.tensors)
+
+    def lowered(self) -> Graph:
+        found: dict[str, Operation] = {}
+        for op in self._graph.operations:
+            if op.inputs and op.inputs[0] in self._whole:
+                made: _Lowered | None = self._kernel(op, self._graph.tensors)
+                if made is not None:
+                    found[op.name] = made[0]
+                    self._tensors.update(made[1])
+        narrow = {made.inputs[0] for made in found.values()}
+        operations: list[Operation] = []
+        for op in self._graph.operations:
+            kernel = found.get(op.name)
+            form = "narrow" if kernel is not None or _scales(op) else "wide"
+            forms = {name: f"{name}.{form}" for name in op.inputs if name in narrow}
+            operations.append((kernel or op).rewired(forms))
+            if op.name in narrow:
+                operations.append(_converted(op, op.name, "narrow", self._dtype))
+                operations.append(_converted(op, f"{op.name}.narrow", "wide", self._wide))
+        return replace(self._graph, operations=tuple(operations), tensors=self._tensors).pruned()
+
+
+def _scales(op: Operation) -> bool:
+    """Whether it multiplies by a stored tensor, whose dtype the product then has."""
+    return op.target is aten.mul.Tensor and isinstance(op.args[1], Stored)
+
+
+def _whole_numbers(graph: Graph) -> set[str]:
+    """The values that hold whole numbers: what neurons emit, and the largest of it."""
+    whole: set[str] = set()
+    for op in graph.operations:
+        passes = op.target in _KEEPING and op.inputs[0] in whole
+        if op.kind is Kind.NEURON or passes:
+            whole.add(op.name)
+    return whole
+
+
+_KEEPING = (
+    *MAX_POOLS,
+    aten.view.default,
+    aten.reshape.default,
+    aten.clone.default,
+    aten.alias.default,
+    aten.detach.default,
+)
+
+
+def _converted(op: Operation, source: str, form: str, dtype: torch.dtype) -> Operation:
+    return replace(
+        op,
+        name=f"{op.name}.{form}",
+        target=aten._to_copy.default,
+        args=(Value(source),),
+        kwargs={"dtype": dtype},
+        kind=Kind.LINEAR,
+        site=None,
+    )
+
+
+def _exact(op: Operation, tensors: Any) -> _Lowered | None:
+    if op.target is not aten.conv2d.default or argument(op, 6, "groups", 1) != 1:
+        return None
+    weight = tensors[op.args[1].name]
+    if weight[0].numel() > _LARGEST_FAN_IN:
+        return None
+    bias = argument(op, 2, "bias")
+    digits, scales = cut_in_digits(weight)
+    first = weight.new_zeros(len(digits))
+    if bias is not None:
+        first[: len(weight)] = tensors[bias.name]
+    geometry = _geometry(op)
+    packed = torch.ops.onednn.qconv_prepack(digits, scales, 1.0, 0, *geometry, 1, None)
+    stored = {
+        f"{op.name}.digits": packed,
+        f"{op.name}.scales": scales,
+        f"{op.name}.no_offset": torch.zeros(len(digits), dtype=torch.int32),
+        f"{op.name}.first": first,
+    }
+    args = (op.args[0], *(Stored(name) for name in stored), *geometry)
+    return replace(op, target=exact_convolution, args=args, kwargs={}), stored
+
+
+def cut_in_digits(weight: Tensor) -> tuple[Tensor, Tensor]:
+    """Weights `[O, ...]` as three signed 8-bit digits each, most significant first.
+
+    Returns:
+        Digits, int8 `[3 * O, ...]`, and what a one in them stands for, float32 `[3 * O]`, such that
+        the sum over a weight's digits is within half of `2**-23` of the channel's largest weight.
+    """
+    wide = weight.double()
+    unit = wide.abs().flatten(1).amax(1).clamp(min=torch.finfo(torch.float32).tiny) / _LARGEST_FIXED
+    rest = (wide / unit.reshape(-1, *[1] * (weight.ndim - 1))).round()
+    digits: list[Tensor] = []
+    for _ in range(_DIGITS):
+        digit = (rest + _BASE // 2) % _BASE - _BASE // 2
+        digits.append(digit.to(torch.int8))
+        rest = (rest - digit) / _BASE
+    scales = [(unit * _BASE**power).float() for power in range(_DIGITS)]
+    return torch.cat(digits[::-1]), torch.cat(scales[::-1])
+
+
+def exact_convolution(
+    counts: Tensor,
+    digits: Tensor,
+    scales: Tensor,
+    no_offset: Tensor,
+    first: Tensor,
+    stride: list[int],
+    padding: list[int],
+    dilation: list[int],
+) -> Tensor:
+    """A 2-d convolution over whole numbers, in integers.
+
+    Args:
+        counts: uint8 `[B, I, H, W]`.
+        digits, scales: of the weights, from `cut_in_digits`, the digits packed.
+        no_offset: int32 zeros `[3 * O]`.
+        first: the bias, then zeros, float32 `[3 * O]`.
+        stride, padding, dilation: two each.
+
+    Returns:
+        float32 `[B, O, H, W]`.
+    """
+    sums = torch.ops.spikewright.digit_sums(
+        counts, digits, scales, no_offset, first, stride, padding, dilation
+    )
+    high, middle, low = sums.chunk(_DIGITS, dim=1)
+    return high + (middle + low)
+
+
+def _digit_sums(
+    counts: Tensor,
+    digits: Tensor,
+    scales: Tensor,
+    no_offset: Tensor,
+    first: Tensor,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+) -> Tensor:
+    """What each digit of the weights contributes to a convolution, float32 `[B, 3 * O, H, W]`."""
+    weights = (digits, scales, no_offset, first, stride, padding, dilation, 1)
+    return torch.ops.onednn.qconv2d_pointwise(
+        counts, 1.0, 0, *weights, 1.0, 0, torch.float32, "none", [], ""
+    )
+
+
+def _digit_sums_shape(
+    counts: Tensor,
+    digits: Tensor,
+    scales: Tensor,
+    no_offset: Tensor,
+    first: Tensor,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+) -> Tensor:
+    shape = [len(counts), len(no_offset)]
+    for i in range(2):
+        reach = dilation[i] * (digits.shape[2 + i] - 1)
+        shape.append((counts.shape[2 + i] + 2 * padding[i] - reach - 1) // stride[i] + 1)
+    empty = counts.new_empty(shape, dtype=torch.float32)
+    return empty.to(memory_format=torch.channels_last)
+
+
+# An operator, which the compiler calls as it is, so that it keeps its input, the counts of a layer,
+# in memory once, where all their readers find them.
+_LIBRARY = torch.library.Library("spikewright", "FRAGMENT")
+_LIBRARY.define(
+    "digit_sums(Tensor counts, Tensor digits, Tensor scales, Tensor no_offset, Tensor first, "
+    "int[] stride, int[] padding, int[] dilation) -> Tensor",
+    tags=(torch.Tag.flexible_layout,),
+)
+_LIBRARY.impl("digit_sums", _digit_sums, "CompositeExplicitAutograd")
+torch.library.register_fake("spikewright::digit_sums", _digit_sums_shape, lib=_LIBRARY)
+
+
+def _geometry(op: Operation) -> tuple[list[int], list[int], list[int]]:
+    """Stride, padding and dilation, two each."""
+
+    def pair(position: int, name: str, default: int) -> list[int]:
+        value = argument(op, position, name, default)
+        return [value, value] if isinstance(value, int) else [*value, *value][:2]
+
+    return pair(3, "stride", 1), pair(4, "padding", 0), pair(5, "dilation", 1)
+
+
+def _in_bf16(op: Operation, tensors: Any) -> _Lowered | None:
+    if op.target not in (*CONVOLUTIONS, aten.linear.default):
+        return None
+    name = f"{op.name}.bf16"
+    weight = tensors[op.args[1].name].to(torch.bfloat16)
+    rest = op.args[3:]
+    full = tensors[op.args[1].name].dtype
+    args = (op.target, full, op.args[0], Stored(name), argument(op, 2, "bias"), *rest)
+    options = {key: value for key, value in op.kwargs.items() if key != "bias"}
+    return replace(op, target=bf16_product, args=args, kwargs=options), {name: weight}
+
+
+def bf16_product(
+    target: Any,
+    dtype: torch.dtype,
+    counts: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    *rest: Any,
+    **options: Any,
+) -> Tensor:
+    """A convolution or matrix product over whole numbers in bfloat16, its bias in float32.
+
+    Args:
+        target: the operation.
+        dtype: of the result.
+        counts: bfloat16, exact.
+        weight: bfloat16.
+        bias: `[O]`, of dtype `dtype`, or None.
+        rest, options: the operation's other arguments.
+    """
+    current = target(counts, weight, None, *rest, **options).to(dtype)
+    if bias is None:
+        return current
+    places = [1] * (current.ndim - 2) if target is not aten.linear.default else []
+    return current + bias.reshape(-1, *places)

@@ -1,0 +1,183 @@
+"""Kernels over whole numbers: as exact as float32, or bf16; and where they stand."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+import spikewright as sw
+from spikewright.graph import Graph, Kind, evaluate
+from spikewright.network import kernels
+from spikewright.network.kernels import Precision, with_kernels
+
+needs_integers = pytest.mark.skipif(
+    not kernels.integers_are_fast(torch.device("cpu")),
+    reason="the processor has no matrix units for 8-bit integers",
+)
+
+
+def seeded(number: int) -> torch.Generator:
+    return torch.Generator().manual_seed(number)
+
+
+def images(batch: int) -> Tensor:
+    return torch.rand(batch, 3, 8, 8, generator=seeded(batch))
+
+
+@pytest.fixture(scope="module")
+def model() -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(1)
+        layers = nn.Sequential(
+            nn.Conv2d(3, 8, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(8, 8, 3, padding=1, stride=2),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(8, 6, 1),
+            nn.ReLU(),
+            nn.Flatten(),
+            nn.Linear(24, 5),
+        )
+    return layers.eval()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 12), st.floats(1e-6, 1e6))
+def test_three_digits_hold_a_weight_to_half_a_unit(seed: int, rows: int, size: float) -> None:
+    weight = torch.randn(rows, 3, 2, 2, generator=seeded(seed)) * size
+    weight[0] = 0
+    digits, scales = kernels.cut_in_digits(weight)
+    parts = digits.double() * scales.double().reshape(-1, 1, 1, 1)
+    found = sum(parts.chunk(3))
+    largest = weight.abs().flatten(1).amax(1).reshape(-1, 1, 1, 1).double()
+    assert ((found - weight.double()).abs() <= largest * 2.0**-23).all()
+
+
+@needs_integers
+@pytest.mark.parametrize("stride", [1, 2])
+def test_exact_convolutions_err_no_more_than_float32_does(model: nn.Module, stride: int) -> None:
+    counts = torch.randint(0, 256, (5, 32, 12, 12), generator=seeded(0), dtype=torch.uint8)
+    weight = torch.randn(16, 32, 3, 3, generator=seeded(1))
+    bias = torch.randn(16, generator=seeded(2))
+    digits, scales = kernels.cut_in_digits(weight)
+    geometry = ([stride] * 2, [1, 1], [1, 1])
+    packed = torch.ops.onednn.qconv_prepack(digits, scales, 1.0, 0, *geometry, 1, None)
+    none, first = torch.zeros(48, dtype=torch.int32), torch.cat([bias, torch.zeros(32)])
+    found = kernels.exact_convolution(counts, packed, scales, none, first, *geometry)
+    true = F.conv2d(counts.double(), weight.double(), bias.double(), stride, 1)
+    plain = F.conv2d(counts.float(), weight, bias, stride, 1)
+    assert found.shape == true.shape
+    assert (found - true).abs().max() <= 2 * (plain - true).abs().max()
+
+
+@needs_integers
+@pytest.mark.parametrize("neuron", [sw.TwoPhase("nearest"), sw.TPP()], ids=lambda n: n.label)
+def test_exact_kernels_change_next_to_no_count(model: nn.Module, neuron: sw.TwoPhase) -> None:
+    net = sw.convert(model, images(64), neuron=neuron, steps=16)
+    plan = net.plan()
+    graph = with_kernels(plan.count_graph, Precision.FLOAT32, quick=True, largest=16)
+    changed = [op.name for op in graph.operations if op.target is kernels.exact_convolution]
+    assert len(changed) == 2  # the first convolution reads the image
+    quick = sw.convert(model, images(64), neuron=neuron, steps=16)
+    quick._compile = True
+    quick._compiled.serving = lambda *_: None  # the kernels without the compiler
+    plain, found = (n.counts(images(200)) for n in (net, quick))
+    differing = sum(int((plain[site] != found[site]).sum()) for site in plain)
+    assert differing <= 1e-4 * sum(each.numel() for each in plain.values())
+
+
+@pytest.mark.parametrize(("largest", "exact"), [(255, True), (256, False)])
+def test_counts_beyond_a_byte_stay_in_float32(
+    model: nn.Module, monkeypatch: pytest.MonkeyPatch, largest: int, exact: bool
+) -> None:
+    monkeypatch.setattr(kernels, "integers_are_fast", lambda device: True)
+    graph = sw.convert(model, images(16), steps=4).plan().count_graph
+    lowered = with_kernels(graph, Precision.FLOAT32, quick=True, largest=largest)
+    assert (lowered is not graph) is exact
+
+
+def test_averages_are_no_whole_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kernels, "integers_are_fast", lambda device: True)
+    net = nn.Sequential(
+        nn.Conv2d(3, 4, 1), nn.ReLU(), nn.AvgPool2d(2), nn.Conv2d(4, 4, 1), nn.ReLU(), nn.Flatten()
+    ).eval()
+    graph = sw.convert(net, images(16), steps=4).plan().count_graph
+    assert with_kernels(graph, Precision.FLOAT32, quick=True, largest=4).operations == (
+        graph.operations
+    )
+
+
+class _Arithmetic(nn.Module):
+    """Branches that read the same spikes: a convolution, a product with a number, a difference."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem, self.next = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 4, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        spikes = self.stem(x).relu()
+        return (self.next(spikes) + spikes * 200 - spikes.flip(2)).relu().flatten(1)
+
+
+@needs_integers
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_other_readers_of_the_same_counts_see_them_unharmed(precision: str) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        net = _Arithmetic().eval()
+    snn = sw.convert(net, images(32), steps=16)
+    plan = snn.plan()
+    x = images(20)
+    plain = evaluated(plan.count_graph, x)
+    low = with_kernels(plan.count_graph, Precision(precision), quick=True, largest=16)
+    assert low is not plan.count_graph
+    found = evaluated(low, x)
+    tolerance = 1e-5 if precision == "float32" else 2e-2
+    assert (found - plain).abs().max() <= tolerance * plain.abs().max()
+
+
+def evaluated(graph: Graph, x: Tensor) -> Tensor:
+    return evaluate(
+        graph, x, {Kind.NEURON: lambda op, current: (20 * current).round().clamp(0, 16)}
+    )
+
+
+@pytest.mark.parametrize("neuron", [sw.TwoPhase("nearest"), sw.IntegrateFire()])
+def test_bf16_stays_near_float32(model: nn.Module, neuron: sw.TwoPhase | sw.IntegrateFire) -> None:
+    net = sw.convert(model, images(64), neuron=neuron, steps=16)
+    low = net.with_precision("bf16")
+    assert low.precision is Precision.BF16
+    x = images(200)
+    plain, found = net(x), low(x)
+    assert found.dtype is torch.float32
+    assert not torch.equal(found, plain)
+    assert (found - plain).abs().max() <= 0.1 * plain.abs().max()
+
+
+def test_bf16_kernels_compute_with_rounded_weights(model: nn.Module) -> None:
+    plan = sw.convert(model, images(64), steps=4).with_precision("bf16").plan()
+    products = [op for op in plan.count_graph.operations if op.target is kernels.bf16_product]
+    assert len(products) == 3  # all but the first convolution
+    counts = torch.randint(0, 5, (7, 8, 4, 4), generator=seeded(3)).float()
+    weight, bias = torch.randn(6, 8, 3, 3, generator=seeded(4)), torch.randn(6)
+    found = kernels.bf16_product(
+        torch.ops.aten.conv2d.default, torch.float32, counts.bfloat16(), weight.bfloat16(), bias
+    )
+    exact = F.conv2d(counts, weight.bfloat16().float(), bias)
+    assert ((found - exact).abs() <= 2.0**-8 * (exact - bias.reshape(-1, 1, 1)).abs()).all()
+
+
+def test_an_unknown_precision_is_refused(model: nn.Module) -> None:
+    net = sw.convert(model, images(16), steps=4)
+    with pytest.raises(sw.ConversionError, match="precision must be 'float32' or 'bf16', got 'f'"):
+        net.with_precision("f")
+
+
+def test_precision_outlives_another_neuron(model: nn.Module) -> None:
+    net = sw.convert(model, images(16), steps=4).with_precision("bf16")
+    assert net.with_neuron(sw.TPP()).precision is Precision.BF16

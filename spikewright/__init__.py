@@ -1,6 +1,7 @@
 """Spikewright: trained PyTorch networks as spiking networks, and the truth about the result."""
 
-from spikewright.activations import QCFS
+from spikewright import methods
+from spikewright.activations import QCFS, ClippedReLU
 from spikewright.analysis import Misalignment, Sweep, misalignment, sweep
 from spikewright.calibration import Learned, Maximum, MinError, Percentile
 from spikewright.convert import convert
@@ -11,18 +12,22 @@ from spikewright.errors import (
     DataError,
     MissingExtra,
     ModelError,
+    RecipeError,
+    RunError,
     SpikewrightError,
     UnsupportedOperation,
 )
 from spikewright.network import SpikingNetwork
-from spikewright.neurons import TPP, IntegrateFire, Shuffled, TwoPhase
+from spikewright.neurons import SRP, TPP, IntegrateFire, Shuffled, TwoPhase
 from spikewright.version import __version__
 
 __all__ = [
     "QCFS",
+    "SRP",
     "TPP",
     "AnalysisError",
     "CalibrationError",
+    "ClippedReLU",
     "ConversionError",
     "DataError",
     "IntegrateFire",
@@ -33,6 +38,8 @@ __all__ = [
     "MissingExtra",
     "ModelError",
     "Percentile",
+    "RecipeError",
+    "RunError",
     "Shuffled",
     "SpikewrightError",
     "SpikingNetwork",
@@ -41,6 +48,7 @@ __all__ = [
     "UnsupportedOperation",
     "__version__",
     "convert",
+    "methods",
     "misalignment",
     "sweep",
 ]

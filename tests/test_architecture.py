@@ -24,18 +24,20 @@ MAY_IMPORT: dict[str, set[str]] = {
     "calibration": LEAVES | {"neurons", "graph"},
     "network": LEAVES | {"neurons", "graph", "calibration"},
     "convert": LEAVES | {"neurons", "graph", "calibration", "network"},
+    "methods": LEAVES | {"neurons", "graph", "calibration", "network", "convert"},
     "interchange": LEAVES | {"neurons", "graph", "calibration", "network", "convert"},
     "analysis": LEAVES | {"neurons", "graph", "calibration", "network", "convert"},
     "data": LEAVES | {"models", "training"},
     "models": LEAVES | {"data", "training"},
-    "training": LEAVES | {"data", "models"},
+    "training": LEAVES | {"data", "models", "neurons", "analysis"},
 }
 MAY_IMPORT["report"] = MAY_IMPORT["analysis"] | {"analysis"}
+MAY_IMPORT["experiments"] = MAY_IMPORT["report"] | {"methods", "data", "models", "training"}
 MAY_IMPORT["demo"] = set(MAY_IMPORT) | {"report"}
 MAY_IMPORT["cli"] = set(MAY_IMPORT)
 MAY_IMPORT["__main__"] = {"cli"}
 FACADE = {"__init__"}  # spikewright/__init__.py gathers the public names
-FACADE_MAY_NOT = {"cli", "demo", "data", "models", "training", "report"}
+FACADE_MAY_NOT = {"cli", "demo", "experiments", "data", "models", "training", "report"}
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 

@@ -19,8 +19,14 @@ _EMPTY = (
 )
 
 
-def labelled_batches(data: Labelled) -> Iterator[tuple[Tensor, Tensor]]:
+def labelled_batches(
+    data: Labelled, dimensions: int | None = None
+) -> Iterator[tuple[Tensor, Tensor]]:
     """Checked batches: images `[B, *S]` and labels int64 `[B]`, on the CPU; empty ones left out.
+
+    Args:
+        data: batches.
+        dimensions: how many a sample has, where batches of frames `[T, B, *S]` are taken too.
 
     Raises:
         AnalysisError: for a batch without labels, labels of another shape or kind, images that are
@@ -34,15 +40,26 @@ def labelled_batches(data: Labelled) -> Iterator[tuple[Tensor, Tensor]]:
                 "give (images, labels) pairs"
             )
         images, labels = _images(item[0], number), _labels(item[1], number)
-        if len(images) != len(labels):
+        samples = samples_in(images, dimensions)
+        if samples != len(labels):
             raise AnalysisError(
-                f"batch {number} has {len(images)} images and {len(labels)} labels; give one each"
+                f"batch {number} has {samples} images and {len(labels)} labels; give one each"
             )
-        seen += len(images)
-        if len(images):
+        seen += samples
+        if samples:
             yield images, labels
     if not seen:
         raise AnalysisError(_EMPTY)
+
+
+def are_frames(images: Tensor, dimensions: int | None) -> bool:
+    """Whether a batch is frames `[T, B, *S]` of samples that have so many dimensions."""
+    return dimensions is not None and images.ndim == dimensions + 2
+
+
+def samples_in(images: Tensor, dimensions: int | None) -> int:
+    """How many samples a batch `[B, *S]`, or one of frames `[T, B, *S]`, holds."""
+    return images.shape[1] if are_frames(images, dimensions) else len(images)
 
 
 def image_batches(data: Iterable[Any]) -> Iterator[Tensor]:

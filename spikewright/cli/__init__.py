@@ -1,4 +1,4 @@
-"""The command line: `spikewright check | convert | sweep | misalignment | demo`.
+"""The command line: `spikewright check | convert | sweep | misalignment | demo | simulate-events`.
 
 Exit codes (the same list stands under `spikewright --help`):
 

@@ -8,11 +8,14 @@ from typing import Annotated, Any
 import typer
 
 from spikewright.cli.console import print_json, progress_bar, results, to_json
+from spikewright.cli.events import simulate_events
 from spikewright.cli.expand import expanded
-from spikewright.cli.failures import EXIT_CODES, ExitCode, reported
+from spikewright.cli.experiment import app as experiment
+from spikewright.cli.failures import EXIT_CODES, ExitCode, WrongUsage, opening, reported
 from spikewright.cli.options import (
     MAXIMUM_SEED,
     NEURON_HELP,
+    SWEPT_NEURONS,
     ConversionOptions,
     DataOptions,
     MeasurementOptions,
@@ -20,6 +23,14 @@ from spikewright.cli.options import (
     OutputOptions,
     StepsOption,
 )
+from spikewright.cli.train_options import (
+    ImageOptions,
+    NetworkOptions,
+    NumericsOptions,
+    OptimisationOptions,
+    RunOptions,
+)
+from spikewright.cli.zoo import zoo
 
 app = typer.Typer(
     help="Turn a trained PyTorch network into a spiking network, and measure what that costs.",
@@ -97,7 +108,10 @@ def convert(
     data: DataOptions,
     conversion: ConversionOptions,
     output: OutputOptions,
-    neuron: Annotated[str, typer.Option(metavar="NAME", help=NEURON_HELP)] = "nearest",
+    neuron: Annotated[
+        str,
+        typer.Option(metavar="NAME", help=f"{NEURON_HELP} Default: own, nearest without a method."),
+    ] = "own",
     steps: StepsOption = "16",
 ) -> None:
     """Convert MODEL and show the result: sites, thresholds, operations, latency.
@@ -107,10 +121,10 @@ def convert(
     from spikewright.cli.output import prepare_folder, write_files
     from spikewright.cli.parse import neuron_of, steps_of
     from spikewright.cli.record import configuration_of
-    from spikewright.cli.source import open_source
+    from spikewright.cli.source import method_for, open_source
     from spikewright.cli.summary import as_document
 
-    chosen, points = neuron_of(neuron), steps_of(steps)
+    chosen, points = neuron_of(neuron, method_for(conversion)), steps_of(steps)
     prepare_folder(output.output)
     network = open_source(model, data, conversion).convert(chosen, points, conversion)
     asked = configuration_of("convert", (model, data, conversion), neuron=neuron, steps=steps)
@@ -130,14 +144,26 @@ def sweep(
     conversion: ConversionOptions,
     output: OutputOptions,
     neuron: Annotated[
-        str, typer.Option(metavar="NAME,NAME,...", help=NEURON_HELP)
-    ] = "if,shuffled,tpp,unbiased,nearest",
+        str | None,
+        typer.Option(
+            metavar="NAME,NAME,...",
+            help=f"{NEURON_HELP} Default: own with a method, else {SWEPT_NEURONS}.",
+            show_default=False,
+        ),
+    ] = None,
     steps: StepsOption = "1,2,4,8,16,32",
     compile: Annotated[
         bool,
         typer.Option(
-            "--compile",
+            "--compile/--no-compile",
             help="Compile the networks first: seconds each, then up to several times faster.",
+        ),
+    ] = False,
+    frames: Annotated[
+        bool,
+        typer.Option(
+            "--frames/--no-frames",
+            help="Show event recordings as T frames, one a step, instead of their mean.",
         ),
     ] = False,
 ) -> None:
@@ -150,13 +176,15 @@ def sweep(
     from spikewright.cli.measure import Task, run_sweep
     from spikewright.cli.outcome import deliver, prepare
     from spikewright.cli.parse import neurons_of, steps_of
+    from spikewright.cli.source import method_for
 
     task = Task(model, data, measurement, conversion, steps_of(steps))
-    neurons = neurons_of(neuron)
+    neuron = neuron or ("own" if conversion.method else SWEPT_NEURONS)
+    neurons = neurons_of(neuron, method_for(conversion))
     prepare(output)
-    asked = {"neuron": neuron, "steps": steps, "compile": compile}
+    asked = {"neuron": neuron, "steps": steps, "compile": compile, "frames": frames}
     with progress_bar("sweep") as advance:
-        outcome = run_sweep(task, neurons, asked, advance, compiled=compile)
+        outcome = run_sweep(task, neurons, asked, advance, compiled=compile, frames=frames)
     deliver(outcome, output)
 
 
@@ -189,14 +217,69 @@ def misalignment(
     from spikewright.cli.measure import Task, run_misalignment
     from spikewright.cli.outcome import deliver, prepare
     from spikewright.cli.parse import integrate_fire_of, orders_of, steps_of
+    from spikewright.cli.source import method_for
 
     task = Task(model, data, measurement, conversion, steps_of(steps))
-    base, named = integrate_fire_of(neuron), orders_of(orders)
+    base, named = integrate_fire_of(neuron, method_for(conversion)), orders_of(orders)
     prepare(output)
     asked = {"neuron": neuron, "orders": orders, "layerwise": layerwise, "steps": steps}
     with progress_bar("misalignment") as advance:
         outcome = run_misalignment(task, base, named, layerwise, asked, advance)
     deliver(outcome, output)
+
+
+@_command
+def train(
+    network: NetworkOptions,
+    images: ImageOptions,
+    optimisation: OptimisationOptions,
+    numerics: NumericsOptions,
+    run: RunOptions,
+    json: Annotated[
+        bool, typer.Option("--json", help="Print the card as JSON on stdout, and nothing else.")
+    ] = False,
+) -> None:
+    """Train a network for conversion, from its first weights or from where a run was stopped.
+
+    A run that is killed loses at most the epoch it was in. The best epoch is chosen on images
+    held out of the training set; the test split is read once, at the end. Several processes
+    share the work under 'accelerate launch --multi_gpu -m spikewright train ...'.
+
+    DIR receives run.json, metrics.jsonl, checkpoint.safetensors and, at the end,
+    weights.safetensors and card.json.
+    """
+    from spikewright.cli.train import ProgressLine, recipe_of, refuse_recipe_options, summary
+    from spikewright.training import RunFolder
+    from spikewright.training import train as carry_out
+    from spikewright.training.processes import is_main_process
+    from spikewright.training.train import open_data
+
+    if run.resume is not None and run.output is not None:
+        raise WrongUsage("--resume DIR and --output DIR both name the folder; give one of them")
+    if run.resume is not None:
+        refuse_recipe_options(network, images, optimisation, numerics)
+        folder, recipe = run.resume, RunFolder(run.resume).read_recipe()
+    elif run.output is not None:
+        folder, recipe = run.output, recipe_of(network, images, optimisation, numerics)
+    else:
+        raise WrongUsage("--output DIR names the folder of the run; or go on with --resume DIR")
+    with opening():
+        finished = RunFolder(folder).card.is_file()
+        data = None if finished else open_data(recipe)
+    card = carry_out(
+        recipe,
+        folder,
+        data=data,
+        device=run.device,
+        tensorboard=run.tensorboard,
+        progress=ProgressLine(),
+    )
+    if not is_main_process():
+        return
+    if json:
+        print_json(card)
+    else:
+        results().print(summary(card, str(folder)), markup=False, soft_wrap=True)
 
 
 @_command
@@ -221,3 +304,8 @@ def demo(
     with progress_bar("demo") as advance:
         result = run_demo(seed, advance)
     deliver(demo_outcome(result), output)
+
+
+_command(simulate_events)
+_command(zoo)
+app.add_typer(experiment, name="experiment")

@@ -13,6 +13,7 @@ from spikewright import analysis
 from spikewright.analysis import Sweep, SweepProgress
 from spikewright.cli.console import Progress
 from spikewright.cli.options import (
+    DEFAULT_THRESHOLD,
     ConversionOptions,
     DataOptions,
     MeasurementOptions,
@@ -20,7 +21,13 @@ from spikewright.cli.options import (
 )
 from spikewright.cli.outcome import Outcome, layer_table, sweep_table
 from spikewright.cli.record import command_line, configuration_of
-from spikewright.cli.source import Source, open_measurement, open_source
+from spikewright.cli.source import (
+    Source,
+    method_for,
+    open_frames,
+    open_measurement,
+    open_source,
+)
 from spikewright.network import SpikingNetwork
 from spikewright.neurons import Neuron, Order
 from spikewright.report import Report, Study, observe_raster, observe_thresholds
@@ -59,15 +66,16 @@ class Task:
         source = open_source(self.model, self.data, self.conversion)
         return source, open_measurement(source, self.measurement, self.conversion.seed)
 
-    @property
-    def subject(self) -> str:
-        """What was converted and measured, in a sentence."""
+    def subject(self, data: str) -> str:
+        """What was converted and measured on which data, in a sentence."""
         weights = f" with {self.model.weights.name}" if self.model.weights else ""
-        name = self.data.data.partition(":")[0]
+        how = f"with thresholds by {self.conversion.threshold or DEFAULT_THRESHOLD}"
+        if self.conversion.method is not None:
+            method = method_for(self.conversion)
+            how = f"by the method {method.name} ({method.paper})"
         return (
-            f"{self.model.model}{weights}, converted with thresholds by "
-            f"{self.conversion.threshold} and measured on the {self.measurement.split} split of "
-            f"{name}."
+            f"{self.model.model}{weights}, converted {how} and measured on the "
+            f"{self.measurement.split} split of {data}."
         )
 
 
@@ -78,6 +86,7 @@ def run_sweep(
     advance: Progress,
     *,
     compiled: bool = False,
+    frames: bool = False,
 ) -> Outcome:
     """Convert with every neuron, measure, and gather the outcome.
 
@@ -87,8 +96,10 @@ def run_sweep(
         asked: the command's own options, as written.
         advance: told how far it is.
         compiled: compile the networks first.
+        frames: show event recordings as T frames, not as their mean.
     """
     source, data = task.open()
+    shown = open_frames(source, task.measurement, task.conversion.seed) if frames else data
     networks: dict[str, SpikingNetwork] = {}
     for number, (name, neuron) in enumerate(neurons.items()):
         advance(number, len(neurons), f"converting to {name}")
@@ -98,7 +109,7 @@ def run_sweep(
     configuration = configuration_of("sweep", task.groups, **asked)
     found = analysis.sweep(
         networks,
-        data,
+        shown,
         task.steps,
         task.seeds,
         source.model,
@@ -106,7 +117,8 @@ def run_sweep(
         configuration=configuration,
     )
     study = inside_study(task.model.model, found, networks, source, data, task)
-    return _outcome("sweep", task, asked, found, study, found.to_dict(), [])
+    subject = task.subject(f"{source.data.name}, as T frames" if frames else source.data.name)
+    return _outcome("sweep", task, subject, asked, found, study, found.to_dict(), [])
 
 
 def run_misalignment(
@@ -150,12 +162,15 @@ def run_misalignment(
         errors=found.errors,
     )
     tables = [layer_table(found.layers)] if found.layers else []
-    return _outcome("misalignment", task, asked, found.whole, study, found.to_dict(), tables)
+    subject = task.subject(source.data.name)
+    document = found.to_dict()
+    return _outcome("misalignment", task, subject, asked, found.whole, study, document, tables)
 
 
 def _outcome(
     command: str,
     task: Task,
+    subject: str,
     asked: Mapping[str, Any],
     sweep: Sweep,
     study: Study,
@@ -166,14 +181,14 @@ def _outcome(
     title = {"sweep": "From ANN to spikes", "misalignment": "Temporal misalignment"}[command]
     report = Report(
         title=title,
-        subject=task.subject,
+        subject=subject,
         studies=(study,),
         command=command_line(command, task.groups, **asked),
         configuration=configuration,
     )
     return Outcome(
         configuration,
-        {"configuration": configuration, **document},
+        {"configuration": configuration, "subject": subject, **document},
         sweep.to_csv(),
         report,
         [sweep_table(task.model.model, sweep), *tables],

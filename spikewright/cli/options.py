@@ -14,6 +14,8 @@ DATA = "Data"
 CONVERSION = "Conversion"
 OUTPUT = "Output"
 MAXIMUM_SEED = 2**32 - 1
+DEFAULT_THRESHOLD = "minerror:channel"
+"""The rule of thresholds where neither --threshold nor --method names one."""
 
 
 class Split(StrEnum):
@@ -31,7 +33,8 @@ class ModelOptions:
         str,
         typer.Argument(
             metavar="MODEL",
-            help="torchvision:NAME, package.module:factory, or a .pt2 file (exported program). "
+            help="torchvision:NAME, run:DIR (of spikewright train), zoo:NAME (of spikewright zoo), "
+            "package.module:factory, or a .pt2 file (exported program). "
             "Importing a module and reading a .pt2 can run code: use those you trust.",
             show_default=False,
         ),
@@ -65,7 +68,7 @@ class DataOptions:
         str,
         typer.Option(
             metavar="SPEC",
-            help="digits, cifar10:DIR, cifar100:DIR or imagefolder:DIR.",
+            help="digits, cifar10:DIR, cifar100:DIR, imagefolder:DIR or cifar10dvs:DIR.",
             rich_help_panel=DATA,
             show_default=False,
         ),
@@ -74,7 +77,8 @@ class DataOptions:
         str | None,
         typer.Option(
             metavar="M,M,M",
-            help="Subtracted from pixels in 0 .. 1, one value a channel.",
+            help="Subtracted from pixels in 0 .. 1, one value a channel. A model run:DIR or "
+            "zoo:NAME is given what it was trained with.",
             rich_help_panel=DATA,
         ),
     ] = None
@@ -133,23 +137,38 @@ class MeasurementOptions:
 class ConversionOptions:
     """How it is converted."""
 
+    method: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="A published method as a whole: qcfs, rts, snnc, srp or minerror. It settles "
+            "thresholds and correction (so --threshold and --bias-correction do not go with it), "
+            "what 'if' starts from, and the neuron unless --neuron names others.",
+            rich_help_panel=CONVERSION,
+            show_default=False,
+        ),
+    ] = None
     threshold: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="RULE",
             help="minerror, maximum or percentile:Q (e.g. percentile:99.9), each with :layer or "
             ":channel at the end if you like; or learned (QCFS), or learned:minerror where not "
-            "every activation is QCFS.",
+            f"every activation is QCFS. Default: {DEFAULT_THRESHOLD}, or that of --method.",
             rich_help_panel=CONVERSION,
+            show_default=False,
         ),
-    ] = "minerror:channel"
+    ] = None
     bias_correction: Annotated[
-        bool,
+        bool | None,
         typer.Option(
-            help="Put each channel's mean input back where the ANN had it, for every T named.",
+            "--bias-correction/--no-bias-correction",
+            help="Put each channel's mean input back where the ANN had it, for every T named. "
+            "Default: yes, or what --method calibrates.",
             rich_help_panel=CONVERSION,
+            show_default=False,
         ),
-    ] = True
+    ] = None
     seed: Annotated[
         int,
         typer.Option(
@@ -159,6 +178,15 @@ class ConversionOptions:
             rich_help_panel=CONVERSION,
         ),
     ] = 0
+    precision: Annotated[
+        str,
+        typer.Option(
+            metavar="FORMAT",
+            help="float32, or bf16: weights that meet spikes in bfloat16, faster and a little less "
+            "accurate.",
+            rich_help_panel=CONVERSION,
+        ),
+    ] = "float32"
     device: Annotated[
         str,
         typer.Option(help="cpu, cuda, cuda:1, mps, ...", rich_help_panel=CONVERSION),
@@ -189,9 +217,12 @@ class OutputOptions:
 
 
 NEURON_HELP = (
-    "if, if-hard, shuffled, shared, early, late, reversed, tpp, unbiased, nearest; the last three "
-    "take an emission: nearest:binary (random, burst, late, binary, first-spike)."
+    "if, if-hard, shuffled, shared, early, late, reversed, srp (or srp:TAU), tpp, unbiased, "
+    "nearest; the last three take an emission: nearest:binary (random, burst, late, binary, "
+    "first-spike); or own, the neuron of --method."
 )
+SWEPT_NEURONS = "if,shuffled,tpp,unbiased,nearest"
+"""What `sweep` compares when it is told neither neurons nor a method."""
 StepsOption = Annotated[
     str,
     typer.Option(

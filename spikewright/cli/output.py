@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from uuid import uuid4
 
 from spikewright.cli.failures import WrongUsage
+from spikewright.training import files
 
 
 def prepare_folder(folder: Path | None) -> None:
@@ -36,12 +36,4 @@ def write_files(folder: Path | None, files: Mapping[str, str]) -> None:
 
 def write_whole(path: Path, text: str) -> None:
     """Write a text file so that no reader, and no crash, ever sees a part of it."""
-    partial = path.with_name(f".{path.name}.{uuid4().hex}.partial")
-    try:
-        with partial.open("x", encoding="utf-8", newline="\n") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    files.write_whole(path, text.encode())

@@ -4,42 +4,57 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from spikewright.calibration import Learned, Maximum, MinError, Percentile
 from spikewright.calibration.thresholds import Per, Threshold
 from spikewright.cli.failures import WrongUsage
-from spikewright.neurons import IntegrateFire, Neuron, Order, Reset, Shuffled, TwoPhase
+from spikewright.methods import METHODS, MINERROR, Method
+from spikewright.network import Precision
+from spikewright.neurons import SRP, IntegrateFire, Neuron, Order, Reset, Shuffled, TwoPhase
 from spikewright.neurons.emission import Emission
 
-_ONE_PHASE: dict[str, Neuron] = {
-    "if": IntegrateFire(),
-    "if-hard": IntegrateFire(reset=Reset.HARD),
-    "shuffled": Shuffled(IntegrateFire()),
-    "shared": Shuffled(IntegrateFire(), order=Order.SHARED),
-    "early": Shuffled(IntegrateFire(), order=Order.EARLY),
-    "late": Shuffled(IntegrateFire(), order=Order.LATE),
-    "reversed": Shuffled(IntegrateFire(), order=Order.REVERSED),
+_ONE_PHASE: dict[str, Callable[[IntegrateFire], Neuron]] = {
+    "if": lambda start: start,
+    "if-hard": lambda start: replace(start, reset=Reset.HARD),
+    "shuffled": Shuffled,
+    "shared": lambda start: Shuffled(start, order=Order.SHARED),
+    "early": lambda start: Shuffled(start, order=Order.EARLY),
+    "late": lambda start: Shuffled(start, order=Order.LATE),
+    "reversed": lambda start: Shuffled(start, order=Order.REVERSED),
 }
+"""Neurons made of the integrate-and-fire neuron as the method starts it."""
 _ROUNDINGS = {
     "tpp": "bernoulli",
     "bernoulli": "bernoulli",
     "unbiased": "unbiased",
     "nearest": "nearest",
 }
-NEURON_NAMES = (*_ONE_PHASE, *_ROUNDINGS)
+NEURON_NAMES = (*_ONE_PHASE, "srp", *_ROUNDINGS, "own")
 
 
-def neuron_of(text: str) -> Neuron:
-    """A neuron by its name, e.g. `if`, `tpp` or `nearest:binary`."""
+def method_of(text: str) -> Method:
+    """A method by its name."""
+    name = text.strip().lower()
+    if name not in METHODS:
+        raise WrongUsage(f"--method {text}: give one of {', '.join(METHODS)}")
+    return METHODS[name]
+
+
+def neuron_of(text: str, method: Method = MINERROR) -> Neuron:
+    """A neuron by its name, e.g. `if`, `tpp` or `nearest:binary`, as the method makes it."""
     name, colon, emission = text.strip().lower().partition(":")
-    if name in _ONE_PHASE:
+    if name == "srp":
+        tau = _whole(emission, f"--neuron {text}", 1) if colon else SRP().tau
+        return SRP(tau, method.one_phase)
+    if name in _ONE_PHASE or name == "own":
         if colon:
             raise WrongUsage(
                 f"--neuron {text}: only two-phase neurons take an emission: {', '.join(_ROUNDINGS)}"
             )
-        return _ONE_PHASE[name]
+        return method.own if name == "own" else _ONE_PHASE[name](method.one_phase)
     if name not in _ROUNDINGS:
         raise WrongUsage(f"--neuron {text}: give one of {', '.join(NEURON_NAMES)}")
     known = [str(e) for e in Emission]
@@ -48,11 +63,11 @@ def neuron_of(text: str) -> Neuron:
     return TwoPhase(_ROUNDINGS[name], emission if colon else Emission.RANDOM)
 
 
-def neurons_of(text: str) -> dict[str, Neuron]:
+def neurons_of(text: str, method: Method = MINERROR) -> dict[str, Neuron]:
     """Several neurons, separated by commas, by their labels in tables."""
     found: dict[str, Neuron] = {}
     for part in items(text, "--neuron"):
-        neuron = neuron_of(part)
+        neuron = neuron_of(part, method)
         if neuron.label in found:
             raise WrongUsage(f"--neuron {text}: '{neuron.label}' is named twice")
         found[neuron.label] = neuron
@@ -78,6 +93,14 @@ def threshold_of(text: str) -> Threshold:
         "learned; the first three take :layer or :channel at the end, learned takes :minerror "
         "where not every activation is QCFS"
     )
+
+
+def precision_of(text: str) -> Precision:
+    """A precision by its name."""
+    try:
+        return Precision(text.strip().lower())
+    except ValueError:
+        raise WrongUsage(f"--precision {text}: give float32 or bf16") from None
 
 
 def _per(rest: Sequence[str], text: str, default: Per) -> Per:
@@ -120,9 +143,9 @@ def arguments_of(pairs: Sequence[str] | None) -> dict[str, Any]:
     return found
 
 
-def integrate_fire_of(text: str) -> Neuron:
+def integrate_fire_of(text: str, method: Method = MINERROR) -> Neuron:
     """The one-phase neuron that `misalignment` starts from."""
-    neuron = neuron_of(text)
+    neuron = neuron_of(text, method)
     if not isinstance(neuron, IntegrateFire):
         raise WrongUsage(
             f"--neuron {text}: misalignment starts from 'if' or 'if-hard'; it shuffles by itself"

@@ -8,6 +8,7 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
+from spikewright.cli.options import DEFAULT_THRESHOLD, ConversionOptions
 from spikewright.version import __version__
 
 NOT_RECORDED = {"json", "output"}
@@ -23,9 +24,18 @@ def configuration_of(command: str, groups: Sequence[Any], **more: Any) -> dict[s
     """
     found: dict[str, Any] = {"spikewright": __version__, "command": command}
     for group in groups:
-        found |= {name: _plain(value) for name, value in vars(group).items()}
+        found |= {name: _plain(value) for name, value in _settled(group).items()}
     found |= {name: _plain(value) for name, value in more.items()}
     return {name: value for name, value in found.items() if name not in NOT_RECORDED}
+
+
+def _settled(group: Any) -> dict[str, Any]:
+    """The options of a group, with what stands where none was given."""
+    values = dict(vars(group))
+    if isinstance(group, ConversionOptions) and group.method is None:
+        values["threshold"] = group.threshold or DEFAULT_THRESHOLD
+        values["bias_correction"] = group.bias_correction is not False
+    return values
 
 
 def command_line(command: str, groups: Sequence[Any], **more: Any) -> str:

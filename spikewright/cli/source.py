@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Dataset
 
-from spikewright.calibration.thresholds import Threshold
+from spikewright.calibration import InputMeans
 from spikewright.cli.failures import WrongUsage, opening
 from spikewright.cli.options import (
+    DEFAULT_THRESHOLD,
     ConversionOptions,
     DataOptions,
     MeasurementOptions,
     ModelOptions,
     Split,
 )
-from spikewright.cli.parse import arguments_of, channels_of, threshold_of
-from spikewright.convert import convert
-from spikewright.data import ImageData, ImageDataset, calibration_subset, loader, open_dataset
+from spikewright.cli.parse import arguments_of, channels_of, method_of, precision_of, threshold_of
+from spikewright.data import ImageData, calibration_subset, loader, open_dataset
+from spikewright.data.events import EventData, EventImages, frame_batches
 from spikewright.data.image_data import dataset_length
+from spikewright.methods import MINERROR, Method
 from spikewright.models import load_model
+from spikewright.models.resolve import trained_folder
 from spikewright.network import SpikingNetwork
 from spikewright.neurons import Neuron
+from spikewright.training.trained import read_card
 
 CALIBRATION_SAMPLES = 512
 LIMIT_SEED_OFFSET = 1
@@ -50,20 +55,33 @@ class Source:
         self, neuron: Neuron, steps: tuple[int, ...], options: ConversionOptions
     ) -> SpikingNetwork:
         """Convert the model as the options say; every T named is a design point."""
-        return convert(
-            self.model,
-            self.calibration,
-            neuron=neuron,
-            threshold=threshold_for(options),
-            steps=steps,
-            bias_correction=options.bias_correction,
-            seed=options.seed,
+        method = method_for(options)
+        precision = precision_of(options.precision)
+        network = method.convert(self.model, self.calibration, steps, neuron, options.seed)
+        return network.with_precision(precision)
+
+
+def method_for(options: ConversionOptions) -> Method:
+    """The method that the options name; without --method, one made of the single options.
+
+    Raises:
+        WrongUsage: for an unknown name or rule, or an option that a method settles itself.
+    """
+    if options.method is None:
+        threshold = threshold_of(options.threshold or DEFAULT_THRESHOLD)
+        correction = None if options.bias_correction is False else InputMeans()
+        return replace(MINERROR, threshold=threshold, correction=correction)
+    given = {
+        "--threshold": options.threshold is not None,
+        "--bias-correction": options.bias_correction is True,
+        "--no-bias-correction": options.bias_correction is False,
+    }
+    for option in (name for name, used in given.items() if used):
+        raise WrongUsage(
+            f"--method {options.method} settles thresholds and correction itself: leave {option} "
+            "out, or leave --method out and name the parts (--neuron, --threshold, ...)"
         )
-
-
-def threshold_for(options: ConversionOptions) -> Threshold:
-    """The strategy that the options name."""
-    return threshold_of(options.threshold)
+    return method_of(options.method)
 
 
 def open_model(options: ModelOptions, device: str = "cpu") -> nn.Module:
@@ -78,6 +96,26 @@ def open_model(options: ModelOptions, device: str = "cpu") -> nn.Module:
     return load_model(options.model, options.weights, **arguments).to(place)
 
 
+def normalisation_for(
+    model: ModelOptions, data: DataOptions
+) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
+    """The mean and standard deviation to normalise by: those given, or a trained network's own."""
+    mean, std = channels_of(data.mean, "--mean"), channels_of(data.std, "--std")
+    folder = trained_folder(model.model)
+    if folder is not None and mean is None and std is None:
+        trained = read_card(folder)["data"]
+        return tuple(trained["mean"]), tuple(trained["std"])
+    return mean, std
+
+
+def size_for(model: ModelOptions, data: DataOptions) -> int | None:
+    """The side of images: the one given, or what a trained network was trained on."""
+    folder = trained_folder(model.model)
+    if data.size is not None or folder is None:
+        return data.size
+    return read_card(folder)["recipe"]["data"].get("size")  # older cards know none
+
+
 def open_source(model: ModelOptions, data: DataOptions, conversion: ConversionOptions) -> Source:
     """The model and its calibration images, the model checked against the data.
 
@@ -85,14 +123,10 @@ def open_source(model: ModelOptions, data: DataOptions, conversion: ConversionOp
         WrongUsage: when something named does not exist or does not fit.
         DataError: when a picture cannot be read.
     """
-    threshold_for(conversion)  # refuse a bad rule before anything slow
+    method_for(conversion)  # refuse a bad rule before anything slow
+    mean, std = normalisation_for(model, data)
     with opening():
-        images = open_dataset(
-            data.data,
-            mean=channels_of(data.mean, "--mean"),
-            std=channels_of(data.std, "--std"),
-            size=data.size,
-        )
+        images = open_dataset(data.data, mean=mean, std=std, size=size_for(model, data))
         available = dataset_length(images.train)
         count = data.calibration_samples or min(CALIBRATION_SAMPLES, available)
         if count > available:
@@ -116,20 +150,46 @@ def open_measurement(
     Raises:
         WrongUsage: when `--limit` asks for more images than there are.
     """
-    splits: dict[Split, ImageDataset] = {
-        Split.TEST: source.data.test,
-        Split.VALIDATION: source.data.validation,
-    }
-    images = splits[options.split]
-    available = dataset_length(images)
-    if options.limit is not None:
-        if options.limit > available:
-            raise WrongUsage(
-                f"--limit {options.limit}: the {options.split} split of '{source.data.name}' holds "
-                f"{available} images"
-            )
-        images = calibration_subset(images, options.limit, seed + LIMIT_SEED_OFFSET)
+    images = _measured(source.data, source.data.name, options, seed)
     return loader(images, source.batch_size)
+
+
+def open_frames(
+    source: Source, options: MeasurementOptions, seed: int
+) -> Callable[[int], DataLoader[tuple[Tensor, int]]]:
+    """The same recordings by T, as batches of T frames.
+
+    Raises:
+        WrongUsage: when the data are no event recordings.
+    """
+    data = source.data
+    if not isinstance(data, EventImages):
+        raise WrongUsage(
+            f"--frames shows event recordings frame by frame; '{data.name}' holds still images: "
+            "leave it out"
+        )
+
+    def at(steps: int) -> DataLoader[tuple[Tensor, int]]:
+        recordings = _measured(data.in_frames(steps), data.name, options, seed)
+        return frame_batches(recordings, source.batch_size)
+
+    return at
+
+
+def _measured(
+    data: ImageData | EventData, name: str, options: MeasurementOptions, seed: int
+) -> Dataset[tuple[Tensor, int]]:
+    """What `--split` and `--limit` choose."""
+    images = {Split.TEST: data.test, Split.VALIDATION: data.validation}[options.split]
+    available = dataset_length(images)
+    if options.limit is None:
+        return images
+    if options.limit > available:
+        raise WrongUsage(
+            f"--limit {options.limit}: the {options.split} split of '{name}' holds "
+            f"{available} images"
+        )
+    return calibration_subset(images, options.limit, seed + LIMIT_SEED_OFFSET)
 
 
 def _check_fit(model: nn.Module, batch: Tensor, data: ImageData) -> None:

@@ -51,6 +51,7 @@ def recipe_of(
             channels_of(images.std, "--std"),
             images.validation,
             augmentations_of(images.augment),
+            images.size,
         ),
         network=NetworkRecipe(**vars(network)),
         optimisation=OptimisationRecipe(**vars(optimisation)),
@@ -148,5 +149,7 @@ def summary(card: dict[str, Any], folder: str) -> str:
             f"{split:<11} {100 * score['accuracy']:.2f} %  (95 %: {100 * low:.2f} .. "
             f"{100 * high:.2f}; {score['right']} of {score['images']})"
         )
+    if card["data"]["name"].endswith("-simulated"):
+        lines.append(f"SIMULATED data: {card['data']['name']}; no camera recorded it")
     lines.append(f"measure it with: spikewright sweep run:{folder} --data ... --threshold learned")
     return "\n".join(lines)

@@ -25,7 +25,7 @@ class NetworkOptions:
         str,
         typer.Option(
             metavar="NAME",
-            help="resnet20, resnet18, vgg16 or digits_cnn.",
+            help="resnet20, resnet18, vgg16, digits_cnn or events_cnn (of event recordings).",
             rich_help_panel=NETWORK,
         ),
     ] = "resnet20"
@@ -71,7 +71,8 @@ class ImageOptions:
         str | None,
         typer.Option(
             metavar="SPEC",
-            help="cifar10:DIR, cifar100:DIR, imagefolder:DIR or digits; needed unless --resume.",
+            help="cifar10:DIR, cifar100:DIR, imagefolder:DIR, cifar10dvs:DIR or digits; needed "
+            "unless --resume.",
             rich_help_panel=IMAGES,
             show_default=False,
         ),
@@ -90,6 +91,16 @@ class ImageOptions:
         typer.Option(
             metavar="S,S,S",
             help="Divides what is left; goes with --mean.",
+            rich_help_panel=IMAGES,
+            show_default=False,
+        ),
+    ] = None
+    size: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="PIXELS",
+            help="Resize and centre-crop to this square; of event recordings, a divisor of 128.",
             rich_help_panel=IMAGES,
             show_default=False,
         ),

@@ -26,6 +26,7 @@ class ImageData:
         test: what the final figures come from, and nothing else.
         classes: the class names; label `i` is `classes[i]`.
         image_shape: (C, H, W) of every image.
+        bounded: whether values lie in 0 .. 1 before normalisation; event counts do not.
     """
 
     name: str
@@ -34,6 +35,7 @@ class ImageData:
     test: ImageDataset
     classes: tuple[str, ...]
     image_shape: tuple[int, int, int]
+    bounded: bool = True
 
 
 def dataset_length(dataset: ImageDataset) -> int:

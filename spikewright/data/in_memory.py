@@ -19,8 +19,8 @@ class InMemory:
     """All images of a split.
 
     Attributes:
-        images: [N, C, H, W], uint8 in 0 .. 255, or float32 in 0 .. 1 where the data set has
-            values that no byte holds.
+        images: [N, C, H, W], uint8 in 0 .. 255, or float32 where the data set has values that
+            no byte holds: in 0 .. 1, or event counts.
         labels: int64 [N].
     """
 
@@ -35,20 +35,22 @@ class InMemory:
         return InMemory(self.images.to(device), self.labels.to(device))
 
 
-def in_memory(dataset: ImageDataset) -> InMemory:
+def in_memory(dataset: ImageDataset, *, bounded: bool = True) -> InMemory:
     """Read every image of a data set that was opened *without* normalisation.
 
     Args:
         dataset: of float32 images in 0 .. 1, all of one shape.
+        bounded: False for images whose values are not in 0 .. 1 (`ImageData.bounded`): they are
+            kept in float32 as they are.
 
     Raises:
         DataError: if it is empty, a picture cannot be read, or a value lies outside 0 .. 1.
     """
     parts: list[Tensor] = []
     labels: list[Tensor] = []
-    exact = True
+    exact = bounded
     for images, names in loader(dataset, min(CHUNK, max(1, dataset_length(dataset)))):
-        if not bool(((images >= 0) & (images <= 1)).all()):
+        if bounded and not bool(((images >= 0) & (images <= 1)).all()):
             raise DataError(
                 "in_memory: pixels outside 0 .. 1; open the data set without mean and std"
             )

@@ -16,9 +16,10 @@ from spikewright.errors import ModelError
 from spikewright.extras import require_extra
 from spikewright.models.exported import load_exported
 from spikewright.models.weights import load_weights
+from spikewright.models.zoo import zoo_folder
 from spikewright.training.seeding import seeded
 
-FORMS = "torchvision:NAME, run:DIR, package.module:factory, or a path that ends in .pt2"
+FORMS = "torchvision:NAME, run:DIR, zoo:NAME, package.module:factory, or a path ending in .pt2"
 INITIALISATION_SEED = 0
 
 
@@ -32,6 +33,7 @@ def load_model(spec: str, weights: Path | None = None, **factory_arguments: Any)
                                (nothing is downloaded); needs extra `vision`
     `run:DIR`                  what `spikewright train` left in DIR: the network of `card.json`
                                with its weights, which must be those that the card was made for
+    `zoo:NAME`                 the same, shipped with the package: see `spikewright.models.zoo`
     `package.module:factory`   a function or class in an importable module; the current
                                directory is on the path. **Importing it runs it.**
     `folder/model.pt2`         a program saved by `torch.export.save`. **Trust it as you would
@@ -43,8 +45,8 @@ def load_model(spec: str, weights: Path | None = None, **factory_arguments: Any)
 
     Args:
         spec: one of the forms above.
-        weights: a safetensors file that fits the model exactly; see `load_weights`. A `run:`
-            has its own and takes no others.
+        weights: a safetensors file that fits the model exactly; see `load_weights`. A `run:` or
+            `zoo:` has its own and takes no others.
         **factory_arguments: passed to the factory, e.g. `num_classes=10`.
 
     Returns:
@@ -63,16 +65,29 @@ def load_model(spec: str, weights: Path | None = None, **factory_arguments: Any)
     source, colon, name = spec.partition(":")
     if not colon or not source or not name:
         raise ModelError(f"unknown model '{spec}'; give {FORMS}")
-    if source == "run":
+    folder = trained_folder(spec)
+    if folder is not None:
         from spikewright.training.trained import load_trained  # training itself imports models
 
         _refuse_own(spec, weights, factory_arguments)
-        return load_trained(Path(name).expanduser())
+        return load_trained(folder)
     factory = _torchvision(name) if source == "torchvision" else _imported(source, name)
     model = _make(spec, factory, factory_arguments)
     if weights is not None:
         load_weights(model, weights)
     return model.eval()
+
+
+def trained_folder(spec: str) -> Path | None:
+    """The folder of a network that this library trained; None if `spec` names another model.
+
+    Raises:
+        ModelError: for a `zoo:` that is not there.
+    """
+    source, _, name = spec.partition(":")
+    if source == "run":
+        return Path(name).expanduser()
+    return zoo_folder(name) if source == "zoo" else None
 
 
 def _exported(path: Path, weights: Path | None, factory_arguments: dict[str, Any]) -> nn.Module:

@@ -104,6 +104,12 @@ class DataRecipe:
         validation: images held out of the training set to choose the best epoch on; None keeps
             the data set's own split, or a tenth.
         augment: applied to training images in the order of `Augmentation`.
+        size: side in pixels that images are brought to, as `open_dataset` does it; None keeps
+            their own.
+
+    Raises:
+        RecipeError: when made with one of mean and std, an augmentation twice, or AutoAugment
+            for event recordings, whose counts are no pixels.
     """
 
     data: str
@@ -111,11 +117,16 @@ class DataRecipe:
     std: tuple[float, ...] | None = None
     validation: int | None = None
     augment: tuple[Augmentation, ...] = (Augmentation.CROP, Augmentation.FLIP)
+    size: int | None = None
 
     def __post_init__(self) -> None:
         _refuse(
             ((self.mean is None) != (self.std is None), "give both mean and std, or neither"),
             (len(set(self.augment)) < len(self.augment), "an augmentation is named twice"),
+            (
+                self.data.startswith("cifar10dvs:") and Augmentation.AUTOAUGMENT in self.augment,
+                "autoaugment changes pictures; event recordings take crop, flip and cutout",
+            ),
         )
 
 

@@ -92,7 +92,7 @@ def open_data(recipe: Recipe) -> ImageData:
         DataError: if it is not there or damaged.
         MissingExtra: if what reads it is not installed.
     """
-    return open_dataset(recipe.data.data, validation=recipe.data.validation)
+    return open_dataset(recipe.data.data, size=recipe.data.size, validation=recipe.data.validation)
 
 
 def _train_epochs(trainer: Trainer, run: RunFolder, tensorboard: bool) -> None:
@@ -101,8 +101,9 @@ def _train_epochs(trainer: Trainer, run: RunFolder, tensorboard: bool) -> None:
     done, epochs = len(state.history), recipe.optimisation.epochs
     if done == epochs:
         return
-    images = in_memory(trainer.data.train).to(processes.device)
-    validation = in_memory(trainer.data.validation).to(processes.device)
+    bounded = trainer.data.bounded
+    images = in_memory(trainer.data.train, bounded=bounded).to(processes.device)
+    validation = in_memory(trainer.data.validation, bounded=bounded).to(processes.device)
     if len(images) < recipe.optimisation.batch_size:
         raise DataError(
             f"the training split of '{trainer.data.name}' holds {len(images)} images, less than "
@@ -137,7 +138,7 @@ def _require_finite(metrics: EpochMetrics, recipe: Recipe) -> None:
 
 def _finish(trainer: Trainer, run: RunFolder) -> None:
     """Measure the best weights on the test split and write them with their card."""
-    test = in_memory(trainer.data.test).to(trainer.processes.device)
+    test = in_memory(trainer.data.test, bounded=trainer.data.bounded).to(trainer.processes.device)
     score: Score = trainer.score(test, trainer.state.best)
     if trainer.processes.main:
         write_tensors(run.weights, trainer.state.best)

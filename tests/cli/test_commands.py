@@ -66,6 +66,71 @@ def test_the_table_shows_every_network_and_tells_latency(run: Run) -> None:
     assert "20 images" in out
 
 
+QCFS_DIGITS = (
+    "from spikewright import QCFS\n"
+    "from spikewright.models import digits_cnn\n"
+    "def twin():\n"
+    "    return digits_cnn(activation=lambda: QCFS(4, 2.0))\n"
+)
+
+METHODS = [
+    ("qcfs", "IF", [1, 2]),
+    ("rts", "IF, shifted", [1, 2]),
+    ("snnc", "IF, shifted", [1, 2]),
+    ("srp", "SRP, tau 4", [5, 6]),
+    ("minerror", "nearest", [4, 8]),
+]
+
+
+@pytest.mark.parametrize(("method", "neuron", "latency"), METHODS, ids=lambda v: str(v))
+def test_a_sweep_by_every_method(
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    neuron: str,
+    latency: list[int],
+) -> None:
+    (tmp_path / "twin_model.py").write_text(QCFS_DIGITS)
+    monkeypatch.chdir(tmp_path)
+    model = "twin_model:twin" if method in ("qcfs", "srp") else DIGITS
+    words = [*SMALL, "--method", method, "--output", str(tmp_path / "out")]
+    code, _, err = run("sweep", model, *words)
+    assert code == 0, err
+    found = json.loads((tmp_path / "out" / "results.json").read_text())
+    assert [(r["network"], r["latency"]) for r in found["rows"]] == [(neuron, n) for n in latency]
+    assert found["configuration"]["method"] == method
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert f"by the method {method}" in page
+    assert f"--method {method} --neuron own" in page
+
+
+def test_a_method_decides_what_if_starts_from(run: Run) -> None:
+    words = [*SMALL, "--seeds", "1", "--method", "rts", "--neuron", "if,shuffled,srp:2,nearest"]
+    code, out, err = run("sweep", DIGITS, *words, "--json")
+    assert code == 0, err
+    networks = list(dict.fromkeys(r["network"] for r in json.loads(out)["rows"]))
+    assert networks == [
+        "IF, shifted",
+        "shuffled IF, shifted",
+        "SRP of IF, shifted, tau 2",
+        "nearest",
+    ]
+
+
+def test_the_method_minerror_is_what_no_method_means(run: Run) -> None:
+    words = ["--data", "digits", "--calibration-samples", "16", "--steps", "2", "--json"]
+    plain, named = (
+        json.loads(run("convert", DIGITS, *words, *more)[1])
+        for more in ([], ["--method", "minerror"])
+    )
+    assert plain["designs"] == named["designs"]
+    assert plain["sites"] == named["sites"]
+    assert plain["configuration"]["threshold"] == "minerror:channel"
+    assert plain["configuration"]["bias_correction"] is True
+    assert named["configuration"]["threshold"] is None
+
+
 def test_the_same_command_gives_the_same_numbers(run: Run) -> None:
     words = ["sweep", DIGITS, *SMALL, "--neuron", "tpp", "--json"]
     rows = [json.loads(run(*words)[1])["rows"] for _ in range(2)]

@@ -40,6 +40,13 @@ WRONG = [
     ([*SWEEP, "--threshold", "percentile"], "percentile:99.9"),
     ([*SWEEP, "--threshold", "percentile:101"], "at most at 100"),
     ([*SWEEP, "--threshold", "maximum:row"], ":layer or :channel"),
+    ([*SWEEP, "--neuron", "srp:0"], "too small"),
+    ([*SWEEP, "--neuron", "own:burst"], "only two-phase neurons"),
+    ([*SWEEP, "--method", "cos"], "give one of qcfs, rts, snnc, srp, minerror"),
+    ([*SWEEP, "--method", "rts", "--threshold", "maximum"], "leave --threshold out"),
+    ([*SWEEP, "--method", "snnc", "--bias-correction"], "leave --bias-correction out"),
+    ([*SWEEP, "--method", "snnc", "--no-bias-correction"], "leave --no-bias-correction out"),
+    ([*SWEEP, "--method", "rts", "--neuron", "own,if"], "named twice"),
     ([*SWEEP, "--steps", "0"], "at least 1"),
     ([*SWEEP, "--steps", "1,two"], "not a whole number"),
     ([*SWEEP, "--seeds", "0"], "--seeds"),
@@ -78,6 +85,13 @@ def test_calibration_trouble_is_4(run: Run) -> None:
     code, out, err = run("convert", DIGITS, "--data", "digits", "--threshold", "learned")
     assert (code, out) == (4, "")
     assert "no learned threshold" in err
+
+
+@pytest.mark.parametrize("method", ["qcfs", "srp"])
+def test_a_method_for_qcfs_on_another_network_is_4(run: Run, method: str) -> None:
+    code, out, err = run("convert", DIGITS, "--data", "digits", "--method", method)
+    assert (code, out) == (4, "")
+    assert "not a QCFS activation" in err
 
 
 def test_a_picture_that_breaks_later_is_4(

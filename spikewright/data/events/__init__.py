@@ -1,7 +1,9 @@
 """Event data: recordings of event cameras, read, simulated, and integrated into frames.
 
     data = open_event_data(folder, Framing(frames=10, size=64))
-    batches = DataLoader(data.train, 32, collate_fn=collate_frames)    # [T, B, 2, H, W], [B]
+    batches = frame_batches(data.train, 32)        # [T, B, 2, H, W], [B]
+    images = data.mean_images()                    # what a network is trained on
+    shown = data.in_frames(4)                      # 4 frames whose mean is the same image
 
 Everything that the simulator makes is labelled: `data.simulated`, `data.name`, `data.description`.
 """
@@ -9,8 +11,19 @@ Everything that the simulator makes is labelled: `data.simulated`, `data.name`, 
 from __future__ import annotations
 
 from spikewright.data.events.aedat import read_aedat, write_aedat
-from spikewright.data.events.event_data import EventData, EventDataset, open_event_data
-from spikewright.data.events.frames import Framing, SplitBy, collate_frames, integrate
+from spikewright.data.events.event_data import (
+    EventData,
+    EventDataset,
+    EventImages,
+    open_event_data,
+)
+from spikewright.data.events.frames import (
+    Framing,
+    SplitBy,
+    collate_frames,
+    frame_batches,
+    integrate,
+)
 from spikewright.data.events.recordings import Division
 from spikewright.data.events.simulated_set import write_simulated_set
 from spikewright.data.events.simulator import Simulation, simulate
@@ -20,11 +33,13 @@ __all__ = [
     "Division",
     "EventData",
     "EventDataset",
+    "EventImages",
     "Events",
     "Framing",
     "Simulation",
     "SplitBy",
     "collate_frames",
+    "frame_batches",
     "integrate",
     "open_event_data",
     "read_aedat",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import Tensor
@@ -26,13 +26,16 @@ from spikewright.data.preprocessing import Normalisation
 class EventDataset(Dataset[tuple[Tensor, int]]):
     """Recordings as (float32 counts [T, 2, H, W], int label); batch it with `collate_frames`.
 
-    Channel 0 counts OFF events, channel 1 ON events.
+    Channel 0 counts OFF events, channel 1 ON events. With `scale` and `normalise` a frame is
+    `normalise(scale * counts)`.
 
     Args:
         recordings: what it holds.
         framing: how recordings become frames.
         sort: see `read_aedat`.
         cache: a folder that keeps frames; None integrates them anew each time.
+        scale: multiplies counts.
+        normalise: applied to every frame last.
 
     Raises:
         DataError: by `dataset[i]`, if the file is damaged; see `read_aedat`.
@@ -45,10 +48,15 @@ class EventDataset(Dataset[tuple[Tensor, int]]):
         *,
         sort: bool = False,
         cache: Path | None = None,
+        scale: float = 1.0,
+        normalise: Normalisation | None = None,
     ) -> None:
         self.recordings = tuple(recordings)
         self.framing = framing
         self._sort = sort
+        self._kept_in = cache
+        self._scale = scale
+        self._normalise: Callable[[Tensor], Tensor] | None = normalise
         self._cache = None if cache is None else FrameCache(cache, framing)
 
     def __len__(self) -> int:
@@ -57,8 +65,25 @@ class EventDataset(Dataset[tuple[Tensor, int]]):
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         recording = self.recordings[index]
         if self._cache is None:
-            return self._integrate(recording.path), recording.label
-        return self._cache.frames(recording.path, self._integrate), recording.label
+            frames = self._integrate(recording.path)
+        else:
+            frames = self._cache.frames(recording.path, self._integrate)
+        if self._scale != 1:
+            frames = frames * self._scale
+        return (frames if self._normalise is None else self._normalise(frames)), recording.label
+
+    def reframed(
+        self, framing: Framing, *, scale: float, normalise: Normalisation | None
+    ) -> EventDataset:
+        """The same recordings, integrated in another way."""
+        return EventDataset(
+            self.recordings,
+            framing,
+            sort=self._sort,
+            cache=self._kept_in,
+            scale=scale,
+            normalise=normalise,
+        )
 
     def _integrate(self, path: Path) -> Tensor:
         return integrate(read_aedat(path, sort=self._sort), self.framing)
@@ -93,20 +118,59 @@ class EventData:
         """(T, 2, H, W) of every sample."""
         return self.framing.frames, 2, self.framing.size, self.framing.size
 
-    def mean_images(self, normalise: Normalisation | None = None) -> ImageData:
+    def mean_images(self, normalise: Normalisation | None = None) -> EventImages:
         """View every recording as one image [2, H, W], the mean of its T frames.
 
         It is what a source network is trained on and what a two-phase first layer sees of the
         frames, whose charge is their sum.
         """
-        return ImageData(
+        return EventImages(
             self.name,
             _MeanImages(self.train, normalise),
             _MeanImages(self.validation, normalise),
             _MeanImages(self.test, normalise),
             self.classes,
             self.frames_shape[1:],
+            bounded=False,
+            events=self,
+            normalise=normalise,
         )
+
+    def in_frames(self, steps: int, normalise: Normalisation | None = None) -> EventData:
+        """The same recordings in another number of frames with the same mean: for T = `steps`.
+
+        A recording of N events makes frames of N / T events each, so fewer frames are brighter.
+        A network trained on mean images of F frames is shown frames times T / F: whatever T, their
+        mean is that image, and only when its parts arrive is told besides.
+
+        Args:
+            steps: T, at least 1.
+            normalise: applied to every frame, as `mean_images` applies it to their mean.
+        """
+        framing = replace(self.framing, frames=steps)
+        scale = steps / self.framing.frames
+        train, validation, test = (
+            part.reframed(framing, scale=scale, normalise=normalise)
+            for part in (self.train, self.validation, self.test)
+        )
+        return replace(self, train=train, validation=validation, test=test, framing=framing)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EventImages(ImageData):
+    """Recordings as mean images, which can be shown frame by frame as well.
+
+    Attributes:
+        events: the recordings.
+        normalise: what images were normalised by.
+    """
+
+    events: EventData
+    normalise: Normalisation | None = None
+
+    def in_frames(self, steps: int) -> EventData:
+        """The recordings as T = `steps` frames whose mean is the image."""
+        return self.events.in_frames(steps, self.normalise)
 
 
 class _MeanImages(Dataset[tuple[Tensor, int]]):

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from spikewright.data.events.stream import SENSOR_SIDE, Events
 from spikewright.errors import DataError
@@ -93,6 +94,28 @@ def collate_frames(samples: Sequence[tuple[Tensor, int]]) -> tuple[Tensor, Tenso
     """
     frames = torch.stack([frames for frames, _ in samples], dim=1)  # [T, B, 2, H, W]
     return frames, torch.tensor([label for _, label in samples])
+
+
+def frame_batches(
+    dataset: Dataset[tuple[Tensor, int]], batch_size: int
+) -> DataLoader[tuple[Tensor, int]]:
+    """Batch recordings in their own order, time first: (frames [T, B, 2, H, W], labels [B]).
+
+    Args:
+        dataset: of (frames [T, 2, H, W], label), such as a split of `EventData`.
+        batch_size: recordings a batch, at least 1.
+
+    Raises:
+        DataError: if `batch_size` is below 1.
+    """
+    if batch_size < 1:
+        raise DataError(f"frame_batches: batch_size={batch_size}; give at least 1")
+    return DataLoader(
+        dataset,
+        batch_size=batch_size,
+        collate_fn=collate_frames,
+        generator=torch.Generator(),  # else every pass draws from torch's global generator
+    )
 
 
 def _frame_of(events: Events, framing: Framing) -> NDArray[np.int64]:

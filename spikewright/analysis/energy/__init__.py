@@ -1,0 +1,23 @@
+"""What a converted network's answer costs: operations counted exactly, energy estimated.
+
+`operations` counts, `emission_costs` compares the ways to write the same counts in spikes.
+"""
+
+from spikewright.analysis.energy.comparison import emission_costs, emission_table
+from spikewright.analysis.energy.counts import Counts, OperationsRow
+from spikewright.analysis.energy.estimate import HOROWITZ_45NM, Energy, EnergyModel
+from spikewright.analysis.energy.measure import operations
+from spikewright.analysis.energy.results import Operations, operations_csv
+
+__all__ = [
+    "HOROWITZ_45NM",
+    "Counts",
+    "Energy",
+    "EnergyModel",
+    "Operations",
+    "OperationsRow",
+    "emission_costs",
+    "emission_table",
+    "operations",
+    "operations_csv",
+]

@@ -1,0 +1,119 @@
+"""What is counted: operations of one kind each, and the rows that totals are sums of."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, fields
+
+WORD_BYTES = 4
+"""Bytes of a weight, of a potential and of an activation: single precision."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Operations, by kind; sums over samples or means for one, as the holder says.
+
+    Attributes:
+        input_macs: multiply-accumulates on an analogue input that is constant in time: computed
+            once a sample, whatever T, since their result is the same at every step.
+        macs: other multiply-accumulates: on values that are neither constant nor binary.
+        effective_macs: of both, those whose input value is not 0.
+        additions: synaptic additions, one for every spike and every connection it passes.
+        scale_multiplications: of a spike by its threshold, where no weight could take it in.
+        bias_additions: of what is constant in time (biases, corrections, an analogue input's
+            current) to a neuron: at each step of a one-phase neuron, once a window of a two-phase
+            neuron. All constants of a neuron are one.
+        updates: visits to a neuron's state that are not synaptic additions.
+        comparisons: with a threshold, a count or, in max pooling, another input.
+        draws: random numbers.
+    """
+
+    input_macs: float = 0.0
+    macs: float = 0.0
+    effective_macs: float = 0.0
+    additions: float = 0.0
+    scale_multiplications: float = 0.0
+    bias_additions: float = 0.0
+    updates: float = 0.0
+    comparisons: float = 0.0
+    draws: float = 0.0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(*map(operator.add, astuple(self), astuple(other)))
+
+    def divided(self, by: float) -> Counts:
+        """Every number over `by`."""
+        return Counts(*(value / by for value in astuple(self)))
+
+    @property
+    def all_macs(self) -> float:
+        """Multiply-accumulates, on the input and elsewhere."""
+        return self.input_macs + self.macs
+
+    @property
+    def weight_bytes(self) -> float:
+        """Bytes of weights read, when every operation fetches its weight anew (no reuse)."""
+        return WORD_BYTES * (self.all_macs + self.additions + self.scale_multiplications)
+
+    @property
+    def state_bytes(self) -> float:
+        """Bytes of potentials and activations read and written.
+
+        An addition or update reads its potential and writes it back; a multiply-accumulate reads
+        its input, its sum staying in a register; a comparison finds its potential at hand.
+        """
+        touched = self.additions + self.bias_additions + self.updates
+        return WORD_BYTES * (2 * touched + self.all_macs)
+
+
+@dataclass(frozen=True)
+class OperationsRow:
+    """One layer: the neurons of a site and everything between the sites before it and them.
+
+    Attributes:
+        site: its name; "output" for what comes after the last site.
+        neuron: label of its neuron, "" for the output.
+        neurons: how many.
+        spikes: that they send for one sample, the mean.
+        snn: operations of the spiking network for one sample, the mean.
+        ann: operations of its source for one sample: one forward pass.
+    """
+
+    site: str
+    neuron: str
+    neurons: int
+    spikes: float
+    snn: Counts
+    ann: Counts
+
+    def to_dict(self) -> dict[str, float | str]:
+        """Flat, by column: the spiking network's counts under their names, the ANN's as `ann_*`."""
+        told: dict[str, float | str] = {
+            "site": self.site,
+            "neuron": self.neuron,
+            "neurons": self.neurons,
+            "spikes": self.spikes,
+        }
+        told |= {field.name: getattr(self.snn, field.name) for field in fields(Counts)}
+        told |= {"weight_bytes": self.snn.weight_bytes, "state_bytes": self.snn.state_bytes}
+        told |= {f"ann_{name}": getattr(self.ann, name) for name in _ANN_COLUMNS}
+        return told
+
+
+_ANN_COLUMNS = ("input_macs", "macs", "additions", "bias_additions", "comparisons")
+
+
+def summed(rows: Iterable[OperationsRow]) -> OperationsRow:
+    """The row of all rows: every number is the sum of theirs."""
+    total = OperationsRow("total", "", 0, 0.0, Counts(), Counts())
+    for row in rows:
+        total = OperationsRow(
+            "total",
+            "",
+            total.neurons + row.neurons,
+            total.spikes + row.spikes,
+            total.snn + row.snn,
+            total.ann + row.ann,
+        )
+    return total

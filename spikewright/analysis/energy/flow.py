@@ -1,0 +1,77 @@
+"""What travels on an edge, told by how much of each kind of value arrives at every element."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+class Form(StrEnum):
+    """A kind of value, by what a connection that carries it must do."""
+
+    SPIKES = "spikes"
+    """Events of value 1 (or one constant, folded into weights): an addition each."""
+    GRADED = "graded"
+    """Events of several values, such as spikes times their thresholds: a multiplication each."""
+    CURRENT = "current"
+    """A number at every step, 0 or not."""
+    STEADY = "steady"
+    """A number that is the same at every step: computed once."""
+    PRESENT = "present"
+    """Of steady numbers, those that are not 0."""
+
+
+EVENTS = (Form.SPIKES, Form.GRADED)
+
+
+@dataclass(frozen=True)
+class Flow:
+    """The value of an operation, for a batch of samples and all steps of a window.
+
+    Attributes:
+        parts: by form, how many such values arrive at each element, added up over the samples and
+            steps of a batch, float64 `[1, *S]`; a form that is not there has none. For operations
+            of several results, lists of such tensors.
+        counts: of spikes that have only moved since they were sent, the count of every element and
+            sample `[R, *S]`, where a max pool will ask for it; else None.
+        constant: whether a constant is added somewhere on the way, at every step.
+    """
+
+    parts: Mapping[Form, Any] = field(default_factory=dict)
+    counts: Any = None
+    constant: bool = False
+
+    @property
+    def varies(self) -> bool:
+        """Whether anything in it changes from step to step."""
+        return any(form in self.parts for form in (*EVENTS, Form.CURRENT))
+
+    @property
+    def only_events(self) -> bool:
+        """Whether all of it is events."""
+        return all(form in EVENTS for form in self.parts) and not self.constant
+
+    def part(self, form: Form, shape: tuple[int, ...]) -> Tensor:
+        """One form's values, `[1, *S]`; zeros where there are none."""
+        found = self.parts.get(form)
+        return torch.zeros(1, *shape, dtype=torch.float64) if found is None else found
+
+    def events(self) -> float:
+        """Spikes and graded events, all elements."""
+        return sum(float(self.parts[form].sum()) for form in EVENTS if form in self.parts)
+
+    def moved(self, change: Callable[[Tensor], Any]) -> Flow:
+        """The same values elsewhere: `change` is applied to every tensor."""
+        parts = {form: change(values) for form, values in self.parts.items()}
+        counts = None if self.counts is None else change(self.counts)
+        return Flow(parts, counts, self.constant)
+
+
+def evenly(form: Form, shape: tuple[int, ...], times: float, *, constant: bool = False) -> Flow:
+    """A flow in which every element arrives equally often."""
+    return Flow({form: torch.full((1, *shape), times, dtype=torch.float64)}, None, constant)

@@ -1,0 +1,27 @@
+"""The paper's experiments: tables of many cells, each measured once and kept, and their page.
+
+`run_experiment` measures what is missing in a folder of results, `write_page` renders it.
+"""
+
+from spikewright.experiments.network import NetworkSource, source_of
+from spikewright.experiments.page import page, write_page
+from spikewright.experiments.rows import QCFS_ROWS, RELU_ROWS, SEEDS, STEPS, Row
+from spikewright.experiments.run import Settings, run_experiment
+from spikewright.experiments.store import Cell, CellRecord, NetworkStore
+
+__all__ = [
+    "QCFS_ROWS",
+    "RELU_ROWS",
+    "SEEDS",
+    "STEPS",
+    "Cell",
+    "CellRecord",
+    "NetworkSource",
+    "NetworkStore",
+    "Row",
+    "Settings",
+    "page",
+    "run_experiment",
+    "source_of",
+    "write_page",
+]

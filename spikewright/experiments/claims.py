@@ -1,0 +1,157 @@
+"""What the records say of the paper's claims, in sentences; every number is computed."""
+
+from __future__ import annotations
+
+import torch
+
+from spikewright.experiments.rows import CONTROLS
+from spikewright.experiments.tables import Entry, NetworkTable, Pair, paired
+from spikewright.neurons.count_law import upper_probability
+
+SURE = 0.01
+"""A difference counts when the exact paired test gives a p-value below this."""
+
+_PROBED = (2, 4, 8)
+"""T at which temporal misalignment is looked for."""
+
+
+def explanation() -> str:
+    """Why the findings are as they are: theory, with its figures computed here."""
+    biases = ", ".join(f"{_bias(t):+.2f} at T = {t}" for t in (4, 8, 16, 32))
+    half = float(upper_probability(16, torch.tensor([0.5], dtype=torch.float64))[0, 0])
+    return (
+        "Differences between rows are tested image by image (exact McNemar test, first seed, same "
+        f"images) and called sure at p < {SURE:g}. Three facts explain what follows.\n\n"
+        "1. *TPP is a biased rounding.* A TPP neuron with charge x sends floor(x) or floor(x) + 1 "
+        "spikes, and the probability of the larger count follows from an exact recursion "
+        "(`spikewright.neurons.count_law`). It is not x - floor(x): clipping at 0 and 1 breaks the "
+        f"balance, so a charge of 0.5 sends {half:.2f} spikes on average at T = 16. The largest "
+        f"bias of a count, in spikes, is {biases}. `unbiased` draws the same two counts without "
+        "the bias, `nearest` does not draw at all.\n"
+        "2. *In a network whose layers are all two-phase, the order of spikes cannot matter*: a "
+        "layer adds up all of its input before it sends, and a sum does not know its order. What "
+        "such a network gains over one-phase neurons is that unevenness is gone, not that an order "
+        "is found.\n"
+        "3. *Nearest is lossless at T = L*: its count, clip(floor(x + 1/2), 0, L), is the QCFS "
+        "activation of the ANN itself.\n"
+    )
+
+
+def _bias(levels: int) -> float:
+    """The largest difference between TPP's mean count and its charge, over charges below 1."""
+    fractions = torch.linspace(0, 1, 1001, dtype=torch.float64)
+    return float((upper_probability(levels, fractions)[0] - fractions).max())
+
+
+def findings(table: NetworkTable) -> list[str]:
+    """Sentences about one network."""
+    if table.levels is None:
+        found = [_neurons(table, *names) for names in _by_method(table)]
+    else:
+        found = [
+            _misalignment(table),
+            _controls(table),
+            _two_phase(table),
+            _order_of_rounding(table),
+            _lossless(table, table.levels),
+        ]
+    return found
+
+
+def _misalignment(table: NetworkTable) -> str:
+    told, missing, above = [], [], 0
+    for t in _PROBED:
+        probe, base = table.entry("shuffled", t), table.entry("if", t)
+        pair = paired(probe, base)
+        if probe is None or base is None or pair is None:
+            missing.append(f"T = {t}")
+            continue
+        above += pair.p_value < SURE and pair.points > 0
+        told.append(f"{_at(probe)} against {_at(base)} at T = {t} ({_sure(pair)})")
+    if not told:
+        return f"Temporal misalignment: not run at {', '.join(missing)}."
+    verdict = {len(told): "holds", 0: "does not hold"}.get(
+        above, f"holds at {above} of {len(told)}"
+    )
+    rest = f" Not run: {', '.join(missing)}." if missing else ""
+    return (
+        f"Temporal misalignment (shuffled above the baseline) {verdict}: {'; '.join(told)}.{rest}"
+    )
+
+
+def _controls(table: NetworkTable) -> str:
+    t = _PROBED[-1]
+    base = table.entry("if", t)
+    told = [
+        f"{title} {_at(entry)} ({_sure(pair)})"
+        for name, title in ((row.name, row.title) for row in table.rows)
+        if name in CONTROLS
+        and (entry := table.entry(name, t)) is not None
+        and (pair := paired(entry, base)) is not None
+    ]
+    if base is None or not told:
+        return f"Controls at T = {t}: not run."
+    return f"Controls at T = {t}, against the baseline's {_at(base)}: {'; '.join(told)}."
+
+
+def _two_phase(table: NetworkTable) -> str:
+    told = _against(table, "tpp", "if")
+    return f"TPP against the one-phase baseline: {told}."
+
+
+def _order_of_rounding(table: NetworkTable) -> str:
+    first, second = _against(table, "nearest", "tpp"), _against(table, "unbiased", "tpp")
+    return f"Nearest against TPP: {first}. Unbiased against TPP: {second}."
+
+
+def _against(table: NetworkTable, first: str, second: str) -> str:
+    told: list[str] = []
+    for t in table.steps:
+        a, b = table.entry(first, t), table.entry(second, t)
+        pair = paired(a, b)
+        if a is not None and b is not None and pair is not None:
+            told.append(
+                f"{pair.points:+.2f} at T = {t}{'' if pair.p_value < SURE else ' (not sure)'}"
+            )
+    return f"points {', '.join(told)}" if told else "not run"
+
+
+def _lossless(table: NetworkTable, levels: int) -> str:
+    entry = table.entry("nearest", levels)
+    if entry is None:
+        return f"Nearest at T = L = {levels}: not run."
+    record = entry.first
+    if record.differs == 0:
+        return (
+            f"Nearest at T = L = {levels} is lossless: the ANN's prediction on every one of "
+            f"{record.images:,} images."
+        )
+    return (
+        f"Nearest at T = L = {levels} differs from the ANN on {record.differs} of "
+        f"{record.images:,} images (exact McNemar p = {record.p_value:.2g}): sums taken in another "
+        "order can cross a rounding boundary."
+    )
+
+
+def _by_method(table: NetworkTable) -> list[tuple[str, str, str, str]]:
+    """Method, and its rows with IF, TPP and nearest."""
+    names = list(dict.fromkeys(row.name.partition("-")[0] for row in table.rows))
+    titles = {row.name.partition("-")[0]: row.title.partition(",")[0] for row in table.rows}
+    return [(titles[name], f"{name}-if", f"{name}-tpp", f"{name}-nearest") for name in names]
+
+
+def _neurons(table: NetworkTable, title: str, base: str, tpp: str, nearest: str) -> str:
+    return (
+        f"{title}: TPP against IF: {_against(table, tpp, base)}. "
+        f"Nearest against TPP: {_against(table, nearest, tpp)}."
+    )
+
+
+def _at(entry: Entry) -> str:
+    spread = f" ± {100 * entry.spread:.2f}" if entry.seeds > 1 else ""
+    return f"{100 * entry.accuracy:.2f}{spread}"
+
+
+def _sure(pair: Pair) -> str:
+    p = "p < 0.0001" if pair.p_value < 1e-4 else f"p = {pair.p_value:.4f}"
+    return f"{pair.points:+.2f} points, {p}"

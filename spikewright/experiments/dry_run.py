@@ -1,0 +1,190 @@
+"""A rehearsal at ImageNet's size: generated pictures, random weights, kills and several processes.
+
+It proves that the whole pipeline runs, is resumed, and is shared out, with one and the same table.
+The accuracies of random networks on random pictures mean nothing, and are shown nowhere.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spikewright.data import loader, open_dataset
+from spikewright.errors import ExperimentError
+from spikewright.experiments.page import page
+from spikewright.experiments.store import NETWORK_FILE
+from spikewright.extras import require_extra
+from spikewright.models import load_model
+from spikewright.training.files import write_json, write_tensors
+
+CLASSES = ("circles", "squares", "stripes")
+TRAINING_PICTURES = 4
+STEPS = (1, 2)
+ROWS = ("rts-if", "rts-tpp", "minerror-nearest")
+SEEDS = 2
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+PATIENCE_SECONDS = 1800
+
+Tell = Callable[[str], None]
+
+
+def dry_run(folder: Path, models: Sequence[str], images: int, size: int, tell: Tell) -> str:
+    """Rehearse the experiment in three folders of results.
+
+    The first run is killed when half of its cells are done, and resumed; the second is two
+    processes at once.
+
+    Args:
+        folder: empty, or not there yet.
+        models: classifiers of torchvision.
+        images: test pictures a class.
+        size: side of a picture.
+        tell: told what is going on.
+
+    Returns:
+        The table, the same from both.
+
+    Raises:
+        ExperimentError: when the tables differ, a process fails, or the folder is not empty.
+    """
+    if folder.is_dir() and any(folder.iterdir()):
+        raise ExperimentError(f"'{folder}' is not empty; name an empty or a new folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    make_pictures(folder / "images", images, size)
+    tell(f"generated class folders of {size} x {size} pictures")
+    networks = [make_network(folder, name, size) for name in models]
+    tell(f"settled the batch norm of {', '.join(models)}")
+    killed, together = folder / "killed", folder / "together"
+    cells = len(models) * (1 + sum(len(STEPS) * (SEEDS if "tpp" in row else 1) for row in ROWS))
+    first = _start(folder, networks, killed)
+    _wait_for_cells(first, killed, cells // 2)
+    first.kill()
+    first.wait()
+    done = _cells(killed)
+    tell(f"killed with {done} of {cells} cells done")
+    if done >= cells:
+        raise ExperimentError("the run was over before it could be killed: nothing is shown")
+    _finish([_start(folder, networks, killed)])
+    tell("resumed, and finished")
+    _finish([_start(folder, networks, together, f"{rank}/2") for rank in range(2)])
+    tell("two processes finished the same work")
+    tables = [page(results, STEPS) for results in (killed, together)]
+    if tables[0] != tables[1] or {_cells(killed), _cells(together)} != {cells}:
+        raise ExperimentError(f"the tables of '{killed}' and '{together}' differ, or have gaps")
+    return tables[0]
+
+
+def make_pictures(folder: Path, count: int, size: int) -> None:
+    """Write class folders of pictures, `train` and `val`, each class with a pattern of its own.
+
+    Args:
+        folder: to make.
+        count: pictures a class in `val`.
+        size: side in pixels.
+    """
+    images = require_extra("torchvision.io", "vision", "the dry run")
+    generator = torch.Generator().manual_seed(0)
+    for split, number in (("train", TRAINING_PICTURES), ("val", count)):
+        for label, name in enumerate(CLASSES):
+            place = folder / split / name
+            place.mkdir(parents=True)
+            for index in range(number):
+                picture = _picture(label, size, generator)
+                images.write_png(picture, str(place / f"{index}.png"))
+
+
+def _picture(label: int, size: int, generator: torch.Generator) -> Tensor:
+    """Uint8 `[3, size, size]`: a pattern of the class with random place, colour and noise."""
+    phase, scale = torch.rand(2, generator=generator)
+    axis = torch.linspace(-1, 1, size) + 0.3 * float(phase)
+    y, x = torch.meshgrid(axis, axis, indexing="ij")
+    far = {0: (x * x + y * y).sqrt(), 1: torch.maximum(x.abs(), y.abs()), 2: x}[label]
+    shade = (far * (6 + 6 * float(scale))).sin()
+    colour = torch.rand(3, 1, 1, generator=generator)
+    noise = 0.2 * torch.rand(3, size, size, generator=generator)
+    return ((0.4 * shade + 0.4) * colour + noise).clamp(0, 1).mul(255).to(torch.uint8)
+
+
+def make_network(folder: Path, name: str, size: int) -> Path:
+    """Settle a torchvision classifier's batch norm on the training pictures; keep its weights.
+
+    Returns:
+        The file that describes it.
+    """
+    arguments: dict[str, Any] = {"num_classes": len(CLASSES)}
+    model = load_model(f"torchvision:{name}", **arguments)
+    data = open_dataset(f"imagefolder:{folder / 'images'}", mean=MEAN, std=STD, size=size)
+    settle(model, [images for images, _ in loader(data.train, TRAINING_PICTURES)])
+    write_tensors(folder / f"{name}.safetensors", model.state_dict())
+    document: dict[str, Any] = {
+        "name": name,
+        "model": f"torchvision:{name}",
+        "data": "imagefolder",
+        "weights": f"{name}.safetensors",
+        "arguments": arguments,
+        "mean": MEAN,
+        "std": STD,
+        "size": size,
+        "note": "random weights, for a dry run",
+    }
+    write_json(folder / f"{name}.json", document)
+    return folder / f"{name}.json"
+
+
+def settle(model: nn.Module, batches: Sequence[Tensor]) -> None:
+    """Give every batch norm the statistics of real input; dropout stays off.
+
+    Args:
+        model: in eval mode, and left so.
+        batches: `[B, C, H, W]` each.
+    """
+    norms = [part for part in model.modules() if isinstance(part, nn.BatchNorm2d)]
+    for norm in norms:
+        norm.reset_running_stats()
+        norm.momentum = None  # the plain mean over batches
+        norm.train()
+    with torch.no_grad():
+        for images in batches:
+            model(images)
+    model.eval()
+
+
+def _start(
+    folder: Path, networks: Sequence[Path], out: Path, share: str = "0/1"
+) -> subprocess.Popen[bytes]:
+    words = [sys.executable, "-m", "spikewright", "experiment", "paper", *map(str, networks)]
+    words += ["--data", f"imagefolder:{folder / 'images'}", "--out", str(out), "--share", share]
+    words += ["--steps", ",".join(map(str, STEPS)), "--seeds", str(SEEDS), "--rows", ",".join(ROWS)]
+    words += ["--calibration-samples", "4", "--batch-size", "4"]
+    root = str(Path(__file__).parents[2])
+    path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
+    return subprocess.Popen(words, env={**os.environ, "PYTHONPATH": path})
+
+
+def _cells(results: Path) -> int:
+    return sum(1 for path in results.glob("*/*.json") if path.name != NETWORK_FILE)
+
+
+def _wait_for_cells(process: subprocess.Popen[bytes], results: Path, count: int) -> None:
+    end = time.monotonic() + PATIENCE_SECONDS
+    while _cells(results) < count:
+        if process.poll() is not None or time.monotonic() > end:
+            process.kill()
+            raise ExperimentError(f"the run ended with {_cells(results)} of {count} cells")
+        time.sleep(0.05)
+
+
+def _finish(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    codes = [process.wait() for process in processes]
+    if any(codes):
+        raise ExperimentError(
+            f"processes ended with the exit codes {codes}; their errors are above"
+        )

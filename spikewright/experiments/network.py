@@ -1,0 +1,165 @@
+"""A network under experiment: what a user names, and what it is once it is open."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spikewright.activations import QCFS
+from spikewright.errors import ExperimentError, RunError
+from spikewright.models import load_model
+from spikewright.training.files import read_json
+from spikewright.training.files import sha256 as file_sha256
+from spikewright.training.trained import WEIGHTS, read_card
+
+ARCHITECTURES = {
+    "resnet18": "ResNet-18",
+    "resnet20": "ResNet-20",
+    "resnet34": "ResNet-34",
+    "vgg16": "VGG-16",
+    "regnet_x_400mf": "RegNetX-400MF",
+    "digits_cnn": "DigitsCNN",
+}
+"""Names in tables; others stand as they are."""
+
+_NEEDED = {"name", "model", "data"}
+_KNOWN = _NEEDED | {"note", "weights", "arguments", "mean", "std", "size"}
+
+
+@dataclass(frozen=True)
+class NetworkSource:
+    """Where a network comes from and what it was trained on.
+
+    Attributes:
+        name: a folder of results carries it.
+        architecture: as in tables.
+        data: the data set's name without its folder, such as "cifar10".
+        model: as `load_model` takes it.
+        weights: a safetensors file; None where the model has its own.
+        arguments: of the model's factory.
+        mean, std: per channel, of the normalisation; None for pixels in 0 .. 1.
+        size: side of the images; None for their own.
+        sha256: of the file that holds the weights; None where there is none.
+        note: what a reader should know of it, such as who trained it.
+    """
+
+    name: str
+    architecture: str
+    data: str
+    model: str
+    weights: Path | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    size: int | None = None
+    sha256: str | None = None
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.name or not all(c.isalnum() or c in "-_." for c in self.name):
+            raise ExperimentError(
+                f"the name of a network becomes a folder: letters, digits, '-', '_' and '.' only, "
+                f"got {self.name!r}"
+            )
+
+    def load(self) -> nn.Module:
+        """The network in eval mode, on the CPU.
+
+        Raises:
+            ModelError: see `load_model`.
+        """
+        return load_model(self.model, self.weights, **self.arguments)
+
+
+def source_of(text: str) -> NetworkSource:
+    """Read what a user names: the folder of a finished training run, or a file ending in .json.
+
+    The file names a network from elsewhere: `{"name", "model", "data"}` and, where needed,
+    `weights` (a path from the file's folder), `arguments`, `mean`, `std`, `size` and `note`.
+
+    Raises:
+        ExperimentError: for a file without what is needed, or with what is unknown.
+        ModelError: for a folder without a finished run.
+    """
+    path = Path(text.removeprefix("run:")).expanduser()
+    return _described(path) if path.suffix == ".json" else _trained(path)
+
+
+def _trained(folder: Path) -> NetworkSource:
+    card = read_card(folder)
+    data = card["data"]
+    return NetworkSource(
+        name=folder.resolve().name,
+        architecture=_architecture(card["architecture"]),
+        data=data["name"],
+        model=f"run:{folder}",
+        mean=tuple(data["mean"]),
+        std=tuple(data["std"]),
+        sha256=file_sha256(folder / WEIGHTS) if (folder / WEIGHTS).is_file() else None,
+        note="trained by this library, the best epoch chosen on validation",
+    )
+
+
+def _described(path: Path) -> NetworkSource:
+    try:
+        found = read_json(path)
+    except RunError as error:
+        raise ExperimentError(str(error)) from error
+    keys: set[str] = set(found) if isinstance(found, dict) else set()
+    if not _NEEDED <= keys <= _KNOWN:
+        raise ExperimentError(
+            f"'{path}' does not describe a network: it needs {', '.join(sorted(_NEEDED))} and may "
+            f"have {', '.join(sorted(_KNOWN - _NEEDED))}, got {', '.join(sorted(keys)) or 'none'}"
+        )
+    weights = None if found.get("weights") is None else path.parent / found["weights"]
+    if weights is not None and not weights.is_file():
+        raise ExperimentError(f"'{path}' names weights that are not there: '{weights}'")
+    mean, std = (found.get(name) for name in ("mean", "std"))
+    return NetworkSource(
+        name=found["name"],
+        architecture=_architecture(found["model"].rpartition(":")[2]),
+        data=found["data"],
+        model=found["model"],
+        weights=weights,
+        arguments=found.get("arguments", {}),
+        mean=None if mean is None else tuple(mean),
+        std=None if std is None else tuple(std),
+        size=found.get("size"),
+        sha256=None if weights is None else file_sha256(weights),
+        note=found.get("note", ""),
+    )
+
+
+def _architecture(name: str) -> str:
+    return ARCHITECTURES.get(name, name)
+
+
+def levels_of(model: nn.Module) -> int | None:
+    """L of a QCFS network; None for one without QCFS.
+
+    Raises:
+        ExperimentError: when its layers differ in L, so that no T is lossless for all.
+    """
+    levels = {module.levels for module in model.modules() if isinstance(module, QCFS)}
+    if len(levels) > 1:
+        raise ExperimentError(
+            f"the QCFS layers of this network have different levels, {sorted(levels)}: the tables "
+            "are for one L"
+        )
+    return next(iter(levels), None)
+
+
+def state_sha256(state: Mapping[str, Tensor]) -> str:
+    """SHA-256 over names, dtypes, shapes and bytes of tensors, in the order of their names."""
+    digest = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,47 @@
+"""Figures that others published, to stand beside ours: read from `published.json`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+_FILE = Path(__file__).with_name("published.json")
+
+
+@dataclass(frozen=True)
+class Published:
+    """One row of somebody else's table.
+
+    Attributes:
+        method: its name there.
+        citation: where it stands.
+        checked: whether the figures were read in the source itself.
+        ann: accuracy of the source network in %.
+        steps: accuracy in % by T.
+    """
+
+    method: str
+    citation: str
+    checked: bool
+    ann: float
+    steps: Mapping[int, float]
+
+
+def published_for(data: str, architecture: str, levels: int | None) -> list[Published]:
+    """The figures for a network like ours: same data set, architecture and L."""
+    figures: list[dict[str, Any]] = json.loads(_FILE.read_text(encoding="utf-8"))["figures"]
+    wanted = (data, architecture, levels)
+    return [
+        Published(
+            figure["method"],
+            figure["citation"],
+            figure["checked"],
+            figure["ann"],
+            {int(steps): value for steps, value in figure["steps"].items()},
+        )
+        for figure in figures
+        if (figure["data"], figure["architecture"], figure["levels"]) == wanted
+    ]

@@ -1,0 +1,77 @@
+"""The rows of the paper's tables: which method, with which neuron."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from spikewright.methods import MINERROR, QCFS, RTS, SNNC, SRP, Method
+from spikewright.neurons import Neuron, Order, Shuffled, TwoPhase
+
+STEPS = (1, 2, 4, 8, 16, 32)
+"""Every T of the tables."""
+
+SEEDS = (0, 1, 2, 3, 4)
+"""The seeds of rows whose neurons draw random numbers; the others have the first alone."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table.
+
+    Attributes:
+        name: in file names and for `--rows`.
+        title: in tables.
+        method: thresholds and correction.
+        neuron: what stands at every site.
+    """
+
+    name: str
+    title: str
+    method: Method
+    neuron: Neuron
+
+    @property
+    def expensive(self) -> bool:
+        """Whether it needs the step engine: T forward passes instead of one."""
+        return not self.neuron.has_count_law
+
+    def seeds(self, asked: tuple[int, ...] = SEEDS) -> tuple[int, ...]:
+        """The seeds that it runs with."""
+        return asked if self.neuron.stochastic else asked[:1]
+
+
+TPP, UNBIASED, NEAREST = (TwoPhase(kind) for kind in ("bernoulli", "unbiased", "nearest"))
+
+QCFS_ROWS = (
+    Row("if", "IF (QCFS)", QCFS, QCFS.own),
+    Row("shuffled", "shuffled IF", QCFS, Shuffled(QCFS.one_phase)),
+    Row("shared", "one order a layer", QCFS, Shuffled(QCFS.one_phase, Order.SHARED)),
+    Row("reversed", "reversed", QCFS, Shuffled(QCFS.one_phase, Order.REVERSED)),
+    Row("early", "all early", QCFS, Shuffled(QCFS.one_phase, Order.EARLY)),
+    Row("late", "all late", QCFS, Shuffled(QCFS.one_phase, Order.LATE)),
+    Row("srp", "SRP", SRP, SRP.own),
+    Row("tpp", "TPP", QCFS, TPP),
+    Row("unbiased", "unbiased", QCFS, UNBIASED),
+    Row("nearest", "nearest", QCFS, NEAREST),
+)
+"""For a network trained with QCFS: the baseline, the paper's probe with its controls, the rest."""
+
+CONTROLS = ("shared", "reversed", "early", "late")
+"""Names of the controls among `QCFS_ROWS`."""
+
+_METHODS = (("RTS", RTS), ("SNNC", SNNC), ("MinError", MINERROR))
+RELU_ROWS = tuple(
+    Row(f"{method.name}-{name}", f"{title}, {told}", method, neuron)
+    for title, method in _METHODS
+    for name, told, neuron in (
+        ("if", "IF", method.one_phase),
+        ("tpp", "TPP", TPP),
+        ("nearest", "nearest", NEAREST),
+    )
+)
+"""For a network trained with plain ReLU: three ways to thresholds, each with three neurons."""
+
+
+def rows_for(levels: int | None) -> tuple[Row, ...]:
+    """The rows of a network: QCFS with that many levels, or ReLU for None."""
+    return RELU_ROWS if levels is None else QCFS_ROWS

@@ -1,0 +1,168 @@
+"""From cell records to the entries of a table: means and spreads over seeds, paired tests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import mean, stdev
+from typing import Any
+
+from spikewright.analysis import mcnemar_exact, wilson_interval
+from spikewright.errors import ExperimentError
+from spikewright.experiments.measure import unpacked
+from spikewright.experiments.rows import Row, rows_for
+from spikewright.experiments.store import ANN, Cell, CellRecord, NetworkStore
+
+DATA_TITLES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagefolder": "images by folder"}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One row at one T, over its seeds.
+
+    Attributes:
+        accuracy: the mean over seeds, a fraction.
+        low, high: Wilson 95 % interval at that mean for `images` trials: every seed sees the same
+            images, so more seeds make their choice no less random.
+        spread: standard deviation over seeds (n - 1); 0 for one.
+        images: measured with each seed.
+        spikes_per_image: mean over seeds.
+        first: the record of the first seed.
+        seeds: how many there are.
+    """
+
+    accuracy: float
+    low: float
+    high: float
+    spread: float
+    images: int
+    spikes_per_image: float
+    first: CellRecord
+    seeds: int
+
+    @property
+    def latency(self) -> int:
+        """Time steps from the first input to the answer."""
+        return self.first.latency
+
+
+def entry_of(records: Sequence[CellRecord]) -> Entry | None:
+    """The entry of a row at one T; None when it was not run.
+
+    Raises:
+        ExperimentError: when seeds saw different numbers of images.
+    """
+    if not records:
+        return None
+    counts = {record.images for record in records}
+    if len(counts) > 1:
+        raise ExperimentError(
+            f"seeds of row '{records[0].cell.row}' at T = {records[0].cell.steps} were measured on "
+            f"{sorted(counts)} images; remove the records of one kind"
+        )
+    images = counts.pop()
+    accuracy = mean(record.accuracy for record in records)
+    low, high = wilson_interval(min(accuracy * images, images), images)
+    return Entry(
+        accuracy,
+        low,
+        high,
+        stdev(record.accuracy for record in records) if len(records) > 1 else 0.0,
+        images,
+        mean(record.spikes_per_image for record in records),
+        records[0],
+        len(records),
+    )
+
+
+@dataclass(frozen=True)
+class NetworkTable:
+    """All entries of one network.
+
+    Attributes:
+        configuration: of its `network.json`.
+        ann: the source network; None when it was not run.
+        rows: every row that belongs to such a network.
+        steps: every T, ascending.
+        entries: by row name and T; what was not run is absent.
+    """
+
+    configuration: Mapping[str, Any]
+    ann: CellRecord | None
+    rows: tuple[Row, ...]
+    steps: tuple[int, ...]
+    entries: Mapping[tuple[str, int], Entry]
+
+    @property
+    def name(self) -> str:
+        """The folder of its results."""
+        return self.configuration["name"]
+
+    @property
+    def levels(self) -> int | None:
+        """L of a QCFS network; None for ReLU."""
+        return self.configuration["levels"]
+
+    @property
+    def title(self) -> str:
+        """Data set, architecture and activation."""
+        data = self.configuration["data"]
+        activation = "ReLU" if self.levels is None else f"QCFS, L = {self.levels}"
+        where = DATA_TITLES.get(data, data)
+        return f"{where}, {self.configuration['architecture']}, {activation}"
+
+    def entry(self, row: str, steps: int) -> Entry | None:
+        """A row at one T; None when it was not run."""
+        return self.entries.get((row, steps))
+
+
+def table_of(store: NetworkStore, steps: Sequence[int]) -> NetworkTable:
+    """The table of a network at every T of `steps`; other T in the folder are left out.
+
+    Raises:
+        ExperimentError: for damaged or contradicting records.
+    """
+    configuration = store.configuration()
+    records = store.records()
+    rows = rows_for(configuration["levels"])
+    entries: dict[tuple[str, int], Entry] = {}
+    for row in rows:
+        for t in steps:
+            of_cell = [r for c, r in records.items() if (c.row, c.steps) == (row.name, t)]
+            found = entry_of(sorted(of_cell, key=lambda record: record.cell.seed))
+            if found is not None:
+                entries[row.name, t] = found
+    ann = records.get(Cell(ANN, 0, 0))
+    return NetworkTable(configuration, ann, rows, tuple(steps), entries)
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two rows on the same images, first seed.
+
+    Attributes:
+        images: the images that both were measured on.
+        only_first, only_second: images that one of them alone gets right.
+        p_value: of the exact McNemar test.
+    """
+
+    images: int
+    only_first: int
+    only_second: int
+    p_value: float
+
+    @property
+    def points(self) -> float:
+        """How far the first is above the second, in percentage points."""
+        return 100 * (self.only_first - self.only_second) / self.images
+
+
+def paired(first: Entry | None, second: Entry | None) -> Pair | None:
+    """Compare two entries image by image; None when either was not run with seed 0."""
+    if first is None or second is None or not first.first.hits or not second.first.hits:
+        return None
+    count = min(first.images, second.images)  # images stand in one order: a subset is a beginning
+    a = unpacked(first.first.hits, first.images)[:count]
+    b = unpacked(second.first.hits, second.images)[:count]
+    only_a, only_b = int((a & ~b).sum()), int((~a & b).sum())
+    return Pair(count, only_a, only_b, mcnemar_exact(only_a, only_b))

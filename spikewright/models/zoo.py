@@ -1,0 +1,155 @@
+"""The zoo: networks trained by this library whose weights ship in the package.
+
+An entry is a folder `spikewright/zoo/NAME` with what a finished run of `spikewright train` leaves:
+`weights.safetensors` and the `card.json` that tells data, recipe, seed, accuracy on validation and
+test, and the SHA-256 of the weights.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+from spikewright.errors import ModelError
+
+ZOO = Path(__file__).parents[1] / "zoo"
+LARGEST_BYTES = 8 * 2**20
+"""Of all entries together."""
+
+_CARD, _WEIGHTS = "card.json", "weights.safetensors"
+_SPLITS = ("validation", "test")
+
+
+@dataclass(frozen=True)
+class ZooEntry:
+    """One network of the zoo.
+
+    Attributes:
+        name: it is loaded as `zoo:NAME`.
+        folder: holds its card and its weights.
+        card: what it is; see `spikewright.training.card.make_card`.
+        size_bytes: of both files.
+    """
+
+    name: str
+    folder: Path
+    card: Mapping[str, Any]
+    size_bytes: int
+
+
+def zoo_entries(zoo: Path = ZOO) -> tuple[ZooEntry, ...]:
+    """Every entry, by name.
+
+    Raises:
+        ModelError, RunError: if a card is missing or damaged.
+    """
+    folders = sorted(path for path in zoo.glob("[!._]*") if path.is_dir())
+    return tuple(_entry(folder) for folder in folders)
+
+
+def zoo_folder(name: str, zoo: Path = ZOO) -> Path:
+    """The folder of an entry, as `load_trained` reads it.
+
+    Raises:
+        ModelError: if there is none of that name.
+    """
+    names = [entry.name for entry in zoo_entries(zoo)]
+    if name not in names:
+        raise ModelError(f"the zoo has no '{name}'; it has {', '.join(names) or 'nothing yet'}")
+    return zoo / name
+
+
+def add_to_zoo(run: Path, name: str, zoo: Path = ZOO) -> ZooEntry:
+    """Copy the weights and the card of a finished run into the zoo, once they are checked.
+
+    Args:
+        run: the folder of a finished run of `spikewright train`.
+        name: of the new entry: small letters, digits and '-'.
+        zoo: the folder of entries; by default that of the installed package, so this is for
+            whoever works on a checkout.
+
+    Returns:
+        The new entry.
+
+    Raises:
+        ModelError: if the name is taken or not of that form, the card is incomplete or contradicts
+            itself, the weights are not the card's (SHA-256) or do not fit its network, or all
+            entries together would be larger than 8 MB.
+        RunError: if the card cannot be read.
+    """
+    from spikewright.training.trained import load_trained, read_card
+
+    if not name or not all(c.isdigit() or c == "-" or "a" <= c <= "z" for c in name):
+        raise ModelError(f"zoo: the name '{name}' may hold small letters, digits and '-' only")
+    if (zoo / name).exists():
+        raise ModelError(f"zoo: there is a '{name}' already; give another name")
+    card = read_card(run)
+    problems = card_problems(card)
+    if problems:
+        raise ModelError(f"zoo: '{run / _CARD}' cannot be shipped: {'; '.join(problems)}")
+    load_trained(run)  # checks the hash, and that the weights fit
+    others = sum(entry.size_bytes for entry in zoo_entries(zoo))
+    size = _size(run)
+    if others + size > LARGEST_BYTES:
+        raise ModelError(
+            f"zoo: with '{name}' ({size:,} bytes) all entries would take {others + size:,} bytes; "
+            f"at most {LARGEST_BYTES:,} may ship"
+        )
+    _copy(run, zoo / name)
+    return _entry(zoo / name)
+
+
+def card_problems(card: Mapping[str, Any]) -> list[str]:
+    """What keeps a card from being shipped: what it lacks, and where it contradicts itself."""
+    from spikewright.analysis.statistics import wilson_interval
+    from spikewright.training.recipe import recipe_from
+
+    needed = {"architecture", "epochs", "best_epoch", "versions", *_SPLITS}
+    lacking = sorted(needed - card.keys())
+    if lacking:
+        return [f"it lacks {', '.join(lacking)}"]
+    problems: list[str] = []
+    recipe = recipe_from(card["recipe"])
+    if recipe.network.model != card["architecture"]:
+        problems.append(f"recipe of {recipe.network.model}, weights of {card['architecture']}")
+    if recipe.data.data != card["data"]["name"]:
+        problems.append(f"recipe on {recipe.data.data}, trained on {card['data']['name']}")
+    for split in _SPLITS:
+        score = card[split]
+        told = [score["accuracy"], *score["wilson_95"]]
+        found = [
+            score["right"] / score["images"],
+            *wilson_interval(score["right"], score["images"]),
+        ]
+        if any(abs(a - b) > 1e-12 for a, b in zip(told, found, strict=True)):
+            problems.append(f"{split}: accuracy and interval are not those of its counts")
+    return problems
+
+
+def _entry(folder: Path) -> ZooEntry:
+    from spikewright.training.trained import read_card
+
+    return ZooEntry(folder.name, folder, read_card(folder), _size(folder))
+
+
+def _size(folder: Path) -> int:
+    files = (folder / _CARD, folder / _WEIGHTS)
+    return sum(file.stat().st_size for file in files if file.is_file())
+
+
+def _copy(run: Path, folder: Path) -> None:
+    """Both files at once, or neither."""
+    partial = folder.with_name(f".{folder.name}.{uuid4().hex}.partial")
+    try:
+        partial.mkdir(parents=True)
+        for name in (_CARD, _WEIGHTS):
+            shutil.copyfile(run / name, partial / name)
+        partial.rename(folder)
+    except OSError as error:
+        raise ModelError(f"zoo: '{folder}' cannot be written ({error.strerror})") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)

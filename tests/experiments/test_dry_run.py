@@ -1,0 +1,38 @@
+"""The rehearsal itself, at the smallest size that its networks take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from spikewright.errors import ExperimentError
+from spikewright.experiments.dry_run import dry_run, settle
+
+
+@pytest.mark.slow
+def test_killed_and_resumed_and_from_two_processes(tmp_path: Path) -> None:
+    pytest.importorskip("torchvision", reason="needs the extra 'vision'")
+    told: list[str] = []
+    table = dry_run(tmp_path, ("resnet18",), 1, 32, told.append)
+    assert "## images by folder, ResNet-18, ReLU" in table
+    assert "| RTS, TPP | 3 | 2 of 5 | " in table
+    cells = 1 + 2 + 4 + 2
+    assert told[2].startswith("killed with ")
+    assert told[2].endswith(f" of {cells} cells done")
+    with pytest.raises(ExperimentError, match="is not empty"):
+        dry_run(tmp_path, ("resnet18",), 1, 32, told.append)
+
+
+def test_settling_gives_batch_norm_the_statistics_of_its_input() -> None:
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Dropout(0.5)).eval()
+    batches = [torch.randn(8, 3, 5, 5, generator=torch.Generator().manual_seed(i)) for i in (0, 1)]
+    settle(model, batches)
+    assert not any(part.training for part in model.modules())
+    norm = model[1]
+    assert isinstance(norm, nn.BatchNorm2d)
+    with torch.no_grad():
+        means = [model[0](images).mean((0, 2, 3)) for images in batches]
+    assert torch.allclose(norm.running_mean, torch.stack(means).mean(0), atol=1e-6)

@@ -1,0 +1,64 @@
+"""Networks by description, and by the folder of a training run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from spikewright.activations import QCFS
+from spikewright.errors import ExperimentError, ModelError
+from spikewright.experiments import source_of
+from spikewright.experiments.network import levels_of, state_sha256
+
+
+def test_a_description_is_read(described: dict[str, Path]) -> None:
+    source = source_of(str(described["relu"]))
+    assert (source.name, source.architecture, source.data) == ("relu", "DigitsCNN", "digits")
+    assert source.weights == described["relu"].parent / "relu.safetensors"
+    assert levels_of(source.load()) is None
+    assert levels_of(source_of(str(described["qcfs"])).load()) == 4
+
+
+@pytest.mark.parametrize(
+    ("document", "message"),
+    [
+        ({"name": "a", "model": "m:f"}, "it needs data, model, name"),
+        ({"name": "a", "model": "m:f", "data": "digits", "wieghts": "x"}, "got data, model, name"),
+        ([], "got none"),
+        ({"name": "a/b", "model": "m:f", "data": "digits"}, "becomes a folder"),
+        ({"name": "a", "model": "m:f", "data": "d", "weights": "no"}, "weights that are not there"),
+    ],
+)
+def test_a_wrong_description_is_refused(document: object, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "network.json"
+    path.write_text(json.dumps(document))
+    with pytest.raises(ExperimentError, match=message):
+        source_of(str(path))
+
+
+def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ExperimentError, match="cannot be read as JSON"):
+        source_of(str(tmp_path / "network.json"))
+
+
+def test_a_run_that_is_not_finished_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text("{}")
+    with pytest.raises(ModelError, match="not finished"):
+        source_of(f"run:{tmp_path}")
+
+
+def test_mixed_levels_are_refused() -> None:
+    model = nn.Sequential(QCFS(4, 1.0), QCFS(8, 1.0))
+    with pytest.raises(ExperimentError, match=r"different levels, \[4, 8\]"):
+        levels_of(model)
+
+
+def test_a_fingerprint_tells_weights_apart() -> None:
+    state = {"a": torch.zeros(2), "b": torch.ones(())}
+    assert state_sha256(state) == state_sha256(dict(reversed(list(state.items()))))
+    assert state_sha256(state) != state_sha256({**state, "a": torch.tensor([0.0, 1e-30])})
+    assert state_sha256(state) != state_sha256({**state, "a": torch.zeros(1, 2)})

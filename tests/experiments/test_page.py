@@ -1,0 +1,141 @@
+"""The page: what the records render to, and nothing that is typed."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from statistics import mean, stdev
+from xml.etree import ElementTree
+
+import pytest
+
+from spikewright.errors import ExperimentError
+from spikewright.experiments import NetworkSource, page, run_experiment, write_page
+from spikewright.experiments.claims import explanation
+from spikewright.experiments.page import plots
+from spikewright.experiments.published import published_for
+from spikewright.experiments.store import NetworkStore
+from spikewright.experiments.tables import entry_of, paired, table_of
+from tests.experiments.nets import DATA, LEVELS, RELU, SMALL
+
+ROOT = Path(__file__).parents[2]
+RESULTS, PAGE = ROOT / "results", ROOT / "docs" / "results.md"
+
+
+@pytest.fixture(scope="module")
+def results(
+    qcfs: NetworkSource, relu: NetworkSource, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    folder = tmp_path_factory.mktemp("results")
+    run_experiment([qcfs], DATA, folder, SMALL)
+    run_experiment([relu], DATA, folder, RELU)
+    return folder
+
+
+def test_the_page_of_this_repository_is_what_its_records_render_to() -> None:
+    if not RESULTS.is_dir():
+        pytest.skip("this repository holds no results yet")
+    assert page(RESULTS) == PAGE.read_text(encoding="utf-8"), (
+        "run: spikewright experiment page --out results --page docs/results.md"
+    )
+    written = {path.name: path.read_text("utf-8") for path in PAGE.with_suffix("").glob("*.svg")}
+    assert plots(RESULTS) == written
+
+
+def test_entries_are_means_over_seeds(results: Path) -> None:
+    records = NetworkStore(results / "qcfs").records()
+    tpp = [r for c, r in records.items() if (c.row, c.steps) == ("tpp", 2)]
+    table = table_of(NetworkStore(results / "qcfs"), SMALL.steps)
+    entry = table.entry("tpp", 2)
+    assert entry is not None
+    assert len(tpp) == entry.seeds == 2
+    assert entry.accuracy == mean(r.right / 60 for r in tpp)
+    assert entry.spread == stdev(r.right / 60 for r in tpp)
+    text = page(results, SMALL.steps)
+    told = f"{100 * entry.accuracy:.2f} ± {100 * entry.spread:.2f}"
+    assert f"| TPP | 60 | 2 of 5 | {told} (" in text
+
+
+def test_what_was_not_run_says_so(results: Path) -> None:
+    text = page(results, (2, LEVELS, 32))
+    assert re.search(r"^\| nearest \| 60 \| 1 \| .* \| not run \|$", text, re.MULTILINE)
+    assert re.search(r"^\| all early \| - \| - \| not run \| not run \| not run \|$", text, re.M)
+    assert "Controls at T = 8: not run." in text
+
+
+def test_a_subset_stands_with_its_own_number(results: Path) -> None:
+    text = page(results, SMALL.steps)
+    assert re.search(r"^\| IF \(QCFS\) \| 40 \| 1 \|", text, re.MULTILINE)
+    assert "measured on the first 40 of the images" in text
+
+
+def test_findings_are_computed(results: Path) -> None:
+    text = page(results, SMALL.steps)
+    assert f"Nearest at T = L = {LEVELS} is lossless" in text
+    assert "every one of 60 images" in text
+    table = table_of(NetworkStore(results / "qcfs"), SMALL.steps)
+    pair = paired(table.entry("shuffled", 2), table.entry("if", 2))
+    assert pair is not None
+    assert pair.images == 40
+    shuffled, base = table.entry("shuffled", 2), table.entry("if", 2)
+    assert shuffled is not None
+    assert base is not None
+    assert pair.points == pytest.approx(100 * (shuffled.first.accuracy - base.accuracy))
+    assert f"({pair.points:+.2f} points, p" in text
+
+
+def test_rows_on_other_numbers_of_images_are_paired_on_the_common_ones(results: Path) -> None:
+    table = table_of(NetworkStore(results / "qcfs"), SMALL.steps)
+    pair = paired(table.entry("tpp", 2), table.entry("if", 2))
+    assert pair is not None
+    assert pair.images == 40
+    assert paired(table.entry("tpp", 2), table.entry("late", 2)) is None
+
+
+def test_seeds_on_other_numbers_of_images_are_not_averaged(results: Path) -> None:
+    records = NetworkStore(results / "qcfs").records()
+    first, second = [r for c, r in records.items() if (c.row, c.steps) == ("tpp", 2)]
+    with pytest.raises(ExperimentError, match=r"measured on \[50, 60\] images"):
+        entry_of([first, replace(second, images=50)])
+
+
+def test_the_explanation_computes_its_figures() -> None:
+    text = explanation()
+    assert "sends 0.86 spikes on average at T = 16" in text  # 1 - prod over R of (1 - 0.5 / R)
+    assert "+0.23 at T = 4, +0.31 at T = 8, +0.38 at T = 16, +0.44 at T = 32" in text
+
+
+def test_published_figures_stand_beside_a_network_like_theirs() -> None:
+    found = published_for("cifar10", "ResNet-20", 8)
+    assert [(figure.method, figure.ann, figure.steps[8]) for figure in found] == [
+        ("QCFS", 91.77, 89.55)
+    ]
+    assert published_for("cifar10", "ResNet-20", 4) == []
+
+
+def test_published_figures_are_shown_with_their_source(qcfs: NetworkSource, tmp_path: Path) -> None:
+    run_experiment([qcfs], DATA, tmp_path, replace(SMALL, steps=(2,), rows=("nearest",)))
+    path = tmp_path / "qcfs" / "network.json"
+    text = path.read_text("utf-8").replace('"digits"', '"cifar100"')
+    text = text.replace('"qcfs_cnn"', '"ResNet-20"').replace('"levels": 4', '"levels": 8')
+    path.write_text(text, "utf-8")
+    shown = page(tmp_path, (2, 8))
+    assert "| *QCFS, published* | - | - | 19.96 | 55.37 |" in shown
+    assert "*QCFS, published*: Bu et al., ICLR 2022, arXiv 2303.04347; its ANN 69.94." in shown
+
+
+def test_plots_are_well_formed_and_linked(results: Path, tmp_path: Path) -> None:
+    path = tmp_path / "docs" / "results.md"
+    write_page(results, path, SMALL.steps)
+    links = re.findall(r"!\[[^]]*\]\(([^)]+)\)", path.read_text("utf-8"))
+    assert links == ["results/qcfs.svg", "results/relu.svg"]
+    for link in links:
+        root = ElementTree.fromstring((path.parent / link).read_text("utf-8"))
+        curves = [e for e in root.iter() if e.tag.endswith("polyline")]
+        assert len(curves) == {"qcfs": 4, "relu": 2}[Path(link).stem]
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ExperimentError, match="holds no results; run spikewright experiment paper"):
+        page(tmp_path)

@@ -6,6 +6,7 @@ itself, the words that random draws are keyed by. So one compilation serves ever
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 
 import torch
@@ -27,6 +28,10 @@ from spikewright.neurons.rounding import ROUNDING_DRAW
 
 _LAW_BLOCK = (count_law.INTERVALS + 1) * 256
 """The table of the TPP law is filled up to multiples of its size at T = 256."""
+
+
+_WIDEST = 32 << 20
+"""Bytes that the sums of the widest layer may take on a processor, three digits a neuron."""
 
 
 class CompiledCounts:
@@ -72,16 +77,21 @@ class CompiledCounts:
             sample_ids: int64 `[B]`.
             observer: only its `sent` is served.
         """
-        batch = len(x)
-        fill = self._sizes.fill(batch)
-        keys = layer_keys(seed, self._site_keys.to(x.device), filled(sample_ids, fill))
-        words = step_words(keys, ROUNDING_DRAW)
         run = self._passes[observer.sent is not None]
-        logits, *sent = run(channels_last(filled(x, fill)), *words, *self._fixed(plan))
+        fixed = self._fixed(plan)
+        size = _part(plan, x)
+        answers: list[list[Tensor]] = []
+        for part, ids in zip(x.split(size), sample_ids.split(size), strict=True):
+            fill = self._sizes.fill(len(part))
+            keys = layer_keys(seed, self._site_keys.to(x.device), filled(ids, fill))
+            words = step_words(keys, ROUNDING_DRAW)
+            found = run(channels_last(filled(part, fill)), *words, *fixed)
+            answers.append([each[: len(part)] for each in found])
+        logits, *sent = (torch.cat(parts) for parts in zip(*answers, strict=True))
         if observer.sent is not None:
             for op, spikes in zip(plan.count_graph.neurons, sent, strict=True):
-                observer.sent(op, spikes[:batch])
-        return logits[:batch]
+                observer.sent(op, spikes)
+        return logits
 
     def _fixed(self, plan: Plan) -> list[Tensor]:
         """The arguments that depend on the plan alone, made once for every T."""
@@ -90,6 +100,15 @@ class CompiledCounts:
                 self._arguments.clear()
             self._arguments[plan.levels] = fixed_arguments(plan)
         return self._arguments[plan.levels]
+
+
+def _part(plan: Plan, x: Tensor) -> int:
+    """Samples that run at a time: equal parts of a batch, which bound memory and suit caches."""
+    if x.device.type != "cpu":
+        return len(x)
+    widest = max(math.prod(op.shape) for op in plan.count_graph.operations)
+    parts = math.ceil(3 * widest * x.element_size() * len(x) / _WIDEST)
+    return math.ceil(len(x) / max(1, min(parts, len(x))))
 
 
 def counting_module(

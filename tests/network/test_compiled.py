@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import spikewright as sw
+from spikewright.network import compiled_counts
 from spikewright.network import compiler as compiled
 from spikewright.network.plan import Observer
 
@@ -150,3 +151,18 @@ def test_compiled_time_steps_start_from_calibrated_potentials(model: nn.Module) 
     fast = eager.with_neuron(next(iter(eager.neurons.values()))).compile()
     assert eager.plan(6).potentials
     torch.testing.assert_close(fast(images(5)), eager(images(5)), rtol=0, atol=1e-9)
+
+
+@needs_compiler
+def test_a_batch_run_in_parts_gives_the_same(
+    model: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    eager = sw.convert(model, images(32), neuron=sw.TPP(), steps=4)
+    expected, seen = eager(images(11)), dict[str, Tensor]()
+    monkeypatch.setattr(compiled_counts, "_WIDEST", 3 * 144 * 8 * 4)  # four samples
+    fast = eager.with_neuron(sw.TPP()).compile()
+    found = fast.observe(images(11), Observer(sent=lambda op, n: seen.update({op.name: n})))
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-9)
+    counts = eager.counts(images(11))
+    for spikes, count in zip(seen.values(), counts.values(), strict=True):
+        assert torch.equal(spikes, count.flatten(1).sum(1))

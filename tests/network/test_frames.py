@@ -12,6 +12,7 @@ from torch import nn
 import spikewright as sw
 from spikewright.graph import evaluate
 from spikewright.network import Observer
+from spikewright.neurons.counter_random import unfused
 from tests.builders import assert_distributed, images, wired
 from tests.network.nets import NETS, converted, names
 from tests.network.test_engines import assert_engines_agree, two_neurons
@@ -157,6 +158,7 @@ def test_records_counts_and_observers_see_frames():
 @pytest.mark.parametrize("neuron", [sw.IntegrateFire(), sw.TPP()], ids=lambda n: n.label)
 def test_compiled_networks_take_frames(neuron, monkeypatch):
     monkeypatch.setattr(torch, "compile", lambda module, **_: module)
+    monkeypatch.setattr("spikewright.network.spiking_network.fused", unfused)
     eager = converted("residual", steps=4).with_neuron(neuron)
     frames = moving(4)
     fast = eager.with_neuron(neuron).compile()
@@ -187,7 +189,7 @@ def test_frames_are_checked_like_images():
     snn = converted("plain", steps=4)
     with pytest.raises(sw.ConversionError, match=r"takes batches of shape \[B, 3, 6, 6\]"):
         snn(moving(4)[..., :5])
-    with pytest.raises(sw.ConversionError, match="the input is torch.float32"):
+    with pytest.raises(sw.ConversionError, match=r"the input is torch\.float32"):
         snn(moving(4).float())
     with pytest.raises(sw.ConversionError, match="empty batch"):
         snn(moving(4)[:, :0])

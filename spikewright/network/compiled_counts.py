@@ -15,6 +15,7 @@ from torch import Tensor, fx
 
 from spikewright.graph.ir import Graph
 from spikewright.network.compiler import BatchSizes, StraightLine, channels_last, compiled, filled
+from spikewright.network.kernels import exact_convolution
 from spikewright.network.plan import PLANS_KEPT, SILENT, Observer, Plan, spikes_per_sample
 from spikewright.neurons import LayerLaw, Neuron, count_law
 from spikewright.neurons.counter_random import (
@@ -31,7 +32,7 @@ _LAW_BLOCK = (count_law.INTERVALS + 1) * 256
 
 
 _WIDEST = 32 << 20
-"""Bytes that the sums of the widest layer may take on a processor, three digits a neuron."""
+"""Bytes that the sums of the widest layer may take on a processor."""
 
 
 class CompiledCounts:
@@ -106,8 +107,10 @@ def _part(plan: Plan, x: Tensor) -> int:
     """Samples that run at a time: equal parts of a batch, which bound memory and suit caches."""
     if x.device.type != "cpu":
         return len(x)
-    widest = max(math.prod(op.shape) for op in plan.count_graph.operations)
-    parts = math.ceil(3 * widest * x.element_size() * len(x) / _WIDEST)
+    operations = plan.count_graph.operations
+    exact = any(op.target is exact_convolution for op in operations)
+    widest = max(math.prod(op.shape) for op in operations) * (3 if exact else 1)
+    parts = math.ceil(widest * x.element_size() * len(x) / _WIDEST)
     return math.ceil(len(x) / max(1, min(parts, len(x))))
 
 

@@ -21,7 +21,6 @@ LARGEST_BYTES = 8 * 2**20
 """Of all entries together."""
 
 _CARD, _WEIGHTS = "card.json", "weights.safetensors"
-_SPLITS = ("validation", "test")
 
 
 @dataclass(frozen=True)
@@ -81,6 +80,7 @@ def add_to_zoo(run: Path, name: str, zoo: Path = ZOO) -> ZooEntry:
             entries together would be larger than 8 MB.
         RunError: if the card cannot be read.
     """
+    from spikewright.training.card import card_problems
     from spikewright.training.trained import load_trained, read_card
 
     if not name or not all(c.isdigit() or c == "-" or "a" <= c <= "z" for c in name):
@@ -101,33 +101,6 @@ def add_to_zoo(run: Path, name: str, zoo: Path = ZOO) -> ZooEntry:
         )
     _copy(run, zoo / name)
     return _entry(zoo / name)
-
-
-def card_problems(card: Mapping[str, Any]) -> list[str]:
-    """What keeps a card from being shipped: what it lacks, and where it contradicts itself."""
-    from spikewright.analysis.statistics import wilson_interval
-    from spikewright.training.recipe import recipe_from
-
-    needed = {"architecture", "epochs", "best_epoch", "versions", *_SPLITS}
-    lacking = sorted(needed - card.keys())
-    if lacking:
-        return [f"it lacks {', '.join(lacking)}"]
-    problems: list[str] = []
-    recipe = recipe_from(card["recipe"])
-    if recipe.network.model != card["architecture"]:
-        problems.append(f"recipe of {recipe.network.model}, weights of {card['architecture']}")
-    if recipe.data.data != card["data"]["name"]:
-        problems.append(f"recipe on {recipe.data.data}, trained on {card['data']['name']}")
-    for split in _SPLITS:
-        score = card[split]
-        told = [score["accuracy"], *score["wilson_95"]]
-        found = [
-            score["right"] / score["images"],
-            *wilson_interval(score["right"], score["images"]),
-        ]
-        if any(abs(a - b) > 1e-12 for a, b in zip(told, found, strict=True)):
-            problems.append(f"{split}: accuracy and interval are not those of its counts")
-    return problems
 
 
 def _entry(folder: Path) -> ZooEntry:

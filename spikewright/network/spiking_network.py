@@ -21,6 +21,7 @@ from spikewright.network.engine import Engine, checked_ids, chosen
 from spikewright.network.frames import by_sample, check_shown
 from spikewright.network.kernels import Precision
 from spikewright.network.plan import PLANS_KEPT, SILENT, Observer, Plan, common_weights, prepared
+from spikewright.network.saving import Saved
 from spikewright.network.simulate import simulate
 from spikewright.network.stages import depth_of
 from spikewright.network.steps import MEMORY_BUDGET
@@ -28,7 +29,7 @@ from spikewright.network.summary import summarise
 from spikewright.neurons import Neuron
 
 
-class SpikingNetwork(nn.Module):
+class SpikingNetwork(Saved, nn.Module):
     """A trained network in which every activation has become a layer of spiking neurons.
 
     Made by `spikewright.convert`. It is a function of (samples, T, seed): nothing is kept between

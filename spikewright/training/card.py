@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from spikewright.analysis.statistics import wilson_interval
 from spikewright.data.image_data import dataset_length
 from spikewright.training.evaluate import Score
 from spikewright.training.files import sha256
+from spikewright.training.recipe import recipe_from
 from spikewright.training.run_folder import RunFolder, versions
 from spikewright.training.trainer import Trainer
+
+SPLITS = ("validation", "test")
+"""The splits that a card tells the accuracy on."""
 
 
 def make_card(trainer: Trainer, run: RunFolder, test: Score, test_images: int) -> dict[str, Any]:
@@ -53,6 +58,32 @@ def make_card(trainer: Trainer, run: RunFolder, test: Score, test_images: int) -
         "processes": trainer.processes.count,
         "versions": versions(),
     }
+
+
+def card_problems(card: Mapping[str, Any]) -> list[str]:
+    """What a card lacks, and where it contradicts itself; empty if it can be believed.
+
+    Args:
+        card: with what `read_card` asks for.
+
+    Raises:
+        RecipeError: if its recipe is of another version's form.
+    """
+    needed = {"architecture", "epochs", "best_epoch", "versions", *SPLITS}
+    lacking = sorted(needed - card.keys())
+    if lacking:
+        return [f"it lacks {', '.join(lacking)}"]
+    problems: list[str] = []
+    recipe = recipe_from(card["recipe"])
+    if recipe.network.model != card["architecture"]:
+        problems.append(f"recipe of {recipe.network.model}, weights of {card['architecture']}")
+    if recipe.data.data != card["data"]["name"]:
+        problems.append(f"recipe on {recipe.data.data}, trained on {card['data']['name']}")
+    for split in SPLITS:
+        told = card[split]
+        if told != _accuracy(told["right"], told["images"]):
+            problems.append(f"{split}: accuracy and interval are not those of its counts")
+    return problems
 
 
 def _accuracy(right: int, images: int) -> dict[str, Any]:

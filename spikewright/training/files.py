@@ -1,36 +1,22 @@
-"""Files that are there as a whole or not at all, whenever the process dies."""
+"""JSON documents and tensors as files that are there as a whole or not at all."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import safetensors
 import safetensors.torch
 from torch import Tensor
 
 from spikewright.errors import RunError
+from spikewright.files import write_whole
 
 DOCUMENT = "document"
 """Under this name a safetensors file's header holds its JSON document."""
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file so that no reader, and no crash, ever sees a part of it."""
-    partial = path.with_name(f".{path.name}.{uuid4().hex}.partial")
-    try:
-        with partial.open("xb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def write_json(path: Path, document: Any) -> None:

@@ -123,7 +123,7 @@ def test_a_projected_shortcut_stands_only_where_the_shape_changes() -> None:
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_architecture_converts(name: str) -> None:
-    shape = (1, 8, 8) if name == "digits_cnn" else (3, 32, 32)
+    shape = {"digits_cnn": (1, 8, 8), "events_cnn": (2, 32, 32)}.get(name, (3, 32, 32))
     model = ARCHITECTURES[name](num_classes=3, activation=lambda: QCFS(4)).eval()
     sites = survey(model, torch.zeros(2, *shape)).graph.sites
     assert len(sites) == sum(isinstance(module, QCFS) for module in model.modules())

@@ -31,8 +31,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from spikewright.data.events.stream import SENSOR_SIDE, Events
-from spikewright.data.events.whole_file import write_whole
 from spikewright.errors import DataError
+from spikewright.files import write_whole
 
 VERSION_LINE = "#!AER-DAT2.0"
 RECORD_BYTES = 8

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from spikewright.data.events.whole_file import write_whole
 from spikewright.errors import DataError
+from spikewright.files import write_whole
 
 CARD_NAME = "dataset-card.json"
 SIMULATED_MARK = "SIMULATED"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -56,7 +56,7 @@ class EventDataset(Dataset[tuple[Tensor, int]]):
         self._sort = sort
         self._kept_in = cache
         self._scale = scale
-        self._normalise: Callable[[Tensor], Tensor] | None = normalise
+        self._normalise = normalise
         self._cache = None if cache is None else FrameCache(cache, framing)
 
     def __len__(self) -> int:
@@ -75,14 +75,14 @@ class EventDataset(Dataset[tuple[Tensor, int]]):
     def reframed(
         self, framing: Framing, *, scale: float, normalise: Normalisation | None
     ) -> EventDataset:
-        """The same recordings, integrated in another way."""
+        """The same recordings, integrated in another way, counts times `scale` besides."""
         return EventDataset(
             self.recordings,
             framing,
             sort=self._sort,
             cache=self._kept_in,
-            scale=scale,
-            normalise=normalise,
+            scale=self._scale * scale,
+            normalise=normalise or self._normalise,
         )
 
     def _integrate(self, path: Path) -> Tensor:
@@ -176,7 +176,7 @@ class EventImages(ImageData):
 class _MeanImages(Dataset[tuple[Tensor, int]]):
     def __init__(self, dataset: EventDataset, normalise: Normalisation | None) -> None:
         self._dataset = dataset
-        self._normalise: Callable[[Tensor], Tensor] | None = normalise
+        self._normalise = normalise
 
     def __len__(self) -> int:
         return len(self._dataset)

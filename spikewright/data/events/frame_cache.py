@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from spikewright.data.events.frames import Framing
-from spikewright.data.events.whole_file import write_whole
+from spikewright.files import write_whole
 
 
 class FrameCache:

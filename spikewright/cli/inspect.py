@@ -1,0 +1,91 @@
+"""`spikewright inspect`, and what `convert` leaves behind for it: a saved network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from spikewright.cli.console import print_json, results, to_json
+from spikewright.cli.options import OutputOptions
+
+if TYPE_CHECKING:
+    from spikewright.interchange import Description
+    from spikewright.network import SpikingNetwork
+
+NETWORK_FILE = "network.safetensors"
+
+
+def inspect(
+    file: Annotated[
+        Path,
+        typer.Argument(
+            metavar="FILE",
+            help="A network saved by 'spikewright convert --output' or SpikingNetwork.save.",
+            show_default=False,
+        ),
+    ],
+    json: Annotated[
+        bool, typer.Option("--json", help="Print one JSON document, and nothing else.")
+    ] = False,
+) -> None:
+    """Show a saved network: where it comes from, its sites, thresholds and latency.
+
+    The file is checked as a whole; nothing of it is executed.
+    """
+    from spikewright.interchange import describe, load
+
+    network, said = load(file), describe(file)
+    if json:
+        print_json(as_document(network, said))
+    else:
+        results().print(as_text(network, said), markup=False, soft_wrap=True)
+
+
+def deliver_network(
+    network: SpikingNetwork, points: Sequence[int], asked: Mapping[str, Any], output: OutputOptions
+) -> None:
+    """Write a converted network and its summary where asked for, then print the summary."""
+    from spikewright.cli.output import write_files
+    from spikewright.cli.summary import as_document as network_document
+
+    text = "\n\n".join(network.summary(t) for t in points)
+    write_files(output.output, {"config.json": to_json(asked), "summary.txt": text + "\n"})
+    if output.output is not None:
+        network.save(output.output / NETWORK_FILE, notes=asked)
+    if output.json:
+        print_json({"configuration": asked, **network_document(network, points)})
+    else:
+        results().print(text, markup=False, soft_wrap=True)
+
+
+def as_document(network: SpikingNetwork, said: Description) -> dict[str, Any]:
+    """The same as `as_text`, as plain JSON values."""
+    from spikewright.cli.summary import as_document as network_document
+
+    return {
+        "sha256": said.sha256,
+        "versions": dict(said.versions),
+        "notes": dict(said.notes),
+        "input_shape": list(network.graph.input_shape),
+        "precision": str(network.precision),
+        "threshold": repr(network.calibration.threshold),
+        **network_document(network, network.designed_steps),
+    }
+
+
+def as_text(network: SpikingNetwork, said: Description) -> str:
+    """Where it comes from, then the summary of every designed T."""
+    versions = ", ".join(f"{name} {version}" for name, version in said.versions.items())
+    lines = [
+        f"sha256: {said.sha256}",
+        f"saved by: {versions}",
+        f"input: {' x '.join(map(str, network.graph.input_shape))}",
+        f"precision: {network.precision}",
+        f"thresholds: {network.calibration.threshold!r}",
+        *(f"note, {name}: {value}" for name, value in said.notes.items() if value is not None),
+    ]
+    summaries = [network.summary(steps) for steps in network.designed_steps]
+    return "\n\n".join(["\n".join(lines), *summaries])

@@ -1,0 +1,123 @@
+"""A graph run before it is trusted: on tensors without contents first, then on one sample."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spikewright.errors import InterchangeError
+from spikewright.graph.evaluate import call, evaluate
+from spikewright.graph.ir import Graph, Kind, Operation
+from spikewright.graph.operations import RULES, argument
+
+aten = torch.ops.aten
+
+_BATCHES = (2, 3)
+"""Two sizes, so that a number that only happens to be the batch size is found out."""
+_MOST_PARTS = 4096
+"""Into which one operation may split a value."""
+
+
+def check_graph(graph: Graph) -> None:
+    """Every operation must take its arguments and give the shape that the graph tells.
+
+    Raises:
+        InterchangeError: naming the first that does not.
+    """
+    dtype = _common_dtype(graph)
+    tensors = {name: tensor.to("meta") for name, tensor in graph.tensors.items()}
+    for batch in _BATCHES:
+        source = torch.empty((batch, *graph.input_shape), dtype=dtype, device="meta")
+        values: dict[str, Any] = {graph.input: source}
+        for op in graph.operations:
+            _check_parts(op, values)
+            values[op.name] = _computed(op, values, tensors, batch)
+            _check_value(op, values[op.name], batch, dtype)
+        if not isinstance(values[graph.output], Tensor):
+            raise InterchangeError("the graph's output is not one tensor")
+    _run_once(graph, dtype)
+
+
+def _run_once(graph: Graph, dtype: torch.dtype) -> None:
+    """Run one sample of zeros: sizes are known to be sound by now, torch checks the rest."""
+    device = next(iter(graph.tensors.values())).device
+    try:
+        with torch.no_grad():
+            evaluate(graph, torch.zeros((1, *graph.input_shape), dtype=dtype, device=device))
+    except Exception as error:  # torch raises whatever wrong arguments lead to
+        told = str(error).strip().partition("\n")[0]
+        raise InterchangeError(f"the graph does not run: {told}") from error
+
+
+def _common_dtype(graph: Graph) -> torch.dtype:
+    found = {t.dtype for t in graph.tensors.values() if t.is_floating_point() and t.ndim}
+    first = next((t.dtype for t in graph.tensors.values() if t.is_floating_point()), None)
+    if first is None or len(found | {first}) != 1:
+        raise InterchangeError(
+            f"weights must be of one floating dtype, got {sorted(map(str, found))}"
+        )
+    return first
+
+
+def _computed(
+    op: Operation, values: Mapping[str, Any], tensors: Mapping[str, Tensor], batch: int
+) -> Any:
+    try:
+        with torch.no_grad():
+            result = call(on_meta(op), values, tensors, batch)
+    except Exception as error:  # torch raises whatever wrong arguments lead to
+        told = str(error).strip().partition("\n")[0]
+        raise InterchangeError(f"{_where(op)} does not take its arguments: {told}") from error
+    return result
+
+
+def on_meta(op: Operation) -> Operation:
+    """A constant is made where the others are."""
+    if "device" not in op.kwargs:
+        return op
+    kwargs = {**op.kwargs, "device": torch.device("meta")}
+    return Operation(op.name, op.target, op.args, kwargs, op.kind, op.shape, op.module, op.source)
+
+
+def _check_parts(op: Operation, values: Mapping[str, Any]) -> None:
+    """Refuse a split into very many parts before it is made, and what the table refuses."""
+    inputs = [values[name] for name in op.inputs]
+    sizes = [n for t in inputs if isinstance(t, Tensor) for n in t.shape]
+    try:
+        if op.target is aten.split.Tensor and max(sizes) > _MOST_PARTS * argument(
+            op, 1, "split_size"
+        ):
+            raise InterchangeError(f"{_where(op)} splits a value into too many parts")
+        if op.target is aten.unbind.int and max(sizes) > _MOST_PARTS:
+            raise InterchangeError(f"{_where(op)} splits a value into too many parts")
+        if op.kind in (Kind.LINEAR, Kind.MAX_POOL) and op.target in RULES:
+            known = [t.ndim for t in inputs if isinstance(t, Tensor)]
+            objection = RULES[op.target].objection(op, max(known, default=1))
+            if objection:
+                raise InterchangeError(f"{_where(op)} is refused: {objection}")
+    except (TypeError, IndexError, ValueError, KeyError, ArithmeticError) as error:
+        raise InterchangeError(f"{_where(op)} has arguments of a wrong kind ({error})") from error
+
+
+def _check_value(op: Operation, value: Any, batch: int, dtype: torch.dtype) -> None:
+    if isinstance(value, (tuple, list)):
+        if op.shape or not all(isinstance(v, Tensor) for v in value):
+            raise InterchangeError(f"{_where(op)} gives several values, which have no shape")
+        return
+    if not isinstance(value, Tensor):
+        raise InterchangeError(f"{_where(op)} gives no tensor")
+    got = tuple(value.shape)
+    expected = op.shape if op.kind is Kind.CONSTANT else (batch, *op.shape)
+    if (got[1:] if op.kind is Kind.CONSTANT else got) != expected:
+        raise InterchangeError(f"{_where(op)} gives {got} where the graph tells of {expected}")
+    if op.kind is not Kind.CONSTANT and value.dtype is not dtype:
+        raise InterchangeError(f"{_where(op)} gives {value.dtype} in a network of {dtype}")
+    if op.kind is Kind.NEURON and not op.shape:
+        raise InterchangeError(f"{_where(op)} is a layer of neurons without channels")
+
+
+def _where(op: Operation) -> str:
+    return f"operation '{op.name}' ({op.operator})"

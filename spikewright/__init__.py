@@ -2,7 +2,16 @@
 
 from spikewright import methods
 from spikewright.activations import QCFS, ClippedReLU
-from spikewright.analysis import Misalignment, Sweep, misalignment, sweep
+from spikewright.analysis import (
+    EnergyModel,
+    Misalignment,
+    Operations,
+    Sweep,
+    emission_costs,
+    misalignment,
+    operations,
+    sweep,
+)
 from spikewright.calibration import Learned, Maximum, MinError, Percentile
 from spikewright.convert import convert
 from spikewright.errors import (
@@ -10,6 +19,7 @@ from spikewright.errors import (
     CalibrationError,
     ConversionError,
     DataError,
+    InterchangeError,
     MissingExtra,
     ModelError,
     RecipeError,
@@ -17,6 +27,7 @@ from spikewright.errors import (
     SpikewrightError,
     UnsupportedOperation,
 )
+from spikewright.interchange import load
 from spikewright.network import SpikingNetwork
 from spikewright.neurons import SRP, TPP, IntegrateFire, Shuffled, TwoPhase
 from spikewright.version import __version__
@@ -30,13 +41,16 @@ __all__ = [
     "ClippedReLU",
     "ConversionError",
     "DataError",
+    "EnergyModel",
     "IntegrateFire",
+    "InterchangeError",
     "Learned",
     "Maximum",
     "MinError",
     "Misalignment",
     "MissingExtra",
     "ModelError",
+    "Operations",
     "Percentile",
     "RecipeError",
     "RunError",
@@ -48,7 +62,10 @@ __all__ = [
     "UnsupportedOperation",
     "__version__",
     "convert",
+    "emission_costs",
+    "load",
     "methods",
     "misalignment",
+    "operations",
     "sweep",
 ]

@@ -31,6 +31,10 @@ class MissingExtra(SpikewrightError):  # noqa: N818 (a public name: it reads as 
     """An optional dependency is not installed; the message holds the command that installs it."""
 
 
+class InterchangeError(SpikewrightError):
+    """A network cannot be saved, or a file holds none: damaged, foreign, or of a newer version."""
+
+
 class AnalysisError(SpikewrightError):
     """A measurement cannot be made of what was given: no data, no labels, no valid answer."""
 

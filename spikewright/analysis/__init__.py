@@ -4,6 +4,18 @@ The functions `sweep` and `misalignment` stand here under the names of the modul
 """
 
 from spikewright.analysis.decomposition import LayerError, decompose, split_error
+from spikewright.analysis.energy import (
+    HOROWITZ_45NM,
+    Counts,
+    Energy,
+    EnergyModel,
+    Operations,
+    OperationsRow,
+    emission_costs,
+    emission_table,
+    operations,
+    operations_csv,
+)
 from spikewright.analysis.misalignment import LayerEffect, Misalignment, misalignment
 from spikewright.analysis.run_record import RunClock, RunRecord
 from spikewright.analysis.spike_times import ResidualSummary, SpikeTimeHistogram, watch_spikes
@@ -12,9 +24,15 @@ from spikewright.analysis.sweep import SweepProgress, sweep
 from spikewright.analysis.sweep_results import Reference, Sweep, SweepRow
 
 __all__ = [
+    "HOROWITZ_45NM",
+    "Counts",
+    "Energy",
+    "EnergyModel",
     "LayerEffect",
     "LayerError",
     "Misalignment",
+    "Operations",
+    "OperationsRow",
     "Reference",
     "ResidualSummary",
     "RunClock",
@@ -24,8 +42,12 @@ __all__ = [
     "SweepProgress",
     "SweepRow",
     "decompose",
+    "emission_costs",
+    "emission_table",
     "mcnemar_exact",
     "misalignment",
+    "operations",
+    "operations_csv",
     "split_error",
     "sweep",
     "watch_spikes",

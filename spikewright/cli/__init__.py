@@ -1,4 +1,4 @@
-"""The command line: `spikewright check | convert | sweep | misalignment | demo | simulate-events`.
+"""The command line: `spikewright check | convert | inspect | sweep | energy | train | zoo | ...`.
 
 Exit codes (the same list stands under `spikewright --help`):
 

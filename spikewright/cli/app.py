@@ -7,11 +7,12 @@ from typing import Annotated, Any
 
 import typer
 
-from spikewright.cli.console import print_json, progress_bar, results, to_json
+from spikewright.cli.console import print_json, progress_bar, results
 from spikewright.cli.events import simulate_events
 from spikewright.cli.expand import expanded
 from spikewright.cli.experiment import app as experiment
 from spikewright.cli.failures import EXIT_CODES, ExitCode, WrongUsage, opening, reported
+from spikewright.cli.inspect import deliver_network, inspect
 from spikewright.cli.options import (
     MAXIMUM_SEED,
     NEURON_HELP,
@@ -116,24 +117,19 @@ def convert(
 ) -> None:
     """Convert MODEL and show the result: sites, thresholds, operations, latency.
 
-    DIR receives config.json and summary.txt.
+    DIR receives config.json, summary.txt and network.safetensors, the converted network itself
+    (see `spikewright inspect`).
     """
-    from spikewright.cli.output import prepare_folder, write_files
+    from spikewright.cli.output import prepare_folder
     from spikewright.cli.parse import neuron_of, steps_of
     from spikewright.cli.record import configuration_of
     from spikewright.cli.source import method_for, open_source
-    from spikewright.cli.summary import as_document
 
     chosen, points = neuron_of(neuron, method_for(conversion)), steps_of(steps)
     prepare_folder(output.output)
     network = open_source(model, data, conversion).convert(chosen, points, conversion)
     asked = configuration_of("convert", (model, data, conversion), neuron=neuron, steps=steps)
-    text = "\n\n".join(network.summary(t) for t in points)
-    write_files(output.output, {"config.json": to_json(asked), "summary.txt": text + "\n"})
-    if output.json:
-        print_json({"configuration": asked, **as_document(network, points)})
-    else:
-        results().print(text, markup=False, soft_wrap=True)
+    deliver_network(network, points, asked, output)
 
 
 @_command
@@ -186,6 +182,44 @@ def sweep(
     with progress_bar("sweep") as advance:
         outcome = run_sweep(task, neurons, asked, advance, compiled=compile, frames=frames)
     deliver(outcome, output)
+
+
+@_command
+def energy(
+    model: ModelOptions,
+    data: DataOptions,
+    measurement: MeasurementOptions,
+    conversion: ConversionOptions,
+    output: OutputOptions,
+    neuron: Annotated[
+        str,
+        typer.Option(metavar="NAME,NAME,...", help=NEURON_HELP),
+    ] = "if,nearest,nearest:binary,nearest:first-spike",
+    steps: StepsOption = "8",
+) -> None:
+    """Count the operations of a converted MODEL, layer by layer, and estimate their energy.
+
+    Spikes times exact fan-outs, beside the ANN; energies are estimates by published constants
+    (Horowitz 2014, 45 nm). Stochastic neurons are run with --seed alone.
+
+    DIR receives config.json, operations.csv and operations.json.
+    """
+    from spikewright.cli.energy import deliver, run_energy
+    from spikewright.cli.measure import Task
+    from spikewright.cli.output import prepare_folder
+    from spikewright.cli.parse import neurons_of, steps_of
+    from spikewright.cli.source import method_for
+
+    if measurement.seeds != MeasurementOptions().seeds:
+        raise WrongUsage("--seeds has no effect on energy: it runs with --seed alone")
+    task = Task(model, data, measurement, conversion, steps_of(steps))
+    neurons = neurons_of(neuron, method_for(conversion))
+    prepare_folder(output.output)
+    with progress_bar("energy") as advance:
+        configuration, found = run_energy(
+            task, neurons, {"neuron": neuron, "steps": steps}, advance
+        )
+    deliver(configuration, found, output)
 
 
 @_command
@@ -307,5 +341,6 @@ def demo(
 
 
 _command(simulate_events)
+_command(inspect)
 _command(zoo)
 app.add_typer(experiment, name="experiment")

@@ -117,8 +117,8 @@ def run_sweep(
         configuration=configuration,
     )
     study = inside_study(task.model.model, found, networks, source, data, task)
-    subject = task.subject(f"{source.data.name}, as T frames" if frames else source.data.name)
-    return _outcome("sweep", task, subject, asked, found, study, found.to_dict(), [])
+    measured = f"{source.data.name}, as T frames" if frames else source.data.name
+    return _outcome("sweep", task, measured, asked, found, study, found.to_dict(), [])
 
 
 def run_misalignment(
@@ -162,15 +162,14 @@ def run_misalignment(
         errors=found.errors,
     )
     tables = [layer_table(found.layers)] if found.layers else []
-    subject = task.subject(source.data.name)
-    document = found.to_dict()
-    return _outcome("misalignment", task, subject, asked, found.whole, study, document, tables)
+    measured, document = source.data.name, found.to_dict()
+    return _outcome("misalignment", task, measured, asked, found.whole, study, document, tables)
 
 
 def _outcome(
     command: str,
     task: Task,
-    subject: str,
+    measured: str,
     asked: Mapping[str, Any],
     sweep: Sweep,
     study: Study,
@@ -181,17 +180,17 @@ def _outcome(
     title = {"sweep": "From ANN to spikes", "misalignment": "Temporal misalignment"}[command]
     report = Report(
         title=title,
-        subject=subject,
+        subject=task.subject(measured),
         studies=(study,),
         command=command_line(command, task.groups, **asked),
         configuration=configuration,
     )
     return Outcome(
         configuration,
-        {"configuration": configuration, "subject": subject, **document},
+        {"configuration": configuration, "subject": report.subject, **document},
         sweep.to_csv(),
         report,
-        [sweep_table(task.model.model, sweep), *tables],
+        [sweep_table(f"{task.model.model} on {measured}", sweep), *tables],
     )
 
 

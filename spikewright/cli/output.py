@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from uuid import uuid4
 
+from spikewright import files
 from spikewright.cli.failures import WrongUsage
-from spikewright.training import files
 
 
 def prepare_folder(folder: Path | None) -> None:

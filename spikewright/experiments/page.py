@@ -12,7 +12,7 @@ from spikewright.experiments.published import Published, published_for
 from spikewright.experiments.rows import SEEDS, STEPS, Row
 from spikewright.experiments.store import stores_of
 from spikewright.experiments.tables import Entry, NetworkTable, table_of
-from spikewright.training.files import write_whole
+from spikewright.files import write_whole
 
 NOT_RUN = "not run"
 

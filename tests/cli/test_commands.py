@@ -21,11 +21,26 @@ def test_convert_writes_its_summary(run: Run, tmp_path: Path) -> None:
     words = ["--data", "digits", "--calibration-samples", "16", "--steps", "2,4"]
     code, out, _ = run("convert", DIGITS, *words, "--neuron", "tpp", "--output", str(tmp_path))
     assert code == 0
-    assert names(tmp_path) == ["config.json", "summary.txt"]
+    assert names(tmp_path) == ["config.json", "network.safetensors", "summary.txt"]
     assert (tmp_path / "summary.txt").read_text() == out
     assert "Spiking network at T = 2" in out
     assert "latency: 16 time steps (4 windows of 4)" in out
     assert json.loads((tmp_path / "config.json").read_text())["neuron"] == "tpp"
+
+
+def test_inspect_shows_the_network_that_convert_saved(run: Run, tmp_path: Path) -> None:
+    words = ["--data", "digits", "--calibration-samples", "16", "--steps", "2,4"]
+    run("convert", DIGITS, *words, "--neuron", "tpp", "--output", str(tmp_path))
+    file = tmp_path / "network.safetensors"
+    code, out, _ = run("inspect", str(file))
+    assert code == 0
+    assert out.rstrip("\n").endswith((tmp_path / "summary.txt").read_text().rstrip("\n"))
+    document = json.loads(run("inspect", str(file), "--json")[1])
+    assert document["notes"]["neuron"] == "tpp"
+    file.write_bytes(file.read_bytes()[:-1])
+    code, out, told = run("inspect", str(file))
+    assert (code, out) == (2, "")
+    assert "cut short" in told
 
 
 def test_convert_json_has_every_design(run: Run) -> None:

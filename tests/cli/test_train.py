@@ -56,6 +56,7 @@ def test_every_option_reaches_the_recipe(run: Run, tmp_path: Path) -> None:
             "std": None,
             "validation": None,
             "augment": ["crop", "flip"],
+            "size": None,
         },
         "network": {
             "model": "digits_cnn",

@@ -97,7 +97,9 @@ class PlaneMap:
         """What arrives at every output, `[1, *out]`, of events `[1, *S]`."""
         first = events.ndim - len(self.matrices)
         for axis, matrix in enumerate(self.matrices, first):
-            events = torch.tensordot(matrix, events, dims=([1], [axis])).movedim(0, axis)
+            events = torch.einsum("oi,...i->...o", matrix, events.movedim(axis, -1)).movedim(
+                -1, axis
+            )
         return events
 
 

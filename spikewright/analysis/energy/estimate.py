@@ -1,0 +1,150 @@
+"""From operations to energy: an estimate, by published constants of one old process.
+
+What a chip draws depends on its memory, its wires and its idle power more than on its adders; these
+numbers order designs, they do not predict a meter.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+
+from spikewright.analysis.energy.counts import Counts, OperationsRow, summed
+
+_PJ_PER_NJ = 1000.0
+
+
+@dataclass(frozen=True)
+class EnergyModel:
+    """Energies of single operations in pJ; replace any of them by `dataclasses.replace`.
+
+    Attributes:
+        source: where the constants come from.
+        fp32_multiply_pj, fp32_add_pj: of floating-point numbers of 32 bits; a multiply-accumulate
+            takes one of each (4.6 pJ).
+        int8_multiply_pj: of integers of 8 bits; taken in proportion to the width of an activation
+            that has fewer.
+        int32_add_pj: of integers of 32 bits, in which products and spikes of 8-bit weights are
+            accumulated (one of 8 bits takes 0.03 pJ and overflows).
+        int32_multiply_pj: of integers of 32 bits, for scales in integer arithmetic.
+        random_draw_pj: a random number; an assumption, not in the source: one 32-bit integer
+            addition, as a shift register takes.
+        weight_pj_per_byte: reading weights; 100 pJ for 64 bits of a 1 MB SRAM.
+        state_pj_per_byte: reading or writing potentials and activations; 20 pJ for 64 bits of a
+            32 KB SRAM.
+
+    Raises:
+        ValueError: for an energy that is negative or not finite.
+
+    Source: Horowitz, "Computing's energy problem (and what we can do about it)", ISSCC 2014, table
+    of 45 nm, 0.9 V.
+    """
+
+    source: str = "Horowitz, ISSCC 2014, 45 nm"
+    fp32_multiply_pj: float = 3.7
+    fp32_add_pj: float = 0.9
+    int8_multiply_pj: float = 0.2
+    int32_add_pj: float = 0.1
+    int32_multiply_pj: float = 3.1
+    random_draw_pj: float = 0.1
+    weight_pj_per_byte: float = 100 / 8
+    state_pj_per_byte: float = 20 / 8
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if name != "source" and not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"{name} must be finite and at least 0, got {value}")
+
+    def fp32_nj(self, counts: Counts) -> float:
+        """Arithmetic in single precision; comparisons and updates are taken as additions."""
+        added = _additive(counts) * self.fp32_add_pj
+        macs = counts.all_macs * (self.fp32_multiply_pj + self.fp32_add_pj)
+        scaled = counts.scale_multiplications * self.fp32_multiply_pj
+        return (added + macs + scaled + counts.draws * self.random_draw_pj) / _PJ_PER_NJ
+
+    def integer_nj(self, counts: Counts, bits: int = 8) -> float:
+        """Arithmetic on weights of 8 bits, activations of `bits` (the input: 8), 32-bit sums."""
+        narrow = self.int8_multiply_pj * bits / 8
+        macs = counts.input_macs * self.int8_multiply_pj + counts.macs * narrow
+        added = (_additive(counts) + counts.all_macs) * self.int32_add_pj
+        scaled = counts.scale_multiplications * self.int32_multiply_pj
+        return (macs + added + scaled + counts.draws * self.random_draw_pj) / _PJ_PER_NJ
+
+    def memory_nj(self, counts: Counts) -> float:
+        """Reading weights and states, every operation for itself (see `Counts.weight_bytes`)."""
+        weights = counts.weight_bytes * self.weight_pj_per_byte
+        return (weights + counts.state_bytes * self.state_pj_per_byte) / _PJ_PER_NJ
+
+
+def _additive(counts: Counts) -> float:
+    return counts.additions + counts.bias_additions + counts.updates + counts.comparisons
+
+
+HOROWITZ_45NM = EnergyModel()
+"""The constants that papers of this field use: 4.6 pJ a multiply-accumulate, 0.9 pJ an addition."""
+
+
+@dataclass(frozen=True)
+class Energy:
+    """Estimated energy of one sample's answer in nJ, side by side.
+
+    Attributes:
+        ann_nj: the source network, arithmetic in single precision.
+        ann_quantised_nj: the source with weights of 8 bits and activations of `ann_bits`.
+        ann_memory_nj: the source's memory traffic alone, single precision, no reuse.
+        snn_nj: the spiking network, arithmetic in single precision.
+        snn_integer_nj: the spiking network with weights of 8 bits and 32-bit potentials.
+        snn_memory_nj: its memory traffic alone, single precision, no reuse.
+        ann_bits: bits that hold the activations 0..T: ceil(log2(T + 1)).
+    """
+
+    ann_nj: float
+    ann_quantised_nj: float
+    ann_memory_nj: float
+    snn_nj: float
+    snn_integer_nj: float
+    snn_memory_nj: float
+    ann_bits: int
+
+    @property
+    def ann_with_memory_nj(self) -> float:
+        """The source's arithmetic in single precision and its memory traffic."""
+        return self.ann_nj + self.ann_memory_nj
+
+    @property
+    def snn_with_memory_nj(self) -> float:
+        """The spiking network's arithmetic in single precision and its memory traffic."""
+        return self.snn_nj + self.snn_memory_nj
+
+    def to_dict(self) -> Mapping[str, float]:
+        """Every number, the sums with memory too."""
+        sums = {name: getattr(self, name) for name in ("ann_with_memory_nj", "snn_with_memory_nj")}
+        return {**{field.name: getattr(self, field.name) for field in fields(self)}, **sums}
+
+
+def energy_of(row: OperationsRow, levels: int, model: EnergyModel = HOROWITZ_45NM) -> Energy:
+    """The energy of a row.
+
+    Args:
+        row: of one layer or of all.
+        levels: T.
+        model: energies of single operations.
+    """
+    bits = levels.bit_length()
+    return Energy(
+        ann_nj=model.fp32_nj(row.ann),
+        ann_quantised_nj=model.integer_nj(row.ann, bits),
+        ann_memory_nj=model.memory_nj(row.ann),
+        snn_nj=model.fp32_nj(row.snn),
+        snn_integer_nj=model.integer_nj(row.snn),
+        snn_memory_nj=model.memory_nj(row.snn),
+        ann_bits=bits,
+    )
+
+
+def total_energy(
+    rows: tuple[OperationsRow, ...], levels: int, model: EnergyModel = HOROWITZ_45NM
+) -> Energy:
+    """The energy of all rows together."""
+    return energy_of(summed(rows), levels, model)

@@ -24,7 +24,11 @@ class CompiledSteps:
     """The compiled time step of one network: one for each batch size met."""
 
     def __init__(self, plan: Plan) -> None:
-        self._operations = plan.step_graph.operations
+        graph = plan.step_graph
+        self._operations = graph.operations
+        self._constant = constant_in_time(graph)
+        self._with_state = _with_state(graph)
+        self._steady_inputs = _steady_inputs(graph)
         self._steps = {  # compiled when first called
             counting: compiled(step_module(plan, count_spikes=counting), dynamic=False)
             for counting in (False, True)
@@ -61,13 +65,13 @@ class CompiledSteps:
         graph, batch = plan.step_graph, len(x)
         x = channels_last(filled(x, self._sizes.fill(batch)))
         steady: dict[str, Any] = {graph.input: x}
-        for op in constant_in_time(graph):
+        for op in self._constant:
             steady[op.name] = call(op, steady, graph.tensors, len(x))
         if graph.output in steady:
             return steady[graph.output][:batch]
-        fixed = [steady[name] for name in _steady_inputs(graph)]
+        fixed = [steady[name] for name in self._steady_inputs]
         state: list[Tensor] = []
-        for op in _with_state(graph):
+        for op in self._with_state:
             if op.site is None:
                 state += _empty_pool(graph, op, x)
                 continue

@@ -1,6 +1,6 @@
 """From calibration data to thresholds and corrections."""
 
-from spikewright.calibration.bias_correction import InputMeans, correct_bias
+from spikewright.calibration.bias_correction import InputMeans
 from spikewright.calibration.calibration import Calibration
 from spikewright.calibration.correction import Correction, Offsets
 from spikewright.calibration.output_means import OutputMeans
@@ -28,5 +28,4 @@ __all__ = [
     "SiteStatistics",
     "Threshold",
     "collect",
-    "correct_bias",
 ]

@@ -28,7 +28,10 @@ def per_channel(values: Tensor, like: Tensor) -> Tensor:
 
 @dataclass(frozen=True)
 class InputMeans(Correction):
-    """Puts the mean input of every channel back where the ANN had it; see `correct_bias`."""
+    """Puts the mean input of every channel back where the ANN had it.
+
+    Neurons without a count law are taken at their expected count, as if their input came evenly.
+    """
 
     def offsets(
         self,
@@ -39,49 +42,23 @@ class InputMeans(Correction):
         steps: int,
         seed: int,
     ) -> Offsets:
-        return Offsets(correct_bias(graph, calibration, thresholds, samples, steps, seed))
+        corrections: dict[str, Tensor] = {}
+        ids = sample_ids_of(samples)
+        neuron = calibration.neuron
 
+        def spiking(op: Operation, current: Tensor) -> Tensor:
+            assert op.site is not None
+            name = op.site.name
+            mean = current.transpose(0, 1).flatten(1).mean(1, dtype=torch.float64).cpu()
+            corrections[name] = calibration.statistics[name].input_mean - mean
+            theta = per_channel(thresholds[name], current)
+            charge = (current + per_channel(corrections[name], current)) * (steps / theta)
+            if neuron.has_count_law:
+                count = neuron.count(charge, Layer(theta, steps, Draws.of(seed, name, ids)))
+            else:
+                count, _ = neuron.expected_count(charge.clamp(min=0), steps)
+            return count * (theta / steps)
 
-def correct_bias(
-    graph: Graph,
-    calibration: Calibration,
-    thresholds: Mapping[str, Tensor],
-    samples: Tensor,
-    steps: int,
-    seed: int,
-) -> dict[str, Tensor]:
-    """Corrections to add to the current of every site.
-
-    Neurons without a count law are taken at their expected count, as if their input came evenly.
-
-    Args:
-        graph: the captured network, scales not folded.
-        calibration: the statistics of the same samples, and the neuron.
-        thresholds: by site, float64 `[C]` or `[1]`.
-        samples: all calibration samples, `[N, *S]`.
-        steps: T.
-        seed: of the stochastic neurons' draws.
-
-    Returns:
-        By site name, float64 `[C]`.
-    """
-    corrections: dict[str, Tensor] = {}
-    ids = sample_ids_of(samples)
-    neuron = calibration.neuron
-
-    def spiking(op: Operation, current: Tensor) -> Tensor:
-        assert op.site is not None
-        name = op.site.name
-        mean = current.transpose(0, 1).flatten(1).mean(1, dtype=torch.float64).cpu()
-        corrections[name] = calibration.statistics[name].input_mean - mean
-        theta = per_channel(thresholds[name], current)
-        charge = (current + per_channel(corrections[name], current)) * (steps / theta)
-        if neuron.has_count_law:
-            count = neuron.count(charge, Layer(theta, steps, Draws.of(seed, name, ids)))
-        else:
-            count, _ = neuron.expected_count(charge.clamp(min=0), steps)
-        return count * (theta / steps)
-
-    with torch.no_grad():
-        evaluate(graph, samples, {Kind.NEURON: spiking})
-    return corrections
+        with torch.no_grad():
+            evaluate(graph, samples, {Kind.NEURON: spiking})
+        return Offsets(corrections)

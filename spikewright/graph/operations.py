@@ -7,6 +7,7 @@ none are constants whatever they are.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -146,6 +147,28 @@ PLANE_MEANS: tuple[Any, ...] = (
     aten.upsample_trilinear3d.vec,
 )
 """Weighted means within a channel's plane: average pooling and upsampling."""
+
+REARRANGING: tuple[Any, ...] = (
+    aten.view.default,
+    aten._unsafe_view.default,
+    aten.reshape.default,
+    aten.permute.default,
+    aten.transpose.int,
+    aten.unsqueeze.default,
+    aten.squeeze.dim,
+    aten.squeeze.dims,
+    aten.select.int,
+    aten.slice.Tensor,
+    aten.split.Tensor,
+    aten.split_with_sizes.default,
+    aten.flip.default,
+    aten.expand.default,
+    aten.clone.default,
+    aten.alias.default,
+    aten.detach.default,
+    operator.getitem,
+)
+"""Operations that only move the values of one input, or keep some of them."""
 
 LINEAR = Rule(Kind.LINEAR)
 WEIGHTED = Rule(Kind.LINEAR, _only_first)

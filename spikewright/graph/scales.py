@@ -8,7 +8,6 @@ a constant stands in the graph and is counted as what it is.
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -23,6 +22,7 @@ from spikewright.graph.operations import (
     CONVOLUTIONS,
     MAX_POOLS,
     PLANE_MEANS,
+    REARRANGING,
     TRANSPOSED_CONVOLUTIONS,
     argument,
 )
@@ -218,29 +218,7 @@ def _padded(op: Operation, scale: Tensor, shapes: Mapping[str, tuple[int, ...]])
 
 
 _PASSING: dict[Any, _Pass] = {
-    **dict.fromkeys(
-        (
-            aten.view.default,
-            aten._unsafe_view.default,
-            aten.reshape.default,
-            aten.permute.default,
-            aten.transpose.int,
-            aten.unsqueeze.default,
-            aten.squeeze.dim,
-            aten.squeeze.dims,
-            aten.select.int,
-            aten.slice.Tensor,
-            aten.split.Tensor,
-            aten.split_with_sizes.default,
-            aten.flip.default,
-            aten.expand.default,
-            aten.clone.default,
-            aten.alias.default,
-            aten.detach.default,
-            operator.getitem,
-        ),
-        _rearranged,
-    ),
+    **dict.fromkeys(REARRANGING, _rearranged),
     **dict.fromkeys(MAX_POOLS + PLANE_MEANS, _pooled),
     aten.mean.dim: _averaged,
     aten.sum.dim_IntList: _averaged,

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import operator
-
 import torch
 
 from spikewright.graph import Graph, Kind
+from spikewright.graph.operations import REARRANGING
 
 aten = torch.ops.aten
 OUTPUT = "output"
@@ -60,29 +59,12 @@ PADS = frozenset((aten.constant_pad_nd.default, aten.pad.default))
 MOVES = frozenset(
     (
         *PADS,
-        aten.view.default,
-        aten._unsafe_view.default,
-        aten.reshape.default,
-        aten.expand.default,
-        aten.permute.default,
-        aten.transpose.int,
-        aten.unsqueeze.default,
-        aten.squeeze.dim,
-        aten.squeeze.dims,
-        aten.select.int,
+        *REARRANGING,
         aten.index_select.default,
-        aten.slice.Tensor,
-        aten.split.Tensor,
-        aten.split_with_sizes.default,
         aten.unbind.int,
-        aten.flip.default,
         aten.cat.default,
         aten.stack.default,
         aten.pixel_shuffle.default,
-        aten.clone.default,
-        aten.alias.default,
-        aten.detach.default,
         aten._to_copy.default,
-        operator.getitem,
     )
 )

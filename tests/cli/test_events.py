@@ -6,7 +6,7 @@ import inspect
 import json
 from pathlib import Path
 
-from spikewright.cli.events import simulate_events
+from spikewright.cli.commands.simulate_events import simulate_events
 from spikewright.data.events import Simulation
 
 from .conftest import Run

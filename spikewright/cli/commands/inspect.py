@@ -1,21 +1,17 @@
-"""`spikewright inspect`, and what `convert` leaves behind for it: a saved network."""
+"""`spikewright inspect`: what a saved network is."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from spikewright.cli.console import print_json, results, to_json
-from spikewright.cli.options import OutputOptions
+from spikewright.cli.console import print_json, results
 
 if TYPE_CHECKING:
     from spikewright.interchange import Description
     from spikewright.network import SpikingNetwork
-
-NETWORK_FILE = "network.safetensors"
 
 
 def inspect(
@@ -42,23 +38,6 @@ def inspect(
         print_json(as_document(network, said))
     else:
         results().print(as_text(network, said), markup=False, soft_wrap=True)
-
-
-def deliver_network(
-    network: SpikingNetwork, points: Sequence[int], asked: Mapping[str, Any], output: OutputOptions
-) -> None:
-    """Write a converted network and its summary where asked for, then print the summary."""
-    from spikewright.cli.output import write_files
-    from spikewright.cli.summary import as_document as network_document
-
-    text = "\n\n".join(network.summary(t) for t in points)
-    write_files(output.output, {"config.json": to_json(asked), "summary.txt": text + "\n"})
-    if output.output is not None:
-        network.save(output.output / NETWORK_FILE, notes=asked)
-    if output.json:
-        print_json({"configuration": asked, **network_document(network, points)})
-    else:
-        results().print(text, markup=False, soft_wrap=True)
 
 
 def as_document(network: SpikingNetwork, said: Description) -> dict[str, Any]:

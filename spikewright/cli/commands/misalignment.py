@@ -1,0 +1,56 @@
+"""`spikewright misalignment`: spikes rearranged in time."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from spikewright.cli.console import progress_bar
+from spikewright.cli.options import (
+    ConversionOptions,
+    DataOptions,
+    MeasurementOptions,
+    ModelOptions,
+    OutputOptions,
+    StepsOption,
+)
+
+
+def misalignment(
+    model: ModelOptions,
+    data: DataOptions,
+    measurement: MeasurementOptions,
+    conversion: ConversionOptions,
+    output: OutputOptions,
+    neuron: Annotated[str, typer.Option(metavar="NAME", help="if or if-hard.")] = "if",
+    orders: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME,NAME,...",
+            help="How spikes are rearranged: independent (the paper's probe), shared, early, "
+            "late, reversed.",
+        ),
+    ] = "independent,shared,early,late,reversed",
+    layerwise: Annotated[bool, typer.Option(help="Also rearrange one layer at a time.")] = True,
+    steps: StepsOption = "4,8,16",
+) -> None:
+    """Rearrange the spikes of a converted MODEL in time, and see what that does to its accuracy.
+
+    The experiment of arXiv 2502.14487: the spikes that leave each layer keep their number and
+    change their order.
+
+    DIR receives config.json, results.csv, results.json and report.html.
+    """
+    from spikewright.cli.measure import Task, run_misalignment
+    from spikewright.cli.outcome import deliver, prepare
+    from spikewright.cli.parse import integrate_fire_of, orders_of, steps_of
+    from spikewright.cli.source import method_for
+
+    task = Task(model, data, measurement, conversion, steps_of(steps))
+    base, named = integrate_fire_of(neuron, method_for(conversion)), orders_of(orders)
+    prepare(output)
+    asked = {"neuron": neuron, "orders": orders, "layerwise": layerwise, "steps": steps}
+    with progress_bar("misalignment") as advance:
+        outcome = run_misalignment(task, base, named, layerwise, asked, advance)
+    deliver(outcome, output)

@@ -1,0 +1,70 @@
+"""`spikewright sweep`: accuracy at every T, beside the ANN."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from spikewright.cli.console import progress_bar
+from spikewright.cli.options import (
+    NEURON_HELP,
+    SWEPT_NEURONS,
+    ConversionOptions,
+    DataOptions,
+    MeasurementOptions,
+    ModelOptions,
+    OutputOptions,
+    StepsOption,
+)
+
+
+def sweep(
+    model: ModelOptions,
+    data: DataOptions,
+    measurement: MeasurementOptions,
+    conversion: ConversionOptions,
+    output: OutputOptions,
+    neuron: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME,NAME,...",
+            help=f"{NEURON_HELP} Default: own with a method, else {SWEPT_NEURONS}.",
+            show_default=False,
+        ),
+    ] = None,
+    steps: StepsOption = "1,2,4,8,16,32",
+    compile: Annotated[
+        bool,
+        typer.Option(
+            "--compile/--no-compile",
+            help="Compile the networks first: seconds each, then up to several times faster.",
+        ),
+    ] = False,
+    frames: Annotated[
+        bool,
+        typer.Option(
+            "--frames/--no-frames",
+            help="Show event recordings as T frames, one a step, instead of their mean.",
+        ),
+    ] = False,
+) -> None:
+    """Measure the accuracy of MODEL with several neurons at every T, beside the ANN.
+
+    Thresholds come from the training split, never from the images measured.
+
+    DIR receives config.json, results.csv, results.json and report.html.
+    """
+    from spikewright.cli.measure import Task, run_sweep
+    from spikewright.cli.outcome import deliver, prepare
+    from spikewright.cli.parse import neurons_of, steps_of
+    from spikewright.cli.source import method_for
+
+    task = Task(model, data, measurement, conversion, steps_of(steps))
+    neuron = neuron or ("own" if conversion.method else SWEPT_NEURONS)
+    neurons = neurons_of(neuron, method_for(conversion))
+    prepare(output)
+    asked = {"neuron": neuron, "steps": steps, "compile": compile, "frames": frames}
+    with progress_bar("sweep") as advance:
+        outcome = run_sweep(task, neurons, asked, advance, compiled=compile, frames=frames)
+    deliver(outcome, output)

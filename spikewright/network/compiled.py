@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from spikewright.network.compiled_counts import CompiledCounts
+from spikewright.network.compiled_engine import CompiledEngine
 from spikewright.network.compiled_steps import CompiledSteps
 from spikewright.network.engine import Engine
 from spikewright.network.plan import Observer, Plan
@@ -15,11 +16,9 @@ class CompiledEngines:
     """The compiled forms of one network."""
 
     def __init__(self) -> None:
-        self._kept: list[CompiledCounts | CompiledSteps] = []
+        self._kept: list[CompiledEngine] = []
 
-    def serving(
-        self, plan: Plan, engine: Engine, observer: Observer
-    ) -> CompiledCounts | CompiledSteps | None:
+    def serving(self, plan: Plan, engine: Engine, observer: Observer) -> CompiledEngine | None:
         """What runs a plan compiled, or None where nothing does.
 
         The step engine is compiled for one-phase neurons; two-phase ones have the count engine.

@@ -6,7 +6,6 @@ itself, the words that random draws are keyed by. So one compilation serves ever
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping
 
 import torch
@@ -14,9 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, fx
 
 from spikewright.graph.ir import Graph
-from spikewright.network.compiler import BatchSizes, StraightLine, channels_last, compiled, filled
-from spikewright.network.kernels import exact_convolution
-from spikewright.network.plan import PLANS_KEPT, SILENT, Observer, Plan, spikes_per_sample
+from spikewright.network.compiled_engine import CompiledEngine
+from spikewright.network.compiler import StraightLine, channels_last, compiled
+from spikewright.network.plan import PLANS_KEPT, Plan, spikes_per_sample
 from spikewright.neurons import LayerLaw, Neuron, count_law
 from spikewright.neurons.counter_random import (
     StepDraws,
@@ -31,16 +30,12 @@ _LAW_BLOCK = (count_law.INTERVALS + 1) * 256
 """The table of the TPP law is filled up to multiples of its size at T = 256."""
 
 
-_WIDEST = 32 << 20
-"""Bytes that the sums of the widest layer may take on a processor."""
-
-
-class CompiledCounts:
-    """The compiled forward passes of one network: one for each batch size met."""
+class CompiledCounts(CompiledEngine):
+    """The compiled forward passes of one network."""
 
     def __init__(self, plan: Plan) -> None:
+        super().__init__(plan)
         graph = plan.count_graph
-        self._operations = graph.operations
         self._site_keys = site_keys([site.name for site in graph.sites], torch.device("cpu"))
         self._passes = {  # compiled when first called
             counting: compiled(
@@ -48,7 +43,6 @@ class CompiledCounts:
             )
             for counting in (False, True)
         }
-        self._sizes = BatchSizes()
         self._arguments: dict[int, list[Tensor]] = {}
 
     @staticmethod
@@ -56,43 +50,16 @@ class CompiledCounts:
         """Any network of neurons with a count law, as the count engine does."""
         return True
 
-    def fits(self, plan: Plan) -> bool:
-        """Whether a plan differs from the first one in its tensors alone."""
-        return plan.count_graph.operations == self._operations
+    @staticmethod
+    def graph_of(plan: Plan) -> Graph:
+        return plan.count_graph
 
-    def __call__(
-        self,
-        plan: Plan,
-        x: Tensor,
-        *,
-        seed: int,
-        sample_ids: Tensor,
-        observer: Observer = SILENT,
-    ) -> Tensor:
-        """Logits of a batch, as `run_counts` gives them.
-
-        Args:
-            plan: one that `fits`.
-            x: `[B, *S]`.
-            seed: of the random draws.
-            sample_ids: int64 `[B]`.
-            observer: only its `sent` is served.
-        """
-        run = self._passes[observer.sent is not None]
-        fixed = self._fixed(plan)
-        size = _part(plan, x)
-        answers: list[list[Tensor]] = []
-        for part, ids in zip(x.split(size), sample_ids.split(size), strict=True):
-            fill = self._sizes.fill(len(part))
-            keys = layer_keys(seed, self._site_keys.to(x.device), filled(ids, fill))
-            words = step_words(keys, ROUNDING_DRAW)
-            found = run(channels_last(filled(part, fill)), *words, *fixed)
-            answers.append([each[: len(part)] for each in found])
-        logits, *sent = (torch.cat(parts) for parts in zip(*answers, strict=True))
-        if observer.sent is not None:
-            for op, spikes in zip(plan.count_graph.neurons, sent, strict=True):
-                observer.sent(op, spikes)
-        return logits
+    def _run(
+        self, plan: Plan, x: Tensor, seed: int, sample_ids: Tensor, *, count_spikes: bool
+    ) -> list[Tensor]:
+        keys = layer_keys(seed, self._site_keys.to(x.device), sample_ids)
+        words = step_words(keys, ROUNDING_DRAW)
+        return list(self._passes[count_spikes](channels_last(x), *words, *self._fixed(plan)))
 
     def _fixed(self, plan: Plan) -> list[Tensor]:
         """The arguments that depend on the plan alone, made once for every T."""
@@ -101,17 +68,6 @@ class CompiledCounts:
                 self._arguments.clear()
             self._arguments[plan.levels] = fixed_arguments(plan)
         return self._arguments[plan.levels]
-
-
-def _part(plan: Plan, x: Tensor) -> int:
-    """Samples that run at a time: equal parts of a batch, which bound memory and suit caches."""
-    if x.device.type != "cpu":
-        return len(x)
-    operations = plan.count_graph.operations
-    exact = any(op.target is exact_convolution for op in operations)
-    widest = max(math.prod(op.shape) for op in operations) * (3 if exact else 1)
-    parts = math.ceil(widest * x.element_size() * len(x) / _WIDEST)
-    return math.ceil(len(x) / max(1, min(parts, len(x))))
 
 
 def counting_module(

@@ -14,18 +14,19 @@ from torch import Tensor, fx
 
 from spikewright.graph.evaluate import call
 from spikewright.graph.ir import Graph, Kind, Operation
-from spikewright.network.compiler import BatchSizes, StraightLine, channels_last, compiled, filled
-from spikewright.network.plan import SILENT, Observer, Plan, spikes_per_sample
+from spikewright.network.compiled_engine import CompiledEngine
+from spikewright.network.compiler import StraightLine, channels_last, compiled
+from spikewright.network.plan import Plan, spikes_per_sample
 from spikewright.network.stages import constant_in_time
 from spikewright.neurons import Neuron
 
 
-class CompiledSteps:
-    """The compiled time step of one network: one for each batch size met."""
+class CompiledSteps(CompiledEngine):
+    """The compiled time step of one network."""
 
     def __init__(self, plan: Plan) -> None:
+        super().__init__(plan)
         graph = plan.step_graph
-        self._operations = graph.operations
         self._constant = constant_in_time(graph)
         self._with_state = _with_state(graph)
         self._steady_inputs = _steady_inputs(graph)
@@ -33,42 +34,25 @@ class CompiledSteps:
             counting: compiled(step_module(plan, count_spikes=counting), dynamic=False)
             for counting in (False, True)
         }
-        self._sizes = BatchSizes()
 
     @staticmethod
     def serves(plan: Plan) -> bool:
         """Whether all neurons of a network are one-phase, with a step that is a pure function."""
         return bool(plan.neurons) and all(n.one_step is not None for n in plan.neurons.values())
 
-    def fits(self, plan: Plan) -> bool:
-        """Whether a plan differs from the first one in its tensors alone."""
-        return plan.step_graph.operations == self._operations
+    @staticmethod
+    def graph_of(plan: Plan) -> Graph:
+        return plan.step_graph
 
-    def __call__(
-        self,
-        plan: Plan,
-        x: Tensor,
-        *,
-        seed: int,
-        sample_ids: Tensor,
-        observer: Observer = SILENT,
-    ) -> Tensor:
-        """Logits of a batch, as `run_steps` gives them.
-
-        Args:
-            plan: one that `fits`.
-            x: `[B, *S]`.
-            seed: of the random draws.
-            sample_ids: int64 `[B]`.
-            observer: only its `sent` is served.
-        """
-        graph, batch = plan.step_graph, len(x)
-        x = channels_last(filled(x, self._sizes.fill(batch)))
+    def _run(
+        self, plan: Plan, x: Tensor, seed: int, sample_ids: Tensor, *, count_spikes: bool
+    ) -> list[Tensor]:
+        graph, x = plan.step_graph, channels_last(x)
         steady: dict[str, Any] = {graph.input: x}
         for op in self._constant:
             steady[op.name] = call(op, steady, graph.tensors, len(x))
         if graph.output in steady:
-            return steady[graph.output][:batch]
+            return [steady[graph.output]]
         fixed = [steady[name] for name in self._steady_inputs]
         state: list[Tensor] = []
         for op in self._with_state:
@@ -82,15 +66,12 @@ class CompiledSteps:
             shape = (len(x), *op.shape)
             state.append(channels_last(potential.expand(shape).contiguous()))
         fixed += [channels_last(tensor) for tensor in graph.tensors.values()]
-        step = self._steps[observer.sent is not None]
+        step = self._steps[count_spikes]
         total, sent = x.new_zeros(()), x.new_zeros((), dtype=torch.float64)
         for _ in range(plan.levels):
             answer, spikes = step(*state, *fixed)
             total, sent = total + answer, sent + spikes
-        if observer.sent is not None:
-            for op, spikes in zip(graph.neurons, sent, strict=True):
-                observer.sent(op, spikes[:batch])
-        return total[:batch] / plan.levels
+        return [total / plan.levels, *(sent if count_spikes else ())]
 
 
 def step_module(plan: Plan, *, count_spikes: bool) -> fx.GraphModule:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import spikewright as sw
-from spikewright.network import compiled_counts
+from spikewright.network import compiled_engine
 from spikewright.network import compiler as compiled
 from spikewright.network.plan import Observer
 
@@ -154,13 +154,14 @@ def test_compiled_time_steps_start_from_calibrated_potentials(model: nn.Module) 
 
 
 @needs_compiler
+@pytest.mark.parametrize("neuron", [sw.TPP(), sw.IntegrateFire()])
 def test_a_batch_run_in_parts_gives_the_same(
-    model: nn.Module, monkeypatch: pytest.MonkeyPatch
+    model: nn.Module, neuron: sw.Neuron, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    eager = sw.convert(model, images(32), neuron=sw.TPP(), steps=4)
+    eager = sw.convert(model, images(32), neuron=neuron, steps=4)
     expected, seen = eager(images(11)), dict[str, Tensor]()
-    monkeypatch.setattr(compiled_counts, "_WIDEST", 144 * 8 * 4)  # four samples
-    fast = eager.with_neuron(sw.TPP()).compile()
+    monkeypatch.setattr(compiled_engine, "_WIDEST", 144 * 8 * 4)  # four samples
+    fast = eager.with_neuron(neuron).compile()
     found = fast.observe(images(11), Observer(sent=lambda op, n: seen.update({op.name: n})))
     torch.testing.assert_close(found, expected, rtol=0, atol=1e-9)
     counts = eager.counts(images(11))

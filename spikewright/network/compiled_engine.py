@@ -1,0 +1,88 @@
+"""What the compiled engines share: a batch runs in equal parts, filled up to a compiled size."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+
+import torch
+from torch import Tensor
+
+from spikewright.graph.ir import Graph
+from spikewright.network.compiler import BatchSizes, filled
+from spikewright.network.kernels import exact_convolution
+from spikewright.network.plan import SILENT, Observer, Plan
+
+_WIDEST = 32 << 20
+"""Bytes that the sums of the widest layer may take on a processor. Larger arrays are asked of the
+system at every use, page by page, which was seen to take up to two thirds of the time."""
+
+
+class CompiledEngine(ABC):
+    """The compiled form of one network: code for each batch size met."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._operations = self.graph_of(plan).operations
+        self._sizes = BatchSizes()
+
+    @staticmethod
+    @abstractmethod
+    def serves(plan: Plan) -> bool:
+        """Whether this engine can run a plan compiled."""
+
+    @staticmethod
+    @abstractmethod
+    def graph_of(plan: Plan) -> Graph:
+        """The graph that this engine runs."""
+
+    @abstractmethod
+    def _run(
+        self, plan: Plan, x: Tensor, seed: int, sample_ids: Tensor, *, count_spikes: bool
+    ) -> list[Tensor]:
+        """Logits of a part and, with `count_spikes`, the spikes sent at each site, `[B]`."""
+
+    def fits(self, plan: Plan) -> bool:
+        """Whether a plan differs from the first one in its tensors alone."""
+        return self.graph_of(plan).operations == self._operations
+
+    def __call__(
+        self,
+        plan: Plan,
+        x: Tensor,
+        *,
+        seed: int,
+        sample_ids: Tensor,
+        observer: Observer = SILENT,
+    ) -> Tensor:
+        """Logits of a batch, as the uncompiled engine gives them.
+
+        Args:
+            plan: one that `fits`.
+            x: `[B, *S]`.
+            seed: of the random draws.
+            sample_ids: int64 `[B]`.
+            observer: only its `sent` is served.
+        """
+        size = _part(self.graph_of(plan), x)
+        counting = observer.sent is not None
+        answers: list[list[Tensor]] = []
+        for part, ids in zip(x.split(size), sample_ids.split(size), strict=True):
+            fill = self._sizes.fill(len(part))
+            given = filled(part, fill), seed, filled(ids, fill)
+            found = self._run(plan, *given, count_spikes=counting)
+            answers.append([each[: len(part)] for each in found])
+        logits, *sent = (torch.cat(parts) for parts in zip(*answers, strict=True))
+        if observer.sent is not None:
+            for op, spikes in zip(self.graph_of(plan).neurons, sent, strict=True):
+                observer.sent(op, spikes)
+        return logits
+
+
+def _part(graph: Graph, x: Tensor) -> int:
+    """Samples that run at a time: equal parts of a batch, which bound memory and suit caches."""
+    if x.device.type != "cpu":
+        return len(x)
+    exact = any(op.target is exact_convolution for op in graph.operations)
+    widest = max(math.prod(op.shape) for op in graph.operations) * (3 if exact else 1)
+    parts = math.ceil(widest * x.element_size() * len(x) / _WIDEST)
+    return math.ceil(len(x) / max(1, min(parts, len(x))))

@@ -17,14 +17,16 @@ class Offender:
     remedy: str
 
 
-def complaint(offenders: Sequence[Offender]) -> str:
+def complaint(
+    offenders: Sequence[Offender], verdict: str = "of this model cannot be converted"
+) -> str:
     """All offenders, grouped by operation and reason, each place on its own line."""
     groups: dict[tuple[str, str, str], list[str]] = {}
     for o in offenders:
         place = f"    in {o.module or 'the model'}" + (f" ({o.source})" if o.source else "")
         groups.setdefault((o.operator, o.reason, o.remedy), []).append(place)
     count = f"{len(offenders)} operation" + ("s" if len(offenders) > 1 else "")
-    lines = [f"{count} of this model cannot be converted:"]
+    lines = [f"{count} {verdict}:"]
     for (name, reason, remedy), places in groups.items():
         lines.append(f"- {name}, {len(places)} times: {reason}.\n  What to do: {remedy}.")
         lines.extend(places)

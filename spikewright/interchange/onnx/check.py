@@ -1,0 +1,120 @@
+"""An ONNX model held against the count engine, in onnxruntime, before it is let out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spikewright.errors import InterchangeError
+from spikewright.extras import require_extra
+from spikewright.graph.evaluate import evaluate
+from spikewright.graph.ir import Kind, Operation
+from spikewright.network.plan import Plan
+
+PURPOSE = "the export to ONNX"
+"""What needs the extra 'onnx', in a message."""
+
+BOUNDARY = 2.0**-16
+"""How close to a decision boundary a charge must lie for its count to be of no consequence, as a
+fraction of the layer's largest charge (of 1, if that is more): 128 units of float32's last place,
+for sums that two programs add up in different orders."""
+
+_LOGITS = 1e-4
+"""How far logits may lie apart, as a fraction of the largest."""
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How a model agreed with the count engine.
+
+    Attributes:
+        counts: counts compared.
+        flipped: those that differ by one, where the charge lies on a decision boundary.
+        logits: the largest difference of a logit, as a fraction of the largest logit.
+    """
+
+    counts: int
+    flipped: int
+    logits: float
+
+
+class Runner:
+    """An ONNX model in onnxruntime, on the processor."""
+
+    def __init__(self, model: bytes) -> None:
+        """Load a serialised model."""
+        runtime = require_extra("onnxruntime", "onnx", PURPOSE)
+        options = runtime.SessionOptions()
+        options.intra_op_num_threads = torch.get_num_threads()
+        options.log_severity_level = 3
+        self._session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+    def __call__(self, images: Tensor) -> dict[str, Tensor]:
+        """Every output of the model, by name, for a batch `[B, *S]`."""
+        names = [output.name for output in self._session.get_outputs()]
+        values: list[Any] = self._session.run(names, {"images": images.numpy()})
+        return {name: torch.from_numpy(v) for name, v in zip(names, values, strict=True)}
+
+
+def compared(plan: Plan, images: Tensor, logits: Tensor, counts: Mapping[str, Tensor]) -> Agreement:
+    """Hold a model's logits and counts against the count engine, layer by layer.
+
+    Every layer of the count engine is fed the *model's* counts of the layers before it, so that one
+    count on a decision boundary is told as one, and does not hide or excuse another.
+
+    Args:
+        plan: the network at one T, of deterministic neurons.
+        images: `[B, *S]`.
+        logits: the model's answer, `[B, classes]`.
+        counts: the model's counts by site, `[B, *S]`.
+
+    Raises:
+        InterchangeError: when a count differs away from a boundary, or a logit by more than
+            rounding: the model computes something else.
+    """
+    sizes: list[int] = []
+    flips: list[int] = []
+
+    def judge(op: Operation, current: Tensor) -> Tensor:
+        assert op.site is not None
+        site = op.site.name
+        flips.append(_flipped(plan, site, plan.charge(site, current), counts[site]))
+        sizes.append(counts[site].numel())
+        return counts[site]
+
+    expected = evaluate(plan.count_graph, images, {Kind.NEURON: judge})
+    apart = _apart(logits, expected)
+    if not apart <= _LOGITS:
+        raise InterchangeError(
+            f"the exported model computes other logits than the count engine: they differ by "
+            f"{apart:.2g} of the largest; nothing was written, please report this"
+        )
+    return Agreement(sum(sizes), sum(flips), apart)
+
+
+def _flipped(plan: Plan, site: str, charge: Tensor, found: Tensor) -> int:
+    """Counts that differ at a site, all of them on a decision boundary."""
+    layer = plan.layer(site, 0, torch.zeros(len(charge), dtype=torch.int64))
+    expected = plan.neurons[site].count(charge, layer)
+    tolerance = BOUNDARY * charge.abs().amax().clamp(min=1)
+    shifted = charge + 0.5
+    above = shifted.round()  # the boundary between the counts above - 1 and above
+    beside = (found == above) | (found == above - 1)
+    excused = ((shifted - above).abs() <= tolerance) & beside
+    differing = found != expected
+    wrong = int((differing & ~excused).sum())
+    if wrong:
+        raise InterchangeError(
+            f"the exported model computes other counts than the count engine: {wrong:,} of "
+            f"{found.numel():,} at site '{site}'; nothing was written, please report this"
+        )
+    return int(differing.sum())
+
+
+def _apart(left: Tensor, right: Tensor) -> float:
+    largest = float(right.abs().amax().clamp(min=torch.finfo(right.dtype).tiny))
+    return float((left - right).abs().amax()) / largest

@@ -1,0 +1,150 @@
+"""The count engine of a deterministic network as an ONNX graph of standard operators."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, fx, nn
+
+from spikewright.errors import InterchangeError
+from spikewright.graph.ir import Operation
+from spikewright.network.compiler import StraightLine
+from spikewright.network.plan import Plan
+
+OPSET = 23
+"""The newest set of operators that torch exports; onnxruntime runs it since 1.23."""
+
+COUNTS = "counts:"
+"""What the names of the values that hold a site's counts begin with."""
+
+_LARGEST_FILE = 2**31 - 2**20
+"""A protobuf message holds less than 2 GiB; some is left to the graph itself."""
+
+
+class CountingModule(nn.Module):
+    """A network's count engine at one T as a module of plain tensor operations.
+
+    Its forward takes images `[B, *S]` and returns the logits `[B, classes]`, then the counts
+    `[B, *S]` of every site, in order: the arithmetic of `run_counts`, operation by operation.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        """Take over a plan's weights, gains and corrections, each by its own name.
+
+        Args:
+            plan: of neurons whose count is a function of their charge alone, without random draws.
+        """
+        super().__init__()
+        graph = plan.count_graph
+        sites = [site.name for site in graph.sites]
+        tensors = {
+            **{f"gain:{site}": plan.gain(site) for site in sites},
+            **{f"correction:{site}": shift for site, shift in plan.corrections.items()},
+            **graph.tensors,
+        }
+        self._names = [name.replace(".", "/") for name in tensors]
+        for name, tensor in zip(self._names, tensors.values(), strict=True):
+            self.register_buffer(name, tensor)
+        self._code = _straight_line(plan, list(tensors))
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        return self._code(images, *(self.get_buffer(name) for name in self._names))
+
+
+def _straight_line(plan: Plan, stored: list[str]) -> fx.GraphModule:
+    graph = plan.count_graph
+    names = [name for name in stored if name not in graph.tensors]
+    line = StraightLine([graph.input, *names], list(graph.tensors), graph.input)
+    counts: list[fx.Node] = []
+    for op in graph.operations:
+        if op.site is None:
+            arguments, options = line.arguments(op)
+            line.values[op.name] = line.call(op.target, *arguments, **options)
+            continue
+        given = [f"{name}:{op.site.name}" for name in ("gain", "correction")]
+        layer = [line.values[name] for name in (op.inputs[0], *given) if name in line.values]
+        line.values[op.name] = line.call(_emitting(plan, op), *layer)
+        counts.append(line.values[op.name])
+    return line.module([line.values[graph.output], *counts])
+
+
+def _emitting(plan: Plan, op: Operation) -> Callable[..., Tensor]:
+    """A layer of neurons as a function of its mean current, its gain and its correction."""
+    assert op.site is not None
+    neuron = plan.neurons[op.site.name]
+    layer = plan.layer(op.site.name, 0, torch.zeros(1, dtype=torch.int64))
+
+    def emit(current: Tensor, gain: Tensor, correction: Tensor | None = None) -> Tensor:
+        shifted = current if correction is None else current + correction
+        return neuron.count(shifted * gain, layer)
+
+    return emit
+
+
+def counting_model(plan: Plan, images: Tensor) -> Any:
+    """The ONNX model of a plan: `images` to `logits` and the counts of every site.
+
+    Args:
+        plan: see `CountingModule`; on the CPU.
+        images: a batch `[B, *S]` of at least two, to trace with; any batch size runs afterwards.
+
+    Returns:
+        An `onnx.ModelProto` that holds its weights and names no file of this machine.
+
+    Raises:
+        InterchangeError: for an operation that ONNX has no operator for, or more than 2 GiB.
+    """
+    module = CountingModule(plan)
+    size = sum(tensor.nbytes for tensor in module.buffers())
+    if size > _LARGEST_FILE:
+        raise InterchangeError(
+            f"its tensors take {size:,} bytes, and one ONNX file holds less than 2 GiB"
+        )
+    sites = [site.name for site in plan.source.sites]
+    try:
+        program = _exported(module, images, ["logits", *(f"{COUNTS}{site}" for site in sites)])
+    except torch.onnx.OnnxExporterError as error:
+        found = sorted({op.operator for op in plan.count_graph.operations if op.site is None})
+        raise InterchangeError(
+            f"torch cannot write this network as ONNX ({_first_lines(error)}); its operations are "
+            f"{', '.join(found)}"
+        ) from error
+    return _tidied(program.model_proto)
+
+
+def _exported(module: nn.Module, images: Tensor, outputs: list[str]) -> Any:
+    batch = {0: torch.export.Dim.DYNAMIC}
+    program = torch.export.export(module, (images,), dynamic_shapes=(batch,), strict=False)
+    return torch.onnx.export(
+        program,
+        (images,),
+        input_names=["images"],
+        output_names=outputs,
+        opset_version=OPSET,
+        dynamo=True,
+        verbose=False,
+    )
+
+
+def _first_lines(error: Exception) -> str:
+    causes = [error, *([error.__cause__] if error.__cause__ else [])]
+    return "; ".join(str(cause).strip().partition("\n")[0] for cause in causes)
+
+
+def _tidied(model: Any) -> Any:
+    """The model with its batch called so, and without the Python stack that each node came from."""
+    symbol = model.graph.input[0].type.tensor_type.shape.dim[0].dim_param
+    for value in (*model.graph.value_info, *model.graph.input, *model.graph.output):
+        del value.metadata_props[:]
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_param == symbol:
+                dim.dim_param = "batch"
+    for node in model.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    for tensor in model.graph.initializer:
+        del tensor.metadata_props[:]
+    del model.graph.metadata_props[:]
+    return model

@@ -1,0 +1,63 @@
+"""`spikewright export`: a saved network in another tool's format, or a refusal that says why."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from spikewright.interchange.targets import TARGETS
+
+from .conftest import Run
+
+nir = pytest.importorskip("nir", reason="needs the extra 'nir'")
+pytest.importorskip("sklearn", reason="needs the extra 'digits'")
+
+ZOO = ["zoo:digits-qcfs8", "--data", "digits", "--calibration-samples", "16"]
+
+
+@pytest.fixture
+def saved(run: Run, tmp_path: Path) -> Path:
+    code, _, err = run(
+        "convert", *ZOO, "--neuron", "if", "--steps", "8,4", "--output", str(tmp_path / "run")
+    )
+    assert code == 0, err
+    return tmp_path / "run" / "network.safetensors"
+
+
+def test_a_saved_network_becomes_a_nir_graph(run: Run, saved: Path, tmp_path: Path) -> None:
+    path = tmp_path / "digits.nir"
+    words = ["export", str(saved), "--to", "nir", "--output", str(path)]
+    code, out, err = run(*words)
+    assert code == 0, err
+    assert "NIR graph at T = 8" in out
+    assert "the logits are the mean over the steps" in out
+    assert "T = 8 was not" not in out
+    assert nir.read(path).metadata["steps"] == 8  # the first that it was converted for
+    code, out, err = run(*words, "--steps", "5")
+    assert code == 0, err
+    assert "T = 5 was not converted for" in out
+    assert nir.read(path).metadata["steps"] == 5
+
+
+def test_what_nir_cannot_say_is_refused(run: Run, tmp_path: Path) -> None:
+    code, _, err = run("convert", *ZOO, "--steps", "8", "--output", str(tmp_path))
+    assert code == 0, err
+    path = tmp_path / "digits.nir"
+    saved = str(tmp_path / "network.safetensors")
+    code, _, err = run("export", saved, "--to", "nir", "--output", str(path))
+    assert code == 3
+    assert "3 operations of this network cannot be exported to NIR" in err
+    assert "--neuron if" in err
+    assert not path.exists()
+
+
+def test_wrong_usage(run: Run, saved: Path, tmp_path: Path) -> None:
+    code, _, err = run("export", str(saved), "--to", "hdl", "--output", str(tmp_path / "x"))
+    assert code == 2
+    assert f"no such format; there are {', '.join(TARGETS)}" in err
+    code, _, err = run("export", str(tmp_path), "--to", "nir", "--output", str(tmp_path / "x"))
+    assert code == 2
+    code, _, err = run("export", str(saved), "--to", "nir", "--output", str(tmp_path / "no" / "x"))
+    assert code == 2
+    assert "cannot write" in err

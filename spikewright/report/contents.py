@@ -6,7 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from spikewright.analysis import LayerEffect, LayerError, SpikeTimeHistogram, Sweep
+from spikewright.analysis import (
+    LayerEffect,
+    LayerError,
+    ResidualSummary,
+    SpikeTimeHistogram,
+    Sweep,
+)
 
 
 @dataclass(frozen=True)
@@ -19,6 +25,9 @@ class SiteRow:
         channels: how many thresholds it has; 1 when the layer shares one.
         low, median, high: of its thresholds, in units of the ANN's activation.
         spikes_per_neuron: mean over neurons and the samples looked at, in one window.
+        threshold_counts: of its thresholds, how many lie in each bin of the table's edges.
+        rate_counts: of its neurons, how many are silent on all samples looked at, then how many
+            have their mean rate in each bin of the table's edges.
     """
 
     site: str
@@ -28,6 +37,8 @@ class SiteRow:
     median: float
     high: float
     spikes_per_neuron: float
+    threshold_counts: tuple[int, ...] = ()
+    rate_counts: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -39,12 +50,30 @@ class Thresholds:
         steps: T.
         samples: how many samples the spikes were counted on.
         rows: one a site, in the order in which they run.
+        threshold_edges: of the bins of thresholds, ascending, in units of the ANN's activation.
+        rate_edges: of the bins of rates (count / T), ascending, from 0 to 1.
+
+    Raises:
+        ValueError: when a row has another number of bins than the edges make.
     """
 
     network: str
     steps: int
     samples: int
     rows: tuple[SiteRow, ...]
+    threshold_edges: tuple[float, ...] = ()
+    rate_edges: tuple[float, ...] = ()
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            bins = (len(row.threshold_counts), len(row.rate_counts))
+            if bins != (max(0, len(self.threshold_edges) - 1), len(self.rate_edges)):
+                raise ValueError(f"the histograms of {row.site} do not fit the edges of their bins")
+
+    @property
+    def binned(self) -> bool:
+        """Whether there are histograms."""
+        return bool(self.threshold_edges)
 
 
 @dataclass(frozen=True)
@@ -115,6 +144,8 @@ class Study:
         thresholds: of one network.
         layers: accuracies with one layer rearranged at a time.
         errors: the decomposition of each layer's error.
+        error_samples: how many samples the errors come from; 0 means all of the sweep.
+        residuals: what the one-phase neurons of each layer keep after the last step.
     """
 
     title: str
@@ -125,6 +156,8 @@ class Study:
     thresholds: Thresholds | None = None
     layers: tuple[LayerEffect, ...] = ()
     errors: tuple[LayerError, ...] = ()
+    error_samples: int = 0
+    residuals: tuple[ResidualSummary, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,11 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
+from spikewright.analysis import LayerError, decompose
 from spikewright.graph import Operation
 from spikewright.network import Observer, SpikingNetwork
 from spikewright.network.stages import depth_of
+from spikewright.report.bins import RATE_EDGES, binned, rate_counts, threshold_edges
 from spikewright.report.contents import (
     NetworkRaster,
     Raster,
@@ -27,6 +29,7 @@ _Item = TypeVar("_Item")
 
 NEURONS_SHOWN = 16
 LAYERS_SHOWN = 8
+BATCH = 16
 
 
 def observe_raster(
@@ -124,22 +127,53 @@ def observe_thresholds(
         seed: of stochastic neurons.
     """
     spikes: dict[str, float] = {}
+    rates: dict[str, tuple[int, ...]] = {}
 
-    def watch(op: Operation, sent: Tensor) -> None:
+    def watch_sent(op: Operation, sent: Tensor) -> None:
         assert op.site is not None
         spikes[op.site.name] = float(sent.mean()) / math.prod(op.shape)
 
-    network.observe(images, Observer(sent=watch), steps=steps, seed=seed)
-    design = network.design(steps)
+    def watch_layer(op: Operation, charge: Tensor, count: Tensor, residual: Tensor | None) -> None:
+        assert op.site is not None
+        rates[op.site.name] = rate_counts(count.mean(dim=0) / steps)
+
+    network.observe(images, Observer(layer=watch_layer, sent=watch_sent), steps=steps, seed=seed)
+    thresholds = {site: theta.cpu() for site, theta in network.design(steps).thresholds.items()}
+    edges = threshold_edges(list(thresholds.values()))
     rows = tuple(
-        _site_row(op, design.thresholds[op.site.name], spikes[op.site.name])
+        _site_row(op, thresholds[op.site.name], spikes[op.site.name], edges, rates[op.site.name])
         for op in network.graph.neurons
         if op.site is not None
     )
-    return Thresholds(name, steps, len(images), rows)
+    return Thresholds(name, steps, len(images), rows, edges, RATE_EDGES)
 
 
-def _site_row(op: Operation, threshold: Tensor, spikes: float) -> SiteRow:
+def observe_errors(
+    networks: Mapping[str, SpikingNetwork], images: Tensor, steps: int, seed: int = 0
+) -> tuple[LayerError, ...]:
+    """Where the errors of the layers of several networks come from, network after network.
+
+    Args:
+        networks: by name, of the same source.
+        images: `[B, *S]`, on the networks' device.
+        steps: T.
+        seed: of stochastic neurons.
+    """
+    batches = images.split(BATCH)  # the ANN's activations of a batch are kept all at once
+    return tuple(
+        error
+        for name, network in networks.items()
+        for error in decompose(network, batches, steps, seed=seed, name=name)
+    )
+
+
+def _site_row(
+    op: Operation,
+    threshold: Tensor,
+    spikes: float,
+    edges: tuple[float, ...],
+    rates: tuple[int, ...],
+) -> SiteRow:
     assert op.site is not None
     return SiteRow(
         site=op.site.name,
@@ -149,6 +183,8 @@ def _site_row(op: Operation, threshold: Tensor, spikes: float) -> SiteRow:
         median=float(threshold.quantile(0.5)),
         high=float(threshold.max()),
         spikes_per_neuron=spikes,
+        threshold_counts=binned(threshold, edges),
+        rate_counts=rates,
     )
 
 

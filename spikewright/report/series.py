@@ -25,11 +25,32 @@ class Series:
     meaning: str = ""
 
     @property
+    def glyph(self) -> str:
+        """A character that looks like the marker."""
+        return GLYPHS[self.marker]
+
+    @property
     def colour(self) -> str:
         """The name that the page's script replaces by the theme's colour."""
         return f"$s{self.slot}"
 
 
+GLYPHS = {
+    "circle": "●",
+    "circle-open": "○",
+    "square": "■",
+    "square-open": "□",
+    "diamond": "◆",
+    "diamond-open": "◇",
+    "triangle-up": "▲",
+    "triangle-up-open": "△",
+    "triangle-down": "▼",
+    "cross": "✚",
+    "star": "★",
+    "hexagon": "⬢",
+    "x": "✖",
+}
+"""Characters that look like the markers used here."""
 _SHUFFLED = "IF whose spikes leave each layer in a random order, their number unchanged."
 KNOWN = (
     Series("IF", 1, "circle", "solid", "integrate-and-fire, one phase: it sends while it listens."),

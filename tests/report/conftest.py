@@ -68,7 +68,7 @@ def sweep_of(rows: tuple[SweepRow, ...], reference: bool = True) -> Sweep:
     return Sweep(rows, Reference(0.95, low, high, SAMPLES, 1.0) if reference else None, record)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def sweep() -> Sweep:
     return sweep_of(
         (
@@ -80,7 +80,7 @@ def sweep() -> Sweep:
     )
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def report(sweep: Sweep) -> Report:
     layer = RasterLayer("act<1>", 0, ((1, 3), (2,)), 64, 20)
     raster = Raster(

@@ -10,8 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import spikewright as sw
-from spikewright.report import observe_raster, observe_thresholds
+from spikewright.analysis import decompose
+from spikewright.report import observe_errors, observe_raster, observe_thresholds
 from spikewright.report.figures import spread
+from spikewright.report.figures_bins import rate_histogram, threshold_histogram
 from spikewright.report.observe import LAYERS_SHOWN, NEURONS_SHOWN, png_uri
 from spikewright.report.series import KNOWN, series_of
 
@@ -74,6 +76,35 @@ def test_thresholds_are_those_of_the_design(network: sw.SpikingNetwork) -> None:
         assert shown.spikes_per_neuron == pytest.approx(float(counts[shown.site].mean()))
     assert [shown.neurons for shown in found.rows] == [40, 30]
     assert found.samples == 16
+
+
+def test_histograms_hold_every_threshold_and_every_neuron(network: sw.SpikingNetwork) -> None:
+    images = torch.rand(16, 1, 2, 3)
+    found = observe_thresholds("TPP", network, images, 4, seed=3)
+    counts = network.counts(images, 4, seed=3)
+    for shown in found.rows:
+        assert sum(shown.threshold_counts) == shown.channels
+        assert sum(shown.rate_counts) == shown.neurons
+        assert shown.rate_counts[0] == int((counts[shown.site].sum(dim=0) == 0).sum())
+    figure = rate_histogram(found)["data"][0]
+    assert figure["y"] == [shown.site for shown in found.rows]
+    shares = [[z**2 for z in row] for row in figure["z"]]
+    assert [sum(row) for row in shares] == pytest.approx([1, 1])
+    assert len(figure["x"]) == len(figure["z"][0])
+    edges = threshold_histogram(found)["data"][0]
+    assert len(edges["x"]) == len(edges["z"][0]) + 1
+
+
+def test_errors_are_those_of_the_decomposition(network: sw.SpikingNetwork) -> None:
+    images = torch.rand(20, 1, 2, 3)
+    found = observe_errors({"one": network, "two": network}, images, 4, seed=3)
+    expected = decompose(network, [images], 4, seed=3, name="one")
+    assert [(e.network, e.site) for e in found] == [
+        (name, e.site) for name in ("one", "two") for e in expected
+    ]
+    for got, own in zip(found, expected, strict=False):
+        assert got.total == pytest.approx(own.total, rel=1e-5)
+        assert got.unevenness == pytest.approx(own.unevenness, rel=1e-5)
 
 
 @pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB"), (5, "L")])

@@ -12,7 +12,7 @@ from spikewright.report import Report, Study, render
 
 from .conftest import row, sweep_of
 
-VOID = {"meta", "link", "img", "br", "input", "hr"}
+VOID = {"meta", "link", "img", "br", "input", "hr", "wbr"}
 
 
 class Page(HTMLParser):

@@ -1,0 +1,113 @@
+"""The sentences of a comparison: what must be known before comparing, and what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from spikewright.report.compare.points import Point, Source
+from spikewright.report.words import CLOSE, percent
+
+_EPSILON = 1e-12
+
+
+def cautions(sources: Sequence[Source], points: Sequence[Point]) -> tuple[tuple[str, str], ...]:
+    """What a reader must know before comparing these runs: a few words, and a sentence each."""
+    found = [_different_data(sources), _different_numbers(points), _copies(sources)]
+    return tuple(caution for caution in found if caution is not None)
+
+
+def _different_data(sources: Sequence[Source]) -> tuple[str, str] | None:
+    by_data: dict[str, list[str]] = {}
+    for source in sources:
+        by_data.setdefault(source.data, []).append(source.mark)
+    if len(by_data) < 2:
+        return None
+    told = "; ".join(f"{', '.join(marks)}: {data}" for data, marks in by_data.items())
+    return (
+        "Different data sets.",
+        f"{told}. Accuracies on different data do not compare; fronts are drawn for each data set "
+        "by itself.",
+    )
+
+
+def _different_numbers(points: Sequence[Point]) -> tuple[str, str] | None:
+    told: list[str] = []
+    for data in dict.fromkeys(p.data for p in points):
+        numbers: dict[int, list[str]] = {}
+        for p in points:
+            marks = numbers.setdefault(p.samples, []) if p.data == data else []
+            if p.mark not in marks:
+                marks.append(p.mark)
+        if len(numbers) > 1:
+            told += [f"{', '.join(marks)}: {n:,} images" for n, marks in numbers.items()]
+    if not told:
+        return None
+    return (
+        "Different numbers of images.",
+        f"{'; '.join(told)}. They saw different images of the same data, so a difference between "
+        "them within the intervals says nothing.",
+    )
+
+
+def _copies(sources: Sequence[Source]) -> tuple[str, str] | None:
+    same: dict[str, list[str]] = {}
+    for source in sources:
+        name = source.run.name
+        names = same.setdefault(source.run.fingerprint, [])
+        if source.run.fingerprint and name not in names:
+            names.append(name)
+    told = [" and ".join(names) for names in same.values() if len(names) > 1]
+    return ("The same results.", f"{'; '.join(told)} hold the same.") if told else None
+
+
+def findings(sources: Sequence[Source], points: Sequence[Point]) -> tuple[str, ...]:
+    """The most accurate network, and those that come close to their ANN at the least cost."""
+    told: list[str] = []
+    several = len({p.data for p in points}) > 1
+    for data in dict.fromkeys(p.data for p in points):
+        here = [p for p in points if p.data == data]
+        best = min(here, key=lambda p: (-p.accuracy, p.latency))
+        found = [f"The most accurate is {_name(best)}.", *_close_ones(here)]
+        told += [_sentence(data if several else "", text) for text in found]
+    if points and all(p.energies is None for p in points):
+        told.append(
+            "Energy was measured in none of these runs: run spikewright energy with the same "
+            "options, and add its folder."
+        )
+    elif points:
+        told += _without_energy(sources, points)
+    return tuple(told)
+
+
+def _close_ones(points: Sequence[Point]) -> list[str]:
+    """The cheapest points within one percentage point of their own ANN."""
+    compared = [p for p in points if p.ann is not None]
+    close = [p for p in compared if p.accuracy >= (p.ann or 0.0) - CLOSE - _EPSILON]
+    if not close:
+        return ["No network comes within one point of its ANN."] if compared else []
+    fastest = min(close, key=lambda p: (p.latency, -p.accuracy))
+    told = [f"Within one point of its ANN, {_name(fastest)} has the lowest latency."]
+    energies = [(p, e) for p in close if (e := p.energies) is not None]
+    if energies:
+        thrifty, energy = min(energies, key=lambda pair: (pair[1].snn_nj, -pair[0].accuracy))
+        told.append(
+            f"Within one point of its ANN, {_name(thrifty)} takes the least energy: "
+            f"{energy.snn_nj:,.1f} nJ an image, estimated; its ANN takes {energy.ann_nj:,.1f} nJ."
+        )
+    return told
+
+
+def _without_energy(sources: Sequence[Source], points: Sequence[Point]) -> list[str]:
+    lacking = {p.mark for p in points if p.energies is None}
+    marks = [source.mark for source in sources if source.mark in lacking]
+    return [f"Energy was not measured for every network of {', '.join(marks)}."] if marks else []
+
+
+def _sentence(data: str, text: str) -> str:
+    """The text, behind what it holds for if that must be said."""
+    return f"On {data}, {text[0].lower()}{text[1:]}" if data else text
+
+
+def _name(p: Point) -> str:
+    steps = "1 time step" if p.latency == 1 else f"{p.latency:,} time steps"
+    return f"{p.network} of {p.mark} at T = {p.steps} ({percent(p.accuracy)} after {steps})"

@@ -1,0 +1,166 @@
+"""The first bad layer of a network, and its error in words: what it is, and what to try."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from spikewright.analysis import LayerError
+
+BAD = 0.25
+"""A layer is called bad from a total error of a quarter of its activation (root mean squares)."""
+LOSSLESS = 0.005
+"""Below this the largest error is told as none: it is less than one per cent when rounded."""
+CAUSES = ("clipping", "rounding", "unevenness")
+"""What a layer adds to the error that it is given."""
+WAITING = ("TPP", "unbiased", "nearest")
+"""Two-phase neurons, as their labels begin."""
+
+_MORE_STEPS = "more time steps"
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What is wrong with one network at one T, and where it begins.
+
+    Attributes:
+        network: its name.
+        steps: T.
+        layer: the first with an error of at least `BAD`; None when there is none.
+        error: that layer's total error, a fraction of its activation; without one, the largest.
+        worst: the layer with the largest error.
+        inherited: the part of the error that came with its input, at the layer told about.
+        cause: of what the layers up to there add, the largest: one of `CAUSES`; "none" where no
+            layer errs by `LOSSLESS`.
+        share: that cause's error at the layer told about.
+        explanation, meaning, advice: in words: the whole finding, the cause alone, and what to try;
+            the last two are empty where no layer errs.
+    """
+
+    network: str
+    steps: int
+    layer: str | None
+    error: float
+    worst: str
+    inherited: float
+    cause: str
+    share: float
+    explanation: str
+    meaning: str
+    advice: str
+
+
+def diagnose(errors: Sequence[LayerError], network: str | None = None) -> Diagnosis:
+    """Name the first bad layer and the cause of its error.
+
+    The cause is the one whose squares, added up over the layers from the first to the bad one, are
+    largest: an error that is inherited was made by some of them.
+
+    Args:
+        errors: of one network at one T, a layer each, in the order in which they run.
+        network: the name to use; the one in the errors when None.
+    """
+    worst = max(errors, key=lambda e: e.total)
+    bad = next((number for number, e in enumerate(errors) if e.total >= BAD), None)
+    shown = worst if bad is None else errors[bad]
+    before = errors[: errors.index(shown) + 1]
+    cause = max(CAUSES, key=lambda c: sum(getattr(e, c) ** 2 for e in before))
+    name = shown.network if network is None else network
+    if worst.total < LOSSLESS:
+        return _lossless(worst, name)
+    return Diagnosis(
+        network=name,
+        steps=shown.steps,
+        layer=None if bad is None else shown.site,
+        error=shown.total,
+        worst=worst.site,
+        inherited=shown.inherited,
+        cause=cause,
+        share=getattr(shown, cause),
+        explanation=_explanation(shown, bad is None, cause, name),
+        meaning=_meaning(cause, name),
+        advice=_advice(cause, name),
+    )
+
+
+def _lossless(worst: LayerError, name: str) -> Diagnosis:
+    return Diagnosis(
+        network=name,
+        steps=worst.steps,
+        layer=None,
+        error=worst.total,
+        worst=worst.site,
+        inherited=worst.inherited,
+        cause="none",
+        share=0.0,
+        explanation="Its layers send what the ANN’s send: no error reaches half a per cent of an "
+        "activation.",
+        meaning="",
+        advice="",
+    )
+
+
+def _explanation(shown: LayerError, good: bool, cause: str, name: str) -> str:
+    share = getattr(shown, cause)
+    head = (
+        f"No layer errs by {_percent(BAD)} of its activation or more; the largest is "
+        f"{_percent(shown.total)}, at {shown.site}."
+        if good
+        else f"{shown.site} is the first layer whose error reaches {_percent(BAD)} of its "
+        f"activation: {_percent(shown.total)}."
+    )
+    told = f"{cause} ({_percent(share)} here): {_meaning(cause, name)}."
+    if shown.inherited > share:
+        return (
+            f"{head} {_percent(shown.inherited)} came with its input; of what the layers up to it "
+            f"add, the largest part is {told}"
+        )
+    return f"{head} The largest part is {told}"
+
+
+def _meaning(cause: str, name: str) -> str:
+    if cause == "clipping":
+        return "activations above the threshold are cut off"
+    if cause == "rounding":
+        if _starts(name, "TPP"):
+            return (
+                "the probabilistic neuron sends, on average, more than a small charge calls for "
+                "(its count law is biased)"
+            )
+        return "T time steps tell no more than T + 1 values apart"
+    if _starts(name, *WAITING):
+        return "the draws add noise, since a charge between two counts is rounded by chance"
+    lost = "; a hard reset also throws charge away" if "hard reset" in name else ""
+    return (
+        "spikes come too early or too late, so neurons fire more or less often than their whole "
+        f"input calls for{lost}"
+    )
+
+
+def _advice(cause: str, name: str) -> str:
+    if cause == "clipping":
+        return (
+            "higher thresholds (--threshold percentile:99.9 or maximum), or, with thresholds by "
+            f"minerror, {_MORE_STEPS}: they let it raise them"
+        )
+    if cause == "rounding":
+        if _starts(name, "TPP"):
+            return f"nearest or unbiased in place of TPP, or {_MORE_STEPS}"
+        return (
+            f"{_MORE_STEPS} (it falls as 1 / T), thresholds a channel (--threshold "
+            "minerror:channel), or a network trained for few levels (train --activation qcfs)"
+        )
+    if _starts(name, *WAITING):
+        return f"nearest, which draws nothing, or {_MORE_STEPS}"
+    soft = "a soft reset (if in place of if-hard), " if "hard reset" in name else ""
+    return f"{soft}a two-phase neuron such as nearest, which waits for its whole input, or " + (
+        _MORE_STEPS
+    )
+
+
+def _starts(name: str, *heads: str) -> bool:
+    return name.split(",")[0] in heads
+
+
+def _percent(fraction: float) -> str:
+    return f"{100 * fraction:.0f} %"

@@ -1,0 +1,90 @@
+"""Histograms of all layers of a network as one picture: a row a layer, a cell a bin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
+
+from spikewright.analysis import ResidualSummary
+from spikewright.report.contents import Thresholds
+from spikewright.report.figures import Figure, axis, layout
+
+ROW_PIXELS = 22
+_RATE_LABELS = ("silent", *(f"≤ {k}0" for k in range(1, 10)), "≤ 100")
+
+
+def threshold_histogram(thresholds: Thresholds) -> Figure:
+    """How the thresholds of every layer lie, in the ANN's own units."""
+    edges = thresholds.threshold_edges
+    rows = [(row.site, row.threshold_counts) for row in thresholds.rows]
+    told = [f"{a:.3g} to {b:.3g}" for a, b in pairwise(edges)]
+    x = axis("threshold (units of the ANN’s activation)", type="log", nticks=6)
+    return _picture(rows, edges, told, x, "thresholds")
+
+
+def rate_histogram(thresholds: Thresholds) -> Figure:
+    """How often the neurons of every layer fire: the mean rate of each over the images."""
+    rows = [(row.site, row.rate_counts) for row in thresholds.rows]
+    x = axis("mean firing rate (% of the T steps)", type="category", showgrid=False)
+    labels = [label if label == "silent" else f"rate {label} %" for label in _RATE_LABELS]
+    return _picture(rows, _RATE_LABELS, labels, x, "neurons")
+
+
+def residual_histogram(residuals: Sequence[ResidualSummary]) -> Figure:
+    """What the neurons of every layer keep after the last step, in thresholds."""
+    edges = residuals[0].edges
+    rows = [(r.site, r.counts) for r in residuals]
+    told = [f"{a:g} to {b:g}" for a, b in pairwise(edges)]
+    x = axis("potential left after the last step (thresholds)", dtick=1)
+    figure = _picture(rows, edges, told, x, "neurons and images")
+    figure["layout"]["shapes"] = [_upright(0), _upright(1)]
+    return figure
+
+
+def _picture(
+    rows: Sequence[tuple[str, Sequence[int]]],
+    x: Sequence[Any],
+    bins: Sequence[str],
+    x_axis: dict[str, Any],
+    what: str,
+) -> Figure:
+    """Shares of a row by colour, as their square roots so that small ones can be seen."""
+    shares = [[count / max(1, sum(counts)) for count in counts] for _, counts in rows]
+    told = [
+        [
+            f"{site}<br>{bin_}: {count:,} {what}, {100 * share:.1f} %"
+            for bin_, count, share in zip(bins, counts, own, strict=True)
+        ]
+        for (site, counts), own in zip(rows, shares, strict=True)
+    ]
+    trace: Figure = {
+        "type": "heatmap",
+        "x": list(x),
+        "y": [site for site, _ in rows],
+        "z": [[share**0.5 for share in own] for own in shares],
+        "zmin": 0,
+        "zmax": 1,
+        "text": told,
+        "hovertemplate": "%{text}<extra></extra>",
+        "colorscale": [[0, "$tint"], [1, "$s5"]],
+        "showscale": False,
+        "xgap": 1,
+        "ygap": 2,
+    }
+    y = axis("", autorange="reversed", automargin=True, type="category", showgrid=False)
+    margin = {"l": 56, "r": 14, "t": 8, "b": 52}
+    height = 70 + ROW_PIXELS * max(2, len(rows))
+    return {"data": [trace], "layout": layout(height, x_axis, y, margin=margin)}
+
+
+def _upright(at: float) -> Figure:
+    return {
+        "type": "line",
+        "x0": at,
+        "x1": at,
+        "yref": "paper",
+        "y0": 0,
+        "y1": 1,
+        "line": {"color": "$ink", "width": 1, "dash": "dot"},
+    }

@@ -1,0 +1,1 @@
+"""Run folders: what a page needs, written by the measuring commands and read back."""

@@ -1,0 +1,231 @@
+"""read_run(): a run folder as a `Run`, every value checked, nothing else needed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from spikewright.analysis import (
+    LayerEffect,
+    LayerError,
+    Reference,
+    ResidualSummary,
+    RunRecord,
+    SpikeTimeHistogram,
+    Sweep,
+    SweepRow,
+)
+from spikewright.errors import RunError
+from spikewright.report.contents import Report, Study
+from spikewright.report.folder.decoding import decoded, decoded_list, mapping
+from spikewright.report.folder.run import FORMAT, Energies, PageRecord, Run, StudyRecord
+from spikewright.version import __version__
+
+RESULTS = "results.json"
+OPERATIONS = "operations.json"
+TIMING = "timing.json"
+_UNTIMED = {"started": "", "seconds": 0.0}
+"""Wall times of a record, which stand in timing.json, if anywhere."""
+_IMAGE = "data:image/png;base64,"
+
+
+def read_run(folder: Path, name: str | None = None) -> Run:
+    """Read the folder of a run of `sweep`, `misalignment`, `demo` or `energy`.
+
+    Args:
+        folder: what --output named.
+        name: of the run; the folder's own when None.
+
+    Raises:
+        RunError: when it is no such folder, or a file in it is damaged or of a newer format.
+    """
+    results, operations = folder / RESULTS, folder / OPERATIONS
+    if not results.is_file() and not operations.is_file():
+        raise RunError(_not_a_run(folder))
+    contents = [file.read_bytes() for file in (results, operations) if file.is_file()]
+    timing = folder / TIMING
+    times = _document(timing) if results.is_file() and timing.is_file() else {}
+    report = _guarded(results, partial(_report, times=times)) if results.is_file() else None
+    energies, asked = _guarded(operations, _energies) if operations.is_file() else ((), {})
+    return Run(
+        name=folder.resolve().name if name is None else name,
+        report=report,
+        energies=energies,
+        energy_configuration=asked,
+        fingerprint=hashlib.sha256(b"\0".join(contents)).hexdigest(),
+    )
+
+
+def _not_a_run(folder: Path) -> str:
+    wanted = "give the folder that --output of sweep, misalignment, demo or energy named"
+    if folder.is_file():
+        return f"'{folder}' is a file, not a folder: {wanted}"
+    if not folder.is_dir():
+        return f"'{folder}' does not exist: {wanted}"
+    if (folder / "card.json").is_file():
+        return (
+            f"'{folder}' is a run of spikewright train, which measures no spiking network: run "
+            f"'spikewright sweep run:{folder} --data ... --output DIR' and report DIR"
+        )
+    return f"'{folder}' holds neither {RESULTS} nor {OPERATIONS}, so it is no run: {wanted}"
+
+
+def _guarded(path: Path, read: Any) -> Any:
+    """What `read` makes of the document in a file; errors name the file and the way out."""
+    document = _document(path)
+    try:
+        return read(document)
+    except RunError as error:
+        raise RunError(
+            f"'{path}' is damaged or was changed: {error}; run its command again with the same "
+            "--output"
+        ) from error
+
+
+def _document(path: Path) -> Mapping[str, Any]:
+    try:
+        found = json.loads(path.read_bytes(), parse_constant=_no_constant)
+    except OSError as error:
+        raise RunError(f"'{path}' cannot be read ({error.strerror})") from error
+    except (ValueError, RecursionError) as error:
+        raise RunError(
+            f"'{path}' is damaged: it is not valid JSON ({error}); run its command again with the "
+            "same --output"
+        ) from error
+    document = mapping(found, f"'{path}'")
+    written = document.get("format", 1)
+    if type(written) is not int or written < 1:
+        raise RunError(f"'{path}' is damaged: its format is {str(written)[:20]!r}, not a number")
+    if written > FORMAT:
+        raise RunError(
+            f"'{path}' is of format {written}, and Spikewright {__version__} reads formats up to "
+            f"{FORMAT}: a newer version wrote it; upgrade with pip install --upgrade spikewright"
+        )
+    return document
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} has no place in JSON")
+
+
+def _report(document: Mapping[str, Any], times: Mapping[str, Any]) -> Report:
+    configuration = dict(mapping(document.get("configuration"), "configuration"))
+    page = _page(document, configuration)
+    parts = list(_parts(document))
+    if not parts or len(parts) != len(page.studies):
+        raise RunError(f"page.studies has {len(page.studies)} entries for {len(parts)} parts")
+    clocks = {what: part.get("record") for what, part in _parts(times)}
+    studies = tuple(
+        _study(part, what, shown, _clock(clocks.get(what)))
+        for (what, part), shown in zip(parts, page.studies, strict=True)
+    )
+    return Report(page.title, page.subject, studies, page.command, configuration)
+
+
+def _page(document: Mapping[str, Any], configuration: Mapping[str, Any]) -> PageRecord:
+    """The part `page`, or what older files let us tell without it."""
+    if "page" in document:
+        page = decoded(PageRecord, document["page"], "page")
+        for study in page.studies:
+            if study.raster is not None and not study.raster.image.startswith(_IMAGE):
+                raise RunError("the image of a raster must be a PNG as a data: URI")
+        return page
+    command, model = str(configuration.get("command", "run")), configuration.get("model")
+    parts = mapping(document["parts"], "parts") if "parts" in document else None
+    names = [str(model or command)] if parts is None else list(parts)
+    subject = str(document.get("subject", f"Measured by spikewright {command}."))
+    studies = tuple(StudyRecord(name) for name in names)
+    return PageRecord(f"A run of {command}", subject, f"spikewright {command} ...", studies)
+
+
+def _parts(document: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Where the accuracies of each source network stand, with what goes with them."""
+    if "parts" in document:
+        for name, part in mapping(document["parts"], "parts").items():
+            yield f"parts.{name}", mapping(part, f"parts.{name}")
+    elif "whole" in document:
+        whole = mapping(document["whole"], "whole")
+        yield "whole", {**document, **whole}
+    else:
+        yield "document", document
+
+
+def _clock(record: Any) -> Mapping[str, Any]:
+    """When a record was made and how long that took, as far as timing.json tells."""
+    return _UNTIMED if not isinstance(record, dict) else _UNTIMED | record
+
+
+def _study(
+    part: Mapping[str, Any], what: str, shown: StudyRecord, clock: Mapping[str, Any]
+) -> Study:
+    rows = decoded_list(SweepRow, part.get("rows"), f"{what}: rows", _UNTIMED)
+    beside, told = part.get("reference"), f"{what}: reference"
+    reference = None if beside is None else decoded(Reference, beside, told, _UNTIMED)
+    record = decoded(RunRecord, part.get("record"), f"{what}: record", clock)
+    _check_rows(rows, reference, what)
+    return Study(
+        shown.title,
+        Sweep(rows, reference, record),
+        note=shown.note,
+        raster=shown.raster,
+        thresholds=shown.thresholds,
+        histograms=decoded_list(SpikeTimeHistogram, part.get("histograms"), "histograms"),
+        layers=decoded_list(LayerEffect, part.get("layers"), "layers"),
+        errors=decoded_list(LayerError, part.get("errors"), "errors"),
+        error_samples=shown.error_samples,
+        residuals=decoded_list(ResidualSummary, part.get("residuals"), "residuals"),
+    )
+
+
+def _check_rows(rows: tuple[SweepRow, ...], reference: Reference | None, what: str) -> None:
+    """That every network stands at every T once, with numbers that can be drawn."""
+    if not rows:
+        raise RunError(f"{what}: there are no rows")
+    for n, row in enumerate(rows):
+        _check_accuracy(row, f"{what}: rows[{n}]")
+        if min(row.steps, row.latency, row.seeds) < 1:
+            raise RunError(f"{what}: rows[{n}] has steps, latency or seeds below 1")
+    places = {(row.network, row.steps) for row in rows}
+    networks, steps = ({place[k] for place in places} for k in (0, 1))
+    if not len(rows) == len(places) == len(networks) * len(steps):
+        raise RunError(f"{what}: rows must hold every network at every T once")
+    if reference is not None:
+        _check_accuracy(reference, f"{what}: reference")
+        if any(row.agreement is None for row in rows):
+            raise RunError(f"{what}: a row lacks its comparison with the reference")
+
+
+def _check_accuracy(found: SweepRow | Reference, what: str) -> None:
+    if not 0 <= found.low <= found.high <= 1 or not 0 <= found.accuracy <= 1 or found.samples < 1:
+        raise RunError(f"{what} has an accuracy outside 0 .. 1 or no samples")
+
+
+def _energies(
+    document: Mapping[str, Any],
+) -> tuple[tuple[Energies, ...], dict[str, Any]]:
+    configuration = dict(mapping(document.get("configuration"), "configuration"))
+    networks = document.get("networks")
+    if not isinstance(networks, list) or not networks:
+        raise RunError("'networks' must be a list of at least one")
+    entries = [_flat(mapping(one, f"networks[{n}]"), n) for n, one in enumerate(networks)]
+    found = decoded_list(Energies, entries, "networks")
+    for n, one in enumerate(found):
+        right = one.accuracy is None or 0 <= one.accuracy <= 1
+        if not right or min(one.steps, one.latency, one.samples) < 1:
+            raise RunError(f"networks[{n}] has an accuracy, T, latency or samples out of range")
+        if min(one.snn_nj, one.snn_integer_nj, one.snn_with_memory_nj, one.spikes) < 0:
+            raise RunError(f"networks[{n}] has a negative energy or number of spikes")
+    return found, configuration
+
+
+def _flat(one: Mapping[str, Any], number: int) -> dict[str, Any]:
+    """An entry of operations.json with its totals beside its name."""
+    total = mapping(one.get("total"), f"networks[{number}].total")
+    record = mapping(one.get("record"), f"networks[{number}].record")
+    model = mapping(one.get("energy_model"), f"networks[{number}].energy_model")
+    beside = {"samples": record.get("samples"), "source": model.get("source")}
+    return {**total, **one, **beside}

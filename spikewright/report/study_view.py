@@ -1,0 +1,103 @@
+"""A study as its part of a page needs it: figures by name, tables as rows of text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from spikewright.analysis import LayerError, Sweep
+from spikewright.report.contents import Study
+from spikewright.report.diagnosis import Diagnosis, diagnose
+from spikewright.report.environment import Figures
+from spikewright.report.figures_bins import (
+    rate_histogram,
+    residual_histogram,
+    threshold_histogram,
+)
+from spikewright.report.figures_inside import (
+    error_figure,
+    histogram_figure,
+    layer_figure,
+    raster_figure,
+)
+from spikewright.report.words import headline
+
+ERROR_TITLES = {"independent": "shuffled IF"}
+
+
+def inside_view(study: Study, figures: Figures) -> dict[str, Any]:
+    """What both the page of one run and the comparison show of a study."""
+    highest = max((v for h in study.histograms for v in (*h.before, *h.after)), default=1.0)
+    raster, thresholds = study.raster, study.thresholds
+    binned = thresholds if thresholds is not None and thresholds.binned else None
+    return {
+        "study": study,
+        "headline": headline(study.sweep),
+        "matrix": accuracy_matrix(study.sweep),
+        "rasters": []
+        if raster is None
+        else [(p, figures.add(raster_figure(raster, p))) for p in raster.networks],
+        "histograms": [
+            (h, figures.add(histogram_figure(h, highest or 1.0))) for h in study.histograms
+        ],
+        "layers": figures.add(layer_figure(study.layers)) if study.layers else None,
+        "errors": _error_view(study, figures),
+        "diagnoses": diagnoses(study),
+        "residuals": figures.add(residual_histogram(study.residuals)) if study.residuals else None,
+        "threshold_bins": figures.add(threshold_histogram(binned)) if binned else None,
+        "rate_bins": figures.add(rate_histogram(binned)) if binned else None,
+    }
+
+
+def errors_shown(study: Study) -> dict[str, list[LayerError]]:
+    """The errors of each network, at the T in the middle of those measured, by its title."""
+    return {
+        ERROR_TITLES.get(network, network): [
+            e
+            for e in study.errors
+            if e.network == network and e.steps == _middle(study.errors, network)
+        ]
+        for network in dict.fromkeys(e.network for e in study.errors)
+    }
+
+
+def diagnoses(study: Study) -> list[Diagnosis]:
+    """The first bad layer of each network whose errors were taken apart."""
+    return [diagnose(rows, network) for network, rows in errors_shown(study).items()]
+
+
+def _error_view(study: Study, figures: Figures) -> list[dict[str, Any]]:
+    shown = errors_shown(study)
+    highest = max((e.total for rows in shown.values() for e in rows), default=1.0)
+    return [
+        {
+            "network": network,
+            "steps": rows[0].steps,
+            "rows": rows,
+            "figure": figures.add(error_figure(rows, highest)),
+        }
+        for network, rows in shown.items()
+    ]
+
+
+def _middle(errors: Sequence[LayerError], network: str) -> int:
+    times = sorted({e.steps for e in errors if e.network == network})
+    return times[len(times) // 2]
+
+
+def accuracy_matrix(sweep: Sweep) -> list[tuple[str, list[str]]]:
+    """Rows of the compact table: a network's name, and its accuracy in % at every T."""
+    rows: list[tuple[str, list[str]]] = []
+    for network in sweep.networks:
+        found = [sweep.row(network, steps) for steps in sweep.steps]
+        rows.append(
+            (
+                network,
+                [
+                    f"{100 * row.accuracy:.1f}"
+                    + (f" ± {100 * row.spread:.1f}" if row.seeds > 1 else "")
+                    for row in found
+                ],
+            )
+        )
+    return rows

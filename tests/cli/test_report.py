@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from spikewright.cli.compare import names_of
+
+from .conftest import DIGITS, SMALL, Run
+
+WORDS = [*SMALL, "--seeds", "1", "--neuron", "if,nearest"]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sweep, its energies, and an experiment on misalignment, under short names."""
+    from typer.testing import CliRunner
+
+    from spikewright.cli.app import app
+
+    place = tmp_path_factory.mktemp("runs")
+    energy = [*SMALL, "--neuron", "if,nearest"]
+    shuffled = [*SMALL, "--seeds", "1", "--orders", "independent", "--no-layerwise"]
+    for command, words in (("sweep", WORDS), ("energy", energy), ("misalignment", shuffled)):
+        line = [command, DIGITS, *words, "--output", str(place / command)]
+        result = CliRunner().invoke(app, line)
+        assert result.exit_code == 0, result.stderr
+    return place
+
+
+@pytest.mark.parametrize("command", ["sweep", "misalignment"])
+def test_the_page_of_one_run_is_made_again_from_its_folder(
+    run: Run, folders: Path, tmp_path: Path, command: str
+) -> None:
+    folder = tmp_path / command
+    shutil.copytree(folders / command, folder)
+    (folder / "report.html").unlink()
+    code, out, err = run("report", str(folder))
+    assert (code, out) == (0, "")
+    assert f"written: {folder}/report.html" in err.replace("\n", "")
+    written = (folders / command / "report.html").read_text()
+    assert (folder / "report.html").read_text() == written
+
+
+def test_a_sweep_and_its_energies_meet_on_one_page(run: Run, folders: Path, tmp_path: Path) -> None:
+    page = tmp_path / "deep" / "page.html"
+    words = [str(folders / "sweep"), str(folders / "energy"), "--output", str(page)]
+    code, _, err = run("report", *words)
+    assert code == 0, err
+    html = page.read_text()
+    energies = json.loads((folders / "energy" / "operations.json").read_text())["networks"]
+    for one in energies:
+        assert f"<td>{one['total']['snn_nj']:,.1f}</td>" in html
+    assert "Energy was" not in html
+    for told in ("A · sweep", "B · energy", "The first bad layer", "What accuracy costs"):
+        assert told in html
+
+
+def test_a_run_of_energy_alone_has_a_page(run: Run, folders: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    code, _, err = run("report", str(folders / "energy"), "--output", str(page))
+    assert code == 0, err
+    assert "The run energy" in page.read_text()
+
+
+def test_several_runs_go_to_comparison_html_here(
+    run: Run, folders: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run("report", str(folders / "sweep"), str(folders / "misalignment"))
+    assert code == 0, err
+    assert "written: comparison.html" in err
+    assert "sweep and misalignment compared" in (tmp_path / "comparison.html").read_text()
+
+
+def test_refusals_write_nothing(run: Run, folders: Path, tmp_path: Path) -> None:
+    page = tmp_path / "page.html"
+    sweep = str(folders / "sweep")
+    broken = tmp_path / "broken"
+    shutil.copytree(folders / "sweep", broken)
+    text = (broken / "results.json").read_text()
+    (broken / "results.json").write_text(text[: len(text) // 2])
+    for words, told in [
+        ([sweep, f"{sweep}/"], "is named twice: name every run once"),
+        ([sweep, str(tmp_path / "absent")], "does not exist: give the folder"),
+        ([str(broken)], "results.json' is damaged: it is not valid JSON"),
+        ([], "Missing argument"),
+    ]:
+        code, out, err = run("report", *words, "--output", str(page))
+        assert (code, out) == (2, ""), err
+        assert told in " ".join(err.split())
+    code, _, err = run("report", sweep, "--output", str(tmp_path / "page.txt"))
+    assert code == 2
+    assert "name a file that ends in .html" in err
+    assert not page.exists()
+
+
+def test_runs_are_named_by_the_shortest_ends_that_tell_them_apart() -> None:
+    assert names_of([Path("/a/x"), Path("/b/y")]) == ["x", "y"]
+    assert names_of([Path("/a/x"), Path("/b/x"), Path("/b/y")]) == ["a/x", "b/x", "b/y"]
+    assert names_of([Path("/x")]) == ["x"]

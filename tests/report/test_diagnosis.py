@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import pytest
+
+from spikewright.analysis import LayerError
+from spikewright.report.diagnosis import BAD, diagnose
+
+
+def error(site: str, total: float, network: str = "IF", **causes: float) -> LayerError:
+    parts = dict.fromkeys(("inherited", "clipping", "rounding", "unevenness"), 0.0) | causes
+    return LayerError(
+        site=site, steps=8, total=total, bias=0.0, activation=1.0, network=network, **parts
+    )
+
+
+def test_the_first_layer_past_the_limit_is_named_not_the_worst() -> None:
+    found = diagnose(
+        [
+            error("a", 0.1, rounding=0.1),
+            error("b", 0.3, clipping=0.28, rounding=0.1),
+            error("c", 0.9, inherited=0.3, clipping=0.8),
+        ]
+    )
+    assert (found.layer, found.error, found.worst) == ("b", 0.3, "c")
+    assert (found.cause, found.share) == ("clipping", 0.28)
+    assert "b is the first layer whose error reaches 25 % of its activation: 30 %" in (
+        found.explanation
+    )
+    assert "above the threshold are cut off" in found.explanation
+    assert "percentile:99.9" in found.advice
+
+
+def test_an_inherited_error_is_explained_by_what_the_layers_before_added() -> None:
+    found = diagnose(
+        [
+            error("a", 0.2, unevenness=0.2),
+            error("b", 0.24, inherited=0.2, unevenness=0.15),
+            error("c", 0.4, inherited=0.39, rounding=0.1, unevenness=0.02),
+            error("d", 0.5, clipping=5.0),
+        ]
+    )
+    assert (found.layer, found.cause) == ("c", "unevenness")
+    assert "39 % came with its input" in found.explanation
+    assert "two-phase" in found.advice
+
+
+def test_no_bad_layer_is_said_and_the_largest_named() -> None:
+    found = diagnose([error("a", 0.1, rounding=0.1), error("b", BAD - 0.01, rounding=0.2)])
+    assert found.layer is None
+    assert "No layer errs by 25 % of its activation or more; the largest is 24 %, at b." in (
+        found.explanation
+    )
+
+
+def test_a_lossless_network_needs_no_advice() -> None:
+    found = diagnose([error("a", 1e-7, rounding=1e-7), error("b", 0.004)])
+    assert (found.layer, found.cause, found.meaning, found.advice) == (None, "none", "", "")
+    assert "send what the ANN’s send" in found.explanation
+
+
+@pytest.mark.parametrize(
+    ("network", "cause", "told", "advice"),
+    [
+        ("IF", "unevenness", "too early or too late", "a two-phase neuron"),
+        ("IF, hard reset", "unevenness", "throws charge away", "a soft reset"),
+        ("shuffled IF", "unevenness", "too early or too late", "a two-phase neuron"),
+        ("unbiased", "unevenness", "the draws add noise", "nearest, which draws nothing"),
+        ("unbiased, burst", "unevenness", "the draws add noise", "nearest, which draws nothing"),
+        ("TPP", "rounding", "count law is biased", "in place of TPP"),
+        ("nearest, binary", "rounding", "T + 1 values", "more time steps"),
+    ],
+)
+def test_what_to_try_depends_on_the_neuron(
+    network: str, cause: str, told: str, advice: str
+) -> None:
+    found = diagnose([error("a", 0.5, network, **{cause: 0.5})])
+    assert found.cause == cause
+    assert told in found.explanation
+    assert found.advice.startswith(advice) or advice in found.advice

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import copy
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from spikewright.errors import RunError
+from spikewright.report import FORMAT, Report, read_run, render, render_comparison
+
+from .folders import SWEPT, operations_of, results_of, write
+
+
+def test_the_page_can_be_made_again_from_the_folder(report: Report, tmp_path: Path) -> None:
+    document = results_of(report, SWEPT)
+    made = read_run(write(tmp_path / "run", results=document)).report
+    assert made is not None
+    assert made.studies == report.studies
+    assert (made.title, made.subject, made.command) == (
+        report.title,
+        report.subject,
+        report.command,
+    )
+
+
+def test_wall_times_come_from_timing(report: Report, tmp_path: Path) -> None:
+    document = results_of(report, SWEPT)
+    for row in (*document["rows"], document["reference"], document["record"]):
+        row.pop("seconds")
+    document["record"].pop("started")
+    folder = write(tmp_path / "run", results=document)
+    untimed = read_run(folder).report
+    assert untimed is not None
+    assert "started" not in render(untimed)
+    write(folder, timing={"record": {"started": "2026-01-01T00:00:00+00:00", "seconds": 12.3}})
+    timed = read_run(folder).report
+    assert timed is not None
+    assert "started 2026-01-01T00:00:00+00:00, 12.3 s" in render(timed)
+
+
+def test_an_older_file_without_the_page_is_read(report: Report, tmp_path: Path) -> None:
+    document = results_of(report, SWEPT)
+    document.pop("format")
+    document.pop("page")
+    made = read_run(write(tmp_path / "run", results=document)).report
+    assert made is not None
+    assert made.studies[0].title == "zoo:small"
+    assert made.studies[0].sweep == report.studies[0].sweep
+    assert made.studies[0].raster is None
+
+
+def test_energies_are_read_beside_accuracies(report: Report, tmp_path: Path) -> None:
+    operations = operations_of({("IF", 4): 12.5}, SWEPT)
+    run = read_run(
+        write(tmp_path / "run", results=results_of(report, SWEPT), operations=operations)
+    )
+    assert [(e.network, e.steps, e.snn_nj, e.samples) for e in run.energies] == [
+        ("IF", 4, 12.5, 1000)
+    ]
+
+
+def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
+    for folder, told in [
+        (tmp_path / "absent", "does not exist"),
+        (tmp_path, r"neither results\.json nor operations\.json"),
+    ]:
+        with pytest.raises(RunError, match=told):
+            read_run(folder)
+    file = tmp_path / "file"
+    file.write_text("x")
+    with pytest.raises(RunError, match="is a file, not a folder"):
+        read_run(file)
+    with pytest.raises(RunError, match="spikewright sweep run:"):
+        read_run(write(tmp_path / "trained", card={}))
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('{"rows": [', "not valid JSON"),
+        ("[]", "must be an object"),
+        ('{"rows": NaN}', "NaN has no place in JSON"),
+        (f'{{"format": {FORMAT + 1}}}', f"of format {FORMAT + 1}.*newer version.*upgrade"),
+        ('{"format": "2"}', "not a number"),
+        ("{}", "configuration must be an object"),
+        ("[" * 100_000, "not valid JSON"),
+    ],
+)
+@pytest.mark.parametrize("name", ["results", "operations"])
+def test_damage_is_refused_by_the_name_of_the_file(
+    tmp_path: Path, name: str, text: str, told: str
+) -> None:
+    with pytest.raises(RunError, match=f"(?s){name}.json.*{told}"):
+        read_run(write(tmp_path / "run", **{name: text}))
+
+
+WRONG: list[tuple[list[Any], Any, str]] = [
+    (["rows"], [], "there are no rows"),
+    (["rows"], 3, "rows must be a list"),
+    (["rows", 1, "accuracy"], "0.9", r"rows\[1\].accuracy must be of type float, got '0.9'"),
+    (["rows", 1, "accuracy"], 1.5, r"rows\[1\] has an accuracy outside"),
+    (["rows", 1, "accuracy"], 10**400, "must be finite"),
+    (["rows", 0, "steps"], True, "steps must be of type int"),
+    (["rows", 0, "steps"], 0, "below 1"),
+    (["rows", 0, "steps"], 8, "every network at every T once"),
+    (["rows", 0, "agreement"], None, "lacks its comparison"),
+    (["reference", "samples"], 0, "no samples"),
+    (["record"], None, "record must be an object"),
+    (["page", "studies"], [], "0 entries for 1 parts"),
+    (["page", "studies", 0, "raster", "image"], "https://example.org/x.png", "PNG as a data: URI"),
+    (["page", "studies", 0, "thresholds", "threshold_edges"], [1.0, 2.0], "do not fit the edges"),
+    (["errors", 0, "total"], None, "total must be of type float"),
+]
+
+
+@pytest.mark.parametrize(("path", "value", "told"), WRONG, ids=lambda v: str(v)[:40])
+def test_wrong_values_are_refused_by_name(
+    report: Report, tmp_path: Path, path: list[Any], value: Any, told: str
+) -> None:
+    document = results_of(report, SWEPT)
+    place: Any = document
+    for step in path[:-1]:
+        place = place[step]
+    place[path[-1]] = value
+    with pytest.raises(RunError, match=f"(?s)results.json.*{told}.*run its command again"):
+        read_run(write(tmp_path / "run", results=document))
+
+
+def places(document: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The path of everything in a document."""
+    if isinstance(document, dict):
+        inner = [p for key, value in document.items() for p in places(value, (*path, key))]
+    elif isinstance(document, list):
+        inner = [p for n, value in enumerate(document) for p in places(value, (*path, n))]
+    else:
+        inner = []
+    return [path, *inner] if path else inner
+
+
+@settings(deadline=None, max_examples=80)
+@given(data=st.data())
+def test_any_change_is_read_or_refused_and_never_crashes(
+    data: st.DataObject, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> None:
+    report: Report = request.getfixturevalue("report")
+    folder = tmp_path_factory.getbasetemp() / "changed"
+    document = json.loads(json.dumps(results_of(report, SWEPT)))
+    changed = copy.deepcopy(document)
+    path = data.draw(st.sampled_from(places(document)))
+    place: Any = changed
+    for step in path[:-1]:
+        place = place[step]
+    values: list[Any] = [None, True, -1, 0, 3.5, 10**30, "", "x", [], [None], {}, {"x": 1}]
+    place[path[-1]] = data.draw(st.sampled_from(values))
+    try:
+        run = read_run(write(folder, results=changed))
+    except RunError:
+        return
+    assert run.report is not None
+    render_comparison([run])

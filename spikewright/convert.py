@@ -16,11 +16,14 @@ from spikewright.calibration import (
     MinError,
     Threshold,
     collect,
+    collect_shared,
+    deal_work,
 )
 from spikewright.errors import CalibrationError, ConversionError
 from spikewright.graph import Graph, evaluate, fold_batch_norm, survey
 from spikewright.network import Design, SpikingNetwork
 from spikewright.neurons import Neuron, TwoPhase
+from spikewright.processes import ALONE, Processes
 
 Batches = Iterable["Tensor | Sequence[Any]"]
 """Calibration data: batches `[B, *S]`, or (batch, labels) pairs whose labels are ignored."""
@@ -37,6 +40,7 @@ def convert(
     steps: int | Sequence[int] = 16,
     bias_correction: bool | Correction = True,
     seed: int = 0,
+    processes: Processes = ALONE,
 ) -> SpikingNetwork:
     """Turn a trained network into a spiking network, leaving the model untouched.
 
@@ -53,6 +57,8 @@ def convert(
         bias_correction: put each channel's mean input back where the ANN had it, for every T named;
             or another correction, such as `calibration.OutputMeans()`.
         seed: of the draws that stochastic neurons make during bias correction.
+        processes: who shares the work, each with the same model and all of the calibration data;
+            the network is the same in every one, and that of one process, to the bit.
 
     Returns:
         The spiking network, on the model's device and in its dtype.
@@ -62,6 +68,7 @@ def convert(
         ConversionError: when the model cannot be captured, or the captured graph does not compute
             what the model computes.
         CalibrationError: when the data is empty, malformed, not finite, or leaves a site silent.
+        ProcessError: when processes hold other weights or other data.
 
     Example:
         >>> import torch, spikewright as sw
@@ -82,14 +89,35 @@ def convert(
     _check_agreement(model, graph, batches[0])
     graph = fold_batch_norm(graph)
     learned = {s.name: graph.tensors[s.threshold].cpu() for s in graph.sites if s.threshold}
-    statistics = collect(graph, batches)
+    shared = processes.count > 1
+    statistics = collect_shared(graph, batches, processes) if shared else collect(graph, batches)
     fitted = Calibration(graph.sites, statistics, neuron, threshold, learned)
     samples = torch.cat(batches)
-    designs = {t: _design(graph, fitted, t, correction, samples, seed) for t in points}
+    designs = _designs(graph, fitted, points, correction, samples, seed, processes)
     neurons = dict.fromkeys(statistics, neuron)
     network = SpikingNetwork(graph, neurons, points[0], designs, fitted)
     _check_postconditions(model, before, network)
     return network
+
+
+def _designs(
+    graph: Graph,
+    calibration: Calibration,
+    points: Sequence[int],
+    correction: Correction | None,
+    samples: Tensor,
+    seed: int,
+    processes: Processes,
+) -> dict[int, Design]:
+    """The design of every T; several processes take them by turns."""
+
+    def made(steps: int) -> Design:
+        return _design(graph, calibration, steps, correction, samples, seed)
+
+    if processes.count == 1:
+        return {steps: made(steps) for steps in points}
+    found = deal_work(points, lambda steps: made(steps).tensors(), processes)
+    return {steps: Design.of(tensors) for steps, tensors in found.items()}
 
 
 def _design(

@@ -44,7 +44,11 @@ class RecipeError(SpikewrightError):
 
 
 class RunError(SpikewrightError):
-    """The folder of a training run holds something else than its files, or damaged ones."""
+    """The folder of a run holds something else than its files, damaged ones, or newer ones."""
+
+
+class ProcessError(SpikewrightError):
+    """Several processes cannot share work: one was started, or they do not hold the same."""
 
 
 class ExperimentError(SpikewrightError):

@@ -74,7 +74,7 @@ class OutputMeans(Correction):
             trains = simulation.trains(name, current, theta, 0.0)
             if self.bias:
                 error = wanted[name] - _mean(simulation.mean(trains))
-                currents[name] = error.flatten(1).mean(1)
+                currents[name] = error.reshape(len(error), -1).mean(1)
                 current = current + per_channel(currents[name], current[0])
                 trains = simulation.trains(name, current, theta, 0.0)
             if self.potential:

@@ -7,7 +7,7 @@ how they were cut changes a threshold by a bit.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -100,7 +100,7 @@ class SiteStatistics:
         both.maximum = torch.maximum(self.maximum, other.maximum)
         both.exponent = torch.maximum(self.exponent, other.exponent)
         for part in (self, other):
-            both.histogram += _rebinned(part.histogram, both.exponent - part.exponent)
+            both.histogram += rebinned(part.histogram, both.exponent - part.exponent)
             both.values += part.values
             both.input_sum += part.input_sum
         return both
@@ -108,7 +108,7 @@ class SiteStatistics:
     def pooled(self) -> SiteStatistics:
         """The same with all channels taken as one."""
         exponent = self.exponent.amax(0, keepdim=True)
-        histogram = _rebinned(self.histogram, exponent - self.exponent)
+        histogram = rebinned(self.histogram, exponent - self.exponent)
         return SiteStatistics(
             self.maximum.amax(0, keepdim=True),
             exponent,
@@ -119,11 +119,11 @@ class SiteStatistics:
 
     def _widen(self, exponent: Tensor) -> None:
         wider = torch.maximum(self.exponent, exponent)
-        self.histogram = _rebinned(self.histogram, wider - self.exponent)
+        self.histogram = rebinned(self.histogram, wider - self.exponent)
         self.exponent = wider
 
 
-def _rebinned(histogram: Tensor, doublings: Tensor) -> Tensor:
+def rebinned(histogram: Tensor, doublings: Tensor) -> Tensor:
     """Counts in bins twice as wide, `doublings` `[C]` times over; exact, as bins align at zero."""
     if not bool((doublings > 0).any()):
         return histogram.clone()
@@ -144,6 +144,13 @@ def collect(graph: Graph, batches: Iterable[Tensor]) -> dict[str, SiteStatistics
     Raises:
         CalibrationError: when no batch came, an activation is not finite, or a site never fired.
     """
+    statistics = collected(graph, batches)
+    require_alive(statistics)
+    return statistics
+
+
+def collected(graph: Graph, batches: Iterable[Tensor]) -> dict[str, SiteStatistics]:
+    """`collect` of a part of the data, in which a site may be silent; arguments are those of it."""
     statistics: dict[str, SiteStatistics] = {}
 
     def observe(op: Operation, inputs: Tensor) -> Tensor:
@@ -166,11 +173,15 @@ def collect(graph: Graph, batches: Iterable[Tensor]) -> dict[str, SiteStatistics
             seen += len(batch)
     if seen == 0:
         raise CalibrationError("the calibration data held no batch")
-    _require_alive(statistics)
     return statistics
 
 
-def _require_alive(statistics: dict[str, SiteStatistics]) -> None:
+def require_alive(statistics: Mapping[str, SiteStatistics]) -> None:
+    """See that every site fired.
+
+    Raises:
+        CalibrationError: naming those that did not.
+    """
     dead = [name for name, site in statistics.items() if not bool((site.maximum > 0).any())]
     if dead:
         raise CalibrationError(

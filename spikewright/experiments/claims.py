@@ -21,7 +21,7 @@ def explanation() -> str:
     half = float(upper_probability(16, torch.tensor([0.5], dtype=torch.float64))[0, 0])
     return (
         "Differences between rows are tested image by image (exact McNemar test, first seed, same "
-        f"images) and called sure at p < {SURE:g}. Three facts explain what follows.\n\n"
+        f"images) and called sure at p < {SURE:g}. Four facts explain what follows.\n\n"
         "1. *TPP is a biased rounding.* A TPP neuron with charge x sends floor(x) or floor(x) + 1 "
         "spikes, and the probability of the larger count follows from an exact recursion "
         "(`spikewright.neurons.count_law`). It is not x - floor(x): clipping at 0 and 1 breaks the "
@@ -34,6 +34,11 @@ def explanation() -> str:
         "is found.\n"
         "3. *Nearest is lossless at T = L*: its count, clip(floor(x + 1/2), 0, L), is the QCFS "
         "activation of the ANN itself.\n"
+        "4. *T is not the latency*: D layers that wait for all of their input answer after "
+        "(D + 1) T steps, tau steps of rehearsal come before the T of SRP, and in that time a "
+        "one-phase network could have run longer. So both stand beside the baseline at the largest "
+        "T of this page with which it answers no later. (Pipelined, a two-phase network still "
+        "gives an answer every T steps.)\n"
     )
 
 
@@ -46,7 +51,15 @@ def _bias(levels: int) -> float:
 def findings(table: NetworkTable) -> list[str]:
     """Sentences about one network."""
     if table.levels is None:
-        found = [_neurons(table, *names) for names in _by_method(table)]
+        found = [
+            sentence
+            for title, base, tpp, nearest in _by_method(table)
+            for sentence in (
+                _neurons(table, title, base, tpp, nearest),
+                _no_sooner(table, tpp, base),
+                _no_sooner(table, nearest, base),
+            )
+        ]
     else:
         found = [
             _misalignment(table),
@@ -54,6 +67,7 @@ def findings(table: NetworkTable) -> list[str]:
             _two_phase(table),
             _order_of_rounding(table),
             _lossless(table, table.levels),
+            *(_no_sooner(table, name, "if") for name in ("srp", "tpp", "nearest")),
         ]
     return found
 
@@ -114,6 +128,24 @@ def _against(table: NetworkTable, first: str, second: str) -> str:
                 f"{pair.points:+.2f} at T = {t}{'' if pair.p_value < SURE else ' (not sure)'}"
             )
     return f"points {', '.join(told)}" if told else "not run"
+
+
+def _no_sooner(table: NetworkTable, name: str, base: str) -> str:
+    """A row beside the one-phase baseline that is given as many time steps until its answer."""
+    titles = {row.name: row.title for row in table.rows}
+    told: list[str] = []
+    for t in table.steps:
+        entry = table.entry(name, t)
+        given = None if entry is None else table.no_later(base, entry.latency)
+        pair = None if given is None else paired(entry, given[1])
+        if entry is not None and given is not None and pair is not None:
+            sure = "" if pair.p_value < SURE else ", not sure"
+            told.append(
+                f"{pair.points:+.2f} at T = {t} ({entry.latency} steps; T = {given[0]} of the "
+                f"baseline answers after {given[1].latency}{sure})"
+            )
+    head = f"{titles[name]} against {titles[base]} that answers no later"
+    return f"{head}: points {'; '.join(told)}." if told else f"{head}: not run."
 
 
 def _lossless(table: NetworkTable, levels: int) -> str:

@@ -1,6 +1,6 @@
-"""A rehearsal at ImageNet's size: generated pictures, random weights, kills and several processes.
+"""A rehearsal at ImageNet's size: generated pictures, random weights, two processes and a kill.
 
-It proves that the whole pipeline runs, is resumed, and is shared out, with one and the same table.
+It proves that the whole pipeline runs, is shared out, and is resumed, with one and the same table.
 The accuracies of random networks on random pictures mean nothing, and are shown nowhere.
 """
 
@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 from spikewright.data import loader, open_dataset
 from spikewright.errors import ExperimentError
 from spikewright.experiments.page import page
-from spikewright.experiments.store import NETWORK_FILE
+from spikewright.experiments.store import NETWORK_FILE, CellRecord, stores_of
 from spikewright.extras import require_extra
 from spikewright.models import load_model
 from spikewright.training.files import write_json, write_tensors
@@ -31,16 +32,16 @@ STEPS = (1, 2)
 ROWS = ("rts-if", "rts-tpp", "minerror-nearest")
 SEEDS = 2
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-PATIENCE_SECONDS = 1800
+ENERGY_IMAGES = 4
 
 Tell = Callable[[str], None]
 
 
 def dry_run(folder: Path, models: Sequence[str], images: int, size: int, tell: Tell) -> str:
-    """Rehearse the experiment in three folders of results.
+    """Rehearse the experiment in two folders of results.
 
-    The first run is killed when half of its cells are done, and resumed; the second is two
-    processes at once.
+    The first is the work of one process, from beginning to end. The second is that of two, both
+    killed when half of the cells are done, and started again.
 
     Args:
         folder: empty, or not there yet.
@@ -50,10 +51,11 @@ def dry_run(folder: Path, models: Sequence[str], images: int, size: int, tell: T
         tell: told what is going on.
 
     Returns:
-        The table, the same from both.
+        The page of tables, the same from both.
 
     Raises:
-        ExperimentError: when the tables differ, a process fails, or the folder is not empty.
+        ExperimentError: when the pages or the records of single cells differ, a process fails, or
+            the folder is not empty.
     """
     if folder.is_dir() and any(folder.iterdir()):
         raise ExperimentError(f"'{folder}' is not empty; name an empty or a new folder")
@@ -62,24 +64,36 @@ def dry_run(folder: Path, models: Sequence[str], images: int, size: int, tell: T
     tell(f"generated class folders of {size} x {size} pictures")
     networks = [make_network(folder, name, size) for name in models]
     tell(f"settled the batch norm of {', '.join(models)}")
-    killed, together = folder / "killed", folder / "together"
+    whole, shared = folder / "one", folder / "two"
     cells = len(models) * (1 + sum(len(STEPS) * (SEEDS if "tpp" in row else 1) for row in ROWS))
-    first = _start(folder, networks, killed)
-    _wait_for_cells(first, killed, cells // 2)
-    first.kill()
-    first.wait()
-    done = _cells(killed)
-    tell(f"killed with {done} of {cells} cells done")
+    start = time.monotonic()
+    _finish(_start(folder, networks, whole, 1))
+    tell(f"one process finished {_cells(whole)} cells in {time.monotonic() - start:.0f} s")
+    start = time.monotonic()
+    done = _killed_after(_start(folder, networks, shared, 2), shared, cells // 2)
+    tell(f"two processes killed after {time.monotonic() - start:.0f} s, {done} of {cells} cells")
     if done >= cells:
         raise ExperimentError("the run was over before it could be killed: nothing is shown")
-    _finish([_start(folder, networks, killed)])
-    tell("resumed, and finished")
-    _finish([_start(folder, networks, together, f"{rank}/2") for rank in range(2)])
-    tell("two processes finished the same work")
-    tables = [page(results, STEPS) for results in (killed, together)]
-    if tables[0] != tables[1] or {_cells(killed), _cells(together)} != {cells}:
-        raise ExperimentError(f"the tables of '{killed}' and '{together}' differ, or have gaps")
-    return tables[0]
+    start = time.monotonic()
+    _finish(_start(folder, networks, shared, 2))
+    tell(f"two processes started again finished in {time.monotonic() - start:.0f} s")
+    return _same_page(whole, shared, cells)
+
+
+def _same_page(first: Path, second: Path, cells: int) -> str:
+    """The page of two folders of results.
+
+    Raises:
+        ExperimentError: when they differ in the page or in a record, or have gaps.
+    """
+    one, two = _records(first), _records(second)
+    differing = sorted(name for name in one | two if one.get(name) != two.get(name))
+    pages = [page(results, STEPS) for results in (first, second)]
+    if differing or pages[0] != pages[1] or {_cells(first), _cells(second)} != {cells}:
+        raise ExperimentError(
+            f"'{first}' and '{second}' differ, or have gaps: {', '.join(differing) or 'the pages'}"
+        )
+    return pages[0]
 
 
 def make_pictures(folder: Path, count: int, size: int) -> None:
@@ -159,28 +173,47 @@ def settle(model: nn.Module, batches: Sequence[Tensor]) -> None:
 
 
 def _start(
-    folder: Path, networks: Sequence[Path], out: Path, share: str = "0/1"
-) -> subprocess.Popen[bytes]:
+    folder: Path, networks: Sequence[Path], out: Path, processes: int
+) -> list[subprocess.Popen[bytes]]:
     words = [sys.executable, "-m", "spikewright", "experiment", "paper", *map(str, networks)]
-    words += ["--data", f"imagefolder:{folder / 'images'}", "--out", str(out), "--share", share]
+    words += ["--data", f"imagefolder:{folder / 'images'}", "--out", str(out)]
     words += ["--steps", ",".join(map(str, STEPS)), "--seeds", str(SEEDS), "--rows", ",".join(ROWS)]
     words += ["--calibration-samples", "4", "--batch-size", "4"]
+    words += ["--energy-images", str(ENERGY_IMAGES)]
     root = str(Path(__file__).parents[2])
     path = os.pathsep.join([root, *filter(None, [os.environ.get("PYTHONPATH")])])
-    return subprocess.Popen(words, env={**os.environ, "PYTHONPATH": path})
+    environment = {**os.environ, "PYTHONPATH": path}
+    return [
+        subprocess.Popen([*words, "--share", f"{rank}/{processes}"], env=environment)
+        for rank in range(processes)
+    ]
+
+
+def _records(results: Path) -> dict[str, CellRecord]:
+    """Every cell but for what no run repeats: when, and how long."""
+    return {
+        f"{store.folder.name}/{cell.file}": replace(record, run={})
+        for store in stores_of(results)
+        for cell, record in store.records().items()
+    }
 
 
 def _cells(results: Path) -> int:
     return sum(1 for path in results.glob("*/*.json") if path.name != NETWORK_FILE)
 
 
-def _wait_for_cells(process: subprocess.Popen[bytes], results: Path, count: int) -> None:
-    end = time.monotonic() + PATIENCE_SECONDS
-    while _cells(results) < count:
-        if process.poll() is not None or time.monotonic() > end:
+def _killed_after(processes: Sequence[subprocess.Popen[bytes]], results: Path, cells: int) -> int:
+    """Kill processes as soon as so many cells are done; returns how many are."""
+    try:
+        while _cells(results) < cells:
+            if all(process.poll() is not None for process in processes):
+                raise ExperimentError(f"the run ended with {_cells(results)} of {cells} cells")
+            time.sleep(0.05)
+    finally:
+        for process in processes:
             process.kill()
-            raise ExperimentError(f"the run ended with {_cells(results)} of {count} cells")
-        time.sleep(0.05)
+            process.wait()
+    return _cells(results)
 
 
 def _finish(processes: Sequence[subprocess.Popen[bytes]]) -> None:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import base64
 import zlib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from spikewright.analysis import RunClock, mcnemar_exact, wilson_interval
-from spikewright.errors import ExperimentError
+from spikewright.analysis import RunClock, mcnemar_exact, operations, wilson_interval
+from spikewright.errors import AnalysisError, ExperimentError
 from spikewright.experiments.rows import Row
 from spikewright.experiments.store import Cell, CellRecord
 from spikewright.graph import Operation
@@ -80,11 +80,13 @@ class Ground:
         images: batches of just the images of this cell.
         ann: the ANN's answers to them.
         device: where the network is.
+        energy: batches of the images that operations are counted on; None counts none.
     """
 
     images: Batches
     ann: Answers
     device: torch.device
+    energy: Batches | None = None
 
 
 def measure_ann(ann: Answers, clock: RunClock, device: torch.device) -> CellRecord:
@@ -99,7 +101,7 @@ def measure_cell(network: SpikingNetwork, row: Row, cell: Cell, ground: Ground) 
         network: converted by the row's method with its neuron.
         row: of the table.
         cell: its T and seed.
-        ground: images and the ANN's answers.
+        ground: images and the ANN's answers; energies are those of seed 0.
     """
     clock = RunClock()
     spikes = dict.fromkeys(network.sites, 0.0)
@@ -114,8 +116,22 @@ def measure_cell(network: SpikingNetwork, row: Row, cell: Cell, ground: Ground) 
 
     who = f"row '{row.name}' at T = {cell.steps}"
     answers = answers_of(simulate, ground.images, ground.device, who)
-    latency = network.latency(cell.steps)
-    return _record(cell, answers, ground.ann, clock, ground.device, row, spikes, latency)
+    found = _record(cell, answers, ground.ann, clock, ground.device, row, spikes)
+    energy, images = _energy(network, cell, ground.energy if cell.seed == 0 else None)
+    return replace(found, latency=network.latency(cell.steps), energy=energy, energy_images=images)
+
+
+def _energy(
+    network: SpikingNetwork, cell: Cell, images: Batches | None
+) -> tuple[Mapping[str, float], int]:
+    """The energy of one image in nJ and how many it is the mean over; nothing if not counted."""
+    if images is None:
+        return {}, 0
+    try:
+        counted = operations(network, images, cell.steps, seed=cell.seed)
+    except AnalysisError:  # an operation or a neuron that it has no rule for: the cell stands
+        return {}, 0
+    return counted.energy.to_dict(), counted.record.samples
 
 
 def _record(
@@ -126,7 +142,6 @@ def _record(
     device: torch.device,
     row: Row | None = None,
     spikes: dict[str, float] | None = None,
-    latency: int = 0,
 ) -> CellRecord:
     images, right = len(answers.labels), int(answers.right.sum())
     low, high = wilson_interval(right, images)
@@ -148,7 +163,9 @@ def _record(
         p_value=mcnemar_exact(only_network, only_ann),
         spikes_per_image=sum(per_site.values()),
         spikes_by_site=per_site,
-        latency=latency,
+        energy={},
+        energy_images=0,
+        latency=0,
         hits=packed(answers.right) if cell.seed == 0 else None,
         run=run.to_dict(),
     )

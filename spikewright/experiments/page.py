@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from spikewright.errors import ExperimentError
@@ -27,8 +27,12 @@ of single cells: `results/NETWORK/ROW-tT-sSEED.json` holds counts, versions, dev
 Thresholds come from training images; the test images are read for these tables alone.
 
 T is not the latency. A layer that waits for all of its input (two-phase, or rearranged) answers
-after its whole window, so latencies stand beneath the accuracies. Spikes are those of all layers
-for one image. Energy is not among these records.
+after its whole window, and SRP rehearses before it counts, so what an answer costs stands beneath
+the accuracies: its latency in time steps from the first input, unpipelined; the spikes of all
+layers for one image; and an estimate of its energy, by the operations counted on the first images
+of the same order and the constants of Horowitz (ISSCC 2014, 45 nm, single precision): arithmetic
+alone, and in brackets with every weight and state read from memory, without reuse. The estimate
+orders designs and predicts no meter.
 """
 
 
@@ -107,8 +111,10 @@ def _section(table: NetworkTable, pictures: str) -> list[str]:
     rows += [_published(table, other) for other in others]
     parts.append(_grid(["accuracy in %", "images", "seeds", *columns], rows))
     parts += [_citation(other) for other in others]
-    rows = [_costs(table, row) for row in table.rows]
-    parts.append(_grid(["latency in steps; spikes an image", *columns], rows))
+    rows = [_ann_costs(table), *(_costs(table, row) for row in table.rows)]
+    parts.append(
+        _grid(["cost of one image: latency, spikes, energy (with memory)", *columns], rows)
+    )
     return parts
 
 
@@ -127,7 +133,8 @@ def _about(table: NetworkTable) -> str:
     note = f"; {found['note']}" if found["note"] else ""
     return (
         f"ANN: {ann}.{subset} Network `{table.name}`{note}; weights SHA-256 "
-        f"`{found['weights_sha256'][:16]}`; {found['calibration_samples']} calibration images.\n"
+        f"`{found['weights_sha256'][:16]}`; {found['calibration_samples']} calibration images; "
+        f"energies over {_several(e.first.energy_images for e in table.entries.values())} images.\n"
     )
 
 
@@ -155,16 +162,38 @@ def _published(table: NetworkTable, other: Published) -> list[str]:
 
 
 def _citation(other: Published) -> str:
-    caution = "" if other.checked else " The figures are quoted second-hand."
-    return f"*{other.method}, published*: {other.citation}; its ANN {other.ann:.2f}.{caution}\n"
+    where = f"as in {other.read_in}" if other.read_in else "not read in the paper itself"
+    told = f"{other.citation}; its ANN {other.ann:.2f}; figures {where}"
+    return f"*{other.method}, published*: {told}.\n"
 
 
 def _costs(table: NetworkTable, row: Row) -> list[str]:
     entries = [table.entry(row.name, t) for t in table.steps]
-    told = [
-        NOT_RUN if e is None else f"{e.latency}; {_thousands(e.spikes_per_image)}" for e in entries
-    ]
-    return [row.title, *told]
+    return [row.title, *(NOT_RUN if entry is None else _cost(entry) for entry in entries)]
+
+
+def _cost(entry: Entry) -> str:
+    steps = "1 step" if entry.latency == 1 else f"{entry.latency} steps"
+    spikes = f"{_thousands(entry.spikes_per_image)} spikes"
+    return f"{steps}, {spikes}, {_microjoules(entry.energy, 'snn')}"
+
+
+def _ann_costs(table: NetworkTable) -> list[str]:
+    """The source network does not know T: one column tells."""
+    return ["ANN", _microjoules(table.ann_energy, "ann"), *["-"] * (len(table.steps) - 1)]
+
+
+def _microjoules(energy: Mapping[str, float], network: str) -> str:
+    """Arithmetic alone, and with memory; of the `ann` or the `snn`."""
+    if not energy:
+        return "energy not counted"
+    alone, whole = energy[f"{network}_nj"] / 1000, energy[f"{network}_with_memory_nj"] / 1000
+    return f"{_three(alone)} µJ ({_three(whole)})"
+
+
+def _three(value: float) -> str:
+    """Three digits that count, and all those before the point."""
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _thousands(value: float) -> str:

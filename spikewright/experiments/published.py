@@ -18,14 +18,14 @@ class Published:
     Attributes:
         method: its name there.
         citation: where it stands.
-        checked: whether the figures were read in the source itself.
+        read_in: where the figures were read; None when they were not read in the source itself.
         ann: accuracy of the source network in %.
         steps: accuracy in % by T.
     """
 
     method: str
     citation: str
-    checked: bool
+    read_in: str | None
     ann: float
     steps: Mapping[int, float]
 
@@ -38,7 +38,7 @@ def published_for(data: str, architecture: str, levels: int | None) -> list[Publ
         Published(
             figure["method"],
             figure["citation"],
-            figure["checked"],
+            figure["read_in"],
             figure["ann"],
             {int(steps): value for steps, value in figure["steps"].items()},
         )

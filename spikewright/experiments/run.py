@@ -39,6 +39,7 @@ class Settings:
         rows: names of the rows to run; all when empty.
         images: test images; all of them when None.
         one_phase_images: of the rows that need the step engine; as many as `images` when None.
+        energy_images: the operations of the first so many are counted; 0 for none.
         calibration_samples: training images that set thresholds.
         batch_size: images a batch.
         device: where everything runs.
@@ -51,6 +52,7 @@ class Settings:
     rows: tuple[str, ...] = ()
     images: int | None = None
     one_phase_images: int | None = None
+    energy_images: int = 100
     calibration_samples: int = 512
     batch_size: int = 250
     device: str = "cpu"
@@ -66,6 +68,8 @@ class Settings:
         counts = (self.images, self.one_phase_images, self.calibration_samples, self.batch_size)
         if any(count is not None and count < 1 for count in counts):
             raise ExperimentError(f"numbers of images are at least 1, got {counts}")
+        if self.energy_images < 0:
+            raise ExperimentError(f"energy_images is at least 0, got {self.energy_images}")
         if not 0 <= self.rank < self.processes:
             raise ExperimentError(
                 f"the processes of {self.processes} are numbered from 0, got rank {self.rank}"
@@ -122,7 +126,10 @@ class Subject:
         count = self.images_of(row)
         ann = self._answers(count).first(count)
         network = self._network(row)
-        ground = Ground(self._test_images().batches(count), ann, self.device)
+        images = self._test_images()
+        counted = min(self.settings.energy_images, count)
+        energy = images.batches(counted) if counted else None
+        ground = Ground(images.batches(count), ann, self.device, energy)
         return measure_cell(network, row, cell, ground)
 
     def release(self) -> None:
@@ -215,6 +222,7 @@ def open_subject(
             "test_images": available,
             "images": whole,
             "one_phase_images": subset,
+            "energy_images": settings.energy_images,
             "calibration_samples": settings.calibration_samples,
             "compiled": settings.compiled,
         }

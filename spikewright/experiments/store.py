@@ -13,10 +13,11 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from spikewright.analysis.kept import differences
 from spikewright.errors import ExperimentError, RunError
 from spikewright.training.files import read_json, write_json
 
-FORMAT = 1
+FORMAT = 2
 NETWORK_FILE = "network.json"
 ANN = "ann"
 """The name of the row of the source network; its T is 0."""
@@ -58,6 +59,9 @@ class CellRecord:
         p_value: the exact McNemar test of those.
         spikes_per_image: of all layers.
         spikes_by_site: the same by neuron site.
+        energy: estimates for one image in nJ, under the names of `analysis.Energy`; empty where it
+            was not measured: for the ANN, for seeds but 0, and for operations that are not counted.
+        energy_images: how many it is the mean over, the first so many; 0 where there is none.
         latency: time steps from the first input to the answer, unpipelined.
         hits: which images it got right, one bit each, packed and base64; of the first seed only.
         run: versions, device, seed, samples, wall seconds (`RunRecord.to_dict`).
@@ -76,6 +80,8 @@ class CellRecord:
     p_value: float
     spikes_per_image: float
     spikes_by_site: Mapping[str, float]
+    energy: Mapping[str, float]
+    energy_images: int
     latency: int
     hits: str | None
     run: Mapping[str, Any]
@@ -108,12 +114,7 @@ class NetworkStore:
         wanted = {"format": FORMAT, **configuration}
         path = self.folder / NETWORK_FILE
         if path.is_file():
-            recorded = self.configuration()
-            listing = [
-                f"  {key}: recorded {recorded.get(key)!r}, asked for {wanted.get(key)!r}"
-                for key in sorted({*recorded, *wanted})
-                if recorded.get(key) != wanted.get(key)
-            ]
+            listing = differences(self.configuration(), wanted)
             if listing:
                 told = "\n".join(listing)
                 raise ExperimentError(

@@ -45,6 +45,11 @@ class Entry:
         """Time steps from the first input to the answer."""
         return self.first.latency
 
+    @property
+    def energy(self) -> Mapping[str, float]:
+        """Estimates for one image in nJ, of the first seed; empty where it was not counted."""
+        return self.first.energy
+
 
 def entry_of(records: Sequence[CellRecord]) -> Entry | None:
     """The entry of a row at one T; None when it was not run.
@@ -111,9 +116,23 @@ class NetworkTable:
         where = DATA_TITLES.get(data, data)
         return f"{where}, {self.configuration['architecture']}, {activation}"
 
+    @property
+    def ann_energy(self) -> Mapping[str, float]:
+        """The same estimates for the source network; they stand beside those of every row."""
+        return next((entry.energy for entry in self.entries.values() if entry.energy), {})
+
     def entry(self, row: str, steps: int) -> Entry | None:
         """A row at one T; None when it was not run."""
         return self.entries.get((row, steps))
+
+    def no_later(self, row: str, latency: int) -> tuple[int, Entry] | None:
+        """The largest T at which a row answers no later than that, with its entry."""
+        found = [
+            (t, entry)
+            for t in self.steps
+            if (entry := self.entry(row, t)) is not None and entry.latency <= latency
+        ]
+        return max(found, key=lambda pair: pair[0], default=None)
 
 
 def table_of(store: NetworkStore, steps: Sequence[int]) -> NetworkTable:

@@ -12,6 +12,7 @@ from spikewright.calibration import Correction, Threshold
 from spikewright.convert import Batches, convert
 from spikewright.network import SpikingNetwork
 from spikewright.neurons import IntegrateFire, Neuron
+from spikewright.processes import ALONE, Processes
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class Method:
         steps: int | Sequence[int] = 16,
         neuron: Neuron | None = None,
         seed: int = 0,
+        processes: Processes = ALONE,
     ) -> SpikingNetwork:
         """Convert a model by this method.
 
@@ -57,6 +59,7 @@ class Method:
                 How charge is rounded is the neuron's business: `TwoPhase("nearest")` under `RTS`
                 has its own half step, and no shift of the bias besides.
             seed: of the draws during calibration.
+            processes: as for `spikewright.convert`.
 
         Returns:
             The spiking network.
@@ -80,4 +83,5 @@ class Method:
             steps=steps,
             bias_correction=False if self.correction is None else self.correction,
             seed=seed,
+            processes=processes,
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
 from torch import Tensor
 
@@ -23,3 +23,20 @@ class Design:
     thresholds: Mapping[str, Tensor]
     corrections: Mapping[str, Tensor] = field(default_factory=dict)
     potentials: Mapping[str, Tensor] = field(default_factory=dict)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """All of it under names that say what and which site."""
+        return {
+            f"{part.name}:{site}": tensor
+            for part in fields(self)
+            for site, tensor in getattr(self, part.name).items()
+        }
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor]) -> Design:
+        """What `tensors` gave."""
+        found: dict[str, dict[str, Tensor]] = {part.name: {} for part in fields(cls)}
+        for name, tensor in tensors.items():
+            part, _, site = name.partition(":")
+            found[part][site] = tensor
+        return cls(**found)

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spikewright.data.in_memory import InMemory
-from spikewright.training.processes import Processes
+from spikewright.processes import Processes
 
 EVALUATION_BATCH = 250
 

@@ -13,16 +13,12 @@ import safetensors.torch
 from torch import Tensor
 
 from spikewright.errors import RunError
-from spikewright.files import write_whole
+from spikewright.files import write_json, write_whole
+
+__all__ = ["read_json", "read_tensors", "sha256", "write_json", "write_tensors"]
 
 DOCUMENT = "document"
 """Under this name a safetensors file's header holds its JSON document."""
-
-
-def write_json(path: Path, document: Any) -> None:
-    """Write a JSON document, whole."""
-    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
-    write_whole(path, f"{text}\n".encode())
 
 
 def read_json(path: Path) -> Any:

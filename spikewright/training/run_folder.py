@@ -13,7 +13,7 @@ import safetensors
 import torch
 
 from spikewright.errors import RecipeError, RunError
-from spikewright.files import write_whole
+from spikewright.files import sweep_leftovers, write_whole
 from spikewright.training.checkpoint import EpochMetrics
 from spikewright.training.files import read_json, write_json
 from spikewright.training.recipe import Recipe, recipe_from
@@ -79,6 +79,7 @@ class RunFolder:
             RecipeError: if the recipe recorded differs, naming every difference.
             RunError: if the folder holds other files, or damaged ones.
         """
+        sweep_leftovers(self.path)
         if self.recipe_file.exists():
             differences = recipe.differences(self._recorded())
             if differences:
@@ -87,8 +88,6 @@ class RunFolder:
                     f"'{self.path}' holds a run of another recipe:\n{listing}\n"
                     "go on with the recorded one (--resume), or name another folder"
                 )
-            for left_over in self.path.glob(".*.partial"):  # of a process that was killed
-                left_over.unlink(missing_ok=True)
             return
         if self.path.is_dir() and any(not f.name.startswith(".") for f in self.path.iterdir()):
             raise RunError(

@@ -15,13 +15,13 @@ from spikewright.activations import learned_thresholds
 from spikewright.data import ImageData
 from spikewright.data.in_memory import InMemory
 from spikewright.neurons.counter_random import site_key
+from spikewright.processes import Processes
 from spikewright.training.augment import Augmenter
 from spikewright.training.checkpoint import EpochMetrics, TrainingState
 from spikewright.training.evaluate import Score, evaluate
 from spikewright.training.network import make_network
 from spikewright.training.normalisation import channel_statistics
 from spikewright.training.optimisation import average, learning_rate, make_optimizer, take_step
-from spikewright.training.processes import Processes
 from spikewright.training.recipe import Recipe
 from spikewright.training.seeding import seeded
 

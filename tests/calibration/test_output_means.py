@@ -71,6 +71,23 @@ def test_the_bias_is_the_error_of_the_channel_means_by_hand():
     assert not snn.design().potentials
 
 
+def test_a_channel_of_a_fully_connected_layer_is_one_neuron():
+    model = wired(lambda m, x: F.relu(m.a(x)), a=nn.Linear(1, 2))
+    with torch.no_grad():
+        model.a.weight.copy_(torch.tensor([[1.0], [2.0]]))
+        model.a.bias.zero_()
+    snn = sw.convert(
+        model,
+        torch.tensor([[1.0], [0.25], [0.25], [0.4375]]).double(),
+        neuron=sw.IntegrateFire(v0=0),
+        threshold=sw.Maximum(per="channel"),
+        steps=4,
+        bias_correction=OutputMeans(potential=False),
+    )
+    (site,) = snn.sites  # the same charges as those of the four places above
+    assert snn.design().corrections[site].tolist() == [0.1875 / 4, 0.375 / 4]
+
+
 def test_the_potential_is_the_error_of_each_neuron_by_hand():
     x = torch.tensor([[1.0, 0.25, 0.25, 0.4375], [0.5, 0.25, 0.25, 0.6875]])
     x = x.double().reshape(2, 1, 2, 2)

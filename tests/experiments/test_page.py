@@ -70,6 +70,43 @@ def test_a_subset_stands_with_its_own_number(results: Path) -> None:
     assert "measured on the first 40 of the images" in text
 
 
+def test_every_row_tells_what_its_answers_cost(results: Path) -> None:
+    text = page(results, SMALL.steps)
+    for name in ("qcfs", "relu"):
+        table = table_of(NetworkStore(results / name), SMALL.steps)
+        assert table.entries
+        for (row, _), entry in table.entries.items():
+            title = next(r.title for r in table.rows if r.name == row)
+            spikes, energy = entry.spikes_per_image, entry.energy
+            alone, whole = energy["snn_nj"] / 1000, energy["snn_with_memory_nj"] / 1000
+            assert whole < 100  # so that three digits are what is shown
+            sent = f"{spikes:.0f}" if spikes < 1000 else f"{spikes / 1000:.1f} k"
+            told = f"{entry.latency} steps, {sent} spikes, {alone:.3g} µJ ({whole:.3g})"
+            assert re.search(rf"^\| {re.escape(title)} \| .*{re.escape(told)}", text, re.M)
+        ann = table.ann_energy["ann_nj"] / 1000
+        assert f"| ANN | {ann:.3g} µJ (" in text
+
+
+def test_rows_stand_beside_the_baseline_that_answers_no_later(results: Path) -> None:
+    table = table_of(NetworkStore(results / "qcfs"), SMALL.steps)
+    nearest, base = table.entry("nearest", 2), table.entry("if", LEVELS)
+    assert nearest is not None
+    assert base is not None
+    assert (nearest.latency, base.latency) == ((3 + 1) * 2, LEVELS)
+    assert table.no_later("if", nearest.latency) == (LEVELS, base)
+    assert table.no_later("if", base.latency - 1) == (2, table.entry("if", 2))
+    assert table.no_later("if", 1) is None
+    pair = paired(nearest, base)
+    assert pair is not None
+    text = page(results, SMALL.steps)
+    assert (
+        "nearest against IF (QCFS) that answers no later: points "
+        f"{pair.points:+.2f} at T = 2 (8 steps; T = {LEVELS} of the baseline answers after "
+        f"{LEVELS}" in text
+    )
+    assert "SRP against IF (QCFS) that answers no later: not run." in text
+
+
 def test_findings_are_computed(results: Path) -> None:
     text = page(results, SMALL.steps)
     assert f"Nearest at T = L = {LEVELS} is lossless" in text
@@ -122,7 +159,12 @@ def test_published_figures_are_shown_with_their_source(qcfs: NetworkSource, tmp_
     path.write_text(text, "utf-8")
     shown = page(tmp_path, (2, 8))
     assert "| *QCFS, published* | - | - | 19.96 | 55.37 |" in shown
-    assert "*QCFS, published*: Bu et al., ICLR 2022, arXiv 2303.04347; its ANN 69.94." in shown
+    assert (
+        "*QCFS, published*: Bu et al., ICLR 2022, arXiv 2303.04347; its ANN 69.94; figures not "
+        "read in the paper itself." in shown
+    )
+    assert "*SRP, tau = 4, published*: Hao et al., AAAI 2023" in shown
+    assert "figures as in the table Performance in the README" in shown
 
 
 def test_plots_are_well_formed_and_linked(results: Path, tmp_path: Path) -> None:

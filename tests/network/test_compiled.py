@@ -13,6 +13,7 @@ import spikewright as sw
 from spikewright.network import compiled_engine
 from spikewright.network import compiler as compiled
 from spikewright.network.plan import Observer
+from spikewright.neurons import Neuron
 
 needs_compiler = pytest.mark.skipif(
     shutil.which("g++") is None and shutil.which("clang++") is None,
@@ -156,7 +157,7 @@ def test_compiled_time_steps_start_from_calibrated_potentials(model: nn.Module) 
 @needs_compiler
 @pytest.mark.parametrize("neuron", [sw.TPP(), sw.IntegrateFire()])
 def test_a_batch_run_in_parts_gives_the_same(
-    model: nn.Module, neuron: sw.Neuron, monkeypatch: pytest.MonkeyPatch
+    model: nn.Module, neuron: Neuron, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     eager = sw.convert(model, images(32), neuron=neuron, steps=4)
     expected, seen = eager(images(11)), dict[str, Tensor]()

@@ -17,8 +17,8 @@ from safetensors.torch import load_file
 from spikewright.data import open_dataset
 from spikewright.errors import MissingExtra, RecipeError
 from spikewright.models import load_model
+from spikewright.processes import Processes
 from spikewright.training import accuracy
-from spikewright.training.processes import Processes
 
 CPU = torch.device("cpu")
 TRAIN = (

@@ -1,0 +1,178 @@
+"""One process and two find the same: networks to the bit, and every number of a sweep."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, TensorDataset
+
+import spikewright as sw
+from spikewright.analysis.shared import dealt
+from spikewright.calibration import OutputMeans
+from spikewright.errors import ProcessError
+from spikewright.processes import ALONE, Processes, launched
+from tests.processes import together
+
+STEPS = (2, 3, 4)
+IMAGES = 23
+"""Neither of these batches, nor of so many images, can two processes share evenly."""
+
+
+def model_of(seed: int) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Sequential(
+        nn.Conv2d(1, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.AvgPool2d(2), nn.Flatten(),
+        nn.Linear(54, 12), nn.ReLU(), nn.Linear(12, 5),
+    ).eval()  # fmt: skip
+
+
+def samples() -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(7)
+    images = torch.rand(IMAGES, 1, 8, 8, generator=generator)
+    return images, torch.arange(IMAGES) % 5
+
+
+def found(processes: Processes) -> dict[str, Any]:
+    """Everything that one process or several come to, as plain JSON values."""
+    model, (images, labels) = model_of(0), samples()
+    batches = list(images[:17].split(5))
+    networks = {
+        "TPP": sw.convert(model, batches, sw.TPP(), steps=STEPS, processes=processes),
+        "IF": sw.convert(
+            model, batches, sw.IntegrateFire(), steps=STEPS,
+            bias_correction=OutputMeans(), processes=processes,
+        ),
+    }  # fmt: skip
+    single = {"TPP": sw.convert(model, images, sw.TPP(), steps=2, processes=processes)}
+    pairs = list(zip(images.split(4), labels.split(4), strict=True))
+    loader = DataLoader(TensorDataset(images, labels), batch_size=6)
+    frames = {t: [(images.expand(t, *images.shape), labels)] for t in STEPS}
+    sweeps = {
+        "list": sw.sweep(networks, pairs, STEPS, 2, model, processes=processes),
+        "loader": sw.sweep(networks, loader, STEPS, 2, model, processes=processes),
+        "one batch": sw.sweep(networks, [(images, labels)], STEPS, 2, processes=processes),
+        "frames": sw.sweep(networks, frames.__getitem__, STEPS, 2, model, processes=processes),
+    }
+    return {
+        "networks": {name: exact(network) for name, network in networks.items()},
+        "single": exact(single["TPP"]),
+        "sweeps": {
+            name: [asdict(row) | {"seconds": 0.0} for row in sweep.rows]
+            for name, sweep in sweeps.items()
+        },
+        "reference": [getattr(sweep.reference, "accuracy", None) for sweep in sweeps.values()],
+        "samples": [sweep.record.samples for sweep in sweeps.values()],
+    }
+
+
+def exact(network: sw.SpikingNetwork) -> dict[str, list[str]]:
+    """Every bit of what calibration decided."""
+    statistics = network.calibration.statistics
+    told = {
+        f"{t} {name}": [x.hex() for x in tensor.flatten().tolist()]
+        for t in network.designed_steps
+        for name, tensor in network.design(t).tensors().items()
+    }
+    for site, kept in statistics.items():
+        told[f"{site} sum"] = [x.hex() for x in kept.input_sum.tolist()]
+        told[f"{site} histogram"] = [str(x) for x in kept.histogram.flatten().tolist()]
+    return told
+
+
+def main() -> None:
+    """What each of several processes does."""
+    processes = Processes.join()
+    sys.stdout.write(json.dumps([found(processes), refused(processes)]))
+    processes.leave()
+
+
+def refused(processes: Processes) -> list[str]:
+    """What several processes refuse, each with weights of its own."""
+    messages: list[str] = []
+    loader = DataLoader(TensorDataset(*samples()), batch_size=6, shuffle=True)
+    for work in (
+        lambda: sw.convert(model_of(processes.rank), samples()[0], processes=processes),
+        lambda: dealt(loader, processes),
+        lambda: sw.sweep({"a": sw.convert(model_of(0), samples()[0])}, [], processes=processes),
+    ):
+        try:
+            work()
+        except sw.SpikewrightError as error:
+            messages.append(str(error))
+    return messages
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """As many threads as each of the two processes has."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("one_thread")
+def test_two_processes_find_what_one_finds() -> None:
+    pytest.importorskip("accelerate", reason="needs the extra 'train'")
+    told = [json.loads(out) for out in together("-m", "tests.test_processes")]
+    alone = json.loads(json.dumps(found(ALONE)))
+    for rank, (together_found, messages) in enumerate(told):
+        assert together_found == alone, f"rank {rank}"
+        assert "2 processes do not hold the same weights and calibration data" in messages[0]
+        assert "shuffle=False" in messages[1]
+        assert "held no sample" in messages[2]
+    assert alone["samples"] == [IMAGES] * 4
+
+
+def test_batches_go_out_whole_each_to_one_process() -> None:
+    pairs = list(zip(*(part.split(4) for part in samples()), strict=True))
+    loader = DataLoader(TensorDataset(*samples()), batch_size=4)
+    for data in (pairs, loader):
+        parts = [list(dealt(data, Processes(rank, 2, torch.device("cpu")))) for rank in (0, 1)]
+        assert [len(part) for part in parts] == [3, 3]
+        inturn = [batch for pair in zip(*parts, strict=True) for batch in pair]
+        for (images, labels), (whole, theirs) in zip(inturn, pairs, strict=True):
+            assert torch.equal(images, whole)
+            assert torch.equal(labels, theirs)
+
+
+@pytest.mark.parametrize(
+    ("environment", "expected"),
+    [({}, (0, 1)), ({"RANK": "1", "WORLD_SIZE": "3"}, (1, 3)), ({"MASTER_ADDR": "x"}, (0, 1))],
+)
+def test_the_launcher_is_believed(
+    environment: dict[str, str], expected: tuple[int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("RANK", "WORLD_SIZE", "MASTER_ADDR", "ACCELERATE_USE_CPU"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert launched() == expected
+
+
+def test_one_process_where_several_were_asked_for_is_refused(tmp_path: Path) -> None:
+    launch = pytest.importorskip("accelerate.commands.launch", reason="needs the extra 'train'")
+    script = tmp_path / "script.py"
+    script.write_text("from spikewright.processes import launched\nlaunched()\n")
+    words = ["--cpu", "--num_processes", "2", "--quiet", str(script)]
+    arguments = launch.launch_command_parser().parse_args(words)
+    arguments, _, _ = launch._validate_launch_command(arguments)
+    command, environment = launch.prepare_simple_launcher_cmd_env(arguments)
+    assert command[-1] == str(script)  # what Accelerate would run, and in which environment
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in environment.items():
+            patch.setenv(name, value)
+        with pytest.raises(ProcessError, match=r"started one.*torchrun --nproc-per-node 2"):
+            launched()
+
+
+if __name__ == "__main__":
+    main()

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 
@@ -11,6 +14,10 @@ def write_whole(path: Path, content: bytes) -> None:
     """Write a file so that no reader, and no crash, ever sees a part of it.
 
     It is written beside its place and moved there: an older file is replaced in one move.
+
+    Raises:
+        OSError: naming `path`, where the disk is full or writing is not allowed; an older file is
+            as it was.
     """
     partial = path.with_name(f".{path.name}.{uuid4().hex}.partial")
     try:
@@ -19,5 +26,26 @@ def write_whole(path: Path, content: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         partial.replace(path)
+    except OSError as error:
+        if error.errno is None:
+            raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
     finally:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+
+
+def write_json(path: Path, document: Any) -> None:
+    """Write a JSON document, whole; not-a-number has no place in it.
+
+    Raises:
+        OSError: see `write_whole`.
+    """
+    text = json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)
+    write_whole(path, f"{text}\n".encode())
+
+
+def sweep_leftovers(folder: Path) -> None:
+    """Remove what processes that were killed while they wrote left in a folder."""
+    for partial in folder.glob(".*.partial"):
         partial.unlink(missing_ok=True)

@@ -1,4 +1,7 @@
-"""The README's promises: its Python runs, what it names exists, its figures are recorded."""
+"""The README's promises: what it names exists, its figures are recorded.
+
+Its Python is run with the other pages', in `tests/docs/test_examples.py`.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +9,7 @@ import csv
 import re
 from pathlib import Path
 
-import torch
-
-import spikewright as sw
-
 README = Path(__file__).parents[1] / "README.md"
-
-
-def test_its_python_runs_as_one_session() -> None:
-    blocks = re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL)
-    assert len(blocks) >= 2
-    torch.manual_seed(0)
-    names: dict[str, object] = {}
-    for block in blocks:
-        exec(block, names)
-    assert isinstance(names["snn"], sw.SpikingNetwork)
-    assert str(names["table"]).count("\n") >= 3
 
 
 def test_the_files_it_names_exist() -> None:

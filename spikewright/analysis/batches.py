@@ -20,13 +20,14 @@ _EMPTY = (
 
 
 def labelled_batches(
-    data: Labelled, dimensions: int | None = None
+    data: Labelled, dimensions: int | None = None, *, required: bool = True
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Checked batches: images `[B, *S]` and labels int64 `[B]`, on the CPU; empty ones left out.
 
     Args:
         data: batches.
         dimensions: how many a sample has, where batches of frames `[T, B, *S]` are taken too.
+        required: whether there must be a sample.
 
     Raises:
         AnalysisError: for a batch without labels, labels of another shape or kind, images that are
@@ -48,7 +49,7 @@ def labelled_batches(
         seen += samples
         if samples:
             yield images, labels
-    if not seen:
+    if required and not seen:
         raise AnalysisError(_EMPTY)
 
 

@@ -8,15 +8,17 @@ rearrangement makes the network *better*, and call it temporal misalignment.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from torch import Tensor, nn
 
-from spikewright.analysis.batches import checked_steps, length_of, require_reiterable
-from spikewright.analysis.decomposition import LayerError, decompose
-from spikewright.analysis.spike_times import ResidualSummary, SpikeTimeHistogram, watch_spikes
+from spikewright.analysis.batches import checked_steps, require_reiterable
+from spikewright.analysis.decomposition import LayerError
+from spikewright.analysis.inside import Inside
+from spikewright.analysis.kept import Kept, within
+from spikewright.analysis.spike_times import ResidualSummary, SpikeTimeHistogram
 from spikewright.analysis.sweep import SweepProgress, sweep
 from spikewright.analysis.sweep_results import Reference, Sweep, SweepRow
 from spikewright.errors import AnalysisError
@@ -28,6 +30,9 @@ ORDERS = tuple(str(order) for order in Order)
 
 BASELINE = "IF"
 """The name of the network whose spikes leave as they come."""
+
+PROBE = str(Order.INDEPENDENT)
+"""The name of the network that is looked into beside it."""
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,7 @@ def misalignment(
     *,
     layer_steps: int | None = None,
     progress: Callable[[SweepProgress], None] | None = None,
+    kept: Kept | None = None,
 ) -> Misalignment:
     """Measure what the order of spikes does to a converted network.
 
@@ -119,6 +125,7 @@ def misalignment(
         layer_steps: T of the layer-by-layer part; the (upper) middle one of `steps` when None.
         progress: called as the work goes on. The parts (whole network, layer by layer, spike
             times, errors) follow each other and each counts its own `done` and `total`.
+        kept: as in `sweep`.
 
     Returns:
         Accuracies, spike times, residual potentials and errors.
@@ -148,17 +155,16 @@ def misalignment(
         reference,
         progress=progress,
         configuration={"experiment": "misalignment", "layer_steps": at if layerwise else None},
+        kept=within(kept, "whole"),
     )
     probe = shuffled(network, Order.INDEPENDENT)
-    layers = _layer_by_layer(network, data, at, progress) if layerwise else ()
-    histograms, residuals = watch_spikes(
-        network, probe, _reporting(data, progress, "spike times", max(times)), max(times)
+    layers = (
+        _layer_by_layer(network, data, at, progress, within(kept, "layers")) if layerwise else ()
     )
-    errors: list[LayerError] = []
-    for name, changed in ((BASELINE, network), (str(Order.INDEPENDENT), probe)):
-        told = _reporting(data, progress, f"errors of {name}", max(times))
-        errors += decompose(changed, told, times, name=name)
-    return Misalignment(whole, layers, histograms, residuals, tuple(errors))
+    inside = Inside(network, probe, data, progress, kept)
+    histograms, residuals = inside.spike_times(max(times))
+    errors = (*inside.errors(BASELINE, network, times), *inside.errors(PROBE, probe, times))
+    return Misalignment(whole, layers, histograms, residuals, errors)
 
 
 def shuffled(
@@ -197,11 +203,13 @@ def _layer_by_layer(
     data: Iterable[tuple[Tensor, Tensor]],
     steps: int,
     progress: Callable[[SweepProgress], None] | None,
+    kept: Kept | None,
 ) -> tuple[LayerEffect, ...]:
     networks = {
         f"shuffled {site}": shuffled(network, Order.INDEPENDENT, [site]) for site in network.sites
     }
-    found = sweep(networks, data, steps, 1, _AtSteps(network, steps), progress=progress)
+    against = _AtSteps(network, steps)
+    found = sweep(networks, data, steps, 1, against, progress=progress, kept=kept)
     baseline = found.reference
     assert baseline is not None
     return tuple(
@@ -227,21 +235,6 @@ def _effect(site: str, row: SweepRow, baseline: Reference) -> LayerEffect:
         p_value=row.p_value,
         samples=row.samples,
     )
-
-
-def _reporting(
-    data: Iterable[tuple[Tensor, Tensor]],
-    progress: Callable[[SweepProgress], None] | None,
-    name: str,
-    steps: int,
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """The data again, telling of every batch that was worked off."""
-    total, samples = length_of(data), 0
-    for number, batch in enumerate(data, start=1):
-        yield batch
-        samples += len(batch[0])
-        if progress is not None:
-            progress(SweepProgress(name, steps, 0, samples, number, total))
 
 
 def _checked_orders(orders: Sequence[Order | str]) -> tuple[Order, ...]:

@@ -7,24 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from spikewright.analysis.batches import (
-    are_frames,
-    checked_steps,
-    labelled_batches,
-    length_of,
-    samples_in,
-    whole_numbers,
-)
+from spikewright.analysis.batches import checked_steps, length_of, whole_numbers
+from spikewright.analysis.kept import Kept, within
 from spikewright.analysis.placement import device_of, placed
 from spikewright.analysis.run_record import RunClock
-from spikewright.analysis.sweep_results import Reference, Sweep
-from spikewright.analysis.tally import ReferenceTally, Tally
+from spikewright.analysis.shared import dealt
+from spikewright.analysis.sweep_pass import Batches, Pass
+from spikewright.analysis.sweep_results import Sweep
+from spikewright.analysis.tally import Tally
 from spikewright.errors import AnalysisError
 from spikewright.network import SpikingNetwork
-
-Batches = Iterable[tuple[Tensor, Tensor]]
+from spikewright.processes import ALONE, Processes
 
 
 @dataclass(frozen=True)
@@ -58,6 +53,8 @@ def sweep(
     device: torch.device | str | None = None,
     progress: Callable[[SweepProgress], None] | None = None,
     configuration: Mapping[str, Any] | None = None,
+    kept: Kept | None = None,
+    processes: Processes = ALONE,
 ) -> Sweep:
     """Measure networks at every T, in one pass over the data (or one for each T, see `data`).
 
@@ -74,6 +71,12 @@ def sweep(
             default everything runs where the first network is.
         progress: called after every simulation of a batch.
         configuration: what else belongs in the run record, as plain JSON values.
+        kept: where finished work is kept, and what an earlier start of the same sweep left there:
+            it is not done again, and the result is that of an uninterrupted sweep.
+        processes: who shares the batches, each with the same networks and data: every process
+            returns the result of all, which is that of one. Each needs a `kept` of its own.
+
+    A batch that does not fit into memory is halved, see `Portions`; the result is the same.
 
     Returns:
         A row for every network and T.
@@ -100,9 +103,12 @@ def sweep(
     place = device_of(next(iter(networks.values()))) if device is None else torch.device(device)
     model = None if reference is None else placed(reference, place)
     tallies = _tallies(networks, place, times, chosen)
-    passes = _passes(data, tallies, times)
+    passes = _passes(data, tallies, times, processes)
     told = _Told(progress, passes)
-    against = [_run(part, model, place, told) for part in passes]
+    against = [
+        part.run(model, place, within(kept, f"pass {number}"), told)
+        for number, part in enumerate(passes)
+    ]
     samples = _same_number(passes)
     asked = {
         **(configuration or {}),
@@ -117,48 +123,23 @@ def sweep(
     )
 
 
-@dataclass
-class _Pass:
-    """Once over data: what is measured on it, how often a batch is simulated, samples read."""
-
-    data: Batches
-    tallies: list[Tally]
-    samples: int = 0
-
-    @property
-    def per_batch(self) -> int:
-        return sum(len(tally.seeds) for tally in self.tallies)
-
-
 def _passes(
-    data: Batches | Callable[[int], Batches], tallies: list[Tally], times: Sequence[int]
-) -> list[_Pass]:
+    data: Batches | Callable[[int], Batches],
+    tallies: list[Tally],
+    times: Sequence[int],
+    processes: Processes,
+) -> list[Pass]:
     """One pass over data that is the same at every T, else one for each T."""
     if isinstance(data, Iterable):
-        return [_Pass(data, tallies)]
-    return [_Pass(data(t), [tally for tally in tallies if tally.steps == t]) for t in times]
+        return [Pass(dealt(data, processes), tallies, processes=processes)]
+    passes: list[Pass] = []
+    for t in times:
+        of_t = [tally for tally in tallies if tally.steps == t]
+        passes.append(Pass(dealt(data(t), processes), of_t, processes=processes))
+    return passes
 
 
-def _run(
-    part: _Pass, model: nn.Module | None, place: torch.device, told: _Told
-) -> Reference | None:
-    """Go over the data of a pass; returns what the reference came to."""
-    against = None if model is None else ReferenceTally(model)
-    dimensions = len(part.tallies[0].network.graph.input_shape)
-    for images, labels in labelled_batches(part.data, dimensions):
-        images = images.to(place)
-        part.samples += samples_in(images, dimensions)
-        told.samples = part.samples
-        still = images.mean(0) if are_frames(images, dimensions) else images
-        expected = None if against is None else against.add(still, labels)
-        for tally in part.tallies:
-            for number in range(len(tally.seeds)):
-                tally.add(number, images, labels, expected)
-                told.one_more(tally, number)
-    return None if against is None else against.result(part.samples)
-
-
-def _same_number(passes: Sequence[_Pass]) -> int:
+def _same_number(passes: Sequence[Pass]) -> int:
     """The samples of every pass, which must be the same."""
     for part in passes:
         if part.samples != passes[0].samples:
@@ -185,33 +166,24 @@ def _tallies(
 
 
 class _Told:
-    """Counts simulations and tells the caller."""
+    """Tells the caller of every simulation."""
 
     def __init__(
         self,
         progress: Callable[[SweepProgress], None] | None,
-        passes: Sequence[_Pass],
+        passes: Sequence[Pass],
     ) -> None:
         self._progress = progress
+        self._passes = passes
         lengths = [length_of(part.data) for part in passes]
         totals = [n * p.per_batch for n, p in zip(lengths, passes, strict=True) if n is not None]
         self._total = sum(totals) if len(totals) == len(passes) else None
-        self._done = 0
-        self.samples = 0
 
-    def one_more(self, tally: Tally, number: int) -> None:
-        self._done += 1
+    def __call__(self, tally: Tally, number: int, samples: int) -> None:
         if self._progress is not None:
-            self._progress(
-                SweepProgress(
-                    tally.name,
-                    tally.steps,
-                    tally.seeds[number],
-                    self.samples,
-                    self._done,
-                    self._total,
-                )
-            )
+            done = sum(part.done for part in self._passes)
+            seed = tally.seeds[number]
+            self._progress(SweepProgress(tally.name, tally.steps, seed, samples, done, self._total))
 
 
 def _check_networks(networks: Any) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import mean, stdev
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +17,9 @@ from spikewright.analysis.sweep_results import Reference, SweepRow
 from spikewright.errors import AnalysisError
 from spikewright.graph import Operation
 from spikewright.network import Observer, SpikingNetwork
+
+_TOTALS = ("correct", "agree", "only_network", "only_reference", "spikes", "seconds")
+"""The running totals of a `Tally`."""
 
 
 @dataclass
@@ -37,16 +42,22 @@ class Tally:
         self.agree = [0] * len(self.seeds)
 
     def add(self, number: int, images: Tensor, labels: Tensor, expected: Tensor | None) -> None:
-        """Simulate a batch with the seed of that number; `expected` are reference predictions."""
+        """Simulate a batch with the seed of that number; `expected` are reference predictions.
+
+        What it raises leaves the totals as they were.
+        """
+        spikes = 0
 
         def watch(op: Operation, sent: Tensor) -> None:
-            self.spikes += int(sent.sum())
+            nonlocal spikes
+            spikes += int(sent.sum())
 
         start = time.perf_counter()
         seed = self.seeds[number]
         logits = self.network.observe(images, Observer(sent=watch), steps=self.steps, seed=seed)
         predicted = _predictions(logits, labels, f"network '{self.name}' at T = {self.steps}")
         self.seconds += time.perf_counter() - start
+        self.spikes += spikes
         right = predicted == labels
         self.correct[number] += int(right.sum())
         if expected is not None:
@@ -54,6 +65,16 @@ class Tally:
             if number == 0:
                 self.only_network += int((right & (expected != labels)).sum())
                 self.only_reference += int((~right & (expected == labels)).sum())
+
+    @property
+    def totals(self) -> dict[str, Any]:
+        """What it has come to, as plain JSON values; set, it goes on from there."""
+        return {name: getattr(self, name) for name in _TOTALS}
+
+    @totals.setter
+    def totals(self, totals: Mapping[str, Any]) -> None:
+        for name in _TOTALS:
+            setattr(self, name, totals[name])
 
     def row(self, samples: int, compared: bool) -> SweepRow:
         """The finished row; `compared` when there was a reference."""
@@ -92,14 +113,17 @@ class ReferenceTally:
     correct: int = 0
     seconds: float = 0.0
 
-    def add(self, images: Tensor, labels: Tensor) -> Tensor:
+    def predict(self, images: Tensor, labels: Tensor) -> Tensor:
         """Run a batch and return the predicted classes, int64 `[B]`."""
         start = time.perf_counter()
         with torch.no_grad():
             predicted = _predictions(self.model(images), labels, "the reference")
         self.seconds += time.perf_counter() - start
-        self.correct += int((predicted == labels).sum())
         return predicted
+
+    def count(self, predicted: Tensor, labels: Tensor) -> None:
+        """Add the predictions of a batch."""
+        self.correct += int((predicted == labels).sum())
 
     def result(self, samples: int) -> Reference:
         """What it came to over all samples."""

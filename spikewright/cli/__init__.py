@@ -8,6 +8,8 @@ Exit codes (the same list stands under `spikewright --help`):
 2      wrong usage: a bad option, an extra that is not installed, a model or data set not found
 3      the model does not convert
 4      trouble with the data: calibration failed, a picture cannot be read
+5      a file cannot be written or read: the disk is full, a permission is missing
+6      `rerun`: the numbers differ from those recorded
 130    interrupted
 =====  ==========================================================================================
 """

@@ -13,14 +13,18 @@ from spikewright.cli.commands.convert import convert
 from spikewright.cli.commands.demo import demo
 from spikewright.cli.commands.energy import energy
 from spikewright.cli.commands.experiment import app as experiment
+from spikewright.cli.commands.export import export
 from spikewright.cli.commands.inspect import inspect
 from spikewright.cli.commands.misalignment import misalignment
+from spikewright.cli.commands.report import report
+from spikewright.cli.commands.rerun import rerun
 from spikewright.cli.commands.simulate_events import simulate_events
 from spikewright.cli.commands.sweep import sweep
 from spikewright.cli.commands.train import train
 from spikewright.cli.commands.zoo import zoo
 from spikewright.cli.expand import expanded
 from spikewright.cli.failures import EXIT_CODES, reported
+from spikewright.cli.together import alone
 
 app = typer.Typer(
     help="Turn a trained PyTorch network into a spiking network, and measure what that costs.",
@@ -59,13 +63,20 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     sweep,
     energy,
     misalignment,
+    report,
+    rerun,
     train,
     demo,
     simulate_events,
     inspect,
+    export,
     zoo,
 )
 
+SHARED = (sweep, train)
+"""Commands that several processes carry out together, as `experiment paper` does too."""
+
 for _command in COMMANDS:
-    app.command(epilog=EXIT_CODES)(expanded(reported(_command)))
+    _carried_out = _command if _command in SHARED else alone(_command)
+    app.command(epilog=EXIT_CODES)(expanded(reported(_carried_out)))
 app.add_typer(experiment, name="experiment")

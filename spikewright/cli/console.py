@@ -38,7 +38,7 @@ def to_json(document: Any) -> str:
 
 
 @contextmanager
-def progress_bar(title: str) -> Generator[Progress]:
+def progress_bar(title: str, *, shown: bool = True) -> Generator[Progress]:
     """A bar on stderr that vanishes when done; silent when stderr is not a terminal."""
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
@@ -50,7 +50,7 @@ def progress_bar(title: str) -> Generator[Progress]:
         TimeElapsedColumn(),
         console=console,
         transient=True,
-        disable=not console.is_terminal,
+        disable=not (shown and console.is_terminal),
     )
     with bar:
         task = bar.add_task(title, total=None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -18,7 +19,13 @@ from spikewright.demo import (
     DemoPart,
     DemoResult,
 )
-from spikewright.report import Report, Study, observe_raster, observe_thresholds
+from spikewright.report import (
+    Report,
+    Study,
+    observe_errors,
+    observe_raster,
+    observe_thresholds,
+)
 from spikewright.version import __version__
 
 RELU_NOTE = (
@@ -37,18 +44,29 @@ def demo_outcome(result: DemoResult) -> Outcome:
     """Tables, files and report of the demonstration."""
     configuration = {"spikewright": __version__, "command": "demo", "seed": result.seed}
     parts = (result.relu, result.qcfs)
+    report = _report(result, configuration)
     document = {
         "configuration": configuration,
         "differing_images": result.differing_images,
-        "parts": {part.name: part.sweep.to_dict() for part in parts},
+        "parts": {study.title: _part_document(study) for study in report.studies},
     }
     return Outcome(
         configuration,
         document,
         _joined_csv(parts),
-        _report(result, configuration),
+        report,
         [_joined_table(result)],
     )
+
+
+def _part_document(study: Study) -> dict[str, Any]:
+    """What was measured on one source network, as plain JSON values."""
+    return {
+        **study.sweep.to_dict(),
+        "histograms": [asdict(entry) for entry in study.histograms],
+        "residuals": [asdict(entry) for entry in study.residuals],
+        "errors": [asdict(entry) for entry in study.errors],
+    }
 
 
 def _joined_table(result: DemoResult) -> tuple[Table, Sequence[str]]:
@@ -112,6 +130,7 @@ def _study(result: DemoResult, part: DemoPart, note: str) -> Study:
             contrasting(part.networks), image, classes[label], classes, LEVELS, result.seed
         ),
         histograms=experiment.histograms if experiment else (),
-        errors=experiment.errors if experiment else (),
+        residuals=experiment.residuals if experiment else (),
+        errors=observe_errors(part.networks, images, LEVELS, result.seed),
         thresholds=observe_thresholds("nearest", nearest, images, LEVELS, result.seed),
     )

@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
 from typing import Any
 
 from spikewright.analysis import Operations, emission_table, operations, operations_csv
+from spikewright.analysis.kept import once
+from spikewright.analysis.memory import Portions
+from spikewright.analysis.restored import restored
 from spikewright.cli.console import Progress, errors, print_json, results, to_json
+from spikewright.cli.keeping import discard_progress, keeping
 from spikewright.cli.measure import Task
 from spikewright.cli.options import OutputOptions
-from spikewright.cli.output import write_files
-from spikewright.cli.record import configuration_of
+from spikewright.cli.output import times_of, without_times, write_files
+from spikewright.network import SpikingNetwork
 from spikewright.neurons import Neuron
+from spikewright.report import FORMAT
 
 
 def run_energy(
-    task: Task, neurons: Mapping[str, Neuron], asked: Mapping[str, Any], advance: Progress
+    task: Task,
+    neurons: Mapping[str, Neuron],
+    asked: Mapping[str, Any],
+    advance: Progress,
+    *,
+    folder: Path | None = None,
 ) -> tuple[dict[str, Any], list[Operations]]:
     """The configuration, and one result for every neuron and T.
 
@@ -24,31 +37,49 @@ def run_energy(
         neurons: by label.
         asked: the command's own options, as written.
         advance: told how far it is.
+        folder: where finished work is kept until all is done.
     """
     source, data = task.open()
+    configuration = task.configuration("energy", source, asked)
     found: list[Operations] = []
-    done, total = 0, len(neurons) * len(task.steps)
-    for name, neuron in neurons.items():
-        advance(done, total, f"converting to {name}")
-        network = source.convert(neuron, task.steps, task.conversion)
-        for steps in task.steps:
-            advance(done, total, f"{name}, T = {steps}")
-            found.append(operations(network, data, steps, seed=task.conversion.seed))
-            done += 1
-    return configuration_of("energy", task.groups, **asked), found
+    total = len(neurons) * len(task.steps)
+    with keeping(folder, configuration) as kept:
+        source.skipped.keep_in(kept)
+        for name, neuron in neurons.items():
+            advance(len(found), total, f"converting to {name}")
+            network = source.convert(neuron, task.steps, task.conversion)
+            for steps in task.steps:
+                advance(len(found), total, f"{name}, T = {steps}")
+                count = partial(_counted, network, data, steps, task.conversion.seed)
+                found.append(restored(Operations, once(kept, f"{name}, T = {steps}", count)))
+    source.skipped.tell()
+    return configuration, found
+
+
+def _counted(network: SpikingNetwork, data: Iterable[Any], steps: int, seed: int) -> dict[str, Any]:
+    """The operations at one T, as plain values."""
+    dimensions = len(network.graph.input_shape)
+    found = Portions().again(
+        lambda batches: operations(network, batches, steps, seed=seed), data, dimensions
+    )
+    return asdict(found)
 
 
 def deliver(configuration: Mapping[str, Any], found: list[Operations], to: OutputOptions) -> None:
     """Write the folder if there is one, then print."""
-    document = {"configuration": configuration, "networks": [one.to_dict() for one in found]}
+    networks = [one.to_dict() for one in found]
+    document = {"format": FORMAT, "configuration": configuration, "networks": networks}
     files = {
         "config.json": to_json(configuration),
         "operations.csv": operations_csv(found),
-        "operations.json": to_json(document),
+        "operations.json": to_json(without_times(document)),
+        "timing.json": to_json(times_of(document)),
     }
     write_files(to.output, files)
+    if to.output is not None:
+        discard_progress(to.output)
     if to.json:
-        print_json(document)
+        print_json(without_times(document))
     else:
         text = [*(str(one) for one in found), "for one sample, the mean", emission_table(found)]
         results().print("\n\n".join(text), markup=False, soft_wrap=True, highlight=False)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from enum import IntEnum
@@ -30,18 +32,25 @@ class ExitCode(IntEnum):
     USAGE = 2
     NOT_CONVERTIBLE = 3
     DATA = 4
+    FILES = 5
+    DIFFERENT = 6
     INTERRUPTED = 130
 
 
 EXIT_CODES = (
     "Exit codes: 0 it worked; 1 internal error (a bug; --debug shows the traceback); "
     "2 wrong usage: a bad option, an extra not installed, a model or data set not found; "
-    "3 the model does not convert; 4 trouble with the data or calibration; 130 interrupted."
+    "3 the model does not convert; 4 trouble with the data or calibration; 5 a file cannot be "
+    "written or read (disk full, no permission); 6 a rerun gave other numbers; 130 interrupted."
 )
 
 
 class WrongUsage(SpikewrightError):  # noqa: N818 (it reads as a sentence)
     """The command line asks for something that cannot be."""
+
+
+class Interrupted(KeyboardInterrupt):
+    """Ctrl-C, with a word on what is kept of the work."""
 
 
 @contextmanager
@@ -68,15 +77,19 @@ def reported(command: Callable[..., None]) -> Callable[..., None]:
     @wraps(command)
     def run(context: typer.Context, /, **options: Any) -> None:
         try:
-            command(**options)
+            with _plain_warnings():
+                command(**options)
         except SpikewrightError as error:
             _tell("error", str(error), context)
             raise typer.Exit(exit_code_of(error)) from None
-        except KeyboardInterrupt:
-            _tell("interrupted", "nothing more was written", context)
+        except KeyboardInterrupt as error:
+            _tell("interrupted", str(error) or "nothing more was written", context)
             raise typer.Exit(ExitCode.INTERRUPTED) from None
         except (typer.Exit, typer.Abort, BrokenPipeError):
             raise
+        except OSError as error:
+            _tell("error", _file_trouble(error), context)
+            raise typer.Exit(ExitCode.FILES) from None
         except Exception as error:
             _tell("internal error", _unforeseen(error), context)
             raise typer.Exit(ExitCode.INTERNAL) from None
@@ -90,6 +103,41 @@ def _tell(kind: str, message: str, context: typer.Context) -> None:
     console = errors()
     console.print(f"{kind}: ", style="bold red", end="", highlight=False)
     console.print(message, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def _plain_warnings() -> Generator[None]:
+    """Show warnings as messages of one line, without the place in the code."""
+    before = warnings.showwarning
+
+    def show(message: Warning | str, *_: Any, **__: Any) -> None:
+        console = errors()
+        console.print("warning: ", style="yellow", end="", highlight=False)
+        console.print(str(message), markup=False, highlight=False, soft_wrap=True)
+
+    warnings.showwarning = show
+    try:
+        yield
+    finally:
+        warnings.showwarning = before
+
+
+def _file_trouble(error: OSError) -> str:
+    """What an operating system refused, and what to do; files are written whole or not at all."""
+    where = "" if error.filename is None else f" '{error.filename}'"
+    told = f"{error.strerror or error}:{where}" if where else str(error)
+    remedy = _REMEDIES.get(error.errno or 0, "see to it and run the command again")
+    return f"{told}\n{remedy}; files that were there before are as they were"
+
+
+_REMEDIES = {
+    errno.ENOSPC: "the disk is full: make room, or name another folder",
+    errno.EDQUOT: "your share of the disk is used up: make room, or name another folder",
+    errno.EACCES: "see to the permissions, or name another folder",
+    errno.EPERM: "see to the permissions, or name another folder",
+    errno.EROFS: "that disk cannot be written to: name another folder",
+    errno.ENAMETOOLONG: "give it a shorter name",
+}
 
 
 def _unforeseen(error: Exception) -> str:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+from rich.table import Table
 from torch import Tensor
 from torch.utils.data import DataLoader
 
 from spikewright import analysis
 from spikewright.analysis import Sweep, SweepProgress
+from spikewright.analysis.memory import Portions
 from spikewright.cli.console import Progress
+from spikewright.cli.keeping import keeping
 from spikewright.cli.options import (
     DEFAULT_THRESHOLD,
     ConversionOptions,
@@ -20,7 +24,7 @@ from spikewright.cli.options import (
     ModelOptions,
 )
 from spikewright.cli.outcome import Outcome, layer_table, sweep_table
-from spikewright.cli.record import command_line, configuration_of
+from spikewright.cli.record import command_line, configuration_of, repeatable
 from spikewright.cli.source import (
     Source,
     method_for,
@@ -30,10 +34,13 @@ from spikewright.cli.source import (
 )
 from spikewright.network import SpikingNetwork
 from spikewright.neurons import Neuron, Order
-from spikewright.report import Report, Study, observe_raster, observe_thresholds
+from spikewright.processes import ALONE, Processes
+from spikewright.report import Report, Study, observe_errors, observe_raster, observe_thresholds
 
 RASTER_STEPS = 8
 """The T nearest to it, from below, is shown where one T must do: a raster can still be read."""
+ERROR_SAMPLES = 64
+"""Images of the measured split on which the errors of layers are taken apart."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,13 @@ class Task:
         source = open_source(self.model, self.data, self.conversion)
         return source, open_measurement(source, self.measurement, self.conversion.seed)
 
+    def configuration(
+        self, command: str, source: Source, asked: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Everything that decides the numbers; becomes config.json."""
+        device, inputs = self.conversion.device, source.fingerprints()
+        return repeatable(command, self.groups, device, inputs, **asked)
+
     def subject(self, data: str) -> str:
         """What was converted and measured on which data, in a sentence."""
         weights = f" with {self.model.weights.name}" if self.model.weights else ""
@@ -85,8 +99,10 @@ def run_sweep(
     asked: Mapping[str, Any],
     advance: Progress,
     *,
+    folder: Path | None = None,
     compiled: bool = False,
     frames: bool = False,
+    processes: Processes = ALONE,
 ) -> Outcome:
     """Convert with every neuron, measure, and gather the outcome.
 
@@ -95,30 +111,41 @@ def run_sweep(
         neurons: by label.
         asked: the command's own options, as written.
         advance: told how far it is.
+        folder: where finished work is kept until all is done.
         compiled: compile the networks first.
         frames: show event recordings as T frames, not as their mean.
+        processes: who shares the work; every one returns the whole outcome.
     """
     source, data = task.open()
     shown = open_frames(source, task.measurement, task.conversion.seed) if frames else data
-    networks: dict[str, SpikingNetwork] = {}
-    for number, (name, neuron) in enumerate(neurons.items()):
-        advance(number, len(neurons), f"converting to {name}")
-        networks[name] = source.convert(neuron, task.steps, task.conversion)
-        if compiled:
-            networks[name].compile()
-    configuration = configuration_of("sweep", task.groups, **asked)
-    found = analysis.sweep(
-        networks,
-        shown,
-        task.steps,
-        task.seeds,
-        source.model,
-        progress=telling(advance),
-        configuration=configuration,
-    )
+    configuration = task.configuration("sweep", source, asked)
+    with keeping(folder, configuration, processes) as kept:
+        source.skipped.keep_in(kept)
+        networks: dict[str, SpikingNetwork] = {}
+        for number, (name, neuron) in enumerate(neurons.items()):
+            advance(number, len(neurons), f"converting to {name}")
+            networks[name] = source.convert(neuron, task.steps, task.conversion, processes)
+            if compiled:
+                networks[name].compile()
+        found = analysis.sweep(
+            networks,
+            shown,
+            task.steps,
+            task.seeds,
+            source.model,
+            progress=telling(advance),
+            configuration=configuration,
+            kept=kept,
+            processes=processes,
+        )
     study = inside_study(task.model.model, found, networks, source, data, task)
+    source.skipped.tell()
     measured = f"{source.data.name}, as T frames" if frames else source.data.name
-    return _outcome("sweep", task, measured, asked, found, study, found.to_dict(), [])
+    tables = [sweep_table(f"{task.model.model} on {measured}", found)]
+    report = _report("sweep", task, measured, asked, study)
+    measurements = {"skipped_pictures": source.skipped.names, **found.to_dict()}
+    measurements["errors"] = [asdict(error) for error in study.errors]
+    return _outcome(configuration, report, found, measurements, tables)
 
 
 def run_misalignment(
@@ -128,6 +155,8 @@ def run_misalignment(
     layerwise: bool,
     asked: Mapping[str, Any],
     advance: Progress,
+    *,
+    folder: Path | None = None,
 ) -> Outcome:
     """Convert, rearrange spikes, measure, and gather the outcome.
 
@@ -138,20 +167,25 @@ def run_misalignment(
         layerwise: whether to shuffle layers one at a time too.
         asked: the command's own options, as written.
         advance: told how far it is.
+        folder: where finished work is kept until all is done.
     """
     source, data = task.open()
-    advance(0, None, f"converting to {neuron.label}")
-    network = source.convert(neuron, task.steps, task.conversion)
-    found = analysis.misalignment(
-        network,
-        data,
-        task.steps,
-        task.seeds,
-        source.model,
-        orders,
-        layerwise,
-        progress=telling(advance),
-    )
+    configuration = task.configuration("misalignment", source, asked)
+    with keeping(folder, configuration) as kept:
+        source.skipped.keep_in(kept)
+        advance(0, None, f"converting to {neuron.label}")
+        network = source.convert(neuron, task.steps, task.conversion)
+        found = analysis.misalignment(
+            network,
+            data,
+            task.steps,
+            task.seeds,
+            source.model,
+            orders,
+            layerwise,
+            progress=telling(advance),
+            kept=kept,
+        )
     study = Study(
         task.model.model,
         found.whole,
@@ -160,38 +194,39 @@ def run_misalignment(
         histograms=found.histograms,
         layers=found.layers,
         errors=found.errors,
+        residuals=found.residuals,
     )
-    tables = [layer_table(found.layers)] if found.layers else []
-    measured, document = source.data.name, found.to_dict()
-    return _outcome("misalignment", task, measured, asked, found.whole, study, document, tables)
+    source.skipped.tell()
+    measured = source.data.name
+    tables = [sweep_table(f"{task.model.model} on {measured}", found.whole)]
+    tables += [layer_table(found.layers)] if found.layers else []
+    report = _report("misalignment", task, measured, asked, study)
+    measurements = {"skipped_pictures": source.skipped.names, **found.to_dict()}
+    return _outcome(configuration, report, found.whole, measurements, tables)
 
 
-def _outcome(
-    command: str,
-    task: Task,
-    measured: str,
-    asked: Mapping[str, Any],
-    sweep: Sweep,
-    study: Study,
-    document: Mapping[str, Any],
-    tables: Sequence[Any],
-) -> Outcome:
-    configuration = configuration_of(command, task.groups, **asked)
+def _report(
+    command: str, task: Task, measured: str, asked: Mapping[str, Any], study: Study
+) -> Report:
     title = {"sweep": "From ANN to spikes", "misalignment": "Temporal misalignment"}[command]
-    report = Report(
+    return Report(
         title=title,
         subject=task.subject(measured),
         studies=(study,),
         command=command_line(command, task.groups, **asked),
-        configuration=configuration,
+        configuration=configuration_of(command, task.groups, **asked),
     )
-    return Outcome(
-        configuration,
-        {"configuration": configuration, "subject": report.subject, **document},
-        sweep.to_csv(),
-        report,
-        [sweep_table(f"{task.model.model} on {measured}", sweep), *tables],
-    )
+
+
+def _outcome(
+    configuration: Mapping[str, Any],
+    report: Report,
+    sweep: Sweep,
+    found: Mapping[str, Any],
+    tables: Sequence[tuple[Table, Sequence[str]]],
+) -> Outcome:
+    document = {"configuration": configuration, "subject": report.subject, **found}
+    return Outcome(configuration, document, sweep.to_csv(), report, tables)
 
 
 def inside_study(
@@ -203,7 +238,7 @@ def inside_study(
     task: Task,
 ) -> Study:
     """A sweep with a look inside: the raster of one image, the thresholds of one network."""
-    images, labels = next(iter(data))
+    images, labels = next(batch for batch in data if len(batch[1]))
     images = images.to(source.calibration[0].device)
     steps = shown_steps(task.steps)
     name, network = list(networks.items())[-1]
@@ -212,8 +247,21 @@ def inside_study(
     raster = observe_raster(
         contrasting(networks), images[0], classes[int(labels[0])], classes, steps, seed
     )
-    thresholds = observe_thresholds(name, network, images, steps, seed)
-    return Study(title, found, raster=raster, thresholds=thresholds)
+    thresholds = Portions().fitting(
+        len(images), lambda n: observe_thresholds(name, network, images[:n], steps, seed)
+    )
+    samples, errors = Portions().fitting(
+        min(ERROR_SAMPLES, len(images)),
+        lambda n: (n, observe_errors(networks, images[:n], steps, seed)),
+    )
+    return Study(
+        title,
+        found,
+        raster=raster,
+        thresholds=thresholds,
+        errors=errors,
+        error_samples=samples,
+    )
 
 
 def shown_steps(steps: Sequence[int]) -> int:

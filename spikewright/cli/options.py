@@ -14,6 +14,7 @@ DATA = "Data"
 CONVERSION = "Conversion"
 OUTPUT = "Output"
 MAXIMUM_SEED = 2**32 - 1
+MAXIMUM_SEEDS = 10_000
 DEFAULT_THRESHOLD = "minerror:channel"
 """The rule of thresholds where neither --threshold nor --method names one."""
 
@@ -91,13 +92,15 @@ class DataOptions:
     size: Annotated[
         int | None,
         typer.Option(
+            min=1,
+            max=4096,
             metavar="PIXELS",
             help="Resize and centre-crop to this square, as torchvision's presets do.",
             rich_help_panel=DATA,
         ),
     ] = None
     batch_size: Annotated[
-        int, typer.Option(min=1, help="Images a batch.", rich_help_panel=DATA)
+        int, typer.Option(min=1, max=2**20, help="Images a batch.", rich_help_panel=DATA)
     ] = 250
     calibration_samples: Annotated[
         int | None,
@@ -109,6 +112,15 @@ class DataOptions:
             show_default=False,
         ),
     ] = None
+    strict: Annotated[
+        bool,
+        typer.Option(
+            "--strict/--no-strict",
+            help="Refuse pictures that cannot be read, instead of leaving them out and listing "
+            "them.",
+            rich_help_panel=DATA,
+        ),
+    ] = False
 
 
 @dataclass(frozen=True)
@@ -129,7 +141,11 @@ class MeasurementOptions:
     ] = None
     seeds: Annotated[
         int,
-        typer.Option(min=1, help="Runs of every stochastic network, each with a seed of its own."),
+        typer.Option(
+            min=1,
+            max=MAXIMUM_SEEDS,
+            help="Runs of every stochastic network, each with a seed of its own.",
+        ),
     ] = 3
 
 

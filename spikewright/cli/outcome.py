@@ -10,10 +10,14 @@ from rich.table import Table
 
 from spikewright.analysis import LayerEffect, Sweep
 from spikewright.cli.console import errors, print_json, results, to_json
+from spikewright.cli.keeping import discard_progress
 from spikewright.cli.options import OutputOptions
-from spikewright.cli.output import prepare_folder, write_files
+from spikewright.cli.output import prepare_folder, times_of, without_times, write_files
 from spikewright.extras import require_extra
-from spikewright.report import Report, accuracy_matrix, render
+from spikewright.report import FORMAT, Report, accuracy_matrix, page_record, render
+
+FILES = ("config.json", "results.csv", "results.json", "timing.json", "report.html")
+"""What DIR receives."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,8 @@ class Outcome:
 
     Attributes:
         configuration: what was asked for; becomes config.json.
-        document: everything measured, as plain JSON values; becomes results.json.
+        document: everything measured, as plain JSON values; becomes results.json and, as far as
+            it is wall times, timing.json.
         csv: the rows; becomes results.csv.
         report: becomes report.html.
         tables: what a person sees in the terminal, with the lines beneath each.
@@ -50,16 +55,20 @@ def prepare(output: OutputOptions) -> None:
 
 def deliver(outcome: Outcome, output: OutputOptions) -> None:
     """Write the folder if there is one, then print."""
+    page = page_record(outcome.report)
+    found = without_times({"format": FORMAT, **outcome.document, "page": page})
     if output.output is not None:
-        files = {
-            "config.json": to_json(outcome.configuration),
-            "results.csv": outcome.csv,
-            "results.json": to_json(outcome.document),
-            "report.html": render(outcome.report),
-        }
-        write_files(output.output, files)
+        texts = (
+            to_json(outcome.configuration),
+            outcome.csv,
+            to_json(found),
+            to_json(times_of(outcome.document)),
+            render(outcome.report),
+        )
+        write_files(output.output, dict(zip(FILES, texts, strict=True)))
+        discard_progress(output.output)
     if output.json:
-        print_json(outcome.document)
+        print_json(found)
     else:
         console = results()
         for table, beneath in outcome.tables:
@@ -68,7 +77,7 @@ def deliver(outcome: Outcome, output: OutputOptions) -> None:
                 console.print(line, markup=False)
             console.print()
     if output.output is not None:
-        told = f"written: {output.output}/ with config.json, results.csv, results.json, report.html"
+        told = f"written: {output.output}/ with {', '.join(FILES)}"
         errors().print(told, markup=False, highlight=False)
 
 

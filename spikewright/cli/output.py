@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 from spikewright import files
@@ -20,11 +21,40 @@ def prepare_folder(folder: Path | None) -> None:
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        files.sweep_leftovers(folder)
         probe = folder / f".{uuid4().hex}.partial"
         probe.touch()
         probe.unlink()
     except OSError as error:
         raise WrongUsage(f"--output {folder}: cannot write there ({error.strerror})") from error
+
+
+TIMES = ("started", "seconds")
+"""What no two runs have in common."""
+NAMES = ("network", "steps")
+"""What tells in timing.json whose time it is."""
+
+
+def without_times(document: Any) -> Any:
+    """Plain JSON values without wall times: what the same command gives again, byte for byte."""
+    if isinstance(document, Mapping):
+        return {k: without_times(v) for k, v in document.items() if k not in TIMES}
+    if isinstance(document, (list, tuple)):
+        return [without_times(entry) for entry in document]
+    return document
+
+
+def times_of(document: Any) -> Any:
+    """The wall times in plain JSON values, with the names of what they belong to; None if none."""
+    if isinstance(document, (list, tuple)):
+        return [found for found in map(times_of, document) if found] or None
+    if not isinstance(document, Mapping):
+        return None
+    inner = {key: times_of(value) for key, value in document.items()}
+    found = {key: document[key] for key in TIMES if key in document}
+    found |= {key: value for key, value in inner.items() if value}
+    names = {key: document[key] for key in NAMES if key in document}
+    return {**names, **found} if found else None
 
 
 def write_files(folder: Path | None, files: Mapping[str, str]) -> None:

@@ -16,6 +16,10 @@ from spikewright.network import Precision
 from spikewright.neurons import SRP, IntegrateFire, Neuron, Order, Reset, Shuffled, TwoPhase
 from spikewright.neurons.emission import Emission
 
+MAXIMUM_STEPS = 2**16
+"""Of T. Counts stay exact far beyond it, but no network needs as many."""
+MAXIMUM_VALUES = 2**26
+"""Of one sample."""
 _ONE_PHASE: dict[str, Callable[[IntegrateFire], Neuron]] = {
     "if": lambda start: start,
     "if-hard": lambda start: replace(start, reset=Reset.HARD),
@@ -113,12 +117,21 @@ def _per(rest: Sequence[str], text: str, default: Per) -> Per:
 
 def steps_of(text: str) -> tuple[int, ...]:
     """Numbers of time steps, separated by commas, each once."""
-    return tuple(dict.fromkeys(_whole(part, "--steps", 1) for part in items(text, "--steps")))
+    found = tuple(dict.fromkeys(_whole(part, "--steps", 1) for part in items(text, "--steps")))
+    if max(found) > MAXIMUM_STEPS:
+        raise WrongUsage(f"--steps {max(found)}: give at most {MAXIMUM_STEPS:,}")
+    return found
 
 
 def shape_of(text: str) -> tuple[int, ...]:
     """The shape of one sample, e.g. `3,224,224`."""
-    return tuple(_whole(part, "--input-shape", 1) for part in items(text, "--input-shape"))
+    shape = tuple(_whole(part, "--input-shape", 1) for part in items(text, "--input-shape"))
+    if math.prod(shape) > MAXIMUM_VALUES:
+        raise WrongUsage(
+            f"--input-shape {text}: a sample of {math.prod(shape):,} values is larger than any "
+            f"image; give at most {MAXIMUM_VALUES:,}"
+        )
+    return shape
 
 
 def channels_of(text: str | None, option: str) -> tuple[float, ...] | None:

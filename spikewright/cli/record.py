@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import platform
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import torch
+
+from spikewright.analysis.run_record import describe_device
 from spikewright.cli.options import DEFAULT_THRESHOLD, ConversionOptions
 from spikewright.version import __version__
 
 NOT_RECORDED = {"json", "output"}
+NUMERIC_PACKAGES = ("torch", "torchvision", "numpy", "pillow", "scikit-learn")
+"""Other packages that results pass through, where they are installed."""
 
 
 def configuration_of(command: str, groups: Sequence[Any], **more: Any) -> dict[str, Any]:
@@ -29,12 +37,43 @@ def configuration_of(command: str, groups: Sequence[Any], **more: Any) -> dict[s
     return {name: value for name, value in found.items() if name not in NOT_RECORDED}
 
 
+def repeatable(
+    command: str, groups: Sequence[Any], device: str, inputs: Mapping[str, str], **more: Any
+) -> dict[str, Any]:
+    """All that `spikewright rerun` needs: options, environment, and what the inputs were.
+
+    Args:
+        command: the command's name.
+        groups: dataclasses of options.
+        device: by its name in --device.
+        inputs: hashes of what the options name.
+        **more: the command's own options.
+    """
+    asked = configuration_of(command, groups, **more)
+    return {**asked, "environment": environment(device), "inputs": dict(inputs)}
+
+
+def environment(device: str) -> dict[str, Any]:
+    """Everything besides options and files that decides the last bit of a number."""
+    versions = {"python": platform.python_version()}
+    for package in ("spikewright", *NUMERIC_PACKAGES):
+        with suppress(PackageNotFoundError):
+            versions[package] = version(package)
+    versions["spikewright"] = __version__
+    return {
+        "versions": versions,
+        "platform": platform.platform(),
+        "device": describe_device(torch.device(device)),
+        "threads": torch.get_num_threads(),
+    }
+
+
 def _settled(group: Any) -> dict[str, Any]:
     """The options of a group, with what stands where none was given."""
     values = dict(vars(group))
     if isinstance(group, ConversionOptions) and group.method is None:
-        values["threshold"] = group.threshold or DEFAULT_THRESHOLD
-        values["bias_correction"] = group.bias_correction is not False
+        given = {name: values[name] for name in _SETTLED if values[name] is not None}
+        values |= {**_SETTLED, **given}
     return values
 
 
@@ -57,6 +96,19 @@ def command_line(command: str, groups: Sequence[Any], **more: Any) -> str:
     for name, value in more.items():
         words += _option(name, value)
     return shlex.join(words)
+
+
+def option_words(options: Mapping[str, Any]) -> list[str]:
+    """The words of a command line that give the options of a configuration."""
+    words: list[str] = []
+    for name, value in options.items():
+        if value != _SETTLED.get(name):  # None included: an option that was not given
+            words += [str(value)] if name == "model" else _option(name, value)
+    return words
+
+
+_SETTLED: dict[str, Any] = {"threshold": DEFAULT_THRESHOLD, "bias_correction": True}
+"""What `_settled` puts where nothing was given, without a method."""
 
 
 def _option(name: str, value: Any) -> list[str]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from hashlib import sha256
 
 import torch
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
 from spikewright.calibration import InputMeans
+from spikewright.cli.device import usable_device
 from spikewright.cli.failures import WrongUsage, opening
+from spikewright.cli.fit import check_fit
 from spikewright.cli.options import (
     DEFAULT_THRESHOLD,
     ConversionOptions,
@@ -20,14 +23,17 @@ from spikewright.cli.options import (
     Split,
 )
 from spikewright.cli.parse import arguments_of, channels_of, method_of, precision_of, threshold_of
+from spikewright.cli.skipped import SkippedPictures
 from spikewright.data import ImageData, calibration_subset, loader, open_dataset
 from spikewright.data.events import EventData, EventImages, frame_batches
 from spikewright.data.image_data import dataset_length
+from spikewright.errors import DataError
 from spikewright.methods import MINERROR, Method
 from spikewright.models import load_model
 from spikewright.models.resolve import trained_folder
 from spikewright.network import SpikingNetwork
 from spikewright.neurons import Neuron
+from spikewright.processes import ALONE, Processes
 from spikewright.training.trained import read_card
 
 CALIBRATION_SAMPLES = 512
@@ -44,21 +50,45 @@ class Source:
         data: all splits.
         calibration: batches `[B, C, H, W]` of the training split, on the model's device.
         batch_size: images a batch.
+        skipped: pictures that were left out.
     """
 
     model: nn.Module
     data: ImageData
     calibration: tuple[Tensor, ...]
     batch_size: int
+    skipped: SkippedPictures
+
+    def fingerprints(self) -> dict[str, str]:
+        """SHA-256 of the model's tensors, and of the calibration images."""
+        state = {k: v for k, v in self.model.state_dict().items() if isinstance(v, Tensor)}
+        batches = {f"{number:06}": batch for number, batch in enumerate(self.calibration)}
+        return {"model": fingerprint(state), "calibration": fingerprint(batches)}
 
     def convert(
-        self, neuron: Neuron, steps: tuple[int, ...], options: ConversionOptions
+        self,
+        neuron: Neuron,
+        steps: tuple[int, ...],
+        options: ConversionOptions,
+        processes: Processes = ALONE,
     ) -> SpikingNetwork:
         """Convert the model as the options say; every T named is a design point."""
         method = method_for(options)
         precision = precision_of(options.precision)
-        network = method.convert(self.model, self.calibration, steps, neuron, options.seed)
+        network = method.convert(
+            self.model, self.calibration, steps, neuron, options.seed, processes
+        )
         return network.with_precision(precision)
+
+
+def fingerprint(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 of tensors: their names, types, shapes and every bit of them."""
+    found = sha256()
+    for name, tensor in sorted(tensors.items()):
+        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        flat = tensor.detach().cpu().contiguous().reshape(-1)
+        found.update(flat.view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
 
 
 def method_for(options: ConversionOptions) -> Method:
@@ -91,7 +121,7 @@ def open_model(options: ModelOptions, device: str = "cpu") -> nn.Module:
         WrongUsage: for a device that is not there.
         ModelError: see `load_model`.
     """
-    place = _device(device)
+    place = usable_device(device)
     arguments = arguments_of(options.model_argument)
     return load_model(options.model, options.weights, **arguments).to(place)
 
@@ -125,8 +155,15 @@ def open_source(model: ModelOptions, data: DataOptions, conversion: ConversionOp
     """
     method_for(conversion)  # refuse a bad rule before anything slow
     mean, std = normalisation_for(model, data)
+    skipped = SkippedPictures()
     with opening():
-        images = open_dataset(data.data, mean=mean, std=std, size=size_for(model, data))
+        images = open_dataset(
+            data.data,
+            mean=mean,
+            std=std,
+            size=size_for(model, data),
+            on_damaged=None if data.strict else skipped,
+        )
         available = dataset_length(images.train)
         count = data.calibration_samples or min(CALIBRATION_SAMPLES, available)
         if count > available:
@@ -137,9 +174,11 @@ def open_source(model: ModelOptions, data: DataOptions, conversion: ConversionOp
         chosen = calibration_subset(images.train, count, conversion.seed)
     network = open_model(model, conversion.device)
     place = torch.device(conversion.device)
-    batches = tuple(batch.to(place) for batch, _ in loader(chosen, data.batch_size))
-    _check_fit(network, batches[0], images)
-    return Source(network, images, batches, data.batch_size)
+    batches = tuple(b.to(place) for b, _ in loader(chosen, data.batch_size) if len(b))
+    if not batches:
+        raise DataError(f"none of the {count} pictures drawn for calibration can be read")
+    check_fit(network, batches[0], images)
+    return Source(network, images, batches, data.batch_size, skipped)
 
 
 def open_measurement(
@@ -190,33 +229,3 @@ def _measured(
             f"{available} images"
         )
     return calibration_subset(images, options.limit, seed + LIMIT_SEED_OFFSET)
-
-
-def _check_fit(model: nn.Module, batch: Tensor, data: ImageData) -> None:
-    """One class a logit: labels must mean the same to model and data."""
-    try:
-        with torch.no_grad():
-            logits = model(batch[:2])
-    except Exception as error:  # whatever the user's model raises on these images
-        raise WrongUsage(
-            f"the model does not take the images of '{data.name}', {tuple(batch.shape[1:])} each: "
-            f"{type(error).__name__}: {error}; --size sets their side"
-        ) from error
-    if not isinstance(logits, Tensor) or logits.ndim != 2:
-        return  # convert() says what is wrong with it
-    if logits.shape[1] != len(data.classes):
-        raise WrongUsage(
-            f"the model has {logits.shape[1]} outputs and '{data.name}' {len(data.classes)} "
-            "classes, so its labels would mean something else; give the model that was trained on "
-            "this data (--model-argument num_classes=... where its factory takes it)"
-        )
-
-
-def _device(name: str) -> torch.device:
-    try:
-        device = torch.device(name)
-        torch.zeros(1, device=device).cpu()
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise WrongUsage(f"--device {name}: cannot be used here ({first})") from error
-    return device

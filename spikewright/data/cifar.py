@@ -10,7 +10,7 @@ import numpy as np
 from torch.utils.data import Dataset
 
 from spikewright.data.image_data import ImageData, select
-from spikewright.data.pictures import PictureDataset
+from spikewright.data.pictures import OnDamaged, PictureDataset
 from spikewright.data.preprocessing import FilePreprocessing
 from spikewright.data.splits import stratified
 from spikewright.errors import DataError
@@ -59,7 +59,11 @@ _BINARY = {
 
 
 def open_cifar(
-    name: str, folder: Path, preprocess: FilePreprocessing, validation: int | None = None
+    name: str,
+    folder: Path,
+    preprocess: FilePreprocessing,
+    validation: int | None = None,
+    on_damaged: OnDamaged | None = None,
 ) -> ImageData:
     """Open CIFAR-10 or CIFAR-100.
 
@@ -80,6 +84,7 @@ def open_cifar(
         folder: the folder that holds one of the layouts.
         preprocess: from a picture to an image.
         validation: images held out of the training set; None holds out a tenth.
+        on_damaged: see `PictureDataset`.
 
     Raises:
         DataError: if no layout is found, files are damaged, the number of classes is not that
@@ -93,8 +98,8 @@ def open_cifar(
     if list(test.classes) != list(classes):
         raise DataError(f"{name}: '{folder}': the classes of 'train' and 'test' differ")
     sets = (
-        PictureDataset(train, preprocess, f"{name}, training set"),
-        PictureDataset(test, preprocess, f"{name}, test set"),
+        PictureDataset(train, preprocess, f"{name}, training set", on_damaged),
+        PictureDataset(test, preprocess, f"{name}, test set", on_damaged),
     )
     count = round(VALIDATION_FRACTION * len(sets[0])) if validation is None else validation
     kept, apart = stratified(list(train.targets), count, VALIDATION_SEED, name)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset, Subset
+from torch.utils.data import DataLoader, Dataset, Subset, default_collate
 
 from spikewright.errors import DataError
 
@@ -102,7 +102,8 @@ def loader(
         workers: processes that read ahead; 0 reads in this process.
 
     Returns:
-        An iterable of (float32 images [B, C, H, W], int64 labels [B]).
+        An iterable of (float32 images [B, C, H, W], int64 labels [B]). Where damaged pictures are
+        left out, a batch may hold fewer images, or none.
 
     Raises:
         DataError: if `batch_size` is below 1, `workers` below 0, or the data set is empty.
@@ -118,8 +119,17 @@ def loader(
         dataset,
         batch_size=batch_size,
         num_workers=workers,
+        collate_fn=_collated,
         generator=torch.Generator(),  # else every pass draws from torch's global generator
     )
+
+
+def _collated(items: list[tuple[Tensor, int]]) -> tuple[Tensor, Tensor]:
+    """A batch; two empty tensors of no item at all, which `default_collate` cannot join."""
+    if not items:
+        return torch.empty(0), torch.empty(0, dtype=torch.int64)
+    images, labels = default_collate(items)
+    return images, labels
 
 
 def held_out(length: int, fraction: float, seed: int) -> tuple[list[int], list[int]]:

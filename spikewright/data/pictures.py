@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -18,6 +22,14 @@ VALIDATION_SEED = 20250713
 FOLDER_LAYOUT = "DIR/train/CLASS/*.png with DIR/test/CLASS/*.png or DIR/val/CLASS/*.png"
 
 
+OnDamaged = Callable[[str], None]
+"""Told the name of a picture that cannot be read, and is left out."""
+
+
+class _DamagedPicture(DataError):  # noqa: N818 (it reads as a sentence)
+    """The content of a file is no whole picture."""
+
+
 class PictureDataset(Dataset[tuple[Tensor, int]]):
     """A torchvision data set of (PIL picture, label), preprocessed and checked one by one.
 
@@ -25,17 +37,25 @@ class PictureDataset(Dataset[tuple[Tensor, int]]):
         source: the torchvision data set.
         preprocess: from a picture to an image [3, H, W].
         where: what to call the data set in errors.
+        on_damaged: told of every damaged picture that batches leave out; None refuses them.
 
     Raises:
         DataError: by `dataset[i]`, if a file is not a readable picture or an image has another
-            shape than the first.
+            shape than the first; when made, if no picture can be read.
     """
 
-    def __init__(self, source: Any, preprocess: FilePreprocessing, where: str) -> None:
+    def __init__(
+        self,
+        source: Any,
+        preprocess: FilePreprocessing,
+        where: str,
+        on_damaged: OnDamaged | None = None,
+    ) -> None:
         self._source = source
         self._preprocess = preprocess
         self._where = where
-        self.image_shape = self._read(0)[0].shape
+        self._on_damaged = on_damaged
+        self.image_shape = self._first_shape()
 
     def __len__(self) -> int:
         return len(self._source)
@@ -49,21 +69,54 @@ class PictureDataset(Dataset[tuple[Tensor, int]]):
             )
         return image, label
 
+    def __getitems__(self, indices: Sequence[int]) -> list[tuple[Tensor, int]]:
+        """What a DataLoader asks for a batch: damaged pictures may be left out."""
+        found: list[tuple[Tensor, int]] = []
+        for index in indices:
+            try:
+                found.append(self[index])
+            except _DamagedPicture:
+                if self._on_damaged is None:
+                    raise
+                self._on_damaged(self._name_of(index).strip("'"))
+        return found
+
+    def _first_shape(self) -> torch.Size:
+        """The shape of the first picture that can be read."""
+        for index in range(len(self)):
+            try:
+                return self._read(index)[0].shape
+            except _DamagedPicture:
+                if self._on_damaged is None:
+                    raise
+        raise DataError(f"{self._where}: none of its {len(self)} pictures can be read")
+
     def _read(self, index: int) -> tuple[Tensor, int]:
         try:
             picture, label = self._source[index]
-        except OSError as error:  # PIL.UnidentifiedImageError is one, and so is a truncated file
-            raise DataError(
-                f"{self._where}: {self._name_of(index)} cannot be read as a picture: {error}"
-            ) from error
+        except OSError as error:
+            name = self._name_of(index)
+            if error.errno is not None:  # not the picture's fault: no permission, a broken disk
+                told = f"{self._where}: {name} cannot be opened: {error.strerror}"
+                raise DataError(told) from error
+            raise self._damaged(index, error) from error
+        except (SyntaxError, ValueError, EOFError, struct.error, zlib.error) as error:
+            raise self._damaged(index, error) from error  # PIL's decoders raise all of these
         return self._preprocess(picture), int(label)
+
+    def _damaged(self, index: int, error: Exception) -> _DamagedPicture:
+        return _DamagedPicture(
+            f"{self._where}: {self._name_of(index)} cannot be read as a picture: {error}"
+        )
 
     def _name_of(self, index: int) -> str:
         samples = getattr(self._source, "samples", None)
         return f"image {index}" if samples is None else f"'{samples[index][0]}'"
 
 
-def open_image_folder(folder: Path, preprocess: FilePreprocessing) -> ImageData:
+def open_image_folder(
+    folder: Path, preprocess: FilePreprocessing, on_damaged: OnDamaged | None = None
+) -> ImageData:
     """Open a folder with one folder of pictures a class, in each of its splits.
 
     `DIR/train` is needed, and `DIR/test` or `DIR/val`. If both of these are there, `val` is
@@ -86,7 +139,7 @@ def open_image_folder(folder: Path, preprocess: FilePreprocessing) -> ImageData:
     classes: dict[str, list[str]] = {name: source.classes for name, source in sources.items()}
     _check_same_classes(folder, classes)
     sets = {
-        name: PictureDataset(source, preprocess, f"imagefolder, {name} split")
+        name: PictureDataset(source, preprocess, f"imagefolder, {name} split", on_damaged)
         for name, source in sources.items()
     }
     names = tuple(classes["train"])

@@ -9,7 +9,7 @@ from spikewright.data.cifar import open_cifar
 from spikewright.data.digits import open_digits
 from spikewright.data.events import Framing, open_event_data
 from spikewright.data.image_data import ImageData
-from spikewright.data.pictures import open_image_folder
+from spikewright.data.pictures import OnDamaged, open_image_folder
 from spikewright.data.preprocessing import FilePreprocessing, normalisation
 from spikewright.errors import DataError
 
@@ -23,6 +23,7 @@ def open_dataset(
     std: Sequence[float] | None = None,
     size: int | None = None,
     validation: int | None = None,
+    on_damaged: OnDamaged | None = None,
 ) -> ImageData:
     """Open a data set by name; nothing is ever downloaded.
 
@@ -51,6 +52,8 @@ def open_dataset(
             shorter side is `size * 256 / 224`, and its centre is cropped, as torchvision's
             classification presets do.
         validation: images held out of CIFAR's training set, instead of a tenth.
+        on_damaged: called with the name of every picture of a class folder that cannot be read;
+            batches leave it out. None refuses such a picture where it is read.
 
     Returns:
         The data set with its three splits.
@@ -83,5 +86,5 @@ def open_dataset(
     preprocess = FilePreprocessing(size, normalisation(mean, std, channels=3))
     path = Path(folder).expanduser()
     if name == "imagefolder":
-        return open_image_folder(path, preprocess)
-    return open_cifar(name, path, preprocess, validation)
+        return open_image_folder(path, preprocess, on_damaged)
+    return open_cifar(name, path, preprocess, validation, on_damaged)

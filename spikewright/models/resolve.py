@@ -142,7 +142,7 @@ def _imported(module_name: str, name: str) -> Callable[..., Any]:
             f"there is no module '{module_name}'; run from the folder that holds it, "
             "or install the package it is in"
         ) from error
-    except Exception as error:  # a user's module can raise anything
+    except (Exception, SystemExit) as error:  # a user's module can raise anything, and exit
         raise ModelError(
             f"importing '{module_name}' failed: {type(error).__name__}: {error}"
         ) from error
@@ -162,7 +162,7 @@ def _make(spec: str, factory: Callable[..., Any], arguments: dict[str, Any]) -> 
     try:
         with seeded(INITIALISATION_SEED):
             model = factory(**arguments)
-    except Exception as error:  # a user's factory can raise anything
+    except (Exception, SystemExit) as error:  # a user's factory can raise anything, and exit
         shown = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
         raise ModelError(
             f"calling {spec}({shown}) failed: {type(error).__name__}: {error}"

@@ -26,8 +26,9 @@ def load_weights(model: nn.Module, path: Path) -> None:
         path: a `.safetensors` file; it holds tensors alone and cannot run code.
 
     Raises:
-        ModelError: if the file cannot be read, naming the reason; or naming *every* missing,
-            unexpected and wrongly shaped tensor, the model being left as it was.
+        ModelError: if the file cannot be read, naming the reason; or naming *every* tensor that is
+            missing, unexpected, of another shape or kind, or holds NaN or infinity, the model being
+            left as it was.
     """
     tensors = _read(path)
     state = model.state_dict(keep_vars=True)
@@ -56,7 +57,7 @@ def _read(path: Path) -> dict[str, Tensor]:
 
 
 def _mismatches(state: dict[str, Tensor], tensors: dict[str, Tensor]) -> list[str]:
-    """List every difference between the names and shapes of a model and of a file."""
+    """List every difference between a model and a file, and what no network can use."""
     present = {id(state[name]) for name in tensors if name in state}
     missing = [
         f"missing: {name} {tuple(tensor.shape)}"
@@ -74,4 +75,15 @@ def _mismatches(state: dict[str, Tensor], tensors: dict[str, Tensor]) -> list[st
         for name, tensor in state.items()
         if name in tensors and tensors[name].shape != tensor.shape
     ]
-    return missing + unexpected + misshapen
+    fitting = {n: t for n, t in tensors.items() if n in state and t.shape == state[n].shape}
+    mistyped = [
+        f"type: {name} is {tensor.dtype} in the file, {state[name].dtype} in the model"
+        for name, tensor in fitting.items()
+        if tensor.is_floating_point() != state[name].is_floating_point()
+    ]
+    broken = [
+        f"not finite: {name} {tuple(tensor.shape)}"
+        for name, tensor in fitting.items()
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all())
+    ]
+    return missing + unexpected + misshapen + mistyped + broken

@@ -10,7 +10,7 @@ from spikewright.cli.output import write_whole
 
 from .conftest import DIGITS, SMALL, Run
 
-FILES = ["config.json", "report.html", "results.csv", "results.json"]
+FILES = ["config.json", "report.html", "results.csv", "results.json", "timing.json"]
 
 
 def names(folder: Path) -> list[str]:

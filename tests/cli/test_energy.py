@@ -7,7 +7,7 @@ from pathlib import Path
 from .conftest import DIGITS, SMALL, Run
 
 
-def test_energy_writes_three_files_that_agree(run: Run, tmp_path: Path) -> None:
+def test_energy_writes_files_that_agree(run: Run, tmp_path: Path) -> None:
     words = [*SMALL, "--neuron", "if,nearest:binary", "--output", str(tmp_path), "--json"]
     code, out, err = run("energy", DIGITS, *words)
     assert code == 0, err
@@ -15,6 +15,7 @@ def test_energy_writes_three_files_that_agree(run: Run, tmp_path: Path) -> None:
         "config.json",
         "operations.csv",
         "operations.json",
+        "timing.json",
     ]
     found = json.loads(out)
     assert found == json.loads((tmp_path / "operations.json").read_text())

@@ -94,7 +94,7 @@ def test_a_method_for_qcfs_on_another_network_is_4(run: Run, method: str) -> Non
     assert "not a QCFS activation" in err
 
 
-def test_a_picture_that_breaks_later_is_4(
+def test_a_damaged_picture_is_4_where_none_may_be_left_out(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     image = pytest.importorskip("PIL.Image")
@@ -111,7 +111,8 @@ def test_a_picture_that_breaks_later_is_4(
         "    return nn.Sequential(nn.Flatten(), nn.Linear(48, 8), nn.ReLU(), nn.Linear(8, 2))\n"
     )
     monkeypatch.chdir(tmp_path)
-    code, _, err = run("convert", "flat_model:flat", "--data", f"imagefolder:{tmp_path}")
+    words = ["convert", "flat_model:flat", "--data", f"imagefolder:{tmp_path}"]
+    code, _, err = run(*words, "--strict")
     assert code == 4
     assert "cannot be read as a picture" in err
 

@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import spikewright as sw
-from spikewright.interchange.onnx import export as exporter
 from spikewright.interchange.made_up import made_up
+from spikewright.interchange.onnx import export as exporter
 from spikewright.interchange.onnx import export_onnx
 from spikewright.interchange.onnx.check import compared
 from tests.builders import images, wired

@@ -41,13 +41,16 @@ def convert(
     """
     from spikewright.cli.output import prepare_folder
     from spikewright.cli.parse import neuron_of, steps_of
-    from spikewright.cli.record import configuration_of
+    from spikewright.cli.record import repeatable
     from spikewright.cli.source import method_for, open_source
 
     chosen, points = neuron_of(neuron, method_for(conversion)), steps_of(steps)
     prepare_folder(output.output)
-    network = open_source(model, data, conversion).convert(chosen, points, conversion)
-    asked = configuration_of("convert", (model, data, conversion), neuron=neuron, steps=steps)
+    source = open_source(model, data, conversion)
+    network = source.convert(chosen, points, conversion)
+    source.skipped.tell()
+    groups, inputs = (model, data, conversion), source.fingerprints()
+    asked = repeatable("convert", groups, conversion.device, inputs, neuron=neuron, steps=steps)
     _deliver(network, points, asked, output)
 
 

@@ -36,7 +36,8 @@ def energy(
     Spikes times exact fan-outs, beside the ANN; energies are estimates by published constants
     (Horowitz 2014, 45 nm). Stochastic neurons are run with --seed alone.
 
-    DIR receives config.json, operations.csv and operations.json.
+    DIR receives config.json, operations.csv, operations.json and timing.json. Until then
+    progress.json keeps what is finished: after a kill the same command goes on from there.
     """
     from spikewright.cli.energy import deliver, run_energy
     from spikewright.cli.measure import Task
@@ -50,7 +51,6 @@ def energy(
     neurons = neurons_of(neuron, method_for(conversion))
     prepare_folder(output.output)
     with progress_bar("energy") as advance:
-        configuration, found = run_energy(
-            task, neurons, {"neuron": neuron, "steps": steps}, advance
-        )
+        asked = {"neuron": neuron, "steps": steps}
+        configuration, found = run_energy(task, neurons, asked, advance, folder=output.output)
     deliver(configuration, found, output)

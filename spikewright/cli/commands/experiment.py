@@ -14,6 +14,7 @@ from spikewright.cli.console import results
 from spikewright.cli.expand import expanded
 from spikewright.cli.failures import EXIT_CODES, WrongUsage, opening, reported
 from spikewright.cli.parse import items, steps_of
+from spikewright.processes import launched
 
 app = typer.Typer(help="Measure the paper's tables, cell by cell.", no_args_is_help=True)
 
@@ -56,7 +57,7 @@ def paper(
     out: OutOption,
     steps: Annotated[str, typer.Option(metavar="T,T,...", help="Columns.")] = "1,2,4,8,16,32",
     seeds: Annotated[
-        int, typer.Option(min=1, help="Runs of every row that draws random numbers.")
+        int, typer.Option(min=1, max=10_000, help="Runs of every row that draws random numbers.")
     ] = 5,
     rows: Annotated[
         str | None,
@@ -75,6 +76,12 @@ def paper(
             show_default="as --images",
         ),
     ] = None,
+    energy_images: Annotated[
+        int,
+        typer.Option(
+            min=0, metavar="N", help="Count the operations of the first N, for the energy; 0: none."
+        ),
+    ] = 100,
     calibration_samples: Annotated[
         int, typer.Option(min=1, help="Training images that set the thresholds.")
     ] = 512,
@@ -85,8 +92,9 @@ def paper(
         str | None,
         typer.Option(
             metavar="R/N",
-            help="Be process R of N, from 0, that share the cells. Default: as started by "
-            "'accelerate launch' or torchrun, else all.",
+            help="Be process R of N, from 0, that share the cells. Default: as 'torchrun "
+            "--nproc-per-node N -m spikewright ...' or 'accelerate launch --multi_gpu' says, "
+            "else do all.",
             show_default=False,
         ),
     ] = None,
@@ -97,8 +105,10 @@ def paper(
     nearest; a ReLU network gets RTS, SNNC and MinError with IF, TPP and nearest. Then
     'spikewright experiment page' renders them.
     """
+    from spikewright.cli.device import usable_device
     from spikewright.experiments import Settings, run_experiment, source_of
 
+    usable_device(device)
     rank, processes = shared(share)
     settings = Settings(
         steps=steps_of(steps),
@@ -106,9 +116,10 @@ def paper(
         rows=() if rows is None else tuple(items(rows, "--rows")),
         images=images,
         one_phase_images=one_phase_images,
+        energy_images=energy_images,
         calibration_samples=calibration_samples,
         batch_size=batch_size,
-        device=device,
+        device=own_device(device),
         compiled=compile,
         rank=rank,
         processes=processes,
@@ -144,23 +155,29 @@ def imagenet_dry_run(
 ) -> None:
     """Rehearse the experiment at ImageNet's size: generated images, random weights.
 
-    The run is killed in the middle and goes on; two processes do the same work besides. The tables
-    must be the same. The accuracies mean nothing.
+    One process does all the work; then two share it, are killed in the middle, and go on. The
+    tables must be the same to the byte. The accuracies mean nothing.
     """
     from spikewright.experiments.dry_run import dry_run
 
     dry_run(out, tuple(items(models, "--models")), images, size, _say)
-    results().print("the tables are the same: killed and resumed, and from two processes")
+    results().print("the tables are the same: of one process, and of two that were killed")
 
 
 def shared(text: str | None) -> tuple[int, int]:
     """Rank and number of processes, from `R/N` or from the environment of a launcher."""
     if text is None:
-        return int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1"))
+        return launched()
     rank, slash, processes = text.partition("/")
     if not slash or not rank.isdecimal() or not processes.isdecimal():
         raise WrongUsage(f"--share {text}: give R/N, e.g. 0/2 and 1/2 for two processes")
     return int(rank), int(processes)
+
+
+def own_device(device: str) -> str:
+    """The GPU of this process where a launcher started several on this machine."""
+    local = os.environ.get("LOCAL_RANK")
+    return device if local is None or device != "cuda" else f"cuda:{local}"
 
 
 def places_of(specs: Sequence[str]) -> dict[str, str]:

@@ -40,7 +40,9 @@ def misalignment(
     The experiment of arXiv 2502.14487: the spikes that leave each layer keep their number and
     change their order.
 
-    DIR receives config.json, results.csv, results.json and report.html.
+    DIR receives config.json, results.csv, results.json, timing.json and report.html. Until then
+    progress.json keeps what is finished: after a kill the same command goes on from there, to the
+    same results.
     """
     from spikewright.cli.measure import Task, run_misalignment
     from spikewright.cli.outcome import deliver, prepare
@@ -52,5 +54,7 @@ def misalignment(
     prepare(output)
     asked = {"neuron": neuron, "orders": orders, "layerwise": layerwise, "steps": steps}
     with progress_bar("misalignment") as advance:
-        outcome = run_misalignment(task, base, named, layerwise, asked, advance)
+        outcome = run_misalignment(
+            task, base, named, layerwise, asked, advance, folder=output.output
+        )
     deliver(outcome, output)

@@ -31,15 +31,18 @@ def train(
 
     A run that is killed loses at most the epoch it was in. The best epoch is chosen on images
     held out of the training set; the test split is read once, at the end. Several processes
-    share the work under 'accelerate launch --multi_gpu -m spikewright train ...'.
+    share every batch when they are started by 'torchrun --nproc-per-node N -m spikewright train
+    ...' or 'accelerate launch --multi_gpu --num_processes N -m spikewright train ...', with
+    --device cpu on CPUs. ('accelerate launch --cpu' starts one process alone.)
 
     DIR receives run.json, metrics.jsonl, checkpoint.safetensors and, at the end,
     weights.safetensors and card.json.
     """
+    from spikewright.cli.device import usable_device
     from spikewright.cli.train import ProgressLine, recipe_of, refuse_recipe_options, summary
+    from spikewright.processes import is_main_process
     from spikewright.training import RunFolder
     from spikewright.training import train as carry_out
-    from spikewright.training.processes import is_main_process
     from spikewright.training.train import open_data
 
     if run.resume is not None and run.output is not None:
@@ -51,6 +54,7 @@ def train(
         folder, recipe = run.output, recipe_of(network, images, optimisation, numerics)
     else:
         raise WrongUsage("--output DIR names the folder of the run; or go on with --resume DIR")
+    usable_device(run.device)
     with opening():
         finished = RunFolder(folder).card.is_file()
         data = None if finished else open_data(recipe)

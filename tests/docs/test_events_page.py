@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-import shlex
 from pathlib import Path
 
 import pytest
@@ -12,9 +10,10 @@ from typer.testing import CliRunner
 import spikewright as sw
 from spikewright.cli.app import app
 
+from .pages import blocks_of, named_commands, text_of
+
 pytest.importorskip("sklearn", reason="needs the extra 'digits'")
 
-PAGE = Path(__file__).parents[1] / "docs" / "events.md"
 SMALLER = {
     "cifar10:DIR": "digits",
     "--per-class 60": "--per-class 3",
@@ -24,27 +23,22 @@ SMALLER = {
 }
 
 
-def commands(text: str) -> list[list[str]]:
-    joined = text.replace("\\\n", " ")
-    return [shlex.split(line) for line in re.findall(r"^    spikewright (.*)$", joined, re.M)]
-
-
 def test_a_newcomer_can_follow_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = PAGE.read_text(encoding="utf-8")
+    text = text_of("docs/events.md")
     for there, here in SMALLER.items():
         assert there in text
         text = text.replace(there, here)
     monkeypatch.chdir(tmp_path)
     told = []
-    for words in commands(text):
+    for words in named_commands(text):
         result = CliRunner().invoke(app, words)
         assert result.exit_code == 0, result.output
         told.append(result.stdout)
     assert len(told) == 3
     assert all("SIMULATED" in out or "simulated" in out for out in told)
-    (block,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    (block,) = (block for block in blocks_of(text) if block.language == "python")
     names: dict[str, object] = {}
-    exec(block.replace("print(", "str("), names)
+    exec(block.text.replace("print(", "str("), names)
     table = names["table"]
     assert isinstance(table, sw.Sweep)
     assert table.steps == (4, 8, 10)

@@ -1,0 +1,70 @@
+"""Does a model suit the images? If not, both shapes are named."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from spikewright.cli.check import exported_shape
+from spikewright.cli.failures import WrongUsage
+from spikewright.data import ImageData
+
+USUAL_SIDES = (8, 28, 32, 48, 64, 96, 128, 224, 299)
+"""Sides of images that are tried when a model refuses those given."""
+
+
+def check_fit(model: nn.Module, batch: Tensor, data: ImageData) -> None:
+    """See that a model takes a data set's images, and has one output a class.
+
+    Args:
+        model: in eval mode.
+        batch: some of the images, `[B, C, H, W]`, on the model's device.
+        data: what they are of.
+
+    Raises:
+        WrongUsage: naming what the images are and what the model takes.
+    """
+    try:
+        with torch.no_grad():
+            logits = model(batch[:2])
+    except Exception as error:  # whatever the user's model raises on these images
+        raise WrongUsage(
+            f"the model does not take the images of '{data.name}', which are "
+            f"{_told(batch.shape[1:])}; {_wanted(model, batch)}. "
+            f"--size sets the side of pictures ({type(error).__name__}: {error})"
+        ) from error
+    if not isinstance(logits, Tensor) or logits.ndim != 2:
+        return  # convert() says what is wrong with it
+    if logits.shape[1] != len(data.classes):
+        raise WrongUsage(
+            f"the model has {logits.shape[1]} outputs and '{data.name}' {len(data.classes)} "
+            "classes, so its labels would mean something else; give the model that was trained on "
+            "this data (--model-argument num_classes=... where its factory takes it)"
+        )
+
+
+def _wanted(model: nn.Module, batch: Tensor) -> str:
+    """What a model takes, as far as can be found out."""
+    exported = exported_shape(model)
+    if exported is not None:
+        return f"it was exported for {_told(exported)}"
+    first = next((m for m in model.modules() if isinstance(m, nn.Conv2d)), None)
+    channels = int(batch.shape[1]) if first is None else first.in_channels
+    shapes = [(channels, side, side) for side in USUAL_SIDES]
+    taken = [_told(shape) for shape in shapes if _takes(model, batch.new_zeros(2, *shape))]
+    if taken:
+        return f"it takes {', '.join(taken)}, of the sizes that were tried"
+    return f"it takes {channels} channels" if first is not None else "nor any of the usual sizes"
+
+
+def _takes(model: nn.Module, images: Tensor) -> bool:
+    try:
+        with torch.no_grad():
+            model(images)
+    except Exception:  # the question was whether it does
+        return False
+    return True
+
+
+def _told(shape: tuple[int, ...]) -> str:
+    return " x ".join(map(str, shape))

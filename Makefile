@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint bench clean
+.PHONY: help demo test check lint bench docs support clean
 
 help:  ## List the targets
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
@@ -24,6 +24,10 @@ $(VENV)/.installed-bench: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[dev,bench]'
 	@touch $@ $(VENV)/.installed-dev $(VENV)/.installed-all
 
+$(VENV)/.installed-docs: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
+	@touch $@ $(VENV)/.installed-all
+
 demo: $(VENV)/.installed-all  ## Train, convert and compare on the embedded digits; writes out/demo
 	$(BIN)/spikewright demo --output out/demo
 
@@ -39,8 +43,14 @@ lint: $(VENV)/.installed-dev  ## Check format, lint rules and types
 bench: $(VENV)/.installed-bench  ## Measure against the ANN and SpikingJelly; says which ratios moved
 	$(BIN)/python -m benchmarks run $(BENCH)
 
+docs: $(VENV)/.installed-docs  ## Build the documentation into site/; open site/index.html
+	$(BIN)/python -m mkdocs build
+
+support: $(VENV)/.installed-docs  ## Try every operation and model again; writes docs/support.md
+	$(BIN)/python -m docs_tools support
+
 check: lint test  ## Everything that must hold before a commit
 
 clean:  ## Remove what the other targets made
-	rm -rf $(VENV) out dist .pytest_cache .ruff_cache .hypothesis
-	find benchmarks spikewright tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	rm -rf $(VENV) out dist site .pytest_cache .ruff_cache .hypothesis
+	find benchmarks docs_tools spikewright tests -name __pycache__ -type d -prune -exec rm -rf {} +

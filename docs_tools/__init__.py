@@ -1,0 +1,1 @@
+"""What the documentation generates: reference pages, plots, the support matrix, peers' claims."""

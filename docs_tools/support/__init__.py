@@ -1,0 +1,1 @@
+"""The support matrix: which operations and models convert, found by converting them."""

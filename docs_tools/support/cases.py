@@ -1,0 +1,169 @@
+"""Calls to be tried: of every operation of the tables, and some that must be refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import spikewright as sw
+
+IMAGE = (4, 6, 6)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One call, as a user writes it.
+
+    Attributes:
+        call: shown in the table.
+        run: (modules, activations after a ReLU) to the value that the rest of the network reads.
+        shape: of one sample.
+        modules: what the call needs, by name.
+        bare: whether `run` is given the input itself, without a ReLU before it.
+    """
+
+    call: str
+    run: Callable[[Any, Tensor], Tensor]
+    shape: tuple[int, ...] = IMAGE
+    modules: Mapping[str, Callable[[], nn.Module]] = field(default_factory=dict)
+    bare: bool = False
+
+
+def _module(call: str, make: Callable[[], nn.Module], shape: tuple[int, ...] = IMAGE) -> Case:
+    return Case(call, lambda m, x: m.it(x), shape, {"it": make})
+
+
+def _activation(call: str, run: Callable[[Tensor], Tensor]) -> Case:
+    return Case(call, lambda _, x: run(x), bare=True)
+
+
+def _call(call: str, run: Callable[[Tensor], Tensor], shape: tuple[int, ...] = IMAGE) -> Case:
+    return Case(call, lambda _, x: run(x), shape)
+
+
+ACTIVATIONS = (
+    Case("nn.ReLU()", lambda m, x: m.it(x), IMAGE, {"it": nn.ReLU}, bare=True),
+    _activation("F.relu(x)", F.relu),
+    _activation("(x + 0).relu_()", lambda x: (x + 0).relu_()),
+    _activation("F.relu6(x)", F.relu6),
+    _activation("F.hardtanh(x, 0, 2)", lambda x: F.hardtanh(x, 0, 2)),
+    _activation("x.clamp(0, 2)", lambda x: x.clamp(0, 2)),
+    _activation("x.clamp(min=0)", lambda x: x.clamp(min=0)),
+    _activation("x.clamp_min(0)", lambda x: x.clamp_min(0)),
+    Case("sw.QCFS(8)", lambda m, x: m.it(x), IMAGE, {"it": lambda: sw.QCFS(8, 2.0)}, bare=True),
+    Case(
+        "sw.ClippedReLU()", lambda m, x: m.it(x), IMAGE,
+        {"it": lambda: sw.ClippedReLU(2.0)}, bare=True,
+    ),
+)  # fmt: skip
+
+LINE, VOLUME, VECTOR = (4, 8), (4, 4, 4, 4), (8,)
+
+WEIGHTED = (
+    _module("nn.Conv1d(4, 4, 3)", lambda: nn.Conv1d(4, 4, 3), LINE),
+    _module('nn.Conv1d(4, 4, 3, padding="same")', lambda: nn.Conv1d(4, 4, 3, padding="same"), LINE),
+    _module("nn.Conv2d(4, 4, 3, stride=2)", lambda: nn.Conv2d(4, 4, 3, stride=2)),
+    _module("nn.Conv2d(4, 4, 3, groups=4)", lambda: nn.Conv2d(4, 4, 3, groups=4)),
+    _module("nn.Conv2d(4, 4, 3, dilation=2)", lambda: nn.Conv2d(4, 4, 3, dilation=2)),
+    _module('nn.Conv2d(4, 4, 3, padding="same")', lambda: nn.Conv2d(4, 4, 3, padding="same")),
+    _module("nn.Conv3d(4, 4, 3)", lambda: nn.Conv3d(4, 4, 3), VOLUME),
+    _module(
+        'nn.Conv3d(4, 4, 3, padding="same")', lambda: nn.Conv3d(4, 4, 3, padding="same"), VOLUME
+    ),
+    _module("nn.ConvTranspose1d(4, 4, 3)", lambda: nn.ConvTranspose1d(4, 4, 3), LINE),
+    _module("nn.ConvTranspose2d(4, 4, 3)", lambda: nn.ConvTranspose2d(4, 4, 3)),
+    _module("nn.ConvTranspose3d(4, 4, 3)", lambda: nn.ConvTranspose3d(4, 4, 3), VOLUME),
+    _module("nn.Linear(8, 4)", lambda: nn.Linear(8, 4), VECTOR),
+    Case(
+        "x @ weight", lambda m, x: x @ m.it.weight, VECTOR,
+        {"it": lambda: nn.Linear(4, 8, bias=False)},
+    ),
+    _module("nn.BatchNorm1d(8)", lambda: nn.BatchNorm1d(8), VECTOR),
+    _module("nn.BatchNorm2d(4)", lambda: nn.BatchNorm2d(4)),
+    _module("nn.Dropout()", nn.Dropout),
+    _module("nn.Identity()", nn.Identity),
+)  # fmt: skip
+
+POOLING = (
+    _module("nn.MaxPool1d(2)", lambda: nn.MaxPool1d(2), LINE),
+    _module("nn.MaxPool2d(3, 2, padding=1)", lambda: nn.MaxPool2d(3, 2, padding=1)),
+    _module("nn.MaxPool3d(2)", lambda: nn.MaxPool3d(2), VOLUME),
+    _module("nn.AvgPool1d(2)", lambda: nn.AvgPool1d(2), LINE),
+    _module("nn.AvgPool2d(3, 2, padding=1)", lambda: nn.AvgPool2d(3, 2, padding=1)),
+    _module("nn.AvgPool3d(2)", lambda: nn.AvgPool3d(2), VOLUME),
+    _module("nn.AdaptiveAvgPool1d(2)", lambda: nn.AdaptiveAvgPool1d(2), LINE),
+    _module("nn.AdaptiveAvgPool2d(1)", lambda: nn.AdaptiveAvgPool2d(1)),
+    _module("nn.AdaptiveAvgPool3d(2)", lambda: nn.AdaptiveAvgPool3d(2), VOLUME),
+    _module("nn.Upsample(scale_factor=2), 1-d", lambda: nn.Upsample(scale_factor=2), LINE),
+    _module("nn.Upsample(scale_factor=2), 2-d", lambda: nn.Upsample(scale_factor=2)),
+    _module("nn.Upsample(scale_factor=2), 3-d", lambda: nn.Upsample(scale_factor=2), VOLUME),
+    _module(
+        'nn.Upsample(scale_factor=2, mode="linear")',
+        lambda: nn.Upsample(scale_factor=2, mode="linear"), LINE,
+    ),
+    _module(
+        'nn.Upsample(scale_factor=2, mode="bilinear")',
+        lambda: nn.Upsample(scale_factor=2, mode="bilinear"),
+    ),
+    _module(
+        'nn.Upsample(scale_factor=2, mode="trilinear")',
+        lambda: nn.Upsample(scale_factor=2, mode="trilinear"), VOLUME,
+    ),
+    _module("nn.PixelShuffle(2)", lambda: nn.PixelShuffle(2)),
+    _call("x.mean((2, 3))", lambda x: x.mean((2, 3))),
+    _call("x.sum((2, 3))", lambda x: x.sum((2, 3))),
+)  # fmt: skip
+
+ARITHMETIC = (
+    _call("x + y", lambda x: x + x.flip(1)),
+    _call("x + 1", lambda x: x + 1),
+    _call("x - y", lambda x: x - x.flip(1)),
+    _call("1 - x", lambda x: 1 - x),
+    _call("-x", lambda x: -x),
+    _call("2 * x", lambda x: 2 * x),
+    _call("x / 2", lambda x: x / 2),
+    _call("torch.addcmul(a, x, b)", lambda x: torch.addcmul(torch.ones(6), x, torch.ones(6))),
+    _call("F.pad(x, (1, 1))", lambda x: F.pad(x, (1, 1))),
+    _call('F.pad(x, (1, 1, 1, 1), mode="reflect")', lambda x: F.pad(x, (1,) * 4, mode="reflect")),
+)
+
+MOVES = (
+    _call("x.flatten(1)", lambda x: x.flatten(1)),
+    _call("x.view(x.size(0), -1)", lambda x: x.view(x.size(0), -1)),
+    _call("x.reshape(x.shape[0], 2, -1)", lambda x: x.reshape(x.shape[0], 2, -1)),
+    _call("torch.cat([x, y], 1)", lambda x: torch.cat([x, x.flip(1)], 1)),
+    _call("torch.stack([x, y], 1)", lambda x: torch.stack([x, x.flip(1)], 1)),
+    _call("x.split(2, 1)", lambda x: x.split(2, 1)[0]),
+    _call("x.split([1, 3], 1)", lambda x: x.split([1, 3], 1)[1]),
+    _call("x.chunk(2, 1)", lambda x: x.chunk(2, 1)[1]),
+    _call("x.unbind(1)", lambda x: x.unbind(1)[0]),
+    _call("x.flip(2)", lambda x: x.flip(2)),
+    _call("x[:, 0]", lambda x: x[:, 0]),
+    _call("x[:, 1:3]", lambda x: x[:, 1:3]),
+    _call(
+        "x.index_select(1, indices)", lambda x: x.index_select(1, torch.tensor([0, 2]))
+    ),
+    _call("x.unsqueeze(1)", lambda x: x.unsqueeze(1)),
+    _call("x.squeeze(1)", lambda x: x.mean(1, keepdim=True).squeeze(1)),
+    _call("x.squeeze((1, 2))", lambda x: x.mean((1, 2), keepdim=True).squeeze((1, 2))),
+    _call("x.transpose(1, 2)", lambda x: x.transpose(1, 2)),
+    _call("x.permute(0, 2, 3, 1)", lambda x: x.permute(0, 2, 3, 1)),
+    _call("x.expand(-1, 4, -1, -1)", lambda x: x.mean(1, keepdim=True).expand(-1, 4, -1, -1)),
+    _call("x.clone()", lambda x: x.clone()),
+    _call("x.contiguous()", lambda x: x.permute(0, 2, 3, 1).contiguous()),
+    _call("x.detach()", lambda x: x.detach()),
+)  # fmt: skip
+
+ACCEPTED = {
+    "Activations: they become neurons": ACTIVATIONS,
+    "Weights and norms": WEIGHTED,
+    "Pooling, means, upsampling": POOLING,
+    "Arithmetic": ARITHMETIC,
+    "Rearranging": MOVES,
+}
+"""What should convert, by heading."""

@@ -1,0 +1,74 @@
+"""Calls that must be refused, and the words that refuse them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from docs_tools.support.cases import IMAGE, Case
+
+
+def _on_input(call: str, run: Callable[[Tensor], Tensor]) -> Case:
+    return Case(call, lambda _, x: run(x), IMAGE, bare=True)
+
+
+def _behind_relu(call: str, run: Callable[[Tensor], Tensor]) -> Case:
+    return Case(call, lambda _, x: run(x))
+
+
+ACTIVATIONS = (
+    _on_input("torch.sigmoid(x)", torch.sigmoid),
+    _on_input("F.silu(x)", F.silu),
+    _on_input("F.gelu(x)", F.gelu),
+    _on_input("F.hardswish(x)", F.hardswish),
+    _on_input("F.leaky_relu(x)", F.leaky_relu),
+    _on_input("F.elu(x)", F.elu),
+    _on_input("torch.tanh(x)", torch.tanh),
+    _on_input("F.hardtanh(x)", F.hardtanh),
+    _on_input("x.clamp(min=0.5)", lambda x: x.clamp(min=0.5)),
+    _on_input("F.softmax(x, 1)", lambda x: F.softmax(x, 1)),
+)
+NORMS = (
+    _behind_relu("F.layer_norm(x, (6, 6))", lambda x: F.layer_norm(x, (6, 6))),
+    _behind_relu("F.group_norm(x, 2)", lambda x: F.group_norm(x, 2)),
+    _behind_relu("F.instance_norm(x)", F.instance_norm),
+    Case(
+        "nn.BatchNorm2d(4, track_running_stats=False)", lambda m, x: m.it(x), IMAGE,
+        {"it": lambda: nn.BatchNorm2d(4, track_running_stats=False)},
+    ),
+    _behind_relu("F.dropout(x)  # stays on", lambda x: F.dropout(x, 0.5, True)),
+)  # fmt: skip
+PRODUCTS = (
+    _behind_relu("x * gate(x)", lambda x: x * x.mean((2, 3), keepdim=True)),
+    _behind_relu("x / (1 + x)", lambda x: x / (1 + x)),
+    _behind_relu("x @ x", lambda x: x @ x),
+    _behind_relu("x ** 2", lambda x: x**2),
+    _behind_relu('torch.div(x, 2, rounding_mode="floor")',
+                 lambda x: torch.div(x, 2, rounding_mode="floor")),
+    _behind_relu("x.amax((2, 3))", lambda x: x.amax((2, 3))),
+    _behind_relu("F.adaptive_max_pool2d(x, 2)", lambda x: F.adaptive_max_pool2d(x, 2)),
+    _behind_relu("F.scaled_dot_product_attention(x, x, x)",
+                 lambda x: F.scaled_dot_product_attention(x, x, x)),
+)  # fmt: skip
+BATCH = (
+    _behind_relu("x - x.mean(0)", lambda x: x - x.mean(0)),
+    _behind_relu("x - x.mean()", lambda x: x - x.mean()),
+    _behind_relu("x + x.flip(0)", lambda x: x + x.flip(0)),
+    _behind_relu("x[:1]", lambda x: x[:1]),
+    _behind_relu("x.permute(1, 0, 2, 3)", lambda x: x.permute(1, 0, 2, 3)),
+    _behind_relu("x.transpose(0, 1)", lambda x: x.transpose(0, 1)),
+    _behind_relu("torch.cat([x, x])", lambda x: torch.cat([x, x])),
+    _behind_relu("x.view(x.size(0) * 4, 36)", lambda x: x.view(x.size(0) * 4, 36)),
+    _behind_relu("x / x.size(0)", lambda x: x / x.size(0)),
+    _behind_relu("x.half()", lambda x: x.half()),
+)
+REFUSED = {
+    "Activations without a spiking form": ACTIVATIONS,
+    "Norms that depend on the sample, and chance": NORMS,
+    "Products of two signals": PRODUCTS,
+    "The batch, and the dtype": BATCH,
+}
+"""What should be refused, by heading."""

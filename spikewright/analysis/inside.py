@@ -12,9 +12,9 @@ from spikewright.analysis.batches import length_of
 from spikewright.analysis.decomposition import LayerError, decompose
 from spikewright.analysis.kept import Kept, once
 from spikewright.analysis.memory import Portions
-from spikewright.analysis.restored import restored
 from spikewright.analysis.spike_times import ResidualSummary, SpikeTimeHistogram, watch_spikes
 from spikewright.analysis.sweep import SweepProgress
+from spikewright.decoding import decoded_list
 from spikewright.network import SpikingNetwork
 
 R = TypeVar("R")
@@ -56,8 +56,8 @@ class Inside:
 
         plain = once(self.kept, "spike times", found)
         return (
-            tuple(restored(SpikeTimeHistogram, entry) for entry in plain["histograms"]),
-            tuple(restored(ResidualSummary, entry) for entry in plain["residuals"]),
+            decoded_list(SpikeTimeHistogram, plain["histograms"], "histograms"),
+            decoded_list(ResidualSummary, plain["residuals"], "residuals"),
         )
 
     def errors(
@@ -74,7 +74,7 @@ class Inside:
             return [asdict(entry) for entry in errors]
 
         plain = once(self.kept, f"errors of {name}", found)
-        return tuple(restored(LayerError, entry) for entry in plain)
+        return decoded_list(LayerError, plain, "errors of layers")
 
     def _over_data(self, work: Callable[[Iterable[Any]], R], name: str, steps: int) -> R:
         dimensions = len(self.network.graph.input_shape)

@@ -11,12 +11,12 @@ from typing import Any
 from spikewright.analysis import Operations, emission_table, operations, operations_csv
 from spikewright.analysis.kept import once
 from spikewright.analysis.memory import Portions
-from spikewright.analysis.restored import restored
 from spikewright.cli.console import Progress, errors, print_json, results, to_json
 from spikewright.cli.keeping import discard_progress, keeping
 from spikewright.cli.measure import Task
 from spikewright.cli.options import OutputOptions
 from spikewright.cli.output import times_of, without_times, write_files
+from spikewright.decoding import decoded
 from spikewright.network import SpikingNetwork
 from spikewright.neurons import Neuron
 from spikewright.report import FORMAT
@@ -51,7 +51,8 @@ def run_energy(
             for steps in task.steps:
                 advance(len(found), total, f"{name}, T = {steps}")
                 count = partial(_counted, network, data, steps, task.conversion.seed)
-                found.append(restored(Operations, once(kept, f"{name}, T = {steps}", count)))
+                what = f"{name}, T = {steps}"
+                found.append(decoded(Operations, once(kept, what, count), what))
     source.skipped.tell()
     return configuration, found
 

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 import spikewright as sw
 from spikewright.analysis import LayerError, Operations, SweepProgress, decompose, operations
 from spikewright.analysis.kept import KeptFile, differences
-from spikewright.analysis.restored import restored
+from spikewright.decoding import decoded
 from spikewright.errors import AnalysisError
 
 STEPS = (2, 5)
@@ -126,9 +126,9 @@ def test_results_survive_their_way_through_json(
     integrate_fire: sw.SpikingNetwork, batches: Batches
 ) -> None:
     counted = operations(integrate_fire, batches, 5)
-    assert restored(Operations, json.loads(json.dumps(asdict(counted)))) == counted
+    assert decoded(Operations, json.loads(json.dumps(asdict(counted))), "counts") == counted
     for error in decompose(integrate_fire, batches, 5):
-        assert restored(LayerError, json.loads(json.dumps(asdict(error)))) == error
+        assert decoded(LayerError, json.loads(json.dumps(asdict(error))), "error") == error
 
 
 def test_work_of_another_configuration_is_refused_by_every_difference(tmp_path: Path) -> None:

@@ -19,9 +19,9 @@ from spikewright.analysis import (
     Sweep,
     SweepRow,
 )
+from spikewright.decoding import decoded, decoded_list, mapping
 from spikewright.errors import RunError
 from spikewright.report.contents import Report, Study
-from spikewright.report.folder.decoding import decoded, decoded_list, mapping
 from spikewright.report.folder.run import FORMAT, Energies, PageRecord, Run, StudyRecord
 from spikewright.version import __version__
 

@@ -25,7 +25,7 @@ def decoded(kind: type[T], value: Any, what: str, absent: Mapping[str, Any] = NO
 
     Args:
         kind: a dataclass.
-        value: what `json.loads` gave.
+        value: what `json.loads` gave, or `dataclasses.asdict`.
         what: names the value in errors.
         absent: stands for the fields of these names where the value lacks them.
 
@@ -57,7 +57,7 @@ def decoded_list(
     """
     if value is None:
         return ()
-    if not isinstance(value, list):
+    if not isinstance(value, (list, tuple)):
         raise RunError(f"{what} must be a list, got {_short(value)}")
     return tuple(decoded(kind, entry, f"{what}[{n}]", absent) for n, entry in enumerate(value))
 
@@ -79,7 +79,7 @@ def _typed(hint: Any, value: Any, what: str) -> Any:
         (inner,) = (h for h in get_args(hint) if h is not type(None))
         return None if value is None else _typed(inner, value, what)
     if origin is tuple:
-        if not isinstance(value, list):
+        if not isinstance(value, (list, tuple)):
             raise RunError(f"{what} must be a list, got {_short(value)}")
         inner = get_args(hint)[0]
         return tuple(_typed(inner, entry, f"{what}[{n}]") for n, entry in enumerate(value))

@@ -100,11 +100,18 @@ def threshold_of(text: str) -> Threshold:
 
 
 def precision_of(text: str) -> Precision:
-    """A precision by its name."""
+    """A precision by its name; that of a model in float64 is its own."""
+    if in_double(text):
+        return Precision.FLOAT32
     try:
         return Precision(text.strip().lower())
     except ValueError:
-        raise WrongUsage(f"--precision {text}: give float32 or bf16") from None
+        raise WrongUsage(f"--precision {text}: give float32, bf16 or float64") from None
+
+
+def in_double(text: str) -> bool:
+    """Whether a precision asks for model and images in float64."""
+    return text.strip().lower() == "float64"
 
 
 def _per(rest: Sequence[str], text: str, default: Per) -> Per:

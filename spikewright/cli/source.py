@@ -22,9 +22,17 @@ from spikewright.cli.options import (
     ModelOptions,
     Split,
 )
-from spikewright.cli.parse import arguments_of, channels_of, method_of, precision_of, threshold_of
+from spikewright.cli.parse import (
+    arguments_of,
+    channels_of,
+    in_double,
+    method_of,
+    precision_of,
+    threshold_of,
+)
 from spikewright.cli.skipped import SkippedPictures
 from spikewright.data import ImageData, calibration_subset, loader, open_dataset
+from spikewright.data.double import InDouble
 from spikewright.data.events import EventData, EventImages, frame_batches
 from spikewright.data.image_data import dataset_length
 from spikewright.errors import DataError
@@ -51,6 +59,7 @@ class Source:
         calibration: batches `[B, C, H, W]` of the training split, on the model's device.
         batch_size: images a batch.
         skipped: pictures that were left out.
+        double: whether the model is in float64, and so takes images.
     """
 
     model: nn.Module
@@ -58,6 +67,7 @@ class Source:
     calibration: tuple[Tensor, ...]
     batch_size: int
     skipped: SkippedPictures
+    double: bool = False
 
     def fingerprints(self) -> dict[str, str]:
         """SHA-256 of the model's tensors, and of the calibration images."""
@@ -173,12 +183,15 @@ def open_source(model: ModelOptions, data: DataOptions, conversion: ConversionOp
             )
         chosen = calibration_subset(images.train, count, conversion.seed)
     network = open_model(model, conversion.device)
+    double = in_double(conversion.precision)
+    if double:
+        network, chosen = network.double(), InDouble(chosen)
     place = torch.device(conversion.device)
     batches = tuple(b.to(place) for b, _ in loader(chosen, data.batch_size) if len(b))
     if not batches:
         raise DataError(f"none of the {count} pictures drawn for calibration can be read")
     check_fit(network, batches[0], images)
-    return Source(network, images, batches, data.batch_size, skipped)
+    return Source(network, images, batches, data.batch_size, skipped, double)
 
 
 def open_measurement(
@@ -190,7 +203,7 @@ def open_measurement(
         WrongUsage: when `--limit` asks for more images than there are.
     """
     images = _measured(source.data, source.data.name, options, seed)
-    return loader(images, source.batch_size)
+    return loader(InDouble(images) if source.double else images, source.batch_size)
 
 
 def open_frames(
@@ -210,6 +223,8 @@ def open_frames(
 
     def at(steps: int) -> DataLoader[tuple[Tensor, int]]:
         recordings = _measured(data.in_frames(steps), data.name, options, seed)
+        if source.double:
+            recordings = InDouble(recordings)
         return frame_batches(recordings, source.batch_size)
 
     return at

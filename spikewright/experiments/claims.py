@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from spikewright.experiments.rows import CONTROLS
+from spikewright.experiments.rows import CONTROLS, IN_DOUBLE
+from spikewright.experiments.store import ANN_IN_DOUBLE
 from spikewright.experiments.tables import Entry, NetworkTable, Pair, paired
 from spikewright.neurons.count_law import upper_probability
 
@@ -160,8 +161,18 @@ def _lossless(table: NetworkTable, levels: int) -> str:
         )
     return (
         f"Nearest at T = L = {levels} differs from the ANN on {record.differs} of "
-        f"{record.images:,} images (exact McNemar p = {record.p_value:.2g}): sums taken in another "
-        "order can cross a rounding boundary."
+        f"{record.images:,} images (exact McNemar p = {record.p_value:.2g}): in float32, sums "
+        f"taken in another order cross boundaries of the floor. {_in_double(table)}"
+    )
+
+
+def _in_double(table: NetworkTable) -> str:
+    network, ann = (table.in_double.get(name) for name in (IN_DOUBLE.name, ANN_IN_DOUBLE))
+    if network is None or ann is None:
+        return "In float64: not run."
+    return (
+        f"In float64 it differs on {network.differs} of {network.images:,}, and float64 changes "
+        f"the ANN's own answer to {ann.differs} of {ann.images:,}."
     )
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 from spikewright.analysis import RunClock, mcnemar_exact, operations, wilson_interval
 from spikewright.errors import AnalysisError, ExperimentError
 from spikewright.experiments.rows import Row
-from spikewright.experiments.store import Cell, CellRecord
+from spikewright.experiments.store import ANN, Cell, CellRecord
 from spikewright.graph import Operation
 from spikewright.network import Observer, SpikingNetwork
 
@@ -89,9 +89,15 @@ class Ground:
     energy: Batches | None = None
 
 
-def measure_ann(ann: Answers, clock: RunClock, device: torch.device) -> CellRecord:
-    """The record of the source network."""
-    return _record(Cell("ann", 0, 0), ann, ann, clock, device)
+def measure_ann(
+    ann: Answers,
+    clock: RunClock,
+    device: torch.device,
+    cell: Cell = Cell(ANN, 0, 0),  # noqa: B008 (immutable)
+    usual: Answers | None = None,
+) -> CellRecord:
+    """The record of the source network, beside its usual answers where these are others."""
+    return _record(cell, ann, usual or ann, clock, device)
 
 
 def measure_cell(network: SpikingNetwork, row: Row, cell: Cell, ground: Ground) -> CellRecord:

@@ -56,6 +56,9 @@ QCFS_ROWS = (
 )
 """For a network trained with QCFS: the baseline, the paper's probe with its controls, the rest."""
 
+IN_DOUBLE = Row("nearest-float64", "nearest, in float64", QCFS, NEAREST)
+"""No row of the table: at T = L it shows what rounding leaves unseen in float32."""
+
 CONTROLS = ("shared", "reversed", "early", "late")
 """Names of the controls among `QCFS_ROWS`."""
 

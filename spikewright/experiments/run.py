@@ -7,22 +7,30 @@ takes the cells r, r + n, r + 2n ... of the plan. A cell that is on disk is not 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from spikewright.analysis import RunClock
 from spikewright.data import ImageData, open_dataset
 from spikewright.data.image_data import dataset_length
 from spikewright.errors import ExperimentError
 from spikewright.experiments.images import CALIBRATION_SEED, TestImages, calibration_batches
-from spikewright.experiments.measure import Answers, Ground, answers_of, measure_ann, measure_cell
+from spikewright.experiments.measure import (
+    Answers,
+    Batches,
+    Ground,
+    answers_of,
+    measure_ann,
+    measure_cell,
+)
 from spikewright.experiments.network import NetworkSource, levels_of, state_sha256
-from spikewright.experiments.rows import SEEDS, STEPS, Row, rows_for
-from spikewright.experiments.store import ANN, Cell, CellRecord, NetworkStore
+from spikewright.experiments.rows import IN_DOUBLE, SEEDS, STEPS, Row, rows_for
+from spikewright.experiments.store import ANN, ANN_IN_DOUBLE, Cell, CellRecord, NetworkStore
 from spikewright.network import SpikingNetwork
 
 Progress = Callable[[int, int, str], None]
@@ -116,10 +124,17 @@ class Subject:
                 for steps in self.settings.steps
                 for seed in row.seeds(self.settings.seeds)
             ]
+        if self.levels in self.settings.steps and any(row.name == "nearest" for row in self.rows):
+            found += [
+                (None, Cell(ANN_IN_DOUBLE, 0, 0)),
+                (IN_DOUBLE, Cell(IN_DOUBLE.name, self.levels, 0)),
+            ]
         return found
 
     def measure(self, row: Row | None, cell: Cell) -> CellRecord:
         """Measure one cell."""
+        if row is IN_DOUBLE or cell.row == ANN_IN_DOUBLE:
+            return self._measure_in_double(row, cell)
         if row is None:
             clock = RunClock()
             return measure_ann(self._answers(self.images), clock, self.device)
@@ -131,6 +146,22 @@ class Subject:
         energy = images.batches(counted) if counted else None
         ground = Ground(images.batches(count), ann, self.device, energy)
         return measure_cell(network, row, cell, ground)
+
+    def _measure_in_double(self, row: Row | None, cell: Cell) -> CellRecord:
+        """The ANN in float64 against itself in float32; a network in float64 against that ANN."""
+        model = deepcopy(self._loaded()).double()
+
+        def images() -> Batches:
+            return ((x.double(), labels) for x, labels in self._test_images().batches(self.images))
+
+        clock = RunClock()
+        ann = answers_of(model, images(), self.device, f"{self.source.name} in float64")
+        if row is None:
+            usual = self._answers(self.images).first(self.images)
+            return measure_ann(ann, clock, self.device, cell, usual)
+        batches = [batch.double() for batch in self._calibration()]
+        network = row.method.convert(model, batches, cell.steps, row.neuron, CALIBRATION_SEED)
+        return measure_cell(network, row, cell, Ground(images(), ann, self.device))
 
     def release(self) -> None:
         """Forget what takes memory; it is made again when it is needed."""
@@ -154,13 +185,16 @@ class Subject:
             self._ann = answers_of(self._loaded(), batches, self.device, self.source.name)
         return self._ann
 
+    def _calibration(self) -> tuple[Tensor, ...]:
+        settings = self.settings
+        return calibration_batches(
+            self.data, settings.calibration_samples, settings.batch_size, self.device
+        )
+
     def _network(self, row: Row) -> SpikingNetwork:
         """The network converted for a row; only the last one is kept."""
         if self._converted is None or self._converted[0] != row.name:
             settings = self.settings
-            batches = calibration_batches(
-                self.data, settings.calibration_samples, settings.batch_size, self.device
-            )
             missing = tuple(
                 steps
                 for steps in settings.steps
@@ -170,7 +204,7 @@ class Subject:
                 )
             )
             network = row.method.convert(
-                self._loaded(), batches, missing, row.neuron, CALIBRATION_SEED
+                self._loaded(), self._calibration(), missing, row.neuron, CALIBRATION_SEED
             )
             self._converted = row.name, network.compile() if settings.compiled else network
         return self._converted[1]
@@ -304,7 +338,8 @@ def _check(sources: Sequence[NetworkSource], settings: Settings) -> None:
 
 def _told(subject: Subject, record: CellRecord) -> str:
     cell = record.cell
-    what = "ANN" if cell.row == ANN else f"{cell.row}, T = {cell.steps}, seed {cell.seed}"
+    names = {ANN: "ANN", ANN_IN_DOUBLE: "ANN in float64"}
+    what = names.get(cell.row, f"{cell.row}, T = {cell.steps}, seed {cell.seed}")
     run: Mapping[str, Any] = record.run
     return (
         f"{subject.source.name}: {what}: {100 * record.accuracy:.2f} % of {record.images} images, "

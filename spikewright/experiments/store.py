@@ -21,6 +21,8 @@ FORMAT = 2
 NETWORK_FILE = "network.json"
 ANN = "ann"
 """The name of the row of the source network; its T is 0."""
+ANN_IN_DOUBLE = "ann-float64"
+"""The same in float64; it differs from `ANN` where float32 rounds across a boundary of QCFS."""
 
 
 @dataclass(frozen=True)

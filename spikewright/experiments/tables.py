@@ -10,8 +10,8 @@ from typing import Any
 from spikewright.analysis import mcnemar_exact, wilson_interval
 from spikewright.errors import ExperimentError
 from spikewright.experiments.measure import unpacked
-from spikewright.experiments.rows import Row, rows_for
-from spikewright.experiments.store import ANN, Cell, CellRecord, NetworkStore
+from spikewright.experiments.rows import IN_DOUBLE, Row, rows_for
+from spikewright.experiments.store import ANN, ANN_IN_DOUBLE, Cell, CellRecord, NetworkStore
 
 DATA_TITLES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagefolder": "images by folder"}
 
@@ -90,6 +90,7 @@ class NetworkTable:
         rows: every row that belongs to such a network.
         steps: every T, ascending.
         entries: by row name and T; what was not run is absent.
+        in_double: what was measured in float64, `ANN_IN_DOUBLE` and `IN_DOUBLE`, by row name.
     """
 
     configuration: Mapping[str, Any]
@@ -97,6 +98,7 @@ class NetworkTable:
     rows: tuple[Row, ...]
     steps: tuple[int, ...]
     entries: Mapping[tuple[str, int], Entry]
+    in_double: Mapping[str, CellRecord]
 
     @property
     def name(self) -> str:
@@ -152,7 +154,8 @@ def table_of(store: NetworkStore, steps: Sequence[int]) -> NetworkTable:
             if found is not None:
                 entries[row.name, t] = found
     ann = records.get(Cell(ANN, 0, 0))
-    return NetworkTable(configuration, ann, rows, tuple(steps), entries)
+    in_double = {c.row: r for c, r in records.items() if c.row in (ANN_IN_DOUBLE, IN_DOUBLE.name)}
+    return NetworkTable(configuration, ann, rows, tuple(steps), entries, in_double)
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
@@ -120,6 +121,19 @@ def test_findings_are_computed(results: Path) -> None:
     assert base is not None
     assert pair.points == pytest.approx(100 * (shuffled.first.accuracy - base.accuracy))
     assert f"({pair.points:+.2f} points, p" in text
+
+
+def test_a_network_that_differs_in_float32_stands_beside_itself_in_float64(
+    results: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(results / "qcfs", tmp_path / "qcfs")
+    path = tmp_path / "qcfs" / f"nearest-t{LEVELS}-s0.json"
+    path.write_text(path.read_text().replace('"differs": 0', '"differs": 2'))
+    told = "In float64 it differs on 0 of 60, and float64 changes the ANN's own answer to 0 of 60."
+    assert "differs from the ANN on 2 of 60 images" in page(tmp_path, SMALL.steps)
+    assert told in page(tmp_path, SMALL.steps)
+    (tmp_path / "qcfs" / "ann-float64-t0-s0.json").unlink()
+    assert "In float64: not run." in page(tmp_path, SMALL.steps)
 
 
 def test_rows_on_other_numbers_of_images_are_paired_on_the_common_ones(results: Path) -> None:

@@ -107,13 +107,19 @@ def test_nearest_at_t_equal_l_is_the_ann(whole: Path) -> None:
     assert (lossless["differs"], lossless["p_value"]) == (0, 1.0)
     assert lossless["right"] == found["qcfs/ann.json"]["right"]
     assert found["qcfs/nearest-t2-s0.json"]["differs"] > 0
+    for cell in ("ann-float64-t0", f"nearest-float64-t{LEVELS}"):
+        double = found[f"qcfs/{cell}-s0.json"]
+        assert (double["differs"], double["images"]) == (0, 60)
 
 
 def test_cheap_cells_come_first(qcfs: NetworkSource, tmp_path: Path) -> None:
     subject = open_subject(qcfs, DATA, tmp_path, replace(SMALL, rows=()))
     order = [(row is not None and row.expensive, cell.seed) for _, row, cell in plan([subject])]
     assert order == sorted(order)  # two seeds here
-    assert {cell.row for _, _, cell in plan([subject])} == {"ann", *(r.name for r in QCFS_ROWS)}
+    assert {cell.row for _, _, cell in plan([subject])} == {
+        *("ann", "ann-float64", "nearest-float64"),
+        *(row.name for row in QCFS_ROWS),
+    }
 
 
 def test_every_row_converts(qcfs: NetworkSource, relu: NetworkSource, tmp_path: Path) -> None:

@@ -79,8 +79,10 @@ def save(
 
     Raises:
         InterchangeError: for neurons or strategies of your own, which a file without code cannot
-            hold; for notes that are not plain values; when the file cannot be written.
+            hold; for weights that are not finite, which it would not be loaded with; for notes that
+            are not plain values; when the file cannot be written.
     """
+    _require_finite(network.graph.tensors)
     tensors, document = _taken_apart(network, notes or {})
     try:
         content = container.packed(tensors, document)
@@ -91,6 +93,12 @@ def save(
         write_whole(Path(path), content)
     except OSError as error:
         raise InterchangeError(f"cannot write '{path}' ({error.strerror})") from error
+
+
+def _require_finite(tensors: Mapping[str, Tensor]) -> None:
+    broken = [name for name, tensor in tensors.items() if not bool(tensor.isfinite().all())]
+    if broken:
+        raise InterchangeError(f"tensor '{broken[0]}' holds NaN or infinite values")
 
 
 def _taken_apart(
@@ -191,9 +199,7 @@ class _Loader:
         }
         for name, order in layouts.checked(self._parts["layouts"], tensors).items():
             tensors[name] = layouts.laid_out(tensors[name], order, name)
-        broken = [n for n, t in tensors.items() if not bool(t.isfinite().all())]
-        if broken:
-            raise InterchangeError(f"tensor '{broken[0]}' holds NaN or infinite values")
+        _require_finite(tensors)
         graph = graphs.decoded(self._parts["graph"], tensors)
         if set(graph.pruned().tensors) != set(tensors):
             raise InterchangeError("the graph holds tensors that it does not read")

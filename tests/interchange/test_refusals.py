@@ -108,3 +108,11 @@ def test_mutated_files_are_refused_or_run() -> None:
     assert counts["bytes", "refused"] > 100
     assert counts["bytes", OTHER] == 0
     assert counts["resealed", "refused"] > 50
+
+
+def test_weights_that_are_not_finite_are_not_saved(tmp_path: Path) -> None:
+    network = converted("plain", steps=4).to(torch.float64)  # with tensors of its own
+    next(iter(network.graph.tensors.values())).view(-1)[0] = torch.inf
+    with pytest.raises(sw.InterchangeError, match="holds NaN or infinite values"):
+        network.save(tmp_path / "network.safetensors")
+    assert not list(tmp_path.iterdir())

@@ -25,7 +25,7 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from spikewright.cli.source import fingerprint
+from spikewright.fingerprint import fingerprint
 
 ROOT = Path(__file__).resolve().parents[1]
 DIGITS = "spikewright.models:digits_cnn"

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import suppress
+import re
+import shutil
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
+
+_PARTIAL = re.compile(r"\.(.+\.)?[0-9a-f]{32}\.partial")
+"""Names of files and folders that are being written: only these are ever swept away."""
 
 
 def write_whole(path: Path, content: bytes) -> None:
@@ -19,7 +25,7 @@ def write_whole(path: Path, content: bytes) -> None:
         OSError: naming `path`, where the disk is full or writing is not allowed; an older file is
             as it was.
     """
-    partial = path.with_name(f".{path.name}.{uuid4().hex}.partial")
+    partial = _partial(path)
     try:
         with partial.open("xb") as file:
             file.write(content)
@@ -45,7 +51,35 @@ def write_json(path: Path, document: Any) -> None:
     write_whole(path, f"{text}\n".encode())
 
 
+@contextmanager
+def appearing_whole(folder: Path) -> Generator[Path]:
+    """A folder beside `folder` that takes its place in one move, or is removed on an error.
+
+    Raises:
+        OSError: where it cannot be written, or `folder` is there and not empty.
+    """
+    partial = _partial(folder)
+    try:
+        partial.mkdir(parents=True)
+        yield partial
+        if folder.exists():
+            folder.rmdir()
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
 def sweep_leftovers(folder: Path) -> None:
     """Remove what processes that were killed while they wrote left in a folder."""
     for partial in folder.glob(".*.partial"):
-        partial.unlink(missing_ok=True)
+        if not _PARTIAL.fullmatch(partial.name):
+            continue
+        if partial.is_dir() and not partial.is_symlink():
+            shutil.rmtree(partial)
+        else:
+            partial.unlink(missing_ok=True)
+
+
+def _partial(path: Path) -> Path:
+    """Where a file or folder is written before it takes its place."""
+    return path.with_name(f".{path.name}.{uuid4().hex}.partial")

@@ -13,11 +13,21 @@ ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "spikewright"
 MAXIMUM_LINES = 350
 
-LEAVES = {"activations", "decoding", "errors", "extras", "files", "processes", "version"}
+LEAVES = {
+    "activations",
+    "decoding",
+    "errors",
+    "extras",
+    "files",
+    "fingerprint",
+    "processes",
+    "version",
+}
 MAY_IMPORT: dict[str, set[str]] = {
     "errors": set(),
     "extras": {"errors"},
     "files": set(),
+    "fingerprint": set(),
     "decoding": {"errors"},
     "processes": {"errors", "extras"},
     "version": set(),

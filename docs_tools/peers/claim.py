@@ -38,6 +38,11 @@ class Claim:
     run: Callable[[], Finding]
 
 
+def claims(package: str, *runs: Callable[[], Finding]) -> tuple[Claim, ...]:
+    """Claims about a package, named after it and the functions that show them."""
+    return tuple(Claim(f"{package}-{run.__name__.replace('_', '-')}", package, run) for run in runs)
+
+
 def two_layers() -> nn.Sequential:
     """A trained network stands in for by random weights: two layers with ReLU, and a third."""
     torch.manual_seed(0)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import spikewright as sw
-from docs_tools.peers.claim import Claim, Finding, Functional, Reused, samples, two_layers
+from docs_tools.peers.claim import Finding, Functional, Reused, claims, samples, two_layers
 
 STEPS = 16
 
@@ -116,13 +116,11 @@ def other_batch_sizes_draw_states() -> Finding:
     )
 
 
-CLAIMS = tuple(
-    Claim(name, "sinabs", run)
-    for name, run in {
-        "sinabs-functions-are-not-seen": functions_are_not_seen,
-        "sinabs-thresholds-are-not-calibrated": thresholds_are_not_calibrated,
-        "sinabs-several-spikes-a-step": several_spikes_a_step,
-        "sinabs-reused-modules-share-state": reused_modules_share_state,
-        "sinabs-other-batch-sizes-draw-states": other_batch_sizes_draw_states,
-    }.items()
+CLAIMS = claims(
+    "sinabs",
+    functions_are_not_seen,
+    thresholds_are_not_calibrated,
+    several_spikes_a_step,
+    reused_modules_share_state,
+    other_batch_sizes_draw_states,
 )

@@ -9,7 +9,7 @@ import pkgutil
 import torch
 
 import spikewright as sw
-from docs_tools.peers.claim import Claim, Finding, samples, two_layers
+from docs_tools.peers.claim import Finding, claims, samples, two_layers
 
 
 def converts_no_trained_network() -> Finding:
@@ -64,11 +64,9 @@ def fires_above_the_threshold() -> Finding:
     return Finding(theirs == 0 and ours == 1, f"spikes at v = theta: {theirs:g}; here {ours:g}")
 
 
-CLAIMS = tuple(
-    Claim(name, "snntorch", run)
-    for name, run in {
-        "snntorch-converts-no-trained-network": converts_no_trained_network,
-        "snntorch-other-batch-sizes-begin-anew": other_batch_sizes_begin_anew,
-        "snntorch-fires-above-the-threshold": fires_above_the_threshold,
-    }.items()
+CLAIMS = claims(
+    "snntorch",
+    converts_no_trained_network,
+    other_batch_sizes_begin_anew,
+    fires_above_the_threshold,
 )

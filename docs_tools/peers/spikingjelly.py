@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 import spikewright as sw
 from docs_tools.peers.claim import (
-    Claim,
     Finding,
     Functional,
     Reused,
+    claims,
     samples,
     two_layers,
 )
@@ -127,13 +127,11 @@ def state_is_kept() -> Finding:
     )
 
 
-CLAIMS = tuple(
-    Claim(name, "spikingjelly", run)
-    for name, run in {
-        "spikingjelly-counters-read-zero": counters_read_zero,
-        "spikingjelly-functions-are-refused": functions_are_refused,
-        "spikingjelly-reused-modules-are-apart": reused_modules_are_apart,
-        "spikingjelly-order-of-batches-matters": order_of_batches_matters,
-        "spikingjelly-state-is-kept": state_is_kept,
-    }.items()
+CLAIMS = claims(
+    "spikingjelly",
+    counters_read_zero,
+    functions_are_refused,
+    reused_modules_are_apart,
+    order_of_batches_matters,
+    state_is_kept,
 )

@@ -7,8 +7,7 @@ samples at once, layer after layer: it is one process's work for one T, and T go
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import safetensors.torch
 import torch
@@ -20,8 +19,8 @@ from spikewright.calibration.statistics import (
     rebinned,
     require_alive,
 )
+from spikewright.fingerprint import fingerprint
 from spikewright.graph.ir import Graph
-from spikewright.neurons import sample_ids_of
 from spikewright.processes import Processes
 
 
@@ -42,7 +41,8 @@ def collect_shared(
         CalibrationError: as `collect`.
         ProcessError: when processes hold other weights or other samples.
     """
-    processes.require_same(_fingerprint(graph.tensors, batches), "weights and calibration data")
+    held = {**graph.tensors, **{f"batch {n:06}": batch for n, batch in enumerate(batches)}}
+    processes.require_same(fingerprint(held).encode(), "weights and calibration data")
     channels = {op.site.name: op.shape[0] for op in graph.neurons if op.site is not None}
     own = {site: SiteStatistics.empty(width) for site, width in channels.items()}
     sums: dict[str, list[Tensor]] = {site: [] for site in channels}
@@ -116,14 +116,3 @@ def _sum_in_order(
     for row in by_turn[:batches]:
         total += row
     return total
-
-
-def _fingerprint(tensors: Mapping[str, Tensor], batches: Iterable[Tensor]) -> bytes:
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        digest.update(name.encode())
-        values = tensors[name].detach().cpu().contiguous().flatten()
-        digest.update(values.view(torch.uint8).numpy().tobytes())
-    for batch in batches:
-        digest.update(sample_ids_of(batch).cpu().numpy().tobytes())
-    return digest.digest()

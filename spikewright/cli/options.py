@@ -247,3 +247,12 @@ StepsOption = Annotated[
         rich_help_panel=CONVERSION,
     ),
 ]
+
+SavedNetwork = Annotated[
+    Path,
+    typer.Argument(
+        metavar="FILE",
+        help="A network saved by 'spikewright convert --output' or SpikingNetwork.save.",
+        show_default=False,
+    ),
+]

@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from spikewright.cli.failures import ExitCode, WrongUsage
 from spikewright.cli.keeping import PROGRESS_FILE
 from spikewright.cli.record import option_words
-from spikewright.cli.source import fingerprint
+from spikewright.fingerprint import fingerprint
 from spikewright.training.threads import intra_op_threads
 
 CONFIGURATION_FILE = "config.json"

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from hashlib import sha256
 
 import torch
 from torch import Tensor, nn
@@ -36,6 +35,7 @@ from spikewright.data.double import InDouble
 from spikewright.data.events import EventData, EventImages, frame_batches
 from spikewright.data.image_data import dataset_length
 from spikewright.errors import DataError
+from spikewright.fingerprint import fingerprint
 from spikewright.methods import MINERROR, Method
 from spikewright.models import load_model
 from spikewright.models.resolve import trained_folder
@@ -89,16 +89,6 @@ class Source:
             self.model, self.calibration, steps, neuron, options.seed, processes
         )
         return network.with_precision(precision)
-
-
-def fingerprint(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 of tensors: their names, types, shapes and every bit of them."""
-    found = sha256()
-    for name, tensor in sorted(tensors.items()):
-        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        flat = tensor.detach().cpu().contiguous().reshape(-1)
-        found.update(flat.view(torch.uint8).numpy().tobytes())
-    return found.hexdigest()
 
 
 def method_for(options: ConversionOptions) -> Method:

@@ -23,8 +23,9 @@ from spikewright.errors import ExperimentError
 from spikewright.experiments.page import page
 from spikewright.experiments.store import NETWORK_FILE, CellRecord, stores_of
 from spikewright.extras import require_extra
+from spikewright.files import write_json
 from spikewright.models import load_model
-from spikewright.training.files import write_json, write_tensors
+from spikewright.training.files import write_tensors
 
 CLASSES = ("circles", "squares", "stripes")
 TRAINING_PICTURES = 4

@@ -28,9 +28,10 @@ from spikewright.experiments.measure import (
     measure_ann,
     measure_cell,
 )
-from spikewright.experiments.network import NetworkSource, levels_of, state_sha256
+from spikewright.experiments.network import NetworkSource, levels_of
 from spikewright.experiments.rows import IN_DOUBLE, SEEDS, STEPS, Row, rows_for
 from spikewright.experiments.store import ANN, ANN_IN_DOUBLE, Cell, CellRecord, NetworkStore
+from spikewright.fingerprint import fingerprint
 from spikewright.network import SpikingNetwork
 
 Progress = Callable[[int, int, str], None]
@@ -98,6 +99,7 @@ class Subject:
     _model: nn.Module | None = None
     _test: TestImages | None = None
     _ann: Answers | None = None
+    _ann_in_double: Answers | None = None
     _converted: tuple[str, SpikingNetwork] | None = None
 
     @property
@@ -155,7 +157,10 @@ class Subject:
             return ((x.double(), labels) for x, labels in self._test_images().batches(self.images))
 
         clock = RunClock()
-        ann = answers_of(model, images(), self.device, f"{self.source.name} in float64")
+        if self._ann_in_double is None:
+            who = f"{self.source.name} in float64"
+            self._ann_in_double = answers_of(model, images(), self.device, who)
+        ann = self._ann_in_double
         if row is None:
             usual = self._answers(self.images).first(self.images)
             return measure_ann(ann, clock, self.device, cell, usual)
@@ -165,7 +170,7 @@ class Subject:
 
     def release(self) -> None:
         """Forget what takes memory; it is made again when it is needed."""
-        self._model = self._test = self._ann = self._converted = None
+        self._model = self._test = self._ann = self._ann_in_double = self._converted = None
 
     def _loaded(self) -> nn.Module:
         if self._model is None:
@@ -249,7 +254,7 @@ def open_subject(
             "note": source.note,
             "activation": "relu" if levels is None else "qcfs",
             "levels": levels,
-            "weights_sha256": source.sha256 or state_sha256(model.state_dict()),
+            "weights_sha256": source.sha256 or fingerprint(model.state_dict()),
             "mean": None if source.mean is None else list(source.mean),
             "std": None if source.std is None else list(source.std),
             "size": source.size,

@@ -15,7 +15,8 @@ from typing import Any
 
 from spikewright.analysis.kept import differences
 from spikewright.errors import ExperimentError, RunError
-from spikewright.training.files import read_json, write_json
+from spikewright.files import write_json
+from spikewright.training.files import read_json
 
 FORMAT = 2
 NETWORK_FILE = "network.json"

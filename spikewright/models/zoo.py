@@ -12,9 +12,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 from spikewright.errors import ModelError
+from spikewright.files import appearing_whole
 
 ZOO = Path(__file__).parents[1] / "zoo"
 LARGEST_BYTES = 8 * 2**20
@@ -116,13 +116,9 @@ def _size(folder: Path) -> int:
 
 def _copy(run: Path, folder: Path) -> None:
     """Both files at once, or neither."""
-    partial = folder.with_name(f".{folder.name}.{uuid4().hex}.partial")
     try:
-        partial.mkdir(parents=True)
-        for name in (_CARD, _WEIGHTS):
-            shutil.copyfile(run / name, partial / name)
-        partial.rename(folder)
+        with appearing_whole(folder) as partial:
+            for name in (_CARD, _WEIGHTS):
+                shutil.copyfile(run / name, partial / name)
     except OSError as error:
         raise ModelError(f"zoo: '{folder}' cannot be written ({error.strerror})") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)

@@ -15,7 +15,7 @@ from torch import Tensor, fx
 from spikewright.graph.ir import Graph
 from spikewright.network.compiled_engine import CompiledEngine
 from spikewright.network.compiler import StraightLine, channels_last, compiled
-from spikewright.network.plan import PLANS_KEPT, Plan, spikes_per_sample
+from spikewright.network.plan import Plan, spikes_per_sample
 from spikewright.neurons import LayerLaw, Neuron, count_law
 from spikewright.neurons.counter_random import (
     StepDraws,
@@ -43,7 +43,6 @@ class CompiledCounts(CompiledEngine):
             )
             for counting in (False, True)
         }
-        self._arguments: dict[int, list[Tensor]] = {}
 
     @staticmethod
     def serves(plan: Plan) -> bool:
@@ -54,20 +53,16 @@ class CompiledCounts(CompiledEngine):
     def graph_of(plan: Plan) -> Graph:
         return plan.count_graph
 
+    @staticmethod
+    def _fixed_of(plan: Plan) -> list[Tensor]:
+        return fixed_arguments(plan)
+
     def _run(
         self, plan: Plan, x: Tensor, seed: int, sample_ids: Tensor, *, count_spikes: bool
     ) -> list[Tensor]:
         keys = layer_keys(seed, self._site_keys.to(x.device), sample_ids)
         words = step_words(keys, ROUNDING_DRAW)
-        return list(self._passes[count_spikes](channels_last(x), *words, *self._fixed(plan)))
-
-    def _fixed(self, plan: Plan) -> list[Tensor]:
-        """The arguments that depend on the plan alone, made once for every T."""
-        if plan.levels not in self._arguments:
-            if len(self._arguments) == PLANS_KEPT:
-                self._arguments.clear()
-            self._arguments[plan.levels] = fixed_arguments(plan)
-        return self._arguments[plan.levels]
+        return list(self._passes[count_spikes](channels_last(x), *words, *self._fixed_for(plan)))
 
 
 def counting_module(

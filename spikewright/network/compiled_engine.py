@@ -11,7 +11,7 @@ from torch import Tensor
 from spikewright.graph.ir import Graph
 from spikewright.network.compiler import BatchSizes, filled
 from spikewright.network.kernels import exact_convolution
-from spikewright.network.plan import SILENT, Observer, Plan
+from spikewright.network.plan import PLANS_KEPT, SILENT, Observer, Plan
 
 _WIDEST = 32 << 20
 """Bytes that the sums of the widest layer may take on a processor. Larger arrays are asked of the
@@ -22,8 +22,11 @@ class CompiledEngine(ABC):
     """The compiled form of one network: code for each batch size met."""
 
     def __init__(self, plan: Plan) -> None:
-        self._operations = self.graph_of(plan).operations
+        graph = self.graph_of(plan)
+        self._operations = graph.operations
+        self._widest = _widest(graph)
         self._sizes = BatchSizes()
+        self._fixed: dict[int, list[Tensor]] = {}
 
     @staticmethod
     @abstractmethod
@@ -34,6 +37,11 @@ class CompiledEngine(ABC):
     @abstractmethod
     def graph_of(plan: Plan) -> Graph:
         """The graph that this engine runs."""
+
+    @staticmethod
+    @abstractmethod
+    def _fixed_of(plan: Plan) -> list[Tensor]:
+        """The arguments of the compiled code that depend on the plan alone."""
 
     @abstractmethod
     def _run(
@@ -63,7 +71,7 @@ class CompiledEngine(ABC):
             sample_ids: int64 `[B]`.
             observer: only its `sent` is served.
         """
-        size = _part(self.graph_of(plan), x)
+        size = self._part(x)
         counting = observer.sent is not None
         answers: list[list[Tensor]] = []
         for part, ids in zip(x.split(size), sample_ids.split(size), strict=True):
@@ -77,12 +85,23 @@ class CompiledEngine(ABC):
                 observer.sent(op, spikes)
         return logits
 
+    def _fixed_for(self, plan: Plan) -> list[Tensor]:
+        """`_fixed_of` a plan, made once for every T."""
+        if plan.levels not in self._fixed:
+            if len(self._fixed) == PLANS_KEPT:
+                self._fixed.clear()
+            self._fixed[plan.levels] = self._fixed_of(plan)
+        return self._fixed[plan.levels]
 
-def _part(graph: Graph, x: Tensor) -> int:
-    """Samples that run at a time: equal parts of a batch, which bound memory and suit caches."""
-    if x.device.type != "cpu":
-        return len(x)
+    def _part(self, x: Tensor) -> int:
+        """Samples that run at a time: equal parts of a batch bound memory and suit caches."""
+        if x.device.type != "cpu":
+            return len(x)
+        parts = math.ceil(self._widest * x.element_size() * len(x) / _WIDEST)
+        return math.ceil(len(x) / max(1, min(parts, len(x))))
+
+
+def _widest(graph: Graph) -> int:
+    """Numbers of the widest layer's sums for one sample."""
     exact = any(op.target is exact_convolution for op in graph.operations)
-    widest = max(math.prod(op.shape) for op in graph.operations) * (3 if exact else 1)
-    parts = math.ceil(widest * x.element_size() * len(x) / _WIDEST)
-    return math.ceil(len(x) / max(1, min(parts, len(x))))
+    return max(math.prod(op.shape) for op in graph.operations) * (3 if exact else 1)

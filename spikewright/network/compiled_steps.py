@@ -44,6 +44,10 @@ class CompiledSteps(CompiledEngine):
     def graph_of(plan: Plan) -> Graph:
         return plan.step_graph
 
+    @staticmethod
+    def _fixed_of(plan: Plan) -> list[Tensor]:
+        return [channels_last(tensor) for tensor in plan.step_graph.tensors.values()]
+
     def _run(
         self, plan: Plan, x: Tensor, seed: int, sample_ids: Tensor, *, count_spikes: bool
     ) -> list[Tensor]:
@@ -65,7 +69,7 @@ class CompiledSteps(CompiledEngine):
             fixed += [layer.threshold, offset if correction is None else offset + correction]
             shape = (len(x), *op.shape)
             state.append(channels_last(potential.expand(shape).contiguous()))
-        fixed += [channels_last(tensor) for tensor in graph.tensors.values()]
+        fixed += self._fixed_for(plan)
         step = self._steps[count_spikes]
         total, sent = x.new_zeros(()), x.new_zeros((), dtype=torch.float64)
         for _ in range(plan.levels):

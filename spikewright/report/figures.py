@@ -202,3 +202,16 @@ def spread(wanted: Sequence[float], spacing: float, limit: float) -> list[float]
         placed[i] = min(placed[i], overflow)
         overflow = placed[i] - spacing
     return placed
+
+
+def upright(at: float, width: float, dash: str) -> Figure:
+    """A line over the whole height of a plot, at a place of its x axis."""
+    return {
+        "type": "line",
+        "x0": at,
+        "x1": at,
+        "yref": "paper",
+        "y0": 0,
+        "y1": 1,
+        "line": {"color": "$ink", "width": width, "dash": dash},
+    }

@@ -8,7 +8,7 @@ from typing import Any
 
 from spikewright.analysis import ResidualSummary
 from spikewright.report.contents import Thresholds
-from spikewright.report.figures import Figure, axis, layout
+from spikewright.report.figures import Figure, axis, layout, upright
 
 ROW_PIXELS = 22
 _RATE_LABELS = ("silent", *(f"≤ {k}0" for k in range(1, 10)), "≤ 100")
@@ -38,7 +38,7 @@ def residual_histogram(residuals: Sequence[ResidualSummary]) -> Figure:
     told = [f"{a:g} to {b:g}" for a, b in pairwise(edges)]
     x = axis("potential left after the last step (thresholds)", dtick=1)
     figure = _picture(rows, edges, told, x, "neurons and images")
-    figure["layout"]["shapes"] = [_upright(0), _upright(1)]
+    figure["layout"]["shapes"] = [upright(0, 1, "dot"), upright(1, 1, "dot")]
     return figure
 
 
@@ -76,15 +76,3 @@ def _picture(
     margin = {"l": 56, "r": 14, "t": 8, "b": 52}
     height = 70 + ROW_PIXELS * max(2, len(rows))
     return {"data": [trace], "layout": layout(height, x_axis, y, margin=margin)}
-
-
-def _upright(at: float) -> Figure:
-    return {
-        "type": "line",
-        "x0": at,
-        "x1": at,
-        "yref": "paper",
-        "y0": 0,
-        "y1": 1,
-        "line": {"color": "$ink", "width": 1, "dash": "dot"},
-    }

@@ -13,9 +13,7 @@ import safetensors.torch
 from torch import Tensor
 
 from spikewright.errors import RunError
-from spikewright.files import write_json, write_whole
-
-__all__ = ["read_json", "read_tensors", "sha256", "write_json", "write_tensors"]
+from spikewright.files import write_whole
 
 DOCUMENT = "document"
 """Under this name a safetensors file's header holds its JSON document."""

@@ -13,9 +13,9 @@ import safetensors
 import torch
 
 from spikewright.errors import RecipeError, RunError
-from spikewright.files import sweep_leftovers, write_whole
+from spikewright.files import sweep_leftovers, write_json, write_whole
 from spikewright.training.checkpoint import EpochMetrics
-from spikewright.training.files import read_json, write_json
+from spikewright.training.files import read_json
 from spikewright.training.recipe import Recipe, recipe_from
 from spikewright.version import __version__
 

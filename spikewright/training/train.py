@@ -9,11 +9,12 @@ from typing import Any
 from spikewright.data import ImageData, open_dataset
 from spikewright.data.in_memory import in_memory
 from spikewright.errors import DataError, ModelError
+from spikewright.files import write_json
 from spikewright.processes import Processes
 from spikewright.training.card import make_card
 from spikewright.training.checkpoint import EpochMetrics
 from spikewright.training.evaluate import Score
-from spikewright.training.files import read_json, write_json, write_tensors
+from spikewright.training.files import read_json, write_tensors
 from spikewright.training.recipe import Recipe
 from spikewright.training.run_folder import RunFolder
 from spikewright.training.tensorboard import TensorBoardLog

@@ -141,42 +141,35 @@ def test_potentials_also_mend_single_neurons():
     assert all(mended < left for mended, left in zip(found[True], found[False], strict=True))
 
 
+def assert_simulated_as_run(name, neuron, x):
+    """The simulation of layers gives the counts of the converted network."""
+    graph = captured(net(name), x)
+    snn = converted(name, neuron=neuron, threshold=sw.Maximum(), steps=4, bias_correction=False)
+    simulation, found = LayerSimulation(graph, neuron, 4, x, 0), {}
+
+    def layer(op, current):
+        theta = snn.design().thresholds[op.site.name].reshape(1, -1, *[1] * (current.ndim - 3))
+        trains = simulation.trains(op.site.name, current, theta, 0.0)
+        found[op.site.name] = simulation.mean(trains) * 4 / theta
+        return trains
+
+    simulation.run(layer)
+    for site, counts in snn.counts(x).items():
+        torch.testing.assert_close(found[site], counts, rtol=0, atol=1e-9)
+
+
 @pytest.mark.parametrize("neuron", [sw.TwoPhase(), sw.TwoPhase("unbiased"), sw.IntegrateFire()])
 @pytest.mark.parametrize("name", sorted(NETS))
 def test_the_layers_are_those_that_the_engines_run(name, neuron):
     """The simulation that measures is the network that comes out: count for count."""
     x = images(5, seed=3)
-    graph = captured(net(name), x)
-    snn = converted(name, neuron=neuron, threshold=sw.Maximum(), steps=4, bias_correction=False)
-    simulation, found = LayerSimulation(graph, neuron, 4, x, 0), {}
-
-    def layer(op, current):
-        theta = snn.design().thresholds[op.site.name].reshape(1, -1, *[1] * (current.ndim - 3))
-        trains = simulation.trains(op.site.name, current, theta, 0.0)
-        found[op.site.name] = simulation.mean(trains) * 4 / theta
-        return trains
-
-    simulation.run(layer)
-    for site, counts in snn.counts(x).items():
-        torch.testing.assert_close(found[site], counts, rtol=0, atol=1e-9)
+    assert_simulated_as_run(name, neuron, x)
 
 
 @pytest.mark.parametrize("name", ["plain", "max pool"])
 def test_a_rehearsal_is_simulated_and_not_counted(name):
     x, neuron = images(5, seed=3), SRP(2)
-    graph = captured(net(name), x)
-    snn = converted(name, neuron=neuron, threshold=sw.Maximum(), steps=4, bias_correction=False)
-    simulation, found = LayerSimulation(graph, neuron, 4, x, 0), {}
-
-    def layer(op, current):
-        theta = snn.design().thresholds[op.site.name].reshape(1, -1, *[1] * (current.ndim - 3))
-        trains = simulation.trains(op.site.name, current, theta, 0.0)
-        found[op.site.name] = simulation.mean(trains) * 4 / theta
-        return trains
-
-    simulation.run(layer)
-    for site, counts in snn.counts(x).items():
-        torch.testing.assert_close(found[site], counts, rtol=0, atol=1e-9)
+    assert_simulated_as_run(name, neuron, x)
 
 
 def test_a_potential_is_a_current_to_neurons_that_know_their_total_charge_only():

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 
-from spikewright.analysis.energy.counts import Counts, OperationsRow, summed
+from spikewright.analysis.energy.counts import Counts, OperationsRow
 
 _PJ_PER_NJ = 1000.0
 
@@ -141,10 +141,3 @@ def energy_of(row: OperationsRow, levels: int, model: EnergyModel = HOROWITZ_45N
         snn_memory_nj=model.memory_nj(row.snn),
         ann_bits=bits,
     )
-
-
-def total_energy(
-    rows: tuple[OperationsRow, ...], levels: int, model: EnergyModel = HOROWITZ_45NM
-) -> Energy:
-    """The energy of all rows together."""
-    return energy_of(summed(rows), levels, model)

@@ -9,17 +9,11 @@ import typer
 
 from spikewright.cli.console import results
 from spikewright.cli.failures import WrongUsage
+from spikewright.cli.options import SavedNetwork
 
 
 def export(
-    file: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FILE",
-            help="A network saved by 'spikewright convert --output' or SpikingNetwork.save.",
-            show_default=False,
-        ),
-    ],
+    file: SavedNetwork,
     to: Annotated[
         str,
         typer.Option(metavar="FORMAT", help="nir, onnx or hardware.", show_default=False),

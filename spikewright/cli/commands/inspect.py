@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from spikewright.cli.console import print_json, results
+from spikewright.cli.options import SavedNetwork
 
 if TYPE_CHECKING:
     from spikewright.interchange import Description
@@ -15,14 +15,7 @@ if TYPE_CHECKING:
 
 
 def inspect(
-    file: Annotated[
-        Path,
-        typer.Argument(
-            metavar="FILE",
-            help="A network saved by 'spikewright convert --output' or SpikingNetwork.save.",
-            show_default=False,
-        ),
-    ],
+    file: SavedNetwork,
     json: Annotated[
         bool, typer.Option("--json", help="Print one JSON document, and nothing else.")
     ] = False,

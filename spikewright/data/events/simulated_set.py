@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +23,7 @@ from spikewright.data.events.simulator import BRIGHTEST, Simulation, simulate
 from spikewright.data.events.stream import Events
 from spikewright.data.image_data import ImageData, dataset_length, permutation
 from spikewright.errors import DataError
+from spikewright.files import appearing_whole
 from spikewright.version import __version__
 
 Progress = Callable[[int, int | None, str], None]
@@ -143,15 +142,8 @@ def _check_request(folder: Path, per_class: int) -> None:
 
 @contextmanager
 def _appearing_whole(folder: Path) -> Generator[Path]:
-    """A folder beside `folder` that takes its place in one move, or is removed on an error."""
-    partial = folder.with_name(f".{folder.name}.{uuid4().hex}.partial")
     try:
-        partial.mkdir(parents=True)
-        yield partial
-        if folder.exists():
-            folder.rmdir()
-        partial.rename(folder)
+        with appearing_whole(folder) as partial:
+            yield partial
     except OSError as error:
         raise DataError(f"'{folder}' cannot be written: {error.strerror}") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)

@@ -12,7 +12,7 @@ from html import escape
 from typing import Any
 
 from spikewright.report.compare.points import COSTS, Point, Source, front_of, in_order
-from spikewright.report.figures import LABEL_SPACING, Figure, axis, layout, spread
+from spikewright.report.figures import LABEL_SPACING, Figure, axis, layout, spread, upright
 from spikewright.report.series import Series, series_of
 
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
@@ -87,7 +87,7 @@ def front_figure(points: Sequence[Point], sources: Sequence[Source], cost: str) 
     lines = _ann_costs(known, cost)
     x = axis(TITLES[cost], type="log", range=list(span), **_readable_ticks(span))
     y = axis("accuracy (%)", range=ranges["whole"])
-    more = {"shapes": [_upright(e) for e, _ in lines], "meta": ranges}
+    more = {"shapes": [upright(e, 1.5, "dash") for e, _ in lines], "meta": ranges}
     labels = [_top_label(e, told) for e, told in lines]
     shape = layout(HEIGHT, x, y, margin=dict(BARE_MARGIN), annotations=labels, **more)
     return {"data": traces, "layout": shape}
@@ -240,18 +240,6 @@ def _ann_costs(points: Sequence[Point], cost: str) -> list[tuple[float, str]]:
         for energy, bits in sorted(by_energy.items())
         if energy > 0
     ]
-
-
-def _upright(at: float) -> Figure:
-    return {
-        "type": "line",
-        "x0": at,
-        "x1": at,
-        "yref": "paper",
-        "y0": 0,
-        "y1": 1,
-        "line": {"color": "$ink", "width": 1.5, "dash": "dash"},
-    }
 
 
 def _top_label(at: float, text: str) -> Figure:

@@ -194,7 +194,7 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
 
 def test_left_overs_of_a_killed_process_are_removed(tmp_path: Path) -> None:
     RunFolder(tmp_path).prepare(RECIPE)
-    (tmp_path / ".checkpoint.safetensors.0.partial").touch()
+    (tmp_path / ".checkpoint.safetensors.0123456789abcdef0123456789abcdef.partial").touch()
     RunFolder(tmp_path).prepare(RECIPE)
     assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
 

@@ -1,0 +1,48 @@
+"""Files and folders that are there whole or not at all, and what killed processes leave."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from spikewright.files import appearing_whole, sweep_leftovers
+
+
+def test_what_a_killed_process_left_is_swept_away_and_nothing_else(tmp_path: Path):
+    kept = [tmp_path / ".mine.partial", tmp_path / "results.json"]
+    for file in kept:
+        file.write_text("mine")
+    (tmp_path / f".results.json.{'0' * 32}.partial").write_text("half a fi")
+    (tmp_path / f".{'a' * 32}.partial").touch()
+    folder = tmp_path / f".set.{'1' * 32}.partial"
+    folder.mkdir()
+    (folder / "recording").write_text("half a")
+    sweep_leftovers(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted(kept)
+
+
+def test_sweeping_a_folder_that_is_not_there_does_nothing(tmp_path: Path):
+    sweep_leftovers(tmp_path / "none")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path):
+    target = tmp_path / "set"
+    with pytest.raises(ValueError, match="stop"), appearing_whole(target) as partial:
+        (partial / "one").touch()
+        raise ValueError("stop")
+    assert not list(tmp_path.iterdir())
+    with appearing_whole(target) as partial:
+        (partial / "one").touch()
+        assert not target.exists()
+    assert [entry.name for entry in tmp_path.rglob("*")] == ["set", "one"]
+
+
+def test_a_folder_that_holds_something_is_not_replaced(tmp_path: Path):
+    target = tmp_path / "set"
+    target.mkdir()
+    (target / "mine").touch()
+    with pytest.raises(OSError, match="not empty"), appearing_whole(target) as partial:
+        (partial / "one").touch()
+    assert [entry.name for entry in tmp_path.rglob("*")] == ["set", "mine"]

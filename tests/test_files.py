@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
-from spikewright.files import appearing_whole, sweep_leftovers
+from spikewright.files import appearing_whole, sweep_leftovers, write_whole
 
 
 def test_what_a_killed_process_left_is_swept_away_and_nothing_else(tmp_path: Path):
@@ -29,9 +30,14 @@ def test_sweeping_a_folder_that_is_not_there_does_nothing(tmp_path: Path):
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path):
     target = tmp_path / "set"
-    with pytest.raises(ValueError, match="stop"), appearing_whole(target) as partial:
-        (partial / "one").touch()
-        raise ValueError("stop")
+
+    def fail() -> None:
+        with appearing_whole(target) as partial:
+            (partial / "one").touch()
+            raise ValueError("stop")
+
+    with pytest.raises(ValueError, match="stop"):
+        fail()
     assert not list(tmp_path.iterdir())
     with appearing_whole(target) as partial:
         (partial / "one").touch()
@@ -46,3 +52,26 @@ def test_a_folder_that_holds_something_is_not_replaced(tmp_path: Path):
     with pytest.raises(OSError, match="not empty"), appearing_whole(target) as partial:
         (partial / "one").touch()
     assert [entry.name for entry in tmp_path.rglob("*")] == ["set", "mine"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="there are no pipes in the file system")
+def test_what_is_no_file_is_not_replaced(tmp_path: Path):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match="is a device or a pipe"):
+        write_whole(pipe, b"text")
+    assert pipe.is_fifo()
+    assert list(tmp_path.iterdir()) == [pipe]
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "/"])
+def test_what_is_no_name_is_refused(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OSError, match="is no name that a file or folder can take"):
+        write_whole(Path(name), b"text")
+    with (
+        pytest.raises(OSError, match="is no name that a file or folder can take"),
+        appearing_whole(Path(name)),
+    ):
+        pass
+    assert not list(tmp_path.iterdir())

@@ -12,6 +12,7 @@ from spikewright.cli.commands.check import check
 from spikewright.cli.commands.convert import convert
 from spikewright.cli.commands.demo import demo
 from spikewright.cli.commands.energy import energy
+from spikewright.cli.commands.evaluate import evaluate
 from spikewright.cli.commands.experiment import app as experiment
 from spikewright.cli.commands.export import export
 from spikewright.cli.commands.inspect import inspect
@@ -69,6 +70,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     demo,
     simulate_events,
     inspect,
+    evaluate,
     export,
     zoo,
 )

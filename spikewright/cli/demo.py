@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from rich.table import Table
 
-from spikewright.cli.measure import contrasting
+from spikewright.cli.inside import contrasting
 from spikewright.cli.outcome import Outcome, sweep_table
 from spikewright.data import loader
 from spikewright.demo import (

@@ -44,7 +44,7 @@ def run_energy(
     found: list[Operations] = []
     total = len(neurons) * len(task.steps)
     with keeping(folder, configuration) as kept:
-        source.skipped.keep_in(kept)
+        source.data.skipped.keep_in(kept)
         for name, neuron in neurons.items():
             advance(len(found), total, f"converting to {name}")
             network = source.convert(neuron, task.steps, task.conversion)
@@ -53,7 +53,7 @@ def run_energy(
                 count = partial(_counted, network, data, steps, task.conversion.seed)
                 what = f"{name}, T = {steps}"
                 found.append(decoded(Operations, once(kept, what, count), what))
-    source.skipped.tell()
+    source.data.skipped.tell()
     return configuration, found
 
 

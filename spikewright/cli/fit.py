@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -30,16 +32,32 @@ def check_fit(model: nn.Module, batch: Tensor, data: ImageData) -> None:
     except Exception as error:  # whatever the user's model raises on these images
         raise WrongUsage(
             f"the model does not take the images of '{data.name}', which are "
-            f"{_told(batch.shape[1:])}; {_wanted(model, batch)}. "
+            f"{told(batch.shape[1:])}; {_wanted(model, batch)}. "
             f"--size sets the side of pictures ({type(error).__name__}: {error})"
         ) from error
     if not isinstance(logits, Tensor) or logits.ndim != 2:
         return  # convert() says what is wrong with it
-    if logits.shape[1] != len(data.classes):
+    check_outputs(
+        logits.shape[1], data, " (--model-argument num_classes=... where its factory takes it)"
+    )
+
+
+def check_outputs(outputs: int, data: ImageData, more: str = "") -> None:
+    """See that a model has one output a class.
+
+    Args:
+        outputs: of the model.
+        data: what it is measured on.
+        more: how another model is given.
+
+    Raises:
+        WrongUsage: if not.
+    """
+    if outputs != len(data.classes):
         raise WrongUsage(
-            f"the model has {logits.shape[1]} outputs and '{data.name}' {len(data.classes)} "
-            "classes, so its labels would mean something else; give the model that was trained on "
-            "this data (--model-argument num_classes=... where its factory takes it)"
+            f"the model has {outputs} outputs and '{data.name}' {len(data.classes)} classes, so "
+            "its labels would mean something else; give the model that was trained on this data"
+            f"{more}"
         )
 
 
@@ -47,11 +65,11 @@ def _wanted(model: nn.Module, batch: Tensor) -> str:
     """What a model takes, as far as can be found out."""
     exported = exported_shape(model)
     if exported is not None:
-        return f"it was exported for {_told(exported)}"
+        return f"it was exported for {told(exported)}"
     first = next((m for m in model.modules() if isinstance(m, nn.Conv2d)), None)
     channels = int(batch.shape[1]) if first is None else first.in_channels
     shapes = [(channels, side, side) for side in USUAL_SIDES]
-    taken = [_told(shape) for shape in shapes if _takes(model, batch.new_zeros(2, *shape))]
+    taken = [told(shape) for shape in shapes if _takes(model, batch.new_zeros(2, *shape))]
     if taken:
         return f"it takes {', '.join(taken)}, of the sizes that were tried"
     return f"it takes {channels} channels" if first is not None else "nor any of the usual sizes"
@@ -66,5 +84,6 @@ def _takes(model: nn.Module, images: Tensor) -> bool:
     return True
 
 
-def _told(shape: tuple[int, ...]) -> str:
+def told(shape: Sequence[int]) -> str:
+    """A shape in words."""
     return " x ".join(map(str, shape))

@@ -13,8 +13,8 @@ from torch.utils.data import DataLoader
 
 from spikewright import analysis
 from spikewright.analysis import Sweep, SweepProgress
-from spikewright.analysis.memory import Portions
 from spikewright.cli.console import Progress
+from spikewright.cli.inside import inside_study
 from spikewright.cli.keeping import keeping
 from spikewright.cli.options import (
     DEFAULT_THRESHOLD,
@@ -25,22 +25,11 @@ from spikewright.cli.options import (
 )
 from spikewright.cli.outcome import Outcome, layer_table, sweep_table
 from spikewright.cli.record import command_line, configuration_of, repeatable
-from spikewright.cli.source import (
-    Source,
-    method_for,
-    open_frames,
-    open_measurement,
-    open_source,
-)
+from spikewright.cli.source import Source, method_for, open_source
 from spikewright.network import SpikingNetwork
 from spikewright.neurons import Neuron, Order
 from spikewright.processes import ALONE, Processes
-from spikewright.report import Report, Study, observe_errors, observe_raster, observe_thresholds
-
-RASTER_STEPS = 8
-"""The T nearest to it, from below, is shown where one T must do: a raster can still be read."""
-ERROR_SAMPLES = 64
-"""Images of the measured split on which the errors of layers are taken apart."""
+from spikewright.report import Report, Study
 
 
 @dataclass(frozen=True)
@@ -71,7 +60,7 @@ class Task:
     def open(self) -> tuple[Source, DataLoader[tuple[Tensor, int]]]:
         """The model with its calibration images, and the batches to measure on."""
         source = open_source(self.model, self.data, self.conversion)
-        return source, open_measurement(source, self.measurement, self.conversion.seed)
+        return source, source.data.measured(self.measurement, self.conversion.seed)
 
     def configuration(
         self, command: str, source: Source, asked: Mapping[str, Any]
@@ -117,10 +106,10 @@ def run_sweep(
         processes: who shares the work; every one returns the whole outcome.
     """
     source, data = task.open()
-    shown = open_frames(source, task.measurement, task.conversion.seed) if frames else data
+    shown = source.data.frames(task.measurement, task.conversion.seed) if frames else data
     configuration = task.configuration("sweep", source, asked)
     with keeping(folder, configuration, processes) as kept:
-        source.skipped.keep_in(kept)
+        source.data.skipped.keep_in(kept)
         networks: dict[str, SpikingNetwork] = {}
         for number, (name, neuron) in enumerate(neurons.items()):
             advance(number, len(neurons), f"converting to {name}")
@@ -138,14 +127,15 @@ def run_sweep(
             kept=kept,
             processes=processes,
         )
-    study = inside_study(task.model.model, found, networks, source, data, task)
-    source.skipped.tell()
-    measured = f"{source.data.name}, as T frames" if frames else source.data.name
+    classes, seed = source.data.images.classes, task.conversion.seed
+    study = inside_study(task.model.model, found, networks, data, classes, seed)
+    source.data.skipped.tell()
+    measured = f"{source.data.images.name}, as T frames" if frames else source.data.images.name
     tables = [sweep_table(f"{task.model.model} on {measured}", found)]
     report = _report("sweep", task, measured, asked, study)
-    measurements = {"skipped_pictures": source.skipped.names, **found.to_dict()}
+    measurements = {"skipped_pictures": source.data.skipped.names, **found.to_dict()}
     measurements["errors"] = [asdict(error) for error in study.errors]
-    return _outcome(configuration, report, found, measurements, tables)
+    return outcome_of(configuration, report, found, measurements, tables)
 
 
 def run_misalignment(
@@ -172,7 +162,7 @@ def run_misalignment(
     source, data = task.open()
     configuration = task.configuration("misalignment", source, asked)
     with keeping(folder, configuration) as kept:
-        source.skipped.keep_in(kept)
+        source.data.skipped.keep_in(kept)
         advance(0, None, f"converting to {neuron.label}")
         network = source.convert(neuron, task.steps, task.conversion)
         found = analysis.misalignment(
@@ -196,13 +186,13 @@ def run_misalignment(
         errors=found.errors,
         residuals=found.residuals,
     )
-    source.skipped.tell()
-    measured = source.data.name
+    source.data.skipped.tell()
+    measured = source.data.images.name
     tables = [sweep_table(f"{task.model.model} on {measured}", found.whole)]
     tables += [layer_table(found.layers)] if found.layers else []
     report = _report("misalignment", task, measured, asked, study)
-    measurements = {"skipped_pictures": source.skipped.names, **found.to_dict()}
-    return _outcome(configuration, report, found.whole, measurements, tables)
+    measurements = {"skipped_pictures": source.data.skipped.names, **found.to_dict()}
+    return outcome_of(configuration, report, found.whole, measurements, tables)
 
 
 def _report(
@@ -218,62 +208,16 @@ def _report(
     )
 
 
-def _outcome(
+def outcome_of(
     configuration: Mapping[str, Any],
     report: Report,
     sweep: Sweep,
     found: Mapping[str, Any],
     tables: Sequence[tuple[Table, Sequence[str]]],
 ) -> Outcome:
+    """The outcome of a sweep; `found` is everything measured, as plain JSON values."""
     document = {"configuration": configuration, "subject": report.subject, **found}
     return Outcome(configuration, document, sweep.to_csv(), report, tables)
-
-
-def inside_study(
-    title: str,
-    found: Sweep,
-    networks: Mapping[str, SpikingNetwork],
-    source: Source,
-    data: DataLoader[tuple[Tensor, int]],
-    task: Task,
-) -> Study:
-    """A sweep with a look inside: the raster of one image, the thresholds of one network."""
-    images, labels = next(batch for batch in data if len(batch[1]))
-    images = images.to(source.calibration[0].device)
-    steps = shown_steps(task.steps)
-    name, network = list(networks.items())[-1]
-    seed = task.conversion.seed
-    classes = source.data.classes
-    raster = observe_raster(
-        contrasting(networks), images[0], classes[int(labels[0])], classes, steps, seed
-    )
-    thresholds = Portions().fitting(
-        len(images), lambda n: observe_thresholds(name, network, images[:n], steps, seed)
-    )
-    samples, errors = Portions().fitting(
-        min(ERROR_SAMPLES, len(images)),
-        lambda n: (n, observe_errors(networks, images[:n], steps, seed)),
-    )
-    return Study(
-        title,
-        found,
-        raster=raster,
-        thresholds=thresholds,
-        errors=errors,
-        error_samples=samples,
-    )
-
-
-def shown_steps(steps: Sequence[int]) -> int:
-    """The T of rasters and threshold tables."""
-    return max((t for t in steps if t <= RASTER_STEPS), default=min(steps))
-
-
-def contrasting(networks: Mapping[str, SpikingNetwork]) -> dict[str, SpikingNetwork]:
-    """The first network that sends at once and the last that waits; one when all are alike."""
-    at_once = [name for name, network in networks.items() if network.layers_that_wait == 0]
-    waiting = [name for name, network in networks.items() if network.layers_that_wait > 0]
-    return {name: networks[name] for name in (*at_once[:1], *waiting[-1:])}
 
 
 def telling(advance: Progress) -> Callable[[SweepProgress], None]:

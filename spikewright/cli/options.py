@@ -15,6 +15,8 @@ CONVERSION = "Conversion"
 OUTPUT = "Output"
 MAXIMUM_SEED = 2**32 - 1
 MAXIMUM_SEEDS = 10_000
+MAXIMUM_SIZE = 4096
+"""Pixels, of a picture's side."""
 DEFAULT_THRESHOLD = "minerror:channel"
 """The rule of thresholds where neither --threshold nor --method names one."""
 
@@ -79,7 +81,7 @@ class DataOptions:
         typer.Option(
             metavar="M,M,M",
             help="Subtracted from pixels in 0 .. 1, one value a channel. A model run:DIR or "
-            "zoo:NAME is given what it was trained with.",
+            "zoo:NAME and a saved network are given what they were trained or calibrated with.",
             rich_help_panel=DATA,
         ),
     ] = None
@@ -93,7 +95,7 @@ class DataOptions:
         int | None,
         typer.Option(
             min=1,
-            max=4096,
+            max=MAXIMUM_SIZE,
             metavar="PIXELS",
             help="Resize and centre-crop to this square, as torchvision's presets do.",
             rich_help_panel=DATA,
@@ -102,16 +104,6 @@ class DataOptions:
     batch_size: Annotated[
         int, typer.Option(min=1, max=2**20, help="Images a batch.", rich_help_panel=DATA)
     ] = 250
-    calibration_samples: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Images of the training split that set the thresholds. "
-            "Default: 512, or all if there are fewer.",
-            rich_help_panel=DATA,
-            show_default=False,
-        ),
-    ] = None
     strict: Annotated[
         bool,
         typer.Option(
@@ -147,6 +139,20 @@ class MeasurementOptions:
             help="Runs of every stochastic network, each with a seed of its own.",
         ),
     ] = 3
+
+
+SeedOption = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        max=MAXIMUM_SEED,
+        help="Of everything random: calibration images, --limit, spikes.",
+        rich_help_panel=CONVERSION,
+    ),
+]
+DeviceOption = Annotated[
+    str, typer.Option(help="cpu, cuda, cuda:1, mps, ...", rich_help_panel=CONVERSION)
+]
 
 
 @dataclass(frozen=True)
@@ -185,15 +191,17 @@ class ConversionOptions:
             show_default=False,
         ),
     ] = None
-    seed: Annotated[
-        int,
+    calibration_samples: Annotated[
+        int | None,
         typer.Option(
-            min=0,
-            max=MAXIMUM_SEED,
-            help="Of everything random: calibration images, --limit, spikes.",
+            min=1,
+            help="Images of the training split that set the thresholds. "
+            "Default: 512, or all if there are fewer.",
             rich_help_panel=CONVERSION,
+            show_default=False,
         ),
-    ] = 0
+    ] = None
+    seed: SeedOption = 0
     precision: Annotated[
         str,
         typer.Option(
@@ -203,10 +211,7 @@ class ConversionOptions:
             rich_help_panel=CONVERSION,
         ),
     ] = "float32"
-    device: Annotated[
-        str,
-        typer.Option(help="cpu, cuda, cuda:1, mps, ...", rich_help_panel=CONVERSION),
-    ] = "cpu"
+    device: DeviceOption = "cpu"
 
 
 @dataclass(frozen=True)
@@ -247,7 +252,20 @@ StepsOption = Annotated[
         rich_help_panel=CONVERSION,
     ),
 ]
-
+CompileOption = Annotated[
+    bool,
+    typer.Option(
+        "--compile/--no-compile",
+        help="Compile the networks first: seconds each, then up to several times faster.",
+    ),
+]
+FramesOption = Annotated[
+    bool,
+    typer.Option(
+        "--frames/--no-frames",
+        help="Show event recordings as T frames, one a step, instead of their mean.",
+    ),
+]
 SavedNetwork = Annotated[
     Path,
     typer.Argument(

@@ -18,11 +18,13 @@ from spikewright.cli.options import DEFAULT_THRESHOLD, ConversionOptions
 from spikewright.version import __version__
 
 NOT_RECORDED = {"json", "output"}
+ARGUMENTS = {"model", "file"}
+"""What is named on a command line without an option."""
 NUMERIC_PACKAGES = ("torch", "torchvision", "numpy", "pillow", "scikit-learn")
 """Other packages that results pass through, where they are installed."""
 
 
-def configuration_of(command: str, groups: Sequence[Any], **more: Any) -> dict[str, Any]:
+def configuration_of(command: str, groups: Sequence[Any], /, **more: Any) -> dict[str, Any]:
     """Every option by name, as plain JSON values.
 
     Args:
@@ -38,7 +40,7 @@ def configuration_of(command: str, groups: Sequence[Any], **more: Any) -> dict[s
 
 
 def repeatable(
-    command: str, groups: Sequence[Any], device: str, inputs: Mapping[str, str], **more: Any
+    command: str, groups: Sequence[Any], device: str, inputs: Mapping[str, str], /, **more: Any
 ) -> dict[str, Any]:
     """All that `spikewright rerun` needs: options, environment, and what the inputs were.
 
@@ -77,7 +79,7 @@ def _settled(group: Any) -> dict[str, Any]:
     return values
 
 
-def command_line(command: str, groups: Sequence[Any], **more: Any) -> str:
+def command_line(command: str, groups: Sequence[Any], /, **more: Any) -> str:
     """The command that repeats a run, with the options that are not at their defaults.
 
     Args:
@@ -89,12 +91,10 @@ def command_line(command: str, groups: Sequence[Any], **more: Any) -> str:
     for group in groups:
         for field in fields(group):
             value = getattr(group, field.name)
-            if field.name == "model":
-                words.append(str(value))
-            elif field.name not in NOT_RECORDED and value != field.default:
-                words += _option(field.name, value)
+            if field.name not in NOT_RECORDED and value != field.default:
+                words += _words(field.name, value)
     for name, value in more.items():
-        words += _option(name, value)
+        words += _words(name, value)
     return shlex.join(words)
 
 
@@ -103,7 +103,7 @@ def option_words(options: Mapping[str, Any]) -> list[str]:
     words: list[str] = []
     for name, value in options.items():
         if value != _SETTLED.get(name):  # None included: an option that was not given
-            words += [str(value)] if name == "model" else _option(name, value)
+            words += _words(name, value)
     return words
 
 
@@ -111,7 +111,9 @@ _SETTLED: dict[str, Any] = {"threshold": DEFAULT_THRESHOLD, "bias_correction": T
 """What `_settled` puts where nothing was given, without a method."""
 
 
-def _option(name: str, value: Any) -> list[str]:
+def _words(name: str, value: Any) -> list[str]:
+    if name in ARGUMENTS:
+        return [str(value)]
     option = "--" + name.replace("_", "-")
     if isinstance(value, bool):
         return [option if value else option.replace("--", "--no-", 1)]

@@ -25,6 +25,7 @@ NUMBERS = {
     "sweep": ("results.json",),
     "misalignment": ("results.json",),
     "demo": ("results.json",),
+    "evaluate": ("results.json",),
     "energy": ("operations.json",),
     "convert": ("summary.txt", "network.safetensors"),
 }
@@ -92,7 +93,7 @@ def _configuration(run: Path) -> dict[str, Any]:
             f"'{run}' holds no readable {CONFIGURATION_FILE} ({error}); give the --output folder "
             f"of {', '.join(NUMBERS)}"
         ) from error
-    if not isinstance(found, dict) or found.get("command") not in NUMBERS:
+    if not isinstance(found, dict) or found.get("command") not in tuple(NUMBERS):
         raise WrongUsage(f"'{path}' is not of a command that can be repeated: {', '.join(NUMBERS)}")
     return found
 

@@ -1,38 +1,31 @@
-"""Opens what the options name: a model, images to measure on, images to calibrate with."""
+"""Opens the model that the options name, and the images that its thresholds come from."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, Dataset
 
 from spikewright.calibration import InputMeans
 from spikewright.cli.device import usable_device
-from spikewright.cli.failures import WrongUsage, opening
+from spikewright.cli.failures import WrongUsage
 from spikewright.cli.fit import check_fit
+from spikewright.cli.open_data import OpenData, Preparation, open_data
 from spikewright.cli.options import (
     DEFAULT_THRESHOLD,
     ConversionOptions,
     DataOptions,
-    MeasurementOptions,
     ModelOptions,
-    Split,
 )
 from spikewright.cli.parse import (
     arguments_of,
-    channels_of,
     in_double,
     method_of,
     precision_of,
     threshold_of,
 )
-from spikewright.cli.skipped import SkippedPictures
-from spikewright.data import ImageData, calibration_subset, loader, open_dataset
-from spikewright.data.double import InDouble
-from spikewright.data.events import EventData, EventImages, frame_batches
+from spikewright.data import calibration_subset, loader
 from spikewright.data.image_data import dataset_length
 from spikewright.errors import DataError
 from spikewright.fingerprint import fingerprint
@@ -45,29 +38,21 @@ from spikewright.processes import ALONE, Processes
 from spikewright.training.trained import read_card
 
 CALIBRATION_SAMPLES = 512
-LIMIT_SEED_OFFSET = 1
-"""Keeps the draw of `--limit` apart from that of the calibration images."""
 
 
 @dataclass(frozen=True)
 class Source:
-    """A model, and the images its thresholds come from.
+    """A model, its data, and the images its thresholds come from.
 
     Attributes:
         model: in eval mode, on its device.
-        data: all splits.
+        data: what it is measured on.
         calibration: batches `[B, C, H, W]` of the training split, on the model's device.
-        batch_size: images a batch.
-        skipped: pictures that were left out.
-        double: whether the model is in float64, and so takes images.
     """
 
     model: nn.Module
-    data: ImageData
+    data: OpenData
     calibration: tuple[Tensor, ...]
-    batch_size: int
-    skipped: SkippedPictures
-    double: bool = False
 
     def fingerprints(self) -> dict[str, str]:
         """SHA-256 of the model's tensors, and of the calibration images."""
@@ -126,24 +111,14 @@ def open_model(options: ModelOptions, device: str = "cpu") -> nn.Module:
     return load_model(options.model, options.weights, **arguments).to(place)
 
 
-def normalisation_for(
-    model: ModelOptions, data: DataOptions
-) -> tuple[tuple[float, ...] | None, tuple[float, ...] | None]:
-    """The mean and standard deviation to normalise by: those given, or a trained network's own."""
-    mean, std = channels_of(data.mean, "--mean"), channels_of(data.std, "--std")
+def preparation_of(model: ModelOptions) -> Preparation:
+    """How a trained network was given its images; of other models nothing is known."""
     folder = trained_folder(model.model)
-    if folder is not None and mean is None and std is None:
-        trained = read_card(folder)["data"]
-        return tuple(trained["mean"]), tuple(trained["std"])
-    return mean, std
-
-
-def size_for(model: ModelOptions, data: DataOptions) -> int | None:
-    """The side of images: the one given, or what a trained network was trained on."""
-    folder = trained_folder(model.model)
-    if data.size is not None or folder is None:
-        return data.size
-    return read_card(folder)["recipe"]["data"].get("size")  # older cards know none
+    if folder is None:
+        return Preparation()
+    card = read_card(folder)
+    mean, std = tuple(card["data"]["mean"]), tuple(card["data"]["std"])
+    return Preparation(mean, std, card["recipe"]["data"].get("size"))  # older cards know no size
 
 
 def open_source(model: ModelOptions, data: DataOptions, conversion: ConversionOptions) -> Source:
@@ -154,83 +129,22 @@ def open_source(model: ModelOptions, data: DataOptions, conversion: ConversionOp
         DataError: when a picture cannot be read.
     """
     method_for(conversion)  # refuse a bad rule before anything slow
-    mean, std = normalisation_for(model, data)
-    skipped = SkippedPictures()
-    with opening():
-        images = open_dataset(
-            data.data,
-            mean=mean,
-            std=std,
-            size=size_for(model, data),
-            on_damaged=None if data.strict else skipped,
-        )
-        available = dataset_length(images.train)
-        count = data.calibration_samples or min(CALIBRATION_SAMPLES, available)
-        if count > available:
-            raise WrongUsage(
-                f"--calibration-samples {count}: the training split of '{images.name}' holds "
-                f"{available} images"
-            )
-        chosen = calibration_subset(images.train, count, conversion.seed)
-    network = open_model(model, conversion.device)
     double = in_double(conversion.precision)
-    if double:
-        network, chosen = network.double(), InDouble(chosen)
+    opened = open_data(data, preparation_of(model), double=double)
+    images = opened.images
+    available = dataset_length(images.train)
+    count = conversion.calibration_samples or min(CALIBRATION_SAMPLES, available)
+    if count > available:
+        raise WrongUsage(
+            f"--calibration-samples {count}: the training split of '{images.name}' holds "
+            f"{available} images"
+        )
+    chosen = opened.typed(calibration_subset(images.train, count, conversion.seed))
+    network = open_model(model, conversion.device)
+    network = network.double() if double else network
     place = torch.device(conversion.device)
     batches = tuple(b.to(place) for b, _ in loader(chosen, data.batch_size) if len(b))
     if not batches:
         raise DataError(f"none of the {count} pictures drawn for calibration can be read")
     check_fit(network, batches[0], images)
-    return Source(network, images, batches, data.batch_size, skipped, double)
-
-
-def open_measurement(
-    source: Source, options: MeasurementOptions, seed: int
-) -> DataLoader[tuple[Tensor, int]]:
-    """Batches of the images that accuracies are measured on.
-
-    Raises:
-        WrongUsage: when `--limit` asks for more images than there are.
-    """
-    images = _measured(source.data, source.data.name, options, seed)
-    return loader(InDouble(images) if source.double else images, source.batch_size)
-
-
-def open_frames(
-    source: Source, options: MeasurementOptions, seed: int
-) -> Callable[[int], DataLoader[tuple[Tensor, int]]]:
-    """The same recordings by T, as batches of T frames.
-
-    Raises:
-        WrongUsage: when the data are no event recordings.
-    """
-    data = source.data
-    if not isinstance(data, EventImages):
-        raise WrongUsage(
-            f"--frames shows event recordings frame by frame; '{data.name}' holds still images: "
-            "leave it out"
-        )
-
-    def at(steps: int) -> DataLoader[tuple[Tensor, int]]:
-        recordings = _measured(data.in_frames(steps), data.name, options, seed)
-        if source.double:
-            recordings = InDouble(recordings)
-        return frame_batches(recordings, source.batch_size)
-
-    return at
-
-
-def _measured(
-    data: ImageData | EventData, name: str, options: MeasurementOptions, seed: int
-) -> Dataset[tuple[Tensor, int]]:
-    """What `--split` and `--limit` choose."""
-    images = {Split.TEST: data.test, Split.VALIDATION: data.validation}[options.split]
-    available = dataset_length(images)
-    if options.limit is None:
-        return images
-    if options.limit > available:
-        raise WrongUsage(
-            f"--limit {options.limit}: the {options.split} split of '{name}' holds "
-            f"{available} images"
-        )
-    return calibration_subset(images, options.limit, seed + LIMIT_SEED_OFFSET)
+    return Source(network, opened, batches)

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
-if TYPE_CHECKING:
-    from spikewright.network import SpikingNetwork
-
-Export = Callable[["SpikingNetwork", Path, int, str | None], str]
+Export = Callable[..., str]
 """Writes a network at T = `steps` to a path, whole or not at all; returns what to tell the user.
-The last argument is the SHA-256 of the saved network that it was loaded from."""
+Called with the network, the path, T, and the SHA-256 of the saved network that it was loaded from,
+and with the options of its target by name."""
 
 
 @dataclass(frozen=True)
@@ -25,11 +22,13 @@ class Target:
         title: what it is, in a line.
         function: where the `Export` is, as `module:name`; imported when it is used, because it
             may need an extra.
+        options: names of the keyword arguments that it takes besides.
     """
 
     name: str
     title: str
     function: str
+    options: tuple[str, ...] = ()
 
     def load(self) -> Export:
         """The function that exports."""
@@ -54,6 +53,7 @@ TARGETS = {
             "hardware",
             "folder with int8 weights and integer thresholds (npz) and their description (JSON)",
             "spikewright.interchange.hardware:export_hardware",
+            ("input_format", "measured_on", "notes"),
         ),
     )
 }

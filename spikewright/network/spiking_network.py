@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any, Self
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from spikewright.calibration import Calibration
 from spikewright.errors import ConversionError
@@ -19,6 +19,7 @@ from spikewright.network.compiler import fused
 from spikewright.network.design import Design
 from spikewright.network.engine import Engine, checked_ids, chosen
 from spikewright.network.frames import by_sample, check_shown
+from spikewright.network.graph_network import CapturedANN, GraphNetwork
 from spikewright.network.kernels import Precision
 from spikewright.network.plan import PLANS_KEPT, SILENT, Observer, Plan, common_weights, prepared
 from spikewright.network.saving import Saved
@@ -29,7 +30,7 @@ from spikewright.network.summary import summarise
 from spikewright.neurons import Neuron
 
 
-class SpikingNetwork(Saved, nn.Module):
+class SpikingNetwork(Saved, GraphNetwork):
     """A trained network in which every activation has become a layer of spiking neurons.
 
     Made by `spikewright.convert`. It is a function of (samples, T, seed): nothing is kept between
@@ -41,8 +42,6 @@ class SpikingNetwork(Saved, nn.Module):
         calibration: the statistics and the strategy that its thresholds come from.
         precision: "float32" or "bf16", see `with_precision`.
     """
-
-    _reference: Tensor
 
     def __init__(
         self,
@@ -61,14 +60,7 @@ class SpikingNetwork(Saved, nn.Module):
             designs: thresholds and corrections by T.
             calibration: gives thresholds for a T that has no design, from the same statistics.
         """
-        super().__init__()
-        self._buffer_names = {name: f"tensor:{name.replace('.', '/')}" for name in graph.tensors}
-        for name, tensor in graph.tensors.items():
-            self.register_buffer(self._buffer_names[name], tensor)
-        weights = (t for t in graph.tensors.values() if t.is_floating_point())
-        reference = next(weights, torch.empty(0)).new_empty(0)  # tells dtype and device
-        self.register_buffer("_reference", reference, persistent=False)
-        self._graph = replace(graph, tensors={})
+        super().__init__(graph)
         self.neurons = dict(neurons)
         common_weights(self.neurons, steps)  # refuses mixed codes
         self.steps = steps
@@ -78,13 +70,6 @@ class SpikingNetwork(Saved, nn.Module):
         self._plans: OrderedDict[int, Plan] = OrderedDict()
         self._compile = False
         self._compiled = CompiledEngines()
-        self.eval()
-
-    @property
-    def graph(self) -> Graph:
-        """The captured network, batch norm folded, with its tensors where they now are."""
-        tensors = {name: self.get_buffer(held) for name, held in self._buffer_names.items()}
-        return replace(self._graph, tensors=tensors)
 
     @property
     def sites(self) -> tuple[str, ...]:
@@ -250,6 +235,10 @@ class SpikingNetwork(Saved, nn.Module):
             observer=observer,
             memory_budget=memory_budget,
         )
+
+    def ann(self) -> CapturedANN:
+        """The ANN that was converted, batch norm folded; it shares this network's tensors."""
+        return CapturedANN(self.graph)
 
     def compile(self) -> Self:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Compile the count engine, and the step engine of integrate-and-fire networks.

@@ -117,7 +117,7 @@ def test_a_sweep_by_every_method(
     assert found["configuration"]["method"] == method
     page = (tmp_path / "out" / "report.html").read_text()
     assert f"by the method {method}" in page
-    assert f"--method {method} --neuron own" in page
+    assert f"--method {method} --calibration-samples 16 --neuron own" in page
 
 
 def test_a_method_decides_what_if_starts_from(run: Run) -> None:
@@ -160,10 +160,10 @@ def test_a_limited_sweep_sees_more_than_one_class(run: Run) -> None:
         MeasurementOptions,
         ModelOptions,
     )
-    from spikewright.cli.source import open_measurement, open_source
+    from spikewright.cli.source import open_source
 
     source = open_source(ModelOptions(DIGITS), DataOptions("digits"), ConversionOptions())
-    (_, labels), *_ = open_measurement(source, MeasurementOptions(limit=40), 0)
+    (_, labels), *_ = source.data.measured(MeasurementOptions(limit=40), 0)
     assert len(labels) == 40
     assert len(labels.unique()) >= 8
     assert sum(len(batch) for batch in source.calibration) == 512

@@ -42,20 +42,25 @@ def convert(
     from spikewright.cli.output import prepare_folder
     from spikewright.cli.parse import neuron_of, steps_of
     from spikewright.cli.record import repeatable
+    from spikewright.cli.saved import notes_of
     from spikewright.cli.source import method_for, open_source
 
     chosen, points = neuron_of(neuron, method_for(conversion)), steps_of(steps)
     prepare_folder(output.output)
     source = open_source(model, data, conversion)
     network = source.convert(chosen, points, conversion)
-    source.skipped.tell()
+    source.data.skipped.tell()
     groups, inputs = (model, data, conversion), source.fingerprints()
     asked = repeatable("convert", groups, conversion.device, inputs, neuron=neuron, steps=steps)
-    _deliver(network, points, asked, output)
+    _deliver(network, points, asked, notes_of(source.data), output)
 
 
 def _deliver(
-    network: SpikingNetwork, points: Sequence[int], asked: Mapping[str, Any], output: OutputOptions
+    network: SpikingNetwork,
+    points: Sequence[int],
+    asked: Mapping[str, Any],
+    notes: Mapping[str, Any],
+    output: OutputOptions,
 ) -> None:
     """Write a converted network and its summary where asked for, then print the summary."""
     from spikewright.cli.output import write_files
@@ -64,7 +69,7 @@ def _deliver(
     text = "\n\n".join(network.summary(t) for t in points)
     write_files(output.output, {"config.json": to_json(asked), "summary.txt": text + "\n"})
     if output.output is not None:
-        network.save(output.output / NETWORK_FILE, notes=asked)
+        network.save(output.output / NETWORK_FILE, notes={**asked, **notes})
     if output.json:
         print_json({"configuration": asked, **network_document(network, points)})
     else:

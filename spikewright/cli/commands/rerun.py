@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from os.path import realpath
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Annotated
@@ -23,7 +24,8 @@ def rerun(
         Path,
         typer.Argument(
             metavar="RUN",
-            help="The --output folder of a finished sweep, misalignment, energy, convert or demo.",
+            help="The --output folder of a finished sweep, evaluate, misalignment, energy, "
+            "convert or demo.",
             show_default=False,
         ),
     ],
@@ -45,7 +47,7 @@ def rerun(
     from spikewright.cli.rerun import compare, read_run, repeat
 
     recorded = read_run(run)
-    if output is not None and output.resolve() == run.resolve():
+    if output is not None and realpath(output) == realpath(run):
         raise WrongUsage(f"--output {output} is the run itself: name another folder")
     with TemporaryDirectory(prefix="spikewright-") as scratch:
         folder = Path(scratch) if output is None else output

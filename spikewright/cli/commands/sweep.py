@@ -11,8 +11,10 @@ from spikewright.cli.console import progress_bar
 from spikewright.cli.options import (
     NEURON_HELP,
     SWEPT_NEURONS,
+    CompileOption,
     ConversionOptions,
     DataOptions,
+    FramesOption,
     MeasurementOptions,
     ModelOptions,
     OutputOptions,
@@ -35,20 +37,8 @@ def sweep(
         ),
     ] = None,
     steps: StepsOption = "1,2,4,8,16,32",
-    compile: Annotated[
-        bool,
-        typer.Option(
-            "--compile/--no-compile",
-            help="Compile the networks first: seconds each, then up to several times faster.",
-        ),
-    ] = False,
-    frames: Annotated[
-        bool,
-        typer.Option(
-            "--frames/--no-frames",
-            help="Show event recordings as T frames, one a step, instead of their mean.",
-        ),
-    ] = False,
+    compile: CompileOption = False,
+    frames: FramesOption = False,
 ) -> None:
     """Measure the accuracy of MODEL with several neurons at every T, beside the ANN.
 

@@ -56,6 +56,10 @@ class Bundle:
         """An array of a node, by what it is to the node, such as `"threshold"`."""
         return self.arrays[node["arrays"][role]]
 
+    def with_more(self, **said: Any) -> Bundle:
+        """The same bundle, whose document says more."""
+        return Bundle({**self.document, **said}, self.arrays)
+
 
 def write_bundle(path: Path, bundle: Bundle) -> None:
     """Write a bundle as a folder that is there as a whole or not at all.
@@ -65,9 +69,10 @@ def write_bundle(path: Path, bundle: Bundle) -> None:
         bundle: what to write; the SHA-256 of its arrays is added to the document.
 
     Raises:
-        InterchangeError: when something other than a bundle is there, or it cannot be written.
+        InterchangeError: when something other than a bundle is there, it cannot be written, or its
+            document holds what JSON does not.
     """
-    path = path.resolve()
+    path = Path(os.path.realpath(path))
     others = _others(path)
     if others:
         raise InterchangeError(
@@ -79,7 +84,10 @@ def write_bundle(path: Path, bundle: Bundle) -> None:
     weights = archive.getvalue()
     seal = {"file": WEIGHTS, "sha256": hashlib.sha256(weights).hexdigest()}
     document = {"format": FORMAT, "version": VERSION, "weights": seal, **bundle.document}
-    text = json.dumps(document, allow_nan=False, indent=1) + "\n"
+    try:
+        text = json.dumps(document, allow_nan=False, indent=1) + "\n"
+    except (TypeError, ValueError) as error:
+        raise InterchangeError(f"notes must be plain JSON values ({error})") from error
     try:
         _write_folder(path, {NETWORK: text.encode(), WEIGHTS: weights})
     except OSError as error:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -39,6 +40,13 @@ class BundleAccuracy:
         """The accuracy that whole numbers cost, as a fraction of the samples; below 0 if none."""
         return (self.network_right - self.bundle_right) / self.samples
 
+    def __str__(self) -> str:
+        return (
+            f"on {self.samples:,} images: {self.network_right:,} right in floating point, "
+            f"{self.bundle_right:,} in whole numbers ({100 * self.loss:.2f} points lost), "
+            f"{self.agreeing:,} answered alike"
+        )
+
 
 def export_hardware(
     network: SpikingNetwork,
@@ -47,6 +55,8 @@ def export_hardware(
     source_sha256: str | None = None,
     *,
     input_format: InputFormat | None = None,
+    measured_on: Iterable[tuple[Tensor, Tensor]] | None = None,
+    notes: Mapping[str, Any] | None = None,
 ) -> str:
     """Write a network at one T as 8-bit weights and integer thresholds, with their description.
 
@@ -57,10 +67,13 @@ def export_hardware(
         steps: T; thresholds and biases are those of this T, and serve no other.
         source_sha256: of the saved network that this one was loaded from, for the description.
         input_format: how images are read; `InputFormat()` when None.
+        measured_on: batches of images `[B, *S]`, as the network takes them, and labels `[B]`: the
+            bundle then says what accuracy it costs there, see `bundle_accuracy`.
+        notes: plain JSON values for people, such as how images are prepared.
 
     Returns:
-        What was written, and how its counts compare with the network's on made-up images, which
-        tells that it runs, not how accurate it is: see `bundle_accuracy`.
+        What was written, and what accuracy it costs; without data how its counts compare with the
+        network's on made-up images, which tells that it runs, not how accurate it is.
 
     Raises:
         InterchangeError: naming every neuron and operation that has no integer form; when something
@@ -68,9 +81,14 @@ def export_hardware(
     """
     input_format = input_format or InputFormat()
     bundle = quantised(network, steps, input_format, source_sha256)
-    largest = (input_format.bound - 1) * input_format.scale
-    images = made_up(tuple(bundle.document["input"]["shape"]), _SAMPLES).clamp(-largest, largest)
-    compared = _compared(network, bundle, images)
+    bundle = bundle.with_more(notes=dict(notes or {}))
+    if measured_on is None:
+        largest = (input_format.bound - 1) * input_format.scale
+        shape = tuple(bundle.document["input"]["shape"])
+        compared = _compared(network, bundle, made_up(shape, _SAMPLES).clamp(-largest, largest))
+    else:
+        accuracy = bundle_accuracy(bundle, network, measured_on)
+        bundle, compared = bundle.with_more(accuracy=asdict(accuracy)), f"  {accuracy}"
     write_bundle(path, bundle)
     return f"{path}: {_told(bundle)}\n{compared}"
 
@@ -115,7 +133,7 @@ def _compared(network: SpikingNetwork, bundle: Bundle, images: Tensor) -> str:
     return (
         f"  on {len(images)} made-up samples {equal / total:.1%} of {total:,} counts equal the "
         f"network's, the others differ by up to {largest}; measure its accuracy on your data "
-        "with spikewright.interchange.hardware.bundle_accuracy"
+        "with --data, or spikewright.interchange.hardware.bundle_accuracy"
     )
 
 

@@ -64,7 +64,8 @@ def as_integers(bundle: Bundle, images: Tensor) -> Tensor:
             f"the images reach from {float(images.min()):.4g} to {float(images.max()):.4g}; this "
             f"bundle's input, {entry['dtype']} in units of {entry['scale']}, holds "
             f"{limits.min * entry['scale']:.4g} .. {limits.max * entry['scale']:.4g}: export again "
-            "with another InputFormat, or scale the images as in training"
+            "with another InputFormat (--input-bits, --input-fraction), or scale the images as in "
+            "training"
         )
     return whole.long()
 

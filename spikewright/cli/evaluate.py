@@ -1,0 +1,123 @@
+"""What `evaluate` does: a saved network on images, beside the ANN that it was made of."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from spikewright import analysis
+from spikewright.cli.console import Progress
+from spikewright.cli.device import usable_device
+from spikewright.cli.inside import inside_study
+from spikewright.cli.keeping import keeping
+from spikewright.cli.measure import outcome_of, telling
+from spikewright.cli.options import DataOptions, MeasurementOptions
+from spikewright.cli.outcome import Outcome, sweep_table
+from spikewright.cli.record import command_line, configuration_of, repeatable
+from spikewright.cli.saved import open_for
+from spikewright.interchange import describe, load
+from spikewright.report import Report
+
+COMMAND = "evaluate"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What the options of the command name.
+
+    Attributes:
+        file: a saved network.
+        data, measurement: groups of options.
+        seed: of everything random.
+        device: where it runs.
+        compiled: compile the network first.
+        frames: show event recordings as T frames, not as their mean.
+    """
+
+    file: Path
+    data: DataOptions
+    measurement: MeasurementOptions
+    seed: int
+    device: str
+    compiled: bool = False
+    frames: bool = False
+
+    @property
+    def groups(self) -> tuple[Any, ...]:
+        """The groups of options, in the order of a command line."""
+        return (self.data, self.measurement)
+
+    @property
+    def seeds(self) -> tuple[int, ...]:
+        """The seeds of the runs."""
+        return tuple(range(self.seed, self.seed + self.measurement.seeds))
+
+    def options(self, steps: tuple[int, ...]) -> dict[str, Any]:
+        """The options outside the groups, with every T that is measured."""
+        return {
+            "file": self.file,
+            "steps": ",".join(map(str, steps)),
+            "seed": self.seed,
+            "device": self.device,
+            "compile": self.compiled,
+            "frames": self.frames,
+        }
+
+
+def run_evaluation(
+    asked: Evaluation,
+    steps: tuple[int, ...] | None,
+    advance: Progress,
+    folder: Path | None = None,
+) -> Outcome:
+    """Load, open the data as the network was given it, measure, and gather the outcome.
+
+    Args:
+        asked: the options.
+        steps: every T; None is those that the network was converted for.
+        advance: told how far it is.
+        folder: where finished work is kept until all is done.
+
+    Raises:
+        InterchangeError: for a file that is no saved network.
+        WrongUsage: for data that do not fit it.
+    """
+    place = usable_device(asked.device)
+    network, said = load(asked.file).to(place), describe(asked.file)
+    steps = steps or network.designed_steps
+    data = open_for(network, said.notes, asked.data)
+    batches = data.measured(asked.measurement, asked.seed)
+    shown = data.frames(asked.measurement, asked.seed) if asked.frames else batches
+    label = "/".join(dict.fromkeys(neuron.label for neuron in network.neurons.values()))
+    networks = {label: network.compile() if asked.compiled else network}
+    options, inputs = asked.options(steps), {"file": said.sha256}
+    configuration = repeatable(COMMAND, asked.groups, asked.device, inputs, **options)
+    with keeping(folder, configuration) as kept:
+        data.skipped.keep_in(kept)
+        found = analysis.sweep(
+            networks,
+            shown,
+            steps,
+            asked.seeds,
+            network.ann(),
+            progress=telling(advance),
+            configuration=configuration,
+            kept=kept,
+        )
+    name, classes = asked.file.name, data.images.classes
+    study = inside_study(name, found, networks, batches, classes, asked.seed)
+    data.skipped.tell()
+    measured = f"{data.images.name}, as T frames" if asked.frames else data.images.name
+    report = Report(
+        title="A saved network, measured",
+        subject=f"{name} (SHA-256 {said.sha256[:16]}), measured on the "
+        f"{asked.measurement.split} split of {measured}.",
+        studies=(study,),
+        command=command_line(COMMAND, asked.groups, **options),
+        configuration=configuration_of(COMMAND, asked.groups, **options),
+    )
+    measurements = {"skipped_pictures": data.skipped.names, **found.to_dict()}
+    measurements["errors"] = [asdict(error) for error in study.errors]
+    tables = [sweep_table(f"{name} on {measured}", found)]
+    return outcome_of(configuration, report, found, measurements, tables)

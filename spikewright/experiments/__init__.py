@@ -6,8 +6,9 @@
 from spikewright.experiments.network import NetworkSource, source_of
 from spikewright.experiments.page import page, write_page
 from spikewright.experiments.rows import QCFS_ROWS, RELU_ROWS, SEEDS, STEPS, Row
-from spikewright.experiments.run import Settings, run_experiment
+from spikewright.experiments.run import run_experiment
 from spikewright.experiments.store import Cell, CellRecord, NetworkStore
+from spikewright.experiments.subject import Settings
 
 __all__ = [
     "QCFS_ROWS",

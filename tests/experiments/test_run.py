@@ -16,7 +16,8 @@ from spikewright.experiments import NetworkSource, Settings, page, run_experimen
 from spikewright.experiments.images import ORDER_SEED
 from spikewright.experiments.measure import packed, unpacked
 from spikewright.experiments.rows import QCFS_ROWS, RELU_ROWS
-from spikewright.experiments.run import open_subject, plan
+from spikewright.experiments.run import plan
+from spikewright.experiments.subject import open_subject
 from spikewright.methods import QCFS
 from tests.experiments.nets import DATA, LEVELS, RELU, SMALL, records
 

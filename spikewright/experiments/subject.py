@@ -1,0 +1,261 @@
+"""What is measured: a network, its data and settings; and how one cell of it is measured."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from spikewright.analysis import RunClock
+from spikewright.data import ImageData, open_dataset
+from spikewright.data.image_data import dataset_length
+from spikewright.errors import ExperimentError
+from spikewright.experiments.images import CALIBRATION_SEED, TestImages, calibration_batches
+from spikewright.experiments.measure import (
+    Answers,
+    Batches,
+    Ground,
+    answers_of,
+    measure_ann,
+    measure_cell,
+)
+from spikewright.experiments.network import NetworkSource, levels_of
+from spikewright.experiments.rows import IN_DOUBLE, SEEDS, STEPS, Row, rows_for
+from spikewright.experiments.store import ANN, ANN_IN_DOUBLE, Cell, CellRecord, NetworkStore
+from spikewright.fingerprint import fingerprint
+from spikewright.network import SpikingNetwork
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How an experiment runs.
+
+    Attributes:
+        steps: every T.
+        seeds: of the rows that draw random numbers.
+        rows: names of the rows to run; all when empty.
+        images: test images; all of them when None.
+        one_phase_images: of the rows that need the step engine; as many as `images` when None.
+        energy_images: the operations of the first so many are counted; 0 for none.
+        calibration_samples: training images that set thresholds.
+        batch_size: images a batch.
+        device: where everything runs.
+        compiled: compile the networks first.
+        rank, processes: which of how many processes this is.
+    """
+
+    steps: tuple[int, ...] = STEPS
+    seeds: tuple[int, ...] = SEEDS
+    rows: tuple[str, ...] = ()
+    images: int | None = None
+    one_phase_images: int | None = None
+    energy_images: int = 100
+    calibration_samples: int = 512
+    batch_size: int = 250
+    device: str = "cpu"
+    compiled: bool = False
+    rank: int = 0
+    processes: int = 1
+
+    def __post_init__(self) -> None:
+        if not self.steps or min(self.steps) < 1 or not self.seeds:
+            raise ExperimentError(
+                f"give at least one T of 1 or more and one seed, got {self.steps}, {self.seeds}"
+            )
+        counts = (self.images, self.one_phase_images, self.calibration_samples, self.batch_size)
+        if any(count is not None and count < 1 for count in counts):
+            raise ExperimentError(f"numbers of images are at least 1, got {counts}")
+        if self.energy_images < 0:
+            raise ExperimentError(f"energy_images is at least 0, got {self.energy_images}")
+        if not 0 <= self.rank < self.processes:
+            raise ExperimentError(
+                f"the processes of {self.processes} are numbered from 0, got rank {self.rank}"
+            )
+
+
+@dataclass
+class Subject:
+    """A network with what its cells are measured on; parts are made when they are needed."""
+
+    source: NetworkSource
+    data: ImageData
+    settings: Settings
+    store: NetworkStore
+    levels: int | None
+    images: int
+    one_phase_images: int
+    _model: nn.Module | None = None
+    _test: TestImages | None = None
+    _ann: Answers | None = None
+    _ann_in_double: Answers | None = None
+    _converted: tuple[str, SpikingNetwork] | None = None
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """The rows asked for."""
+        asked = self.settings.rows
+        return tuple(row for row in rows_for(self.levels) if not asked or row.name in asked)
+
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+        return torch.device(self.settings.device)
+
+    def images_of(self, row: Row) -> int:
+        """How many images a row is measured on."""
+        return self.one_phase_images if row.expensive else self.images
+
+    def cells(self) -> list[tuple[Row | None, Cell]]:
+        """Every cell; None stands for the ANN."""
+        found: list[tuple[Row | None, Cell]] = [(None, Cell(ANN, 0, 0))]
+        for row in self.rows:
+            found += [
+                (row, Cell(row.name, steps, seed))
+                for steps in self.settings.steps
+                for seed in row.seeds(self.settings.seeds)
+            ]
+        if self.levels in self.settings.steps and any(row.name == "nearest" for row in self.rows):
+            found += [
+                (None, Cell(ANN_IN_DOUBLE, 0, 0)),
+                (IN_DOUBLE, Cell(IN_DOUBLE.name, self.levels, 0)),
+            ]
+        return found
+
+    def measure(self, row: Row | None, cell: Cell) -> CellRecord:
+        """Measure one cell."""
+        if row is IN_DOUBLE or cell.row == ANN_IN_DOUBLE:
+            return self._measure_in_double(row, cell)
+        if row is None:
+            clock = RunClock()
+            return measure_ann(self._answers(self.images), clock, self.device)
+        count = self.images_of(row)
+        ann = self._answers(count).first(count)
+        network = self._network(row)
+        images = self._test_images()
+        counted = min(self.settings.energy_images, count)
+        energy = images.batches(counted) if counted else None
+        ground = Ground(images.batches(count), ann, self.device, energy)
+        return measure_cell(network, row, cell, ground)
+
+    def _measure_in_double(self, row: Row | None, cell: Cell) -> CellRecord:
+        """The ANN in float64 against itself in float32; a network in float64 against that ANN."""
+        model = deepcopy(self._loaded()).double()
+
+        def images() -> Batches:
+            return ((x.double(), labels) for x, labels in self._test_images().batches(self.images))
+
+        clock = RunClock()
+        if self._ann_in_double is None:
+            who = f"{self.source.name} in float64"
+            self._ann_in_double = answers_of(model, images(), self.device, who)
+        ann = self._ann_in_double
+        if row is None:
+            usual = self._answers(self.images).first(self.images)
+            return measure_ann(ann, clock, self.device, cell, usual)
+        batches = [batch.double() for batch in self._calibration()]
+        network = row.method.convert(model, batches, cell.steps, row.neuron, CALIBRATION_SEED)
+        return measure_cell(network, row, cell, Ground(images(), ann, self.device))
+
+    def release(self) -> None:
+        """Forget what takes memory; it is made again when it is needed."""
+        self._model = self._test = self._ann = self._ann_in_double = self._converted = None
+
+    def _loaded(self) -> nn.Module:
+        if self._model is None:
+            self._model = self.source.load().to(self.device)
+        return self._model
+
+    def _test_images(self) -> TestImages:
+        if self._test is None:
+            most = max(self.images, self.one_phase_images)
+            self._test = TestImages(self.data.test, most, self.settings.batch_size)
+        return self._test
+
+    def _answers(self, count: int) -> Answers:
+        """The ANN's answers to at least `count` images."""
+        if self._ann is None or len(self._ann.labels) < count:
+            batches = self._test_images().batches(count)
+            self._ann = answers_of(self._loaded(), batches, self.device, self.source.name)
+        return self._ann
+
+    def _calibration(self) -> tuple[Tensor, ...]:
+        settings = self.settings
+        return calibration_batches(
+            self.data, settings.calibration_samples, settings.batch_size, self.device
+        )
+
+    def _network(self, row: Row) -> SpikingNetwork:
+        """The network converted for a row; only the last one is kept."""
+        if self._converted is None or self._converted[0] != row.name:
+            settings = self.settings
+            missing = tuple(
+                steps
+                for steps in settings.steps
+                if not all(
+                    self.store.has(Cell(row.name, steps, seed))
+                    for seed in row.seeds(settings.seeds)
+                )
+            )
+            network = row.method.convert(
+                self._loaded(), self._calibration(), missing, row.neuron, CALIBRATION_SEED
+            )
+            self._converted = row.name, network.compile() if settings.compiled else network
+        return self._converted[1]
+
+
+def open_subject(
+    source: NetworkSource, data: Mapping[str, str], results: Path, settings: Settings
+) -> Subject:
+    """A network ready to be measured, its folder of results started or checked.
+
+    Args:
+        source: which network.
+        data: by data set name, as `open_dataset` takes it.
+        results: the folder of all results.
+        settings: how the experiment runs.
+
+    Raises:
+        ExperimentError: when its data is not given, there are fewer images than asked for, rows
+            are unknown, or the folder holds results of another configuration.
+    """
+    if source.data not in data:
+        raise ExperimentError(
+            f"network '{source.name}' was trained on {source.data}: give --data {source.data}:DIR"
+        )
+    images = open_dataset(data[source.data], mean=source.mean, std=source.std, size=source.size)
+    model = source.load()
+    levels = levels_of(model)
+    available = dataset_length(images.test)
+    whole = available if settings.images is None else settings.images
+    subset = whole if settings.one_phase_images is None else settings.one_phase_images
+    if max(whole, subset) > available:
+        raise ExperimentError(
+            f"{max(whole, subset)} images were asked for; the test split of '{source.data}' holds "
+            f"{available}"
+        )
+    store = NetworkStore(results / source.name)
+    store.prepare(
+        {
+            "name": source.name,
+            "architecture": source.architecture,
+            "data": source.data,
+            "note": source.note,
+            "activation": "relu" if levels is None else "qcfs",
+            "levels": levels,
+            "weights_sha256": source.sha256 or fingerprint(model.state_dict()),
+            "mean": None if source.mean is None else list(source.mean),
+            "std": None if source.std is None else list(source.std),
+            "size": source.size,
+            "test_images": available,
+            "images": whole,
+            "one_phase_images": subset,
+            "energy_images": settings.energy_images,
+            "calibration_samples": settings.calibration_samples,
+            "compiled": settings.compiled,
+        }
+    )
+    return Subject(source, images, settings, store, levels, whole, subset)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from os.path import realpath  # Path.resolve raises RuntimeError for links in a circle
 from pathlib import Path
 
 from spikewright.cli.failures import WrongUsage
@@ -24,7 +25,7 @@ def open_runs(folders: Sequence[Path]) -> list[Run]:
         WrongUsage: when a folder is named twice.
         RunError: when one holds no run, or a damaged one.
     """
-    places = [folder.resolve() for folder in folders]
+    places = [Path(realpath(folder)) for folder in folders]
     twice = [folder for n, folder in enumerate(folders) if places[n] in places[:n]]
     if twice:
         raise WrongUsage(f"'{twice[0]}' is named twice: name every run once")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -62,7 +63,18 @@ def test_a_run_of_energy_alone_has_a_page(run: Run, folders: Path, tmp_path: Pat
     page = tmp_path / "page.html"
     code, _, err = run("report", str(folders / "energy"), "--output", str(page))
     assert code == 0, err
-    assert "The run energy" in page.read_text()
+    html = page.read_text()
+    assert "The run energy" in html
+    energies = json.loads((folders / "energy" / "operations.json").read_text())["networks"]
+    for one in energies:
+        assert f"{one['network']} at T = {one['steps']}</h3>" in html
+        for row in (*one["rows"], one["total"]):
+            cells = (row["snn_with_memory_nj"], row["ann_with_memory_nj"], row["snn_nj"])
+            assert "".join(f"<td>{cell:,.1f}</td>" for cell in cells) in html
+    told = re.findall(r"With memory, (\w+) takes the most", html)
+    assert told == [
+        max(one["rows"], key=lambda row: row["snn_with_memory_nj"])["site"] for one in energies
+    ]
 
 
 def test_several_runs_go_to_comparison_html_here(
@@ -82,9 +94,11 @@ def test_refusals_write_nothing(run: Run, folders: Path, tmp_path: Path) -> None
     shutil.copytree(folders / "sweep", broken)
     text = (broken / "results.json").read_text()
     (broken / "results.json").write_text(text[: len(text) // 2])
+    (tmp_path / "circle").symlink_to("circle")
     for words, told in [
         ([sweep, f"{sweep}/"], "is named twice: name every run once"),
         ([sweep, str(tmp_path / "absent")], "does not exist: give the folder"),
+        ([str(tmp_path / "circle")], "does not exist: give the folder"),
         ([str(broken)], "results.json' is damaged: it is not valid JSON"),
         ([], "Missing argument"),
     ]:

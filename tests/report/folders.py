@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from spikewright.analysis import HOROWITZ_45NM, Counts, Operations, OperationsRow, RunRecord
 from spikewright.report import FORMAT, Report, page_record
 
 SWEPT: dict[str, Any] = {
@@ -41,10 +42,86 @@ def results_of(report: Report, configuration: Mapping[str, Any]) -> dict[str, An
     }
 
 
+RECORD = RunRecord(
+    spikewright="0.1.0",
+    torch="2.15.0",
+    python="3.11.0",
+    platform="Linux",
+    device="cpu",
+    threads=1,
+    started="",
+    seconds=0.0,
+    seed=7,
+    samples=1000,
+    configuration={},
+)
+ROWS = (
+    OperationsRow(
+        site="features.act<1>",
+        neuron="IF",
+        neurons=2000,
+        spikes=1500.5,
+        snn=Counts(input_macs=20_000, updates=16_000, comparisons=16_000, bias_additions=16_000),
+        ann=Counts(input_macs=20_000, comparisons=2000, bias_additions=2000),
+        kind="conv 3×3, 1 → 32",
+    ),
+    OperationsRow(
+        site="features.act2",
+        neuron="IF",
+        neurons=500,
+        spikes=300.25,
+        snn=Counts(additions=120_000.75, updates=4000, comparisons=4000, draws=4000),
+        ann=Counts(macs=100_000, comparisons=500),
+        kind="avg pool + conv 3×3, 32 → 32",
+    ),
+    OperationsRow(
+        site="output",
+        neuron="",
+        neurons=0,
+        spikes=0.0,
+        snn=Counts(additions=3002.5, bias_additions=10),
+        ann=Counts(macs=5000, bias_additions=10),
+        kind="linear, 500 → 10",
+    ),
+)
+"""Three layers whose numbers can be told apart."""
+
+
+def layered_of(
+    networks: Mapping[tuple[str, int], Sequence[OperationsRow]], configuration: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What `energy` writes as operations.json, all of it.
+
+    Args:
+        networks: rows by network and T.
+        configuration: what was asked for.
+    """
+    found = [
+        Operations(
+            network=network,
+            steps=steps,
+            duration=steps,
+            latency=4 * steps,
+            accuracy=0.9,
+            rows=tuple(rows),
+            model=HOROWITZ_45NM,
+            footprint_bytes=4000,
+            connection_sparsity=0.0,
+            record=RECORD,
+        )
+        for (network, steps), rows in networks.items()
+    ]
+    return {
+        "format": FORMAT,
+        "configuration": {**configuration, "command": "energy"},
+        "networks": [one.to_dict() for one in found],
+    }
+
+
 def operations_of(
     energies: Mapping[tuple[str, int], float], configuration: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What `energy` writes as operations.json, as far as a page reads it.
+    """What `energy` writes as operations.json, as far as totals are read; layers are not told.
 
     Args:
         energies: of the spiking network in nJ, by network and T.

@@ -11,7 +11,7 @@ import pytest
 
 from spikewright.report import Report, read_run, render_comparison
 
-from .folders import SWEPT, operations_of, results_of, write
+from .folders import ROWS, SWEPT, layered_of, results_of, write
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -38,7 +38,7 @@ def chromium() -> Generator[Any]:
 @pytest.fixture(scope="module")
 def page_file(report: Report, tmp_path_factory: pytest.TempPathFactory) -> Path:
     tmp_path = tmp_path_factory.mktemp("comparison")
-    operations = operations_of({("IF", 8): 40.0, ("TPP", 4): 90.0}, SWEPT)
+    operations = layered_of({("IF", 8): ROWS, ("TPP", 4): ROWS[:2]}, SWEPT)
     asked = {**SWEPT, "threshold": "maximum"}
     runs = [
         read_run(write(tmp_path / "a", results=results_of(report, SWEPT), operations=operations)),
@@ -64,20 +64,20 @@ class Opened:
     def ask(self, script: str) -> Any:
         return self.page.evaluate(script)
 
-    def column(self, heading: str) -> list[str]:
-        """Cells of the table of measurements that are shown, top to bottom."""
+    def column(self, heading: str, table: str = "#measurements table") -> list[str]:
+        """Cells of a table that are shown, top to bottom."""
         return self.ask(
             f"""() => {{
-            const table = document.querySelector("#measurements table");
+            const table = document.querySelector("{table}");
             const at = [...table.tHead.rows[0].cells].findIndex(
                 (cell) => cell.textContent.trim() === {heading!r});
             return [...table.tBodies[0].rows].filter((row) => !row.hidden)
                 .map((row) => row.cells[at].textContent.trim()); }}"""
         )
 
-    def press(self, heading: str) -> str:
+    def press(self, heading: str, table: str = "#measurements table") -> str:
         """Focus a column's button, press Enter; returns the column's aria-sort."""
-        button = self.page.locator("#measurements thead button").filter(has_text=heading).first
+        button = self.page.locator(f"{table} thead button").filter(has_text=heading).first
         button.focus()
         self.page.keyboard.press("Enter")
         return button.evaluate("(button) => button.parentElement.getAttribute('aria-sort')")
@@ -142,7 +142,7 @@ def test_tables_sort_by_keyboard_numbers_by_value_and_gaps_last(opened: Opened) 
         assert opened.press("nJ, fp32") == direction
         cells = opened.column("nJ, fp32")
         assert cells[2:] == ["–"] * 6
-        assert cells[:2] == (["40.0", "90.0"] if direction == "ascending" else ["90.0", "40.0"])
+        assert cells[:2] == sorted(["250.8", "253.5"], reverse=direction == "descending")
     sorts = "[...document.querySelectorAll('#measurements th[aria-sort]')].map(h => h.ariaSort)"
     assert sorted(set(opened.ask(sorts))) == ["descending", "none"]
 
@@ -187,3 +187,41 @@ def test_axis_energy_and_sections_can_be_chosen_by_keyboard(opened: Opened) -> N
     opened.page.focus("input[data-part=rasters]")
     opened.page.keyboard.press("Space")
     assert not raster.is_visible()
+
+
+SHOWN = "#energy .panel:not([hidden])"
+
+
+def test_the_layers_of_another_network_are_chosen_and_sorted_by_keyboard(opened: Opened) -> None:
+    table, heading = f"{SHOWN} table", "SNN nJ, with memory"
+    assert opened.page.inner_text(f"{SHOWN} h3").endswith("IF at T = 8")
+    assert opened.column("layer", table) == ["features.act<1>", "features.act2", "output"]
+    assert opened.press(heading, table) == "ascending"
+    assert opened.column("layer", table) == ["output", "features.act<1>", "features.act2"]
+    assert opened.press(heading, table) == "descending"
+    assert opened.column(heading, table) == ["8,595.7", "1,975.2", "213.1"]
+    assert opened.press("layer", table) == "ascending"  # as they run, not by alphabet
+    assert opened.column("layer", table) == ["features.act<1>", "features.act2", "output"]
+    total = f"[...document.querySelectorAll({f'{table} tfoot td'!r})].map((c) => c.textContent)"
+    assert "10,783.9" in opened.ask(total)
+    opened.page.focus("#energy select")
+    opened.page.keyboard.press("End")
+    assert opened.page.inner_text(f"{SHOWN} h3").endswith("TPP at T = 4")
+    assert opened.page.locator(SHOWN).count() == 1
+    bars = f"[...document.querySelectorAll({f'{SHOWN} .plot'!r})].map((p) => p.data.length)"
+    assert all(number > 2 for number in opened.ask(bars))
+    assert opened.said == []
+
+
+def test_the_widest_table_fits_on_paper(opened: Opened) -> None:
+    opened.page.set_viewport_size({"width": 800, "height": 720})
+    widths = f"""() => {{
+        const table = document.querySelector({f"{SHOWN} table"!r});
+        return [table.getBoundingClientRect().width, table.parentElement.clientWidth]; }}"""
+    opened.ask(f"addEventListener('beforeprint', () => {{ window.printed = ({widths})(); }})")
+    assert opened.ask(widths)[0] > opened.ask(widths)[1]
+    opened.page.pdf(format="A4")
+    table, room = opened.ask("window.printed")
+    assert 0.8 * room < table <= room + 1
+    assert opened.ask(widths)[0] > opened.ask(widths)[1]
+    opened.page.set_viewport_size({"width": 1280, "height": 720})

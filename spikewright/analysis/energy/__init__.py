@@ -5,7 +5,7 @@
 
 from spikewright.analysis.energy.comparison import emission_costs, emission_table
 from spikewright.analysis.energy.counts import Counts, OperationsRow
-from spikewright.analysis.energy.estimate import HOROWITZ_45NM, Energy, EnergyModel
+from spikewright.analysis.energy.estimate import HOROWITZ_45NM, Energy, EnergyModel, EnergyParts
 from spikewright.analysis.energy.measure import operations
 from spikewright.analysis.energy.results import Operations, operations_csv
 
@@ -14,6 +14,7 @@ __all__ = [
     "Counts",
     "Energy",
     "EnergyModel",
+    "EnergyParts",
     "Operations",
     "OperationsRow",
     "emission_costs",

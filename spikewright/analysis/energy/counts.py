@@ -78,6 +78,7 @@ class OperationsRow:
         spikes: that they send for one sample, the mean.
         snn: operations of the spiking network for one sample, the mean.
         ann: operations of its source for one sample: one forward pass.
+        kind: what computes on the way to its neurons, such as "conv 3×3, 16 → 32".
     """
 
     site: str
@@ -86,11 +87,13 @@ class OperationsRow:
     spikes: float
     snn: Counts
     ann: Counts
+    kind: str = ""
 
     def to_dict(self) -> dict[str, float | str]:
         """Flat, by column: the spiking network's counts under their names, the ANN's as `ann_*`."""
         told: dict[str, float | str] = {
             "site": self.site,
+            "kind": self.kind,
             "neuron": self.neuron,
             "neurons": self.neurons,
             "spikes": self.spikes,
@@ -101,7 +104,14 @@ class OperationsRow:
         return told
 
 
-_ANN_COLUMNS = ("input_macs", "macs", "additions", "bias_additions", "comparisons")
+_ANN_COLUMNS = (
+    "input_macs",
+    "macs",
+    "additions",
+    "scale_multiplications",
+    "bias_additions",
+    "comparisons",
+)
 
 
 def summed(rows: Iterable[OperationsRow]) -> OperationsRow:

@@ -16,6 +16,40 @@ _PJ_PER_NJ = 1000.0
 
 
 @dataclass(frozen=True)
+class EnergyParts:
+    """The energy of counted operations by what takes it, in nJ.
+
+    Attributes:
+        macs_nj: multiply-accumulates.
+        additions_nj: synaptic additions.
+        neurons_nj: updates, comparisons and constants added to neurons.
+        draws_nj: random numbers.
+        scales_nj: multiplications of spikes by thresholds.
+        weights_nj: reading weights.
+        states_nj: reading and writing potentials and activations.
+    """
+
+    macs_nj: float
+    additions_nj: float
+    neurons_nj: float
+    draws_nj: float
+    scales_nj: float
+    weights_nj: float
+    states_nj: float
+
+    @property
+    def arithmetic_nj(self) -> float:
+        """Everything but memory traffic."""
+        computed = self.macs_nj + self.additions_nj + self.neurons_nj
+        return computed + self.draws_nj + self.scales_nj
+
+    @property
+    def memory_nj(self) -> float:
+        """Weights and states."""
+        return self.weights_nj + self.states_nj
+
+
+@dataclass(frozen=True)
 class EnergyModel:
     """Energies of single operations in pJ; replace any of them by `dataclasses.replace`.
 
@@ -56,29 +90,43 @@ class EnergyModel:
             if name != "source" and not (math.isfinite(value) and value >= 0):
                 raise ValueError(f"{name} must be finite and at least 0, got {value}")
 
+    def parts(self, counts: Counts) -> EnergyParts:
+        """What takes the energy: arithmetic in single precision, and memory traffic.
+
+        Comparisons and updates are taken as additions; every operation reads its weight and its
+        state for itself (see `Counts.weight_bytes`).
+        """
+        multiply, add = self.fp32_multiply_pj / _PJ_PER_NJ, self.fp32_add_pj / _PJ_PER_NJ
+        return EnergyParts(
+            macs_nj=counts.all_macs * (multiply + add),
+            additions_nj=counts.additions * add,
+            neurons_nj=_neuron_operations(counts) * add,
+            draws_nj=counts.draws * self.random_draw_pj / _PJ_PER_NJ,
+            scales_nj=counts.scale_multiplications * multiply,
+            weights_nj=counts.weight_bytes * self.weight_pj_per_byte / _PJ_PER_NJ,
+            states_nj=counts.state_bytes * self.state_pj_per_byte / _PJ_PER_NJ,
+        )
+
     def fp32_nj(self, counts: Counts) -> float:
         """Arithmetic in single precision; comparisons and updates are taken as additions."""
-        added = _additive(counts) * self.fp32_add_pj
-        macs = counts.all_macs * (self.fp32_multiply_pj + self.fp32_add_pj)
-        scaled = counts.scale_multiplications * self.fp32_multiply_pj
-        return (added + macs + scaled + counts.draws * self.random_draw_pj) / _PJ_PER_NJ
+        return self.parts(counts).arithmetic_nj
 
     def integer_nj(self, counts: Counts, bits: int = 8) -> float:
         """Arithmetic on weights of 8 bits, activations of `bits` (the input: 8), 32-bit sums."""
         narrow = self.int8_multiply_pj * bits / 8
         macs = counts.input_macs * self.int8_multiply_pj + counts.macs * narrow
-        added = (_additive(counts) + counts.all_macs) * self.int32_add_pj
+        summed = counts.additions + _neuron_operations(counts) + counts.all_macs
+        added = summed * self.int32_add_pj
         scaled = counts.scale_multiplications * self.int32_multiply_pj
         return (macs + added + scaled + counts.draws * self.random_draw_pj) / _PJ_PER_NJ
 
     def memory_nj(self, counts: Counts) -> float:
         """Reading weights and states, every operation for itself (see `Counts.weight_bytes`)."""
-        weights = counts.weight_bytes * self.weight_pj_per_byte
-        return (weights + counts.state_bytes * self.state_pj_per_byte) / _PJ_PER_NJ
+        return self.parts(counts).memory_nj
 
 
-def _additive(counts: Counts) -> float:
-    return counts.additions + counts.bias_additions + counts.updates + counts.comparisons
+def _neuron_operations(counts: Counts) -> float:
+    return counts.bias_additions + counts.updates + counts.comparisons
 
 
 HOROWITZ_45NM = EnergyModel()

@@ -20,6 +20,7 @@ from spikewright.analysis.energy.activity import Activities, observe_activity
 from spikewright.analysis.energy.counts import Counts, OperationsRow
 from spikewright.analysis.energy.estimate import HOROWITZ_45NM, EnergyModel
 from spikewright.analysis.energy.flow import Flow, Form, evenly
+from spikewright.analysis.energy.layer_kinds import layer_kinds
 from spikewright.analysis.energy.neuron_work import neuron_work
 from spikewright.analysis.energy.results import Operations
 from spikewright.analysis.energy.routes import OUTPUT, pooled_sites
@@ -169,6 +170,7 @@ class _Tally:
         record: Any,
     ) -> Operations:
         graph = self.network.graph
+        kinds = layer_kinds(graph)
         sizes = {op.site.name: size_of(op.shape) for op in graph.neurons if op.site is not None}
         rows = tuple(
             OperationsRow(
@@ -178,6 +180,7 @@ class _Tally:
                 spikes=self.spikes.get(site, 0.0) / samples,
                 snn=self.charged.get(site, Counts()).divided(samples),
                 ann=ann.get(site, Counts()),
+                kind=kinds.get(site, ""),
             )
             for site in (*sizes, OUTPUT)
         )

@@ -38,6 +38,7 @@ def energy(
 
     DIR receives config.json, operations.csv, operations.json and timing.json. Until then
     progress.json keeps what is finished: after a kill the same command goes on from there.
+    spikewright report DIR shows which layers cost the energy, and why.
     """
     from spikewright.cli.energy import deliver, run_energy
     from spikewright.cli.measure import Task

@@ -33,9 +33,10 @@ def report(
     """Compare runs on one self-contained page, or make the page of a single RUN again.
 
     What the runs were asked for as far as it differs, accuracy against T, fronts of accuracy
-    against latency, energy and spikes, the first bad layer of each network, and a look inside
-    every run. Nothing is measured again: all comes from results.json and operations.json. Energies
-    of a run of energy join those of a sweep that was given the same options.
+    against latency, energy and spikes, the layers that cost the energy, the first bad layer of each
+    network, and a look inside every run. Nothing is measured again: all comes from results.json and
+    operations.json. Energies of a run of energy join those of a sweep that was given the same
+    options.
     """
     from spikewright.cli.compare import default_page, open_runs, page_of
     from spikewright.cli.output import write_whole

@@ -10,6 +10,7 @@ from spikewright.report.compare.figures import accuracy_figure, dashes_of, front
 from spikewright.report.compare.points import Point, Source, fronts, points_of, sources_of
 from spikewright.report.compare.words import cautions, findings
 from spikewright.report.diagnosis import BAD
+from spikewright.report.energy.view import energy_view
 from spikewright.report.environment import Figures, filled
 from spikewright.report.folder.run import Run
 from spikewright.report.page import record_rows
@@ -81,6 +82,7 @@ def render_comparison(runs: Sequence[Run]) -> str:
             for found in diagnoses(source.study)
         ],
         bad=BAD,
+        energy=energy_view(sources, figures),
         details=details,
         parts=[part for part in PARTS if any(_has(d["view"], part[0]) for d in details)],
     )
@@ -128,7 +130,7 @@ def _fronts_view(
 def _table(points: Sequence[Point]) -> dict[str, Any]:
     """Every point, and the fronts that it lies on."""
     on = fronts(points)
-    sources_named = dict.fromkeys(p.energies.source for p in points if p.energies is not None)
+    sources_named = dict.fromkeys(p.energies.model.source for p in points if p.energies is not None)
     return {
         "energies": bool(sources_named),
         "source": ", ".join(sources_named),

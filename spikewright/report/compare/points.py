@@ -133,7 +133,7 @@ def points_of(sources: Sequence[Source]) -> tuple[Point, ...]:
     A row takes its energies from an entry of the same network at the same T, converted alike
     (`CONVERSION`): of its own run, or of the first other that has it.
     """
-    offered = [(s, e) for s in sources if _first_of_run(s) for e in s.run.energies]
+    offered = [(s, e) for s in sources if first_of_run(s) for e in s.run.energies]
     taken: set[int] = set()
     found: list[Point] = []
     for source in sources:
@@ -146,7 +146,8 @@ def points_of(sources: Sequence[Source]) -> tuple[Point, ...]:
     return (*found, *(_measured_alone(source, entry) for source, entry in alone))
 
 
-def _first_of_run(source: Source) -> bool:
+def first_of_run(source: Source) -> bool:
+    """Whether a source stands for its run: of the sources of one run, one does."""
     report = source.run.report
     return report is None or source.study is report.studies[0]
 

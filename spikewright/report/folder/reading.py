@@ -22,7 +22,8 @@ from spikewright.analysis import (
 from spikewright.decoding import decoded, decoded_list, mapping
 from spikewright.errors import RunError
 from spikewright.report.contents import Report, Study
-from spikewright.report.folder.run import FORMAT, Energies, PageRecord, Run, StudyRecord
+from spikewright.report.folder.energies import energies_in
+from spikewright.report.folder.run import FORMAT, PageRecord, Run, StudyRecord
 from spikewright.version import __version__
 
 RESULTS = "results.json"
@@ -50,7 +51,7 @@ def read_run(folder: Path, name: str | None = None) -> Run:
     timing = folder / TIMING
     times = _document(timing) if results.is_file() and timing.is_file() else {}
     report = _guarded(results, partial(_report, times=times)) if results.is_file() else None
-    energies, asked = _guarded(operations, _energies) if operations.is_file() else ((), {})
+    energies, asked = _guarded(operations, energies_in) if operations.is_file() else ((), {})
     return Run(
         name=folder.resolve().name if name is None else name,
         report=report,
@@ -202,30 +203,3 @@ def _check_rows(rows: tuple[SweepRow, ...], reference: Reference | None, what: s
 def _check_accuracy(found: SweepRow | Reference, what: str) -> None:
     if not 0 <= found.low <= found.high <= 1 or not 0 <= found.accuracy <= 1 or found.samples < 1:
         raise RunError(f"{what} has an accuracy outside 0 .. 1 or no samples")
-
-
-def _energies(
-    document: Mapping[str, Any],
-) -> tuple[tuple[Energies, ...], dict[str, Any]]:
-    configuration = dict(mapping(document.get("configuration"), "configuration"))
-    networks = document.get("networks")
-    if not isinstance(networks, list) or not networks:
-        raise RunError("'networks' must be a list of at least one")
-    entries = [_flat(mapping(one, f"networks[{n}]"), n) for n, one in enumerate(networks)]
-    found = decoded_list(Energies, entries, "networks")
-    for n, one in enumerate(found):
-        right = one.accuracy is None or 0 <= one.accuracy <= 1
-        if not right or min(one.steps, one.latency, one.samples) < 1:
-            raise RunError(f"networks[{n}] has an accuracy, T, latency or samples out of range")
-        if min(one.snn_nj, one.snn_integer_nj, one.snn_with_memory_nj, one.spikes) < 0:
-            raise RunError(f"networks[{n}] has a negative energy or number of spikes")
-    return found, configuration
-
-
-def _flat(one: Mapping[str, Any], number: int) -> dict[str, Any]:
-    """An entry of operations.json with its totals beside its name."""
-    total = mapping(one.get("total"), f"networks[{number}].total")
-    record = mapping(one.get("record"), f"networks[{number}].record")
-    model = mapping(one.get("energy_model"), f"networks[{number}].energy_model")
-    beside = {"samples": record.get("samples"), "source": model.get("source")}
-    return {**total, **one, **beside}

@@ -6,11 +6,25 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from spikewright.analysis import Energy, EnergyModel, OperationsRow
 from spikewright.report.contents import Raster, Report, Study, Thresholds
 
 FORMAT = 1
 """Of results.json and operations.json. It rises when an older reader would misread a newer file;
 fields that are only added leave it as it is. A file without one is of format 1."""
+
+
+@dataclass(frozen=True)
+class LayerCosts:
+    """What one layer costs for the mean sample: a row of operations.json.
+
+    Attributes:
+        operations: counted, of the spiking network and of its source.
+        energy: estimated from them when they were counted.
+    """
+
+    operations: OperationsRow
+    energy: Energy
 
 
 @dataclass(frozen=True)
@@ -27,7 +41,8 @@ class Energies:
         snn_nj, snn_integer_nj, snn_with_memory_nj: estimated energies of the spiking network in nJ
             (see `analysis.Energy`).
         ann_nj, ann_quantised_nj, ann_with_memory_nj: of its source.
-        source: where the constants come from.
+        model: energies of single operations, and where they come from.
+        layers: in the order in which they run; empty where the file does not tell them apart.
     """
 
     network: str
@@ -42,7 +57,8 @@ class Energies:
     ann_nj: float
     ann_quantised_nj: float
     ann_with_memory_nj: float
-    source: str
+    model: EnergyModel
+    layers: tuple[LayerCosts, ...] = ()
 
 
 @dataclass(frozen=True)

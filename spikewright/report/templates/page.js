@@ -74,13 +74,18 @@
     show(chosen);
   });
   system.addEventListener("change", () => show(theme()));
-  /* Plots do not shrink by themselves: the page takes the width of paper before they are drawn. */
+  /* Plots and the widest tables do not shrink by themselves: the page takes the width of paper
+     before they are drawn. */
   window.addEventListener("beforeprint", () => {
     root.dataset.print = "yes";
     show("light");
+    all("table.layers").filter((table) => table.clientWidth).forEach((table) => {
+      table.style.zoom = Math.min(1, table.parentElement.clientWidth / table.scrollWidth);
+    });
   });
   window.addEventListener("afterprint", () => {
     delete root.dataset.print;
+    all("table.layers").forEach((table) => { table.style.zoom = ""; });
     show(theme());
   });
 
@@ -144,13 +149,14 @@
       drawAll();
     });
   });
-  all("select[data-figures]").forEach((select) => {
+  /* One of several panels, each with its plots: what an option names is shown. */
+  all("select[data-panels]").forEach((select) => {
     select.selectedIndex = 0;
     select.addEventListener("change", () => {
-      select.dataset.figures.split(" ").forEach((name) => {
-        document.getElementById(name).closest("figure").hidden = name !== select.value;
+      [...select.options].forEach(({ value }) => {
+        document.getElementById(value).hidden = value !== select.value;
       });
-      draw(select.value);
+      all(".plot", document.getElementById(select.value)).forEach((plot) => draw(plot.id));
     });
   });
   all("button[data-open]").forEach((button) => {

@@ -118,6 +118,26 @@ def test_energy_by_hand() -> None:
     assert HOROWITZ_45NM.memory_nj(counts) == pytest.approx((60 * 50 + 150 * 10) / 1000)
 
 
+def test_parts_of_energy_by_hand() -> None:
+    """Each kind of operation in its own part; memory: weights of 4 bytes at 12.5 pJ a byte, states
+    at 2.5 pJ, read and written (8 bytes) by additions and updates, read (4) by MACs."""
+    counts = Counts(
+        input_macs=10, macs=20, additions=50, scale_multiplications=5, bias_additions=7,
+        updates=20, comparisons=30, draws=40,
+    )  # fmt: skip
+    parts = HOROWITZ_45NM.parts(counts)
+    assert parts.macs_nj == pytest.approx(30 * 4.6 / 1000)
+    assert parts.additions_nj == pytest.approx(50 * 0.9 / 1000)
+    assert parts.neurons_nj == pytest.approx(57 * 0.9 / 1000)
+    assert parts.draws_nj == pytest.approx(40 * 0.1 / 1000)
+    assert parts.scales_nj == pytest.approx(5 * 3.7 / 1000)
+    assert parts.weights_nj == pytest.approx((30 + 50 + 5) * 50 / 1000)
+    assert parts.states_nj == pytest.approx((77 * 20 + 30 * 10) / 1000)
+    told = (parts.macs_nj, parts.additions_nj, parts.neurons_nj, parts.draws_nj, parts.scales_nj)
+    assert sum(told) == pytest.approx(HOROWITZ_45NM.fp32_nj(counts))
+    assert parts.weights_nj + parts.states_nj == pytest.approx(HOROWITZ_45NM.memory_nj(counts))
+
+
 def test_constants_can_be_replaced() -> None:
     snn = converted("plain", steps=4)
     free = replace(HOROWITZ_45NM, fp32_add_pj=0.0, fp32_multiply_pj=0.0, random_draw_pj=0.0)

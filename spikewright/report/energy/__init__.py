@@ -1,0 +1,1 @@
+"""Energy, layer by layer: which layers cost it, and what in them."""

@@ -1,0 +1,112 @@
+"""Which layers cost the energy, as bars: a layer a row, the spiking network above its ANN."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from spikewright.analysis import Counts
+from spikewright.report.energy.parts import Part, present, share
+from spikewright.report.figures import Figure, axis, layout
+from spikewright.report.folder.run import Energies, LayerCosts
+from spikewright.report.words import percent
+
+ROW_PIXELS = ((12, 36), (30, 26), (None, 20))
+"""Height of a row, by how many there may be at most."""
+SNN = ("SNN", -0.14, 0.44, 1.0)
+ANN = ("ANN", 0.27, 0.26, 0.45)
+"""Of either network: its name, where its bar lies in the row, how thick it is, how opaque."""
+LONGEST_NAME = 22
+ROOM = 1.16
+"""Of the longest bar: room for the share beside it."""
+
+
+def layer_bars(one: Energies, parts: Sequence[Part], title: str) -> Figure:
+    """The energy of every layer by its parts, one after another from the left.
+
+    Args:
+        one: with layers.
+        parts: which, in the order of the bars.
+        title: of the axis.
+    """
+    traces: list[Figure] = []
+    ends: dict[str, list[float]] = {}
+    for place, counts_of in ((ANN, _ann_counts), (SNN, _snn_counts)):
+        found = [one.model.parts(counts_of(layer)) for layer in one.layers]
+        whole = [sum(part.of(p) for part in parts) for p in found]
+        base = [0.0] * len(found)
+        for part in present(parts, found):
+            own = [part.of(p) for p in found]
+            traces.append(_bars(one.layers, part, own, base, whole, place))
+            base = [at + more for at, more in zip(base, own, strict=True)]
+        ends[place[0]] = whole
+    traces.append(_shares(ends["SNN"]))
+    longest = max((*ends["SNN"], *ends["ANN"])) or 1.0
+    number = len(one.layers)
+    row = next(height for most, height in ROW_PIXELS if most is None or number <= most)
+    x = axis(title, range=[0, ROOM * longest], nticks=6)
+    y = axis("", range=[number - 0.45, -0.55], automargin=True, showgrid=False, ticks="")
+    y |= {"tickvals": list(range(number)), "ticktext": [_short(e) for e in one.layers]}
+    margin = {"l": 56, "r": 10, "t": 8, "b": 52}
+    return {"data": traces, "layout": layout(66 + row * number, x, y, margin=margin)}
+
+
+def _snn_counts(layer: LayerCosts) -> Counts:
+    return layer.operations.snn
+
+
+def _ann_counts(layer: LayerCosts) -> Counts:
+    return layer.operations.ann
+
+
+def _bars(
+    layers: Sequence[LayerCosts],
+    part: Part,
+    values: Sequence[float],
+    base: Sequence[float],
+    whole: Sequence[float],
+    place: tuple[str, float, float, float],
+) -> Figure:
+    network, shift, thickness, opacity = place
+    told = [
+        f"<b>{escape(layer.operations.site)}</b>, {network}<br>{part.name}: {value:,.1f} nJ, "
+        f"{percent(share(value, all_), 0)} of its {all_:,.1f} nJ"
+        for layer, value, all_ in zip(layers, values, whole, strict=True)
+    ]
+    return {
+        "type": "bar",
+        "orientation": "h",
+        "name": f"{network}, {part.name}",
+        "x": list(values),
+        "y": [number + shift for number in range(len(layers))],
+        "base": list(base),
+        "width": thickness,
+        "offset": -thickness / 2,
+        "marker": {"color": part.colour, "line": {"width": 0}},
+        "opacity": opacity,
+        "text": told,
+        "textposition": "none",
+        "hovertemplate": "%{text}<extra></extra>",
+    }
+
+
+def _shares(ends: Sequence[float]) -> Figure:
+    """Beside each bar of the spiking network, its share of all."""
+    total = sum(ends)
+    return {
+        "type": "scatter",
+        "mode": "text",
+        "name": "share",
+        "x": list(ends),
+        "y": [number + SNN[1] for number in range(len(ends))],
+        "text": [f" {percent(share(end, total), 0)}" for end in ends],
+        "textposition": "middle right",
+        "hoverinfo": "skip",
+        "cliponaxis": False,
+    }
+
+
+def _short(layer: LayerCosts) -> str:
+    """A name that leaves room for the bars: its end tells more than its beginning."""
+    name = layer.operations.site
+    return escape(name if len(name) <= LONGEST_NAME else f"…{name[1 - LONGEST_NAME :]}")

@@ -1,0 +1,112 @@
+"""The parts that a layer's energy is told in, and the layer that takes most."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from spikewright.analysis.energy import EnergyParts
+from spikewright.report.folder.run import Energies, LayerCosts
+
+
+@dataclass(frozen=True)
+class Part:
+    """One part of an energy.
+
+    Attributes:
+        field: of `EnergyParts`.
+        name: for people.
+        slot: number of its colour in the style sheet; 0 is that of text.
+    """
+
+    field: str
+    name: str
+    slot: int
+
+    @property
+    def colour(self) -> str:
+        """The name that the page's script replaces by the theme's colour."""
+        return f"$s{self.slot}" if self.slot else "$ink"
+
+    @property
+    def css(self) -> str:
+        """The style sheet's class of that colour."""
+        return self.colour.removeprefix("$")
+
+    def of(self, parts: EnergyParts) -> float:
+        """In nJ."""
+        return getattr(parts, self.field)
+
+
+COMPUTED = (
+    Part("macs_nj", "MACs", 7),
+    Part("additions_nj", "synaptic additions", 8),
+    Part("neurons_nj", "neuron work", 9),
+    Part("draws_nj", "random draws", 2),
+    Part("scales_nj", "scaling", 6),
+)
+"""What arithmetic consists of."""
+MOVED = (Part("weights_nj", "reading weights", 5), Part("states_nj", "potentials", 3))
+"""What memory traffic consists of."""
+WITH_MEMORY = (Part("arithmetic_nj", "arithmetic", 0), *MOVED)
+
+
+@dataclass(frozen=True)
+class Dearest:
+    """The layer that takes most of a network's energy.
+
+    Attributes:
+        layer: which.
+        energy_nj, total_nj: of the layer and of all, in nJ.
+        part: what takes most of it there.
+        part_share: the part's share of the layer's energy, 0 .. 1.
+    """
+
+    layer: LayerCosts
+    energy_nj: float
+    total_nj: float
+    part: Part
+    part_share: float
+
+    @property
+    def site(self) -> str:
+        """The layer's name."""
+        return self.layer.operations.site
+
+    @property
+    def share(self) -> float:
+        """The layer's share of all, 0 .. 1."""
+        return share(self.energy_nj, self.total_nj)
+
+
+def dearest(one: Energies, *, memory: bool) -> Dearest:
+    """The layer that takes most, and what in it; the first of equals.
+
+    Args:
+        one: with layers.
+        memory: whether memory traffic counts beside arithmetic.
+    """
+
+    def energy(layer: LayerCosts) -> float:
+        return layer.energy.snn_with_memory_nj if memory else layer.energy.snn_nj
+
+    top = max(one.layers, key=energy)
+    parts = one.model.parts(top.operations.snn)
+    main = max((*COMPUTED, *MOVED) if memory else COMPUTED, key=lambda part: part.of(parts))
+    return Dearest(
+        layer=top,
+        energy_nj=energy(top),
+        total_nj=one.snn_with_memory_nj if memory else one.snn_nj,
+        part=main,
+        part_share=share(main.of(parts), energy(top)),
+    )
+
+
+def share(part: float, whole: float) -> float:
+    """A fraction; 0 of nothing."""
+    return part / whole if whole else 0.0
+
+
+def present(parts: Sequence[Part], found: Sequence[EnergyParts]) -> tuple[Part, ...]:
+    """The parts that take any energy."""
+    return tuple(part for part in parts if any(part.of(one) for one in found))

@@ -1,0 +1,65 @@
+"""What a page shows of the energies of layers: a panel for every network and T."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from spikewright.analysis.energy.counts import summed
+from spikewright.report.compare.points import Source, first_of_run
+from spikewright.report.energy.figures import layer_bars
+from spikewright.report.energy.parts import COMPUTED, WITH_MEMORY, dearest, present, share
+from spikewright.report.energy.words import details, headline
+from spikewright.report.environment import Figures
+from spikewright.report.folder.run import Energies
+
+
+def energy_view(sources: Sequence[Source], figures: Figures) -> dict[str, Any]:
+    """The energies of layers of all runs that were asked for them.
+
+    Returns:
+        `panels`, one for every network and T that has layers, in groups by run; `dearest`, their
+        first lines side by side; `lacking`, the sources whose files tell no layers apart.
+    """
+    measured = [source for source in sources if first_of_run(source) and source.run.energies]
+    panels = [
+        (source, [_panel(source, one, number, figures) for number, one in numbered])
+        for source in measured
+        if (numbered := [(n, e) for n, e in enumerate(source.run.energies, 1) if e.layers])
+    ]
+    return {
+        "groups": panels,
+        "dearest": [
+            (source, p["one"], p["with_memory"], p["computed"])
+            for source, own in panels
+            for p in own
+        ],
+        "lacking": [s for s in measured if not all(e.layers for e in s.run.energies)],
+    }
+
+
+def _panel(source: Source, one: Energies, number: int, figures: Figures) -> dict[str, Any]:
+    found = [
+        one.model.parts(counts)
+        for layer in one.layers
+        for counts in (layer.operations.snn, layer.operations.ann)
+    ]
+    total = summed(layer.operations for layer in one.layers)
+    return {
+        "id": f"energy-{source.mark}-{number}",
+        "one": one,
+        "headline": headline(one),
+        "details": details(one),
+        "with_memory": dearest(one, memory=True),
+        "computed": dearest(one, memory=False),
+        "arithmetic_parts": present(COMPUTED, found),
+        "memory_parts": present(WITH_MEMORY, found),
+        "arithmetic": figures.add(layer_bars(one, COMPUTED, "nJ an image, arithmetic")),
+        "memory": figures.add(layer_bars(one, WITH_MEMORY, "nJ an image, with memory")),
+        "rows": [(layer, _share(layer.energy.snn_with_memory_nj, one)) for layer in one.layers],
+        "total": total,
+    }
+
+
+def _share(energy: float, one: Energies) -> float:
+    return share(energy, one.snn_with_memory_nj)

@@ -22,6 +22,7 @@ from torch import Tensor
 from spikewright.errors import ConversionError
 from spikewright.graph.ir import Graph, Kind, Operation, Stored, Value
 from spikewright.graph.operations import CONVOLUTIONS, MAX_POOLS, argument
+from spikewright.network.compiler import fused
 
 aten = torch.ops.aten
 
@@ -235,6 +236,12 @@ def exact_convolution(
     sums = torch.ops.spikewright.digit_sums(
         counts, digits, scales, no_offset, first, stride, padding, dilation
     )
+    join = _joined if torch.compiler.is_compiling() else fused(_joined)
+    return join(sums)
+
+
+def _joined(sums: Tensor) -> Tensor:
+    """The sum over digits, small ones first; in one pass where it is compiled."""
     high, middle, low = sums.chunk(_DIGITS, dim=1)
     return high + (middle + low)
 

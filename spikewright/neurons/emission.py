@@ -12,8 +12,6 @@ from enum import StrEnum
 import torch
 from torch import Tensor
 
-from spikewright.neurons.counter_random import Draws
-
 
 class Emission(StrEnum):
     """How a count n in 0..L becomes spikes."""
@@ -51,31 +49,30 @@ class Emission(StrEnum):
             return (count > 0).to(count.dtype)
         return count
 
-    def spikes_at(
-        self, step: int, count: Tensor, unsent: Tensor, levels: int, draws: Draws
-    ) -> Tensor:
-        """The spikes of one step, as booleans.
+    def spikes_at(self, step: int, count: Tensor, unsent: Tensor, levels: int) -> Tensor:
+        """The spikes of one step, as booleans, of every emission but `RANDOM` (`RandomOrder`).
 
         Args:
             step: 0 .. duration - 1.
             count: n in 0..levels, floating and integral, `[B, *S]`.
             unsent: what the spikes before this step have not carried yet, `[B, *S]`.
             levels: L.
-            draws: random numbers, used by `RANDOM` alone: a spike is sent with probability
-                unsent / steps left, which makes every order equally likely.
 
         Returns:
             bool `[B, *S]`.
+
+        Raises:
+            ValueError: of `RANDOM`, which draws.
         """
-        if self is Emission.RANDOM:
-            return draws.uniform(step, count.shape) * (levels - step) < unsent
         if self is Emission.BURST:
             return count > step
         if self is Emission.LATE:
             return count >= levels - step
         if self is Emission.BINARY:
             return unsent >= 2 ** (self.duration(levels) - 1 - step)
-        return (count > 0) & (count == levels - step)
+        if self is Emission.FIRST_SPIKE:
+            return (count > 0) & (count == levels - step)
+        raise ValueError("a random emission draws its spikes")
 
 
 def popcount(count: Tensor) -> Tensor:

@@ -9,24 +9,8 @@ from torch import Tensor
 
 from spikewright.neurons.emission import Emission
 from spikewright.neurons.neuron import Layer, LayerLaw, Neuron, WaitingDynamics
+from spikewright.neurons.random_order import RandomOrder
 from spikewright.neurons.rounding import Rounding
-
-
-def tpp_step(charge: Tensor, steps_left: int, draw: Tensor) -> tuple[Tensor, Tensor]:
-    """One emission step of the TPP neuron (arXiv 2502.14487).
-
-        s ~ Bernoulli(clip(x / R, 0, 1)),   x <- x - s
-
-    Args:
-        charge: x, the charge left in units of the threshold, `[B, *S]`.
-        steps_left: R = T - t + 1, this step counted.
-        draw: uniform in `[0, 1)`; the spike is `draw * R < x`, which needs no division.
-
-    Returns:
-        Spikes (0 or 1) and the charge that remains.
-    """
-    spikes = (draw * steps_left < charge).to(charge.dtype)
-    return spikes, charge - spikes
 
 
 @dataclass(frozen=True)
@@ -118,20 +102,13 @@ class _TppDynamics(_AccumulatingDynamics):
 
     @property
     def residual(self) -> Tensor:
-        return self._left
+        return self._order.left
 
     def rewind(self) -> None:
-        self._left = self._charge
-        self._step = 0
+        self._order = RandomOrder(self._charge, self._layer)
 
     def emit(self, steps: int) -> Tensor:
-        train: list[Tensor] = []
-        for _ in range(steps):
-            draw = self._layer.draws.uniform(self._step, self._left.shape).to(self._left.dtype)
-            spikes, self._left = tpp_step(self._left, self._layer.levels - self._step, draw)
-            self._step += 1
-            train.append(spikes)
-        return torch.stack(train)
+        return self._order.emit(steps)
 
 
 class _CountedDynamics(_AccumulatingDynamics):
@@ -166,14 +143,17 @@ class CountEmitter:
         """Start emitting `count`, `[B, *S]`, from the first step."""
         self._count = count
         self._unsent = count
+        self._order = RandomOrder(count, self._layer)
         self._step = 0
 
     def emit(self, steps: int) -> Tensor:
         """The next `steps` steps, `[steps, B, *S]`, 0 or 1."""
+        if self._emission is Emission.RANDOM:
+            return self._order.emit(steps)
         train: list[Tensor] = []
         for _ in range(steps):
             fires = self._emission.spikes_at(
-                self._step, self._count, self._unsent, self._layer.levels, self._layer.draws
+                self._step, self._count, self._unsent, self._layer.levels
             )
             spikes = fires.to(self._count.dtype)
             self._unsent = self._unsent - spikes * self._weights[self._step]

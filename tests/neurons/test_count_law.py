@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from spikewright.errors import ConversionError
 from spikewright.neurons import TPP, Draws, count_law
-from spikewright.neurons.two_phase import tpp_step
+from spikewright.neurons.random_order import tpp_step
 from tests.builders import assert_distributed, layer
 
 SAMPLES = 20_000

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from spikewright.activations import qcfs
 from spikewright.neurons import Draws, Emission, Layer, Rounding, TwoPhase
 from spikewright.neurons.counter_random import StepDraws
+from spikewright.neurons.random_order import tpp_step
 from spikewright.neurons.two_phase import CountEmitter
 from tests.builders import layer
 
@@ -109,9 +110,12 @@ def test_unbiased_rounding_never_changes_an_integer_charge(dtype):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("levels", [1, 5, 100, 4096])
 def test_a_full_count_fires_at_every_step_whatever_the_draws(levels, dtype):
-    count = torch.full((1, 1), float(levels), dtype=dtype)
+    left = torch.full((1, 1), float(levels), dtype=dtype)
+    largest = torch.full((1, 1), 1 - 2.0**-24, dtype=dtype)
     for step in range(levels):
-        assert Emission.RANDOM.spikes_at(step, count, count - step, levels, _LargestDraw()).all()
+        spikes, left = tpp_step(left, torch.tensor(float(levels - step)), largest)
+        assert spikes.all()
+    assert not left.any()
 
 
 @settings(max_examples=60, derandomize=True)

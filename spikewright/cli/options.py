@@ -36,8 +36,9 @@ class ModelOptions:
         str,
         typer.Argument(
             metavar="MODEL",
-            help="torchvision:NAME, run:DIR (of spikewright train), zoo:NAME (of spikewright zoo), "
-            "package.module:factory, or a .pt2 file (exported program). "
+            help="torchvision:NAME, torchvision:NAME@WEIGHTS (its published weights, such as "
+            "@DEFAULT, are downloaded once), run:DIR (of spikewright train), zoo:NAME (of "
+            "spikewright zoo), package.module:factory, or a .pt2 file (exported program). "
             "Importing a module and reading a .pt2 can run code: use those you trust.",
             show_default=False,
         ),
@@ -47,7 +48,7 @@ class ModelOptions:
         typer.Option(
             metavar="FILE",
             help="Weights as safetensors; without it the model has those it is made with "
-            "(torchvision's are random: nothing is downloaded).",
+            "(of torchvision:NAME random ones).",
             rich_help_panel=MODEL,
             show_default=False,
         ),
@@ -80,8 +81,8 @@ class DataOptions:
         str | None,
         typer.Option(
             metavar="M,M,M",
-            help="Subtracted from pixels in 0 .. 1, one value a channel. A model run:DIR or "
-            "zoo:NAME and a saved network are given what they were trained or calibrated with.",
+            help="Subtracted from pixels in 0 .. 1, one value a channel. run:DIR, zoo:NAME, "
+            "torchvision:NAME@WEIGHTS and saved networks are given what they were trained with.",
             rich_help_panel=DATA,
         ),
     ] = None

@@ -31,6 +31,7 @@ from spikewright.errors import DataError
 from spikewright.fingerprint import fingerprint
 from spikewright.methods import MINERROR, Method
 from spikewright.models import load_model
+from spikewright.models.published import preset_of
 from spikewright.models.resolve import trained_folder
 from spikewright.network import SpikingNetwork
 from spikewright.neurons import Neuron
@@ -112,10 +113,11 @@ def open_model(options: ModelOptions, device: str = "cpu") -> nn.Module:
 
 
 def preparation_of(model: ModelOptions) -> Preparation:
-    """How a trained network was given its images; of other models nothing is known."""
+    """How a trained or published network is given its images; of others nothing is known."""
     folder = trained_folder(model.model)
     if folder is None:
-        return Preparation()
+        preset = preset_of(model.model)
+        return Preparation() if preset is None else Preparation(**vars(preset))
     card = read_card(folder)
     mean, std = tuple(card["data"]["mean"]), tuple(card["data"]["std"])
     return Preparation(mean, std, card["recipe"]["data"].get("size"))  # older cards know no size

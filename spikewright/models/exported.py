@@ -90,7 +90,7 @@ def _pickled_objects(path: Path) -> list[str]:
                 _, _, inner = name.partition("/")
                 if inner.startswith(("data/weights/", "data/constants/")):
                     found += _pickled_payloads(inner, archive.read(name))
-    except (zipfile.BadZipFile, ValueError, AttributeError) as error:
+    except (zipfile.BadZipFile, ValueError, RecursionError, AttributeError) as error:
         raise ModelError(
             f"'{path}' is not a program saved by torch.export.save: {error}"
         ) from error

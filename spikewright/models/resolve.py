@@ -6,20 +6,22 @@ import importlib
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from spikewright.errors import ModelError
-from spikewright.extras import require_extra
 from spikewright.models.exported import load_exported
+from spikewright.models.published import preset_of, suggestion, torchvision_factory
 from spikewright.models.weights import load_weights
 from spikewright.models.zoo import zoo_folder
 from spikewright.training.seeding import seeded
 
-FORMS = "torchvision:NAME, run:DIR, zoo:NAME, package.module:factory, or a path ending in .pt2"
+FORMS = (
+    "torchvision:NAME, torchvision:NAME@WEIGHTS, run:DIR, zoo:NAME, package.module:factory, "
+    "or a path ending in .pt2"
+)
 INITIALISATION_SEED = 0
 
 
@@ -29,8 +31,10 @@ def load_model(spec: str, weights: Path | None = None, **factory_arguments: Any)
     =========================  ==================================================================
     spec                       what it is
     =========================  ==================================================================
-    `torchvision:resnet18`     a classifier of torchvision, without its published weights
-                               (nothing is downloaded); needs extra `vision`
+    `torchvision:resnet18`     a classifier of torchvision, with random weights; needs extra
+                               `vision`
+    `torchvision:resnet18@W`   the same with the weights that torchvision publishes as W, such as
+                               `DEFAULT` or `IMAGENET1K_V1`; they are downloaded once
     `run:DIR`                  what `spikewright train` left in DIR: the network of `card.json`
                                with its weights, which must be those that the card was made for
     `zoo:NAME`                 the same, shipped with the package: see `spikewright.models.zoo`
@@ -71,7 +75,9 @@ def load_model(spec: str, weights: Path | None = None, **factory_arguments: Any)
 
         _refuse_own(spec, weights, factory_arguments)
         return load_trained(folder)
-    factory = _torchvision(name) if source == "torchvision" else _imported(source, name)
+    if weights is not None and preset_of(spec) is not None:
+        raise ModelError(f"'{spec}' names its weights: leave '{weights}' out, or what follows @")
+    factory = torchvision_factory(name) if source == "torchvision" else _imported(source, name)
     model = _make(spec, factory, factory_arguments)
     if weights is not None:
         load_weights(model, weights)
@@ -112,23 +118,6 @@ def _refuse_own(spec: str, weights: Path | None, factory_arguments: dict[str, An
         )
 
 
-def _torchvision(name: str) -> Callable[..., Any]:
-    models = require_extra("torchvision.models", "vision", f"the model 'torchvision:{name}'")
-    known: list[str] = models.list_models(module=models)
-    if name not in known:
-        raise ModelError(
-            f"torchvision has no classifier '{name}'{_suggestion(name, known)}; "
-            "torchvision.models.list_models() lists them"
-        )
-
-    def make(**arguments: Any) -> Any:
-        if name in {"googlenet", "inception_v3"}:  # unset, it draws a warning and means True
-            arguments.setdefault("init_weights", True)
-        return models.get_model(name, **{"weights": None, **arguments})
-
-    return make
-
-
 def _imported(module_name: str, name: str) -> Callable[..., Any]:
     try:
         with _current_directory_on_path():
@@ -149,7 +138,7 @@ def _imported(module_name: str, name: str) -> Callable[..., Any]:
     factory = getattr(module, name, None)
     if factory is None:
         public = [entry for entry in vars(module) if not entry.startswith("_")]
-        raise ModelError(f"module '{module_name}' has no '{name}'{_suggestion(name, public)}")
+        raise ModelError(f"module '{module_name}' has no '{name}'{suggestion(name, public)}")
     if isinstance(factory, nn.Module) or not callable(factory):
         raise ModelError(
             f"'{module_name}:{name}' is a {type(factory).__name__}; "
@@ -162,6 +151,8 @@ def _make(spec: str, factory: Callable[..., Any], arguments: dict[str, Any]) -> 
     try:
         with seeded(INITIALISATION_SEED):
             model = factory(**arguments)
+    except ModelError:
+        raise
     except (Exception, SystemExit) as error:  # a user's factory can raise anything, and exit
         shown = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
         raise ModelError(
@@ -180,8 +171,3 @@ def _current_directory_on_path() -> Generator[None]:
         yield
     finally:
         sys.path[:] = before
-
-
-def _suggestion(name: str, known: list[str]) -> str:
-    close = get_close_matches(name, known, n=3)
-    return f" (did you mean {' or '.join(close)}?)" if close else ""

@@ -1,0 +1,76 @@
+"""Published weights of torchvision, without a network: what would be downloaded is given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+from urllib.error import URLError
+
+import pytest
+import torch
+
+from spikewright.errors import ModelError
+from spikewright.models import load_model
+from spikewright.models.published import preset_of
+
+torchvision = pytest.importorskip("torchvision", reason="needs the extra 'vision'")
+SPEC = "torchvision:squeezenet1_1@IMAGENET1K_V1"
+
+
+@pytest.fixture
+def published(monkeypatch: pytest.MonkeyPatch) -> dict[str, torch.Tensor]:
+    """What a download would bring."""
+    torch.manual_seed(7)
+    state = torchvision.models.squeezenet1_1().state_dict()
+    monkeypatch.setattr(
+        "torchvision.models._api.load_state_dict_from_url", lambda *_, **__: dict(state)
+    )
+    return state
+
+
+@pytest.mark.parametrize("name", ["IMAGENET1K_V1", "DEFAULT"])
+def test_a_model_has_its_published_weights(published: dict[str, torch.Tensor], name: str) -> None:
+    model = load_model(f"torchvision:squeezenet1_1@{name}")
+    assert not model.training
+    found = model.state_dict()
+    assert all(torch.equal(found[key], value) for key, value in published.items())
+
+
+def test_images_are_prepared_as_its_preset_says() -> None:
+    preset = preset_of(SPEC)
+    assert preset is not None
+    assert (preset.mean, preset.size) == ((0.485, 0.456, 0.406), 224)
+    assert preset_of("torchvision:inception_v3@DEFAULT").size == 299  # pyright: ignore[reportOptionalMemberAccess]
+    assert preset_of("torchvision:squeezenet1_1") is None
+    assert preset_of("zoo:digits-qcfs8") is None
+
+
+def test_without_a_network_the_error_says_where_to_put_the_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def offline(*_: Any, **__: Any) -> None:
+        raise URLError("no network")
+
+    monkeypatch.setattr("torchvision.models._api.load_state_dict_from_url", offline)
+    with pytest.raises(ModelError, match=r"cannot be downloaded .*no network.*squeezenet1_1-.*pth"):
+        load_model(SPEC)
+
+
+@pytest.mark.parametrize(
+    ("spec", "told"),
+    [
+        ("torchvision:squeezenet1_1@BEST", "it has IMAGENET1K_V1, DEFAULT"),
+        ("torchvision:squeezenet1_1@", "no weights ''"),
+        ("torchvision:squeezenet@DEFAULT", "did you mean squeezenet1_"),
+    ],
+)
+def test_what_torchvision_does_not_have_is_refused(spec: str, told: str) -> None:
+    with pytest.raises(ModelError, match=told):
+        load_model(spec)
+    with pytest.raises(ModelError, match=told):
+        preset_of(spec)
+
+
+def test_weights_twice_are_refused() -> None:
+    with pytest.raises(ModelError, match="names its weights"):
+        load_model(SPEC, Path("mine.safetensors"))

@@ -1,8 +1,9 @@
 """Random command lines, run: `python -m benchmarks.fuzz_command_line [LINES] [SEED]`.
 
 Every one must end in time, without a traceback, with an exit code that `spikewright --help`
-documents; an internal error (1) is a fault as well. Most run in this process, some as a user's
-would. What is at fault is printed as a command that repeats it.
+documents, and leave no half-written file; an internal error (1) is a fault as well. Before them
+come the lines of `SOUND`, which must work. Most run in this process, some as a user's would.
+What is at fault is printed as a command that repeats it.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import os
 import random
 import resource
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,24 +21,27 @@ import time
 from collections import Counter
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from typer.testing import CliRunner
 
-from benchmarks.command_lines import DIGITS, Places, command_line, grammars
+from benchmarks.command_lines import command_line, grammars, sound_lines
+from benchmarks.command_places import make_places
 from spikewright.cli.app import app
 from spikewright.cli.failures import ExitCode
 
-SECONDS = 60
-"""Of processor time, the most that a line may take; the slowest honest ones take a tenth of it."""
-WAIT = 20 * SECONDS
+SECONDS = 180
+"""Of processor time, the most that a line may take; the slowest honest ones take a quarter."""
+WAIT = 20 * 60
 """Of time by the clock, for lines that wait for something; machines may be busy."""
 MEMORY = 16 * 2**30
 """Bytes of address space: a line that asks for the whole machine must not get it."""
 ONE_IN = 100
 """Of so many lines one is run as a process of its own."""
+RESTORED_EVERY = 25
+"""Lines change the files that they name; after so many all are as they were."""
 TOLD_EVERY = 100
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -62,54 +67,85 @@ class _TimeIsUp(BaseException):
     """Not an Exception: no command may catch it."""
 
 
-def fuzzed(lines: int, seed: int, folder: Path, one_in: int = ONE_IN) -> list[Verdict]:
-    """Run random command lines in a folder.
+class Fuzz:
+    """Runs command lines in a folder of files for them to name.
 
-    Args:
-        lines: how many.
-        seed: of their choice.
-        folder: empty; files are made in it for them to name.
-        one_in: of so many, one is a process of its own.
+    Attributes:
+        checkout: holds a copy of the package, which processes run: what they add to the zoo goes
+            there.
+        here: where lines are run.
     """
-    chance = random.Random(seed)
-    found: list[Verdict] = []
-    with _inside(folder):
-        places = make_places(folder)
-        every = grammars(places)
+
+    def __init__(self, folder: Path) -> None:
+        """Fill an empty folder."""
+        self.checkout = folder / "checkout"
+        self.here = folder / "some" / "where"  # two levels, so that ../.. is still within
+        self._pristine = folder / "pristine"
+        unwanted = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / "spikewright", self.checkout / "spikewright", ignore=unwanted)
+        self._pristine.mkdir()
+        self.here.mkdir(parents=True)
+        with _inside(self._pristine):
+            make_places(self._pristine)
+
+    def sound(self) -> list[Verdict]:
+        """Run every line that works; it is at fault when it does not."""
+        self._restore()
+        return [_must_work(self._run(words)) for words in sound_lines()]
+
+    def random(self, lines: int, seed: int, one_in: int = ONE_IN) -> list[Verdict]:
+        """Run random lines.
+
+        Args:
+            lines: how many.
+            seed: of their choice.
+            one_in: of so many, one is a process of its own.
+        """
+        chance, every = random.Random(seed), grammars()
+        found: list[Verdict] = []
         for number in range(lines):
-            words = command_line(chance, every, places)
-            run = _as_process if number % one_in == one_in - 1 else _in_process
-            found.append(run(words))
-            if found[-1].fault is not None:
-                sys.stderr.write(f"{found[-1].fault}: {shlex.join(words)!r}\n")
+            if number % RESTORED_EVERY == 0:
+                self._restore()
+            alone = number % one_in == one_in - 1
+            found.append(self._run(command_line(chance, every), alone))
             if len(found) % TOLD_EVERY == 0:
-                sys.stderr.write(f"{len(found)} of {lines}\n")
-    return found
+                sys.stderr.write(f"{len(found)} of {lines}; by exit code {by_code(found)}\n")
+        return found
+
+    def _run(self, words: Sequence[str], alone: bool = False) -> Verdict:
+        """One line; what goes into the zoo goes into that of the copy."""
+        alone = alone or any(word.startswith("--add") for word in words)
+        with _inside(self.here):
+            found = _as_process(words, self.checkout) if alone else _in_process(words)
+        found = found if found.fault else replace(found, fault=self._litter())
+        if found.fault is not None:
+            sys.stderr.write(f"{found.fault}: {shlex.join(words)!r}\n")
+        return found
+
+    def _litter(self) -> str | None:
+        left = [str(path.relative_to(self.here)) for path in self.here.rglob(".*.partial")]
+        if not left:
+            return None
+        self._restore()
+        return f"leaves {left[0]}"
+
+    def _restore(self) -> None:
+        shutil.rmtree(self.here)
+        shutil.copytree(self._pristine, self.here, symlinks=True)
 
 
-def make_places(folder: Path) -> Places:
-    """Put a saved network, a run and pictures into a folder."""
-    from PIL import Image
+def by_code(found: Sequence[Verdict]) -> str:
+    """How many lines ended with each exit code."""
+    codes = Counter(verdict.code for verdict in found)
+    return ", ".join(f"{code}: {n}" for code, n in sorted(codes.items(), key=str))
 
-    small = ["--data", "digits", "--calibration-samples", "8"]
-    measured = ["--limit", "4", "--steps", "1", "--neuron", "nearest"]
-    for words in (
-        ["convert", DIGITS, *small, "--steps", "2", "--output", str(folder / "saved")],
-        ["sweep", DIGITS, *small, *measured, "--output", str(folder / "run")],
-    ):
-        result = CliRunner().invoke(app, words)
-        if result.exit_code:
-            raise RuntimeError(f"{shlex.join(words)} ended with {result.exit_code}")
-    network = folder / "saved" / "network.safetensors"
-    damaged = folder / "damaged.safetensors"
-    damaged.write_bytes(network.read_bytes()[:5000])
-    for split in ("train", "test"):
-        for number in range(10):
-            path = folder / "pictures" / split / f"class{number}" / "0.png"
-            path.parent.mkdir(parents=True)
-            Image.new("RGB", (8, 8), (number, 0, 0)).save(path)
-    (folder / "pictures" / "test" / "class3" / "0.png").write_bytes(b"no picture")
-    return Places(folder, network, damaged, folder / "run", folder / "pictures")
+
+def _must_work(found: Verdict) -> Verdict:
+    fault = found.fault
+    if fault is None and found.code != ExitCode.OK:
+        fault = f"exits with {found.code} and should work"
+        sys.stderr.write(f"{fault}: {shlex.join(found.words)!r}\n")
+    return replace(found, fault=fault)
 
 
 def _in_process(words: Sequence[str]) -> Verdict:
@@ -128,10 +164,10 @@ def _in_process(words: Sequence[str]) -> Verdict:
     return Verdict(words, result.exit_code, fault, time.monotonic() - start)
 
 
-def _as_process(words: Sequence[str]) -> Verdict:
+def _as_process(words: Sequence[str], checkout: Path) -> Verdict:
     start = time.monotonic()
     command = [sys.executable, "-m", "spikewright", *words]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(checkout)}
     try:
         done = subprocess.run(
             command, capture_output=True, timeout=WAIT, env=environment, check=False
@@ -193,13 +229,13 @@ def main() -> None:
     torch.set_num_threads(1)
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     with tempfile.TemporaryDirectory() as folder:
-        found = fuzzed(lines, seed, Path(folder))
-    codes = Counter(verdict.code for verdict in found)
-    told = ", ".join(f"{code}: {n}" for code, n in sorted(codes.items(), key=str))
-    faults = [verdict for verdict in found if verdict.fault is not None]
+        fuzz = Fuzz(Path(folder))
+        sound, found = fuzz.sound(), fuzz.random(lines, seed)
+    faults = [verdict for verdict in (*sound, *found) if verdict.fault is not None]
     slowest = max(found, key=lambda verdict: verdict.seconds)
     sys.stdout.write(
-        f"{len(found)} command lines of seed {seed}; by exit code {told}\n"
+        f"{len(sound)} lines that must work, and {len(found)} random ones of seed {seed}; "
+        f"these by exit code {by_code(found)}\n"
         f"slowest, {slowest.seconds:.0f} s: {shlex.join(slowest.words)!r}\n"
         f"at fault: {len(faults)}\n"
     )

@@ -19,8 +19,8 @@ NOTHING: Mapping[str, Any] = types.MappingProxyType({})
 def decoded(kind: type[T], value: Any, what: str, absent: Mapping[str, Any] = NOTHING) -> T:
     """The value as an instance of a dataclass.
 
-    Fields may be of str, bool, int, float, a dataclass, `tuple[X, ...]`, `dict[str, Any]`, and any
-    of these or None. Names that the dataclass does not know are passed over: later versions may
+    Fields may be of str, bool, int, float, a dataclass, `tuple[X, ...]`, `dict[str, X]`, `Any`, and
+    any of these or None. Names that the dataclass does not know are passed over: later versions may
     tell more.
 
     Args:
@@ -83,8 +83,12 @@ def _typed(hint: Any, value: Any, what: str) -> Any:
             raise RunError(f"{what} must be a list, got {_short(value)}")
         inner = get_args(hint)[0]
         return tuple(_typed(inner, entry, f"{what}[{n}]") for n, entry in enumerate(value))
-    if origin is dict:
-        return dict(mapping(value, what))
+    if origin in (dict, Mapping):
+        inner = get_args(hint)[1]
+        entries = mapping(value, what).items()
+        return {name: _typed(inner, entry, f"{what}.{name}") for name, entry in entries}
+    if hint is Any:
+        return value
     if is_dataclass(hint):
         return decoded(hint, value, what)  # pyright: ignore[reportArgumentType]
     return _plain(hint, value, what)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -22,11 +23,13 @@ def write_whole(path: Path, content: bytes) -> None:
     It is written beside its place and moved there: an older file is replaced in one move.
 
     Raises:
-        OSError: naming `path`, where the disk is full or writing is not allowed; an older file is
-            as it was.
+        OSError: naming `path`, where the disk is full or writing is not allowed, or there is a
+            device, such as /dev/null, which root would replace; an older file is as it was.
     """
     partial = _partial(path)
     try:
+        if path.exists() and not (path.is_file() or path.is_dir()):
+            raise OSError(errno.EINVAL, "is a device or a pipe, and no file to replace")
         with partial.open("xb") as file:
             file.write(content)
             file.flush()
@@ -82,4 +85,6 @@ def sweep_leftovers(folder: Path) -> None:
 
 def _partial(path: Path) -> Path:
     """Where a file or folder is written before it takes its place."""
+    if path.name in {"", ".."}:
+        raise OSError(errno.EINVAL, "is no name that a file or folder can take", str(path))
     return path.with_name(f".{path.name}.{uuid4().hex}.partial")

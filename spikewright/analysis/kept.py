@@ -152,7 +152,7 @@ def _parts_of(path: Path, wanted: Mapping[str, Any]) -> dict[str, Any]:
         recorded, parts = found["configuration"], found["parts"]
         of_this_format = found["format"] == FORMAT and isinstance(parts, dict)
         listing = differences(recorded, wanted)
-    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+    except (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError) as error:
         raise AnalysisError(
             f"'{path}' cannot be read ({error}); it was changed or damaged: remove it to start anew"
         ) from error

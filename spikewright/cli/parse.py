@@ -20,6 +20,12 @@ MAXIMUM_STEPS = 2**16
 """Of T. Counts stay exact far beyond it, but no network needs as many."""
 MAXIMUM_VALUES = 2**26
 """Of one sample."""
+OWN_ARGUMENTS = {
+    "weights": "weights are given as --weights FILE, or torchvision's own as "
+    "torchvision:NAME@DEFAULT",
+    "spec": "MODEL says which model it is",
+}
+"""Of `load_model` itself: they never reach a factory."""
 _ONE_PHASE: dict[str, Callable[[IntegrateFire], Neuron]] = {
     "if": lambda start: start,
     "if-hard": lambda start: replace(start, reset=Reset.HARD),
@@ -52,6 +58,8 @@ def neuron_of(text: str, method: Method = MINERROR) -> Neuron:
     name, colon, emission = text.strip().lower().partition(":")
     if name == "srp":
         tau = _whole(emission, f"--neuron {text}", 1) if colon else SRP().tau
+        if tau > MAXIMUM_STEPS:
+            raise WrongUsage(f"--neuron {text}: give at most {MAXIMUM_STEPS:,} steps of rehearsal")
         return SRP(tau, method.one_phase)
     if name in _ONE_PHASE or name == "own":
         if colon:
@@ -156,9 +164,11 @@ def arguments_of(pairs: Sequence[str] | None) -> dict[str, Any]:
         if not equals or not key.isidentifier() or key in found:
             why = "is named twice" if key in found else "must be KEY=VALUE, e.g. num_classes=10"
             raise WrongUsage(f"--model-argument {pair}: {why}")
+        if key in OWN_ARGUMENTS:
+            raise WrongUsage(f"--model-argument {pair}: {OWN_ARGUMENTS[key]}")
         try:
             found[key] = json.loads(value)
-        except ValueError:
+        except (ValueError, RecursionError):
             found[key] = value
     return found
 

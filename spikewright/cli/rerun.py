@@ -88,7 +88,7 @@ def _configuration(run: Path) -> dict[str, Any]:
         raise WrongUsage(f"'{run}' is unfinished: start its command again, it goes on from there")
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise WrongUsage(
             f"'{run}' holds no readable {CONFIGURATION_FILE} ({error}); give the --output folder "
             f"of {', '.join(NUMBERS)}"
@@ -137,7 +137,7 @@ def _values(path: Path) -> dict[str, Any]:
             return {f"{path.name}:{n}": line for n, line in enumerate(text.splitlines(), start=1)}
         document = json.loads(text)
         return _flat({k: v for k, v in document.items() if k not in NO_NUMBERS})
-    except (OSError, ValueError, AttributeError, SafetensorError) as error:
+    except (OSError, ValueError, RecursionError, AttributeError, SafetensorError) as error:
         raise WrongUsage(f"'{path}' cannot be read ({error}): there is nothing to compare") from (
             error
         )

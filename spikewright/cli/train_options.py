@@ -99,6 +99,7 @@ class ImageOptions:
         int | None,
         typer.Option(
             min=1,
+            max=4096,
             metavar="PIXELS",
             help="Resize and centre-crop to this square; of event recordings, a divisor of 128.",
             rich_help_panel=IMAGES,

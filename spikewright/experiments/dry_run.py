@@ -23,7 +23,7 @@ from spikewright.errors import ExperimentError
 from spikewright.experiments.page import page
 from spikewright.experiments.store import NETWORK_FILE, CellRecord, stores_of
 from spikewright.extras import require_extra
-from spikewright.files import write_json
+from spikewright.files import appearing_whole, write_json
 from spikewright.models import load_model
 from spikewright.training.files import write_tensors
 
@@ -60,11 +60,12 @@ def dry_run(folder: Path, models: Sequence[str], images: int, size: int, tell: T
     """
     if folder.is_dir() and any(folder.iterdir()):
         raise ExperimentError(f"'{folder}' is not empty; name an empty or a new folder")
-    folder.mkdir(parents=True, exist_ok=True)
-    make_pictures(folder / "images", images, size)
-    tell(f"generated class folders of {size} x {size} pictures")
-    networks = [make_network(folder, name, size) for name in models]
-    tell(f"settled the batch norm of {', '.join(models)}")
+    with appearing_whole(folder) as partial:
+        make_pictures(partial / "images", images, size)
+        tell(f"generated class folders of {size} x {size} pictures")
+        described = [make_network(partial, name, size).name for name in models]
+        tell(f"settled the batch norm of {', '.join(models)}")
+    networks = [folder / name for name in described]
     whole, shared = folder / "one", folder / "two"
     cells = len(models) * (1 + sum(len(STEPS) * (SEEDS if "tpp" in row else 1) for row in ROWS))
     start = time.monotonic()
@@ -134,11 +135,21 @@ def make_network(folder: Path, name: str, size: int) -> Path:
 
     Returns:
         The file that describes it.
+
+    Raises:
+        ExperimentError: when it does not take pictures of that size.
     """
     arguments: dict[str, Any] = {"num_classes": len(CLASSES)}
     model = load_model(f"torchvision:{name}", **arguments)
     data = open_dataset(f"imagefolder:{folder / 'images'}", mean=MEAN, std=STD, size=size)
-    settle(model, [images for images, _ in loader(data.train, TRAINING_PICTURES)])
+    try:
+        settle(model, [images for images, _ in loader(data.train, TRAINING_PICTURES)])
+    except (RuntimeError, AssertionError) as error:  # of layers that shrink a picture to nothing
+        told = " ".join(str(error).split())
+        raise ExperimentError(
+            f"torchvision:{name} does not take pictures of {size} x {size} ({told}); give a larger "
+            "size"
+        ) from error
     write_tensors(folder / f"{name}.safetensors", model.state_dict())
     document: dict[str, Any] = {
         "name": name,

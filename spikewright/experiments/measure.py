@@ -184,6 +184,15 @@ def packed(right: Tensor) -> str:
 
 
 def unpacked(hits: str, images: int) -> Tensor:
-    """What `packed` packed, bool `[images]`."""
-    bits = np.frombuffer(zlib.decompress(base64.b64decode(hits)), dtype=np.uint8)
+    """What `packed` packed, bool `[images]`.
+
+    Raises:
+        ExperimentError: when it is damaged, or of fewer images.
+    """
+    try:
+        bits = np.frombuffer(zlib.decompress(base64.b64decode(hits)), dtype=np.uint8)
+    except (ValueError, zlib.error) as error:
+        raise ExperimentError(f"the hits of a cell are damaged ({error}); run it again") from error
+    if 8 * len(bits) < images:
+        raise ExperimentError(f"the hits of a cell are of fewer than {images} images; run it again")
     return torch.from_numpy(np.unpackbits(bits)[:images].astype(bool))

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
 from spikewright.activations import QCFS
+from spikewright.decoding import decoded
 from spikewright.errors import ExperimentError, RunError
 from spikewright.models import load_model
 from spikewright.training.files import read_json
@@ -26,8 +27,24 @@ ARCHITECTURES = {
 }
 """Names in tables; others stand as they are."""
 
+
+@dataclass(frozen=True)
+class _Description:
+    """What a file that names a network says."""
+
+    name: str
+    model: str
+    data: str
+    note: str = ""
+    weights: str | None = None
+    arguments: dict[str, Any] = field(default_factory=dict)
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    size: int | None = None
+
+
+_KNOWN = {entry.name for entry in fields(_Description)}
 _NEEDED = {"name", "model", "data"}
-_KNOWN = _NEEDED | {"note", "weights", "arguments", "mean", "std", "size"}
 
 
 @dataclass(frozen=True)
@@ -115,22 +132,29 @@ def _described(path: Path) -> NetworkSource:
             f"'{path}' does not describe a network: it needs {', '.join(sorted(_NEEDED))} and may "
             f"have {', '.join(sorted(_KNOWN - _NEEDED))}, got {', '.join(sorted(keys)) or 'none'}"
         )
-    weights = None if found.get("weights") is None else path.parent / found["weights"]
+    try:
+        told = decoded(_Description, found, f"'{path}'")
+    except RunError as error:
+        raise ExperimentError(f"{error}: it does not describe a network") from error
+    weights = None if told.weights is None else path.parent / told.weights
     if weights is not None and not weights.is_file():
         raise ExperimentError(f"'{path}' names weights that are not there: '{weights}'")
-    mean, std = (found.get(name) for name in ("mean", "std"))
+    if {"spec", "weights"} & told.arguments.keys():
+        raise ExperimentError(
+            f"'{path}': 'model' and 'weights' stand beside 'arguments', not in it"
+        )
     return NetworkSource(
-        name=found["name"],
-        architecture=_architecture(found["model"].rpartition(":")[2]),
-        data=found["data"],
-        model=found["model"],
+        name=told.name,
+        architecture=_architecture(told.model.rpartition(":")[2]),
+        data=told.data,
+        model=told.model,
         weights=weights,
-        arguments=found.get("arguments", {}),
-        mean=None if mean is None else tuple(mean),
-        std=None if std is None else tuple(std),
-        size=found.get("size"),
+        arguments=told.arguments,
+        mean=told.mean,
+        std=told.std,
+        size=told.size,
         sha256=None if weights is None else file_sha256(weights),
-        note=found.get("note", ""),
+        note=told.note,
     )
 
 

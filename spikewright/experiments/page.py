@@ -68,8 +68,11 @@ def write_page(results: Path, path: Path, steps: Sequence[int] = STEPS) -> None:
         steps: the columns of the tables.
 
     Raises:
-        ExperimentError: see `page`; or when nothing can be written there.
+        ExperimentError: see `page`; or when nothing can be written there, or the page's name has no
+            ending, so that its plots' folder would have the same name.
     """
+    if not path.suffix or path.is_dir():
+        raise ExperimentError(f"'{path}' names no page: give a file such as docs/results.md")
     folder = path.with_suffix("")
     text, drawn = page(results, steps, folder.name), plots(results, steps)
     try:

@@ -9,11 +9,12 @@ Files appear as a whole or not at all, so what is there is finished, and what is
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from spikewright.analysis.kept import differences
+from spikewright.decoding import decoded
 from spikewright.errors import ExperimentError, RunError
 from spikewright.files import write_json
 from spikewright.training.files import read_json
@@ -89,10 +90,29 @@ class CellRecord:
     hits: str | None
     run: Mapping[str, Any]
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.right <= self.images or self.images < 1:
+            raise ValueError(f"{self.right} of {self.images} images are right")
+
     @property
     def accuracy(self) -> float:
         """Fraction right."""
         return self.right / self.images
+
+
+@dataclass(frozen=True)
+class _Configuration:
+    """What a page reads of a network's file."""
+
+    name: str
+    architecture: str
+    data: str
+    note: str
+    levels: int | None
+    weights_sha256: str
+    images: int
+    one_phase_images: int
+    calibration_samples: int
 
 
 @dataclass(frozen=True)
@@ -143,6 +163,10 @@ class NetworkStore:
                 f"'{self.folder / NETWORK_FILE}' is no file of format {FORMAT}; its results are "
                 "of another version of this library"
             )
+        try:
+            decoded(_Configuration, found, f"'{self.folder / NETWORK_FILE}'")
+        except RunError as error:
+            raise ExperimentError(f"{error}: it was changed or damaged") from error
         return found
 
     def has(self, cell: Cell) -> bool:
@@ -170,14 +194,12 @@ def stores_of(results: Path) -> list[NetworkStore]:
 
 
 def _record(path: Path) -> CellRecord:
-    found: Any = _read(path)
-    names = {field.name for field in fields(CellRecord)}
-    if not isinstance(found, dict) or set(found) != names:
+    try:
+        return decoded(CellRecord, _read(path), f"'{path}'")
+    except RunError as error:
         raise ExperimentError(
-            f"'{path}' is not the record of a cell; remove it, and the cell runs again"
-        )
-    values: dict[str, Any] = {**found, "cell": Cell(**found["cell"])}
-    return CellRecord(**values)
+            f"{error}: it is not the record of a cell; remove it, and the cell runs again"
+        ) from error
 
 
 def _read(path: Path) -> Any:

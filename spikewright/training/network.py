@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 from torch import nn
 
 from spikewright.activations import QCFS, ClippedReLU
@@ -34,6 +35,30 @@ def make_network(recipe: NetworkRecipe, num_classes: int, seed: int) -> nn.Modul
         )
     with seeded(seed):
         return factory(num_classes=num_classes, activation=activation_factory(recipe))
+
+
+def require_fit(model: nn.Module, name: str, shape: tuple[int, int, int]) -> None:
+    """See that a network takes images; it is left as it was.
+
+    Args:
+        model: on the CPU.
+        name: of its architecture.
+        shape: (C, H, W) of the images.
+
+    Raises:
+        RecipeError: if not.
+    """
+    training = model.training
+    try:
+        with torch.no_grad():
+            model.eval()(torch.zeros(2, *shape))
+    except RuntimeError as error:
+        told, size = " ".join(str(error).split()), " x ".join(map(str, shape))
+        raise RecipeError(
+            f"{name} does not take images of {size} ({told}); give another architecture or size"
+        ) from error
+    finally:
+        model.train(training)
 
 
 def activation_factory(recipe: NetworkRecipe) -> Callable[[], nn.Module]:

@@ -10,6 +10,11 @@ from typing import Any
 
 from spikewright.errors import RecipeError
 
+LARGEST_LEVELS = 2**16
+"""Of QCFS, and steps of a shift; no network needs as many."""
+LARGEST_RATE = 1e6
+"""Of learning and decay: beyond every use, and float32 holds its products."""
+
 
 class ActivationKind(StrEnum):
     """Which activation every site of the network gets."""
@@ -50,8 +55,8 @@ class NetworkRecipe:
         model: a name of `spikewright.models.ARCHITECTURES`, or `package.module:factory`, a
             function that takes `num_classes` and `activation`.
         activation: of every site.
-        levels: L of QCFS, at least 1; None for the others.
-        shift_steps: T of the shift `threshold / 2T` of a clipped ReLU (Deng & Gu), at least 1;
+        levels: L of QCFS, 1 .. 65,536; None for the others.
+        shift_steps: T of the shift `threshold / 2T` of a clipped ReLU (Deng & Gu), 1 .. 65,536;
             None trains without it.
         threshold: lambda that QCFS and clipped ReLU start from, above 0; None means 8, as in
             QCFS's reference implementation.
@@ -72,15 +77,12 @@ class NetworkRecipe:
         _refuse(
             (quantised and self.levels is None, "qcfs needs its number of levels, e.g. levels=8"),
             (not quantised and self.levels is not None, f"{self.activation} has no levels"),
-            (self.levels is not None and self.levels < 1, "levels must be at least 1"),
+            (not _in_levels(self.levels), f"levels lies in 1 .. {LARGEST_LEVELS:,}"),
             (
                 self.shift_steps is not None and self.activation is not ActivationKind.CLIPPED,
                 f"{self.activation} has no shift_steps; only clipped has",
             ),
-            (
-                self.shift_steps is not None and self.shift_steps < 1,
-                "shift_steps must be at least 1",
-            ),
+            (not _in_levels(self.shift_steps), f"shift_steps lies in 1 .. {LARGEST_LEVELS:,}"),
             (
                 self.threshold is not None and self.activation is ActivationKind.RELU,
                 "relu has no threshold",
@@ -139,9 +141,9 @@ class OptimisationRecipe:
         batch_size: images a step over all processes together, at least 2. Images left over at
             the end of an epoch are left out of it.
         optimizer: SGD has Nesterov momentum.
-        learning_rate: the peak, above 0.
+        learning_rate: the peak, above 0 and at most 1e6.
         momentum: of SGD, in 0 .. 1 (1 excluded); None means 0.9. AdamW has none.
-        weight_decay: of weights, at least 0; neither batch norm nor biases are exempt, as usual
+        weight_decay: of weights, 0 .. 1e6; neither batch norm nor biases are exempt, as usual
             for CIFAR. Learned thresholds are, unless `decay_thresholds`.
         decay_thresholds: let weight decay pull learned thresholds down as well.
         schedule: of the learning rate, changed at every step.
@@ -172,10 +174,13 @@ class OptimisationRecipe:
         _refuse(
             (self.epochs < 1, "epochs must be at least 1"),
             (self.batch_size < 2, "batch_size must be at least 2: batch norm needs two images"),
-            (not _positive(self.learning_rate), "learning_rate must be finite and above 0"),
+            (
+                not 0 < self.learning_rate <= LARGEST_RATE,
+                "learning_rate must be above 0 and at most 1e6",
+            ),
             (adamw and self.momentum is not None, "adamw has no momentum; leave it out"),
             (not 0 <= (self.momentum or 0) < 1, "momentum lies in 0 .. 1, 1 excluded"),
-            (not 0 <= self.weight_decay < math.inf, "weight_decay must be at least 0"),
+            (not 0 <= self.weight_decay <= LARGEST_RATE, "weight_decay lies in 0 .. 1e6"),
             (not 0 <= self.warmup_epochs < self.epochs, "warmup_epochs lies in 0 .. epochs"),
             (one_cycle and self.warmup_epochs > 0, "one-cycle has its own warm-up; leave it out"),
             (not 0 <= self.label_smoothing < 1, "label_smoothing lies in 0 .. 1, 1 excluded"),
@@ -280,6 +285,10 @@ def _refuse(*problems: tuple[bool, str]) -> None:
     told = [what for wrong, what in problems if wrong]
     if told:
         raise RecipeError("; ".join(told))
+
+
+def _in_levels(count: int | None) -> bool:
+    return count is None or 1 <= count <= LARGEST_LEVELS
 
 
 def _positive(value: float) -> bool:

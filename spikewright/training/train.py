@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from spikewright.data import ImageData, open_dataset
+from spikewright.data.image_data import dataset_length
 from spikewright.data.in_memory import in_memory
 from spikewright.errors import DataError, ModelError
 from spikewright.files import write_json
@@ -71,12 +72,15 @@ def train(
     try:
         processes.check(recipe.optimisation.batch_size)
         run = RunFolder(folder)
+        trainer = None
+        if not run.card.is_file():  # what cannot be carried out begins no folder
+            images = open_data(recipe) if data is None else data
+            _require_a_batch(images, recipe)
+            trainer = Trainer.make(recipe, images, processes, progress)
         if processes.main:
             run.prepare(recipe)
         processes.wait()
-        if not run.card.is_file():
-            images = open_data(recipe) if data is None else data
-            trainer = Trainer.make(recipe, images, processes, progress)
+        if trainer is not None:
             if run.checkpoint.is_file():
                 trainer.state.load(run.checkpoint)
             _train_epochs(trainer, run, tensorboard)
@@ -105,11 +109,6 @@ def _train_epochs(trainer: Trainer, run: RunFolder, tensorboard: bool) -> None:
     bounded = trainer.data.bounded
     images = in_memory(trainer.data.train, bounded=bounded).to(processes.device)
     validation = in_memory(trainer.data.validation, bounded=bounded).to(processes.device)
-    if len(images) < recipe.optimisation.batch_size:
-        raise DataError(
-            f"the training split of '{trainer.data.name}' holds {len(images)} images, less than "
-            f"one batch of {recipe.optimisation.batch_size}; lower batch_size"
-        )
     log = TensorBoardLog(run.path, done) if tensorboard and processes.main else None
     try:
         for epoch in range(done + 1, epochs + 1):
@@ -125,6 +124,15 @@ def _train_epochs(trainer: Trainer, run: RunFolder, tensorboard: bool) -> None:
     finally:
         if log is not None:
             log.close()
+
+
+def _require_a_batch(images: ImageData, recipe: Recipe) -> None:
+    count, batch = dataset_length(images.train), recipe.optimisation.batch_size
+    if count < batch:
+        raise DataError(
+            f"the training split of '{images.name}' holds {count} images, less than one batch of "
+            f"{batch}; lower batch_size"
+        )
 
 
 def _require_finite(metrics: EpochMetrics, recipe: Recipe) -> None:

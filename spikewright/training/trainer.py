@@ -19,7 +19,7 @@ from spikewright.processes import Processes
 from spikewright.training.augment import Augmenter
 from spikewright.training.checkpoint import EpochMetrics, TrainingState
 from spikewright.training.evaluate import Score, evaluate
-from spikewright.training.network import make_network
+from spikewright.training.network import make_network, require_fit
 from spikewright.training.normalisation import channel_statistics
 from spikewright.training.optimisation import average, learning_rate, make_optimizer, take_step
 from spikewright.training.recipe import Recipe
@@ -59,13 +59,15 @@ class Trainer:
 
         Raises:
             DataError: if the mean and standard deviation do not fit the images.
-            RecipeError: if the architecture is unknown.
+            RecipeError: if the architecture is unknown, or does not take the images.
         """
         mean, std = (
             torch.tensor(values, device=processes.device).view(-1, 1, 1)
             for values in channel_statistics(recipe.data, data)
         )
-        model = make_network(recipe.network, len(data.classes), recipe.seed).to(processes.device)
+        model = make_network(recipe.network, len(data.classes), recipe.seed)
+        require_fit(model, recipe.network.model, data.image_shape)
+        model = model.to(processes.device)
         if recipe.numerics.channels_last:
             model = model.to(memory_format=torch.channels_last)  # pyright: ignore
         shadow = None

@@ -151,6 +151,7 @@ def test_work_of_another_configuration_is_refused_by_every_difference(tmp_path: 
     ("content", "told"),
     [
         ("", "cannot be read"),
+        ("[" * 50_000, "cannot be read"),
         ("[]", "cannot be read"),
         ("{}", "cannot be read"),
         ('{"format": 1, "configuration": [], "parts": {}}', "cannot be read"),

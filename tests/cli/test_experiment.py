@@ -47,6 +47,8 @@ def test_two_shares_make_one_page(run: Run, network: str, tmp_path: Path) -> Non
     ("more", "message"),
     [
         (["--share", "half"], "give R/N, e.g. 0/2"),
+        (["--share", f"{'9' * 5000}/2"], "give R/N, e.g. 0/2"),
+        (["--batch-size", "9999999999"], "--batch-size"),
         (["--share", "2/2"], "numbered from 0, got rank 2"),
         (["--data", "digits"], "digits is given twice"),
         (["--steps", "0"], "0 is too small"),

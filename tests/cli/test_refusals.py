@@ -29,6 +29,8 @@ WRONG = [
     (["check", DIGITS, "--input-shape", "1,x"], "not a whole number"),
     (["check", DIGITS, "--model-argument", "zzz"], "KEY=VALUE"),
     (["check", DIGITS, "--model-argument", "zzz=1"], "unexpected keyword"),
+    (["check", DIGITS, "--model-argument", f"zzz={'[' * 50_000}"], "unexpected keyword"),
+    (["check", DIGITS, "--model-argument", "weights=DEFAULT"], "are given as --weights FILE"),
     (["sweep", DIGITS], "--data"),
     (["sweep", DIGITS, "--data", "zzz"], "unknown data set"),
     (["sweep", DIGITS, "--data", "cifar10:none"], "there is no folder"),
@@ -41,6 +43,7 @@ WRONG = [
     ([*SWEEP, "--threshold", "percentile:101"], "at most at 100"),
     ([*SWEEP, "--threshold", "maximum:row"], ":layer or :channel"),
     ([*SWEEP, "--neuron", "srp:0"], "too small"),
+    ([*SWEEP, "--neuron", "srp:65537"], "give at most 65,536"),
     ([*SWEEP, "--neuron", "own:burst"], "only two-phase neurons"),
     ([*SWEEP, "--method", "cos"], "give one of qcfs, rts, snnc, srp, minerror"),
     ([*SWEEP, "--method", "rts", "--threshold", "maximum"], "leave --threshold out"),
@@ -65,7 +68,9 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("words", "told"), WRONG, ids=[" ".join(words[2:]) for words, _ in WRONG])
+@pytest.mark.parametrize(
+    ("words", "told"), WRONG, ids=[" ".join(words[2:])[:80] for words, _ in WRONG]
+)
 def test_wrong_usage(run: Run, words: list[str], told: str) -> None:
     code, out, err = run(*words)
     assert code == 2

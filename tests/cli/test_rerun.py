@@ -117,8 +117,10 @@ def test_an_option_that_this_version_does_not_know(run: Run, folder: Path) -> No
     ("files", "told"),
     [
         ({}, "holds no readable config.json"),
+        ({"config.json": "[" * 50_000}, "holds no readable config.json"),
         ({"config.json": "nonsense"}, "holds no readable config.json"),
         ({"config.json": '{"command": "train"}'}, "not of a command that can be repeated"),
+        ({"config.json": '{"command": ["sweep"]}'}, "not of a command that can be repeated"),
         ({"config.json": "[1]"}, "not of a command that can be repeated"),
         ({"progress.json": "{}"}, "is unfinished: start its command again"),
     ],
@@ -144,3 +146,11 @@ def test_a_run_is_not_written_over(run: Run, folder: Path) -> None:
     code, _, err = run("rerun", str(folder), "--output", str(folder))
     assert code == 2
     assert "is the run itself" in err
+
+
+def test_a_link_in_a_circle_is_refused(run: Run, folder: Path) -> None:
+    circle = folder / "circle"
+    circle.symlink_to("circle")
+    code, _, err = run("rerun", str(folder), "--output", str(circle))
+    assert code == 2
+    assert "cannot write there" in err

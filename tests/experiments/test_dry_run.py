@@ -29,6 +29,13 @@ def test_two_killed_processes_leave_the_table_of_one(tmp_path: Path) -> None:
         dry_run(tmp_path, ("resnet18",), 1, 32, told.append)
 
 
+def test_a_model_that_does_not_take_such_pictures_leaves_no_folder(tmp_path: Path) -> None:
+    pytest.importorskip("torchvision", reason="needs the extra 'vision'")
+    with pytest.raises(ExperimentError, match="alexnet does not take pictures of 32 x 32"):
+        dry_run(tmp_path / "new", ("alexnet",), 1, 32, lambda _: None)
+    assert not list(tmp_path.iterdir())
+
+
 def test_settling_gives_batch_norm_the_statistics_of_its_input() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Dropout(0.5)).eval()
     batches = [torch.randn(8, 3, 5, 5, generator=torch.Generator().manual_seed(i)) for i in (0, 1)]

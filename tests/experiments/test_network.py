@@ -30,6 +30,20 @@ def test_a_description_is_read(described: dict[str, Path]) -> None:
         ([], "got none"),
         ({"name": "a/b", "model": "m:f", "data": "digits"}, "becomes a folder"),
         ({"name": "a", "model": "m:f", "data": "d", "weights": "no"}, "weights that are not there"),
+        ({"name": 3, "model": "m:f", "data": "d"}, "name must be of type str, got 3"),
+        ({"name": "a", "model": "m:f", "data": ["d"]}, "data must be of type str"),
+        (
+            {"name": "a", "model": "m:f", "data": "d", "mean": ["x"]},
+            r"mean\[0\] must be of type flo",
+        ),
+        (
+            {"name": "a", "model": "m:f", "data": "d", "arguments": [1]},
+            "arguments must be an object",
+        ),
+        (
+            {"name": "a", "model": "m:f", "data": "d", "arguments": {"weights": "w"}},
+            "stand beside 'arguments'",
+        ),
     ],
 )
 def test_a_wrong_description_is_refused(document: object, message: str, tmp_path: Path) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
@@ -148,7 +150,7 @@ def test_seeds_on_other_numbers_of_images_are_not_averaged(results: Path) -> Non
     records = NetworkStore(results / "qcfs").records()
     first, second = [r for c, r in records.items() if (c.row, c.steps) == ("tpp", 2)]
     with pytest.raises(ExperimentError, match=r"measured on \[50, 60\] images"):
-        entry_of([first, replace(second, images=50)])
+        entry_of([first, replace(second, images=50, right=40)])
 
 
 def test_the_explanation_computes_its_figures() -> None:
@@ -190,6 +192,37 @@ def test_plots_are_well_formed_and_linked(results: Path, tmp_path: Path) -> None
         root = ElementTree.fromstring((path.parent / link).read_text("utf-8"))
         curves = [e for e in root.iter() if e.tag.endswith("polyline")]
         assert len(curves) == {"qcfs": 4, "relu": 2}[Path(link).stem]
+
+
+@pytest.mark.parametrize("name", ["", "README"])
+def test_a_page_has_an_ending(
+    results: Path, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ExperimentError, match="names no page: give a file such as"):
+        write_page(results, Path(name), SMALL.steps)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "message"),
+    [
+        ("nearest-t2-s0.json", {"cell": 3}, "cell must be an object, got 3: it is not the record"),
+        ("nearest-t2-s0.json", {"right": "x"}, "right must be of type int"),
+        ("nearest-t2-s0.json", {"images": 0}, "of 0 images are right"),
+        ("nearest-t2-s0.json", {"energy": {"snn_nj": "x"}}, "energy.snn_nj must be of type float"),
+        ("nearest-t2-s0.json", {"hits": "%%%"}, "the hits of a cell are damaged"),
+        ("network.json", {"levels": "8"}, "levels must be of type int, got '8': it was changed"),
+    ],
+)
+def test_a_damaged_record_is_refused(
+    results: Path, file: str, change: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    shutil.copytree(results / "qcfs", tmp_path / "qcfs")
+    path = tmp_path / "qcfs" / file
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(ExperimentError, match=message):
+        page(tmp_path, SMALL.steps)
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:

@@ -187,6 +187,9 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
         train(RECIPE, tmp_path)
     with pytest.raises(RunError, match=r"holds no training run \(no run.json\)"):
         RunFolder(tmp_path).read_recipe()
+    (tmp_path / "run.json").write_text("[" * 50_000)
+    with pytest.raises(RunError, match=r"cannot be read as JSON"):
+        train(RECIPE, tmp_path)
     (tmp_path / "run.json").write_text("[]")
     with pytest.raises(RunError, match=r"is not the run.json of a training run"):
         train(RECIPE, tmp_path)
@@ -211,13 +214,27 @@ def test_an_unknown_architecture_is_refused(tmp_path: Path) -> None:
         train(unknown, tmp_path)
 
 
+def test_what_cannot_be_carried_out_begins_no_folder(tmp_path: Path) -> None:
+    unknown = replace(RECIPE, network=replace(RECIPE.network, model="resnet21"))
+    large = replace(RECIPE, optimisation=replace(RECIPE.optimisation, batch_size=2000))
+    coloured = replace(RECIPE, network=replace(RECIPE.network, model="resnet20"))
+    for recipe, told in (
+        (unknown, "unknown architecture"),
+        (large, "less than one batch"),
+        (coloured, "resnet20 does not take images of 1 x 8 x 8"),
+    ):
+        with pytest.raises((RecipeError, DataError), match=told):
+            train(recipe, tmp_path / "run")
+        assert not list(tmp_path.iterdir())
+
+
 def test_a_loss_that_is_not_finite_stops_the_run(tmp_path: Path) -> None:
     wild = replace(
         RECIPE,
         network=NetworkRecipe("digits_cnn", ActivationKind.RELU),
-        optimisation=replace(RECIPE.optimisation, learning_rate=1e20),
+        optimisation=replace(RECIPE.optimisation, learning_rate=1e6),
     )
-    with pytest.raises(ModelError, match=r"loss of epoch 1 is (nan|inf); lower learning_rate=1e"):
+    with pytest.raises(ModelError, match=r"loss of epoch 1 is (nan|inf); lower learning_rate=1"):
         train(wild, tmp_path)
     assert not RunFolder(tmp_path).checkpoint.exists()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -85,7 +86,7 @@ def paper(
     calibration_samples: Annotated[
         int, typer.Option(min=1, help="Training images that set the thresholds.")
     ] = 512,
-    batch_size: Annotated[int, typer.Option(min=1, help="Images a batch.")] = 250,
+    batch_size: Annotated[int, typer.Option(min=1, max=2**20, help="Images a batch.")] = 250,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "cpu",
     compile: Annotated[bool, typer.Option("--compile", help="Compile the networks first.")] = False,
     share: Annotated[
@@ -150,8 +151,12 @@ def imagenet_dry_run(
     models: Annotated[
         str, typer.Option(metavar="NAME,NAME,...", help="Classifiers of torchvision.")
     ] = "resnet34,vgg16,regnet_x_400mf",
-    images: Annotated[int, typer.Option(min=1, metavar="N", help="Test images a class.")] = 2,
-    size: Annotated[int, typer.Option(min=32, metavar="PIXELS", help="Side of an image.")] = 224,
+    images: Annotated[
+        int, typer.Option(min=1, max=10_000, metavar="N", help="Test images a class.")
+    ] = 2,
+    size: Annotated[
+        int, typer.Option(min=32, max=4096, metavar="PIXELS", help="Side of an image.")
+    ] = 224,
 ) -> None:
     """Rehearse the experiment at ImageNet's size: generated images, random weights.
 
@@ -168,10 +173,10 @@ def shared(text: str | None) -> tuple[int, int]:
     """Rank and number of processes, from `R/N` or from the environment of a launcher."""
     if text is None:
         return launched()
-    rank, slash, processes = text.partition("/")
-    if not slash or not rank.isdecimal() or not processes.isdecimal():
+    given = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
+    if given is None:
         raise WrongUsage(f"--share {text}: give R/N, e.g. 0/2 and 1/2 for two processes")
-    return int(rank), int(processes)
+    return int(given[1]), int(given[2])
 
 
 def own_device(device: str) -> str:

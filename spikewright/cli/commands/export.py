@@ -11,6 +11,7 @@ import typer
 from spikewright.cli.console import results
 from spikewright.cli.failures import WrongUsage
 from spikewright.cli.options import DataOptions, MeasurementOptions, SavedNetwork
+from spikewright.cli.parse import MAXIMUM_STEPS
 
 if TYPE_CHECKING:
     from spikewright.network import SpikingNetwork
@@ -38,6 +39,7 @@ def export(
         int | None,
         typer.Option(
             min=1,
+            max=MAXIMUM_STEPS,
             metavar="T",
             help="Time steps to export for. Default: the first that it was converted for.",
             show_default=False,

@@ -35,7 +35,7 @@ def read_card(folder: Path) -> dict[str, Any] | None:
         card = json.loads(path.read_bytes())
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise DataError(f"'{path}' cannot be read as a dataset card: {error}") from error
     if not isinstance(card, dict) or not isinstance(card.get("simulated"), bool):
         raise DataError(

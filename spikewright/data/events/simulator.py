@@ -20,6 +20,8 @@ LUMA = (0.299, 0.587, 0.114)
 """Of red, green and blue: ITU-R BT.601."""
 
 LEAST_THRESHOLD = 0.001
+MOST_LOOPS = 100
+"""More than any recording needs; the brightness of each takes 5 MB."""
 
 CORNERS = ((0, 0), (1, -1), (2, 0), (1, 1), (0, 0))
 """Of one loop, as (column, row) in units of the amplitude: four diagonals that close."""
@@ -46,7 +48,7 @@ class Simulation:
         mismatch: standard deviation of the logarithm of the pixels' thresholds, drawn from the
             seed, at most 1; 0 gives all pixels one threshold.
         amplitude: columns and rows that a diagonal spans, in camera pixels, above 0.
-        loops: times the closed path is run through, at least 1.
+        loops: times the closed path is run through, 1 to 100: all of a recording is in memory.
         diagonal_us: duration of each of its four diagonals in microseconds, at least 1 a step.
         steps: positions along each diagonal, at least 1; in between brightness is linear.
         black_level: added to luma 0 .. 255 before the logarithm, above 0.
@@ -74,10 +76,10 @@ class Simulation:
                 raise DataError(f"Simulation: {name}={getattr(self, name)}; give a number above 0")
         if not 0 <= self.mismatch <= 1:
             raise DataError(f"Simulation: mismatch={self.mismatch}; give a number from 0 to 1")
-        if self.loops < 1 or self.steps < 1:
-            raise DataError(
-                f"Simulation: loops={self.loops}, steps={self.steps}; give at least 1 of each"
-            )
+        if not 1 <= self.loops <= MOST_LOOPS:
+            raise DataError(f"Simulation: loops={self.loops}; give 1 to {MOST_LOOPS}")
+        if self.steps < 1:
+            raise DataError(f"Simulation: steps={self.steps}; give at least 1")
         if self.diagonal_us < self.steps:
             raise DataError(
                 f"Simulation: diagonal_us={self.diagonal_us}, steps={self.steps}; "

@@ -143,9 +143,11 @@ def test_what_is_no_picture_is_refused(wrong: np.ndarray) -> None:
         ({"amplitude": float("nan")}, r"amplitude=nan; give a number above 0"),
         ({"black_level": -1.0}, r"black_level=-1.0; give a number above 0"),
         ({"mismatch": -0.1}, r"mismatch=-0.1; give a number from 0 to 1"),
-        ({"loops": 0}, r"loops=0, steps=10; give at least 1 of each"),
+        ({"loops": 0}, r"loops=0; give 1 to 100"),
+        ({"loops": 101}, r"loops=101; give 1 to 100"),
+        ({"steps": 0}, r"steps=0; give at least 1"),
         ({"diagonal_us": 9}, r"diagonal_us=9, steps=10; a step lasts at least 1 microsecond"),
-        ({"loops": 20_000}, r"4000000000 microseconds in all; .* holds 2147483647"),
+        ({"diagonal_us": 10**9}, r"24000000000 microseconds in all; .* holds 2147483647"),
     ],
 )
 def test_impossible_simulations_are_refused(options: dict[str, float], message: str) -> None:

@@ -15,6 +15,8 @@ from spikewright.report import Study, observe_errors, observe_raster, observe_th
 
 RASTER_STEPS = 8
 """The T nearest to it, from below, is shown where one T must do: a raster can still be read."""
+LONGEST_RASTER = 128
+"""Steps; a raster of more takes long to record, and no one can read it."""
 ERROR_SAMPLES = 64
 """Images of the measured split on which the errors of layers are taken apart."""
 
@@ -41,9 +43,10 @@ def inside_study(
     images, labels = next(batch for batch in data if len(batch[1]))
     images = images.to(device_of(network))
     steps = shown_steps(found.steps)
-    raster = observe_raster(
-        contrasting(networks), images[0], classes[int(labels[0])], classes, steps, seed
-    )
+    raster = None
+    if steps <= LONGEST_RASTER:
+        label = classes[int(labels[0])]
+        raster = observe_raster(contrasting(networks), images[0], label, classes, steps, seed)
     thresholds = Portions().fitting(
         len(images), lambda n: observe_thresholds(name, network, images[:n], steps, seed)
     )

@@ -218,3 +218,13 @@ def test_the_command_of_the_report_repeats_the_run() -> None:
     told = "--data digits --no-bias-correction --seed 3 --steps 1,2"
     assert words[3:5] == ["--model-argument", "num_classes=10"]
     assert " ".join(words[5:]) == told
+
+
+def test_a_window_too_long_to_be_drawn_has_no_raster(run: Run, tmp_path: Path) -> None:
+    words = ["--data", "digits", "--limit", "4", "--calibration-samples", "8", "--output"]
+    for steps, shown in (("129", False), ("128", True)):
+        folder = tmp_path / steps
+        asked = [*words, str(folder), "--steps", steps, "--neuron", "nearest"]
+        code, _, err = run("sweep", DIGITS, *asked)
+        assert code == 0, err
+        assert ('data-part="rasters"' in (folder / "report.html").read_text()) is shown

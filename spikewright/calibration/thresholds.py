@@ -191,7 +191,8 @@ class Learned(Threshold):
         if self.otherwise is None:
             raise CalibrationError(
                 f"site '{site.name}' has no learned threshold (it is not a QCFS activation); use "
-                "Learned(otherwise=MinError()) or another strategy"
+                "Learned(otherwise=MinError()) (--threshold learned:minerror) or another strategy; "
+                "the methods QCFS and SRP are for networks trained with QCFS throughout"
             )
         return self.otherwise.choose(site, statistics, neuron, steps, learned)
 

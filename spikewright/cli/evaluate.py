@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,9 @@ from spikewright.cli.console import Progress
 from spikewright.cli.device import usable_device
 from spikewright.cli.inside import inside_study
 from spikewright.cli.keeping import keeping
-from spikewright.cli.measure import outcome_of, telling
+from spikewright.cli.measure import sweep_outcome, telling
 from spikewright.cli.options import DataOptions, MeasurementOptions
-from spikewright.cli.outcome import Outcome, sweep_table
+from spikewright.cli.outcome import Outcome
 from spikewright.cli.record import command_line, configuration_of, repeatable
 from spikewright.cli.saved import open_for
 from spikewright.interchange import describe, load
@@ -108,7 +108,7 @@ def run_evaluation(
     name, classes = asked.file.name, data.images.classes
     study = inside_study(name, found, networks, batches, classes, asked.seed)
     data.skipped.tell()
-    measured = f"{data.images.name}, as T frames" if asked.frames else data.images.name
+    measured = data.name(frames=asked.frames)
     report = Report(
         title="A saved network, measured",
         subject=f"{name} (SHA-256 {said.sha256[:16]}), measured on the "
@@ -117,7 +117,4 @@ def run_evaluation(
         command=command_line(COMMAND, asked.groups, **options),
         configuration=configuration_of(COMMAND, asked.groups, **options),
     )
-    measurements = {"skipped_pictures": data.skipped.names, **found.to_dict()}
-    measurements["errors"] = [asdict(error) for error in study.errors]
-    tables = [sweep_table(f"{name} on {measured}", found)]
-    return outcome_of(configuration, report, found, measurements, tables)
+    return sweep_outcome(f"{name} on {measured}", configuration, report, data.skipped.names)

@@ -130,12 +130,10 @@ def run_sweep(
     classes, seed = source.data.images.classes, task.conversion.seed
     study = inside_study(task.model.model, found, networks, data, classes, seed)
     source.data.skipped.tell()
-    measured = f"{source.data.images.name}, as T frames" if frames else source.data.images.name
-    tables = [sweep_table(f"{task.model.model} on {measured}", found)]
+    measured = source.data.name(frames=frames)
     report = _report("sweep", task, measured, asked, study)
-    measurements = {"skipped_pictures": source.data.skipped.names, **found.to_dict()}
-    measurements["errors"] = [asdict(error) for error in study.errors]
-    return outcome_of(configuration, report, found, measurements, tables)
+    title = f"{task.model.model} on {measured}"
+    return sweep_outcome(title, configuration, report, source.data.skipped.names)
 
 
 def run_misalignment(
@@ -192,7 +190,7 @@ def run_misalignment(
     tables += [layer_table(found.layers)] if found.layers else []
     report = _report("misalignment", task, measured, asked, study)
     measurements = {"skipped_pictures": source.data.skipped.names, **found.to_dict()}
-    return outcome_of(configuration, report, found.whole, measurements, tables)
+    return _outcome(configuration, report, found.whole, measurements, tables)
 
 
 def _report(
@@ -208,14 +206,31 @@ def _report(
     )
 
 
-def outcome_of(
+def sweep_outcome(
+    title: str, configuration: Mapping[str, Any], report: Report, skipped: Sequence[str]
+) -> Outcome:
+    """The outcome of a sweep.
+
+    Args:
+        title: of the table in the terminal.
+        configuration: everything that decides the numbers.
+        report: of one study.
+        skipped: names of pictures that were left out.
+    """
+    (study,) = report.studies
+    found = {"skipped_pictures": skipped, **study.sweep.to_dict()}
+    found["errors"] = [asdict(error) for error in study.errors]
+    tables = [sweep_table(title, study.sweep)]
+    return _outcome(configuration, report, study.sweep, found, tables)
+
+
+def _outcome(
     configuration: Mapping[str, Any],
     report: Report,
     sweep: Sweep,
     found: Mapping[str, Any],
     tables: Sequence[tuple[Table, Sequence[str]]],
 ) -> Outcome:
-    """The outcome of a sweep; `found` is everything measured, as plain JSON values."""
     document = {"configuration": configuration, "subject": report.subject, **found}
     return Outcome(configuration, document, sweep.to_csv(), report, tables)
 

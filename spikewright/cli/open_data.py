@@ -96,6 +96,10 @@ class OpenData:
 
         return at
 
+    def name(self, *, frames: bool) -> str:
+        """What was measured on, as images or as T frames."""
+        return f"{self.images.name}, as T frames" if frames else self.images.name
+
     def typed(self, images: Dataset[tuple[Tensor, int]]) -> Dataset[tuple[Tensor, int]]:
         """Images in the precision that is asked for."""
         return InDouble(images) if self.double else images

@@ -15,6 +15,8 @@ CONVERSION = "Conversion"
 OUTPUT = "Output"
 MAXIMUM_SEED = 2**32 - 1
 MAXIMUM_SEEDS = 10_000
+MAXIMUM_BATCH = 2**20
+"""Images a batch."""
 MAXIMUM_SIZE = 4096
 """Pixels, of a picture's side."""
 DEFAULT_THRESHOLD = "minerror:channel"
@@ -103,7 +105,7 @@ class DataOptions:
         ),
     ] = None
     batch_size: Annotated[
-        int, typer.Option(min=1, max=2**20, help="Images a batch.", rich_help_panel=DATA)
+        int, typer.Option(min=1, max=MAXIMUM_BATCH, help="Images a batch.", rich_help_panel=DATA)
     ] = 250
     strict: Annotated[
         bool,

@@ -52,8 +52,7 @@ def open_for(network: SpikingNetwork, notes: Mapping[str, Any], options: DataOpt
             f"the network takes {told(graph.input_shape)}, the images of '{images.name}' are "
             f"{told(images.image_shape)}; --size sets the side of pictures"
         )
-    outputs = next(op.shape for op in graph.operations if op.name == graph.output)
-    check_outputs(outputs[0], images)
+    check_outputs(graph.output_shape[0], images)
     _check_classes(notes, images)
     return data
 

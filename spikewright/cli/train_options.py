@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from spikewright.cli.options import MAXIMUM_SEED, OUTPUT
+from spikewright.cli.options import MAXIMUM_SEED, MAXIMUM_SIZE, OUTPUT
 from spikewright.training.recipe import ActivationKind, OptimizerKind, ScheduleKind
 
 NETWORK = "Network"
@@ -99,7 +99,7 @@ class ImageOptions:
         int | None,
         typer.Option(
             min=1,
-            max=4096,
+            max=MAXIMUM_SIZE,
             metavar="PIXELS",
             help="Resize and centre-crop to this square; of event recordings, a divisor of 128.",
             rich_help_panel=IMAGES,

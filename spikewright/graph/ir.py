@@ -147,6 +147,11 @@ class Graph:
         """The neuron sites, in order."""
         return tuple(op.site for op in self.operations if op.site is not None)
 
+    @property
+    def output_shape(self) -> tuple[int, ...]:
+        """The shape of the answer for one sample."""
+        return next(op.shape for op in self.operations if op.name == self.output)
+
     def consumers(self) -> dict[str, list[Operation]]:
         """For every value, the operations that read it."""
         readers: dict[str, list[Operation]] = {op.name: [] for op in self.operations}

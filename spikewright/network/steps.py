@@ -141,14 +141,10 @@ class _StepRun:
                 for name in freed[op.name]:
                     values.pop(name, None)
             if stage.output:
-                out = values[graph.output].reshape(steps, self._batch, *self._output_shape())
+                out = values[graph.output].reshape(steps, self._batch, *graph.output_shape)
                 total = _added(total, out, self._weights[start : start + steps])
         self._report(stage, streaming)
         return None if total is None else total / self._plan.total_weight
-
-    def _output_shape(self) -> tuple[int, ...]:
-        graph = self._plan.step_graph
-        return next(op.shape for op in graph.operations if op.name == graph.output)
 
     def _advance(
         self,

@@ -143,12 +143,13 @@ class CountEmitter:
         """Start emitting `count`, `[B, *S]`, from the first step."""
         self._count = count
         self._unsent = count
-        self._order = RandomOrder(count, self._layer)
+        random = self._emission is Emission.RANDOM
+        self._order = RandomOrder(count, self._layer) if random else None
         self._step = 0
 
     def emit(self, steps: int) -> Tensor:
         """The next `steps` steps, `[steps, B, *S]`, 0 or 1."""
-        if self._emission is Emission.RANDOM:
+        if self._order is not None:
             return self._order.emit(steps)
         train: list[Tensor] = []
         for _ in range(steps):

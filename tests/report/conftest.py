@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from spikewright.analysis import (
     LayerEffect,
     LayerError,
     Reference,
-    RunRecord,
     SpikeTimeHistogram,
     Sweep,
     SweepRow,
@@ -23,6 +24,8 @@ from spikewright.report import (
     Study,
     Thresholds,
 )
+
+from .folders import RECORD
 
 SAMPLES = 1000
 
@@ -52,19 +55,8 @@ def row(network: str, steps: int, latency: int, correct: int, seeds: int = 1) ->
 
 def sweep_of(rows: tuple[SweepRow, ...], reference: bool = True) -> Sweep:
     low, high = wilson_interval(950, SAMPLES)
-    record = RunRecord(
-        spikewright="0.1.0",
-        torch="2.15.0",
-        python="3.11.0",
-        platform="Linux",
-        device="cpu",
-        threads=1,
-        started="2026-01-01T00:00:00+00:00",
-        seconds=12.3,
-        seed=7,
-        samples=SAMPLES,
-        configuration={},
-    )
+    started = "2026-01-01T00:00:00+00:00"
+    record = replace(RECORD, started=started, seconds=12.3, samples=SAMPLES)
     return Sweep(rows, Reference(0.95, low, high, SAMPLES, 1.0) if reference else None, record)
 
 

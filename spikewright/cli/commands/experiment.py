@@ -14,6 +14,7 @@ import typer
 from spikewright.cli.console import results
 from spikewright.cli.expand import expanded
 from spikewright.cli.failures import EXIT_CODES, WrongUsage, opening, reported
+from spikewright.cli.options import MAXIMUM_BATCH, MAXIMUM_SIZE
 from spikewright.cli.parse import items, steps_of
 from spikewright.processes import launched
 
@@ -86,7 +87,9 @@ def paper(
     calibration_samples: Annotated[
         int, typer.Option(min=1, help="Training images that set the thresholds.")
     ] = 512,
-    batch_size: Annotated[int, typer.Option(min=1, max=2**20, help="Images a batch.")] = 250,
+    batch_size: Annotated[
+        int, typer.Option(min=1, max=MAXIMUM_BATCH, help="Images a batch.")
+    ] = 250,
     device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "cpu",
     compile: Annotated[bool, typer.Option("--compile", help="Compile the networks first.")] = False,
     share: Annotated[
@@ -155,7 +158,7 @@ def imagenet_dry_run(
         int, typer.Option(min=1, max=10_000, metavar="N", help="Test images a class.")
     ] = 2,
     size: Annotated[
-        int, typer.Option(min=32, max=4096, metavar="PIXELS", help="Side of an image.")
+        int, typer.Option(min=32, max=MAXIMUM_SIZE, metavar="PIXELS", help="Side of an image.")
     ] = 224,
 ) -> None:
     """Rehearse the experiment at ImageNet's size: generated images, random weights.

@@ -14,7 +14,7 @@ from benchmarks.settings import Settings
 from spikewright.data import calibration_subset, loader, open_dataset
 from spikewright.models import resnet20
 from spikewright.models.weights import load_weights
-from spikewright.training.seeding import seeded
+from spikewright.seeding import seeded
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)

@@ -25,6 +25,7 @@ from spikewright.training.recipe import (
     OptimisationRecipe,
     Recipe,
 )
+from spikewright.training.start import start_from
 
 SECONDS_BETWEEN_LINES = 1.0
 
@@ -40,9 +41,11 @@ def recipe_of(
     Raises:
         WrongUsage: without --data, or for an unknown augmentation.
         RecipeError: for options that contradict each other.
+        ModelError: if there are no such weights to start from.
     """
     if images.data is None:
         raise WrongUsage("--data SPEC says what to train on, e.g. --data cifar10:DIR")
+    of_network = {f.name: getattr(network, f.name) for f in fields(NetworkRecipe)}
     numeric = {f.name: getattr(numerics, f.name) for f in fields(NumericsRecipe)}
     return Recipe(
         data=DataRecipe(
@@ -53,10 +56,11 @@ def recipe_of(
             augmentations_of(images.augment),
             images.size,
         ),
-        network=NetworkRecipe(**vars(network)),
+        network=NetworkRecipe(**of_network),
         optimisation=OptimisationRecipe(**vars(optimisation)),
         numerics=NumericsRecipe(**numeric),
         seed=numerics.seed,
+        start=None if network.start_from is None else start_from(network.start_from),
     )
 
 

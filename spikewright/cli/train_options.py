@@ -19,7 +19,7 @@ NUMERICS = "Numerics"
 
 @dataclass(frozen=True)
 class NetworkOptions:
-    """Which network; the fields of `NetworkRecipe`."""
+    """Which network: the fields of `NetworkRecipe`, and the weights to start from."""
 
     model: Annotated[
         str,
@@ -57,6 +57,16 @@ class NetworkOptions:
         typer.Option(
             metavar="LAMBDA",
             help="That QCFS and clipped ReLU start to learn from. Default: 8.",
+            rich_help_panel=NETWORK,
+            show_default=False,
+        ),
+    ] = None
+    start_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WEIGHTS",
+            help="Trained weights in place of random ones: run:DIR, zoo:NAME or a safetensors "
+            "file; of ReLU too, and of other levels.",
             rich_help_panel=NETWORK,
             show_default=False,
         ),

@@ -16,7 +16,7 @@ from spikewright.models.exported import load_exported
 from spikewright.models.published import preset_of, suggestion, torchvision_factory
 from spikewright.models.weights import load_weights
 from spikewright.models.zoo import zoo_folder
-from spikewright.training.seeding import seeded
+from spikewright.seeding import seeded
 
 FORMS = (
     "torchvision:NAME, torchvision:NAME@WEIGHTS, run:DIR, zoo:NAME, package.module:factory, "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -14,7 +15,7 @@ OPTIONAL_SUFFIX = "num_batches_tracked"
 """Batch norm's counter of training batches: evaluation never reads it."""
 
 
-def load_weights(model: nn.Module, path: Path) -> None:
+def load_weights(model: nn.Module, path: Path, optional: Collection[str] = ()) -> frozenset[str]:
     """Copy the tensors of a safetensors file into a model, all of them or none.
 
     Every parameter and persistent buffer of the model must be in the file, in its shape, and
@@ -24,6 +25,11 @@ def load_weights(model: nn.Module, path: Path) -> None:
     Args:
         model: changed in place.
         path: a `.safetensors` file; it holds tensors alone and cannot run code.
+        optional: names of the model that may be missing as well, all of them together; they
+            keep their values.
+
+    Returns:
+        The names of `optional`, if they were missing; else none.
 
     Raises:
         ModelError: if the file cannot be read, naming the reason; or naming *every* tensor that is
@@ -32,7 +38,8 @@ def load_weights(model: nn.Module, path: Path) -> None:
     """
     tensors = _read(path)
     state = model.state_dict(keep_vars=True)
-    problems = _mismatches(state, tensors)
+    left_out = frozenset(optional if tensors.keys().isdisjoint(optional) else ())
+    problems = _mismatches(state, tensors, left_out)
     if problems:
         listing = "\n".join(f"  {problem}" for problem in problems)
         raise ModelError(
@@ -42,6 +49,7 @@ def load_weights(model: nn.Module, path: Path) -> None:
             "network that was saved, and rename the tensors in the file where names differ"
         )
     model.load_state_dict(tensors, strict=False)
+    return left_out
 
 
 def _read(path: Path) -> dict[str, Tensor]:
@@ -56,13 +64,18 @@ def _read(path: Path) -> dict[str, Tensor]:
         ) from error
 
 
-def _mismatches(state: dict[str, Tensor], tensors: dict[str, Tensor]) -> list[str]:
+def _mismatches(
+    state: dict[str, Tensor], tensors: dict[str, Tensor], left_out: frozenset[str]
+) -> list[str]:
     """List every difference between a model and a file, and what no network can use."""
     present = {id(state[name]) for name in tensors if name in state}
     missing = [
         f"missing: {name} {tuple(tensor.shape)}"
         for name, tensor in state.items()
-        if name not in tensors and id(tensor) not in present and not name.endswith(OPTIONAL_SUFFIX)
+        if name not in tensors
+        and id(tensor) not in present
+        and name not in left_out
+        and not name.endswith(OPTIONAL_SUFFIX)
     ]
     unexpected = [
         f"unexpected: {name} {tuple(tensor.shape)}"

@@ -6,6 +6,7 @@ that the demonstration uses.
 
 from __future__ import annotations
 
+from spikewright.seeding import seeded
 from spikewright.training.fit import EpochRecord, TrainingResult, accuracy, fit
 from spikewright.training.recipe import (
     ActivationKind,
@@ -17,9 +18,10 @@ from spikewright.training.recipe import (
     OptimizerKind,
     Recipe,
     ScheduleKind,
+    StartRecipe,
 )
 from spikewright.training.run_folder import RunFolder
-from spikewright.training.seeding import seeded
+from spikewright.training.start import start_from
 from spikewright.training.threads import intra_op_threads
 from spikewright.training.train import train
 
@@ -35,10 +37,12 @@ __all__ = [
     "Recipe",
     "RunFolder",
     "ScheduleKind",
+    "StartRecipe",
     "TrainingResult",
     "accuracy",
     "fit",
     "intra_op_threads",
     "seeded",
+    "start_from",
     "train",
 ]

@@ -11,6 +11,7 @@ from spikewright.training.evaluate import Score
 from spikewright.training.files import sha256
 from spikewright.training.recipe import recipe_from
 from spikewright.training.run_folder import RunFolder, versions
+from spikewright.training.start import nameless
 from spikewright.training.trainer import Trainer
 
 SPLITS = ("validation", "test")
@@ -36,6 +37,8 @@ def make_card(trainer: Trainer, run: RunFolder, test: Score, test_images: int) -
     validation_images = dataset_length(data.validation)
     asked = recipe.to_dict()
     asked["data"]["data"] = data.name
+    if recipe.start is not None:
+        asked["start"]["weights"] = nameless(recipe.start.weights)
     return {
         "architecture": recipe.network.model,
         "num_classes": len(data.classes),

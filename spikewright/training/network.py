@@ -10,8 +10,8 @@ from torch import nn
 from spikewright.activations import QCFS, ClippedReLU
 from spikewright.errors import RecipeError
 from spikewright.models.architectures import ARCHITECTURES
+from spikewright.seeding import seeded
 from spikewright.training.recipe import ActivationKind, NetworkRecipe
-from spikewright.training.seeding import seeded
 
 DEFAULT_THRESHOLD = 8.0
 """Lambda at the start, in QCFS's reference implementation."""

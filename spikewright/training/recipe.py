@@ -95,6 +95,19 @@ class NetworkRecipe:
 
 
 @dataclass(frozen=True)
+class StartRecipe:
+    """Which trained weights training starts from.
+
+    Attributes:
+        weights: `run:DIR`, `zoo:NAME` or a safetensors file.
+        sha256: of the file of weights. It alone says which they are: a file may move.
+    """
+
+    weights: str
+    sha256: str
+
+
+@dataclass(frozen=True)
 class DataRecipe:
     """Which images, and how they vary.
 
@@ -219,6 +232,8 @@ class Recipe:
         optimisation: how the weights are found.
         numerics: how it is computed.
         seed: of the first weights, the order of images and their augmentation, at least 0.
+        start: trained weights to start from, as `spikewright.training.start_from` names them;
+            None starts from random ones.
 
     Example:
         >>> Recipe(DataRecipe("digits"), NetworkRecipe("digits_cnn", levels=4)).seed
@@ -230,6 +245,7 @@ class Recipe:
     optimisation: OptimisationRecipe = field(default_factory=OptimisationRecipe)
     numerics: NumericsRecipe = field(default_factory=NumericsRecipe)
     seed: int = 0
+    start: StartRecipe | None = None
 
     def __post_init__(self) -> None:
         _refuse((self.seed < 0, "seed must be at least 0"))
@@ -241,7 +257,8 @@ class Recipe:
     def differences(self, recorded: Mapping[str, Any]) -> list[str]:
         """What differs from a recipe recorded by `to_dict`, one line a field.
 
-        The folder of a data set may have moved: of `data` only the kind is compared.
+        The folder of a data set may have moved: of `data` only the kind is compared, and of
+        weights to start from their SHA-256.
         """
         mine, theirs = _flat(self.to_dict()), _flat(recorded)
         return [
@@ -273,6 +290,7 @@ def recipe_from(recorded: Mapping[str, Any]) -> Recipe:
             optimisation=OptimisationRecipe(**optimisation),
             numerics=NumericsRecipe(**recorded["numerics"]),
             seed=recorded["seed"],
+            start=StartRecipe(**recorded["start"]) if recorded.get("start") else None,
         )
     except (KeyError, TypeError, ValueError) as error:
         known = ", ".join(entry.name for entry in fields(Recipe))
@@ -312,4 +330,5 @@ def _flat(recorded: Mapping[str, Any]) -> dict[str, Any]:
             found[name] = value
     if isinstance(found.get("data.data"), str):
         found["data.data"] = found["data.data"].partition(":")[0]
+    found.pop("start.weights", None)
     return found

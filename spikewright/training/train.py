@@ -59,7 +59,7 @@ def train(
         RecipeError: if the folder's run has another recipe, or the recipe cannot be carried out.
         RunError: if the folder holds other or damaged files.
         DataError: if the images cannot be read, or are fewer than a batch.
-        ModelError: if the loss stops being finite.
+        ModelError: if the loss stops being finite, or the weights to start from do not fit.
         MissingExtra: if what the recipe needs is not installed.
 
     Example:
@@ -76,7 +76,8 @@ def train(
         if not run.card.is_file():  # what cannot be carried out begins no folder
             images = open_data(recipe) if data is None else data
             _require_a_batch(images, recipe)
-            trainer = Trainer.make(recipe, images, processes, progress)
+            begun = run.checkpoint.is_file()
+            trainer = Trainer.make(recipe, images, processes, progress, begun=begun)
         if processes.main:
             run.prepare(recipe)
         processes.wait()

@@ -16,6 +16,7 @@ from spikewright.data import ImageData
 from spikewright.data.in_memory import InMemory
 from spikewright.neurons.counter_random import site_key
 from spikewright.processes import Processes
+from spikewright.seeding import seeded
 from spikewright.training.augment import Augmenter
 from spikewright.training.checkpoint import EpochMetrics, TrainingState
 from spikewright.training.evaluate import Score, evaluate
@@ -23,7 +24,7 @@ from spikewright.training.network import make_network, require_fit
 from spikewright.training.normalisation import channel_statistics
 from spikewright.training.optimisation import average, learning_rate, make_optimizer, take_step
 from spikewright.training.recipe import Recipe
-from spikewright.training.seeding import seeded
+from spikewright.training.start import load_start, require_unseen
 
 Progress = Callable[[int, int, int, int, EpochMetrics | None], None]
 """Told (epoch from 1, epochs, steps done in it, its steps, what it came to once it is over)."""
@@ -53,19 +54,36 @@ class Trainer:
 
     @classmethod
     def make(
-        cls, recipe: Recipe, data: ImageData, processes: Processes, progress: Progress | None
+        cls,
+        recipe: Recipe,
+        data: ImageData,
+        processes: Processes,
+        progress: Progress | None,
+        *,
+        begun: bool = False,
     ) -> Trainer:
         """Make the network for the data, and its optimiser.
+
+        Args:
+            recipe: what to do.
+            data: its splits, without normalisation.
+            processes: who takes part.
+            progress: told how it goes.
+            begun: the weights will come from a checkpoint, so those to start from are not read.
 
         Raises:
             DataError: if the mean and standard deviation do not fit the images.
             RecipeError: if the architecture is unknown, or does not take the images.
+            ModelError, RecipeError: see `load_start` and `require_unseen`.
         """
         mean, std = (
             torch.tensor(values, device=processes.device).view(-1, 1, 1)
             for values in channel_statistics(recipe.data, data)
         )
         model = make_network(recipe.network, len(data.classes), recipe.seed)
+        if recipe.start is not None and not begun:
+            require_unseen(recipe.start, data)
+            load_start(model, recipe.start, recipe.network.threshold)
         require_fit(model, recipe.network.model, data.image_shape)
         model = model.to(processes.device)
         if recipe.numerics.channels_last:

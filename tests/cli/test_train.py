@@ -8,12 +8,15 @@ from pathlib import Path
 import pytest
 
 from spikewright.cli.train import ProgressLine, duration
+from spikewright.models.zoo import zoo_folder
 from spikewright.training.checkpoint import EpochMetrics
+from spikewright.training.trained import read_card
 
 from .conftest import Run
 
 pytest.importorskip("sklearn", reason="needs the extra 'digits'")
 
+ZOO_SHA256 = read_card(zoo_folder("digits-qcfs8"))["weights_sha256"]
 NETWORK = ["--model", "digits_cnn", "--data", "digits"]
 SHORT = [*NETWORK, "--epochs", "1", "--batch-size", "512"]
 
@@ -42,10 +45,10 @@ def test_a_run_is_trained_resumed_and_swept(run: Run, tmp_path: Path) -> None:
 def test_every_option_reaches_the_recipe(run: Run, tmp_path: Path) -> None:
     folder = tmp_path / "run"
     words = (
-        "--activation clipped --shift-steps 8 --threshold 3 --augment flip,crop "
+        "--activation clipped --shift-steps 8 --augment flip,crop "
         "--optimizer adamw --learning-rate 0.01 --weight-decay 0.1 --decay-thresholds "
         "--schedule one-cycle --label-smoothing 0.1 --ema 0.9 --clip-gradient 2 --bf16 "
-        "--channels-last --seed 9"
+        "--channels-last --seed 9 --start-from zoo:digits-qcfs8"
     )
     code, _, err = run("train", *SHORT, *words.split(), "--output", str(folder))
     assert code == 0, err
@@ -63,7 +66,7 @@ def test_every_option_reaches_the_recipe(run: Run, tmp_path: Path) -> None:
             "activation": "clipped",
             "levels": None,
             "shift_steps": 8,
-            "threshold": 3.0,
+            "threshold": None,
         },
         "optimisation": {
             "epochs": 1,
@@ -81,6 +84,7 @@ def test_every_option_reaches_the_recipe(run: Run, tmp_path: Path) -> None:
         },
         "numerics": {"bf16": True, "channels_last": True, "compile": False},
         "seed": 9,
+        "start": {"weights": "zoo:digits-qcfs8", "sha256": ZOO_SHA256},
     }
 
 

@@ -1,0 +1,116 @@
+"""Training that starts from trained weights: a longer run, fewer levels, or QCFS after ReLU."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from torch import nn
+
+from spikewright.activations import learned_thresholds
+from spikewright.data import ImageData
+from spikewright.data.image_data import dataset_length
+from spikewright.errors import ModelError, RecipeError
+from spikewright.models.resolve import trained_folder
+from spikewright.models.weights import load_weights
+from spikewright.training.files import sha256
+from spikewright.training.recipe import StartRecipe
+from spikewright.training.trained import WEIGHTS, load_trained, read_card
+
+
+def start_from(weights: str) -> StartRecipe:
+    """Say which trained weights a recipe starts from.
+
+    Args:
+        weights: `run:DIR`, `zoo:NAME`, or a safetensors file of the architecture's tensors.
+
+    Raises:
+        ModelError: if they are not there, or a run is not finished or not what its card says.
+
+    Example:
+        >>> start_from("zoo:digits-qcfs8").weights
+        'zoo:digits-qcfs8'
+    """
+    folder = trained_folder(weights)
+    if folder is not None:
+        load_trained(folder)  # refuses what is not finished, and weights that are not the card's
+    return StartRecipe(weights, sha256(_file(weights)))
+
+
+def load_start(model: nn.Module, start: StartRecipe, threshold: float | None) -> None:
+    """Copy the weights to start from into a network, all of them or none.
+
+    Thresholds that the weights bring are taken, of other levels too; without any, as after ReLU,
+    the network keeps those that it was made with.
+
+    Args:
+        model: changed in place.
+        start: which weights.
+        threshold: that the recipe asks thresholds to start from, or None.
+
+    Raises:
+        ModelError: if the file is not there, or does not fit the network; see `load_weights`.
+        RecipeError: if the file is another than the recipe names, or both it and the recipe have
+            thresholds.
+    """
+    path = _file(start.weights)
+    if sha256(path) != start.sha256:
+        raise RecipeError(
+            f"'{path}' has changed since the run was begun (its SHA-256 differs); put the file "
+            "back, or begin a new run in another folder"
+        )
+    learned = {id(parameter) for parameter in learned_thresholds(model)}
+    names = {name for name, parameter in model.named_parameters() if id(parameter) in learned}
+    missing = load_weights(model, path, optional=names)
+    if threshold is not None and names and not missing:
+        raise RecipeError(
+            f"'{start.weights}' has learned thresholds, and training goes on from them: leave "
+            f"threshold={threshold:g} out"
+        )
+
+
+def require_unseen(start: StartRecipe, data: ImageData) -> None:
+    """See that the validation images were not trained on by a run whose weights are the start.
+
+    The images held out of a data set are the first ones of one fixed order within each class, so
+    fewer of them are always some of more.
+
+    Args:
+        start: of a file nothing is known; of `run:` and `zoo:` the card tells.
+        data: what is to be trained on.
+
+    Raises:
+        RecipeError: if the same data set now holds out more images than it did for the start.
+    """
+    folder = trained_folder(start.weights)
+    if folder is None:
+        return
+    card, asked = read_card(folder), dataset_length(data.validation)
+    held_out = card["validation"]["images"]
+    if card["data"]["name"] == data.name and asked > held_out:
+        raise RecipeError(
+            f"'{start.weights}' was trained on some of the {asked:,} images that would choose the "
+            f"best epoch; hold out at most the {held_out:,} that it never saw (validation="
+            f"{held_out})"
+        )
+
+
+def nameless(weights: str) -> str:
+    """The name of weights without the folders of this machine: `run:NAME`, `zoo:NAME` or `FILE`."""
+    source, colon, path = weights.rpartition(":")
+    return f"{source}{colon}{Path(path).name}"
+
+
+def _file(weights: str) -> Path:
+    """The file of weights.
+
+    Raises:
+        ModelError: if it is not there.
+    """
+    folder = trained_folder(weights)
+    path = Path(weights).expanduser() if folder is None else folder / WEIGHTS
+    if not path.is_file():
+        raise ModelError(
+            f"there are no weights '{weights}' to start from; give run:DIR, zoo:NAME or a "
+            "safetensors file"
+        )
+    return path

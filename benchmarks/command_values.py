@@ -70,6 +70,8 @@ SOUND: Mapping[str, tuple[str, ...]] = {
         f"--batch-size 2 --output {FRESH}",
         "--data cifar10dvs:events --size 16 --model events_cnn --activation clipped --epochs 1 "
         f"--batch-size 2 --output {FRESH}",
+        "--data digits --model digits_cnn --levels 1 --start-from run:trained --epochs 1 "
+        f"--output {FRESH}",
         "--resume stopped",
         "--resume trained --device cpu",
     ),
@@ -239,6 +241,11 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "name": (FRESH, FRESH, "a-name", "digits-qcfs8", "UPPER", "a/b", "..", "٣"),
     "levels": ("1", "2", "8", "100"),
     "shift_steps": ("1", "8"),
+    "start_from": (
+        *("run:trained", "zoo:digits-qcfs8", "weights.safetensors", "run:watched", "run:stopped"),
+        *("trained/weights.safetensors", "trained/card.json", "damaged.safetensors", "absent"),
+        NETWORK,
+    ),
     "validation": ("1", "5", "100"),
     "augment": ("none", "crop", "flip,cutout", "autoaugment", "crop,crop"),
     "epochs": ("1", "2"),

@@ -153,8 +153,6 @@ def test_images_that_the_start_was_trained_on_choose_no_epoch(tmp_path: Path) ->
     card = json.loads((run / "card.json").read_text())
     card["validation"]["images"] -= 1  # as of a run that held out one image less
     (run / "card.json").write_text(json.dumps(card))
-    with pytest.raises(
-        RecipeError, match=r"some of the 269 .* hold out at most the 268"
-    ):
+    with pytest.raises(RecipeError, match=r"some of the 269 .* hold out at most the 268"):
         trained_from(f"run:{run}", tmp_path / "second")
     assert not (tmp_path / "second").exists()

@@ -106,9 +106,10 @@ class RunFolder:
 
     def _recorded(self) -> dict[str, Any]:
         document = read_json(self.recipe_file)
-        if not isinstance(document, dict) or "recipe" not in document:
+        recipe = document.get("recipe") if isinstance(document, dict) else None
+        if not isinstance(recipe, dict):
             raise RunError(f"'{self.recipe_file}' is not the run.json of a training run")
-        return document["recipe"]
+        return recipe
 
 
 def versions() -> dict[str, str]:

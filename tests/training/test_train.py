@@ -190,9 +190,10 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("[" * 50_000)
     with pytest.raises(RunError, match=r"cannot be read as JSON"):
         train(RECIPE, tmp_path)
-    (tmp_path / "run.json").write_text("[]")
-    with pytest.raises(RunError, match=r"is not the run.json of a training run"):
-        train(RECIPE, tmp_path)
+    for text in ("[]", "{}", '{"recipe": 1}'):
+        (tmp_path / "run.json").write_text(text)
+        with pytest.raises(RunError, match=r"is not the run.json of a training run"):
+            train(RECIPE, tmp_path)
 
 
 def test_left_overs_of_a_killed_process_are_removed(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from spikewright.errors import ExperimentError, RunError
 from spikewright.models import load_model
 from spikewright.training.files import read_json
 from spikewright.training.files import sha256 as file_sha256
+from spikewright.training.recipe import ActivationKind, Recipe, recipe_from
 from spikewright.training.trained import WEIGHTS, read_card
 
 ARCHITECTURES = {
@@ -117,8 +118,18 @@ def _trained(folder: Path) -> NetworkSource:
         mean=tuple(data["mean"]),
         std=tuple(data["std"]),
         sha256=file_sha256(folder / WEIGHTS) if (folder / WEIGHTS).is_file() else None,
-        note="trained by this library, the best epoch chosen on validation",
+        note=_training_note(recipe_from(card["recipe"])),
     )
+
+
+def _training_note(recipe: Recipe) -> str:
+    """What sets networks of one architecture and data set apart."""
+    start = "" if recipe.start is None else f" from {recipe.start.weights}"
+    decayed = recipe.network.activation is not ActivationKind.RELU and (
+        recipe.optimisation.decay_thresholds
+    )
+    thresholds = ", weight decay on its thresholds too" if decayed else ""
+    return f"trained by this library{start}{thresholds}, the best epoch chosen on validation"
 
 
 def _described(path: Path) -> NetworkSource:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -90,7 +91,9 @@ def _tables(results: Path, steps: Sequence[int]) -> list[NetworkTable]:
         raise ExperimentError(
             f"'{results}' holds no results; run spikewright experiment paper --out {results}"
         )
-    return sorted(tables, key=lambda t: (t.levels is None, t.configuration["data"], t.title))
+    return sorted(
+        tables, key=lambda t: (t.levels is None, t.configuration["data"], t.title, t.name)
+    )
 
 
 def _page(tables: Sequence[NetworkTable], pictures: str) -> str:
@@ -98,12 +101,15 @@ def _page(tables: Sequence[NetworkTable], pictures: str) -> str:
     for table in tables:
         parts.append(f"**{table.title}** (`{table.name}`)\n")
         parts.append("".join(f"- {finding}\n" for finding in findings(table)))
-    parts += [section for table in tables for section in _section(table, pictures)]
+    titles = Counter(table.title for table in tables)
+    for table in tables:
+        twin = f" (`{table.name}`)" if titles[table.title] > 1 else ""
+        parts += [f"## {table.title}{twin}\n", *_section(table, pictures)]
     return "\n".join(parts)
 
 
 def _section(table: NetworkTable, pictures: str) -> list[str]:
-    parts = [f"## {table.title}\n", _about(table)]
+    parts = [_about(table)]
     if plot(table) is not None:
         parts.append(f"![Accuracy over T of {table.title}]({pictures}/{table.name}.svg)\n")
     columns = [f"T = {t}" for t in table.steps]

@@ -12,6 +12,8 @@ from spikewright.activations import QCFS
 from spikewright.errors import ExperimentError, ModelError
 from spikewright.experiments import source_of
 from spikewright.experiments.network import levels_of
+from spikewright.models.zoo import zoo_folder
+from spikewright.training.trained import read_card
 
 
 def test_a_description_is_read(described: dict[str, Path]) -> None:
@@ -62,6 +64,21 @@ def test_a_run_that_is_not_finished_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run.json").write_text("{}")
     with pytest.raises(ModelError, match="not finished"):
         source_of(f"run:{tmp_path}")
+
+
+def test_the_note_of_a_trained_network_tells_it_from_its_twins(tmp_path: Path) -> None:
+    first = zoo_folder("digits-qcfs8")
+    assert source_of(str(first)).note == (
+        "trained by this library, the best epoch chosen on validation"
+    )
+    card = read_card(first)
+    card["recipe"]["optimisation"]["decay_thresholds"] = True
+    card["recipe"]["start"] = {"weights": "zoo:digits-qcfs8", "sha256": card["weights_sha256"]}
+    (tmp_path / "card.json").write_text(json.dumps(card))
+    assert source_of(str(tmp_path)).note == (
+        "trained by this library from zoo:digits-qcfs8, weight decay on its thresholds too, the "
+        "best epoch chosen on validation"
+    )
 
 
 def test_mixed_levels_are_refused() -> None:

@@ -67,6 +67,18 @@ def test_what_was_not_run_says_so(results: Path) -> None:
     assert "Controls at T = 8: not run." in text
 
 
+def test_twins_are_told_apart_by_name(results: Path, tmp_path: Path) -> None:
+    shutil.copytree(results / "qcfs", tmp_path / "qcfs")
+    title = table_of(NetworkStore(tmp_path / "qcfs"), SMALL.steps).title
+    assert f"\n## {title}\n" in page(tmp_path, SMALL.steps)
+    shutil.copytree(results / "qcfs", tmp_path / "twin")
+    file = tmp_path / "twin" / "network.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "name": "twin"}))
+    text = page(tmp_path, SMALL.steps)
+    heads = [line for line in text.splitlines() if line.startswith(f"## {title}")]
+    assert [head.rpartition(" (")[2] for head in heads] == ["`qcfs`)", "`twin`)"]
+
+
 def test_a_subset_stands_with_its_own_number(results: Path) -> None:
     text = page(results, SMALL.steps)
     assert re.search(r"^\| IF \(QCFS\) \| 40 \| 1 \|", text, re.MULTILINE)

@@ -17,6 +17,7 @@ def test_it_lists_what_ships(run: Run) -> None:
     card = json.loads(document)["digits-qcfs8"]
     assert card["weights_sha256"] in out
     assert f"{card['test']['right']} of {card['test']['images']}" in out
+    assert "\n  start       zoo:resnet20-qcfs8-cifar10\n" in out
 
 
 def test_a_run_and_its_name_go_together(run: Run) -> None:

@@ -57,6 +57,13 @@ def test_every_entry_is_what_its_card_says() -> None:
         assert not load_model(f"zoo:{entry.name}").training
 
 
+def test_what_an_entry_started_from_is_an_entry_too() -> None:
+    cards = [entry.card for entry in zoo_entries()]
+    starts = {start["sha256"] for card in cards if (start := card["recipe"].get("start"))}
+    assert len(starts) >= 2
+    assert starts <= {card["weights_sha256"] for card in cards}
+
+
 def test_the_digits_are_told_apart_as_often_as_the_card_says() -> None:
     model = load_model("zoo:digits-qcfs8")
     card = json.loads((ZOO / "digits-qcfs8" / "card.json").read_text())

@@ -54,12 +54,14 @@ def _told(entry: ZooEntry) -> str:
     card = entry.card
     network = card["recipe"]["network"]
     levels = "" if network["levels"] is None else f" L = {network['levels']}"
+    start = card["recipe"].get("start")
     return "\n".join(
         [
             f"zoo:{entry.name}",
             f"  network     {card['architecture']}, {network['activation']}{levels}",
             f"  data        {card['data']['name']}, {card['data']['training_images']:,} images, "
             f"seed {card['recipe']['seed']}, epoch {card['best_epoch']} of {card['epochs']}",
+            *([] if start is None else [f"  start       {start['weights']}"]),
             f"  validation  {_accuracy(card['validation'])}",
             f"  test        {_accuracy(card['test'])}",
             f"  SHA-256     {card['weights_sha256']} ({entry.size_bytes:,} bytes)",

@@ -172,7 +172,8 @@ def _published(table: NetworkTable, other: Published) -> list[str]:
 
 def _citation(other: Published) -> str:
     where = f"as in {other.read_in}" if other.read_in else "not read in the paper itself"
-    told = f"{other.citation}; its ANN {other.ann:.2f}; figures {where}"
+    levels = "" if other.levels else "; its L not known for certain"
+    told = f"{other.citation}; its ANN {other.ann:.2f}{levels}; figures {where}"
     return f"*{other.method}, published*: {told}.\n"
 
 

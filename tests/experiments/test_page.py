@@ -176,7 +176,9 @@ def test_published_figures_stand_beside_a_network_like_theirs() -> None:
     assert [(figure.method, figure.ann, figure.steps[8]) for figure in found] == [
         ("QCFS", 91.77, 89.55)
     ]
-    assert published_for("cifar10", "ResNet-20", 4) == []
+    assert published_for("cifar10", "ResNet-20", 4) == found  # their L is not known for certain
+    assert published_for("cifar10", "ResNet-20", None) == []
+    assert published_for("cifar100", "ResNet-20", 4) == []
 
 
 def test_published_figures_are_shown_with_their_source(qcfs: NetworkSource, tmp_path: Path) -> None:
@@ -187,12 +189,15 @@ def test_published_figures_are_shown_with_their_source(qcfs: NetworkSource, tmp_
     path.write_text(text, "utf-8")
     shown = page(tmp_path, (2, 8))
     assert "| *QCFS, published* | - | - | 19.96 | 55.37 |" in shown
+    assert "its L not known for certain" not in shown
     assert (
         "*QCFS, published*: Bu et al., ICLR 2022, arXiv 2303.04347; its ANN 69.94; figures not "
         "read in the paper itself." in shown
     )
     assert "*SRP, tau = 4, published*: Hao et al., AAAI 2023" in shown
     assert "figures as in the table Performance in the README" in shown
+    path.write_text(text.replace('"cifar100"', '"cifar10"'), "utf-8")
+    assert "its ANN 91.77; its L not known for certain; figures not read" in page(tmp_path, (2, 8))
 
 
 def test_plots_are_well_formed_and_linked(results: Path, tmp_path: Path) -> None:

@@ -54,7 +54,7 @@ def findings(table: NetworkTable) -> list[str]:
     if table.levels is None:
         found = [
             sentence
-            for title, base, tpp, nearest in _by_method(table)
+            for title, base, tpp, nearest in by_method(table)
             for sentence in (
                 _neurons(table, title, base, tpp, nearest),
                 _no_sooner(table, tpp, base),
@@ -176,8 +176,8 @@ def _in_double(table: NetworkTable) -> str:
     )
 
 
-def _by_method(table: NetworkTable) -> list[tuple[str, str, str, str]]:
-    """Method, and its rows with IF, TPP and nearest."""
+def by_method(table: NetworkTable) -> list[tuple[str, str, str, str]]:
+    """Of a ReLU network: method, and its rows with IF, TPP and nearest."""
     names = list(dict.fromkeys(row.name.partition("-")[0] for row in table.rows))
     titles = {row.name.partition("-")[0]: row.title.partition(",")[0] for row in table.rows}
     return [(titles[name], f"{name}-if", f"{name}-tpp", f"{name}-nearest") for name in names]

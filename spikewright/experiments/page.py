@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from spikewright.errors import ExperimentError
-from spikewright.experiments.claims import explanation, findings
+from spikewright.experiments.claims import by_method, explanation, findings
 from spikewright.experiments.plot import plot
 from spikewright.experiments.published import Published, published_for
 from spikewright.experiments.rows import SEEDS, STEPS, Row
@@ -16,6 +16,8 @@ from spikewright.experiments.tables import Entry, NetworkTable, table_of
 from spikewright.files import write_whole
 
 NOT_RUN = "not run"
+GLANCE = (4, 8)
+"""The T at which the first table sets all networks side by side."""
 
 _HEAD = """\
 # Results
@@ -97,7 +99,8 @@ def _tables(results: Path, steps: Sequence[int]) -> list[NetworkTable]:
 
 
 def _page(tables: Sequence[NetworkTable], pictures: str) -> str:
-    parts = [_HEAD, "## What holds of the paper's claims, and why\n", explanation()]
+    parts = [_HEAD, _glance(tables)]
+    parts += ["## What holds of the paper's claims, and why\n", explanation()]
     for table in tables:
         parts.append(f"**{table.title}** (`{table.name}`)\n")
         parts.append("".join(f"- {finding}\n" for finding in findings(table)))
@@ -106,6 +109,38 @@ def _page(tables: Sequence[NetworkTable], pictures: str) -> str:
         twin = f" (`{table.name}`)" if titles[table.title] > 1 else ""
         parts += [f"## {table.title}{twin}\n", *_section(table, pictures)]
     return "\n".join(parts)
+
+
+def _glance(tables: Sequence[NetworkTable]) -> str:
+    """All networks side by side; each cell stands with its interval further down."""
+    neurons = ("IF", "shuffled", "TPP", "nearest")
+    columns = [f"{neuron}, T = {steps}" for steps in GLANCE for neuron in neurons]
+    rows = [
+        [
+            table.title,
+            f"`{table.name}`",
+            method,
+            NOT_RUN if table.ann is None else _percent(table.ann.accuracy),
+            *(_glimpse(table, name, steps) for steps in GLANCE for name in names),
+        ]
+        for table in tables
+        for method, *names in _lines(table)
+    ]
+    return _grid(["trained on", "network", "method", "ANN", *columns], rows)
+
+
+def _lines(table: NetworkTable) -> list[tuple[str, str, str | None, str, str]]:
+    """Method, and its rows with IF, shuffled IF (if there is one), TPP and nearest."""
+    if table.levels is not None:
+        return [("QCFS", "if", "shuffled", "tpp", "nearest")]
+    return [(method, base, None, tpp, nearest) for method, base, tpp, nearest in by_method(table)]
+
+
+def _glimpse(table: NetworkTable, row: str | None, steps: int) -> str:
+    if row is None:
+        return "-"
+    entry = table.entry(row, steps)
+    return NOT_RUN if entry is None else _percent(entry.accuracy)
 
 
 def _section(table: NetworkTable, pictures: str) -> list[str]:

@@ -113,20 +113,19 @@ def _page(tables: Sequence[NetworkTable], pictures: str) -> str:
 
 def _glance(tables: Sequence[NetworkTable]) -> str:
     """All networks side by side; each cell stands with its interval further down."""
-    neurons = ("IF", "shuffled", "TPP", "nearest")
-    columns = [f"{neuron}, T = {steps}" for steps in GLANCE for neuron in neurons]
+    at = f"T = {' / '.join(map(str, GLANCE))}"
+    columns = [f"{neuron}, {at}" for neuron in ("IF", "shuffled IF", "TPP", "nearest")]
     rows = [
         [
-            table.title,
             f"`{table.name}`",
             method,
             NOT_RUN if table.ann is None else _percent(table.ann.accuracy),
-            *(_glimpse(table, name, steps) for steps in GLANCE for name in names),
+            *(_glimpse(table, name) for name in names),
         ]
         for table in tables
         for method, *names in _lines(table)
     ]
-    return _grid(["trained on", "network", "method", "ANN", *columns], rows)
+    return _grid(["network", "method", "ANN", *columns], rows)
 
 
 def _lines(table: NetworkTable) -> list[tuple[str, str, str | None, str, str]]:
@@ -136,11 +135,11 @@ def _lines(table: NetworkTable) -> list[tuple[str, str, str | None, str, str]]:
     return [(method, base, None, tpp, nearest) for method, base, tpp, nearest in by_method(table)]
 
 
-def _glimpse(table: NetworkTable, row: str | None, steps: int) -> str:
+def _glimpse(table: NetworkTable, row: str | None) -> str:
     if row is None:
         return "-"
-    entry = table.entry(row, steps)
-    return NOT_RUN if entry is None else _percent(entry.accuracy)
+    entries = [table.entry(row, steps) for steps in GLANCE]
+    return " / ".join(NOT_RUN if entry is None else _percent(entry.accuracy) for entry in entries)
 
 
 def _section(table: NetworkTable, pictures: str) -> list[str]:

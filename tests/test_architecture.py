@@ -21,6 +21,7 @@ LEAVES = {
     "files",
     "fingerprint",
     "processes",
+    "seeding",
     "version",
 }
 MAY_IMPORT: dict[str, set[str]] = {
@@ -30,6 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "fingerprint": set(),
     "decoding": {"errors"},
     "processes": {"errors", "extras"},
+    "seeding": set(),
     "version": set(),
     "activations": {"errors"},
     "neurons": LEAVES,

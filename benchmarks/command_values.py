@@ -169,7 +169,6 @@ _NUMBERS = (
     "-0.0",
     "1e38",
 )
-_WHOLE = ("0", "1", "2", "3", "-1", "8", "250")
 _RUNS = (
     *("swept", "evaluated", "counted", "misaligned", "saved", "trained", "records"),
     "odd0",

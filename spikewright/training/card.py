@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from spikewright.analysis.statistics import wilson_interval
@@ -11,7 +12,6 @@ from spikewright.training.evaluate import Score
 from spikewright.training.files import sha256
 from spikewright.training.recipe import recipe_from
 from spikewright.training.run_folder import RunFolder, versions
-from spikewright.training.start import nameless
 from spikewright.training.trainer import Trainer
 
 SPLITS = ("validation", "test")
@@ -38,7 +38,7 @@ def make_card(trainer: Trainer, run: RunFolder, test: Score, test_images: int) -
     asked = recipe.to_dict()
     asked["data"]["data"] = data.name
     if recipe.start is not None:
-        asked["start"]["weights"] = nameless(recipe.start.weights)
+        asked["start"]["weights"] = _nameless(recipe.start.weights)
     return {
         "architecture": recipe.network.model,
         "num_classes": len(data.classes),
@@ -87,6 +87,12 @@ def card_problems(card: Mapping[str, Any]) -> list[str]:
         if told != _accuracy(told["right"], told["images"]):
             problems.append(f"{split}: accuracy and interval are not those of its counts")
     return problems
+
+
+def _nameless(weights: str) -> str:
+    """The name of weights without the folders of this machine: `run:NAME`, `zoo:NAME` or `FILE`."""
+    source, colon, path = weights.rpartition(":")
+    return f"{source}{colon}{Path(path).name}"
 
 
 def _accuracy(right: int, images: int) -> dict[str, Any]:

@@ -94,12 +94,6 @@ def require_unseen(start: StartRecipe, data: ImageData) -> None:
         )
 
 
-def nameless(weights: str) -> str:
-    """The name of weights without the folders of this machine: `run:NAME`, `zoo:NAME` or `FILE`."""
-    source, colon, path = weights.rpartition(":")
-    return f"{source}{colon}{Path(path).name}"
-
-
 def _file(weights: str) -> Path:
     """The file of weights.
 

@@ -72,17 +72,16 @@ def train(
     try:
         processes.check(recipe.optimisation.batch_size)
         run = RunFolder(folder)
-        trainer = None
+        begun, trainer = run.checkpoint.is_file(), None
         if not run.card.is_file():  # what cannot be carried out begins no folder
             images = open_data(recipe) if data is None else data
             _require_a_batch(images, recipe)
-            begun = run.checkpoint.is_file()
             trainer = Trainer.make(recipe, images, processes, progress, begun=begun)
         if processes.main:
             run.prepare(recipe)
         processes.wait()
         if trainer is not None:
-            if run.checkpoint.is_file():
+            if begun:
                 trainer.state.load(run.checkpoint)
             _train_epochs(trainer, run, tensorboard)
             _finish(trainer, run)

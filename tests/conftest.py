@@ -1,4 +1,4 @@
-"""What all tests share: one thread, and the place of real data."""
+"""What all tests share: one thread, a seed, and the place of real data."""
 
 from __future__ import annotations
 
@@ -15,6 +15,17 @@ settings.load_profile("spikewright")  # no deadline: a busy machine is not a fai
 
 def pytest_configure() -> None:
     torch.set_num_threads(1)  # tensors are small here, and parallel workers share the cores
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collectstart() -> None:
+    """Every test module, and with the next hook every test, begins at the same random numbers."""
+    torch.manual_seed(0)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")

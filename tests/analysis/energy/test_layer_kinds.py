@@ -44,11 +44,19 @@ KINDS: dict[str, tuple[Callable[[Any, Tensor], Tensor], dict[str, nn.Module]]] =
 }  # fmt: skip
 
 
+def firing(model: nn.Module) -> nn.Module:
+    """The model with no negative parameter: every neuron fires on positive input."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.abs_()
+    return model
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_operations_are_named_with_their_sizes(kind: str) -> None:
     """The first ReLU lets all pass on, so that what lies between it and the next is told."""
     between, modules = KINDS[kind]
-    model = wired(lambda m, x: F.relu(between(m, F.relu(x))), **modules)
+    model = firing(wired(lambda m, x: F.relu(between(m, F.relu(x))), **modules))
     x = torch.rand(4, 2, 6, 6, dtype=torch.float64)
     snn = sw.convert(model, x, steps=2, bias_correction=False)
     first, second, output = sw.operations(snn, [x]).rows
@@ -56,7 +64,8 @@ def test_operations_are_named_with_their_sizes(kind: str) -> None:
 
 
 def test_a_row_tells_its_kind() -> None:
-    model = wired(lambda m, x: m.b(F.relu(m.a(x))), a=nn.Linear(4, 3), b=nn.Linear(3, 2))
+    wire = wired(lambda m, x: m.b(F.relu(m.a(x))), a=nn.Linear(4, 3), b=nn.Linear(3, 2))
+    model = firing(wire)
     x = torch.rand(4, 4, dtype=torch.float64)
     found = sw.operations(sw.convert(model, x, steps=2), [x])
     assert [row.kind for row in found.rows] == ["linear, 4 → 3", "linear, 3 → 2"]

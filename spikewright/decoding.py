@@ -1,14 +1,18 @@
-"""From JSON values to frozen dataclasses, every value checked against its type."""
+"""From JSON values to frozen dataclasses, every value checked against its type, and back."""
 
 from __future__ import annotations
 
 import math
 import types
 from collections.abc import Mapping
-from dataclasses import MISSING, fields, is_dataclass
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from dataclasses import MISSING, asdict, fields, is_dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from spikewright.errors import RunError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 T = TypeVar("T")
 
@@ -25,7 +29,7 @@ def decoded(kind: type[T], value: Any, what: str, absent: Mapping[str, Any] = NO
 
     Args:
         kind: a dataclass.
-        value: what `json.loads` gave, or `dataclasses.asdict`.
+        value: what `json.loads` gave, or `dataclasses.asdict`; fields may hold a dataclass already.
         what: names the value in errors.
         absent: stands for the fields of these names where the value lacks them.
 
@@ -62,6 +66,11 @@ def decoded_list(
     return tuple(decoded(kind, entry, f"{what}[{n}]", absent) for n, entry in enumerate(value))
 
 
+def encoded(value: DataclassInstance) -> dict[str, Any]:
+    """All fields of a dataclass as plain JSON values: what `json.loads` would give."""
+    return _json(asdict(value))
+
+
 def mapping(value: Any, what: str) -> Mapping[str, Any]:
     """The value as an object.
 
@@ -71,6 +80,14 @@ def mapping(value: Any, what: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
         raise RunError(f"{what} must be an object, got {_short(value)}")
     return value
+
+
+def _json(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _json(entry) for key, entry in value.items()}
+    if isinstance(value, tuple | list):
+        return [_json(entry) for entry in value]
+    return str(value) if isinstance(value, StrEnum) else value
 
 
 def _typed(hint: Any, value: Any, what: str) -> Any:
@@ -90,7 +107,7 @@ def _typed(hint: Any, value: Any, what: str) -> Any:
     if hint is Any:
         return value
     if is_dataclass(hint):
-        return decoded(hint, value, what)  # pyright: ignore[reportArgumentType]
+        return value if isinstance(value, hint) else decoded(hint, value, what)  # pyright: ignore[reportArgumentType]
     return _plain(hint, value, what)
 
 

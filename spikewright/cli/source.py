@@ -36,7 +36,7 @@ from spikewright.models.resolve import trained_folder
 from spikewright.network import SpikingNetwork
 from spikewright.neurons import Neuron
 from spikewright.processes import ALONE, Processes
-from spikewright.training.trained import read_card
+from spikewright.training.card import read_card
 
 CALIBRATION_SAMPLES = 512
 
@@ -119,8 +119,7 @@ def preparation_of(model: ModelOptions) -> Preparation:
         preset = preset_of(model.model)
         return Preparation() if preset is None else Preparation(**vars(preset))
     card = read_card(folder)
-    mean, std = tuple(card["data"]["mean"]), tuple(card["data"]["std"])
-    return Preparation(mean, std, card["recipe"]["data"].get("size"))  # older cards know no size
+    return Preparation(card.data.mean, card.data.std, card.recipe.data.size)
 
 
 def open_source(model: ModelOptions, data: DataOptions, conversion: ConversionOptions) -> Source:

@@ -16,6 +16,7 @@ from spikewright.cli.train_options import (
     NumericsOptions,
     OptimisationOptions,
 )
+from spikewright.training.card import ModelCard, SplitAccuracy
 from spikewright.training.checkpoint import EpochMetrics
 from spikewright.training.recipe import (
     Augmentation,
@@ -143,17 +144,21 @@ def duration(seconds: float) -> str:
     return f"{whole // 60} min {whole % 60:02d} s"
 
 
-def summary(card: dict[str, Any], folder: str) -> str:
+def summary(card: ModelCard, folder: str) -> str:
     """What a finished run came to, for people."""
-    lines = [f"weights of epoch {card['best_epoch']} of {card['epochs']}, best on validation"]
-    for split in ("validation", "test"):
-        score = card[split]
-        low, high = score["wilson_95"]
-        lines.append(
-            f"{split:<11} {100 * score['accuracy']:.2f} %  (95 %: {100 * low:.2f} .. "
-            f"{100 * high:.2f}; {score['right']} of {score['images']})"
-        )
-    if card["data"]["name"].endswith("-simulated"):
-        lines.append(f"SIMULATED data: {card['data']['name']}; no camera recorded it")
+    lines = [f"weights of epoch {card.best_epoch} of {card.epochs}, best on validation"]
+    lines.append(f"validation  {accuracy_told(card.validation)}")
+    lines.append(f"test        {accuracy_told(card.test)}")
+    if card.data.name.endswith("-simulated"):
+        lines.append(f"SIMULATED data: {card.data.name}; no camera recorded it")
     lines.append(f"measure it with: spikewright sweep run:{folder} --data ... --threshold learned")
     return "\n".join(lines)
+
+
+def accuracy_told(split: SplitAccuracy) -> str:
+    """An accuracy with its interval and its counts."""
+    low, high = (100 * end for end in split.wilson_95)
+    return (
+        f"{100 * split.accuracy:.2f} %  (95 %: {low:.2f} .. {high:.2f}; "
+        f"{split.right} of {split.images})"
+    )

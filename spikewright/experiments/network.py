@@ -13,10 +13,11 @@ from spikewright.activations import QCFS
 from spikewright.decoding import decoded
 from spikewright.errors import ExperimentError, RunError
 from spikewright.models import load_model
+from spikewright.training.card import read_card
 from spikewright.training.files import read_json
 from spikewright.training.files import sha256 as file_sha256
-from spikewright.training.recipe import ActivationKind, Recipe, recipe_from
-from spikewright.training.trained import WEIGHTS, read_card
+from spikewright.training.recipe import ActivationKind, Recipe
+from spikewright.training.trained import WEIGHTS
 
 ARCHITECTURES = {
     "resnet18": "ResNet-18",
@@ -109,16 +110,15 @@ def source_of(text: str) -> NetworkSource:
 
 def _trained(folder: Path) -> NetworkSource:
     card = read_card(folder)
-    data = card["data"]
     return NetworkSource(
         name=folder.resolve().name,
-        architecture=_architecture(card["architecture"]),
-        data=data["name"],
+        architecture=_architecture(card.architecture),
+        data=card.data.name,
         model=f"run:{folder}",
-        mean=tuple(data["mean"]),
-        std=tuple(data["std"]),
+        mean=card.data.mean,
+        std=card.data.std,
         sha256=file_sha256(folder / WEIGHTS) if (folder / WEIGHTS).is_file() else None,
-        note=_training_note(recipe_from(card["recipe"])),
+        note=_training_note(card.recipe),
     )
 
 

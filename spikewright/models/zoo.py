@@ -8,13 +8,15 @@ test, and the SHA-256 of the weights.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from spikewright.errors import ModelError
 from spikewright.files import appearing_whole
+
+if TYPE_CHECKING:
+    from spikewright.training.card import ModelCard
 
 ZOO = Path(__file__).parents[1] / "zoo"
 LARGEST_BYTES = 8 * 2**20
@@ -30,13 +32,13 @@ class ZooEntry:
     Attributes:
         name: it is loaded as `zoo:NAME`.
         folder: holds its card and its weights.
-        card: what it is; see `spikewright.training.card.make_card`.
+        card: what it is.
         size_bytes: of both files.
     """
 
     name: str
     folder: Path
-    card: Mapping[str, Any]
+    card: ModelCard
     size_bytes: int
 
 
@@ -75,23 +77,17 @@ def add_to_zoo(run: Path, name: str, zoo: Path = ZOO) -> ZooEntry:
         The new entry.
 
     Raises:
-        ModelError: if the name is taken or not of that form, the card is incomplete or contradicts
-            itself, the weights are not the card's (SHA-256) or do not fit its network, or all
-            entries together would be larger than 8 MB.
-        RunError: if the card cannot be read.
+        ModelError: if the name is taken or not of that form, the weights are not the card's
+            (SHA-256) or do not fit its network, or all entries together would be larger than 8 MB.
+        ModelError, RecipeError, RunError: for what is no card; see `read_card`.
     """
-    from spikewright.training.card import card_problems
-    from spikewright.training.trained import load_trained, read_card
+    from spikewright.training.trained import load_trained
 
     if not name or not all(c.isdigit() or c == "-" or "a" <= c <= "z" for c in name):
         raise ModelError(f"zoo: the name '{name}' may hold small letters, digits and '-' only")
     if (zoo / name).exists():
         raise ModelError(f"zoo: there is a '{name}' already; give another name")
-    card = read_card(run)
-    problems = card_problems(card)
-    if problems:
-        raise ModelError(f"zoo: '{run / _CARD}' cannot be shipped: {'; '.join(problems)}")
-    load_trained(run)  # checks the hash, and that the weights fit
+    load_trained(run)  # checks the card, the hash, and that the weights fit
     others = sum(entry.size_bytes for entry in zoo_entries(zoo))
     size = _size(run)
     if others + size > LARGEST_BYTES:
@@ -104,7 +100,7 @@ def add_to_zoo(run: Path, name: str, zoo: Path = ZOO) -> ZooEntry:
 
 
 def _entry(folder: Path) -> ZooEntry:
-    from spikewright.training.trained import read_card
+    from spikewright.training.card import read_card
 
     return ZooEntry(folder.name, folder, read_card(folder), _size(folder))
 

@@ -7,6 +7,7 @@ that the demonstration uses.
 from __future__ import annotations
 
 from spikewright.seeding import seeded
+from spikewright.training.card import ModelCard
 from spikewright.training.fit import EpochRecord, TrainingResult, accuracy, fit
 from spikewright.training.recipe import (
     ActivationKind,
@@ -30,6 +31,7 @@ __all__ = [
     "Augmentation",
     "DataRecipe",
     "EpochRecord",
+    "ModelCard",
     "NetworkRecipe",
     "NumericsRecipe",
     "OptimisationRecipe",

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import dataclass, field, fields
 from enum import StrEnum
 from typing import Any
 
+from spikewright.decoding import encoded
 from spikewright.errors import RecipeError
 
 LARGEST_LEVELS = 2**16
@@ -252,7 +253,7 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """All fields as plain JSON values."""
-        return _plain(asdict(self))
+        return encoded(self)
 
     def differences(self, recorded: Mapping[str, Any]) -> list[str]:
         """What differs from a recipe recorded by `to_dict`, one line a field.
@@ -311,14 +312,6 @@ def _in_levels(count: int | None) -> bool:
 
 def _positive(value: float) -> bool:
     return math.isfinite(value) and value > 0
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {key: _plain(entry) for key, entry in value.items()}
-    if isinstance(value, tuple | list):
-        return [_plain(entry) for entry in value]
-    return str(value) if isinstance(value, StrEnum) else value
 
 
 def _flat(recorded: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,9 +12,10 @@ from spikewright.data.image_data import dataset_length
 from spikewright.errors import ModelError, RecipeError
 from spikewright.models.resolve import trained_folder
 from spikewright.models.weights import load_weights
+from spikewright.training.card import read_card
 from spikewright.training.files import sha256
 from spikewright.training.recipe import StartRecipe
-from spikewright.training.trained import WEIGHTS, load_trained, read_card
+from spikewright.training.trained import WEIGHTS, load_trained
 
 
 def start_from(weights: str) -> StartRecipe:
@@ -85,8 +86,8 @@ def require_unseen(start: StartRecipe, data: ImageData) -> None:
     if folder is None:
         return
     card, asked = read_card(folder), dataset_length(data.validation)
-    held_out = card["validation"]["images"]
-    if card["data"]["name"] == data.name and asked > held_out:
+    held_out = card.validation.images
+    if card.data.name == data.name and asked > held_out:
         raise RecipeError(
             f"'{start.weights}' was trained on some of the {asked:,} images that would choose the "
             f"best epoch; hold out at most the {held_out:,} that it never saw (validation="

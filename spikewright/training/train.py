@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any
 
 from spikewright.data import ImageData, open_dataset
 from spikewright.data.image_data import dataset_length
@@ -12,10 +11,10 @@ from spikewright.data.in_memory import in_memory
 from spikewright.errors import DataError, ModelError
 from spikewright.files import write_json
 from spikewright.processes import Processes
-from spikewright.training.card import make_card
+from spikewright.training.card import ModelCard, make_card, read_card
 from spikewright.training.checkpoint import EpochMetrics
 from spikewright.training.evaluate import Score
-from spikewright.training.files import read_json, write_tensors
+from spikewright.training.files import write_tensors
 from spikewright.training.recipe import Recipe
 from spikewright.training.run_folder import RunFolder
 from spikewright.training.tensorboard import TensorBoardLog
@@ -30,7 +29,7 @@ def train(
     device: str = "cpu",
     tensorboard: bool = False,
     progress: Progress | None = None,
-) -> dict[str, Any]:
+) -> ModelCard:
     """Train a network by a recipe, or go on where an earlier call was stopped.
 
     After every epoch the complete state is written in one move, so a process that is killed at
@@ -65,7 +64,7 @@ def train(
     Example:
         >>> recipe = Recipe(DataRecipe("digits"), NetworkRecipe("digits_cnn", levels=4))
         >>> card = train(recipe, Path("runs/digits"))  # doctest: +SKIP
-        >>> card["test"]["accuracy"]  # doctest: +SKIP
+        >>> card.test.accuracy  # doctest: +SKIP
         0.98
     """
     processes = Processes.join(device)
@@ -85,7 +84,7 @@ def train(
                 trainer.state.load(run.checkpoint)
             _train_epochs(trainer, run, tensorboard)
             _finish(trainer, run)
-        return read_json(run.card)
+        return read_card(folder)
     finally:
         processes.leave()
 
@@ -151,5 +150,5 @@ def _finish(trainer: Trainer, run: RunFolder) -> None:
     score: Score = trainer.score(test, trainer.state.best)
     if trainer.processes.main:
         write_tensors(run.weights, trainer.state.best)
-        write_json(run.card, make_card(trainer, run, score, len(test)))
+        write_json(run.card, make_card(trainer, run, score, len(test)).to_dict())
     trainer.processes.wait()

@@ -9,14 +9,14 @@ import pytest
 
 from spikewright.cli.train import ProgressLine, duration
 from spikewright.models.zoo import zoo_folder
+from spikewright.training.card import read_card
 from spikewright.training.checkpoint import EpochMetrics
-from spikewright.training.trained import read_card
 
 from .conftest import Run
 
 pytest.importorskip("sklearn", reason="needs the extra 'digits'")
 
-ZOO_SHA256 = read_card(zoo_folder("digits-qcfs8"))["weights_sha256"]
+ZOO_SHA256 = read_card(zoo_folder("digits-qcfs8")).weights_sha256
 NETWORK = ["--model", "digits_cnn", "--data", "digits"]
 SHORT = [*NETWORK, "--epochs", "1", "--batch-size", "512"]
 

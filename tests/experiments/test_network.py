@@ -13,7 +13,7 @@ from spikewright.errors import ExperimentError, ModelError
 from spikewright.experiments import source_of
 from spikewright.experiments.network import levels_of
 from spikewright.models.zoo import zoo_folder
-from spikewright.training.trained import read_card
+from spikewright.training.card import read_card
 
 
 def test_a_description_is_read(described: dict[str, Path]) -> None:
@@ -71,7 +71,7 @@ def test_the_note_of_a_trained_network_tells_it_from_its_twins(tmp_path: Path) -
     assert source_of(str(first)).note == (
         "trained by this library, the best epoch chosen on validation"
     )
-    card = read_card(first)
+    card = read_card(first).to_dict()
     card["recipe"]["optimisation"]["decay_thresholds"] = True
     card["recipe"]["start"] = {"weights": "zoo:digits-qcfs8", "sha256": card["weights_sha256"]}
     (tmp_path / "card.json").write_text(json.dumps(card))

@@ -14,7 +14,7 @@ from spikewright.errors import ModelError
 from spikewright.models import load_model, zoo
 from spikewright.models.zoo import LARGEST_BYTES, ZOO, add_to_zoo, zoo_entries
 from spikewright.training import DataRecipe, NetworkRecipe, OptimisationRecipe, Recipe, train
-from spikewright.training.card import card_problems
+from spikewright.training.card import read_card
 from spikewright.training.files import sha256
 
 pytest.importorskip("sklearn", reason="needs the extra 'digits'")
@@ -52,27 +52,26 @@ def test_every_entry_is_what_its_card_says() -> None:
             "card.json",
             "weights.safetensors",
         ]
-        assert sha256(entry.folder / "weights.safetensors") == entry.card["weights_sha256"]
-        assert card_problems(entry.card) == []
+        assert sha256(entry.folder / "weights.safetensors") == entry.card.weights_sha256
         assert not load_model(f"zoo:{entry.name}").training
 
 
 def test_what_an_entry_started_from_is_an_entry_too() -> None:
     cards = [entry.card for entry in zoo_entries()]
-    starts = {start["sha256"] for card in cards if (start := card["recipe"].get("start"))}
+    starts = {card.recipe.start.sha256 for card in cards if card.recipe.start}
     assert len(starts) >= 2
-    assert starts <= {card["weights_sha256"] for card in cards}
+    assert starts <= {card.weights_sha256 for card in cards}
 
 
 def test_the_digits_are_told_apart_as_often_as_the_card_says() -> None:
     model = load_model("zoo:digits-qcfs8")
-    card = json.loads((ZOO / "digits-qcfs8" / "card.json").read_text())
-    data = open_dataset("digits", mean=card["data"]["mean"], std=card["data"]["std"])
+    card = read_card(ZOO / "digits-qcfs8")
+    data = open_dataset("digits", mean=card.data.mean, std=card.data.std)
     right = 0
     with torch.no_grad():
         for images, labels in loader(data.test, 250):
             right += int((model(images).argmax(1) == labels).sum())
-    assert right == card["test"]["right"]
+    assert right == card.test.right
 
 
 def test_a_finished_run_is_added(run: Path, tmp_path: Path) -> None:
@@ -87,10 +86,19 @@ def test_a_finished_run_is_added(run: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda card: card.pop("versions"), "it lacks versions"),
-        (lambda card: card.update(architecture="vgg16"), "recipe of digits_cnn, weights of vgg16"),
-        (lambda card: card["data"].update(name="cifar10"), "recipe on digits, trained on cifar10"),
-        (lambda card: card["test"].update(right=1), "test: accuracy and interval are not those"),
+        (lambda card: card.pop("versions"), "card lacks 'versions'"),
+        (
+            lambda card: card.update(architecture="vgg16"),
+            "a recipe of digits_cnn, but weights of vgg16",
+        ),
+        (
+            lambda card: card["data"].update(name="cifar10"),
+            "a recipe on digits, but trained on cifar10",
+        ),
+        (
+            lambda card: card["test"].update(right=1),
+            "card.test: accuracy and interval are not those",
+        ),
         (lambda card: card.update(weights_sha256="0"), "its SHA-256 differs"),
     ],
 )

@@ -33,6 +33,7 @@ from spikewright.training import (
     accuracy,
     train,
 )
+from spikewright.training.card import read_card
 from spikewright.training.files import sha256
 from spikewright.training.trainer import epoch_order
 
@@ -95,8 +96,8 @@ def test_a_run_stopped_again_and_again_ends_in_the_same_weights(
             train(recipe, broken, progress=stop_in(epoch, step))
         assert not (broken / "card.json").exists()
     again = train(recipe, broken)
-    assert again["weights_sha256"] == whole["weights_sha256"]
-    assert again["test"] == whole["test"]
+    assert again.weights_sha256 == whole.weights_sha256
+    assert again.test == whole.test
     assert history(broken) == history(tmp_path / "whole")
     assert [entry["epoch"] for entry in history(broken)] == [1, 2, 3]
     one, two = (load_file(tmp_path / run / "checkpoint.safetensors") for run in ("whole", "broken"))
@@ -106,8 +107,8 @@ def test_a_run_stopped_again_and_again_ends_in_the_same_weights(
 
 def test_another_seed_gives_other_weights(tmp_path: Path) -> None:
     short = replace(RECIPE, optimisation=replace(RECIPE.optimisation, epochs=1))
-    first = train(short, tmp_path / "a")["weights_sha256"]
-    assert train(replace(short, seed=1), tmp_path / "b")["weights_sha256"] != first
+    first = train(short, tmp_path / "a").weights_sha256
+    assert train(replace(short, seed=1), tmp_path / "b").weights_sha256 != first
 
 
 def test_a_process_killed_with_no_chance_to_clean_up_goes_on(tmp_path: Path) -> None:
@@ -126,9 +127,9 @@ def test_a_process_killed_with_no_chance_to_clean_up_goes_on(tmp_path: Path) -> 
             process.send_signal(signal.SIGKILL)
     done = len(history(broken.path))
     assert done < 40
-    assert train(recipe, broken.path)["epochs"] == 40
+    assert train(recipe, broken.path).epochs == 40
     whole = train(recipe, tmp_path / "whole")
-    assert sha256(broken.weights) == whole["weights_sha256"]
+    assert sha256(broken.weights) == whole.weights_sha256
 
 
 def wait_until(condition) -> None:
@@ -143,17 +144,17 @@ def test_the_card_tells_the_truth(tmp_path: Path) -> None:
     run, data = RunFolder(tmp_path), open_dataset("digits")
     model = load_model(f"run:{tmp_path}")
     assert not model.training
-    for split, images in (("test", data.test), ("validation", data.validation)):
+    for score, images in ((card.test, data.test), (card.validation, data.validation)):
         measured = accuracy(model, images)
-        score = card[split]
-        assert score["accuracy"] == measured == score["right"] / score["images"]
-        assert score["wilson_95"] == list(wilson_interval(score["right"], score["images"]))
+        assert score.accuracy == measured == score.right / score.images
+        assert score.wilson_95 == wilson_interval(score.right, score.images)
     accuracies = [entry["validation_accuracy"] for entry in history(tmp_path)]
-    assert card["best_epoch"] == accuracies.index(max(accuracies)) + 1
-    assert card["weights_sha256"] == sha256(run.weights)
-    assert card["recipe"] == EVERYTHING.to_dict()
-    assert card["data"]["training_images"] == 1078
-    assert json.loads(run.card.read_text()) == card
+    assert card.best_epoch == accuracies.index(max(accuracies)) + 1
+    assert card.weights_sha256 == sha256(run.weights)
+    assert card.recipe == EVERYTHING
+    assert card.data.training_images == 1078
+    assert json.loads(run.card.read_text()) == card.to_dict()
+    assert read_card(tmp_path) == card
     assert str(tmp_path) not in run.card.read_text()
 
 
@@ -170,7 +171,7 @@ def test_it_learns(tmp_path: Path) -> None:
         NetworkRecipe("digits_cnn", levels=8, threshold=4.0),
         OptimisationRecipe(epochs=12, batch_size=64, learning_rate=0.05, warmup_epochs=1),
     )
-    assert train(recipe, tmp_path)["test"]["accuracy"] >= 0.97
+    assert train(recipe, tmp_path).test.accuracy >= 0.97
 
 
 def test_another_recipe_is_refused_with_the_differences(tmp_path: Path) -> None:

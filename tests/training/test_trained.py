@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -68,8 +69,26 @@ def test_another_card_is_refused(run: Path) -> None:
     (run / "card.json").write_text(json.dumps({**card, "recipe": {}}))
     with pytest.raises(RecipeError, match="does not have the form of this version"):
         load_model(f"run:{run}")
-    (run / "card.json").write_text("{}")
-    with pytest.raises(ModelError, match="is not the card of a training run"):
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda card: card.pop("validation"), "card lacks 'validation'"),
+        (lambda card: card["validation"].pop("images"), "card.validation lacks 'images'"),
+        (lambda card: card["test"].update(right=-1), r"card\.test: successes lie in 0\.\.trials"),
+        (lambda card: card["test"].update(wilson_95=[0.5]), "interval are not those of its counts"),
+        (lambda card: card["data"].update(mean=["0.5"]), r"card\.data\.mean\[0\] must be of type"),
+        (lambda card: card.update(recipe=5), "card.recipe must be an object, got 5"),
+        (lambda card: card.update(num_classes=True), "card.num_classes must be of type int"),
+        (lambda card: card.clear(), "card lacks 'architecture'"),
+    ],
+)
+def test_what_is_no_card_is_refused(run: Path, change: Any, told: str) -> None:
+    card = json.loads((run / "card.json").read_text())
+    change(card)
+    (run / "card.json").write_text(json.dumps(card))
+    with pytest.raises(ModelError, match=f"card.json' is not the card of a training run: .*{told}"):
         load_model(f"run:{run}")
 
 

@@ -69,6 +69,6 @@ def train(
     if not is_main_process():
         return
     if json:
-        print_json(card)
+        print_json(card.to_dict())
     else:
         results().print(summary(card, str(folder)), markup=False, soft_wrap=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -44,34 +44,26 @@ def zoo(
         add_to_zoo(add, name)
     entries = zoo_entries()
     if json:
-        print_json({entry.name: dict(entry.card) for entry in entries})
+        print_json({entry.name: entry.card.to_dict() for entry in entries})
         return
     told = "\n\n".join(_told(entry) for entry in entries) or "the zoo is empty"
     results().print(told, markup=False, soft_wrap=True)
 
 
 def _told(entry: ZooEntry) -> str:
-    card = entry.card
-    network = card["recipe"]["network"]
-    levels = "" if network["levels"] is None else f" L = {network['levels']}"
-    start = card["recipe"].get("start")
+    from spikewright.cli.train import accuracy_told
+
+    card, recipe = entry.card, entry.card.recipe
+    levels = "" if recipe.network.levels is None else f" L = {recipe.network.levels}"
     return "\n".join(
         [
             f"zoo:{entry.name}",
-            f"  network     {card['architecture']}, {network['activation']}{levels}",
-            f"  data        {card['data']['name']}, {card['data']['training_images']:,} images, "
-            f"seed {card['recipe']['seed']}, epoch {card['best_epoch']} of {card['epochs']}",
-            *([] if start is None else [f"  start       {start['weights']}"]),
-            f"  validation  {_accuracy(card['validation'])}",
-            f"  test        {_accuracy(card['test'])}",
-            f"  SHA-256     {card['weights_sha256']} ({entry.size_bytes:,} bytes)",
+            f"  network     {card.architecture}, {recipe.network.activation}{levels}",
+            f"  data        {card.data.name}, {card.data.training_images:,} images, "
+            f"seed {recipe.seed}, epoch {card.best_epoch} of {card.epochs}",
+            *([] if recipe.start is None else [f"  start       {recipe.start.weights}"]),
+            f"  validation  {accuracy_told(card.validation)}",
+            f"  test        {accuracy_told(card.test)}",
+            f"  SHA-256     {card.weights_sha256} ({entry.size_bytes:,} bytes)",
         ]
-    )
-
-
-def _accuracy(score: dict[str, Any]) -> str:
-    low, high = score["wilson_95"]
-    return (
-        f"{100 * score['accuracy']:.2f} %  (95 %: {100 * low:.2f} .. {100 * high:.2f}; "
-        f"{score['right']} of {score['images']})"
     )

@@ -49,6 +49,14 @@ def settle(norm: Any) -> None:
             norm.bias.copy_(torch.linspace(-0.2, 0.2, channels))
 
 
+def firing(model: nn.Module) -> nn.Module:
+    """The model with no negative parameter: every neuron fires on positive input."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.abs_()
+    return model
+
+
 def images(batch: int = 4, channels: int = 3, size: int = 6, seed: int = 0) -> Tensor:
     """Float64 `[B, C, size, size]`."""
     generator = torch.Generator().manual_seed(seed)

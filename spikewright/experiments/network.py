@@ -17,7 +17,7 @@ from spikewright.training.card import read_card
 from spikewright.training.files import read_json
 from spikewright.training.files import sha256 as file_sha256
 from spikewright.training.recipe import ActivationKind, Recipe
-from spikewright.training.trained import WEIGHTS
+from spikewright.training.run_folder import RunFolder
 
 ARCHITECTURES = {
     "resnet18": "ResNet-18",
@@ -109,7 +109,7 @@ def source_of(text: str) -> NetworkSource:
 
 
 def _trained(folder: Path) -> NetworkSource:
-    card = read_card(folder)
+    card, weights = read_card(folder), RunFolder(folder).weights
     return NetworkSource(
         name=folder.resolve().name,
         architecture=_architecture(card.architecture),
@@ -117,7 +117,7 @@ def _trained(folder: Path) -> NetworkSource:
         model=f"run:{folder}",
         mean=card.data.mean,
         std=card.data.std,
-        sha256=file_sha256(folder / WEIGHTS) if (folder / WEIGHTS).is_file() else None,
+        sha256=file_sha256(weights) if weights.is_file() else None,
         note=_training_note(card.recipe),
     )
 

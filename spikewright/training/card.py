@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from spikewright.training.evaluate import Score
     from spikewright.training.trainer import Trainer
 
-CARD = "card.json"
-
 
 @dataclass(frozen=True)
 class SplitAccuracy:
@@ -169,21 +167,21 @@ def read_card(folder: Path) -> ModelCard:
         RecipeError: if its recipe is of another version's form.
         RunError: if the file is damaged.
     """
-    path = folder / CARD
-    if not path.is_file():
+    run = RunFolder(folder)
+    if not run.card.is_file():
         state = (
             "the run there is not finished: go on with spikewright train --resume"
-            if (folder / "run.json").is_file()
+            if run.recipe_file.is_file()
             else "give the folder of a finished run of spikewright train"
         )
-        raise ModelError(f"there is no '{path}'; {state}")
-    found = read_json(path)
+        raise ModelError(f"there is no '{run.card}'; {state}")
+    found = read_json(run.card)
     if isinstance(found, Mapping) and isinstance(found.get("recipe"), Mapping):
         found = {**found, "recipe": recipe_from(found["recipe"])}
     try:
         return decoded(ModelCard, found, "card")
     except RunError as error:
-        raise ModelError(f"'{path}' is not the card of a training run: {error}") from error
+        raise ModelError(f"'{run.card}' is not the card of a training run: {error}") from error
 
 
 def _without_folders(recipe: Recipe, data: str) -> Recipe:

@@ -15,7 +15,8 @@ from spikewright.models.weights import load_weights
 from spikewright.training.card import read_card
 from spikewright.training.files import sha256
 from spikewright.training.recipe import StartRecipe
-from spikewright.training.trained import WEIGHTS, load_trained
+from spikewright.training.run_folder import RunFolder
+from spikewright.training.trained import load_trained
 
 
 def start_from(weights: str) -> StartRecipe:
@@ -102,7 +103,7 @@ def _file(weights: str) -> Path:
         ModelError: if it is not there.
     """
     folder = trained_folder(weights)
-    path = Path(weights).expanduser() if folder is None else folder / WEIGHTS
+    path = Path(weights).expanduser() if folder is None else RunFolder(folder).weights
     if not path.is_file():
         raise ModelError(
             f"there are no weights '{weights}' to start from; give run:DIR, zoo:NAME or a "

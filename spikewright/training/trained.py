@@ -8,11 +8,11 @@ from torch import nn
 
 from spikewright.errors import ModelError
 from spikewright.models.weights import load_weights
-from spikewright.training.card import CARD, read_card
+from spikewright.training.card import read_card
 from spikewright.training.files import sha256
 from spikewright.training.network import make_network
+from spikewright.training.run_folder import RunFolder
 
-WEIGHTS = "weights.safetensors"
 INITIALISATION_SEED = 0
 
 
@@ -27,15 +27,14 @@ def load_trained(folder: Path) -> nn.Module:
             that the card was made for.
         ModelError, RecipeError, RunError: for what is no card; see `read_card`.
     """
-    card = read_card(folder)
-    weights = folder / WEIGHTS
-    if not weights.is_file():
-        raise ModelError(f"'{folder}' holds a {CARD}, but no {WEIGHTS}")
-    if sha256(weights) != card.weights_sha256:
+    run, card = RunFolder(folder), read_card(folder)
+    if not run.weights.is_file():
+        raise ModelError(f"'{folder}' holds a {run.card.name}, but no {run.weights.name}")
+    if sha256(run.weights) != card.weights_sha256:
         raise ModelError(
-            f"'{weights}' is not the file that '{folder / CARD}' describes (its SHA-256 differs); "
+            f"'{run.weights}' is not the file that '{run.card}' describes (its SHA-256 differs); "
             "copy both from the run again"
         )
     model = make_network(card.recipe.network, card.num_classes, INITIALISATION_SEED)
-    load_weights(model, weights)
+    load_weights(model, run.weights)
     return model.eval()

@@ -102,7 +102,7 @@ def test_joint_counts_have_one_law_in_both_engines(rounding):
 
 
 def test_unbiased_and_tpp_agree_with_their_means_through_one_layer():
-    model = wired(lambda m, x: F.relu(m.a(x)), a=nn.Linear(4, 3))
+    model = wired(lambda m, x: F.relu(m.a(x)), a=nn.Linear(4, 8))  # 8: some fire, some do not
     x = torch.rand(3, 4, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     for rounding in ("unbiased", "bernoulli"):
         snn = sw.convert(
@@ -115,8 +115,8 @@ def test_unbiased_and_tpp_agree_with_their_means_through_one_layer():
         )
         many = x.repeat_interleave(4000, 0)
         ids = torch.arange(len(many))
-        counts = snn.counts(many, sample_ids=ids)["relu"].reshape(3, 4000, 3).mean(1)
-        steps = snn.counts(many, engine="steps", sample_ids=ids)["relu"].reshape(3, 4000, 3).mean(1)
+        counts = snn.counts(many, sample_ids=ids)["relu"].reshape(3, 4000, 8).mean(1)
+        steps = snn.counts(many, engine="steps", sample_ids=ids)["relu"].reshape(3, 4000, 8).mean(1)
         theta = snn.design().thresholds["relu"]
         mean, _ = snn.neurons["relu"].expected_count(F.relu(model.a(x)) * 4 / theta, 4)
         torch.testing.assert_close(counts, mean.detach(), rtol=0, atol=5 * 0.5 / 4000**0.5)

@@ -13,6 +13,7 @@ import spikewright as sw
 from spikewright.graph import Graph, Kind, evaluate
 from spikewright.network import kernels
 from spikewright.network.kernels import Precision, with_kernels
+from tests.builders import firing
 
 needs_integers = pytest.mark.skipif(
     not kernels.integers_are_fast(torch.device("cpu")),
@@ -103,8 +104,15 @@ def test_counts_beyond_a_byte_stay_in_float32(
 
 def test_averages_are_no_whole_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernels, "integers_are_fast", lambda device: True)
-    net = nn.Sequential(
-        nn.Conv2d(3, 4, 1), nn.ReLU(), nn.AvgPool2d(2), nn.Conv2d(4, 4, 1), nn.ReLU(), nn.Flatten()
+    net = firing(
+        nn.Sequential(
+            nn.Conv2d(3, 4, 1),
+            nn.ReLU(),
+            nn.AvgPool2d(2),
+            nn.Conv2d(4, 4, 1),
+            nn.ReLU(),
+            nn.Flatten(),
+        )
     ).eval()
     graph = sw.convert(net, images(16), steps=4).plan().count_graph
     assert with_kernels(graph, Precision.FLOAT32, quick=True, largest=4).operations == (

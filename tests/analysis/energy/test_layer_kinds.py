@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import spikewright as sw
-from tests.builders import wired
+from tests.builders import firing, wired
 
 
 def conv(given: int, taken: int, size: Any = 3, **more: Any) -> nn.Module:
@@ -42,14 +42,6 @@ KINDS: dict[str, tuple[Callable[[Any, Tensor], Tensor], dict[str, nn.Module]]] =
     ),
     "linear, 72 → 1,000": (lambda m, x: m.c(x.flatten(1)), {"c": nn.Linear(72, 1000)}),
 }  # fmt: skip
-
-
-def firing(model: nn.Module) -> nn.Module:
-    """The model with no negative parameter: every neuron fires on positive input."""
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.abs_()
-    return model
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -146,9 +146,11 @@ def duration(seconds: float) -> str:
 
 def summary(card: ModelCard, folder: str) -> str:
     """What a finished run came to, for people."""
-    lines = [f"weights of epoch {card.best_epoch} of {card.epochs}, best on validation"]
-    lines.append(f"validation  {accuracy_told(card.validation)}")
-    lines.append(f"test        {accuracy_told(card.test)}")
+    lines = [
+        f"weights of epoch {card.best_epoch} of {card.epochs}, best on validation",
+        f"validation  {accuracy_told(card.validation)}",
+        f"test        {accuracy_told(card.test)}",
+    ]
     if card.data.name.endswith("-simulated"):
         lines.append(f"SIMULATED data: {card.data.name}; no camera recorded it")
     lines.append(f"measure it with: spikewright sweep run:{folder} --data ... --threshold learned")

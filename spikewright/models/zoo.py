@@ -46,10 +46,9 @@ def zoo_entries(zoo: Path = ZOO) -> tuple[ZooEntry, ...]:
     """Every entry, by name.
 
     Raises:
-        ModelError, RunError: if a card is missing or damaged.
+        ModelError, RecipeError, RunError: if a card is missing or none; see `read_card`.
     """
-    folders = sorted(path for path in zoo.glob("[!._]*") if path.is_dir())
-    return tuple(_entry(folder) for folder in folders)
+    return tuple(_entry(folder) for folder in _folders(zoo))
 
 
 def zoo_folder(name: str, zoo: Path = ZOO) -> Path:
@@ -58,7 +57,7 @@ def zoo_folder(name: str, zoo: Path = ZOO) -> Path:
     Raises:
         ModelError: if there is none of that name.
     """
-    names = [entry.name for entry in zoo_entries(zoo)]
+    names = [folder.name for folder in _folders(zoo)]
     if name not in names:
         raise ModelError(f"the zoo has no '{name}'; it has {', '.join(names) or 'nothing yet'}")
     return zoo / name
@@ -97,6 +96,10 @@ def add_to_zoo(run: Path, name: str, zoo: Path = ZOO) -> ZooEntry:
         )
     _copy(run, zoo / name)
     return _entry(zoo / name)
+
+
+def _folders(zoo: Path) -> list[Path]:
+    return sorted(path for path in zoo.glob("[!._]*") if path.is_dir())
 
 
 def _entry(folder: Path) -> ZooEntry:

@@ -56,8 +56,8 @@ def test_operations_are_named_with_their_sizes(kind: str) -> None:
 
 
 def test_a_row_tells_its_kind() -> None:
-    wire = wired(lambda m, x: m.b(F.relu(m.a(x))), a=nn.Linear(4, 3), b=nn.Linear(3, 2))
-    model = firing(wire)
+    layers = {"a": nn.Linear(4, 3), "b": nn.Linear(3, 2)}
+    model = firing(wired(lambda m, x: m.b(F.relu(m.a(x))), **layers))
     x = torch.rand(4, 4, dtype=torch.float64)
     found = sw.operations(sw.convert(model, x, steps=2), [x])
     assert [row.kind for row in found.rows] == ["linear, 4 → 3", "linear, 3 → 2"]

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import torch
 
-from spikewright.experiments.rows import CONTROLS, IN_DOUBLE
+from spikewright.experiments.differences import SURE
+from spikewright.experiments.rows import IN_DOUBLE
 from spikewright.experiments.store import ANN_IN_DOUBLE
 from spikewright.experiments.tables import Entry, NetworkTable, Pair, paired
 from spikewright.neurons.count_law import upper_probability
-
-SURE = 0.01
-"""A difference counts when the exact paired test gives a p-value below this."""
 
 _PROBED = (2, 4, 8)
 """T at which temporal misalignment is looked for."""
@@ -21,8 +19,8 @@ def explanation() -> str:
     biases = ", ".join(f"{_bias(t):+.2f} at T = {t}" for t in (4, 8, 16, 32))
     half = float(upper_probability(16, torch.tensor([0.5], dtype=torch.float64))[0, 0])
     return (
-        "Differences between rows are tested image by image (exact McNemar test, first seed, same "
-        f"images) and called sure at p < {SURE:g}. Four facts explain what follows.\n\n"
+        "Differences between rows are tested image by image: exact McNemar test, first seed, same "
+        f"images; *n.s.* where p is not below {SURE:g}. Four facts explain what follows.\n\n"
         "1. *TPP is a biased rounding.* A TPP neuron with charge x sends floor(x) or floor(x) + 1 "
         "spikes, and the probability of the larger count follows from an exact recursion "
         "(`spikewright.neurons.count_law`). It is not x - floor(x): clipping at 0 and 1 breaks the "
@@ -38,8 +36,8 @@ def explanation() -> str:
         "4. *T is not the latency*: D layers that wait for all of their input answer after "
         "(D + 1) T steps, tau steps of rehearsal come before the T of SRP, and in that time a "
         "one-phase network could have run longer. So both stand beside the baseline at the largest "
-        "T of this page with which it answers no later. (Pipelined, a two-phase network still "
-        "gives an answer every T steps.)\n"
+        "T of this page with which it answers no later; the tables give that T in brackets. "
+        "(Pipelined, a two-phase network still gives an answer every T steps.)\n"
     )
 
 
@@ -50,27 +48,10 @@ def _bias(levels: int) -> float:
 
 
 def findings(table: NetworkTable) -> list[str]:
-    """Sentences about one network."""
+    """Sentences about one network; none about ReLU, whose differences say it all."""
     if table.levels is None:
-        found = [
-            sentence
-            for title, base, tpp, nearest in by_method(table)
-            for sentence in (
-                _neurons(table, title, base, tpp, nearest),
-                _no_sooner(table, tpp, base),
-                _no_sooner(table, nearest, base),
-            )
-        ]
-    else:
-        found = [
-            _misalignment(table),
-            _controls(table),
-            _two_phase(table),
-            _order_of_rounding(table),
-            _lossless(table, table.levels),
-            *(_no_sooner(table, name, "if") for name in ("srp", "tpp", "nearest")),
-        ]
-    return found
+        return []
+    return [_misalignment(table), _lossless(table, table.levels)]
 
 
 def _misalignment(table: NetworkTable) -> str:
@@ -92,61 +73,6 @@ def _misalignment(table: NetworkTable) -> str:
     return (
         f"Temporal misalignment (shuffled above the baseline) {verdict}: {'; '.join(told)}.{rest}"
     )
-
-
-def _controls(table: NetworkTable) -> str:
-    t = _PROBED[-1]
-    base = table.entry("if", t)
-    told = [
-        f"{title} {_at(entry)} ({_sure(pair)})"
-        for name, title in ((row.name, row.title) for row in table.rows)
-        if name in CONTROLS
-        and (entry := table.entry(name, t)) is not None
-        and (pair := paired(entry, base)) is not None
-    ]
-    if base is None or not told:
-        return f"Controls at T = {t}: not run."
-    return f"Controls at T = {t}, against the baseline's {_at(base)}: {'; '.join(told)}."
-
-
-def _two_phase(table: NetworkTable) -> str:
-    told = _against(table, "tpp", "if")
-    return f"TPP against the one-phase baseline: {told}."
-
-
-def _order_of_rounding(table: NetworkTable) -> str:
-    first, second = _against(table, "nearest", "tpp"), _against(table, "unbiased", "tpp")
-    return f"Nearest against TPP: {first}. Unbiased against TPP: {second}."
-
-
-def _against(table: NetworkTable, first: str, second: str) -> str:
-    told: list[str] = []
-    for t in table.steps:
-        a, b = table.entry(first, t), table.entry(second, t)
-        pair = paired(a, b)
-        if a is not None and b is not None and pair is not None:
-            told.append(
-                f"{pair.points:+.2f} at T = {t}{'' if pair.p_value < SURE else ' (not sure)'}"
-            )
-    return f"points {', '.join(told)}" if told else "not run"
-
-
-def _no_sooner(table: NetworkTable, name: str, base: str) -> str:
-    """A row beside the one-phase baseline that is given as many time steps until its answer."""
-    titles = {row.name: row.title for row in table.rows}
-    told: list[str] = []
-    for t in table.steps:
-        entry = table.entry(name, t)
-        given = None if entry is None else table.no_later(base, entry.latency)
-        pair = None if given is None else paired(entry, given[1])
-        if entry is not None and given is not None and pair is not None:
-            sure = "" if pair.p_value < SURE else ", not sure"
-            told.append(
-                f"{pair.points:+.2f} at T = {t} ({entry.latency} steps; T = {given[0]} of the "
-                f"baseline answers after {given[1].latency}{sure})"
-            )
-    head = f"{titles[name]} against {titles[base]} that answers no later"
-    return f"{head}: points {'; '.join(told)}." if told else f"{head}: not run."
 
 
 def _lossless(table: NetworkTable, levels: int) -> str:
@@ -173,20 +99,6 @@ def _in_double(table: NetworkTable) -> str:
     return (
         f"In float64 it differs on {network.differs} of {network.images:,}, and float64 changes "
         f"the ANN's own answer to {ann.differs} of {ann.images:,}."
-    )
-
-
-def by_method(table: NetworkTable) -> list[tuple[str, str, str, str]]:
-    """Of a ReLU network: method, and its rows with IF, TPP and nearest."""
-    names = list(dict.fromkeys(row.name.partition("-")[0] for row in table.rows))
-    titles = {row.name.partition("-")[0]: row.title.partition(",")[0] for row in table.rows}
-    return [(titles[name], f"{name}-if", f"{name}-tpp", f"{name}-nearest") for name in names]
-
-
-def _neurons(table: NetworkTable, title: str, base: str, tpp: str, nearest: str) -> str:
-    return (
-        f"{title}: TPP against IF: {_against(table, tpp, base)}. "
-        f"Nearest against TPP: {_against(table, nearest, tpp)}."
     )
 
 

@@ -7,15 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from spikewright.errors import ExperimentError
-from spikewright.experiments.claims import by_method, explanation, findings
+from spikewright.experiments.claims import explanation, findings
+from spikewright.experiments.differences import differences, verdicts
 from spikewright.experiments.plot import plot
 from spikewright.experiments.published import Published, published_for
 from spikewright.experiments.rows import SEEDS, STEPS, Row
 from spikewright.experiments.store import stores_of
-from spikewright.experiments.tables import Entry, NetworkTable, table_of
+from spikewright.experiments.tables import NOT_RUN, Entry, NetworkTable, by_method, table_of
 from spikewright.files import write_whole
 
-NOT_RUN = "not run"
 GLANCE = (4, 8)
 """The T at which the first table sets all networks side by side."""
 
@@ -101,9 +101,12 @@ def _tables(results: Path, steps: Sequence[int]) -> list[NetworkTable]:
 def _page(tables: Sequence[NetworkTable], pictures: str) -> str:
     parts = [_HEAD, _glance(tables)]
     parts += ["## What holds of the paper's claims, and why\n", explanation()]
+    parts += _verdicts([table for table in tables if table.levels is not None])
     for table in tables:
         parts.append(f"**{table.title}** (`{table.name}`)\n")
-        parts.append("".join(f"- {finding}\n" for finding in findings(table)))
+        if told := findings(table):
+            parts.append("".join(f"- {finding}\n" for finding in told))
+        parts.append(_by_steps("difference in points", table, differences(table)))
     titles = Counter(table.title for table in tables)
     for table in tables:
         twin = f" (`{table.name}`)" if titles[table.title] > 1 else ""
@@ -128,6 +131,23 @@ def _glance(tables: Sequence[NetworkTable]) -> str:
     return _grid(["network", "method", "ANN", *columns], rows)
 
 
+def _verdicts(tables: Sequence[NetworkTable]) -> list[str]:
+    """What holds of all networks trained with QCFS, if there are several."""
+    if len(tables) < 2:
+        return []
+    return [
+        f"**All {len(tables)} networks trained with QCFS**: on how many of them the difference is "
+        "significant. Networks trained on from one another are counted each, and are no "
+        "independent evidence.\n",
+        _by_steps("networks with a significant difference", tables[0], verdicts(tables)),
+    ]
+
+
+def _by_steps(corner: str, table: NetworkTable, rows: Sequence[Sequence[str]]) -> str:
+    """A grid with a column for every T."""
+    return _grid([corner, *(f"T = {t}" for t in table.steps)], rows)
+
+
 def _lines(table: NetworkTable) -> list[tuple[str, str, str | None, str, str]]:
     """Method, and its rows with IF, shuffled IF (if there is one), TPP and nearest."""
     if table.levels is not None:
@@ -146,18 +166,16 @@ def _section(table: NetworkTable, pictures: str) -> list[str]:
     parts = [_about(table)]
     if plot(table) is not None:
         parts.append(f"![Accuracy over T of {table.title}]({pictures}/{table.name}.svg)\n")
-    columns = [f"T = {t}" for t in table.steps]
     others = published_for(
         table.configuration["data"], table.configuration["architecture"], table.levels
     )
     rows = [_accuracies(table, row) for row in table.rows]
     rows += [_published(table, other) for other in others]
+    columns = [f"T = {t}" for t in table.steps]
     parts.append(_grid(["accuracy in %", "images", "seeds", *columns], rows))
     parts += [_citation(other) for other in others]
     rows = [_ann_costs(table), *(_costs(table, row) for row in table.rows)]
-    parts.append(
-        _grid(["cost of one image: latency, spikes, energy (with memory)", *columns], rows)
-    )
+    parts.append(_by_steps("cost of one image: latency, spikes, energy (with memory)", table, rows))
     return parts
 
 

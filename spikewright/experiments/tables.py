@@ -15,6 +15,9 @@ from spikewright.experiments.store import ANN, ANN_IN_DOUBLE, Cell, CellRecord, 
 
 DATA_TITLES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagefolder": "images by folder"}
 
+NOT_RUN = "not run"
+"""Stands where a cell has no record."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -156,6 +159,13 @@ def table_of(store: NetworkStore, steps: Sequence[int]) -> NetworkTable:
     ann = records.get(Cell(ANN, 0, 0))
     in_double = {c.row: r for c, r in records.items() if c.row in (ANN_IN_DOUBLE, IN_DOUBLE.name)}
     return NetworkTable(configuration, ann, rows, tuple(steps), entries, in_double)
+
+
+def by_method(table: NetworkTable) -> list[tuple[str, str, str, str]]:
+    """Of a ReLU network: method, and its rows with IF, TPP and nearest."""
+    names = list(dict.fromkeys(row.name.partition("-")[0] for row in table.rows))
+    titles = {row.name.partition("-")[0]: row.title.partition(",")[0] for row in table.rows}
+    return [(titles[name], f"{name}-if", f"{name}-tpp", f"{name}-nearest") for name in names]
 
 
 @dataclass(frozen=True)

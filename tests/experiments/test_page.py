@@ -12,14 +12,17 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+import torch
 
 from spikewright.errors import ExperimentError
 from spikewright.experiments import NetworkSource, page, run_experiment, write_page
 from spikewright.experiments.claims import explanation
+from spikewright.experiments.differences import differences, verdicts
+from spikewright.experiments.measure import packed
 from spikewright.experiments.page import plots
 from spikewright.experiments.published import published_for
 from spikewright.experiments.store import NetworkStore
-from spikewright.experiments.tables import entry_of, paired, table_of
+from spikewright.experiments.tables import NetworkTable, entry_of, paired, table_of
 from tests.experiments.nets import DATA, LEVELS, RELU, SMALL
 
 ROOT = Path(__file__).parents[2]
@@ -79,7 +82,7 @@ def test_what_was_not_run_says_so(results: Path) -> None:
     text = page(results, (2, LEVELS, 32))
     assert re.search(r"^\| nearest \| 60 \| 1 \| .* \| not run \|$", text, re.MULTILINE)
     assert re.search(r"^\| all early \| - \| - \| not run \| not run \| not run \|$", text, re.M)
-    assert "Controls at T = 8: not run." in text
+    assert "| all early against IF (QCFS) | not run | not run | not run |" in text
 
 
 def test_twins_are_told_apart_by_name(results: Path, tmp_path: Path) -> None:
@@ -90,6 +93,7 @@ def test_twins_are_told_apart_by_name(results: Path, tmp_path: Path) -> None:
     file = tmp_path / "twin" / "network.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "name": "twin"}))
     text = page(tmp_path, SMALL.steps)
+    assert "**All 2 networks trained with QCFS**" in text
     heads = [line for line in text.splitlines() if line.startswith(f"## {title}")]
     assert [head.rpartition(" (")[2] for head in heads] == ["`qcfs`)", "`twin`)"]
 
@@ -129,12 +133,11 @@ def test_rows_stand_beside_the_baseline_that_answers_no_later(results: Path) -> 
     pair = paired(nearest, base)
     assert pair is not None
     text = page(results, SMALL.steps)
-    assert (
-        "nearest against IF (QCFS) that answers no later: points "
-        f"{pair.points:+.2f} at T = 2 (8 steps; T = {LEVELS} of the baseline answers after "
-        f"{LEVELS}" in text
+    told = rf"{re.escape(f'{pair.points:+.2f}')}( n\.s\.)? \(T = {LEVELS}\)"
+    assert re.search(
+        rf"^\| nearest against IF \(QCFS\) that answers no later \| {told} \|", text, re.M
     )
-    assert "SRP against IF (QCFS) that answers no later: not run." in text
+    assert "| SRP against IF (QCFS) that answers no later | not run |" in text
 
 
 def test_findings_are_computed(results: Path) -> None:
@@ -150,6 +153,50 @@ def test_findings_are_computed(results: Path) -> None:
     assert base is not None
     assert pair.points == pytest.approx(100 * (shuffled.first.accuracy - base.accuracy))
     assert f"({pair.points:+.2f} points, p" in text
+
+
+def _tpp_against_if(results: Path, tpp: int, base: int) -> NetworkTable:
+    """The table at T = 2, as if TPP had got so many first images right, the baseline so many."""
+    table = table_of(NetworkStore(results / "qcfs"), (2,))
+    entries = dict(table.entries)
+    for row, right in (("tpp", tpp), ("if", base)):
+        entry = entries[row, 2]
+        hits = packed(torch.arange(entry.images) < right)
+        entries[row, 2] = replace(entry, first=replace(entry.first, hits=hits))
+    return replace(table, entries=entries)
+
+
+def _line(lines: list[list[str]], title: str) -> list[str]:
+    (found,) = [line for line in lines if line[0] == title]
+    return found[1:]
+
+
+@pytest.mark.parametrize(
+    ("tpp", "base", "told"),
+    [(8, 0, "+20.00"), (0, 8, "-20.00"), (7, 0, "+17.50 n.s."), (20, 20, "+0.00 n.s.")],
+)
+def test_a_difference_that_is_not_significant_says_so(
+    results: Path, tpp: int, base: int, told: str
+) -> None:
+    """Of 40 common images; 8 against none have p = 2 / 2^8 = 0.008, 7 against none 0.016."""
+    table = _tpp_against_if(results, tpp, base)
+    assert _line(differences(table), "TPP against IF (QCFS)") == [told]
+    assert _line(differences(table), "SRP against IF (QCFS)") == ["not run"]
+
+
+@pytest.mark.parametrize(
+    ("rights", "told"),
+    [
+        ([(8, 0)], "1 above of 1"),
+        ([(8, 0), (7, 0)], "1 above of 2"),
+        ([(8, 0), (0, 8), (0, 9)], "1 above, 2 below of 3"),
+        ([(7, 0), (0, 7)], "none of 2"),
+    ],
+)
+def test_verdicts_count_networks(results: Path, rights: list[tuple[int, int]], told: str) -> None:
+    lines = verdicts([_tpp_against_if(results, tpp, base) for tpp, base in rights])
+    assert _line(lines, "TPP against IF (QCFS)") == [told]
+    assert _line(lines, "SRP against IF (QCFS)") == ["not run"]
 
 
 def test_a_network_that_differs_in_float32_stands_beside_itself_in_float64(

@@ -30,13 +30,13 @@ class Augmenter:
     """Turns stored images into training input: augmented, in float32 and normalised.
 
     Attributes:
-        kinds: which changes to make.
+        kinds: which changes to make, by their names in `Augmentation`.
         mean: [C, 1, 1], in units of the pixel range 0 .. 1.
         std: [C, 1, 1], the same.
         seed: of every draw.
     """
 
-    kinds: frozenset[Augmentation]
+    kinds: frozenset[str]
     mean: Tensor
     std: Tensor
     seed: int

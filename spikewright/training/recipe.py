@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from spikewright.decoding import encoded
 from spikewright.errors import RecipeError
@@ -15,6 +15,8 @@ LARGEST_LEVELS = 2**16
 """Of QCFS, and steps of a shift; no network needs as many."""
 LARGEST_RATE = 1e6
 """Of learning and decay: beyond every use, and float32 holds its products."""
+
+Kind = TypeVar("Kind", bound=StrEnum)
 
 
 class ActivationKind(StrEnum):
@@ -55,7 +57,7 @@ class NetworkRecipe:
     Attributes:
         model: a name of `spikewright.models.ARCHITECTURES`, or `package.module:factory`, a
             function that takes `num_classes` and `activation`.
-        activation: of every site.
+        activation: of every site, such as `"qcfs"`.
         levels: L of QCFS, 1 .. 65,536; None for the others.
         shift_steps: T of the shift `threshold / 2T` of a clipped ReLU (Deng & Gu), 1 .. 65,536;
             None trains without it.
@@ -63,17 +65,18 @@ class NetworkRecipe:
             QCFS's reference implementation.
 
     Raises:
-        RecipeError: when made with an option that the activation does not have, or that is out
-            of its range.
+        RecipeError: when made with an unknown activation, or with an option that the activation
+            does not have, or that is out of its range.
     """
 
     model: str = "resnet20"
-    activation: ActivationKind = ActivationKind.QCFS
+    activation: ActivationKind | str = ActivationKind.QCFS
     levels: int | None = None
     shift_steps: int | None = None
     threshold: float | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "activation", _known(ActivationKind, self.activation))
         quantised = self.activation is ActivationKind.QCFS
         _refuse(
             (quantised and self.levels is None, "qcfs needs its number of levels, e.g. levels=8"),
@@ -119,28 +122,32 @@ class DataRecipe:
         std: per channel, divides what is left; goes with `mean`.
         validation: images held out of the training set to choose the best epoch on; None keeps
             the data set's own split, or a tenth.
-        augment: applied to training images in the order of `Augmentation`.
+        augment: applied to training images in the order of `Augmentation`; any sequence of
+            their names.
         size: side in pixels that images are brought to, as `open_dataset` does it; None keeps
             their own.
 
     Raises:
-        RecipeError: when made with one of mean and std, an augmentation twice, or AutoAugment
-            for event recordings, whose counts are no pixels.
+        RecipeError: when made with one of mean and std, an unknown augmentation or one twice, or
+            AutoAugment for event recordings, whose counts are no pixels.
     """
 
     data: str
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     validation: int | None = None
-    augment: tuple[Augmentation, ...] = (Augmentation.CROP, Augmentation.FLIP)
+    augment: Sequence[Augmentation | str] = (Augmentation.CROP, Augmentation.FLIP)
     size: int | None = None
 
     def __post_init__(self) -> None:
+        _refuse((isinstance(self.augment, str), f"augment takes a sequence: ({self.augment!r},)"))
+        augment = tuple(_known(Augmentation, name) for name in self.augment)
+        object.__setattr__(self, "augment", augment)
         _refuse(
             ((self.mean is None) != (self.std is None), "give both mean and std, or neither"),
-            (len(set(self.augment)) < len(self.augment), "an augmentation is named twice"),
+            (len(set(augment)) < len(augment), "an augmentation is named twice"),
             (
-                self.data.startswith("cifar10dvs:") and Augmentation.AUTOAUGMENT in self.augment,
+                self.data.startswith("cifar10dvs:") and Augmentation.AUTOAUGMENT in augment,
                 "autoaugment changes pictures; event recordings take crop, flip and cutout",
             ),
         )
@@ -154,35 +161,41 @@ class OptimisationRecipe:
         epochs: passes over the training images, at least 1.
         batch_size: images a step over all processes together, at least 2. Images left over at
             the end of an epoch are left out of it.
-        optimizer: SGD has Nesterov momentum.
+        optimizer: such as `"sgd"`, which has Nesterov momentum.
         learning_rate: the peak, above 0 and at most 1e6.
         momentum: of SGD, in 0 .. 1 (1 excluded); None means 0.9. AdamW has none.
         weight_decay: of weights, 0 .. 1e6; neither batch norm nor biases are exempt, as usual
             for CIFAR. Learned thresholds are, unless `decay_thresholds`.
         decay_thresholds: let weight decay pull learned thresholds down as well.
-        schedule: of the learning rate, changed at every step.
+        schedule: of the learning rate, changed at every step, such as `"cosine"`.
         warmup_epochs: over which the learning rate first rises linearly from 0; a one-cycle
             schedule has its own rise and takes none.
         label_smoothing: in 0 .. 1 (1 excluded).
         ema: decay per step of a moving average of the weights, which is then what is validated
             and kept, in 0 .. 1 (both excluded); None keeps the weights themselves.
         clip_gradient: the largest norm of the gradient of all weights together, above 0.
+
+    Raises:
+        RecipeError: when made with an unknown optimiser or schedule, a number out of its range,
+            or an option that the optimiser or the schedule does not have.
     """
 
     epochs: int = 120
     batch_size: int = 128
-    optimizer: OptimizerKind = OptimizerKind.SGD
+    optimizer: OptimizerKind | str = OptimizerKind.SGD
     learning_rate: float = 0.1
     momentum: float | None = None
     weight_decay: float = 5e-4
     decay_thresholds: bool = False
-    schedule: ScheduleKind = ScheduleKind.COSINE
+    schedule: ScheduleKind | str = ScheduleKind.COSINE
     warmup_epochs: float = 0.0
     label_smoothing: float = 0.0
     ema: float | None = None
     clip_gradient: float | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "optimizer", _known(OptimizerKind, self.optimizer))
+        object.__setattr__(self, "schedule", _known(ScheduleKind, self.schedule))
         adamw = self.optimizer is OptimizerKind.ADAMW
         one_cycle = self.schedule is ScheduleKind.ONE_CYCLE
         _refuse(
@@ -281,10 +294,6 @@ def recipe_from(recorded: Mapping[str, Any]) -> Recipe:
         )
         for name in ("mean", "std"):
             data[name] = None if data[name] is None else tuple(data[name])
-        data["augment"] = tuple(Augmentation(name) for name in data["augment"])
-        network["activation"] = ActivationKind(network["activation"])
-        optimisation["optimizer"] = OptimizerKind(optimisation["optimizer"])
-        optimisation["schedule"] = ScheduleKind(optimisation["schedule"])
         return Recipe(
             data=DataRecipe(**data),
             network=NetworkRecipe(**network),
@@ -298,6 +307,19 @@ def recipe_from(recorded: Mapping[str, Any]) -> Recipe:
         raise RecipeError(
             f"a recorded recipe does not have the form of this version ({known}): {error!r}"
         ) from error
+
+
+def _known(kind: type[Kind], name: Kind | str) -> Kind:
+    """The member of this name, itself or as a plain string.
+
+    Raises:
+        RecipeError: if there is none.
+    """
+    try:
+        return kind(name)
+    except ValueError as error:
+        what = kind.__name__.removesuffix("Kind").lower()
+        raise RecipeError(f"unknown {what} {name!r}; give one of {', '.join(kind)}") from error
 
 
 def _refuse(*problems: tuple[bool, str]) -> None:

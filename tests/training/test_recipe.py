@@ -7,7 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import torch
 
+from spikewright.activations import ClippedReLU
 from spikewright.errors import RecipeError
 from spikewright.training import (
     ActivationKind,
@@ -19,6 +21,8 @@ from spikewright.training import (
     Recipe,
     ScheduleKind,
 )
+from spikewright.training.network import make_network
+from spikewright.training.optimisation import learning_rate, make_optimizer
 from spikewright.training.recipe import recipe_from
 
 RECIPE = Recipe(
@@ -40,8 +44,29 @@ def test_a_record_of_another_form_is_refused() -> None:
         recipe_from(recorded)
     changed = RECIPE.to_dict()
     changed["optimisation"]["optimizer"] = "sgdd"
-    with pytest.raises(RecipeError, match="'sgdd' is not a valid OptimizerKind"):
+    with pytest.raises(RecipeError, match="unknown optimizer 'sgdd'; give one of sgd, adamw"):
         recipe_from(changed)
+
+
+def test_plain_strings_are_the_members_of_that_name() -> None:
+    network = NetworkRecipe("digits_cnn", "clipped", shift_steps=4)
+    assert network.activation is ActivationKind.CLIPPED
+    assert NetworkRecipe("digits_cnn", activation="qcfs", levels=4).levels == 4
+    data = DataRecipe("digits", augment=["flip", "cutout"])
+    assert data == DataRecipe("digits", augment=(Augmentation.FLIP, Augmentation.CUTOUT))
+    assert hash(data) is not None
+    optimisation = OptimisationRecipe(optimizer="adamw", schedule="one-cycle")
+    assert optimisation.optimizer is OptimizerKind.ADAMW
+    assert optimisation.schedule is ScheduleKind.ONE_CYCLE
+
+
+def test_plain_strings_train_what_they_name() -> None:
+    network = make_network(NetworkRecipe("digits_cnn", "clipped"), num_classes=10, seed=0)
+    assert sum(isinstance(module, ClippedReLU) for module in network.modules()) == 3
+    optimisation = OptimisationRecipe(epochs=10, optimizer="adamw", schedule="one-cycle")
+    assert isinstance(make_optimizer(network, optimisation), torch.optim.AdamW)
+    rates = [learning_rate(optimisation, step, steps_per_epoch=1) for step in range(10)]
+    assert rates.index(max(rates)) == 3
 
 
 def test_every_difference_is_named_but_a_moved_folder_is_none() -> None:
@@ -62,6 +87,12 @@ def test_every_difference_is_named_but_a_moved_folder_is_none() -> None:
     ("part", "arguments", "message"),
     [
         (NetworkRecipe, {}, "qcfs needs its number of levels"),
+        (
+            NetworkRecipe,
+            {"activation": "nonsense"},
+            "unknown activation 'nonsense'; give one of qcfs, clipped, relu",
+        ),
+        (NetworkRecipe, {"activation": "relu", "levels": 4}, "relu has no levels"),
         (NetworkRecipe, {"levels": 0}, r"levels lies in 1 \.\. 65,536"),
         (NetworkRecipe, {"levels": 2**16 + 1}, r"levels lies in 1 \.\. 65,536"),
         (NetworkRecipe, {"activation": ActivationKind.RELU, "levels": 4}, "relu has no levels"),
@@ -75,6 +106,10 @@ def test_every_difference_is_named_but_a_moved_folder_is_none() -> None:
         ),
         (DataRecipe, {"data": "digits", "mean": (0.5,)}, "both mean and std"),
         (DataRecipe, {"data": "digits", "augment": (Augmentation.FLIP,) * 2}, "named twice"),
+        (DataRecipe, {"data": "digits", "augment": ("flip", "flap")}, "augmentation 'flap'; give"),
+        (DataRecipe, {"data": "digits", "augment": "crop"}, r"takes a sequence: \('crop',\)"),
+        (OptimisationRecipe, {"schedule": "step"}, "unknown schedule 'step'; give one of cosine"),
+        (OptimisationRecipe, {"optimizer": "adamw", "momentum": 0.9}, "adamw has no momentum"),
         (OptimisationRecipe, {"epochs": 0}, "epochs must be at least 1"),
         (OptimisationRecipe, {"batch_size": 1}, "batch_size must be at least 2"),
         (OptimisationRecipe, {"learning_rate": float("nan")}, "learning_rate must be above 0"),

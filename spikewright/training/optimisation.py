@@ -84,6 +84,23 @@ def take_step(
             threshold.clamp_(min=MINIMUM_THRESHOLD)
 
 
+def averaging_decay(decay: float, step: int) -> float:
+    """The decay of the average in one step: of its number alone, so that nothing is remembered.
+
+        min(decay, (1 + step) / (10 + step))
+
+    A constant decay of 0.999 keeps 83 % of the random first weights after 192 steps.
+
+    Args:
+        decay: that the recipe asks for.
+        step: counted from 0 over all epochs.
+
+    Returns:
+        What `average` takes, in [0.1, decay] unless `decay` is smaller.
+    """
+    return min(decay, (1 + step) / (10 + step))
+
+
 def average(shadow: dict[str, Tensor], state: Mapping[str, Tensor], decay: float) -> None:
     """Move an average of weights towards them: `a <- decay * a + (1 - decay) * w`, in place.
 

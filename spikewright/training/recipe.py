@@ -172,7 +172,9 @@ class OptimisationRecipe:
             schedule has its own rise and takes none.
         label_smoothing: in 0 .. 1 (1 excluded).
         ema: decay per step of a moving average of the weights, which is then what is validated
-            and kept, in 0 .. 1 (both excluded); None keeps the weights themselves.
+            and kept, in 0 .. 1 (both excluded); None keeps the weights themselves. In step s,
+            from 0, it is at most (1 + s) / (10 + s), as with `num_updates` in TensorFlow's
+            `ExponentialMovingAverage`, so that a short run forgets its first weights too.
         clip_gradient: the largest norm of the gradient of all weights together, above 0.
 
     Raises:

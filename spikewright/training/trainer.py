@@ -22,7 +22,13 @@ from spikewright.training.checkpoint import EpochMetrics, TrainingState
 from spikewright.training.evaluate import Score, evaluate
 from spikewright.training.network import make_network, require_fit
 from spikewright.training.normalisation import channel_statistics
-from spikewright.training.optimisation import average, learning_rate, make_optimizer, take_step
+from spikewright.training.optimisation import (
+    average,
+    averaging_decay,
+    learning_rate,
+    make_optimizer,
+    take_step,
+)
 from spikewright.training.recipe import Recipe
 from spikewright.training.start import load_start, require_unseen
 
@@ -157,7 +163,7 @@ class Trainer:
                 step = (epoch - 1) * len(batches) + number
                 rate = learning_rate(recipe.optimisation, step, len(batches))
                 take_step(state.model, state.optimizer, recipe.optimisation, rate)
-                self._follow()
+                self._follow(step)
                 summed = loss.detach() * len(mine)
                 sums += torch.stack([summed, right.float(), summed.new_tensor(len(mine))])
                 self.tell(epoch, number + 1, len(batches), None)
@@ -175,11 +181,11 @@ class Trainer:
         loss = F.cross_entropy(logits, labels, label_smoothing=smoothing)
         return loss, (logits.detach().argmax(dim=1) == labels).sum()
 
-    def _follow(self) -> None:
-        """Let the average, if there is one, follow the weights."""
+    def _follow(self, step: int) -> None:
+        """Let the average, if there is one, follow the weights after a step, from 0."""
         decay = self.recipe.optimisation.ema
         if self.state.average is not None and decay is not None:
-            average(self.state.average, self.state.model.state_dict(), decay)
+            average(self.state.average, self.state.model.state_dict(), averaging_decay(decay, step))
 
 
 def epoch_order(count: int, seed: int, epoch: int) -> Tensor:

@@ -11,7 +11,13 @@ import spikewright as sw
 from spikewright.activations import MINIMUM_THRESHOLD
 from spikewright.errors import ModelError
 from spikewright.training import OptimisationRecipe, OptimizerKind, ScheduleKind
-from spikewright.training.optimisation import average, learning_rate, make_optimizer, take_step
+from spikewright.training.optimisation import (
+    average,
+    averaging_decay,
+    learning_rate,
+    make_optimizer,
+    take_step,
+)
 
 
 def rates(recipe: OptimisationRecipe, steps: int) -> list[float]:
@@ -69,6 +75,18 @@ def test_the_average_by_hand() -> None:
     shadow = {"w": torch.tensor([1.0]), "n": torch.tensor(3)}
     average(shadow, {"w": torch.tensor([2.0]), "n": torch.tensor(4)}, decay=0.75)
     assert shadow == {"w": torch.tensor([1.25]), "n": torch.tensor(4)}
+
+
+def test_the_average_forgets_the_first_weights_within_a_short_run() -> None:
+    decays = [averaging_decay(0.75, step) for step in range(40)]
+    assert decays[:3] == [1 / 10, 2 / 11, 3 / 12]
+    assert decays[25:28] == [26 / 35, 0.75, 0.75]
+    shadow = {"w": torch.tensor([1.0], dtype=torch.float64)}
+    for step in range(192):
+        average(
+            shadow, {"w": torch.tensor([0.0], dtype=torch.float64)}, averaging_decay(0.999, step)
+        )
+    assert shadow["w"].item() < 1e-9
 
 
 def test_nothing_to_train_is_refused() -> None:

@@ -174,6 +174,15 @@ def test_it_learns(tmp_path: Path) -> None:
     assert train(recipe, tmp_path).test.accuracy >= 0.97
 
 
+def test_the_average_of_a_short_run_is_as_good_as_its_weights(tmp_path: Path) -> None:
+    recipe = Recipe(
+        DataRecipe("digits", augment=()),
+        NetworkRecipe("digits_cnn", levels=8, threshold=4.0),
+        OptimisationRecipe(epochs=8, batch_size=64, learning_rate=0.05, ema=0.999),
+    )
+    assert train(recipe, tmp_path).test.accuracy >= 0.95
+
+
 def test_another_recipe_is_refused_with_the_differences(tmp_path: Path) -> None:
     with pytest.raises(StoppedError):
         train(RECIPE, tmp_path, progress=stop_in(1, 1))

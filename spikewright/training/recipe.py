@@ -122,8 +122,8 @@ class DataRecipe:
         std: per channel, divides what is left; goes with `mean`.
         validation: images held out of the training set to choose the best epoch on; None keeps
             the data set's own split, or a tenth.
-        augment: applied to training images in the order of `Augmentation`; any sequence of
-            their names.
+        augment: names of `Augmentation`, in any order. Training images go through AutoAugment
+            first, then crop, flip and cutout.
         size: side in pixels that images are brought to, as `open_dataset` does it; None keeps
             their own.
 

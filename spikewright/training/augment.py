@@ -19,9 +19,11 @@ from spikewright.seeding import seeded
 from spikewright.training.recipe import Augmentation
 
 CROP_PADDING = 4
-"""Black pixels on every side before the crop, as usual for CIFAR."""
+"""Black pixels on every side before the crop, as usual for CIFAR; of images smaller than its 32
+pixels an eighth of the shorter side, at least 1."""
 CUTOUT_SIDE = 16
-"""Of the square that cutout greys, in pixels (DeVries & Taylor 2017, CIFAR-10)."""
+"""Of the square that cutout greys, in pixels (DeVries & Taylor 2017, CIFAR-10); of smaller images
+half the shorter side."""
 DRAWS = 5
 
 
@@ -67,7 +69,7 @@ class Augmenter:
         return (pixels - self.mean) / self.std
 
     def _moved(self, images: Tensor, u: Tensor) -> Tensor:
-        padding = CROP_PADDING if Augmentation.CROP in self.kinds else 0
+        padding = _crop_padding(images) if Augmentation.CROP in self.kinds else 0
         flip = u[:, 2] < 0.5 if Augmentation.FLIP in self.kinds else torch.zeros_like(u[:, 2] > 0)
         places = 2 * padding + 1
         return crop_and_flip(
@@ -121,12 +123,19 @@ def cut_out(x: Tensor, row: Tensor, column: Tensor) -> Tensor:
     Returns:
         [B, C, H, W]; a square at the edge is cut off there.
     """
-    inside = _near(row, x.shape[2])[:, None, :, None] & _near(column, x.shape[3])[:, None, None, :]
-    return x.masked_fill(inside, 0.0)
+    height, width = x.shape[2:]
+    side = min(CUTOUT_SIDE, height // 2, width // 2)
+    rows, columns = _near(row, height, side), _near(column, width, side)
+    return x.masked_fill(rows[:, None, :, None] & columns[:, None, None, :], 0.0)
 
 
-def _near(middle: Tensor, length: int) -> Tensor:
+def _crop_padding(images: Tensor) -> int:
+    """Pixels on every side of images [B, C, H, W]."""
+    return min(CROP_PADDING, max(1, min(images.shape[2:]) // 8))
+
+
+def _near(middle: Tensor, length: int, side: int) -> Tensor:
     """Whether each of `length` pixels lies in the square, bool [B, length]."""
-    start = (middle * length).long()[:, None] - CUTOUT_SIDE // 2
+    start = (middle * length).long()[:, None] - side // 2
     pixel = torch.arange(length, device=middle.device)
-    return (pixel >= start) & (pixel < start + CUTOUT_SIDE)
+    return (pixel >= start) & (pixel < start + side)

@@ -90,6 +90,23 @@ def test_all_places_and_both_sides_occur() -> None:
     assert seen == straight | mirrored
 
 
+@pytest.mark.parametrize(
+    ("height", "width", "padding", "square"),
+    [(8, 8, 1, 4), (16, 24, 2, 8), (28, 28, 3, 14), (32, 32, 4, 16), (128, 96, 4, 16)],
+)
+def test_crop_and_cutout_are_of_a_size_with_the_image(
+    height: int, width: int, padding: int, square: int
+) -> None:
+    images, zero, one = torch.ones(500, 1, height, width), torch.zeros(1, 1, 1), torch.ones(1, 1, 1)
+    cropped = Augmenter(frozenset({CROP}), zero, one, seed=0).training(images, torch.arange(500), 1)
+    black_rows = height - cropped[:, 0].amax(dim=2).sum(dim=1)
+    assert black_rows.unique().tolist() == list(range(padding + 1))
+    holed = Augmenter(frozenset({CUTOUT}), zero, one, seed=0).training(images, torch.arange(500), 1)
+    erased = (holed == 0).sum(dim=(1, 2, 3))
+    assert erased.max() == square**2
+    assert erased.min() > 0
+
+
 def test_normalisation_alone() -> None:
     found = augmenter().training(IMAGES, torch.arange(24), epoch=1)
     expected = (IMAGES[5, 1].float() / 255 - 0.4) / 0.3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,21 +21,23 @@ SCALARS: dict[str, Callable[[EpochMetrics], float]] = {
 
 
 class TensorBoardLog:
-    """Writes the metrics of epochs as scalars, by epoch.
+    """Writes the metrics of epochs as scalars, by epoch, anew from the first.
 
     Args:
         run: the folder of the run; the log is in `tensorboard/` below it.
-        epochs_done: what an earlier try logged of later epochs is taken back.
+        history: epochs that an earlier try has done; whatever it logged is taken back.
 
     Raises:
         MissingExtra: if TensorBoard is not installed.
     """
 
-    def __init__(self, run: Path, epochs_done: int) -> None:
+    def __init__(self, run: Path, history: Sequence[EpochMetrics]) -> None:
         require_extra("tensorboard", "train", "the TensorBoard log")
         from torch.utils.tensorboard.writer import SummaryWriter
 
-        self._writer: Any = SummaryWriter(str(run / FOLDER), purge_step=epochs_done + 1)
+        self._writer: Any = SummaryWriter(str(run / FOLDER), purge_step=1)
+        for metrics in history:
+            self.write(metrics)
 
     def write(self, metrics: EpochMetrics) -> None:
         """Log one epoch; it is on disk when this returns."""

@@ -82,6 +82,8 @@ def train(
         if trainer is not None:
             if begun:
                 trainer.state.load(run.checkpoint)
+                if processes.main:  # the earlier try may have stopped between the two
+                    run.write_metrics(trainer.state.history)
             _train_epochs(trainer, run, tensorboard)
             _finish(trainer, run)
         return read_card(folder)
@@ -103,13 +105,13 @@ def _train_epochs(trainer: Trainer, run: RunFolder, tensorboard: bool) -> None:
     """Train the epochs that are left, writing the state after each."""
     state, processes, recipe = trainer.state, trainer.processes, trainer.recipe
     done, epochs = len(state.history), recipe.optimisation.epochs
-    if done == epochs:
-        return
-    bounded = trainer.data.bounded
-    images = in_memory(trainer.data.train, bounded=bounded).to(processes.device)
-    validation = in_memory(trainer.data.validation, bounded=bounded).to(processes.device)
-    log = TensorBoardLog(run.path, done) if tensorboard and processes.main else None
+    log = TensorBoardLog(run.path, state.history) if tensorboard and processes.main else None
     try:
+        if done == epochs:
+            return
+        bounded = trainer.data.bounded
+        images = in_memory(trainer.data.train, bounded=bounded).to(processes.device)
+        validation = in_memory(trainer.data.validation, bounded=bounded).to(processes.device)
         for epoch in range(done + 1, epochs + 1):
             metrics = trainer.epoch(images, validation, epoch)
             _require_finite(metrics, recipe)

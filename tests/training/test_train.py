@@ -35,6 +35,7 @@ from spikewright.training import (
 )
 from spikewright.training.card import read_card
 from spikewright.training.files import sha256
+from spikewright.training.tensorboard import TensorBoardLog
 from spikewright.training.trainer import epoch_order
 
 pytest.importorskip("sklearn", reason="needs the extra 'digits'")
@@ -256,14 +257,54 @@ def test_the_order_of_images_is_of_seed_and_epoch() -> None:
     assert len(orders) == 4
 
 
+def stop(*_: Any) -> None:
+    raise StoppedError
+
+
+def stop_before(what: tuple[type, str], epoch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the process die as it turns to something for the n-th time."""
+    kind, name = what
+    steps: list[Any] = [getattr(kind, name)] * (epoch - 1) + [stop]
+    monkeypatch.setattr(kind, name, lambda *args: steps.pop(0)(*args))
+
+
+@pytest.mark.parametrize("epoch", [2, 3])
+@pytest.mark.parametrize("what", [(RunFolder, "write_metrics"), (TensorBoardLog, "write")])
+def test_a_stop_between_the_checkpoint_and_its_logs_loses_no_line(
+    what: tuple[type, str], epoch: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("tensorboard", reason="needs the extra 'train'")
+    with monkeypatch.context() as patch:
+        stop_before(what, epoch, patch)
+        with pytest.raises(StoppedError):
+            train(RECIPE, tmp_path, tensorboard=True)
+    train(RECIPE, tmp_path, tensorboard=True)
+    assert [entry["epoch"] for entry in history(tmp_path)] == [1, 2, 3]
+    assert logged(tmp_path) == [
+        (entry["epoch"], pytest.approx(entry["validation_accuracy"])) for entry in history(tmp_path)
+    ]
+
+
 def test_tensorboard_has_every_epoch_once_also_after_a_stop(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard", reason="needs the extra 'train'")
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
     with pytest.raises(StoppedError):
         train(RECIPE, tmp_path, tensorboard=True, progress=stop_in(3, 1))
     train(RECIPE, tmp_path, tensorboard=True)
-    log = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
-    logged = [(event.step, event.value) for event in log.Scalars("accuracy/validation")]
     expected = [(e["epoch"], pytest.approx(e["validation_accuracy"])) for e in history(tmp_path)]
-    assert logged == expected
+    assert logged(tmp_path) == expected
+
+
+def test_tensorboard_begun_late_has_the_epochs_before(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard", reason="needs the extra 'train'")
+    with pytest.raises(StoppedError):
+        train(RECIPE, tmp_path, progress=stop_in(3, 1))
+    train(RECIPE, tmp_path, tensorboard=True)
+    assert [epoch for epoch, _ in logged(tmp_path)] == [1, 2, 3]
+
+
+def logged(folder: Path) -> list[tuple[int, float]]:
+    """The accuracy on validation by epoch, as TensorBoard reads it."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    log = EventAccumulator(str(folder / "tensorboard")).Reload()
+    return [(event.step, event.value) for event in log.Scalars("accuracy/validation")]

@@ -18,8 +18,8 @@ from spikewright.cli.train_options import (
 )
 from spikewright.training.card import ModelCard, SplitAccuracy
 from spikewright.training.checkpoint import EpochMetrics
+from spikewright.training.kinds import Augmentation
 from spikewright.training.recipe import (
-    Augmentation,
     DataRecipe,
     NetworkRecipe,
     NumericsRecipe,

@@ -16,7 +16,8 @@ from spikewright.models import load_model
 from spikewright.training.card import read_card
 from spikewright.training.files import read_json
 from spikewright.training.files import sha256 as file_sha256
-from spikewright.training.recipe import ActivationKind, Recipe
+from spikewright.training.kinds import ActivationKind
+from spikewright.training.recipe import Recipe
 from spikewright.training.run_folder import RunFolder
 
 ARCHITECTURES = {

@@ -9,16 +9,18 @@ from __future__ import annotations
 from spikewright.seeding import seeded
 from spikewright.training.card import ModelCard
 from spikewright.training.fit import EpochRecord, TrainingResult, accuracy, fit
-from spikewright.training.recipe import (
+from spikewright.training.kinds import (
     ActivationKind,
     Augmentation,
+    OptimizerKind,
+    ScheduleKind,
+)
+from spikewright.training.recipe import (
     DataRecipe,
     NetworkRecipe,
     NumericsRecipe,
     OptimisationRecipe,
-    OptimizerKind,
     Recipe,
-    ScheduleKind,
     StartRecipe,
 )
 from spikewright.training.run_folder import RunFolder

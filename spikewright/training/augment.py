@@ -16,7 +16,7 @@ from torch import Tensor
 from spikewright.extras import require_extra
 from spikewright.neurons.counter_random import Draws
 from spikewright.seeding import seeded
-from spikewright.training.recipe import Augmentation
+from spikewright.training.kinds import Augmentation
 
 CROP_PADDING = 4
 """Black pixels on every side before the crop, as usual for CIFAR; of images smaller than its 32

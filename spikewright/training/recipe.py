@@ -5,49 +5,22 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any
 
 from spikewright.decoding import encoded
 from spikewright.errors import RecipeError
+from spikewright.training.kinds import (
+    ActivationKind,
+    Augmentation,
+    OptimizerKind,
+    ScheduleKind,
+    kind_named,
+)
 
 LARGEST_LEVELS = 2**16
 """Of QCFS, and steps of a shift; no network needs as many."""
 LARGEST_RATE = 1e6
 """Of learning and decay: beyond every use, and float32 holds its products."""
-
-Kind = TypeVar("Kind", bound=StrEnum)
-
-
-class ActivationKind(StrEnum):
-    """Which activation every site of the network gets."""
-
-    QCFS = "qcfs"
-    CLIPPED = "clipped"
-    RELU = "relu"
-
-
-class Augmentation(StrEnum):
-    """A random change of every training image."""
-
-    CROP = "crop"
-    FLIP = "flip"
-    CUTOUT = "cutout"
-    AUTOAUGMENT = "autoaugment"
-
-
-class OptimizerKind(StrEnum):
-    """How gradients become steps."""
-
-    SGD = "sgd"
-    ADAMW = "adamw"
-
-
-class ScheduleKind(StrEnum):
-    """How the learning rate goes: from its peak down a cosine, or up first and then down."""
-
-    COSINE = "cosine"
-    ONE_CYCLE = "one-cycle"
 
 
 @dataclass(frozen=True)
@@ -76,7 +49,7 @@ class NetworkRecipe:
     threshold: float | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "activation", _known(ActivationKind, self.activation))
+        object.__setattr__(self, "activation", kind_named(ActivationKind, self.activation))
         quantised = self.activation is ActivationKind.QCFS
         _refuse(
             (quantised and self.levels is None, "qcfs needs its number of levels, e.g. levels=8"),
@@ -141,7 +114,7 @@ class DataRecipe:
 
     def __post_init__(self) -> None:
         _refuse((isinstance(self.augment, str), f"augment takes a sequence: ({self.augment!r},)"))
-        augment = tuple(_known(Augmentation, name) for name in self.augment)
+        augment = tuple(kind_named(Augmentation, name) for name in self.augment)
         object.__setattr__(self, "augment", augment)
         _refuse(
             ((self.mean is None) != (self.std is None), "give both mean and std, or neither"),
@@ -196,8 +169,8 @@ class OptimisationRecipe:
     clip_gradient: float | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "optimizer", _known(OptimizerKind, self.optimizer))
-        object.__setattr__(self, "schedule", _known(ScheduleKind, self.schedule))
+        object.__setattr__(self, "optimizer", kind_named(OptimizerKind, self.optimizer))
+        object.__setattr__(self, "schedule", kind_named(ScheduleKind, self.schedule))
         adamw = self.optimizer is OptimizerKind.ADAMW
         one_cycle = self.schedule is ScheduleKind.ONE_CYCLE
         _refuse(
@@ -309,19 +282,6 @@ def recipe_from(recorded: Mapping[str, Any]) -> Recipe:
         raise RecipeError(
             f"a recorded recipe does not have the form of this version ({known}): {error!r}"
         ) from error
-
-
-def _known(kind: type[Kind], name: Kind | str) -> Kind:
-    """The member of this name, itself or as a plain string.
-
-    Raises:
-        RecipeError: if there is none.
-    """
-    try:
-        return kind(name)
-    except ValueError as error:
-        what = kind.__name__.removesuffix("Kind").lower()
-        raise RecipeError(f"unknown {what} {name!r}; give one of {', '.join(kind)}") from error
 
 
 def _refuse(*problems: tuple[bool, str]) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from spikewright.cli.options import MAXIMUM_SEED, MAXIMUM_SIZE, OUTPUT
-from spikewright.training.recipe import ActivationKind, OptimizerKind, ScheduleKind
+from spikewright.training.kinds import ActivationKind, OptimizerKind, ScheduleKind
 
 NETWORK = "Network"
 IMAGES = "Images"
@@ -25,7 +25,8 @@ class NetworkOptions:
         str,
         typer.Option(
             metavar="NAME",
-            help="resnet20, resnet18, vgg16, digits_cnn or events_cnn (of event recordings).",
+            help="resnet20, resnet18, vgg16, digits_cnn, events_cnn (of event recordings), or "
+            "package.module:factory, a function of num_classes and activation.",
             rich_help_panel=NETWORK,
         ),
     ] = "resnet20"

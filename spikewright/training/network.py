@@ -10,8 +10,9 @@ from torch import nn
 from spikewright.activations import QCFS, ClippedReLU
 from spikewright.errors import RecipeError
 from spikewright.models.architectures import ARCHITECTURES
-from spikewright.seeding import seeded
-from spikewright.training.recipe import ActivationKind, NetworkRecipe
+from spikewright.models.resolve import imported_factory, made
+from spikewright.training.kinds import ActivationKind
+from spikewright.training.recipe import NetworkRecipe
 
 DEFAULT_THRESHOLD = 8.0
 """Lambda at the start, in QCFS's reference implementation."""
@@ -21,20 +22,24 @@ def make_network(recipe: NetworkRecipe, num_classes: int, seed: int) -> nn.Modul
     """Make a network of a recipe, in training mode.
 
     Args:
-        recipe: which network.
+        recipe: which network. Of `package.module:factory` the module is imported, which runs it.
         num_classes: size of the output.
         seed: of the random weights.
 
     Raises:
         RecipeError: if the architecture is unknown.
+        ModelError: if a factory cannot be imported, or makes no network of `num_classes` and
+            `activation`.
     """
-    factory = ARCHITECTURES.get(recipe.model)
+    module, colon, name = recipe.model.partition(":")
+    factory = imported_factory(module, name) if colon else ARCHITECTURES.get(recipe.model)
     if factory is None:
         raise RecipeError(
-            f"unknown architecture '{recipe.model}'; give one of {', '.join(ARCHITECTURES)}"
+            f"unknown architecture '{recipe.model}'; give one of {', '.join(ARCHITECTURES)}, or "
+            "package.module:factory"
         )
-    with seeded(seed):
-        return factory(num_classes=num_classes, activation=activation_factory(recipe))
+    arguments = {"num_classes": num_classes, "activation": activation_factory(recipe)}
+    return made(recipe.model, factory, arguments, seed)
 
 
 def require_fit(model: nn.Module, name: str, shape: tuple[int, int, int]) -> None:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from spikewright import errors
 from spikewright.errors import ProcessError, RecipeError
 from spikewright.extras import require_extra
 
@@ -130,6 +132,30 @@ class Processes:
                 f"the {self.count} processes do not hold the same {what}, so they cannot share the "
                 "work: give weights by file, and data in a fixed order"
             )
+
+    def by_main(self, work: Callable[[], None]) -> None:
+        """Let the main process do something while the others wait, and all hear how it went.
+
+        Args:
+            work: called in the main process alone.
+
+        Raises:
+            SpikewrightError: in every process, what the main one raised; ProcessError in the
+                others where it raised anything else.
+        """
+        failure: Exception | None = None
+        if self.main:
+            try:
+                work()
+            except Exception as error:  # the others would wait in vain
+                failure = error
+        mine = "" if failure is None else json.dumps([type(failure).__name__, str(failure)])
+        told = self.exchange(mine.encode())[0]
+        if failure is not None:
+            raise failure
+        if told:
+            name, message = json.loads(told)
+            raise getattr(errors, name, ProcessError)(message)
 
     def agree(self, tensors: Iterable[Tensor]) -> None:
         """Replace tensors by their mean over processes, in place.

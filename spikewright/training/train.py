@@ -76,9 +76,7 @@ def train(
             images = open_data(recipe) if data is None else data
             _require_a_batch(images, recipe)
             trainer = Trainer.make(recipe, images, processes, progress, begun=begun)
-        if processes.main:
-            run.prepare(recipe)
-        processes.wait()
+        processes.by_main(lambda: run.prepare(recipe))
         if trainer is not None:
             if begun:
                 trainer.state.load(run.checkpoint)

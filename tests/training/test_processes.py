@@ -18,7 +18,8 @@ from spikewright.data import open_dataset
 from spikewright.errors import MissingExtra, RecipeError
 from spikewright.models import load_model
 from spikewright.processes import Processes
-from spikewright.training import accuracy
+from spikewright.training import DataRecipe, NetworkRecipe, Recipe, RunFolder, accuracy
+from tests.processes import started
 
 CPU = torch.device("cpu")
 TRAIN = (
@@ -107,6 +108,32 @@ def test_the_weights_do_not_depend_on_the_number_of_processes(
     one, two = (load_file(tmp_path / run / "weights.safetensors") for run in ("one", "two"))
     for name, tensor in one.items():  # sums in another order, and nothing else
         torch.testing.assert_close(two[name], tensor, rtol=1e-3, atol=1e-4)
+
+
+def test_every_process_says_why_a_folder_is_refused(tmp_path: Path) -> None:
+    pytest.importorskip("accelerate", reason="needs the extra 'train'")
+    pytest.importorskip("sklearn", reason="needs the extra 'digits'")
+    recipe = Recipe(DataRecipe("digits"), NetworkRecipe("digits_cnn", levels=8))
+    RunFolder(tmp_path).prepare(recipe)
+    running = started(*TRAIN, "--device", "cpu", "--output", str(tmp_path))
+    try:
+        told = [process.communicate(timeout=300)[1] for process in running]
+    finally:
+        for process in running:
+            process.kill()
+    for process, errors in zip(running, told, strict=True):
+        assert "holds a run of another recipe" in errors
+        assert "network.levels: 8 recorded, 4 asked for" in errors
+        assert "internal error" not in errors
+        assert process.returncode == 2
+
+
+def test_what_the_main_process_raises_is_raised() -> None:
+    done: list[str] = []
+    Processes(0, 1, CPU).by_main(lambda: done.append("here"))
+    assert done == ["here"]
+    with pytest.raises(ZeroDivisionError):
+        Processes(0, 1, CPU).by_main(lambda: done.append(str(1 // 0)))
 
 
 def test_two_processes_train_one_network(tmp_path: Path) -> None:

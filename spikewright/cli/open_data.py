@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -12,7 +12,7 @@ from spikewright.cli.failures import WrongUsage, opening
 from spikewright.cli.options import MAXIMUM_SIZE, DataOptions, MeasurementOptions, Split
 from spikewright.cli.parse import channels_of
 from spikewright.cli.skipped import SkippedPictures
-from spikewright.data import ImageData, calibration_subset, loader, open_dataset
+from spikewright.data import ImageData, Resize, calibration_subset, loader, open_dataset
 from spikewright.data.double import InDouble
 from spikewright.data.events import EventData, EventImages, frame_batches
 from spikewright.data.image_data import dataset_length
@@ -29,23 +29,34 @@ class Preparation:
         mean, std: pixels in 0 .. 1 less the one, divided by the other, a value a channel; None
             leaves them as they are.
         size: the side they are resized and cropped to; None leaves them as they are.
+        resize: what is done before they are cropped, where `open_dataset` would do something else.
+
+    Raises:
+        ValueError: when made with sizes that no run needs.
     """
 
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     size: int | None = None
+    resize: Resize | None = None
 
     def __post_init__(self) -> None:
         if self.size is not None and not 1 <= self.size <= MAXIMUM_SIZE:
             raise ValueError(f"size must lie in 1 .. {MAXIMUM_SIZE}, got {self.size}")
+        if self.resize is not None and self.resize.side > 2 * MAXIMUM_SIZE:
+            raise ValueError(f"resize.side is at most {2 * MAXIMUM_SIZE}, got {self.resize.side}")
 
     def overruled(self, options: DataOptions) -> Preparation:
-        """The same, where the options say nothing else."""
+        """The same, where the options say nothing else; of another size the same part is kept."""
         mean, std = channels_of(options.mean, "--mean"), channels_of(options.std, "--std")
-        size = self.size if options.size is None else options.size
+        size, resize = self.size, self.resize
+        if options.size is not None:
+            if size is not None and resize is not None:
+                resize = replace(resize, side=round(resize.side * options.size / size))
+            size = options.size
         if mean is None and std is None:
-            return Preparation(self.mean, self.std, size)
-        return Preparation(mean, std, size)
+            return Preparation(self.mean, self.std, size, resize)
+        return Preparation(mean, std, size, resize)
 
 
 @dataclass(frozen=True)
@@ -123,6 +134,7 @@ def open_data(options: DataOptions, known: Preparation, *, double: bool) -> Open
             mean=preparation.mean,
             std=preparation.std,
             size=preparation.size,
+            resize=preparation.resize,
             on_damaged=None if options.strict else skipped,
         )
     return OpenData(images, preparation, options.batch_size, skipped, double)

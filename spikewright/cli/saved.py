@@ -15,6 +15,7 @@ from spikewright.cli.open_data import OpenData, Preparation, open_data
 from spikewright.cli.options import DataOptions
 from spikewright.data import ImageData
 from spikewright.decoding import decoded
+from spikewright.errors import DataError, RunError
 from spikewright.network import SpikingNetwork
 
 PREPARATION, CLASSES = "preparation", "classes"
@@ -65,7 +66,11 @@ def _preparation_in(notes: Mapping[str, Any]) -> Preparation | None:
     """
     if notes.get(PREPARATION) is None:
         return None
-    return decoded(Preparation, notes[PREPARATION], "the saved network's note 'preparation'")
+    what = "the saved network's note 'preparation'"
+    try:
+        return decoded(Preparation, notes[PREPARATION], what)
+    except DataError as error:
+        raise RunError(f"{what}: {error}") from error
 
 
 def _check_classes(notes: Mapping[str, Any], data: ImageData) -> None:

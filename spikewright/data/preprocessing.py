@@ -14,7 +14,8 @@ from spikewright.errors import DataError
 from spikewright.extras import require_extra
 
 CROP_FRACTION = 224 / 256
-"""Centre crop over shorter side, the ratio of torchvision's classification presets."""
+"""Centre crop over shorter side, the ratio of torchvision's first classification presets."""
+INTERPOLATIONS = ("bilinear", "bicubic")
 
 
 @dataclass(frozen=True)
@@ -80,29 +81,66 @@ def normalisation(
 
 
 @dataclass(frozen=True)
+class Resize:
+    """How a picture is resized before its centre is cropped.
+
+    Attributes:
+        side: the shorter one afterwards, in pixels.
+        interpolation: `"bilinear"` or `"bicubic"`.
+
+    Raises:
+        DataError: when made with another interpolation, or a side below 1.
+    """
+
+    side: int
+    interpolation: str = "bilinear"
+
+    def __post_init__(self) -> None:
+        if self.side < 1:
+            raise DataError(f"Resize: side={self.side}; the side of an image is at least 1 pixel")
+        if self.interpolation not in INTERPOLATIONS:
+            raise DataError(
+                f"Resize: interpolation='{self.interpolation}'; give one of "
+                f"{', '.join(INTERPOLATIONS)}"
+            )
+
+
+@dataclass(frozen=True)
 class FilePreprocessing:
     """An 8-bit RGB picture (PIL) to a float32 image [3, H, W], as torchvision's presets do it.
 
-    With `size`, a picture that is not `size` x `size` already is resized (bilinear) until its
-    shorter side is `size * 256 / 224`, and its centre `size` x `size` is kept.
+    With `size`, a picture that is not `size` x `size` already is resized, and its centre `size` x
+    `size` is kept.
 
     Attributes:
         size: side of the square that leaves, in pixels; None keeps the picture's own size.
         normalise: applied last, to pixels in 0 .. 1; None leaves them there.
+        resize: to what, and how; None is `Resize(size * 256 / 224)`.
+
+    Raises:
+        DataError: when made with a size below 1, or a `resize` without it or to less.
     """
 
     size: int | None
     normalise: Normalisation | None
+    resize: Resize | None = None
 
     def __post_init__(self) -> None:
         if self.size is not None and self.size < 1:
             raise DataError(f"size={self.size}: the side of an image is at least 1 pixel")
+        if self.resize is not None and (self.size is None or self.resize.side < self.size):
+            raise DataError(
+                f"{self.resize} before a crop to size={self.size}; give a size of at most "
+                f"{self.resize.side}"
+            )
 
     def __call__(self, picture: Any) -> Tensor:
         """Turn a `PIL.Image` into an image [3, H, W]."""
         functional = require_extra("torchvision.transforms.functional", "vision", "reading images")
         if self.size is not None and picture.size != (self.size, self.size):
-            picture = functional.resize(picture, round(self.size / CROP_FRACTION))
+            to = self.resize or Resize(round(self.size / CROP_FRACTION))
+            mode = functional.InterpolationMode(to.interpolation)
+            picture = functional.resize(picture, to.side, mode)
             picture = functional.center_crop(picture, [self.size, self.size])
         pixels: Tensor = functional.pil_to_tensor(picture)
         image = pixels.to(torch.float32) / 255

@@ -10,7 +10,7 @@ from spikewright.data.digits import open_digits
 from spikewright.data.events import Framing, open_event_data
 from spikewright.data.image_data import ImageData
 from spikewright.data.pictures import OnDamaged, open_image_folder
-from spikewright.data.preprocessing import FilePreprocessing, normalisation
+from spikewright.data.preprocessing import FilePreprocessing, Resize, normalisation
 from spikewright.errors import DataError
 
 FORMS = ("digits", "cifar10:DIR", "cifar100:DIR", "imagefolder:DIR", "cifar10dvs:DIR")
@@ -22,6 +22,7 @@ def open_dataset(
     mean: Sequence[float] | None = None,
     std: Sequence[float] | None = None,
     size: int | None = None,
+    resize: Resize | None = None,
     validation: int | None = None,
     on_damaged: OnDamaged | None = None,
 ) -> ImageData:
@@ -50,7 +51,9 @@ def open_dataset(
         std: per channel, divides what is left; above 0.
         size: side in pixels. A picture that is not `size` x `size` already is resized until its
             shorter side is `size * 256 / 224`, and its centre is cropped, as torchvision's
-            classification presets do.
+            first classification presets do.
+        resize: to what pictures are resized before the crop, and how, where it is another side
+            or interpolation; goes with `size`.
         validation: images held out of CIFAR's training set, instead of a tenth.
         on_damaged: called with the name of every picture of a class folder that cannot be read;
             batches leave it out. None refuses such a picture where it is read.
@@ -60,7 +63,7 @@ def open_dataset(
 
     Raises:
         DataError: for an unknown spec, missing or damaged files, an empty class folder, or a
-            `mean`, `std`, `size` or `validation` that does not fit.
+            `mean`, `std`, `size`, `resize` or `validation` that does not fit.
         MissingExtra: if the extra that the data set needs is not installed.
 
     Example:
@@ -73,6 +76,8 @@ def open_dataset(
             f"validation={validation} has no effect on '{spec}', whose splits are fixed; "
             "leave it out"
         )
+    if resize is not None and name in {"digits", "cifar10dvs"}:
+        raise DataError(f"resize has no effect on '{spec}', which holds no pictures; leave it out")
     if spec == "digits":
         if size is not None:
             raise DataError("size has no effect on 'digits', whose images are 8 x 8; leave it out")
@@ -83,7 +88,7 @@ def open_dataset(
         return recordings.mean_images(normalisation(mean, std, channels=2))
     if name not in {"cifar10", "cifar100", "imagefolder"} or not colon or not folder:
         raise DataError(f"unknown data set '{spec}'; give one of: {', '.join(FORMS)}")
-    preprocess = FilePreprocessing(size, normalisation(mean, std, channels=3))
+    preprocess = FilePreprocessing(size, normalisation(mean, std, channels=3), resize)
     path = Path(folder).expanduser()
     if name == "imagefolder":
         return open_image_folder(path, preprocess, on_damaged)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
+from spikewright.data.preprocessing import Resize
 from spikewright.errors import ModelError
 from spikewright.extras import require_extra
 
@@ -18,11 +19,13 @@ class Preset:
     Attributes:
         mean, std: pixels in 0 .. 1 less the one, divided by the other, a value a channel.
         size: the side that pictures are cropped to.
+        resize: what is done to them before.
     """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
     size: int
+    resize: Resize
 
 
 def torchvision_factory(name: str) -> Callable[..., Any]:
@@ -65,7 +68,8 @@ def preset_of(spec: str) -> Preset | None:
         return None
     _, _, weights = _found(name)
     found = weights.transforms()
-    return Preset(tuple(found.mean), tuple(found.std), int(found.crop_size[0]))
+    resize = Resize(int(found.resize_size[0]), found.interpolation.value)
+    return Preset(tuple(found.mean), tuple(found.std), int(found.crop_size[0]), resize)
 
 
 def suggestion(name: str, known: list[str]) -> str:

@@ -93,6 +93,8 @@ def test_a_file_that_says_nothing_of_images(run: Run, tmp_path: Path) -> None:
     [
         ({"mean": "0.3"}, "preparation'.mean must be a list"),
         ({"size": 10**9}, "size must lie in 1 .. 4096"),
+        ({"size": 8, "resize": {"side": 10**9}}, "resize.side is at most 8192"),
+        ({"size": 8, "resize": {"side": 9, "interpolation": "nearest"}}, "give one of bilinear, b"),
         (7, "must be an object"),
     ],
 )

@@ -80,7 +80,12 @@ def test_a_bundle_says_what_accuracy_it_costs(run: Run, waiting: str, tmp_path: 
     found = document["accuracy"]
     assert found["samples"] == 30
     assert f"{found['network_right']} right in floating point" in out
-    assert document["notes"]["preparation"] == {"mean": [0.0], "std": [1.0], "size": None}
+    assert document["notes"]["preparation"] == {
+        "mean": [0.0],
+        "std": [1.0],
+        "size": None,
+        "resize": None,
+    }
     assert document["notes"]["classes"] == [str(digit) for digit in range(10)]
     assert document["notes"]["measured on"] == "30 images of the test split of digits"
     code, out, err = run(*words)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import pickle
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 import torch
 
 from spikewright.data import ImageDataset, open_dataset
-from spikewright.data.preprocessing import FilePreprocessing, Normalisation
+from spikewright.data.preprocessing import FilePreprocessing, Normalisation, Resize
 from spikewright.errors import DataError, MissingExtra
 
 Image = pytest.importorskip("PIL.Image", reason="needs the extra 'vision'")
@@ -132,6 +133,35 @@ def test_size_follows_the_presets_of_torchvision() -> None:
     preset = ImageClassification(crop_size=28, resize_size=32, mean=mean, std=std)
     ours = FilePreprocessing(28, Normalisation(mean, std))
     torch.testing.assert_close(ours(picture), preset(picture))
+
+
+def test_another_resize_is_that_of_torchvision() -> None:
+    from torchvision.transforms import InterpolationMode
+    from torchvision.transforms._presets import ImageClassification
+
+    pixels = np.random.default_rng(0).integers(0, 256, (70, 90, 3), dtype=np.uint8)
+    picture = Image.fromarray(pixels)
+    mean, std, mode = (0.5,) * 3, (0.25,) * 3, InterpolationMode.BICUBIC
+    preset = ImageClassification(
+        crop_size=28, resize_size=29, mean=mean, std=std, interpolation=mode
+    )
+    ours = FilePreprocessing(28, Normalisation(mean, std), Resize(29, "bicubic"))
+    assert torch.equal(ours(picture), preset(picture))
+
+
+@pytest.mark.parametrize(
+    ("make", "told"),
+    [
+        (lambda: Resize(0), "side=0; the side of an image is at least 1"),
+        (lambda: Resize(8, "nearest"), "'nearest'; give one of bilinear, bicubic"),
+        (lambda: FilePreprocessing(None, None, Resize(8)), r"size=None; give a size of at most 8"),
+        (lambda: FilePreprocessing(9, None, Resize(8)), r"size=9; give a size of at most 8"),
+        (lambda: open_dataset("digits", resize=Resize(8)), "resize has no effect on 'digits'"),
+    ],
+)
+def test_a_resize_that_cannot_be_is_refused(make: Callable[[], object], told: str) -> None:
+    with pytest.raises(DataError, match=told):
+        make()
 
 
 def test_a_picture_of_the_right_size_is_left_alone() -> None:

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 from urllib.error import URLError
 
+import numpy as np
 import pytest
 import torch
 
+from spikewright.data.preprocessing import FilePreprocessing, Normalisation
 from spikewright.errors import ModelError
 from spikewright.models import load_model
 from spikewright.models.published import preset_of
@@ -43,6 +45,30 @@ def test_images_are_prepared_as_its_preset_says() -> None:
     assert preset_of("torchvision:inception_v3@DEFAULT").size == 299  # pyright: ignore[reportOptionalMemberAccess]
     assert preset_of("torchvision:squeezenet1_1") is None
     assert preset_of("zoo:digits-qcfs8") is None
+
+
+@pytest.mark.parametrize(
+    "weights",
+    [
+        "squeezenet1_1@IMAGENET1K_V1",  # 224 of 256, bilinear
+        "regnet_x_400mf@DEFAULT",  # 224 of 232
+        "resnet50@DEFAULT",
+        "efficientnet_b0@DEFAULT",  # bicubic
+        "vit_b_16@IMAGENET1K_SWAG_E2E_V1",  # 384 of 384
+        "inception_v3@DEFAULT",  # 299 of 342
+    ],
+)
+def test_a_picture_is_prepared_as_torchvision_does_it(weights: str) -> None:
+    from PIL import Image
+
+    name, _, of = weights.partition("@")
+    pixels = np.random.default_rng(0).integers(0, 256, (250, 410, 3), dtype=np.uint8)
+    picture = Image.fromarray(pixels)
+    preset = preset_of(f"torchvision:{weights}")
+    assert preset is not None
+    ours = FilePreprocessing(preset.size, Normalisation(preset.mean, preset.std), preset.resize)
+    theirs = torchvision.models.get_model_weights(name)[of].transforms()
+    assert torch.equal(ours(picture), theirs(picture))
 
 
 def test_without_a_network_the_error_says_where_to_put_the_file(

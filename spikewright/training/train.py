@@ -5,9 +5,11 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
+import torch
+
 from spikewright.data import ImageData, open_dataset
 from spikewright.data.image_data import dataset_length
-from spikewright.data.in_memory import in_memory
+from spikewright.data.in_memory import in_memory, require_memory
 from spikewright.errors import DataError, ModelError
 from spikewright.files import write_json
 from spikewright.processes import Processes
@@ -57,7 +59,7 @@ def train(
     Raises:
         RecipeError: if the folder's run has another recipe, or the recipe cannot be carried out.
         RunError: if the folder holds other or damaged files.
-        DataError: if the images cannot be read, or are fewer than a batch.
+        DataError: if the images cannot be read, are fewer than a batch, or do not fit into memory.
         ModelError: if the loss stops being finite, or the weights to start from do not fit.
         MissingExtra: if what the recipe needs is not installed.
 
@@ -75,6 +77,8 @@ def train(
         if not run.card.is_file():  # what cannot be carried out begins no folder
             images = open_data(recipe) if data is None else data
             _require_a_batch(images, recipe)
+            stored = torch.uint8 if images.bounded else torch.float32
+            require_memory(dataset_length(images.train), images.image_shape, stored)
             trainer = Trainer.make(recipe, images, processes, progress, begun=begun)
         processes.by_main(lambda: run.prepare(recipe))
         if trainer is not None:

@@ -25,8 +25,7 @@ class NetworkOptions:
         str,
         typer.Option(
             metavar="NAME",
-            help="resnet20, resnet18, vgg16, digits_cnn, events_cnn (of event recordings), or "
-            "package.module:factory, a function of num_classes and activation.",
+            help="resnet20, resnet18, vgg16, digits_cnn or events_cnn (of event recordings).",
             rich_help_panel=NETWORK,
         ),
     ] = "resnet20"

@@ -36,8 +36,7 @@ def load_model(spec: str, weights: Path | None = None, **factory_arguments: Any)
     `torchvision:resnet18@W`   the same with the weights that torchvision publishes as W, such as
                                `DEFAULT` or `IMAGENET1K_V1`; they are downloaded once
     `run:DIR`                  what `spikewright train` left in DIR: the network of `card.json`
-                               with its weights, which must be those that the card was made
-                               for; of a network by `package.module:factory`, it imports that
+                               with its weights, which must be those that the card was made for
     `zoo:NAME`                 the same, shipped with the package: see `spikewright.models.zoo`
     `package.module:factory`   a function or class in an importable module; the current
                                directory is on the path. **Importing it runs it.**
@@ -78,10 +77,8 @@ def load_model(spec: str, weights: Path | None = None, **factory_arguments: Any)
         return load_trained(folder)
     if weights is not None and preset_of(spec) is not None:
         raise ModelError(f"'{spec}' names its weights: leave '{weights}' out, or what follows @")
-    factory = (
-        torchvision_factory(name) if source == "torchvision" else imported_factory(source, name)
-    )
-    model = made(spec, factory, factory_arguments)
+    factory = torchvision_factory(name) if source == "torchvision" else _imported(source, name)
+    model = _make(spec, factory, factory_arguments)
     if weights is not None:
         load_weights(model, weights)
     return model.eval()
@@ -121,12 +118,7 @@ def _refuse_own(spec: str, weights: Path | None, factory_arguments: dict[str, An
         )
 
 
-def imported_factory(module_name: str, name: str) -> Callable[..., Any]:
-    """What `package.module:factory` names; the current directory is on the path.
-
-    Raises:
-        ModelError: if it cannot be imported, or is nothing that makes a network.
-    """
+def _imported(module_name: str, name: str) -> Callable[..., Any]:
     try:
         with _current_directory_on_path():
             module = importlib.import_module(module_name)
@@ -155,25 +147,9 @@ def imported_factory(module_name: str, name: str) -> Callable[..., Any]:
     return factory
 
 
-def made(
-    spec: str,
-    factory: Callable[..., Any],
-    arguments: dict[str, Any],
-    seed: int = INITIALISATION_SEED,
-) -> nn.Module:
-    """Call a factory, whoever wrote it.
-
-    Args:
-        spec: names it in errors.
-        factory: returns the network.
-        arguments: of the call, by name.
-        seed: of random weights.
-
-    Raises:
-        ModelError: if it raises anything, or returns no network.
-    """
+def _make(spec: str, factory: Callable[..., Any], arguments: dict[str, Any]) -> nn.Module:
     try:
-        with seeded(seed):
+        with seeded(INITIALISATION_SEED):
             model = factory(**arguments)
     except ModelError:
         raise

@@ -76,7 +76,7 @@ class ModelCard:
     """What trained weights are; it names no folder of the machine they were made on.
 
     Attributes:
-        architecture: as `spikewright.models.ARCHITECTURES` names it, or `package.module:factory`.
+        architecture: as `spikewright.models.ARCHITECTURES` names it.
         num_classes: logits of the network.
         recipe: that training carried out.
         data: what it was trained on.

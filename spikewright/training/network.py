@@ -10,7 +10,7 @@ from torch import nn
 from spikewright.activations import QCFS, ClippedReLU
 from spikewright.errors import RecipeError
 from spikewright.models.architectures import ARCHITECTURES
-from spikewright.models.resolve import imported_factory, made
+from spikewright.seeding import seeded
 from spikewright.training.kinds import ActivationKind
 from spikewright.training.recipe import NetworkRecipe
 
@@ -22,24 +22,20 @@ def make_network(recipe: NetworkRecipe, num_classes: int, seed: int) -> nn.Modul
     """Make a network of a recipe, in training mode.
 
     Args:
-        recipe: which network. Of `package.module:factory` the module is imported, which runs it.
+        recipe: which network.
         num_classes: size of the output.
         seed: of the random weights.
 
     Raises:
         RecipeError: if the architecture is unknown.
-        ModelError: if a factory cannot be imported, or makes no network of `num_classes` and
-            `activation`.
     """
-    module, colon, name = recipe.model.partition(":")
-    factory = imported_factory(module, name) if colon else ARCHITECTURES.get(recipe.model)
+    factory = ARCHITECTURES.get(recipe.model)
     if factory is None:
         raise RecipeError(
-            f"unknown architecture '{recipe.model}'; give one of {', '.join(ARCHITECTURES)}, or "
-            "package.module:factory"
+            f"unknown architecture '{recipe.model}'; give one of {', '.join(ARCHITECTURES)}"
         )
-    arguments = {"num_classes": num_classes, "activation": activation_factory(recipe)}
-    return made(recipe.model, factory, arguments, seed)
+    with seeded(seed):
+        return factory(num_classes=num_classes, activation=activation_factory(recipe))
 
 
 def require_fit(model: nn.Module, name: str, shape: tuple[int, int, int]) -> None:

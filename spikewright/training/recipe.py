@@ -28,8 +28,7 @@ class NetworkRecipe:
     """Which network.
 
     Attributes:
-        model: a name of `spikewright.models.ARCHITECTURES`, or `package.module:factory`, a
-            function that takes `num_classes` and `activation`.
+        model: a name of `spikewright.models.ARCHITECTURES`.
         activation: of every site, such as `"qcfs"`.
         levels: L of QCFS, 1 .. 65,536; None for the others.
         shift_steps: T of the shift `threshold / 2T` of a clipped ReLU (Deng & Gu), 1 .. 65,536;

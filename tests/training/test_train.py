@@ -226,33 +226,6 @@ def test_an_unknown_architecture_is_refused(tmp_path: Path) -> None:
         train(unknown, tmp_path)
 
 
-def test_a_factory_is_trained_by_its_module_and_name(tmp_path: Path) -> None:
-    short = replace(RECIPE, optimisation=replace(RECIPE.optimisation, epochs=1))
-    named = replace(short, network=replace(short.network, model="spikewright.models:digits_cnn"))
-    card = train(named, tmp_path / "factory")
-    assert card.architecture == "spikewright.models:digits_cnn"
-    assert card.weights_sha256 == train(short, tmp_path / "known").weights_sha256
-    model = load_model(f"run:{tmp_path / 'factory'}")
-    assert accuracy(model, open_dataset("digits").test) == card.test.accuracy
-
-
-@pytest.mark.parametrize(
-    ("model", "told"),
-    [
-        ("no_such_module:net", "there is no module 'no_such_module'"),
-        ("spikewright.models:digits", "has no 'digits'.*did you mean"),
-        ("torch.nn:Flatten", r"calling torch.nn:Flatten\(num_classes=10, activation=.* failed"),
-    ],
-)
-def test_what_is_no_factory_is_refused_before_a_folder(
-    model: str, told: str, tmp_path: Path
-) -> None:
-    recipe = replace(RECIPE, network=replace(RECIPE.network, model=model))
-    with pytest.raises(ModelError, match=told):
-        train(recipe, tmp_path / "run")
-    assert not list(tmp_path.iterdir())
-
-
 def test_what_cannot_be_carried_out_begins_no_folder(tmp_path: Path) -> None:
     unknown = replace(RECIPE, network=replace(RECIPE.network, model="resnet21"))
     large = replace(RECIPE, optimisation=replace(RECIPE.optimisation, batch_size=2000))

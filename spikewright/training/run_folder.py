@@ -26,6 +26,7 @@ class RunFolder:
 
     ========================  ==================================================================
     `run.json`                the recipe, and the versions that the run was started with
+    `held_out.safetensors`    which images choose the best epoch; they are none of those trained on
     `checkpoint.safetensors`  everything needed to go on, replaced after every epoch
     `metrics.jsonl`           one line an epoch, made anew from the checkpoint's own history
     `weights.safetensors`     at the end: the weights of the best epoch on validation
@@ -41,6 +42,10 @@ class RunFolder:
     @property
     def recipe_file(self) -> Path:
         return self.path / "run.json"
+
+    @property
+    def held_out(self) -> Path:
+        return self.path / "held_out.safetensors"
 
     @property
     def checkpoint(self) -> Path:

@@ -6,7 +6,6 @@ import math
 from pathlib import Path
 
 from spikewright.data import ImageData, open_dataset
-from spikewright.data.image_data import dataset_length
 from spikewright.data.in_memory import in_memory
 from spikewright.errors import DataError, ModelError
 from spikewright.files import write_json
@@ -17,6 +16,7 @@ from spikewright.training.evaluate import Score
 from spikewright.training.files import write_tensors
 from spikewright.training.recipe import Recipe
 from spikewright.training.run_folder import RunFolder
+from spikewright.training.splits import Splits, as_begun, keeping_apart
 from spikewright.training.tensorboard import TensorBoardLog
 from spikewright.training.trainer import Progress, Trainer
 
@@ -55,7 +55,8 @@ def train(
         The card of the weights, as in `card.json`.
 
     Raises:
-        RecipeError: if the folder's run has another recipe, or the recipe cannot be carried out.
+        RecipeError: if the folder's run has another recipe or other images, or the recipe cannot
+            be carried out.
         RunError: if the folder holds other or damaged files.
         DataError: if the images cannot be read, or are fewer than a batch.
         ModelError: if the loss stops being finite, or the weights to start from do not fit.
@@ -71,19 +72,26 @@ def train(
     try:
         processes.check(recipe.optimisation.batch_size)
         run = RunFolder(folder)
-        begun, trainer = run.checkpoint.is_file(), None
+        begun, trainer, splits = run.checkpoint.is_file(), None, None
         if not run.card.is_file():  # what cannot be carried out begins no folder
             images = open_data(recipe) if data is None else data
-            _require_a_batch(images, recipe)
             trainer = Trainer.make(recipe, images, processes, progress, begun=begun)
+            splits = as_begun(Splits.read(images), run, recipe)
+            if not begun:
+                splits = keeping_apart(splits, images, recipe)
+            _require_a_batch(splits, recipe)
         if processes.main:
             run.prepare(recipe)
+            if splits is None:
+                _require_same_images(run, recipe, data)
+            elif not begun:
+                splits.write_held_out(run.held_out)
         processes.wait()
-        if trainer is not None:
+        if trainer is not None and splits is not None:
             if begun:
                 trainer.state.load(run.checkpoint)
-            _train_epochs(trainer, run, tensorboard)
-            _finish(trainer, run)
+            _train_epochs(trainer, splits, run, tensorboard)
+            _finish(trainer, splits, run)
         return read_card(folder)
     finally:
         processes.leave()
@@ -99,15 +107,13 @@ def open_data(recipe: Recipe) -> ImageData:
     return open_dataset(recipe.data.data, size=recipe.data.size, validation=recipe.data.validation)
 
 
-def _train_epochs(trainer: Trainer, run: RunFolder, tensorboard: bool) -> None:
+def _train_epochs(trainer: Trainer, splits: Splits, run: RunFolder, tensorboard: bool) -> None:
     """Train the epochs that are left, writing the state after each."""
     state, processes, recipe = trainer.state, trainer.processes, trainer.recipe
     done, epochs = len(state.history), recipe.optimisation.epochs
     if done == epochs:
         return
-    bounded = trainer.data.bounded
-    images = in_memory(trainer.data.train, bounded=bounded).to(processes.device)
-    validation = in_memory(trainer.data.validation, bounded=bounded).to(processes.device)
+    images, validation = (part.to(processes.device) for part in (splits.train, splits.validation))
     log = TensorBoardLog(run.path, done) if tensorboard and processes.main else None
     try:
         for epoch in range(done + 1, epochs + 1):
@@ -125,13 +131,19 @@ def _train_epochs(trainer: Trainer, run: RunFolder, tensorboard: bool) -> None:
             log.close()
 
 
-def _require_a_batch(images: ImageData, recipe: Recipe) -> None:
-    count, batch = dataset_length(images.train), recipe.optimisation.batch_size
+def _require_a_batch(splits: Splits, recipe: Recipe) -> None:
+    count, batch = len(splits.train), recipe.optimisation.batch_size
     if count < batch:
         raise DataError(
-            f"the training split of '{images.name}' holds {count} images, less than one batch of "
-            f"{batch}; lower batch_size"
+            f"the training split of '{recipe.data.data}' holds {count} images, less than one "
+            f"batch of {batch}; lower batch_size"
         )
+
+
+def _require_same_images(run: RunFolder, recipe: Recipe, data: ImageData | None) -> None:
+    """See that data from another place are those of a finished run; the same place is believed."""
+    if recipe.data.data != run.read_recipe().data.data:
+        as_begun(Splits.read(open_data(recipe) if data is None else data), run, recipe)
 
 
 def _require_finite(metrics: EpochMetrics, recipe: Recipe) -> None:
@@ -144,11 +156,11 @@ def _require_finite(metrics: EpochMetrics, recipe: Recipe) -> None:
             )
 
 
-def _finish(trainer: Trainer, run: RunFolder) -> None:
+def _finish(trainer: Trainer, splits: Splits, run: RunFolder) -> None:
     """Measure the best weights on the test split and write them with their card."""
     test = in_memory(trainer.data.test, bounded=trainer.data.bounded).to(trainer.processes.device)
     score: Score = trainer.score(test, trainer.state.best)
     if trainer.processes.main:
         write_tensors(run.weights, trainer.state.best)
-        write_json(run.card, make_card(trainer, run, score, len(test)).to_dict())
+        write_json(run.card, make_card(trainer, splits, run, score, len(test)).to_dict())
     trainer.processes.wait()

@@ -14,7 +14,14 @@ from spikewright.analysis import RunClock
 from spikewright.data import ImageData, open_dataset
 from spikewright.data.image_data import dataset_length
 from spikewright.errors import ExperimentError
-from spikewright.experiments.images import CALIBRATION_SEED, TestImages, calibration_batches
+from spikewright.experiments.images import (
+    CALIBRATION_SEED,
+    TestImages,
+    calibration_batches,
+    calibration_images,
+    images_sha256,
+    ordered,
+)
 from spikewright.experiments.measure import (
     Answers,
     Batches,
@@ -238,10 +245,15 @@ def open_subject(
             f"{available}"
         )
     store = NetworkStore(results / source.name)
+    factory, arguments = source.factory()
+    measured = ordered(images.test, max(whole, subset))
+    calibration = calibration_images(images, settings.calibration_samples)
     store.prepare(
         {
             "name": source.name,
             "architecture": source.architecture,
+            "model": factory,
+            "arguments": arguments,
             "data": source.data,
             "note": source.note,
             "activation": "relu" if levels is None else "qcfs",
@@ -253,8 +265,10 @@ def open_subject(
             "test_images": available,
             "images": whole,
             "one_phase_images": subset,
+            "images_sha256": images_sha256(measured),
             "energy_images": settings.energy_images,
             "calibration_samples": settings.calibration_samples,
+            "calibration_sha256": images_sha256(calibration),
             "compiled": settings.compiled,
         }
     )

@@ -57,7 +57,8 @@ def run_experiment(
         progress: called after every cell.
 
     Raises:
-        ExperimentError: see `open_subject`; nothing has been measured then.
+        ExperimentError: see `open_subject`; for unknown rows, or a folder that holds results of
+            another configuration. Nothing has been measured then.
         ModelError, DataError, ConversionError: when a network or its data cannot be used.
     """
     settings = settings or Settings()
@@ -70,6 +71,8 @@ def run_experiment(
             f"no network here has the rows {', '.join(sorted(unknown))}; "
             f"they are {', '.join(dict.fromkeys(known))}"
         )
+    for subject in subjects:
+        subject.store.prepare(subject.configuration)
     mine = plan(subjects)[settings.rank :: settings.processes]
     before: Subject | None = None
     for number, (subject, row, cell) in enumerate(mine, start=1):
@@ -79,6 +82,7 @@ def run_experiment(
             before.release()
         before = subject
         record = subject.measure(row, cell)
+        subject.store.require_same(subject.configuration)  # another process may have begun as well
         subject.store.write(record)
         if progress is not None:
             progress(number, len(mine), _told(subject, record))

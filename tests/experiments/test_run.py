@@ -12,12 +12,20 @@ import torch
 import spikewright as sw
 from spikewright.data import open_dataset
 from spikewright.errors import ExperimentError
-from spikewright.experiments import NetworkSource, Settings, page, run_experiment
+from spikewright.experiments import (
+    Cell,
+    CellRecord,
+    NetworkSource,
+    Row,
+    Settings,
+    page,
+    run_experiment,
+)
 from spikewright.experiments.images import ORDER_SEED
 from spikewright.experiments.measure import packed, unpacked
 from spikewright.experiments.rows import QCFS_ROWS, RELU_ROWS
 from spikewright.experiments.run import plan
-from spikewright.experiments.subject import open_subject
+from spikewright.experiments.subject import Subject, open_subject
 from spikewright.methods import QCFS
 from tests.experiments.nets import DATA, LEVELS, RELU, SMALL, records
 
@@ -164,6 +172,10 @@ def test_a_damaged_record_is_named(relu: NetworkSource, tmp_path: Path) -> None:
     [
         ({"images": 10_000}, "10000 images were asked for; the test split of 'digits' holds"),
         ({"rows": ("if", "tp")}, "no network here has the rows tp; they are if, shuffled"),
+        (
+            {"calibration_samples": 100_000},
+            "100000 calibration images were asked for; the training split of 'digits' holds 1078",
+        ),
         ({"seeds": (1, 1)}, "seeds differ from each other"),
     ],
 )
@@ -172,6 +184,45 @@ def test_what_cannot_be_run_is_refused(
 ) -> None:
     with pytest.raises(ExperimentError, match=message):
         run_experiment([qcfs], DATA, tmp_path, replace(SMALL, **settings))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_that_failed_before_its_first_cell_blocks_no_other(
+    qcfs: NetworkSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill(*_: object) -> CellRecord:
+        raise Killed
+
+    few = replace(SMALL, steps=(2,), rows=("nearest",))
+    with monkeypatch.context() as context:
+        context.setattr(Subject, "measure", kill)
+        with pytest.raises(Killed):
+            run_experiment([qcfs], DATA, tmp_path, few)
+    other = replace(few, images=50)
+    run_experiment([qcfs], DATA, tmp_path, other)
+    assert records(tmp_path)["qcfs/network.json"]["images"] == 50
+    with pytest.raises(ExperimentError, match="images: recorded 50, asked for 60"):
+        run_experiment([qcfs], DATA, tmp_path, few)
+
+
+def test_of_two_configurations_begun_at_once_one_is_kept(
+    qcfs: NetworkSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process starts while the first cell is measured, before it is kept."""
+    few = replace(SMALL, steps=(2,), rows=("nearest",))
+    measure = Subject.measure
+
+    def late(subject: Subject, row: Row | None, cell: Cell) -> CellRecord:
+        found = measure(subject, row, cell)
+        monkeypatch.setattr(Subject, "measure", measure)
+        run_experiment([qcfs], DATA, tmp_path, replace(few, images=50))
+        return found
+
+    monkeypatch.setattr(Subject, "measure", late)
+    with pytest.raises(ExperimentError, match="images: recorded 50, asked for 60"):
+        run_experiment([qcfs], DATA, tmp_path, few)
+    found = records(tmp_path).values()
+    assert {document["images"] for document in found} == {50}
 
 
 def test_a_network_without_its_data_is_refused(qcfs: NetworkSource, tmp_path: Path) -> None:

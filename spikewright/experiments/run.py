@@ -1,7 +1,8 @@
 """The experiment: every cell of every network, cheap ones first, each kept as soon as it is done.
 
-Cells are independent, so several processes share them without a lock: the process of rank r of n
-takes the cells r, r + n, r + 2n ... of the plan. A cell that is on disk is not run again.
+Cells are independent, so several processes share them without a lock: each deals the whole plan to
+all in the same way, whatever is on disk, and works on its own part. A cell that is on disk is not
+run again.
 """
 
 from __future__ import annotations
@@ -32,12 +33,39 @@ def plan(subjects: Sequence[Subject]) -> list[Task]:
     tasks: list[Task] = [
         (subject, row, cell) for subject in subjects for row, cell in subject.cells()
     ]
+    return sorted(tasks, key=_urgency)  # stable: what is alike stays in its order
 
-    def urgency(task: Task) -> tuple[bool, bool]:
-        subject, row, cell = task
-        return row is not None and row.expensive, cell.seed != subject.settings.seeds[0]
 
-    return sorted(tasks, key=urgency)  # stable: what is alike stays in its order
+def deal(tasks: Sequence[Task], processes: int) -> list[list[Task]]:
+    """The tasks of every process, each in the order of the plan.
+
+    Of the tasks that are equally urgent the dearest goes first, to the process with the least work.
+
+    Args:
+        tasks: the plan.
+        processes: how many share it.
+    """
+    dearest = sorted(range(len(tasks)), key=lambda n: (_urgency(tasks[n]), -_cost(tasks[n])))
+    loads = [0] * processes
+    dealt: list[list[int]] = [[] for _ in loads]
+    for number in dearest:
+        rank = loads.index(min(loads))
+        loads[rank] += _cost(tasks[number])
+        dealt[rank].append(number)
+    return [[tasks[number] for number in sorted(numbers)] for numbers in dealt]
+
+
+def _urgency(task: Task) -> tuple[bool, bool]:
+    subject, row, cell = task
+    return row is not None and row.expensive, cell.seed != subject.settings.seeds[0]
+
+
+def _cost(task: Task) -> int:
+    """Images times forward passes: T passes of the step engine, or one."""
+    subject, row, cell = task
+    if row is None or not row.expensive:
+        return subject.images
+    return subject.one_phase_images * cell.steps
 
 
 def run_experiment(
@@ -73,7 +101,7 @@ def run_experiment(
         )
     for subject in subjects:
         subject.store.prepare(subject.configuration)
-    mine = plan(subjects)[settings.rank :: settings.processes]
+    mine = deal(plan(subjects), settings.processes)[settings.rank]
     before: Subject | None = None
     for number, (subject, row, cell) in enumerate(mine, start=1):
         if subject.store.has(cell):

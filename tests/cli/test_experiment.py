@@ -30,7 +30,7 @@ def test_two_shares_make_one_page(run: Run, network: str, tmp_path: Path) -> Non
     for share in ("0/2", "1/2"):
         code, _, err = run(*words(network, out, "--share", share))
         assert code == 0, err
-    assert "2/2 random: rts-if, T = 1, seed 0: " in err
+    assert "2/2 random: rts-if, T = 2, seed 0: " in err
     names = sorted(path.name for path in (out / "random").iterdir())
     cells = [f"rts-{row}-t{steps}-s0.json" for row in ("if", "nearest") for steps in (1, 2)]
     assert names == ["ann.json", "network.json", *cells]

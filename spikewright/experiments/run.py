@@ -56,8 +56,8 @@ def deal(tasks: Sequence[Task], processes: int) -> list[list[Task]]:
 
 
 def _urgency(task: Task) -> tuple[bool, bool]:
-    subject, row, cell = task
-    return row is not None and row.expensive, cell.seed != subject.settings.seeds[0]
+    _, row, cell = task
+    return row is not None and row.expensive, cell.seed > 0
 
 
 def _cost(task: Task) -> int:
@@ -90,7 +90,7 @@ def run_experiment(
         ModelError, DataError, ConversionError: when a network or its data cannot be used.
     """
     settings = settings or Settings()
-    _check(sources, settings)
+    _check(sources)
     subjects = [open_subject(source, data, results, settings) for source in sources]
     unknown = set(settings.rows) - {row.name for subject in subjects for row in subject.rows}
     if unknown:
@@ -116,12 +116,10 @@ def run_experiment(
             progress(number, len(mine), _told(subject, record))
 
 
-def _check(sources: Sequence[NetworkSource], settings: Settings) -> None:
+def _check(sources: Sequence[NetworkSource]) -> None:
     names = [source.name for source in sources]
     if not names or len(set(names)) < len(names):
         raise ExperimentError(f"give one network or more, each with a name of its own, got {names}")
-    if len(set(settings.seeds)) < len(settings.seeds):
-        raise ExperimentError(f"seeds differ from each other, got {list(settings.seeds)}")
 
 
 def _told(subject: Subject, record: CellRecord) -> str:

@@ -44,7 +44,7 @@ class Settings:
 
     Attributes:
         steps: every T.
-        seeds: of the rows that draw random numbers.
+        seeds: of the rows that draw random numbers, 0 first: paired tests and energies are of it.
         rows: names of the rows to run; all when empty.
         images: test images; all of them when None.
         one_phase_images: of the rows that need the step engine; as many as `images` when None.
@@ -54,6 +54,9 @@ class Settings:
         device: where everything runs.
         compiled: compile the networks first.
         rank, processes: which of how many processes this is.
+
+    Raises:
+        ExperimentError: when made with what is out of range.
     """
 
     steps: tuple[int, ...] = STEPS
@@ -70,9 +73,12 @@ class Settings:
     processes: int = 1
 
     def __post_init__(self) -> None:
-        if not self.steps or min(self.steps) < 1 or not self.seeds:
+        if not self.steps or min(self.steps) < 1:
+            raise ExperimentError(f"give at least one T, each of 1 or more, got {self.steps}")
+        if not self.seeds or self.seeds[0] != 0 or len(set(self.seeds)) < len(self.seeds):
             raise ExperimentError(
-                f"give at least one T of 1 or more and one seed, got {self.steps}, {self.seeds}"
+                "seeds differ from each other and begin with 0, whose records alone keep what "
+                f"paired tests and energies need: give such as {SEEDS}, got {self.seeds}"
             )
         counts = (self.images, self.one_phase_images, self.calibration_samples, self.batch_size)
         if any(count is not None and count < 1 for count in counts):

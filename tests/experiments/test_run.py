@@ -207,7 +207,6 @@ def test_a_damaged_record_is_named(relu: NetworkSource, tmp_path: Path) -> None:
             {"calibration_samples": 100_000},
             "100000 calibration images were asked for; the training split of 'digits' holds 1078",
         ),
-        ({"seeds": (1, 1)}, "seeds differ from each other"),
     ],
 )
 def test_what_cannot_be_run_is_refused(
@@ -267,6 +266,10 @@ def test_a_network_without_its_data_is_refused(qcfs: NetworkSource, tmp_path: Pa
     ("wrong", "message"),
     [
         ({"steps": ()}, "at least one T"),
+        ({"seeds": ()}, "begin with 0"),
+        ({"seeds": (1, 2)}, r"begin with 0, whose records .* paired tests .*, got \(1, 2\)"),
+        ({"seeds": (1, 0)}, "begin with 0"),
+        ({"seeds": (0, 1, 1)}, "seeds differ from each other"),
         ({"one_phase_images": 0}, "at least 1"),
         ({"rank": 2, "processes": 2}, "numbered from 0, got rank 2"),
     ],

@@ -127,17 +127,21 @@ class NetworkSource:
 
 
 def source_of(text: str) -> NetworkSource:
-    """Read what a user names: the folder of a finished training run, or a file ending in .json.
+    """Read what a user names: a training run, a network of the zoo, or a file ending in .json.
 
-    The file names a network from elsewhere: `{"name", "model", "data"}` and, where needed,
-    `weights` (a path from the file's folder), `arguments`, `mean`, `std`, `size` and `note`.
+    The run is the folder DIR of a finished one or `run:DIR`, the network of the zoo `zoo:NAME`; its
+    results carry the name of the folder, or NAME. The file names a network from elsewhere:
+    `{"name", "model", "data"}` and, where needed, `weights` (a path from the file's folder),
+    `arguments`, `mean`, `std`, `size` and `note`.
 
     Raises:
         ExperimentError: for a file without what is needed, or with what is unknown.
-        ModelError: for a folder without a finished run.
+        ModelError: for a folder without a finished run, or a name that the zoo does not have.
     """
-    path = Path(text.removeprefix("run:")).expanduser()
-    return _described(path) if path.suffix == ".json" else _trained(path)
+    folder, path = trained_folder(text), Path(text).expanduser()
+    if folder is None and path.suffix == ".json":
+        return _described(path)
+    return _trained(folder or path)
 
 
 def _trained(folder: Path) -> NetworkSource:

@@ -101,8 +101,8 @@ class NetworkSource:
     def factory(self) -> tuple[str, dict[str, Any]]:
         """What makes the network, and its arguments; no folder of this machine is in it.
 
-        Of a network that this library trained they are its architecture and the rest of its
-        recipe, so that a run and its copy in the zoo are one network.
+        Of a network that this library trained they are its architecture and what else its recipe
+        says of it, so that a run and its copy in the zoo are one network.
 
         Raises:
             ModelError, RecipeError, RunError: for what is no card; see `read_card`.
@@ -110,7 +110,7 @@ class NetworkSource:
         folder = trained_folder(self.model)
         if folder is not None:
             card = read_card(folder)
-            recipe = encoded(card.recipe.network)
+            recipe = {k: v for k, v in encoded(card.recipe.network).items() if v is not None}
             return recipe.pop("model"), {"num_classes": card.num_classes, **recipe}
         if self.model.endswith(".pt2"):
             program = Path(self.model).expanduser()

@@ -135,7 +135,6 @@ def test_a_run_and_its_copy_are_one_network(tmp_path: Path) -> None:
         "num_classes": 10,
         "activation": "qcfs",
         "levels": 8,
-        "shift_steps": None,
         "threshold": 2.0,
     }
 

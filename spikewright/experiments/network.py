@@ -153,6 +153,7 @@ def _trained(folder: Path) -> NetworkSource:
         model=f"run:{folder}",
         mean=card.data.mean,
         std=card.data.std,
+        size=card.recipe.data.size,
         sha256=file_sha256(weights) if weights.is_file() else None,
         note=_training_note(card.recipe),
     )

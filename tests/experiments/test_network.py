@@ -75,6 +75,14 @@ def test_a_trained_network_is_named_in_every_form(text: str) -> None:
     assert levels_of(source.load()) == 8
 
 
+def test_a_trained_network_sees_images_of_the_size_it_was_trained_on(tmp_path: Path) -> None:
+    card = read_card(zoo_folder("digits-qcfs8")).to_dict()
+    card["recipe"]["data"] |= {"data": "imagefolder", "size": 64}
+    card["data"]["name"] = "imagefolder"
+    (tmp_path / "card.json").write_text(json.dumps(card))
+    assert source_of(str(tmp_path)).size == 64
+
+
 def test_a_name_that_the_zoo_does_not_have_is_refused() -> None:
     with pytest.raises(ModelError, match="the zoo has no 'nothing'; it has digits-qcfs8, "):
         source_of("zoo:nothing")

@@ -19,7 +19,7 @@ from spikewright.analysis.energy import (
 from spikewright.analysis.misalignment import LayerEffect, Misalignment, misalignment
 from spikewright.analysis.run_record import RunClock, RunRecord
 from spikewright.analysis.spike_times import ResidualSummary, SpikeTimeHistogram, watch_spikes
-from spikewright.analysis.statistics import mcnemar_exact, wilson_interval
+from spikewright.analysis.statistics import mcnemar_exact, paired_interval, wilson_interval
 from spikewright.analysis.sweep import SweepProgress, sweep
 from spikewright.analysis.sweep_results import Reference, Sweep, SweepRow
 
@@ -48,6 +48,7 @@ __all__ = [
     "misalignment",
     "operations",
     "operations_csv",
+    "paired_interval",
     "split_error",
     "sweep",
     "watch_spikes",

@@ -38,15 +38,52 @@ def wilson_interval(successes: float, trials: int, confidence: float = 0.95) -> 
         raise ValueError(
             f"successes lie in 0..trials and trials are at least 1, got {successes} of {trials}"
         )
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence lies in (0, 1), got {confidence}; 0.95 is usual")
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    z = _quantile(confidence)
     p, shrink = successes / trials, 1 + z * z / trials
     centre = (p + z * z / (2 * trials)) / shrink
     half = z / shrink * math.sqrt(p * (1 - p) / trials + z * z / (4 * trials * trials))
     low = 0.0 if successes == 0 else max(0.0, centre - half)
     high = 1.0 if successes == trials else min(1.0, centre + half)
     return low, high
+
+
+def paired_interval(
+    only_first: int, only_second: int, samples: int, confidence: float = 0.95
+) -> tuple[float, float]:
+    """The interval of the difference of two proportions on the same samples, of Agresti and Min.
+
+    With half a sample added to each of the four outcomes, b = only_first + 1/2, c = only_second +
+    1/2 and n = samples + 2:
+
+        (b - c) / n  -+  z / n * sqrt(b + c - (b - c)^2 / n)
+
+    Args:
+        only_first: samples that only the first classifier gets right.
+        only_second: samples that only the second gets right.
+        samples: all of them, at least 1.
+        confidence: in (0, 1).
+
+    Returns:
+        The lower and upper end, in -1..1; positive where the first is better.
+
+    Raises:
+        ValueError: for an argument out of its range.
+
+    Example:
+        >>> paired_interval(12, 2, 100)
+        (0.026091691789371443, 0.16998673958317756)
+
+    Source: Agresti and Min, Statistics in Medicine 24 (2005).
+    """
+    if samples < 1 or min(only_first, only_second) < 0 or only_first + only_second > samples:
+        raise ValueError(
+            f"only_first and only_second are counts of at most all samples, got {only_first} and "
+            f"{only_second} of {samples}"
+        )
+    z = _quantile(confidence)
+    b, c, n = only_first + 0.5, only_second + 0.5, samples + 2
+    middle, half = (b - c) / n, z / n * math.sqrt(b + c - (b - c) ** 2 / n)
+    return max(-1.0, middle - half), min(1.0, middle + half)
 
 
 def mcnemar_exact(only_first: int, only_second: int) -> float:
@@ -86,3 +123,10 @@ def mcnemar_exact(only_first: int, only_second: int) -> float:
         if term < _NEGLIGIBLE * total:
             break
     return min(1.0, 2 * total * (math.comb(n, k) / (1 << n)))  # whole numbers: never overflows
+
+
+def _quantile(confidence: float) -> float:
+    """How many standard deviations to either side hold that share of a normal distribution."""
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence lies in (0, 1), got {confidence}; 0.95 is usual")
+    return NormalDist().inv_cdf((1 + confidence) / 2)

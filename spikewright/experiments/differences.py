@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from spikewright.experiments.rows import CONTROLS
+from spikewright.experiments.store import ANN
 from spikewright.experiments.tables import NOT_RUN, NetworkTable, Pair, by_method, paired
 
 SURE = 0.01
@@ -74,20 +75,20 @@ def _lines(table: NetworkTable) -> list[_Line]:
         same = [
             line
             for base, tpp, nearest in methods
-            for line in (_Line(tpp, base), _Line(nearest, tpp))
+            for line in (_Line(tpp, base), _Line(nearest, tpp), _Line(nearest, ANN))
         ]
         waiting = [(name, base) for base, *names in methods for name in names]
     else:
         same = [_Line(name, "if") for name in ("shuffled", *CONTROLS, "srp", "tpp")]
-        same += [_Line("unbiased", "tpp"), _Line("nearest", "tpp")]
+        same += [_Line("tpp", "shuffled"), _Line("unbiased", "tpp"), _Line("nearest", "tpp")]
+        same += [_Line(name, ANN) for name in ("if", "tpp", "nearest")]
         waiting = [(name, "if") for name in ("srp", "tpp", "nearest")]
     return same + [_Line(name, base, no_later=True) for name, base in waiting]
 
 
 def _title(table: NetworkTable, line: _Line) -> str:
-    titles = {row.name: row.title for row in table.rows}
     when = " that answers no later" if line.no_later else ""
-    return f"{titles[line.first]} against {titles[line.second]}{when}"
+    return f"{table.title_of(line.first)} against {table.title_of(line.second)}{when}"
 
 
 def _cell(found: _Difference | None) -> str:

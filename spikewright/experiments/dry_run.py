@@ -69,7 +69,7 @@ def dry_run(folder: Path, models: Sequence[str], images: int, size: int, tell: T
     whole, shared = folder / "one", folder / "two"
     cells = len(models) * (1 + sum(len(STEPS) * (SEEDS if "tpp" in row else 1) for row in ROWS))
     start = time.monotonic()
-    _finish(_start(folder, networks, whole, 1))
+    wait_for_all(_start(folder, networks, whole, 1))
     tell(f"one process finished {_cells(whole)} cells in {time.monotonic() - start:.0f} s")
     start = time.monotonic()
     done = _killed_after(_start(folder, networks, shared, 2), shared, cells // 2)
@@ -77,7 +77,7 @@ def dry_run(folder: Path, models: Sequence[str], images: int, size: int, tell: T
     if done >= cells:
         raise ExperimentError("the run was over before it could be killed: nothing is shown")
     start = time.monotonic()
-    _finish(_start(folder, networks, shared, 2))
+    wait_for_all(_start(folder, networks, shared, 2))
     tell(f"two processes started again finished in {time.monotonic() - start:.0f} s")
     return _same_page(whole, shared, cells)
 
@@ -222,15 +222,28 @@ def _killed_after(processes: Sequence[subprocess.Popen[bytes]], results: Path, c
                 raise ExperimentError(f"the run ended with {_cells(results)} of {cells} cells")
             time.sleep(0.05)
     finally:
-        for process in processes:
-            process.kill()
-            process.wait()
+        _kill(processes)
     return _cells(results)
 
 
-def _finish(processes: Sequence[subprocess.Popen[bytes]]) -> None:
-    codes = [process.wait() for process in processes]
-    if any(codes):
-        raise ExperimentError(
-            f"processes ended with the exit codes {codes}; their errors are above"
-        )
+def wait_for_all(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    """Wait for processes; when one fails, or this one is interrupted, the others are killed.
+
+    Raises:
+        ExperimentError: when one fails.
+    """
+    codes: list[int | None] = [None]
+    try:
+        while None in codes and not any(codes):
+            time.sleep(0.05)
+            codes = [process.poll() for process in processes]
+    finally:
+        _kill(processes)
+    if failed := [code for code in codes if code]:
+        raise ExperimentError(f"a process ended with exit code {failed[0]}; its errors are above")
+
+
+def _kill(processes: Sequence[subprocess.Popen[bytes]]) -> None:
+    for process in processes:
+        process.kill()
+        process.wait()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -10,9 +11,10 @@ from typing import Any
 from torch import nn
 
 from spikewright.activations import QCFS
-from spikewright.decoding import decoded
+from spikewright.decoding import decoded, encoded
 from spikewright.errors import ExperimentError, RunError
 from spikewright.models import load_model
+from spikewright.models.resolve import trained_folder
 from spikewright.training.card import read_card
 from spikewright.training.files import read_json
 from spikewright.training.files import sha256 as file_sha256
@@ -60,11 +62,15 @@ class NetworkSource:
         data: the data set's name without its folder, such as "cifar10".
         model: as `load_model` takes it.
         weights: a safetensors file; None where the model has its own.
-        arguments: of the model's factory.
+        arguments: of the model's factory, plain JSON values.
         mean, std: per channel, of the normalisation; None for pixels in 0 .. 1.
         size: side of the images; None for their own.
         sha256: of the file that holds the weights; None where there is none.
         note: what a reader should know of it, such as who trained it.
+
+    Raises:
+        ExperimentError: when made with a name that no folder can carry, or with arguments that no
+            record can keep.
     """
 
     name: str
@@ -85,6 +91,32 @@ class NetworkSource:
                 f"the name of a network becomes a folder: letters, digits, '-', '_' and '.' only, "
                 f"got {self.name!r}"
             )
+        try:
+            json.dumps(self.arguments, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ExperimentError(
+                f"the arguments of network '{self.name}' stand in the record of its results, as "
+                f"plain finite JSON values ({error}); name a factory that needs no others"
+            ) from error
+
+    def factory(self) -> tuple[str, dict[str, Any]]:
+        """What makes the network, and its arguments; no folder of this machine is in it.
+
+        Of a network that this library trained they are its architecture and what else its recipe
+        says of it, so that a run and its copy in the zoo are one network.
+
+        Raises:
+            ModelError, RecipeError, RunError: for what is no card; see `read_card`.
+        """
+        folder = trained_folder(self.model)
+        if folder is not None:
+            card = read_card(folder)
+            recipe = {k: v for k, v in encoded(card.recipe.network).items() if v is not None}
+            return recipe.pop("model"), {"num_classes": card.num_classes, **recipe}
+        if self.model.endswith(".pt2"):
+            program = Path(self.model).expanduser()
+            return program.name, {"sha256": file_sha256(program)}
+        return self.model, json.loads(json.dumps(self.arguments))
 
     def load(self) -> nn.Module:
         """The network in eval mode, on the CPU.
@@ -96,17 +128,21 @@ class NetworkSource:
 
 
 def source_of(text: str) -> NetworkSource:
-    """Read what a user names: the folder of a finished training run, or a file ending in .json.
+    """Read what a user names: a training run, a network of the zoo, or a file ending in .json.
 
-    The file names a network from elsewhere: `{"name", "model", "data"}` and, where needed,
-    `weights` (a path from the file's folder), `arguments`, `mean`, `std`, `size` and `note`.
+    The run is the folder DIR of a finished one or `run:DIR`, the network of the zoo `zoo:NAME`; its
+    results carry the name of the folder, or NAME. The file names a network from elsewhere:
+    `{"name", "model", "data"}` and, where needed, `weights` (a path from the file's folder),
+    `arguments`, `mean`, `std`, `size` and `note`.
 
     Raises:
         ExperimentError: for a file without what is needed, or with what is unknown.
-        ModelError: for a folder without a finished run.
+        ModelError: for a folder without a finished run, or a name that the zoo does not have.
     """
-    path = Path(text.removeprefix("run:")).expanduser()
-    return _described(path) if path.suffix == ".json" else _trained(path)
+    folder, path = trained_folder(text), Path(text).expanduser()
+    if folder is None and path.suffix == ".json":
+        return _described(path)
+    return _trained(folder or path)
 
 
 def _trained(folder: Path) -> NetworkSource:
@@ -118,6 +154,7 @@ def _trained(folder: Path) -> NetworkSource:
         model=f"run:{folder}",
         mean=card.data.mean,
         std=card.data.std,
+        size=card.recipe.data.size,
         sha256=file_sha256(weights) if weights.is_file() else None,
         note=_training_note(card.recipe),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from spikewright.errors import ExperimentError
@@ -12,7 +12,7 @@ from spikewright.experiments.differences import differences, verdicts
 from spikewright.experiments.plot import plot
 from spikewright.experiments.published import Published, published_for
 from spikewright.experiments.rows import SEEDS, STEPS, Row
-from spikewright.experiments.store import stores_of
+from spikewright.experiments.store import ANN, stores_of
 from spikewright.experiments.tables import NOT_RUN, Entry, NetworkTable, by_method, table_of
 from spikewright.files import write_whole
 
@@ -33,9 +33,11 @@ T is not the latency. A layer that waits for all of its input (two-phase, or rea
 after its whole window, and SRP rehearses before it counts, so what an answer costs stands beneath
 the accuracies: its latency in time steps from the first input, unpipelined; the spikes of all
 layers for one image; and an estimate of its energy, by the operations counted on the first images
-of the same order and the constants of Horowitz (ISSCC 2014, 45 nm, single precision): arithmetic
-alone, and in brackets with every weight and state read from memory, without reuse. The estimate
-orders designs and predicts no meter.
+of the same order and the constants of Horowitz (ISSCC 2014, 45 nm): arithmetic alone, in single
+precision and in integers, and in brackets in single precision with every weight and state read
+from memory, without reuse. In integers weights have 8 bits, and activations of the ANN as many as
+hold the counts 0 .. T: that ANN is the fair rival. The estimate orders designs and predicts no
+meter.
 """
 
 
@@ -115,20 +117,19 @@ def _page(tables: Sequence[NetworkTable], pictures: str) -> str:
 
 
 def _glance(tables: Sequence[NetworkTable]) -> str:
-    """All networks side by side; each cell stands with its interval further down."""
+    """All networks side by side, a line on the same images throughout."""
     at = f"T = {' / '.join(map(str, GLANCE))}"
     columns = [f"{neuron}, {at}" for neuron in ("IF", "shuffled IF", "TPP", "nearest")]
     rows = [
-        [
-            f"`{table.name}`",
-            method,
-            NOT_RUN if table.ann is None else _percent(table.ann.accuracy),
-            *(_glimpse(table, name) for name in names),
-        ]
+        [f"`{table.name}`", method, *_glimpse(table, names)]
         for table in tables
         for method, *names in _lines(table)
     ]
-    return _grid(["network", "method", "ANN", *columns], rows)
+    told = (
+        "All networks side by side: the first seed, every line on the images that all of it was "
+        "measured on. All images, seeds and intervals stand further down.\n"
+    )
+    return f"{told}\n{_grid(['network', 'method', 'images', 'ANN', *columns], rows)}"
 
 
 def _verdicts(tables: Sequence[NetworkTable]) -> list[str]:
@@ -155,11 +156,18 @@ def _lines(table: NetworkTable) -> list[tuple[str, str, str | None, str, str]]:
     return [(method, base, None, tpp, nearest) for method, base, tpp, nearest in by_method(table)]
 
 
-def _glimpse(table: NetworkTable, row: str | None) -> str:
-    if row is None:
-        return "-"
-    entries = [table.entry(row, steps) for steps in GLANCE]
-    return " / ".join(NOT_RUN if entry is None else _percent(entry.accuracy) for entry in entries)
+def _glimpse(table: NetworkTable, rows: Sequence[str | None]) -> list[str]:
+    """The images that rows at `GLANCE` share with the ANN, and the accuracies on them."""
+    ann = table.entry(ANN, 0)
+    cells = [None if row is None else [table.entry(row, t) for t in GLANCE] for row in rows]
+    present = [entry for cell in [[ann], *cells] for entry in cell or [] if entry is not None]
+    images = min((entry.images for entry in present), default=0)
+
+    def told(entry: Entry | None) -> str:
+        return NOT_RUN if entry is None else _percent(entry.first_seed_accuracy(images))
+
+    found = ["-" if cell is None else " / ".join(map(told, cell)) for cell in cells]
+    return [f"{images:,}", told(ann), *found]
 
 
 def _section(table: NetworkTable, pictures: str) -> list[str]:
@@ -174,8 +182,12 @@ def _section(table: NetworkTable, pictures: str) -> list[str]:
     columns = [f"T = {t}" for t in table.steps]
     parts.append(_grid(["accuracy in %", "images", "seeds", *columns], rows))
     parts += [_citation(other) for other in others]
-    rows = [_ann_costs(table), *(_costs(table, row) for row in table.rows)]
-    parts.append(_by_steps("cost of one image: latency, spikes, energy (with memory)", table, rows))
+    rows = [[row.title, *_cells(table, row, _cost)] for row in table.rows]
+    parts.append(_by_steps("latency, and spikes of one image", table, rows))
+    rows = [["ANN", *(_rival(table, t) for t in table.steps)]]
+    rows += [[row.title, *_cells(table, row, _energy)] for row in table.rows]
+    corner = "µJ of one image: single precision / integers (single precision with memory)"
+    parts.append(_by_steps(corner, table, rows))
     return parts
 
 
@@ -186,10 +198,14 @@ def _about(table: NetworkTable) -> str:
         ann = f"{_percent(table.ann.accuracy)} ({_percent(table.ann.low)} to "
         ann += f"{_percent(table.ann.high)}) on {table.ann.images:,} images"
     subset = ""
-    if found["one_phase_images"] != found["images"]:
+    first: int = found["one_phase_images"]
+    if first != found["images"]:
+        source = table.entry(ANN, 0)
+        there = NOT_RUN if source is None else _percent(source.first_seed_accuracy(first))
         subset = (
-            f" Rows that run step by step were measured on the first {found['one_phase_images']:,} "
-            "of the images, as their column says."
+            f" Rows that run step by step were measured on the first {first:,} of the images, as "
+            f"their column says, of which the ANN gets {there} right: compare them with rows on "
+            "all images by the differences above alone."
         )
     note = f"; {found['note']}" if found["note"] else ""
     return (
@@ -229,28 +245,34 @@ def _citation(other: Published) -> str:
     return f"*{other.method}, published*: {told}.\n"
 
 
-def _costs(table: NetworkTable, row: Row) -> list[str]:
-    entries = [table.entry(row.name, t) for t in table.steps]
-    return [row.title, *(NOT_RUN if entry is None else _cost(entry) for entry in entries)]
+def _cells(table: NetworkTable, row: Row, tell: Callable[[Entry], str]) -> list[str]:
+    entries = (table.entry(row.name, t) for t in table.steps)
+    return [NOT_RUN if entry is None else tell(entry) for entry in entries]
 
 
 def _cost(entry: Entry) -> str:
     steps = "1 step" if entry.latency == 1 else f"{entry.latency} steps"
-    spikes = f"{_thousands(entry.spikes_per_image)} spikes"
-    return f"{steps}, {spikes}, {_microjoules(entry.energy, 'snn')}"
+    return f"{steps}, {_thousands(entry.spikes_per_image)} spikes"
 
 
-def _ann_costs(table: NetworkTable) -> list[str]:
-    """The source network does not know T: one column tells."""
-    return ["ANN", _microjoules(table.ann_energy, "ann"), *["-"] * (len(table.steps) - 1)]
+def _energy(entry: Entry) -> str:
+    return _microjoules(entry.energy, "snn", "snn_integer")
 
 
-def _microjoules(energy: Mapping[str, float], network: str) -> str:
-    """Arithmetic alone, and with memory; of the `ann` or the `snn`."""
+def _rival(table: NetworkTable, steps: int) -> str:
+    """The source network, and as it is with activations that hold the counts of that T."""
+    at = (table.entry(row.name, steps) for row in table.rows)
+    energy = next((entry.energy for entry in at if entry and entry.energy), {})
+    return _microjoules(energy, "ann", "ann_quantised")
+
+
+def _microjoules(energy: Mapping[str, float], network: str, in_integers: str) -> str:
+    """Arithmetic alone in both ways, and with memory; by the names of `analysis.Energy`."""
     if not energy:
-        return "energy not counted"
-    alone, whole = energy[f"{network}_nj"] / 1000, energy[f"{network}_with_memory_nj"] / 1000
-    return f"{_three(alone)} µJ ({_three(whole)})"
+        return "not counted"
+    names = (f"{network}_nj", f"{in_integers}_nj", f"{network}_with_memory_nj")
+    alone, integers, whole = (_three(energy[name] / 1000) for name in names)
+    return f"{alone} / {integers} ({whole})"
 
 
 def _three(value: float) -> str:

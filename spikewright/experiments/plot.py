@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from html import escape
 
 from spikewright.experiments.rows import CONTROLS, Row
+from spikewright.experiments.store import ANN
 from spikewright.experiments.tables import Entry, NetworkTable
 
 WIDTH, HEIGHT = 720, 400
@@ -15,34 +16,42 @@ LABEL_SPACING = 15.0
 
 _COLOURS = ("#b8501c", "#96700a", "#8a3d97", "#007a66", "#1b62b5", "#b0306a", "#3f7f2f", "#50607a")
 _QUIET = "#8b929c"
+_INK = "#1d2430"
 _DASHES = ("", "6 3", "2 3")
 
 
 def plot(table: NetworkTable) -> str | None:
     """The picture; None when there is nothing to show.
 
-    Curves carry Wilson 95 % intervals as bars; controls are drawn thin and grey.
+    Curves carry Wilson 95 % intervals as bars; controls are drawn thin and grey. What was measured
+    on fewer images than the ANN has a star, and the ANN a second line on those images.
     """
     curves = [(row, _points(table, row)) for row in table.rows]
     curves = [(row, points) for row, points in curves if points]
     if not curves:
         return None
-    lows = [entry.low for _, points in curves for _, entry in points]
-    highs = [entry.high for _, points in curves for _, entry in points]
-    if table.ann is not None:
-        lows, highs = [*lows, table.ann.low], [*highs, table.ann.high]
+    entries = [entry for _, points in curves for _, entry in points]
+    sources = _sources(table, entries)
+    lows = [entry.low for entry in entries] + [accuracy for _, accuracy in sources]
+    highs = [entry.high for entry in entries] + [accuracy for _, accuracy in sources]
     bottom = 10 * math.floor(10 * min(lows))
     top = min(100, 10 * math.ceil(10 * max(highs)))
     frame = _Frame(table.steps, bottom, max(top, bottom + 10))
-    parts = [*_axes(frame), *_ann_line(table, frame)]
+    parts = _axes(frame)
     ends: list[tuple[float, str, str]] = []
-    if table.ann is not None:
-        ends.append((frame.y(table.ann.accuracy), "ANN", "#1d2430"))
+    for (title, accuracy), dash in zip(sources, ("5 4", "1 3"), strict=False):
+        y = frame.y(accuracy)
+        parts.append(_line(LEFT, y, WIDTH - RIGHT, y, _INK, 1, dash))
+        ends.append((y, title, _INK))
+    if len(sources) > 1:
+        parts.append(_text(WIDTH - 8, HEIGHT - 8, _few(entries), "#5b6472", "end"))
     loud = [row for row, _ in curves if row.name not in CONTROLS]
     for row, points in curves:
         colour, dash, width = _look(table, loud.index(row) if row in loud else None)
         parts += _curve(points, frame, colour, dash, width)
-        ends.append((frame.y(points[-1][1].accuracy), row.title, colour))
+        last = points[-1][1]
+        star = " *" if table.ann is not None and last.images < table.ann.images else ""
+        ends.append((frame.y(last.accuracy), row.title + star, colour))
     parts += _labels(ends)
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" '
@@ -102,11 +111,18 @@ def _axes(frame: _Frame) -> list[str]:
     return parts
 
 
-def _ann_line(table: NetworkTable, frame: _Frame) -> list[str]:
-    if table.ann is None:
+def _sources(table: NetworkTable, entries: Sequence[Entry]) -> list[tuple[str, float]]:
+    """Title and accuracy of the ANN: on all images, and on those of the rows that have fewer."""
+    ann = table.entry(ANN, 0)
+    if ann is None:
         return []
-    y = frame.y(table.ann.accuracy)
-    return [_line(LEFT, y, WIDTH - RIGHT, y, "#1d2430", 1, "5 4")]
+    few = min(entry.images for entry in entries)
+    found = [("ANN", ann.accuracy)]
+    return found if few >= ann.images else [*found, ("ANN *", ann.first_seed_accuracy(few))]
+
+
+def _few(entries: Sequence[Entry]) -> str:
+    return f"* on the first {min(entry.images for entry in entries):,} images"
 
 
 def _curve(

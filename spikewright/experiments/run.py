@@ -1,7 +1,8 @@
 """The experiment: every cell of every network, cheap ones first, each kept as soon as it is done.
 
-Cells are independent, so several processes share them without a lock: the process of rank r of n
-takes the cells r, r + n, r + 2n ... of the plan. A cell that is on disk is not run again.
+Cells are independent, so several processes share them without a lock: each deals the whole plan to
+all in the same way, whatever is on disk, and works on its own part. A cell that is on disk is not
+run again.
 """
 
 from __future__ import annotations
@@ -32,12 +33,39 @@ def plan(subjects: Sequence[Subject]) -> list[Task]:
     tasks: list[Task] = [
         (subject, row, cell) for subject in subjects for row, cell in subject.cells()
     ]
+    return sorted(tasks, key=_urgency)  # stable: what is alike stays in its order
 
-    def urgency(task: Task) -> tuple[bool, bool]:
-        subject, row, cell = task
-        return row is not None and row.expensive, cell.seed != subject.settings.seeds[0]
 
-    return sorted(tasks, key=urgency)  # stable: what is alike stays in its order
+def deal(tasks: Sequence[Task], processes: int) -> list[list[Task]]:
+    """The tasks of every process, each in the order of the plan.
+
+    Of the tasks that are equally urgent the dearest goes first, to the process with the least work.
+
+    Args:
+        tasks: the plan.
+        processes: how many share it.
+    """
+    dearest = sorted(range(len(tasks)), key=lambda n: (_urgency(tasks[n]), -_cost(tasks[n])))
+    loads = [0] * processes
+    dealt: list[list[int]] = [[] for _ in loads]
+    for number in dearest:
+        rank = loads.index(min(loads))
+        loads[rank] += _cost(tasks[number])
+        dealt[rank].append(number)
+    return [[tasks[number] for number in sorted(numbers)] for numbers in dealt]
+
+
+def _urgency(task: Task) -> tuple[bool, bool]:
+    _, row, cell = task
+    return row is not None and row.expensive, cell.seed > 0
+
+
+def _cost(task: Task) -> int:
+    """Images times forward passes: T passes of the step engine, or one."""
+    subject, row, cell = task
+    if row is None or not row.expensive:
+        return subject.images
+    return subject.one_phase_images * cell.steps
 
 
 def run_experiment(
@@ -57,11 +85,12 @@ def run_experiment(
         progress: called after every cell.
 
     Raises:
-        ExperimentError: see `open_subject`; nothing has been measured then.
+        ExperimentError: see `open_subject`; for unknown rows, or a folder that holds results of
+            another configuration. Nothing has been measured then.
         ModelError, DataError, ConversionError: when a network or its data cannot be used.
     """
     settings = settings or Settings()
-    _check(sources, settings)
+    _check(sources)
     subjects = [open_subject(source, data, results, settings) for source in sources]
     unknown = set(settings.rows) - {row.name for subject in subjects for row in subject.rows}
     if unknown:
@@ -70,7 +99,9 @@ def run_experiment(
             f"no network here has the rows {', '.join(sorted(unknown))}; "
             f"they are {', '.join(dict.fromkeys(known))}"
         )
-    mine = plan(subjects)[settings.rank :: settings.processes]
+    for subject in subjects:
+        subject.store.prepare(subject.configuration)
+    mine = deal(plan(subjects), settings.processes)[settings.rank]
     before: Subject | None = None
     for number, (subject, row, cell) in enumerate(mine, start=1):
         if subject.store.has(cell):
@@ -79,17 +110,16 @@ def run_experiment(
             before.release()
         before = subject
         record = subject.measure(row, cell)
+        subject.store.require_same(subject.configuration)  # another process may have begun as well
         subject.store.write(record)
         if progress is not None:
             progress(number, len(mine), _told(subject, record))
 
 
-def _check(sources: Sequence[NetworkSource], settings: Settings) -> None:
+def _check(sources: Sequence[NetworkSource]) -> None:
     names = [source.name for source in sources]
     if not names or len(set(names)) < len(names):
         raise ExperimentError(f"give one network or more, each with a name of its own, got {names}")
-    if len(set(settings.seeds)) < len(settings.seeds):
-        raise ExperimentError(f"seeds differ from each other, got {list(settings.seeds)}")
 
 
 def _told(subject: Subject, record: CellRecord) -> str:

@@ -8,7 +8,7 @@ Files appear as a whole or not at all, so what is there is finished, and what is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -126,7 +126,9 @@ class NetworkStore:
     folder: Path
 
     def prepare(self, configuration: Mapping[str, Any]) -> None:
-        """Start the folder, or see that it holds results of the same configuration.
+        """Start the folder, or see that its cells are of the same configuration.
+
+        A configuration without a cell, left by a run that failed before its first, is replaced.
 
         Args:
             configuration: plain JSON values; everything that decides a number.
@@ -134,22 +136,29 @@ class NetworkStore:
         Raises:
             ExperimentError: naming every difference.
         """
-        wanted = {"format": FORMAT, **configuration}
         path = self.folder / NETWORK_FILE
-        if path.is_file():
-            listing = differences(self.configuration(), wanted)
-            if listing:
-                told = "\n".join(listing)
-                raise ExperimentError(
-                    f"'{self.folder}' holds results of another configuration:\n{told}\n"
-                    "go on with the recorded one, or name another folder with --out"
-                )
+        if path.is_file() and any(self._cells()):
+            self.require_same(configuration)
             return
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            write_json(path, wanted)
+            write_json(path, {"format": FORMAT, **configuration})
         except OSError as error:
             raise ExperimentError(f"cannot write to '{self.folder}' ({error.strerror})") from error
+
+    def require_same(self, configuration: Mapping[str, Any]) -> None:
+        """See that the folder is of this configuration.
+
+        Raises:
+            ExperimentError: naming every difference.
+        """
+        listing = differences(self.configuration(), {"format": FORMAT, **configuration})
+        if listing:
+            told = "\n".join(listing)
+            raise ExperimentError(
+                f"'{self.folder}' holds results of another configuration:\n{told}\n"
+                "go on with the recorded one, or name another folder with --out"
+            )
 
     def configuration(self) -> dict[str, Any]:
         """What the results are of.
@@ -183,9 +192,12 @@ class NetworkStore:
         Raises:
             ExperimentError: for a damaged file.
         """
-        paths = sorted(p for p in self.folder.glob("*.json") if p.name != NETWORK_FILE)
-        found = (_record(path) for path in paths)
+        found = (_record(path) for path in sorted(self._cells()))
         return {record.cell: record for record in found}
+
+    def _cells(self) -> Iterator[Path]:
+        """The file of every finished cell."""
+        return (path for path in self.folder.glob("*.json") if path.name != NETWORK_FILE)
 
 
 def stores_of(results: Path) -> list[NetworkStore]:

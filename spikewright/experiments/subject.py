@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +15,14 @@ from spikewright.analysis import RunClock
 from spikewright.data import ImageData, open_dataset
 from spikewright.data.image_data import dataset_length
 from spikewright.errors import ExperimentError
-from spikewright.experiments.images import CALIBRATION_SEED, TestImages, calibration_batches
+from spikewright.experiments.images import (
+    CALIBRATION_SEED,
+    TestImages,
+    calibration_batches,
+    calibration_images,
+    images_sha256,
+    ordered,
+)
 from spikewright.experiments.measure import (
     Answers,
     Batches,
@@ -36,7 +44,7 @@ class Settings:
 
     Attributes:
         steps: every T.
-        seeds: of the rows that draw random numbers.
+        seeds: of the rows that draw random numbers, 0 first: paired tests and energies are of it.
         rows: names of the rows to run; all when empty.
         images: test images; all of them when None.
         one_phase_images: of the rows that need the step engine; as many as `images` when None.
@@ -46,6 +54,9 @@ class Settings:
         device: where everything runs.
         compiled: compile the networks first.
         rank, processes: which of how many processes this is.
+
+    Raises:
+        ExperimentError: when made with what is out of range.
     """
 
     steps: tuple[int, ...] = STEPS
@@ -62,9 +73,12 @@ class Settings:
     processes: int = 1
 
     def __post_init__(self) -> None:
-        if not self.steps or min(self.steps) < 1 or not self.seeds:
+        if not self.steps or min(self.steps) < 1:
+            raise ExperimentError(f"give at least one T, each of 1 or more, got {self.steps}")
+        if not self.seeds or self.seeds[0] != 0 or len(set(self.seeds)) < len(self.seeds):
             raise ExperimentError(
-                f"give at least one T of 1 or more and one seed, got {self.steps}, {self.seeds}"
+                "seeds differ from each other and begin with 0, whose records alone keep what "
+                f"paired tests and energies need: give such as {SEEDS}, got {self.seeds}"
             )
         counts = (self.images, self.one_phase_images, self.calibration_samples, self.batch_size)
         if any(count is not None and count < 1 for count in counts):
@@ -79,12 +93,24 @@ class Settings:
 
 @dataclass
 class Subject:
-    """A network with what its cells are measured on; parts are made when they are needed."""
+    """A network with what its cells are measured on; parts are made when they are needed.
+
+    Attributes:
+        source: which network.
+        data: its images.
+        settings: of the experiment.
+        store: where its cells are kept.
+        configuration: everything that decides a number, as `network.json` holds it.
+        levels: L of a QCFS network; None for ReLU.
+        images: test images of a row.
+        one_phase_images: of a row that needs the step engine.
+    """
 
     source: NetworkSource
     data: ImageData
     settings: Settings
     store: NetworkStore
+    configuration: Mapping[str, Any]
     levels: int | None
     images: int
     one_phase_images: int
@@ -210,7 +236,7 @@ class Subject:
 def open_subject(
     source: NetworkSource, data: Mapping[str, str], results: Path, settings: Settings
 ) -> Subject:
-    """A network ready to be measured, its folder of results started or checked.
+    """A network ready to be measured; nothing is written yet.
 
     Args:
         source: which network.
@@ -219,8 +245,9 @@ def open_subject(
         settings: how the experiment runs.
 
     Raises:
-        ExperimentError: when its data is not given, there are fewer images than asked for, rows
-            are unknown, or the folder holds results of another configuration.
+        ExperimentError: when its data is not given, there are fewer images than asked for, or its
+            layers differ in L.
+        ModelError, DataError: when the network or its data cannot be used.
     """
     if source.data not in data:
         raise ExperimentError(
@@ -228,8 +255,20 @@ def open_subject(
         )
     images = open_dataset(data[source.data], mean=source.mean, std=source.std, size=source.size)
     model = source.load()
-    levels = levels_of(model)
-    available = dataset_length(images.test)
+    whole, subset = _counts(source, images, settings)
+    configuration = _configuration(source, model, images, settings, (whole, subset))
+    store = NetworkStore(results / source.name)
+    levels = configuration["levels"]
+    return Subject(source, images, settings, store, configuration, levels, whole, subset)
+
+
+def _counts(source: NetworkSource, data: ImageData, settings: Settings) -> tuple[int, int]:
+    """Test images of a row, and of one that needs the step engine.
+
+    Raises:
+        ExperimentError: when there are fewer, or fewer calibration images than asked for.
+    """
+    available, training = dataset_length(data.test), dataset_length(data.train)
     whole = available if settings.images is None else settings.images
     subset = whole if settings.one_phase_images is None else settings.one_phase_images
     if max(whole, subset) > available:
@@ -237,25 +276,44 @@ def open_subject(
             f"{max(whole, subset)} images were asked for; the test split of '{source.data}' holds "
             f"{available}"
         )
-    store = NetworkStore(results / source.name)
-    store.prepare(
-        {
-            "name": source.name,
-            "architecture": source.architecture,
-            "data": source.data,
-            "note": source.note,
-            "activation": "relu" if levels is None else "qcfs",
-            "levels": levels,
-            "weights_sha256": source.sha256 or fingerprint(model.state_dict()),
-            "mean": None if source.mean is None else list(source.mean),
-            "std": None if source.std is None else list(source.std),
-            "size": source.size,
-            "test_images": available,
-            "images": whole,
-            "one_phase_images": subset,
-            "energy_images": settings.energy_images,
-            "calibration_samples": settings.calibration_samples,
-            "compiled": settings.compiled,
-        }
-    )
-    return Subject(source, images, settings, store, levels, whole, subset)
+    if settings.calibration_samples > training:
+        raise ExperimentError(
+            f"{settings.calibration_samples} calibration images were asked for; the training split "
+            f"of '{source.data}' holds {training}"
+        )
+    return whole, subset
+
+
+def _configuration(
+    source: NetworkSource,
+    model: nn.Module,
+    data: ImageData,
+    settings: Settings,
+    counts: tuple[int, int],
+) -> dict[str, Any]:
+    """Everything that decides a number, as plain JSON values."""
+    levels = levels_of(model)
+    factory, arguments = source.factory()
+    calibration = calibration_images(data, settings.calibration_samples)
+    return {
+        "name": source.name,
+        "architecture": source.architecture,
+        "model": factory,
+        "arguments": arguments,
+        "data": source.data,
+        "note": source.note,
+        "activation": "relu" if levels is None else "qcfs",
+        "levels": levels,
+        "weights_sha256": source.sha256 or fingerprint(model.state_dict()),
+        "mean": None if source.mean is None else list(source.mean),
+        "std": None if source.std is None else list(source.std),
+        "size": source.size,
+        "test_images": dataset_length(data.test),
+        "images": counts[0],
+        "one_phase_images": counts[1],
+        "images_sha256": images_sha256(ordered(data.test, max(counts))),
+        "energy_images": settings.energy_images,
+        "calibration_samples": settings.calibration_samples,
+        "calibration_sha256": images_sha256(calibration),
+        "compiled": settings.compiled,
+    }

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from statistics import mean, stdev
 from typing import Any
 
-from spikewright.analysis import mcnemar_exact, wilson_interval
+from torch import Tensor
+
+from spikewright.analysis import mcnemar_exact, paired_interval, wilson_interval
 from spikewright.errors import ExperimentError
 from spikewright.experiments.measure import unpacked
 from spikewright.experiments.rows import IN_DOUBLE, Row, rows_for
@@ -47,6 +49,10 @@ class Entry:
     def latency(self) -> int:
         """Time steps from the first input to the answer."""
         return self.first.latency
+
+    def first_seed_accuracy(self, images: int) -> float:
+        """Of the first seed, on the first so many images; with none more than were measured."""
+        return float(_right(self.first, images).float().mean())
 
     @property
     def energy(self) -> Mapping[str, float]:
@@ -121,14 +127,15 @@ class NetworkTable:
         where = DATA_TITLES.get(data, data)
         return f"{where}, {self.configuration['architecture']}, {activation}"
 
-    @property
-    def ann_energy(self) -> Mapping[str, float]:
-        """The same estimates for the source network; they stand beside those of every row."""
-        return next((entry.energy for entry in self.entries.values() if entry.energy), {})
-
     def entry(self, row: str, steps: int) -> Entry | None:
-        """A row at one T; None when it was not run."""
+        """A row at one T, or the `ANN` whatever T; None when it was not run."""
+        if row == ANN:
+            return None if self.ann is None else entry_of([self.ann])
         return self.entries.get((row, steps))
+
+    def title_of(self, row: str) -> str:
+        """What a row is called; the source network is the ANN."""
+        return {ANN: "ANN", **{known.name: known.title for known in self.rows}}[row]
 
     def no_later(self, row: str, latency: int) -> tuple[int, Entry] | None:
         """The largest T at which a row answers no later than that, with its entry."""
@@ -158,7 +165,7 @@ def table_of(store: NetworkStore, steps: Sequence[int]) -> NetworkTable:
                 entries[row.name, t] = found
     ann = records.get(Cell(ANN, 0, 0))
     in_double = {c.row: r for c, r in records.items() if c.row in (ANN_IN_DOUBLE, IN_DOUBLE.name)}
-    return NetworkTable(configuration, ann, rows, tuple(steps), entries, in_double)
+    return NetworkTable(configuration, ann, rows, tuple(sorted(steps)), entries, in_double)
 
 
 def by_method(table: NetworkTable) -> list[tuple[str, str, str, str]]:
@@ -188,13 +195,23 @@ class Pair:
         """How far the first is above the second, in percentage points."""
         return 100 * (self.only_first - self.only_second) / self.images
 
+    @property
+    def interval(self) -> tuple[float, float]:
+        """The ends of its 95 % interval, in percentage points."""
+        low, high = paired_interval(self.only_first, self.only_second, self.images)
+        return 100 * low, 100 * high
+
 
 def paired(first: Entry | None, second: Entry | None) -> Pair | None:
     """Compare two entries image by image; None when either was not run with seed 0."""
     if first is None or second is None or not first.first.hits or not second.first.hits:
         return None
     count = min(first.images, second.images)  # images stand in one order: a subset is a beginning
-    a = unpacked(first.first.hits, first.images)[:count]
-    b = unpacked(second.first.hits, second.images)[:count]
+    a, b = _right(first.first, count), _right(second.first, count)
     only_a, only_b = int((a & ~b).sum()), int((~a & b).sum())
     return Pair(count, only_a, only_b, mcnemar_exact(only_a, only_b))
+
+
+def _right(record: CellRecord, images: int) -> Tensor:
+    """Which of the first so many images a record of a first seed got right, bool `[images]`."""
+    return unpacked(record.hits or "", record.images)[:images]

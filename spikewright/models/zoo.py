@@ -1,8 +1,9 @@
 """The zoo: networks trained by this library whose weights ship in the package.
 
 An entry is a folder `spikewright/zoo/NAME` with what a finished run of `spikewright train` leaves:
-`weights.safetensors` and the `card.json` that tells data, recipe, seed, accuracy on validation and
-test, and the SHA-256 of the weights.
+`weights.safetensors`, the `card.json` that tells data, recipe, seed, accuracy on validation and
+test, and the SHA-256 of the weights, and `held_out.safetensors`, which tells the images they never
+saw from those they were trained on.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ ZOO = Path(__file__).parents[1] / "zoo"
 LARGEST_BYTES = 8 * 2**20
 """Of all entries together."""
 
-_CARD, _WEIGHTS = "card.json", "weights.safetensors"
+_FILES = ("card.json", "weights.safetensors", "held_out.safetensors")
 
 
 @dataclass(frozen=True)
@@ -31,9 +32,9 @@ class ZooEntry:
 
     Attributes:
         name: it is loaded as `zoo:NAME`.
-        folder: holds its card and its weights.
+        folder: holds its files.
         card: what it is.
-        size_bytes: of both files.
+        size_bytes: of all of them.
     """
 
     name: str
@@ -64,7 +65,7 @@ def zoo_folder(name: str, zoo: Path = ZOO) -> Path:
 
 
 def add_to_zoo(run: Path, name: str, zoo: Path = ZOO) -> ZooEntry:
-    """Copy the weights and the card of a finished run into the zoo, once they are checked.
+    """Copy what belongs to the weights of a finished run into the zoo, once it is checked.
 
     Args:
         run: the folder of a finished run of `spikewright train`.
@@ -77,7 +78,8 @@ def add_to_zoo(run: Path, name: str, zoo: Path = ZOO) -> ZooEntry:
 
     Raises:
         ModelError: if the name is taken or not of that form, the weights are not the card's
-            (SHA-256) or do not fit its network, or all entries together would be larger than 8 MB.
+            (SHA-256) or do not fit its network, a file is missing, or all entries together would
+            be larger than 8 MB.
         ModelError, RecipeError, RunError: for what is no card; see `read_card`.
     """
     from spikewright.training.trained import load_trained
@@ -109,15 +111,16 @@ def _entry(folder: Path) -> ZooEntry:
 
 
 def _size(folder: Path) -> int:
-    files = (folder / _CARD, folder / _WEIGHTS)
+    files = (folder / name for name in _FILES)
     return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def _copy(run: Path, folder: Path) -> None:
-    """Both files at once, or neither."""
+    """All files at once, or none."""
     try:
         with appearing_whole(folder) as partial:
-            for name in (_CARD, _WEIGHTS):
+            for name in _FILES:
                 shutil.copyfile(run / name, partial / name)
     except OSError as error:
-        raise ModelError(f"zoo: '{folder}' cannot be written ({error.strerror})") from error
+        told = f"{error.filename or folder}: {error.strerror}"
+        raise ModelError(f"zoo: '{run}' cannot be copied to '{folder}' ({told})") from error

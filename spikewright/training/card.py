@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from spikewright.analysis.statistics import wilson_interval
-from spikewright.data.image_data import dataset_length
 from spikewright.decoding import decoded, encoded
 from spikewright.errors import ModelError, RunError
 from spikewright.training.files import read_json, sha256
@@ -18,6 +17,7 @@ from spikewright.training.run_folder import RunFolder, versions
 
 if TYPE_CHECKING:
     from spikewright.training.evaluate import Score
+    from spikewright.training.splits import Splits
     from spikewright.training.trainer import Trainer
 
 
@@ -118,11 +118,14 @@ class ModelCard:
         return encoded(self)
 
 
-def make_card(trainer: Trainer, run: RunFolder, test: Score, test_images: int) -> ModelCard:
+def make_card(
+    trainer: Trainer, splits: Splits, run: RunFolder, test: Score, test_images: int
+) -> ModelCard:
     """The card of a finished run.
 
     Args:
         trainer: after its last epoch.
+        splits: that it trained on.
         run: with its weights written.
         test: of these weights on the test split.
         test_images: how many images that split has.
@@ -134,7 +137,7 @@ def make_card(trainer: Trainer, run: RunFolder, test: Score, test_images: int) -
         raise ValueError(f"{test.images} of {test_images} test images were counted")
     recipe, data, state = trainer.recipe, trainer.data, trainer.state
     best = state.best_epoch
-    validation_images = dataset_length(data.validation)
+    validation_images = len(splits.validation)
     return ModelCard(
         architecture=recipe.network.model,
         num_classes=len(data.classes),
@@ -142,7 +145,7 @@ def make_card(trainer: Trainer, run: RunFolder, test: Score, test_images: int) -
         data=TrainingData(
             name=data.name,
             classes=tuple(data.classes),
-            training_images=dataset_length(data.train),
+            training_images=len(splits.train),
             mean=tuple(trainer.augmenter.mean.flatten().tolist()),
             std=tuple(trainer.augmenter.std.flatten().tolist()),
         ),

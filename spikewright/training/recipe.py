@@ -93,7 +93,7 @@ class DataRecipe:
             and 0 of other data.
         std: per channel, divides what is left; goes with `mean`.
         validation: images held out of the training set to choose the best epoch on; None keeps
-            the data set's own split, or a tenth.
+            the data set's own split, or a tenth, or what the start held out.
         augment: names of `Augmentation`, in any order. Training images go through AutoAugment
             first, then crop, flip and cutout.
         size: side in pixels that images are brought to, as `open_dataset` does it; None keeps

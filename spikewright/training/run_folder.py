@@ -26,6 +26,7 @@ class RunFolder:
 
     ========================  ==================================================================
     `run.json`                the recipe, and the versions that the run was started with
+    `held_out.safetensors`    which images choose the best epoch; they are none of those trained on
     `checkpoint.safetensors`  everything needed to go on, replaced after every epoch
     `metrics.jsonl`           one line an epoch, made anew from the checkpoint's own history
     `weights.safetensors`     at the end: the weights of the best epoch on validation
@@ -41,6 +42,10 @@ class RunFolder:
     @property
     def recipe_file(self) -> Path:
         return self.path / "run.json"
+
+    @property
+    def held_out(self) -> Path:
+        return self.path / "held_out.safetensors"
 
     @property
     def checkpoint(self) -> Path:
@@ -72,6 +77,23 @@ class RunFolder:
             )
         return recipe_from(self._recorded())
 
+    def require_same(self, recipe: Recipe) -> None:
+        """See that a run in the folder, if there is one, has this recipe.
+
+        Raises:
+            RecipeError: naming every difference.
+            RunError: if its file is damaged.
+        """
+        if not self.recipe_file.exists():
+            return
+        differences = recipe.differences(self._recorded())
+        if differences:
+            listing = "\n".join(f"  {line}" for line in differences)
+            raise RecipeError(
+                f"'{self.path}' holds a run of another recipe:\n{listing}\n"
+                "go on with the recorded one (--resume), or name another folder"
+            )
+
     def prepare(self, recipe: Recipe) -> None:
         """Make the folder for a new run, or see that it holds one of the same recipe.
 
@@ -81,13 +103,7 @@ class RunFolder:
         """
         sweep_leftovers(self.path)
         if self.recipe_file.exists():
-            differences = recipe.differences(self._recorded())
-            if differences:
-                listing = "\n".join(f"  {line}" for line in differences)
-                raise RecipeError(
-                    f"'{self.path}' holds a run of another recipe:\n{listing}\n"
-                    "go on with the recorded one (--resume), or name another folder"
-                )
+            self.require_same(recipe)
             return
         if self.path.is_dir() and any(not f.name.startswith(".") for f in self.path.iterdir()):
             raise RunError(

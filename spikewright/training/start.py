@@ -7,12 +7,9 @@ from pathlib import Path
 from torch import nn
 
 from spikewright.activations import learned_thresholds
-from spikewright.data import ImageData
-from spikewright.data.image_data import dataset_length
 from spikewright.errors import ModelError, RecipeError
 from spikewright.models.resolve import trained_folder
 from spikewright.models.weights import load_weights
-from spikewright.training.card import read_card
 from spikewright.training.files import sha256
 from spikewright.training.recipe import StartRecipe
 from spikewright.training.run_folder import RunFolder
@@ -67,32 +64,6 @@ def load_start(model: nn.Module, start: StartRecipe, threshold: float | None) ->
         raise RecipeError(
             f"'{start.weights}' has learned thresholds, and training goes on from them: leave "
             f"threshold={threshold:g} out"
-        )
-
-
-def require_unseen(start: StartRecipe, data: ImageData) -> None:
-    """See that the validation images were not trained on by a run whose weights are the start.
-
-    The images held out of a data set are the first ones of one fixed order within each class, so
-    fewer of them are always some of more.
-
-    Args:
-        start: of a file nothing is known; of `run:` and `zoo:` the card tells.
-        data: what is to be trained on.
-
-    Raises:
-        RecipeError: if the same data set now holds out more images than it did for the start.
-    """
-    folder = trained_folder(start.weights)
-    if folder is None:
-        return
-    card, asked = read_card(folder), dataset_length(data.validation)
-    held_out = card.validation.images
-    if card.data.name == data.name and asked > held_out:
-        raise RecipeError(
-            f"'{start.weights}' was trained on some of the {asked:,} images that would choose the "
-            f"best epoch; hold out at most the {held_out:,} that it never saw (validation="
-            f"{held_out})"
         )
 
 

@@ -5,11 +5,8 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-import torch
-
 from spikewright.data import ImageData, open_dataset
-from spikewright.data.image_data import dataset_length
-from spikewright.data.in_memory import in_memory, require_memory
+from spikewright.data.in_memory import in_memory
 from spikewright.errors import DataError, ModelError
 from spikewright.files import write_json
 from spikewright.processes import Processes
@@ -19,6 +16,7 @@ from spikewright.training.evaluate import Score
 from spikewright.training.files import write_tensors
 from spikewright.training.recipe import Recipe
 from spikewright.training.run_folder import RunFolder
+from spikewright.training.splits import Splits, as_begun, keeping_apart
 from spikewright.training.tensorboard import TensorBoardLog
 from spikewright.training.trainer import Progress, Trainer
 
@@ -57,7 +55,8 @@ def train(
         The card of the weights, as in `card.json`.
 
     Raises:
-        RecipeError: if the folder's run has another recipe, or the recipe cannot be carried out.
+        RecipeError: if the folder's run has another recipe or other images, or the recipe cannot
+            be carried out.
         RunError: if the folder holds other or damaged files.
         DataError: if the images cannot be read, are fewer than a batch, or do not fit into memory.
         ModelError: if the loss stops being finite, or the weights to start from do not fit.
@@ -73,21 +72,23 @@ def train(
     try:
         processes.check(recipe.optimisation.batch_size)
         run = RunFolder(folder)
-        begun, trainer = run.checkpoint.is_file(), None
+        processes.by_main(lambda: run.require_same(recipe))
+        begun, trainer, splits = run.checkpoint.is_file(), None, None
         if not run.card.is_file():  # what cannot be carried out begins no folder
             images = open_data(recipe) if data is None else data
-            _require_a_batch(images, recipe)
-            stored = torch.uint8 if images.bounded else torch.float32
-            require_memory(dataset_length(images.train), images.image_shape, stored)
             trainer = Trainer.make(recipe, images, processes, progress, begun=begun)
-        processes.by_main(lambda: run.prepare(recipe))
-        if trainer is not None:
+            splits = as_begun(Splits.read(images), run, recipe)
+            if not begun:
+                splits = keeping_apart(splits, images, recipe)
+            _require_a_batch(splits, recipe)
+        processes.by_main(lambda: _begin(run, recipe, splits, data, begun=begun))
+        if trainer is not None and splits is not None:
             if begun:
                 trainer.state.load(run.checkpoint)
                 if processes.main:  # the earlier try may have stopped between the two
                     run.write_metrics(trainer.state.history)
-            _train_epochs(trainer, run, tensorboard)
-            _finish(trainer, run)
+            _train_epochs(trainer, splits, run, tensorboard)
+            _finish(trainer, splits, run)
         return read_card(folder)
     finally:
         processes.leave()
@@ -103,7 +104,18 @@ def open_data(recipe: Recipe) -> ImageData:
     return open_dataset(recipe.data.data, size=recipe.data.size, validation=recipe.data.validation)
 
 
-def _train_epochs(trainer: Trainer, run: RunFolder, tensorboard: bool) -> None:
+def _begin(
+    run: RunFolder, recipe: Recipe, splits: Splits | None, data: ImageData | None, *, begun: bool
+) -> None:
+    """Make the folder of a run, or see that it holds one of this recipe and these images."""
+    run.prepare(recipe)
+    if splits is None:
+        _require_same_images(run, recipe, data)
+    elif not begun:
+        splits.write_held_out(run.held_out)
+
+
+def _train_epochs(trainer: Trainer, splits: Splits, run: RunFolder, tensorboard: bool) -> None:
     """Train the epochs that are left, writing the state after each."""
     state, processes, recipe = trainer.state, trainer.processes, trainer.recipe
     done, epochs = len(state.history), recipe.optimisation.epochs
@@ -111,9 +123,9 @@ def _train_epochs(trainer: Trainer, run: RunFolder, tensorboard: bool) -> None:
     try:
         if done == epochs:
             return
-        bounded = trainer.data.bounded
-        images = in_memory(trainer.data.train, bounded=bounded).to(processes.device)
-        validation = in_memory(trainer.data.validation, bounded=bounded).to(processes.device)
+        images, validation = (
+            part.to(processes.device) for part in (splits.train, splits.validation)
+        )
         for epoch in range(done + 1, epochs + 1):
             metrics = trainer.epoch(images, validation, epoch)
             _require_finite(metrics, recipe)
@@ -129,13 +141,19 @@ def _train_epochs(trainer: Trainer, run: RunFolder, tensorboard: bool) -> None:
             log.close()
 
 
-def _require_a_batch(images: ImageData, recipe: Recipe) -> None:
-    count, batch = dataset_length(images.train), recipe.optimisation.batch_size
+def _require_a_batch(splits: Splits, recipe: Recipe) -> None:
+    count, batch = len(splits.train), recipe.optimisation.batch_size
     if count < batch:
         raise DataError(
-            f"the training split of '{images.name}' holds {count} images, less than one batch of "
-            f"{batch}; lower batch_size"
+            f"the training split of '{recipe.data.data}' holds {count} images, less than one "
+            f"batch of {batch}; lower batch_size"
         )
+
+
+def _require_same_images(run: RunFolder, recipe: Recipe, data: ImageData | None) -> None:
+    """See that data from another place are those of a finished run; the same place is believed."""
+    if recipe.data.data != run.read_recipe().data.data:
+        as_begun(Splits.read(open_data(recipe) if data is None else data), run, recipe)
 
 
 def _require_finite(metrics: EpochMetrics, recipe: Recipe) -> None:
@@ -148,11 +166,11 @@ def _require_finite(metrics: EpochMetrics, recipe: Recipe) -> None:
             )
 
 
-def _finish(trainer: Trainer, run: RunFolder) -> None:
+def _finish(trainer: Trainer, splits: Splits, run: RunFolder) -> None:
     """Measure the best weights on the test split and write them with their card."""
     test = in_memory(trainer.data.test, bounded=trainer.data.bounded).to(trainer.processes.device)
     score: Score = trainer.score(test, trainer.state.best)
     if trainer.processes.main:
         write_tensors(run.weights, trainer.state.best)
-        write_json(run.card, make_card(trainer, run, score, len(test)).to_dict())
+        write_json(run.card, make_card(trainer, splits, run, score, len(test)).to_dict())
     trainer.processes.wait()

@@ -30,7 +30,7 @@ from spikewright.training.optimisation import (
     take_step,
 )
 from spikewright.training.recipe import Recipe
-from spikewright.training.start import load_start, require_unseen
+from spikewright.training.start import load_start
 
 Progress = Callable[[int, int, int, int, EpochMetrics | None], None]
 """Told (epoch from 1, epochs, steps done in it, its steps, what it came to once it is over)."""
@@ -80,7 +80,7 @@ class Trainer:
         Raises:
             DataError: if the mean and standard deviation do not fit the images.
             RecipeError: if the architecture is unknown, or does not take the images.
-            ModelError, RecipeError: see `load_start` and `require_unseen`.
+            ModelError, RecipeError: see `load_start`.
         """
         mean, std = (
             torch.tensor(values, device=processes.device).view(-1, 1, 1)
@@ -88,7 +88,6 @@ class Trainer:
         )
         model = make_network(recipe.network, len(data.classes), recipe.seed)
         if recipe.start is not None and not begun:
-            require_unseen(recipe.start, data)
             load_start(model, recipe.start, recipe.network.threshold)
         require_fit(model, recipe.network.model, data.image_shape)
         model = model.to(processes.device)

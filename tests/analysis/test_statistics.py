@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from spikewright.analysis import mcnemar_exact, wilson_interval
+from spikewright.analysis import mcnemar_exact, paired_interval, wilson_interval
 
 
 @given(st.integers(1, 50_000), st.data(), st.sampled_from([0.5, 0.9, 0.95, 0.999]))
@@ -61,3 +62,35 @@ def test_mcnemar_with_many_samples() -> None:
 def test_mcnemar_refuses_negative_counts() -> None:
     with pytest.raises(ValueError, match="at least 0, got -1 and 2"):
         mcnemar_exact(-1, 2)
+
+
+def test_the_paired_interval_by_hand() -> None:
+    # b, c, n = 12.5, 2.5, 102: 10 / 102 -+ 1.96 / 102 * sqrt(15 - 100 / 102)
+    assert paired_interval(12, 2, 100) == pytest.approx((0.0260917, 0.1699867), abs=1e-7)
+    assert paired_interval(0, 40, 40)[0] == -1.0
+
+
+@given(st.integers(1, 2_000), st.data())
+def test_the_paired_interval_turns_with_its_classifiers(samples: int, data: st.DataObject) -> None:
+    b = data.draw(st.integers(0, samples))
+    c = data.draw(st.integers(0, samples - b))
+    low, high = paired_interval(b, c, samples)
+    assert -1 <= low < high <= 1
+    assert paired_interval(c, b, samples) == pytest.approx((-high, -low), abs=1e-12)
+    assert (low <= 0 <= high) or (low > 0) == (b > c)
+
+
+def test_the_paired_interval_holds_the_difference_as_often_as_it_says() -> None:
+    """Of 2,000 draws; their share has a standard deviation of 0.5 points."""
+    n, only_first, only_second = 500, 0.08, 0.03
+    rng = np.random.default_rng(0)
+    outcomes = rng.multinomial(n, [only_first, only_second, 1 - only_first - only_second], 2_000)
+    ends = [paired_interval(int(b), int(c), n) for b, c, _ in outcomes]
+    held = sum(low <= only_first - only_second <= high for low, high in ends) / len(ends)
+    assert 0.93 < held < 0.97
+
+
+@pytest.mark.parametrize("counts", [(0, 0, 0), (-1, 0, 5), (3, 3, 5)])
+def test_the_paired_interval_refuses(counts: tuple[int, int, int]) -> None:
+    with pytest.raises(ValueError, match=r"counts of at most all samples, got -?\d and \d of \d"):
+        paired_interval(*counts)

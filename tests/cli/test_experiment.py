@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -30,7 +31,7 @@ def test_two_shares_make_one_page(run: Run, network: str, tmp_path: Path) -> Non
     for share in ("0/2", "1/2"):
         code, _, err = run(*words(network, out, "--share", share))
         assert code == 0, err
-    assert "2/2 random: rts-if, T = 1, seed 0: " in err
+    assert "2/2 random: rts-if, T = 2, seed 0: " in err
     names = sorted(path.name for path in (out / "random").iterdir())
     cells = [f"rts-{row}-t{steps}-s0.json" for row in ("if", "nearest") for steps in (1, 2)]
     assert names == ["ann.json", "network.json", *cells]
@@ -41,6 +42,22 @@ def test_two_shares_make_one_page(run: Run, network: str, tmp_path: Path) -> Non
     assert "| RTS, nearest | 8 | 1 | " in text
     assert "| RTS, IF | 4 | 1 | " in text
     assert (page.parent / "results" / "random.svg").is_file()
+
+
+@pytest.mark.parametrize("name", ["README.md", "docs/experiments.md"])
+def test_examples_keep_plots_apart_from_records(name: str) -> None:
+    text = (Path(__file__).parents[2] / name).read_text(encoding="utf-8")
+    examples = re.findall(r"experiment page --out (\S+) --page (\S+)", text)
+    assert examples
+    assert all(Path(page).with_suffix("") != Path(out) for out, page in examples)
+
+
+def test_a_network_of_the_zoo_is_measured_under_its_name(run: Run, tmp_path: Path) -> None:
+    few = "--data digits --rows nearest --steps 1 --images 8 --calibration-samples 8"
+    name = "digits-qcfs8"
+    code, _, err = run("experiment", "paper", f"zoo:{name}", *few.split(), "--out", str(tmp_path))
+    assert code == 0, err
+    assert (tmp_path / name / "nearest-t1-s0.json").is_file()
 
 
 @pytest.mark.parametrize(

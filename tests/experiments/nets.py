@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from spikewright.activations import QCFS
@@ -30,6 +31,15 @@ RELU = replace(SMALL, rows=("rts-if", "rts-nearest"))
 def qcfs_cnn() -> nn.Module:
     """The digits network with quantised activations."""
     return digits_cnn(activation=lambda: QCFS(LEVELS, 2.0))
+
+
+def pooled_cnn(pool: str = "avg") -> nn.Module:
+    """A network for pictures of 3 channels; `pool` changes what it answers and no weight."""
+    pools: dict[str, nn.Module] = {"avg": nn.AvgPool2d(8), "max": nn.MaxPool2d(8)}
+    layers = [nn.Conv2d(3, 4, 3), nn.ReLU(), pools[pool], nn.Flatten(), nn.LazyLinear(3)]
+    model = nn.Sequential(*layers)
+    model(torch.zeros(1, 3, 32, 32))
+    return model
 
 
 def records(results: Path) -> dict[str, Any]:

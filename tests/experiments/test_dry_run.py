@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -10,7 +14,7 @@ import torch
 from torch import nn
 
 from spikewright.errors import ExperimentError
-from spikewright.experiments.dry_run import dry_run, settle
+from spikewright.experiments.dry_run import dry_run, settle, wait_for_all
 
 
 @pytest.mark.slow
@@ -46,3 +50,34 @@ def test_settling_gives_batch_norm_the_statistics_of_its_input() -> None:
     with torch.no_grad():
         means = [model[0](images).mean((0, 2, 3)) for images in batches]
     assert torch.allclose(norm.running_mean, torch.stack(means).mean(0), atol=1e-6)
+
+
+def _processes(*programs: str) -> list[subprocess.Popen[bytes]]:
+    return [subprocess.Popen([sys.executable, "-c", program]) for program in programs]
+
+
+SLEEP = "import time; time.sleep(60)"
+
+
+def test_when_one_process_fails_the_others_are_killed() -> None:
+    sleeping, failing = _processes(SLEEP, "raise SystemExit(3)")
+    with pytest.raises(ExperimentError, match="a process ended with exit code 3"):
+        wait_for_all([sleeping, failing])
+    assert sleeping.returncode == -signal.SIGKILL
+
+
+def test_an_interrupted_rehearsal_leaves_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(_: float) -> None:
+        raise KeyboardInterrupt
+
+    (sleeping,) = _processes(SLEEP)
+    monkeypatch.setattr(time, "sleep", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        wait_for_all([sleeping])
+    assert sleeping.returncode == -signal.SIGKILL
+
+
+def test_processes_that_end_well_are_waited_for(tmp_path: Path) -> None:
+    write = f"import time; time.sleep(0.2); open({str(tmp_path / 'done')!r}, 'w')"
+    wait_for_all(_processes("", write))
+    assert (tmp_path / "done").exists()

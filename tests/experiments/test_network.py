@@ -66,6 +66,28 @@ def test_a_run_that_is_not_finished_is_refused(tmp_path: Path) -> None:
         source_of(f"run:{tmp_path}")
 
 
+@pytest.mark.parametrize("text", ["zoo:{name}", "run:{folder}", "{folder}"])
+def test_a_trained_network_is_named_in_every_form(text: str) -> None:
+    folder = zoo_folder("digits-qcfs8")
+    source = source_of(text.format(name=folder.name, folder=folder))
+    assert (source.name, source.data) == ("digits-qcfs8", "digits")
+    assert source.sha256 == read_card(folder).weights_sha256
+    assert levels_of(source.load()) == 8
+
+
+def test_a_trained_network_sees_images_of_the_size_it_was_trained_on(tmp_path: Path) -> None:
+    card = read_card(zoo_folder("digits-qcfs8")).to_dict()
+    card["recipe"]["data"] |= {"data": "imagefolder", "size": 64}
+    card["data"]["name"] = "imagefolder"
+    (tmp_path / "card.json").write_text(json.dumps(card))
+    assert source_of(str(tmp_path)).size == 64
+
+
+def test_a_name_that_the_zoo_does_not_have_is_refused() -> None:
+    with pytest.raises(ModelError, match="the zoo has no 'nothing'; it has digits-qcfs8, "):
+        source_of("zoo:nothing")
+
+
 def test_the_note_of_a_trained_network_tells_it_from_its_twins(tmp_path: Path) -> None:
     first = zoo_folder("digits-qcfs8")
     assert source_of(str(first)).note == (

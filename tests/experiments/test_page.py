@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from statistics import mean, stdev
@@ -14,11 +15,12 @@ from xml.etree import ElementTree
 import pytest
 import torch
 
+from spikewright.analysis import paired_interval
 from spikewright.errors import ExperimentError
 from spikewright.experiments import NetworkSource, page, run_experiment, write_page
 from spikewright.experiments.claims import explanation
 from spikewright.experiments.differences import differences, verdicts
-from spikewright.experiments.measure import packed
+from spikewright.experiments.measure import packed, unpacked
 from spikewright.experiments.page import plots
 from spikewright.experiments.published import published_for
 from spikewright.experiments.store import NetworkStore
@@ -66,16 +68,18 @@ def test_entries_are_means_over_seeds(results: Path) -> None:
 def test_all_networks_stand_side_by_side_first(results: Path) -> None:
     text = page(results, SMALL.steps)
     glance = text[: text.index("## What holds")]
-    table = table_of(NetworkStore(results / "qcfs"), SMALL.steps)
-    found = [table.entry(name, LEVELS) for name in ("if", "shuffled", "tpp", "nearest")]
-    cells = [f"{100 * entry.accuracy:.2f} / not run" for entry in found if entry is not None]
-    assert len(cells) == 4
-    assert table.ann is not None
-    ann = f"{100 * table.ann.accuracy:.2f}"
-    assert f"| `qcfs` | QCFS | {ann} | {' | '.join(cells)} |" in glance
+    records = NetworkStore(results / "qcfs").records()
+    first = {c.row: r for c, r in records.items() if c.steps in (0, LEVELS) and c.seed == 0}
+    ann, *cells = (
+        f"{100 * float(unpacked(first[name].hits or '', first[name].images)[:40].sum()) / 40:.2f}"
+        for name in ("ann", "if", "shuffled", "tpp", "nearest")
+    )
+    told = " | ".join(f"{cell} / not run" for cell in cells)
+    assert f"| `qcfs` | QCFS | 40 | {ann} | {told} |" in glance
     rows = [line.split(" | ") for line in glance.splitlines() if "| `relu` |" in line]
     assert [row[1] for row in rows] == ["RTS", "SNNC", "MinError"]
-    assert all(row[4] == "-" for row in rows)
+    assert [row[2] for row in rows] == ["40", "60", "60"]
+    assert all(row[5] == "-" for row in rows)
 
 
 def test_what_was_not_run_says_so(results: Path) -> None:
@@ -101,7 +105,17 @@ def test_twins_are_told_apart_by_name(results: Path, tmp_path: Path) -> None:
 def test_a_subset_stands_with_its_own_number(results: Path) -> None:
     text = page(results, SMALL.steps)
     assert re.search(r"^\| IF \(QCFS\) \| 40 \| 1 \|", text, re.MULTILINE)
-    assert "measured on the first 40 of the images" in text
+    table = table_of(NetworkStore(results / "qcfs"), SMALL.steps)
+    ann = table.entry("ann", 0)
+    assert ann is not None
+    right = unpacked(ann.first.hits or "", 60)[:40].sum()
+    told = (
+        f"the first 40 of the images, as their column says, of which the ANN gets {2.5 * right:.2f}"
+    )
+    assert told in text
+    picture = plots(results, SMALL.steps)["qcfs.svg"]
+    assert all(f">{told}<" in picture for told in ("ANN *", "IF (QCFS) *", "nearest"))
+    assert "* on the first 40 images" in picture
 
 
 def test_every_row_tells_what_its_answers_cost(results: Path) -> None:
@@ -111,14 +125,27 @@ def test_every_row_tells_what_its_answers_cost(results: Path) -> None:
         assert table.entries
         for (row, _), entry in table.entries.items():
             title = next(r.title for r in table.rows if r.name == row)
-            spikes, energy = entry.spikes_per_image, entry.energy
-            alone, whole = energy["snn_nj"] / 1000, energy["snn_with_memory_nj"] / 1000
-            assert whole < 100  # so that three digits are what is shown
+            spikes = entry.spikes_per_image
             sent = f"{spikes:.0f}" if spikes < 1000 else f"{spikes / 1000:.1f} k"
-            told = f"{entry.latency} steps, {sent} spikes, {alone:.3g} µJ ({whole:.3g})"
-            assert re.search(rf"^\| {re.escape(title)} \| .*{re.escape(told)}", text, re.M)
-        ann = table.ann_energy["ann_nj"] / 1000
-        assert f"| ANN | {ann:.3g} µJ (" in text
+            energies = _microjoules(entry.energy, "snn", "snn_integer", "snn_with_memory")
+            for told in (f"{entry.latency} steps, {sent} spikes", energies):
+                assert re.search(rf"^\| {re.escape(title)} \| .*{re.escape(told)}", text, re.M)
+        entries = (
+            next(entry for (_, t), entry in table.entries.items() if t == steps)
+            for steps in table.steps
+        )
+        rivals = [
+            _microjoules(entry.energy, "ann", "ann_quantised", "ann_with_memory")
+            for entry in entries
+        ]
+        assert len(set(rivals)) == 2  # activations of 2 bits at T = 2, of 3 at T = 4
+        assert f"| ANN | {' | '.join(rivals)} |" in text
+
+
+def _microjoules(energy: Mapping[str, float], *names: str) -> str:
+    alone, integers, whole = (energy[f"{name}_nj"] / 1000 for name in names)
+    assert whole < 100  # so that three digits are what is shown
+    return f"{alone:.3g} / {integers:.3g} ({whole:.3g})"
 
 
 def test_rows_stand_beside_the_baseline_that_answers_no_later(results: Path) -> None:
@@ -152,7 +179,18 @@ def test_findings_are_computed(results: Path) -> None:
     assert shuffled is not None
     assert base is not None
     assert pair.points == pytest.approx(100 * (shuffled.first.accuracy - base.accuracy))
-    assert f"({pair.points:+.2f} points, p" in text
+    low, high = (100 * end for end in paired_interval(pair.only_first, pair.only_second, 40))
+    assert f"{pair.points:+.2f} points ({low:+.2f} to {high:+.2f}, p" in text
+    mean_points = 100 * (shuffled.accuracy - base.accuracy)
+    assert f"at T = 2, over 2 seeds {mean_points:+.2f} ± {100 * shuffled.spread:.2f}" in text
+    nearest = table.entry("nearest", LEVELS)
+    assert nearest is not None
+    assert f"in integers nearest takes {nearest.energy['snn_integer_nj'] / 1000:.3g}, and" in text
+
+
+def test_the_order_of_steps_does_not_matter(results: Path) -> None:
+    assert page(results, SMALL.steps[::-1]) == page(results, SMALL.steps)
+    assert plots(results, SMALL.steps[::-1]) == plots(results, SMALL.steps)
 
 
 def _tpp_against_if(results: Path, tpp: int, base: int) -> NetworkTable:

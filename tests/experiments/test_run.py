@@ -12,12 +12,20 @@ import torch
 import spikewright as sw
 from spikewright.data import open_dataset
 from spikewright.errors import ExperimentError
-from spikewright.experiments import NetworkSource, Settings, page, run_experiment
+from spikewright.experiments import (
+    Cell,
+    CellRecord,
+    NetworkSource,
+    Row,
+    Settings,
+    page,
+    run_experiment,
+)
 from spikewright.experiments.images import ORDER_SEED
 from spikewright.experiments.measure import packed, unpacked
 from spikewright.experiments.rows import QCFS_ROWS, RELU_ROWS
-from spikewright.experiments.run import plan
-from spikewright.experiments.subject import open_subject
+from spikewright.experiments.run import deal, plan
+from spikewright.experiments.subject import Subject, open_subject
 from spikewright.methods import QCFS
 from tests.experiments.nets import DATA, LEVELS, RELU, SMALL, records
 
@@ -68,13 +76,9 @@ def test_two_processes_share_the_cells(
     both = [qcfs, relu]
     everything = replace(SMALL, rows=("if", "tpp", "rts-if", "rts-tpp"))
     run_experiment(both, DATA, tmp_path / "one", everything)
-    shares: list[set[str]] = []
     for rank in range(2):
-        before = set(records(tmp_path / "two"))
         part = replace(everything, rank=rank, processes=2)
         run_experiment(both, DATA, tmp_path / "two", part)
-        shares.append(set(records(tmp_path / "two")) - before)
-    assert abs(len(shares[0]) - 2 - len(shares[1])) <= 1  # the first wrote two network.json
     assert records(tmp_path / "one") == records(tmp_path / "two")
     assert page(tmp_path / "one", SMALL.steps) == page(tmp_path / "two", SMALL.steps)
 
@@ -123,6 +127,41 @@ def test_cheap_cells_come_first(qcfs: NetworkSource, tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("rows", "processes", "passes"),
+    [
+        ((), 1, [7 * 63]),
+        ((), 2, [220, 221]),
+        (("if", "srp"), 2, [63, 63]),
+        (("if", "srp"), 3, [42, 42, 42]),
+        (("srp",), 3, [15, 16, 32]),  # no better: a cell is the work of one process
+    ],
+)
+def test_processes_share_the_work_and_not_the_number_of_cells(
+    rows: tuple[str, ...], processes: int, passes: list[int], qcfs: NetworkSource, tmp_path: Path
+) -> None:
+    """Of every row at T = 1, 2, 4, 8, 16, 32 that runs step by step: 63 passes."""
+    subject = open_subject(qcfs, DATA, tmp_path, Settings(seeds=(0,), rows=rows, images=4))
+    shares = deal(plan([subject]), processes)
+    stepwise = [
+        sum(cell.steps for _, row, cell in share if row is not None and row.expensive)
+        for share in shares
+    ]
+    assert sorted(stepwise) == passes
+
+
+def test_every_task_is_dealt_once_in_the_order_of_the_plan(
+    qcfs: NetworkSource, relu: NetworkSource, tmp_path: Path
+) -> None:
+    settings = Settings(seeds=(0, 1, 2), images=8, one_phase_images=4, calibration_samples=8)
+    tasks = plan([open_subject(source, DATA, tmp_path, settings) for source in (qcfs, relu)])
+    shares = deal(tasks, 3)
+    numbers = [[tasks.index(task) for task in share] for share in shares]
+    assert all(share == sorted(share) for share in numbers)
+    assert sorted(number for share in numbers for number in share) == list(range(len(tasks)))
+    assert deal(tasks, 3) == shares
+
+
 def test_every_row_converts(qcfs: NetworkSource, relu: NetworkSource, tmp_path: Path) -> None:
     few = replace(SMALL, steps=(2,), seeds=(0,), rows=(), images=4, one_phase_images=2)
     run_experiment([qcfs, relu], DATA, tmp_path, few)
@@ -164,7 +203,10 @@ def test_a_damaged_record_is_named(relu: NetworkSource, tmp_path: Path) -> None:
     [
         ({"images": 10_000}, "10000 images were asked for; the test split of 'digits' holds"),
         ({"rows": ("if", "tp")}, "no network here has the rows tp; they are if, shuffled"),
-        ({"seeds": (1, 1)}, "seeds differ from each other"),
+        (
+            {"calibration_samples": 100_000},
+            "100000 calibration images were asked for; the training split of 'digits' holds 1078",
+        ),
     ],
 )
 def test_what_cannot_be_run_is_refused(
@@ -172,6 +214,45 @@ def test_what_cannot_be_run_is_refused(
 ) -> None:
     with pytest.raises(ExperimentError, match=message):
         run_experiment([qcfs], DATA, tmp_path, replace(SMALL, **settings))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_run_that_failed_before_its_first_cell_blocks_no_other(
+    qcfs: NetworkSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill(*_: object) -> CellRecord:
+        raise Killed
+
+    few = replace(SMALL, steps=(2,), rows=("nearest",))
+    with monkeypatch.context() as context:
+        context.setattr(Subject, "measure", kill)
+        with pytest.raises(Killed):
+            run_experiment([qcfs], DATA, tmp_path, few)
+    other = replace(few, images=50)
+    run_experiment([qcfs], DATA, tmp_path, other)
+    assert records(tmp_path)["qcfs/network.json"]["images"] == 50
+    with pytest.raises(ExperimentError, match="images: recorded 50, asked for 60"):
+        run_experiment([qcfs], DATA, tmp_path, few)
+
+
+def test_of_two_configurations_begun_at_once_one_is_kept(
+    qcfs: NetworkSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process starts while the first cell is measured, before it is kept."""
+    few = replace(SMALL, steps=(2,), rows=("nearest",))
+    measure = Subject.measure
+
+    def late(subject: Subject, row: Row | None, cell: Cell) -> CellRecord:
+        found = measure(subject, row, cell)
+        monkeypatch.setattr(Subject, "measure", measure)
+        run_experiment([qcfs], DATA, tmp_path, replace(few, images=50))
+        return found
+
+    monkeypatch.setattr(Subject, "measure", late)
+    with pytest.raises(ExperimentError, match="images: recorded 50, asked for 60"):
+        run_experiment([qcfs], DATA, tmp_path, few)
+    found = records(tmp_path).values()
+    assert {document["images"] for document in found} == {50}
 
 
 def test_a_network_without_its_data_is_refused(qcfs: NetworkSource, tmp_path: Path) -> None:
@@ -185,6 +266,10 @@ def test_a_network_without_its_data_is_refused(qcfs: NetworkSource, tmp_path: Pa
     ("wrong", "message"),
     [
         ({"steps": ()}, "at least one T"),
+        ({"seeds": ()}, "begin with 0"),
+        ({"seeds": (1, 2)}, r"begin with 0, whose records .* paired tests .*, got \(1, 2\)"),
+        ({"seeds": (1, 0)}, "begin with 0"),
+        ({"seeds": (0, 1, 1)}, "seeds differ from each other"),
         ({"one_phase_images": 0}, "at least 1"),
         ({"rank": 2, "processes": 2}, "numbered from 0, got rank 2"),
     ],

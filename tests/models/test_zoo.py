@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def changed(run: Path, folder: Path, change: Any) -> Path:
     """A copy of a run whose card was changed."""
     folder.mkdir()
-    (folder / "weights.safetensors").write_bytes((run / "weights.safetensors").read_bytes())
+    for name in ("weights.safetensors", "held_out.safetensors"):
+        shutil.copy(run / name, folder)
     card = json.loads((run / "card.json").read_text())
     change(card)
     (folder / "card.json").write_text(json.dumps(card))
@@ -50,6 +52,7 @@ def test_every_entry_is_what_its_card_says() -> None:
     for entry in entries:
         assert sorted(f.name for f in entry.folder.iterdir()) == [
             "card.json",
+            "held_out.safetensors",
             "weights.safetensors",
         ]
         assert sha256(entry.folder / "weights.safetensors") == entry.card.weights_sha256
@@ -77,7 +80,11 @@ def test_the_digits_are_told_apart_as_often_as_the_card_says() -> None:
 def test_a_finished_run_is_added(run: Path, tmp_path: Path) -> None:
     entry = add_to_zoo(run, "digits-3", tmp_path)
     assert [e.name for e in zoo_entries(tmp_path)] == ["digits-3"]
-    assert sorted(f.name for f in entry.folder.iterdir()) == ["card.json", "weights.safetensors"]
+    assert sorted(f.name for f in entry.folder.iterdir()) == [
+        "card.json",
+        "held_out.safetensors",
+        "weights.safetensors",
+    ]
     assert zoo.zoo_folder("digits-3", tmp_path) == tmp_path / "digits-3"
     with pytest.raises(ModelError, match="there is a 'digits-3' already"):
         add_to_zoo(run, "digits-3", tmp_path)

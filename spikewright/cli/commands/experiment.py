@@ -43,8 +43,8 @@ def paper(
         list[str],
         typer.Argument(
             metavar="NETWORK...",
-            help="Folders of finished training runs, or files ending in .json that name a model, "
-            "its data and its weights.",
+            help="Folders of finished training runs, zoo:NAME, or files ending in .json that name "
+            "a model, its data and its weights.",
             show_default=False,
         ),
     ],
@@ -136,7 +136,12 @@ def paper(
 @_command("page")
 def page(
     out: OutOption = Path("results"),
-    page: Annotated[Path, typer.Option(metavar="FILE", help="The page.")] = Path("docs/results.md"),
+    page: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE", help="The page; its plots go into the folder of its name beside it."
+        ),
+    ] = Path("docs/results.md"),
     steps: Annotated[str, typer.Option(metavar="T,T,...", help="Columns.")] = "1,2,4,8,16,32",
 ) -> None:
     """Render the page of tables and plots from the records of a folder, and nothing else."""

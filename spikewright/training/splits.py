@@ -1,0 +1,197 @@
+"""The images of a run, and which of them it holds out: the same ones from one try to the next.
+
+An image is known by its content, so that neither its place in a folder nor the layout of the files
+matters. What a run holds out stands in its folder, and goes with its weights.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.utils.data import Subset
+
+from spikewright.data import ImageData
+from spikewright.data.in_memory import InMemory, in_memory
+from spikewright.data.splits import stratified
+from spikewright.errors import RecipeError
+from spikewright.models.resolve import trained_folder
+from spikewright.training.card import read_card
+from spikewright.training.files import read_tensors, write_tensors
+from spikewright.training.recipe import Recipe, StartRecipe
+from spikewright.training.run_folder import RunFolder
+
+KEY_BYTES = 8
+HELD_OUT_SEED = 20251121
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The images that weights are trained on, and those that choose the best epoch.
+
+    Attributes:
+        train: in the order that `epoch_order` permutes.
+        validation: none of them is trained on.
+        train_keys: int64 [N], see `image_keys`.
+        validation_keys: int64 [V], the same.
+    """
+
+    train: InMemory
+    validation: InMemory
+    train_keys: Tensor
+    validation_keys: Tensor
+
+    @classmethod
+    def read(cls, data: ImageData) -> Splits:
+        """Read both splits of a data set that was opened without normalisation.
+
+        Raises:
+            DataError: if images cannot be read.
+        """
+        train, validation = (
+            in_memory(part, bounded=data.bounded) for part in (data.train, data.validation)
+        )
+        keys = (image_keys(part.images, bounded=data.bounded) for part in (train, validation))
+        return cls(train, validation, *keys)
+
+    def holding_out(self, keys: Tensor) -> Splits:
+        """The same images, of which those with one of these keys are held out and no others."""
+        images, labels = (
+            torch.cat([getattr(self.train, part), getattr(self.validation, part)])
+            for part in ("images", "labels")
+        )
+        all_keys = torch.cat([self.train_keys, self.validation_keys])
+        apart = torch.isin(all_keys, keys)
+        return Splits(
+            InMemory(images[~apart], labels[~apart]),
+            InMemory(images[apart], labels[apart]),
+            all_keys[~apart],
+            all_keys[apart],
+        )
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of all images in their order, with their labels."""
+        parts = (self.train_keys, self.train.labels, self.validation_keys, self.validation.labels)
+        return hashlib.sha256(b"".join(part.numpy().tobytes() for part in parts)).hexdigest()
+
+    def write_held_out(self, path: Path) -> None:
+        """Write which images are held out."""
+        keys = {"validation": self.validation_keys}
+        write_tensors(path, keys, {"images_sha256": self.fingerprint})
+
+
+def image_keys(images: Tensor, *, bounded: bool) -> Tensor:
+    """64 bits of BLAKE2b of every image: of equal images the same, of others others.
+
+    Args:
+        images: [N, C, H, W], uint8, or float32 on the CPU.
+        bounded: whether float32 values lie in 0 .. 1, and are taken as the nearest of 256.
+
+    Returns:
+        int64 [N].
+    """
+    if bounded and images.dtype != torch.uint8:
+        images = (images * 255).round().to(torch.uint8)
+    pixels = images.contiguous().numpy()
+    digests = b"".join(
+        hashlib.blake2b(image.tobytes(), digest_size=KEY_BYTES).digest() for image in pixels
+    )
+    return torch.frombuffer(bytearray(digests), dtype=torch.int64)
+
+
+def as_begun(splits: Splits, run: RunFolder, recipe: Recipe) -> Splits:
+    """The images as the run in a folder holds them out.
+
+    Args:
+        splits: as the data set gives them now.
+        run: its folder; where it does not tell, they are left as they are.
+        recipe: that is to go on.
+
+    Raises:
+        RecipeError: if they are not the images that the run was begun on.
+        RunError: if the file is damaged.
+    """
+    if not run.held_out.is_file():
+        return splits
+    keys, fingerprint = _read(run.held_out)
+    if splits.fingerprint != fingerprint:
+        splits = splits.holding_out(keys)
+    if splits.fingerprint != fingerprint:
+        raise RecipeError(
+            f"'{run.path}' holds a run on other images than '{recipe.data.data}' has now; give "
+            f"those that it was begun on ('{run.read_recipe().data.data}'), or name another folder"
+        )
+    return splits
+
+
+def keeping_apart(splits: Splits, data: ImageData, recipe: Recipe) -> Splits:
+    """The images, with none to choose the best epoch that the start was trained on.
+
+    Images that a start held out are held out again, whatever the layout of the files. If the data
+    set holds none of them, it is taken for another one.
+
+    Args:
+        splits: as the data set gives them.
+        data: the data set.
+        recipe: what to start from, and how many images to hold out. Of a file of weights nothing
+            is known; of `run:` and `zoo:` the folder tells.
+
+    Raises:
+        RecipeError: if this cannot be.
+    """
+    folder = None if recipe.start is None else trained_folder(recipe.start.weights)
+    if recipe.start is None or folder is None:
+        return splits
+    card, path = read_card(folder), RunFolder(folder).held_out
+    comparable = card.recipe.data.size == recipe.data.size
+    if not path.is_file() or not comparable:
+        if card.data.name == data.name:
+            raise _cannot_tell(recipe.start, data, path if comparable else None)
+        return splits
+    never_seen, _ = _read(path)
+    if bool(torch.isin(splits.validation_keys, never_seen).all()):
+        return splits
+    again = splits.holding_out(never_seen)
+    count, asked = len(again.validation), recipe.data.validation
+    if count == 0:
+        return splits
+    if not _one_source(data) or (asked is not None and asked > count):
+        raise RecipeError(
+            f"'{recipe.start.weights}' may have been trained on some of the "
+            f"{len(splits.validation):,} images that would choose the best epoch; hold out at most "
+            f"the {count:,} that it held out (of CIFAR: validation={count}), or start from its "
+            "file of weights and keep them apart yourself"
+        )
+    if asked is None or asked == count:
+        return again
+    labels: list[int] = again.validation.labels.tolist()
+    _, chosen = stratified(labels, asked, HELD_OUT_SEED, data.name)
+    return splits.holding_out(again.validation_keys[chosen])
+
+
+def _cannot_tell(start: StartRecipe, data: ImageData, missing: Path | None) -> RecipeError:
+    why = (
+        "its images have another size"
+        if missing is None
+        else f"there is no '{missing}', which a finished run has"
+    )
+    return RecipeError(
+        f"which images of '{data.name}' '{start.weights}' was trained on cannot be told: {why}; "
+        "start from its file of weights, and keep what chooses the best epoch apart yourself"
+    )
+
+
+def _one_source(data: ImageData) -> bool:
+    """Whether the validation images were held out of the training set, and not given apart."""
+    parts = (data.train, data.validation)
+    sources = {id(part.dataset) for part in parts if isinstance(part, Subset)}
+    return all(isinstance(part, Subset) for part in parts) and len(sources) == 1
+
+
+def _read(path: Path) -> tuple[Tensor, str]:
+    tensors, document = read_tensors(path)
+    return tensors["validation"], document["images_sha256"]

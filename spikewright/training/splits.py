@@ -147,10 +147,10 @@ def keeping_apart(splits: Splits, data: ImageData, recipe: Recipe) -> Splits:
     if recipe.start is None or folder is None:
         return splits
     card, path = read_card(folder), RunFolder(folder).held_out
-    comparable = card.recipe.data.size == recipe.data.size
-    if not path.is_file() or not comparable:
-        if card.data.name == data.name:
-            raise _cannot_tell(recipe.start, data, path if comparable else None)
+    same_name = card.data.name == data.name
+    if not path.is_file():
+        if same_name:
+            raise _cannot_tell(recipe.start, f"there is no '{path}', which a finished run has")
         return splits
     never_seen, _ = _read(path)
     if bool(torch.isin(splits.validation_keys, never_seen).all()):
@@ -158,6 +158,8 @@ def keeping_apart(splits: Splits, data: ImageData, recipe: Recipe) -> Splits:
     again = splits.holding_out(never_seen)
     count, asked = len(again.validation), recipe.data.validation
     if count == 0:
+        if same_name and card.recipe.data.size != recipe.data.size:
+            raise _cannot_tell(recipe.start, "its images were brought to another size")
         return splits
     if not _one_source(data) or (asked is not None and asked > count):
         raise RecipeError(
@@ -173,15 +175,10 @@ def keeping_apart(splits: Splits, data: ImageData, recipe: Recipe) -> Splits:
     return splits.holding_out(again.validation_keys[chosen])
 
 
-def _cannot_tell(start: StartRecipe, data: ImageData, missing: Path | None) -> RecipeError:
-    why = (
-        "its images have another size"
-        if missing is None
-        else f"there is no '{missing}', which a finished run has"
-    )
+def _cannot_tell(start: StartRecipe, why: str) -> RecipeError:
     return RecipeError(
-        f"which images of '{data.name}' '{start.weights}' was trained on cannot be told: {why}; "
-        "start from its file of weights, and keep what chooses the best epoch apart yourself"
+        f"which images '{start.weights}' was trained on cannot be told: {why}; start from its file "
+        "of weights, and keep what chooses the best epoch apart yourself"
     )
 
 

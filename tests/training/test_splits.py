@@ -136,8 +136,9 @@ def test_a_start_that_does_not_tell_is_refused(first: Path, tmp_path: Path) -> N
     RunFolder(tmp_path / "start").held_out.unlink()
     with pytest.raises(RecipeError, match=r"there is no '.*held_out\.safetensors'"):
         train(after(tmp_path / "start"), tmp_path / "second", data=laid_out(FORTH))
-    with pytest.raises(RecipeError, match="its images have another size"):
-        train(after(first, size=8), tmp_path / "second", data=laid_out(FORTH))
+    with pytest.raises(RecipeError, match="its images were brought to another size"):
+        train(after(first, size=9), tmp_path / "second", data=laid_out(FORTH, seed=2))
+    train(after(first, size=8), tmp_path / "as they were", data=laid_out(FORTH))
     weights = replace(RECIPE, start=start_from(str(RunFolder(tmp_path / "start").weights)))
     train(weights, tmp_path / "second", data=laid_out(BACK))
 

@@ -78,10 +78,15 @@ class Splits:
         parts = (self.train_keys, self.train.labels, self.validation_keys, self.validation.labels)
         return hashlib.sha256(b"".join(part.numpy().tobytes() for part in parts)).hexdigest()
 
-    def write_held_out(self, path: Path) -> None:
-        """Write which images are held out."""
-        keys = {"validation": self.validation_keys}
-        write_tensors(path, keys, {"images_sha256": self.fingerprint})
+    def write_held_out(self, path: Path, start: StartRecipe | None = None) -> None:
+        """Write which images the weights never see: held out here, or by what they start from."""
+        folder = None if start is None else trained_folder(start.weights)
+        earlier = torch.empty(0, dtype=torch.int64)
+        if folder is not None and RunFolder(folder).held_out.is_file():
+            earlier, _ = _read(RunFolder(folder).held_out)
+        here = torch.cat([self.train_keys, self.validation_keys])
+        keys = torch.cat([self.validation_keys, earlier[~torch.isin(earlier, here)]])
+        write_tensors(path, {"held_out": keys}, {"images_sha256": self.fingerprint})
 
 
 def image_keys(images: Tensor, *, bounded: bool) -> Tensor:
@@ -191,4 +196,4 @@ def _one_source(data: ImageData) -> bool:
 
 def _read(path: Path) -> tuple[Tensor, str]:
     tensors, document = read_tensors(path)
-    return tensors["validation"], document["images_sha256"]
+    return tensors["held_out"], document["images_sha256"]

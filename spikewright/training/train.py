@@ -112,7 +112,7 @@ def _begin(
     if splits is None:
         _require_same_images(run, recipe, data)
     elif not begun:
-        splits.write_held_out(run.held_out)
+        splits.write_held_out(run.held_out, recipe.start)
 
 
 def _train_epochs(trainer: Trainer, splits: Splits, run: RunFolder, tensorboard: bool) -> None:

@@ -66,7 +66,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def held_out(folder: Path) -> set[int]:
-    return set(load_file(RunFolder(folder).held_out)["validation"].tolist())
+    return set(load_file(RunFolder(folder).held_out)["held_out"].tolist())
 
 
 def after(first: Path, validation: int | None = None, size: int | None = None) -> Recipe:
@@ -120,8 +120,20 @@ def test_a_data_set_that_grew_trains_on_what_is_new(first: Path, tmp_path: Path)
 
 def test_other_images_keep_their_own_split(first: Path, tmp_path: Path) -> None:
     other = laid_out(FORTH, seed=2)
+    card = train(after(first), tmp_path / "second", data=other)
+    own = set(Splits.read(other).validation_keys.tolist())
+    assert held_out(tmp_path / "second") == own | held_out(first)
+    assert card.validation.images == len(own)
+
+
+def test_what_the_first_of_several_held_out_is_not_forgotten(first: Path, tmp_path: Path) -> None:
+    other = laid_out(FORTH, seed=2)
     train(after(first), tmp_path / "second", data=other)
-    assert held_out(tmp_path / "second") == set(Splits.read(other).validation_keys.tolist())
+    train(after(tmp_path / "second"), tmp_path / "third", data=laid_out(BACK))
+    assert held_out(tmp_path / "third") >= held_out(first)
+    assert read_card(tmp_path / "third").validation.images == HELD_OUT
+    train(after(tmp_path / "third"), tmp_path / "fourth", data=other)
+    assert held_out(tmp_path / "fourth") == held_out(tmp_path / "second")
 
 
 def test_validation_images_given_apart_are_not_moved(first: Path, tmp_path: Path) -> None:
@@ -183,7 +195,7 @@ def test_a_finished_run_is_not_given_for_other_images(first: Path) -> None:
 
 def test_every_network_of_the_zoo_says_what_it_held_out() -> None:
     for entry in zoo_entries():
-        keys = load_file(RunFolder(entry.folder).held_out)["validation"]
+        keys = load_file(RunFolder(entry.folder).held_out)["held_out"]
         assert len(keys) == entry.card.validation.images, entry.name
         if entry.name == "digits-qcfs8":
             pytest.importorskip("sklearn", reason="needs the extra 'digits'")

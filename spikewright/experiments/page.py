@@ -158,8 +158,8 @@ def _lines(table: NetworkTable) -> list[tuple[str, str, str | None, str, str]]:
 
 def _glimpse(table: NetworkTable, rows: Sequence[str | None]) -> list[str]:
     """The images that rows at `GLANCE` share with the ANN, and the accuracies on them."""
-    ann = table.entry(ANN, 0)
-    cells = [None if row is None else [table.entry(row, t) for t in GLANCE] for row in rows]
+    ann = table.first_seed(ANN, 0)
+    cells = [None if row is None else [table.first_seed(row, t) for t in GLANCE] for row in rows]
     present = [entry for cell in [[ann], *cells] for entry in cell or [] if entry is not None]
     images = min((entry.images for entry in present), default=0)
 

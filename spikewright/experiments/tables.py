@@ -133,6 +133,11 @@ class NetworkTable:
             return None if self.ann is None else entry_of([self.ann])
         return self.entries.get((row, steps))
 
+    def first_seed(self, row: str, steps: int) -> Entry | None:
+        """The same, but None too where seed 0 was not run, which alone can be compared."""
+        found = self.entry(row, steps)
+        return found if found is not None and found.first.hits else None
+
     def title_of(self, row: str) -> str:
         """What a row is called; the source network is the ANN."""
         return {ANN: "ANN", **{known.name: known.title for known in self.rows}}[row]

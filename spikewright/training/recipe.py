@@ -113,11 +113,12 @@ class DataRecipe:
 
     def __post_init__(self) -> None:
         _refuse((isinstance(self.augment, str), f"augment takes a sequence: ({self.augment!r},)"))
-        augment = tuple(kind_named(Augmentation, name) for name in self.augment)
+        named = {kind_named(Augmentation, name) for name in self.augment}
+        augment = tuple(kind for kind in Augmentation if kind in named)
+        _refuse((len(augment) < len(self.augment), "an augmentation is named twice"))
         object.__setattr__(self, "augment", augment)
         _refuse(
             ((self.mean is None) != (self.std is None), "give both mean and std, or neither"),
-            (len(set(augment)) < len(augment), "an augmentation is named twice"),
             (
                 self.data.startswith("cifar10dvs:") and Augmentation.AUTOAUGMENT in augment,
                 "autoaugment changes pictures; event recordings take crop, flip and cutout",

@@ -26,7 +26,7 @@ class RunFolder:
 
     ========================  ==================================================================
     `run.json`                the recipe, and the versions that the run was started with
-    `held_out.safetensors`    which images choose the best epoch; they are none of those trained on
+    `held_out.safetensors`    images that the weights never see: here, or where they started from
     `checkpoint.safetensors`  everything needed to go on, replaced after every epoch
     `metrics.jsonl`           one line an epoch, made anew from the checkpoint's own history
     `weights.safetensors`     at the end: the weights of the best epoch on validation

@@ -1,7 +1,7 @@
 """The images of a run, and which of them it holds out: the same ones from one try to the next.
 
-An image is known by its content, so that neither its place in a folder nor the layout of the files
-matters. What a run holds out stands in its folder, and goes with its weights.
+An image is known by its content, so that what was held out is found again in any layout of the
+files. It stands in the folder of a run, and goes with its weights.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ from torch import Tensor
 from torch.utils.data import Subset
 
 from spikewright.data import ImageData
-from spikewright.data.in_memory import InMemory, in_memory
+from spikewright.data.image_data import dataset_length
+from spikewright.data.in_memory import InMemory, in_memory, require_memory
 from spikewright.data.splits import stratified
-from spikewright.errors import RecipeError
+from spikewright.errors import RecipeError, RunError
 from spikewright.models.resolve import trained_folder
 from spikewright.training.card import read_card
 from spikewright.training.files import read_tensors, write_tensors
@@ -51,26 +52,31 @@ class Splits:
         Raises:
             DataError: if images cannot be read.
         """
-        train, validation = (
-            in_memory(part, bounded=data.bounded) for part in (data.train, data.validation)
-        )
+        parts = (data.train, data.validation)
+        stored = torch.uint8 if data.bounded else torch.float32
+        require_memory(sum(map(dataset_length, parts)), data.image_shape, stored)
+        train, validation = (in_memory(part, bounded=data.bounded) for part in parts)
         keys = (image_keys(part.images, bounded=data.bounded) for part in (train, validation))
         return cls(train, validation, *keys)
 
     def holding_out(self, keys: Tensor) -> Splits:
         """The same images, of which those with one of these keys are held out and no others."""
-        images, labels = (
-            torch.cat([getattr(self.train, part), getattr(self.validation, part)])
-            for part in ("images", "labels")
+        apart = [torch.isin(part, keys) for part in (self.train_keys, self.validation_keys)]
+
+        def chosen(train: Tensor, validation: Tensor, *, held: bool) -> Tensor:
+            parts = zip((train, validation), apart, strict=True)
+            return torch.cat([part[where == held] for part, where in parts])
+
+        def images(*, held: bool) -> InMemory:
+            return InMemory(
+                chosen(self.train.images, self.validation.images, held=held),
+                chosen(self.train.labels, self.validation.labels, held=held),
+            )
+
+        split_keys = (
+            chosen(self.train_keys, self.validation_keys, held=held) for held in (False, True)
         )
-        all_keys = torch.cat([self.train_keys, self.validation_keys])
-        apart = torch.isin(all_keys, keys)
-        return Splits(
-            InMemory(images[~apart], labels[~apart]),
-            InMemory(images[apart], labels[apart]),
-            all_keys[~apart],
-            all_keys[apart],
-        )
+        return Splits(images(held=False), images(held=True), *split_keys)
 
     @property
     def fingerprint(self) -> str:
@@ -113,22 +119,21 @@ def as_begun(splits: Splits, run: RunFolder, recipe: Recipe) -> Splits:
 
     Args:
         splits: as the data set gives them now.
-        run: its folder; where it does not tell, they are left as they are.
+        run: its folder, which tells.
         recipe: that is to go on.
 
     Raises:
         RecipeError: if they are not the images that the run was begun on.
         RunError: if the file is damaged.
     """
-    if not run.held_out.is_file():
-        return splits
     keys, fingerprint = _read(run.held_out)
     if splits.fingerprint != fingerprint:
         splits = splits.holding_out(keys)
     if splits.fingerprint != fingerprint:
         raise RecipeError(
-            f"'{run.path}' holds a run on other images than '{recipe.data.data}' has now; give "
-            f"those that it was begun on ('{run.read_recipe().data.data}'), or name another folder"
+            f"'{run.path}' holds a run on other images than '{recipe.data.data}' has now, or on "
+            f"the same in another order; give those that '{run.read_recipe().data.data}' held when "
+            "it was begun, or name another folder"
         )
     return splits
 
@@ -137,7 +142,7 @@ def keeping_apart(splits: Splits, data: ImageData, recipe: Recipe) -> Splits:
     """The images, with none to choose the best epoch that the start was trained on.
 
     Images that a start held out are held out again, whatever the layout of the files. If the data
-    set holds none of them, it is taken for another one.
+    set holds none of them, it is taken for another one; if it holds few, it is refused.
 
     Args:
         splits: as the data set gives them.
@@ -166,6 +171,10 @@ def keeping_apart(splits: Splits, data: ImageData, recipe: Recipe) -> Splits:
         if same_name and card.recipe.data.size != recipe.data.size:
             raise _cannot_tell(recipe.start, "its images were brought to another size")
         return splits
+    if 2 * count < min(card.validation.images, len(splits.validation)):
+        raise _cannot_tell(
+            recipe.start, f"{count:,} of those that it held out are here, so the two sets overlap"
+        )
     if not _one_source(data) or (asked is not None and asked > count):
         raise RecipeError(
             f"'{recipe.start.weights}' may have been trained on some of the "
@@ -196,4 +205,10 @@ def _one_source(data: ImageData) -> bool:
 
 def _read(path: Path) -> tuple[Tensor, str]:
     tensors, document = read_tensors(path)
-    return tensors["held_out"], document["images_sha256"]
+    try:
+        return tensors["held_out"], document["images_sha256"]
+    except KeyError as error:
+        raise RunError(
+            f"'{path}' does not tell which images were held out ({error} is missing): put the file "
+            "back that the run has written"
+        ) from error

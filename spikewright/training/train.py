@@ -77,11 +77,9 @@ def train(
         if not run.card.is_file():  # what cannot be carried out begins no folder
             images = open_data(recipe) if data is None else data
             trainer = Trainer.make(recipe, images, processes, progress, begun=begun)
-            splits = as_begun(Splits.read(images), run, recipe)
-            if not begun:
-                splits = keeping_apart(splits, images, recipe)
+            splits = _splits(images, run, recipe)
             _require_a_batch(splits, recipe)
-        processes.by_main(lambda: _begin(run, recipe, splits, data, begun=begun))
+        processes.by_main(lambda: _begin(run, recipe, splits, data))
         if trainer is not None and splits is not None:
             if begun:
                 trainer.state.load(run.checkpoint)
@@ -104,14 +102,20 @@ def open_data(recipe: Recipe) -> ImageData:
     return open_dataset(recipe.data.data, size=recipe.data.size, validation=recipe.data.validation)
 
 
-def _begin(
-    run: RunFolder, recipe: Recipe, splits: Splits | None, data: ImageData | None, *, begun: bool
-) -> None:
+def _splits(data: ImageData, run: RunFolder, recipe: Recipe) -> Splits:
+    """What to train on, and what to hold out: as the run in the folder does, if there is one."""
+    splits = Splits.read(data)
+    if run.held_out.is_file():
+        return as_begun(splits, run, recipe)
+    return keeping_apart(splits, data, recipe)
+
+
+def _begin(run: RunFolder, recipe: Recipe, splits: Splits | None, data: ImageData | None) -> None:
     """Make the folder of a run, or see that it holds one of this recipe and these images."""
     run.prepare(recipe)
     if splits is None:
         _require_same_images(run, recipe, data)
-    elif not begun:
+    elif not run.held_out.is_file():
         splits.write_held_out(run.held_out, recipe.start)
 
 
@@ -152,7 +156,7 @@ def _require_a_batch(splits: Splits, recipe: Recipe) -> None:
 
 def _require_same_images(run: RunFolder, recipe: Recipe, data: ImageData | None) -> None:
     """See that data from another place are those of a finished run; the same place is believed."""
-    if recipe.data.data != run.read_recipe().data.data:
+    if recipe.data.data != run.read_recipe().data.data and run.held_out.is_file():
         as_begun(Splits.read(open_data(recipe) if data is None else data), run, recipe)
 
 

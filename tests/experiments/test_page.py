@@ -82,6 +82,16 @@ def test_all_networks_stand_side_by_side_first(results: Path) -> None:
     assert all(row[5] == "-" for row in rows)
 
 
+def test_a_row_without_the_first_seed_is_compared_with_none(results: Path, tmp_path: Path) -> None:
+    shutil.copytree(results / "qcfs", tmp_path / "qcfs")
+    (tmp_path / "qcfs" / f"tpp-t{LEVELS}-s0.json").unlink()
+    text = page(tmp_path, (LEVELS,))
+    glance = next(line for line in text.splitlines() if line.startswith("| `qcfs` |"))
+    assert [cell.strip() for cell in glance.split("|")][7] == "not run / not run"
+    assert "| TPP against IF (QCFS) | not run |" in text
+    assert re.search(r"^\| TPP \| 60 \| 1 of 5 \| \d", text, re.MULTILINE)
+
+
 def test_what_was_not_run_says_so(results: Path) -> None:
     text = page(results, (2, LEVELS, 32))
     assert re.search(r"^\| nearest \| 60 \| 1 \| .* \| not run \|$", text, re.MULTILINE)

@@ -69,6 +69,10 @@ def test_plain_strings_train_what_they_name() -> None:
     assert rates.index(max(rates)) == 3
 
 
+def test_the_order_of_augmentations_says_nothing() -> None:
+    assert DataRecipe("digits", augment=("flip", "crop")) == DataRecipe("digits")
+
+
 def test_every_difference_is_named_but_a_moved_folder_is_none() -> None:
     moved = replace(RECIPE, data=replace(RECIPE.data, data="cifar10:there"))
     assert moved.differences(RECIPE.to_dict()) == []

@@ -45,7 +45,7 @@ def plot(table: NetworkTable) -> str | None:
         ends.append((y, title, _INK))
     if len(sources) > 1:
         parts.append(_text(WIDTH - 8, HEIGHT - 8, _few(entries), "#5b6472", "end"))
-    loud = [row for row, _ in curves if row.name not in CONTROLS]
+    loud = [row for row in table.rows if row.name not in CONTROLS]  # colours, run or not
     for row, points in curves:
         colour, dash, width = _look(table, loud.index(row) if row in loud else None)
         parts += _curve(points, frame, colour, dash, width)

@@ -321,6 +321,17 @@ def test_plots_are_well_formed_and_linked(results: Path, tmp_path: Path) -> None
         assert len(curves) == {"qcfs": 4, "relu": 2}[Path(link).stem]
 
 
+def test_a_curve_keeps_its_colour_when_another_is_missing(results: Path, tmp_path: Path) -> None:
+    shutil.copytree(results / "relu", tmp_path / "relu")
+    for path in (tmp_path / "relu").glob("rts-if-*"):
+        path.unlink()
+    (whole,), (part,) = (
+        re.findall(r'fill="(#\w+)" text-anchor="start">RTS, nearest', picture)
+        for picture in (plots(folder, SMALL.steps)["relu.svg"] for folder in (results, tmp_path))
+    )
+    assert part == whole
+
+
 @pytest.mark.parametrize("name", ["", "README"])
 def test_a_page_has_an_ending(
     results: Path, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -63,8 +63,12 @@ def samples_in(images: Tensor, dimensions: int | None) -> int:
     return images.shape[1] if are_frames(images, dimensions) else len(images)
 
 
-def image_batches(data: Iterable[Any]) -> Iterator[Tensor]:
+def image_batches(data: Iterable[Any], dimensions: int | None = None) -> Iterator[Tensor]:
     """Checked batches of images `[B, *S]`; labels, where there are any, are ignored.
+
+    Args:
+        data: batches.
+        dimensions: how many a sample has, where batches of frames `[T, B, *S]` are taken too.
 
     Raises:
         AnalysisError: for a batch that is no tensor, values that are not finite, or no sample at
@@ -73,8 +77,9 @@ def image_batches(data: Iterable[Any]) -> Iterator[Tensor]:
     seen = 0
     for number, item in enumerate(data):
         images = _images(item[0] if isinstance(item, (tuple, list)) else item, number)
-        seen += len(images)
-        if len(images):
+        samples = samples_in(images, dimensions)
+        seen += samples
+        if samples:
             yield images
     if not seen:
         raise AnalysisError(_EMPTY)

@@ -27,6 +27,7 @@ from spikewright.analysis.placement import device_of
 from spikewright.graph import Kind, Operation, evaluate
 from spikewright.graph.evaluate import call
 from spikewright.network import Observer, SpikingNetwork
+from spikewright.network.frames import mean_image
 from spikewright.neurons import Neuron
 
 TERMS = ("inherited", "clipping", "rounding", "unevenness")
@@ -118,7 +119,8 @@ def decompose(
 
     Args:
         network: any converted network; the ANN it is compared with is its own captured graph.
-        data: batches `[B, *S]`, or (batch, labels) pairs whose labels are ignored; read once.
+        data: batches `[B, *S]`, or (batch, labels) pairs whose labels are ignored; read once. Of
+            frames `[T, B, *S]` the ANN is shown the mean over time.
         steps: one T or several.
         seed: of the random draws.
         name: what `LayerError.network` says; the labels of its neurons when None.
@@ -129,6 +131,7 @@ def decompose(
     Raises:
         AnalysisError: when the data is empty or not made of tensors, or steps are not whole
             numbers of at least 1.
+        ConversionError: when a batch does not fit the network, such as frames another T.
 
     Example:
         >>> import torch, spikewright as sw
@@ -143,9 +146,9 @@ def decompose(
     label = ", ".join(sorted({n.label for n in network.neurons.values()})) if name is None else name
     sums = {(t, site): _Sums() for t in times for site in network.sites}
     place = device_of(network)
-    for images in image_batches(data):
+    for images in image_batches(data, len(network.graph.input_shape)):
         images = images.to(place)
-        activations = _ann_activations(network, images)
+        activations = _ann_activations(network, mean_image(network.graph, images))
         for t in times:
             here = {site: sums[t, site] for site in network.sites}
             network.observe(images, _watch(network, t, activations, here), steps=t, seed=seed)

@@ -106,7 +106,7 @@ def run_evaluation(
             kept=kept,
         )
     name, classes = asked.file.name, data.images.classes
-    study = inside_study(name, found, networks, batches, classes, asked.seed)
+    study = inside_study(name, found, networks, shown, classes, asked.seed)
     data.skipped.tell()
     measured = data.name(frames=asked.frames)
     report = Report(

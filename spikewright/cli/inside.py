@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from spikewright.analysis import Sweep
 from spikewright.analysis.memory import Portions
 from spikewright.analysis.placement import device_of
+from spikewright.analysis.sweep_pass import Batches
 from spikewright.network import SpikingNetwork
+from spikewright.network.frames import batch_dimension
 from spikewright.report import Study, observe_errors, observe_raster, observe_thresholds
 
 RASTER_STEPS = 8
@@ -25,7 +26,7 @@ def inside_study(
     title: str,
     found: Sweep,
     networks: Mapping[str, SpikingNetwork],
-    data: DataLoader[tuple[Tensor, int]],
+    data: Batches | Callable[[int], Batches],
     classes: Sequence[str],
     seed: int,
 ) -> Study:
@@ -35,24 +36,32 @@ def inside_study(
         title: what was converted.
         found: the sweep.
         networks: that were swept, by name.
-        data: that they were swept on; the first batch is looked at.
+        data: that they were swept on, batches or a function of T that gives them; the first batch
+            is looked at.
         classes: class names by number.
         seed: of stochastic neurons.
     """
     name, network = list(networks.items())[-1]
-    images, labels = next(batch for batch in data if len(batch[1]))
-    images = images.to(device_of(network))
     steps = shown_steps(found.steps)
+    batches = data if isinstance(data, Iterable) else data(steps)
+    images, labels = next(batch for batch in batches if len(batch[1]))
+    images = images.to(device_of(network))
+    samples_along = batch_dimension(network.graph, images)
+
+    def some(number: int) -> Tensor:
+        return images.narrow(samples_along, 0, number)
+
     raster = None
     if steps <= LONGEST_RASTER:
         label = classes[int(labels[0])]
-        raster = observe_raster(contrasting(networks), images[0], label, classes, steps, seed)
+        image = images.select(samples_along, 0)
+        raster = observe_raster(contrasting(networks), image, label, classes, steps, seed)
     thresholds = Portions().fitting(
-        len(images), lambda n: observe_thresholds(name, network, images[:n], steps, seed)
+        len(labels), lambda n: observe_thresholds(name, network, some(n), steps, seed)
     )
     samples, errors = Portions().fitting(
-        min(ERROR_SAMPLES, len(images)),
-        lambda n: (n, observe_errors(networks, images[:n], steps, seed)),
+        min(ERROR_SAMPLES, len(labels)),
+        lambda n: (n, observe_errors(networks, some(n), steps, seed)),
     )
     return Study(
         title,

@@ -128,7 +128,7 @@ def run_sweep(
             processes=processes,
         )
     classes, seed = source.data.images.classes, task.conversion.seed
-    study = inside_study(task.model.model, found, networks, data, classes, seed)
+    study = inside_study(task.model.model, found, networks, shown, classes, seed)
     source.data.skipped.tell()
     measured = source.data.name(frames=frames)
     report = _report("sweep", task, measured, asked, study)

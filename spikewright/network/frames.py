@@ -21,6 +21,11 @@ def are_frames(graph: Graph, shown: Tensor) -> bool:
     return shown.ndim == len(graph.input_shape) + 2
 
 
+def batch_dimension(graph: Graph, shown: Tensor) -> int:
+    """Which dimension of the input counts samples: 0 of `[B, *S]`, 1 of frames `[T, B, *S]`."""
+    return 1 if are_frames(graph, shown) else 0
+
+
 def by_sample(graph: Graph, shown: Tensor) -> Tensor:
     """Input with samples first: `[B, *S]` as it is, frames as `[B, T, *S]`."""
     return shown.transpose(0, 1) if are_frames(graph, shown) else shown

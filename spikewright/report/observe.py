@@ -15,6 +15,7 @@ from torch import Tensor
 from spikewright.analysis import LayerError, decompose
 from spikewright.graph import Operation
 from spikewright.network import Observer, SpikingNetwork
+from spikewright.network.frames import batch_dimension, by_sample, mean_image
 from spikewright.network.stages import depth_of
 from spikewright.report.bins import RATE_EDGES, binned, rate_counts, threshold_edges
 from spikewright.report.contents import (
@@ -43,17 +44,19 @@ def observe_raster(
     """Record one image through several networks of the same source.
 
     At most `LAYERS_SHOWN` layers are kept, evenly spaced, and of each at most `NEURONS_SHOWN`
-    neurons, evenly spaced among those that fire in any of the networks.
+    neurons, evenly spaced among those that fire in any of the networks. The picture beside the
+    spikes is the mean of frames.
 
     Args:
         networks: by name, with the same sites.
-        image: `[C, H, W]`, on the networks' device.
+        image: `[C, H, W]`, or frames `[T, C, H, W]`, on the networks' device.
         label: the image's class.
         classes: class names by number.
         steps: T.
         seed: of stochastic neurons.
     """
-    batch = image[None]
+    graph = next(iter(networks.values())).graph
+    batch = image.unsqueeze(image.ndim - len(graph.input_shape))  # [1, C, H, W] or [T, 1, C, H, W]
     trains = {
         name: {site: train[:, 0].flatten(1).cpu() for site, train in found.items()}
         for name, found in ((n, s.record(batch, steps, seed)) for n, s in networks.items())
@@ -71,7 +74,7 @@ def observe_raster(
         )
         for name, network in networks.items()
     )
-    return Raster(steps, png_uri(image), label, pictures)
+    return Raster(steps, png_uri(mean_image(graph, batch)[0]), label, pictures)
 
 
 def _network_raster(
@@ -122,7 +125,7 @@ def observe_thresholds(
     Args:
         name: of the network.
         network: converted.
-        images: `[B, *S]`, on the network's device.
+        images: `[B, *S]`, or frames `[T, B, *S]`, on the network's device.
         steps: T.
         seed: of stochastic neurons.
     """
@@ -145,7 +148,8 @@ def observe_thresholds(
         for op in network.graph.neurons
         if op.site is not None
     )
-    return Thresholds(name, steps, len(images), rows, edges, RATE_EDGES)
+    samples = len(by_sample(network.graph, images))
+    return Thresholds(name, steps, samples, rows, edges, RATE_EDGES)
 
 
 def observe_errors(
@@ -155,11 +159,12 @@ def observe_errors(
 
     Args:
         networks: by name, of the same source.
-        images: `[B, *S]`, on the networks' device.
+        images: `[B, *S]`, or frames `[T, B, *S]`, on the networks' device.
         steps: T.
         seed: of stochastic neurons.
     """
-    batches = images.split(BATCH)  # the ANN's activations of a batch are kept all at once
+    dimension = batch_dimension(next(iter(networks.values())).graph, images)
+    batches = images.split(BATCH, dimension)  # the ANN's activations of one are kept all at once
     return tuple(
         error
         for name, network in networks.items()

@@ -115,6 +115,25 @@ def test_only_one_phase_neurons_are_uneven(
     assert all(e.unevenness > 0.01 for e in decompose(tpp, [images], 5))  # the draw's noise
 
 
+def test_of_frames_the_ann_sees_the_mean(
+    integrate_fire: sw.SpikingNetwork, nearest: sw.SpikingNetwork, model: nn.Module, images: Tensor
+) -> None:
+    frames = torch.zeros(5, *images.shape, dtype=images.dtype)
+    frames[-1] = 5 * images  # all of it comes at the last step
+    first, *_ = decompose(integrate_fire, [(part, None) for part in frames.split(15, 1)], 5)
+    theta = integrate_fire.plan(5).thresholds["1"]
+    activation = nn.Sequential(*list(model.children())[:2])(images).detach()
+    error = integrate_fire.counts(frames, steps=5)["1"] * theta / 5 - activation
+    assert first.total == pytest.approx(rms(error) / rms(activation))
+    assert first.unevenness > 0.1  # one spike at most, whatever has come
+    for of_frames, still in zip(
+        decompose(nearest, [frames], 5), decompose(nearest, [images], 5), strict=True
+    ):
+        assert of_frames.total == pytest.approx(still.total)
+    with pytest.raises(sw.ConversionError, match="got 5 frames for T = 2"):
+        decompose(nearest, [frames], (5, 2))
+
+
 def test_a_qcfs_network_at_its_own_levels_has_no_error() -> None:
     torch.manual_seed(3)
     model = nn.Sequential(

@@ -107,6 +107,28 @@ def test_errors_are_those_of_the_decomposition(network: sw.SpikingNetwork) -> No
         assert got.unevenness == pytest.approx(own.unevenness, rel=1e-5)
 
 
+def test_frames_are_looked_at_as_they_come() -> None:
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(
+        torch.nn.Flatten(), torch.nn.Linear(6, 40), torch.nn.ReLU(), torch.nn.Linear(40, 3)
+    ).eval()
+    network = sw.convert(model, torch.rand(32, 1, 2, 3), sw.IntegrateFire(), steps=(4,))
+    frames = torch.zeros(4, 20, 1, 2, 3)
+    frames[-1] = 4 * torch.rand(20, 1, 2, 3)  # all of it comes at the last step
+    raster = observe_raster({"IF": network}, frames[:, 0], "b", ["a", "b", "c"], 4)
+    (layer,) = raster.networks[0].layers
+    trains = network.record(frames[:, :1], 4)["2"][:, 0]
+    assert layer.active == int(trains.any(dim=0).sum())
+    assert raster.networks[0].answer == "abc"[int(network(frames[:, :1], steps=4).argmax())]
+    assert raster.image == png_uri(frames[:, 0].mean(0))
+    rates = observe_thresholds("IF", network, frames, 4)
+    assert rates.samples == 20
+    counts = network.counts(frames, 4)["2"]
+    assert rates.rows[0].spikes_per_neuron == pytest.approx(float(counts.mean()))
+    (error,) = observe_errors({"IF": network}, frames, 4)
+    assert error.total == pytest.approx(decompose(network, [frames], 4)[0].total, rel=1e-5)
+
+
 @pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (3, "RGB"), (5, "L")])
 def test_pictures_are_valid_png(channels: int, mode: str) -> None:
     image = pytest.importorskip("PIL.Image")

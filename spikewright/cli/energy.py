@@ -16,6 +16,7 @@ from spikewright.cli.keeping import discard_progress, keeping
 from spikewright.cli.measure import Task
 from spikewright.cli.options import OutputOptions
 from spikewright.cli.output import times_of, without_times, write_files
+from spikewright.cli.record import DATASET
 from spikewright.decoding import decoded
 from spikewright.network import SpikingNetwork
 from spikewright.neurons import Neuron
@@ -82,7 +83,12 @@ def deliver(configuration: Mapping[str, Any], found: list[Operations], to: Outpu
     if to.json:
         print_json(without_times(document))
     else:
-        text = [*(str(one) for one in found), "for one sample, the mean", emission_table(found)]
+        measured = f"{configuration['model']} on {configuration[DATASET]}"
+        text = [
+            *(f"{measured}, {one}" for one in found),
+            "for one sample, the mean",
+            emission_table(found),
+        ]
         results().print("\n\n".join(text), markup=False, soft_wrap=True, highlight=False)
     if to.output is not None:
         told = f"written: {to.output}/ with {', '.join(files)}"

@@ -91,8 +91,8 @@ def run_evaluation(
     shown = data.frames(asked.measurement, asked.seed) if asked.frames else batches
     label = "/".join(dict.fromkeys(neuron.label for neuron in network.neurons.values()))
     networks = {label: network.compile() if asked.compiled else network}
-    options, inputs = asked.options(steps), {"file": said.sha256}
-    configuration = repeatable(COMMAND, asked.groups, asked.device, inputs, **options)
+    options, inputs, dataset = asked.options(steps), {"file": said.sha256}, data.images.name
+    configuration = repeatable(COMMAND, asked.groups, asked.device, dataset, inputs, **options)
     with keeping(folder, configuration) as kept:
         data.skipped.keep_in(kept)
         found = analysis.sweep(

@@ -10,6 +10,7 @@ from typing import Any
 from spikewright.analysis.kept import Kept, KeptFile
 from spikewright.cli.console import errors
 from spikewright.cli.failures import Interrupted, WrongUsage
+from spikewright.cli.record import DATASET
 from spikewright.errors import AnalysisError
 from spikewright.processes import ALONE, Processes
 
@@ -24,7 +25,7 @@ def keeping(
 
     Args:
         folder: of --output; None keeps nothing.
-        configuration: everything that decides a number, as plain JSON values.
+        configuration: of the command, as plain JSON values.
         processes: who shares the work; each has a file of its own, good for as many processes.
 
     Raises:
@@ -37,8 +38,9 @@ def keeping(
     name = PROGRESS_FILE
     if processes.count > 1:
         name = f"progress-{processes.rank}-of-{processes.count}.json"
+    deciding = {key: value for key, value in configuration.items() if key != DATASET}
     try:
-        file = KeptFile(folder / name, configuration)
+        file = KeptFile(folder / name, deciding)
     except AnalysisError as error:
         raise WrongUsage(str(error)) from error
     if not file.empty:

@@ -66,8 +66,8 @@ class Task:
         self, command: str, source: Source, asked: Mapping[str, Any]
     ) -> dict[str, Any]:
         """Everything that decides the numbers; becomes config.json."""
-        device, inputs = self.conversion.device, source.fingerprints()
-        return repeatable(command, self.groups, device, inputs, **asked)
+        device, dataset = self.conversion.device, source.data.images.name
+        return repeatable(command, self.groups, device, dataset, source.fingerprints(), **asked)
 
     def subject(self, data: str) -> str:
         """What was converted and measured on which data, in a sentence."""

@@ -18,6 +18,8 @@ from spikewright.cli.options import DEFAULT_THRESHOLD, ConversionOptions
 from spikewright.version import __version__
 
 NOT_RECORDED = {"json", "output"}
+DATASET = "dataset"
+"""The name of the opened data: unlike --data it tells simulated recordings from a camera's."""
 ARGUMENTS = {"model", "file"}
 """What is named on a command line without an option."""
 NUMERIC_PACKAGES = ("torch", "torchvision", "numpy", "pillow", "scikit-learn")
@@ -40,7 +42,13 @@ def configuration_of(command: str, groups: Sequence[Any], /, **more: Any) -> dic
 
 
 def repeatable(
-    command: str, groups: Sequence[Any], device: str, inputs: Mapping[str, str], /, **more: Any
+    command: str,
+    groups: Sequence[Any],
+    device: str,
+    dataset: str,
+    inputs: Mapping[str, str],
+    /,
+    **more: Any,
 ) -> dict[str, Any]:
     """All that `spikewright rerun` needs: options, environment, and what the inputs were.
 
@@ -48,11 +56,13 @@ def repeatable(
         command: the command's name.
         groups: dataclasses of options.
         device: by its name in --device.
+        dataset: the name of the opened data.
         inputs: hashes of what the options name.
         **more: the command's own options.
     """
     asked = configuration_of(command, groups, **more)
-    return {**asked, "environment": environment(device), "inputs": dict(inputs)}
+    known = {DATASET: dataset, "environment": environment(device), "inputs": dict(inputs)}
+    return {**asked, **known}
 
 
 def environment(device: str) -> dict[str, Any]:

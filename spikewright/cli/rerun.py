@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 
 from spikewright.cli.failures import ExitCode, WrongUsage
 from spikewright.cli.keeping import PROGRESS_FILE
-from spikewright.cli.record import option_words
+from spikewright.cli.record import DATASET, option_words
 from spikewright.fingerprint import fingerprint
 from spikewright.training.threads import intra_op_threads
 
@@ -30,7 +30,7 @@ NUMBERS = {
     "convert": ("summary.txt", "network.safetensors"),
 }
 """The files of a command's folder that hold its numbers."""
-NO_OPTIONS = {"spikewright", "command", "environment", "inputs"}
+NO_OPTIONS = {"spikewright", "command", DATASET, "environment", "inputs"}
 """What a configuration holds besides options."""
 NO_NUMBERS = {"configuration", "record", "command"}
 """What a file of results holds besides what was measured; the environment is told apart."""

@@ -78,6 +78,26 @@ def swept(recordings: Path, weights: Path) -> list[str]:
     return [*words, "--neuron", "if,nearest", "--steps", "2,4"]
 
 
+def test_every_output_on_simulated_recordings_says_so(
+    run: Run, recordings: Path, weights: Path, tmp_path: Path
+) -> None:
+    _, *words = swept(recordings, weights)
+    code, out, err = run("energy", *words, "--output", str(tmp_path / "energy"))
+    assert code == 0, err
+    titles = [line for line in out.splitlines() if "operations for one sample" in line]
+    assert len(titles) == 4
+    assert all("on cifar10dvs-simulated, " in title for title in titles)
+    assert run("sweep", *words, "--output", str(tmp_path / "sweep"))[0] == 0
+    words[words.index("if,nearest")] = "nearest"
+    assert run("convert", *words, "--output", str(tmp_path / "convert"))[0] == 0
+    for folder in ("energy", "sweep", "convert"):
+        configuration = json.loads((tmp_path / folder / "config.json").read_text())
+        assert configuration["dataset"] == "cifar10dvs-simulated"
+    for name in ("energy/operations.json", "sweep/results.json"):
+        document = json.loads((tmp_path / name).read_text())
+        assert document["configuration"]["dataset"] == "cifar10dvs-simulated"
+
+
 def first_errors(document: str) -> dict[str, float]:
     """The total error of every network's first layer."""
     found: dict[str, float] = {}

@@ -93,7 +93,9 @@ def test_what_was_finished_is_not_done_again(
     code, _, err = run(*words)
     assert code == 130
     assert "the same command goes on from there" in " ".join(err.split())
-    assert len(json.loads((tmp_path / "progress.json").read_text())["parts"]) == 3
+    progress = json.loads((tmp_path / "progress.json").read_text())
+    assert len(progress["parts"]) == 3
+    assert "dataset" not in progress["configuration"]  # older ones have none: they are gone on with
     again: list[int] = []
     original = spikewright.cli.energy.operations
 

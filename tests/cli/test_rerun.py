@@ -48,6 +48,13 @@ def change(path: Path, how: Callable[[Any], None]) -> None:
     path.write_text(json.dumps(document))
 
 
+def test_a_run_that_does_not_name_its_dataset_can_be_repeated(run: Run, folder: Path) -> None:
+    change(folder / "config.json", lambda d: d.pop("dataset"))
+    code, out, err = run("rerun", str(folder))
+    assert code == 0, err
+    assert out.startswith("the same: all ")
+
+
 def test_a_number_that_differs_is_named(run: Run, folder: Path) -> None:
     change(folder / "operations.json", lambda d: d["networks"][0].update(latency=77))
     code, out, _ = run("rerun", str(folder))

@@ -78,6 +78,10 @@ def test_energies_of_the_own_run_go_first(report: Report, tmp_path: Path) -> Non
         ({"command": "demo"}, "digits, test split"),
         ({"data": "cifar10:here", "split": "test"}, "cifar10, test split"),
         ({"data": "imagefolder:here"}, "imagefolder:here, test split"),
+        (
+            {"data": "cifar10dvs:here", "dataset": "cifar10dvs-simulated"},
+            "cifar10dvs-simulated:here, test split",
+        ),
         ({}, "unknown data, test split"),
     ],
 )

@@ -50,8 +50,15 @@ def convert(
     source = open_source(model, data, conversion)
     network = source.convert(chosen, points, conversion)
     source.data.skipped.tell()
-    groups, inputs = (model, data, conversion), source.fingerprints()
-    asked = repeatable("convert", groups, conversion.device, inputs, neuron=neuron, steps=steps)
+    asked = repeatable(
+        "convert",
+        (model, data, conversion),
+        conversion.device,
+        source.data.images.name,
+        source.fingerprints(),
+        neuron=neuron,
+        steps=steps,
+    )
     _deliver(network, points, asked, notes_of(source.data), output)
 
 

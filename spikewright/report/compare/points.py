@@ -117,13 +117,13 @@ def _letter(number: int) -> str:
 def data_of(configuration: Mapping[str, Any]) -> str:
     """What accuracies were measured on: data set and split, and the share of it.
 
-    A data set of which there is one is the same in any folder.
+    A data set of which there is one is the same in any folder. Simulated recordings are called so.
     """
     if configuration.get("command") == "demo":
         return "digits, test split"
     spec = str(configuration.get("data") or "unknown data")
-    kind = spec.split(":")[0]
-    name = spec if kind in _BY_FOLDER else kind
+    kind, _, folder = spec.partition(":")
+    name = f"{configuration.get('dataset', kind)}:{folder}" if kind in _BY_FOLDER else kind
     return f"{name}, {configuration.get('split') or 'test'} split"
 
 

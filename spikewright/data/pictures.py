@@ -100,8 +100,8 @@ class PictureDataset(Dataset[tuple[Tensor, int]]):
                 told = f"{self._where}: {name} cannot be opened: {error.strerror}"
                 raise DataError(told) from error
             raise self._damaged(index, error) from error
-        except (SyntaxError, ValueError, EOFError, struct.error, zlib.error) as error:
-            raise self._damaged(index, error) from error  # PIL's decoders raise all of these
+        except _decoding_errors() as error:
+            raise self._damaged(index, error) from error
         return self._preprocess(picture), int(label)
 
     def _damaged(self, index: int, error: Exception) -> _DamagedPicture:
@@ -112,6 +112,12 @@ class PictureDataset(Dataset[tuple[Tensor, int]]):
     def _name_of(self, index: int) -> str:
         samples = getattr(self._source, "samples", None)
         return f"image {index}" if samples is None else f"'{samples[index][0]}'"
+
+
+def _decoding_errors() -> tuple[type[Exception], ...]:
+    """What PIL's decoders raise of a damaged picture, and of one of more pixels than they take."""
+    too_large = require_extra("PIL.Image", "vision", "reading pictures").DecompressionBombError
+    return SyntaxError, ValueError, EOFError, struct.error, zlib.error, too_large
 
 
 def open_image_folder(

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from spikewright.data import ImageDataset, open_dataset
+from spikewright.data import ImageDataset, loader, open_dataset
 from spikewright.data.preprocessing import FilePreprocessing, Normalisation, Resize
 from spikewright.errors import DataError, MissingExtra
 
@@ -109,6 +109,19 @@ def test_a_damaged_picture_is_named(folder: Path) -> None:
     data = open_dataset(f"imagefolder:{folder}")
     with pytest.raises(DataError, match=r"test split: '.*101\.png' cannot be read as a picture"):
         greys(data.test)
+
+
+def test_a_picture_of_too_many_pixels_is_a_damaged_one(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Image.new("RGB", (9, 9)).save(folder / "test" / "dog" / "101.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 36)  # refused above twice as many
+    with pytest.raises(DataError, match=r"101\.png' cannot be read as a picture: .*exceeds limit"):
+        greys(open_dataset(f"imagefolder:{folder}").test)
+    left_out: list[str] = []
+    test = open_dataset(f"imagefolder:{folder}", on_damaged=left_out.append).test
+    assert sum(len(labels) for _, labels in loader(test, 4)) == 5
+    assert left_out == [str(folder / "test" / "dog" / "101.png")]
 
 
 def test_a_picture_of_another_size_is_named_and_size_mends_it(folder: Path) -> None:

@@ -19,6 +19,8 @@ after jackd/events-tfds): with row 0 at the top,
     column x = 127 - raw y,    row y = 127 - raw x.
 
 jAER itself shows column 127 - raw x, and raw y counted from the bottom.
+
+The clock runs over after 2^32 microseconds, from 2147483647 to -2147483648; times read go on.
 """
 
 from __future__ import annotations
@@ -44,6 +46,8 @@ HEADER = (
 )
 _RECORD = np.dtype([("address", ">u4"), ("t", ">i4")])
 _LAST = SENSOR_SIDE - 1
+_TURN = 1 << 32
+"""Microseconds after which the clock shows the same again."""
 _LONGEST_LINE = 1 << 16
 
 
@@ -69,7 +73,7 @@ def read_aedat(path: Path, *, sort: bool = False) -> Events:
     except OSError as error:
         raise DataError(f"'{path}' cannot be read: {error.strerror}") from error
     records = _records(body, start, path)
-    address, t = records["address"].astype(np.uint32), records["t"].astype(np.int64)
+    address, t = records["address"].astype(np.uint32), _unwrapped(records["t"].astype(np.int64))
     _check_addresses(address, start, path)
     if sort:
         order = np.argsort(t, kind="stable")
@@ -102,11 +106,17 @@ def write_aedat(path: Path, events: Events, comments: Sequence[str] = ()) -> Non
         comments: lines of printable ASCII for the header.
 
     Raises:
-        DataError: if there is no event (no reader would take the file), or a comment is not one
-            line of printable ASCII.
+        DataError: if there is no event (no reader would take the file), times do not fit into
+            a signed 32-bit integer, or a comment is not one line of printable ASCII.
     """
     if not len(events):
         raise DataError(f"'{path}': there is no event to write; a recording holds at least one")
+    limits = np.iinfo(np.int32)
+    if events.t[0] < limits.min or events.t[-1] > limits.max:
+        raise DataError(
+            f"'{path}': times from {events.t[0]} to {events.t[-1]} microseconds; a signed 32-bit "
+            f"integer holds {limits.min} to {limits.max}: let the recording begin at 0"
+        )
     for comment in comments:
         if not (comment.isascii() and comment.isprintable()):
             raise DataError(f"'{path}': the comment {comment!r} is not one line of printable ASCII")
@@ -151,6 +161,18 @@ def _records(body: bytes, start: int, path: Path) -> NDArray[np.void]:
     if not whole:
         raise DataError(f"'{path}', byte {start}: the recording holds no event")
     return np.frombuffer(body, _RECORD)
+
+
+def _unwrapped(t: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Times `[N]` as a clock would tell them that never runs over.
+
+    A fall of more than half a turn adds a turn to all that follow. A rise as large takes it off
+    again: that is an event from before, out of order.
+    """
+    step = np.diff(t, prepend=t[0])
+    turns = np.cumsum((step < -_TURN // 2).astype(np.int64) - (step > _TURN // 2))
+    turns -= np.minimum.accumulate(turns).clip(max=0)  # none is taken off that was not added
+    return t + turns * _TURN
 
 
 def _check_addresses(address: NDArray[np.uint32], start: int, path: Path) -> None:

@@ -20,7 +20,7 @@ class Events:
     """N events in order of time; event i is `(t[i], x[i], y[i], on[i])`.
 
     Attributes:
-        t: int64 [N], microseconds, never falling, each in the range of a signed 32-bit integer.
+        t: int64 [N], microseconds, never falling.
         x: uint8 [N], column, 0 .. 127 from left to right.
         y: uint8 [N], row, 0 .. 127 from top to bottom.
         on: bool [N], True where the pixel became brighter (ON), False where darker (OFF).
@@ -62,16 +62,10 @@ class Events:
                 )
 
     def _check_times(self) -> None:
-        limits = np.iinfo(np.int32)
         back = np.flatnonzero(self.t[1:] < self.t[:-1])
         if back.size:
             i = int(back[0]) + 1
             raise DataError(
                 f"Events: t[{i}] = {self.t[i]} comes after t[{i - 1}] = {self.t[i - 1]}; "
                 "give the events in order of time"
-            )
-        if len(self) and (self.t[0] < limits.min or self.t[-1] > limits.max):
-            raise DataError(
-                f"Events: times from {self.t[0]} to {self.t[-1]} microseconds; a signed 32-bit "
-                f"integer holds {limits.min} to {limits.max}: let the recording begin at 0"
             )

@@ -25,6 +25,7 @@ def emission_costs(
     emissions: Sequence[Emission | str] = EMISSIONS,
     seed: int = 0,
     model: EnergyModel = HOROWITZ_45NM,
+    event_value: float | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> tuple[Operations, ...]:
     """Operations of a two-phase network under every emission, from one simulation.
@@ -34,7 +35,7 @@ def emission_costs(
 
     Args:
         network: of two-phase neurons.
-        data, steps, seed, model, progress: as in `operations`.
+        data, steps, seed, model, event_value, progress: as in `operations`.
         emissions: which.
 
     Returns:
@@ -56,7 +57,7 @@ def emission_costs(
         codes.append(code)
     found = counted(
         network, data, steps, codes, seed=seed, engine=Engine.COUNTS, model=model,
-        progress=progress,
+        event_value=event_value, progress=progress,
     )  # fmt: skip
     return tuple(found)
 

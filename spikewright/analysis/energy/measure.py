@@ -32,6 +32,9 @@ from spikewright.graph import Graph, Operation
 from spikewright.network import Engine, SpikingNetwork
 from spikewright.neurons import Neuron
 
+_ROUNDING = 1e-6
+"""Part of a number of events that float32 may lose when frames are scaled."""
+
 
 def operations(
     network: SpikingNetwork,
@@ -41,6 +44,7 @@ def operations(
     seed: int = 0,
     engine: Engine | str = Engine.AUTO,
     model: EnergyModel = HOROWITZ_45NM,
+    event_value: float | None = None,
     progress: Callable[[int], None] | None = None,
 ) -> Operations:
     """Count the operations of a network's answers, layer by layer, and estimate their energy.
@@ -51,11 +55,14 @@ def operations(
     Args:
         network: with either engine, compiled or not.
         data: batches of images `[B, *S]` or frames `[T, B, *S]`, alone or with labels. Frames of
-            whole numbers from 0 are taken as events: an addition each. Others are multiplied.
+            whole numbers from 0 are taken as events: an addition each. Others are multiplied,
+            unless `event_value` says how many events they are.
         steps: T; the design point when None.
         seed: of the random draws.
         engine: "auto", "counts" or "steps".
         model: energies of single operations.
+        event_value: what one event adds to a frame, above 0, such as `EventData.event_value`: a
+            constant that belongs to the weights and costs nothing.
         progress: called with the number of samples done, after every batch.
 
     Returns:
@@ -63,7 +70,7 @@ def operations(
 
     Raises:
         AnalysisError: without data, for an operation or neuron that is not counted, or a network
-            that is no SpikingNetwork.
+            that is no SpikingNetwork; for an `event_value` of which the data are no multiples.
         ConversionError: when a batch is not of the shape or dtype that the network takes.
 
     Example:
@@ -81,7 +88,7 @@ def operations(
         )
     (found,) = counted(
         network, data, steps, [network.neurons], seed=seed, engine=engine, model=model,
-        progress=progress,
+        event_value=event_value, progress=progress,
     )  # fmt: skip
     return found
 
@@ -95,6 +102,7 @@ def counted(
     seed: int,
     engine: Engine | str,
     model: EnergyModel,
+    event_value: float | None,
     progress: Callable[[int], None] | None,
 ) -> list[Operations]:
     """`operations` of the same counts under several codes; the arguments are those of it.
@@ -116,7 +124,8 @@ def counted(
             network, shown, levels, seed=seed, engine=engine, pooled=pooled, codes=codes
         )
         size = samples_in(shown, dimensions)
-        arriving = _input_flow(shown.cpu(), frames=are_frames(shown, dimensions))
+        frames = are_frames(shown, dimensions)
+        arriving = _input_flow(shown.cpu(), event_value, frames=frames)
         for tally, sent in zip(tallies, activities, strict=True):
             tally.add(arriving, size, sent)
         samples += size
@@ -236,8 +245,28 @@ def _still(network: SpikingNetwork) -> Flow:
     return evenly(Form.STEADY, shape, 1)
 
 
-def _input_flow(shown: Tensor, *, frames: bool) -> Flow:
+def _in_events(shown: Tensor, value: float, *, frames: bool) -> Tensor:
+    """Frames `[T, B, *S]` as numbers of events, float64.
+
+    Raises:
+        AnalysisError: for still images, and frames that are no multiples of the value from 0.
+    """
+    found = shown.double() / value
+    events = found.round()
+    multiples = torch.allclose(found, events, rtol=_ROUNDING, atol=0) and bool((events >= 0).all())
+    if not frames or not value > 0 or not multiples:
+        raise AnalysisError(
+            f"event_value={value}: a batch {list(shown.shape)} is no frames [T, B, ...] of whole "
+            "numbers from 0 times that; give EventData.event_value with frames that are not "
+            "normalised, or leave it out"
+        )
+    return events
+
+
+def _input_flow(shown: Tensor, event_value: float | None, *, frames: bool) -> Flow:
     """Images are steady; frames are events where they are whole numbers from 0, else graded."""
+    if event_value is not None:
+        shown = _in_events(shown, event_value, frames=frames)
     present = (shown != 0).double()
     if not frames:
         steady = torch.full((1, *shown.shape[1:]), float(len(shown)), dtype=torch.float64)

@@ -102,6 +102,7 @@ class EventData:
         framing: how recordings become frames.
         simulated: whether any recording was simulated rather than taken by a camera.
         description: one sentence for tables and reports; says SIMULATED if it is.
+        event_value: what one event adds to a frame, before frames are normalised.
     """
 
     name: str
@@ -112,6 +113,7 @@ class EventData:
     framing: Framing
     simulated: bool
     description: str
+    event_value: float = 1.0
 
     @property
     def frames_shape(self) -> tuple[int, int, int, int]:
@@ -153,7 +155,14 @@ class EventData:
             part.reframed(framing, scale=scale, normalise=normalise)
             for part in (self.train, self.validation, self.test)
         )
-        return replace(self, train=train, validation=validation, test=test, framing=framing)
+        return replace(
+            self,
+            train=train,
+            validation=validation,
+            test=test,
+            framing=framing,
+            event_value=self.event_value * scale,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

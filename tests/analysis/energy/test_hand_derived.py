@@ -248,6 +248,30 @@ def test_events_are_added_one_by_one() -> None:
     assert (first.additions, first.macs) == (0, 2 * 3)
 
 
+@pytest.mark.parametrize("value", [0.4, 1.0, 2.0, 1 / 3])
+def test_scaled_events_are_as_many_additions(value: float) -> None:
+    model = wired(
+        lambda m, x: m.b(F.relu(m.a(x))),
+        a=constant(nn.Linear(4, 3), 1.0),
+        b=constant(nn.Linear(3, 2), 1.0),
+    ).float()
+    snn = sw.convert(model, torch.ones(2, 4), steps=T)
+    frames = torch.zeros(T, 2, 4)
+    frames[0, :, 1] = 7 * value
+    frames[3, 0, 2] = 2 * value
+    first = sw.operations(snn, [frames], event_value=value).rows[0].snn
+    assert (first.additions, first.all_macs) == (8 * 3, 0)  # 7 and 9 events
+    (burst,) = sw.emission_costs(snn, [frames], emissions=["burst"], event_value=value)
+    assert burst.rows[0].snn.additions == 8 * 3
+    for other in (frames + value / 2, -frames, frames.mean(0)):
+        with pytest.raises(
+            sw.AnalysisError, match=r"is no frames .* of whole numbers from 0 times"
+        ):
+            sw.operations(snn, [other], event_value=value)
+    with pytest.raises(sw.AnalysisError, match="event_value=0"):
+        sw.operations(snn, [frames], event_value=0)
+
+
 @pytest.mark.parametrize(("emission", "spikes", "steps"), [("binary", 1, 3), ("first-spike", 1, 4)])
 def test_weighed_spikes_cost_the_receiver_an_update_a_step(
     emission: str, spikes: int, steps: int

@@ -36,6 +36,15 @@ def test_the_mean_of_the_frames_is_the_image_at_every_t(folder: Path, steps: int
             torch.testing.assert_close(frames.mean(0), image)
 
 
+@pytest.mark.parametrize("steps", [1, 3, 4, 20])
+def test_an_event_adds_what_the_data_say(folder: Path, steps: int) -> None:
+    data = open_event_data(folder, Framing(size=16))
+    shown = data.in_frames(7).in_frames(steps)
+    assert (data.event_value, shown.event_value) == (1, pytest.approx(steps / 10))
+    for (frames, _), (counts, _) in zip(shown.test, data.test, strict=True):
+        assert float(frames.sum() / shown.event_value) == pytest.approx(float(counts.sum()))
+
+
 def test_a_cache_keeps_counts_whatever_they_are_scaled_by(folder: Path, tmp_path: Path) -> None:
     data = open_event_data(folder, Framing(size=16), cache=tmp_path / "cache")
     plain = open_event_data(folder, Framing(size=16)).in_frames(5)

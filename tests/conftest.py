@@ -9,8 +9,9 @@ import pytest
 import torch
 from hypothesis import settings
 
-settings.register_profile("spikewright", deadline=None, print_blob=True)
-settings.load_profile("spikewright")  # no deadline: a busy machine is not a failure
+settings.register_profile("spikewright", deadline=None, derandomize=True)
+settings.register_profile("explore", deadline=None, print_blob=True)  # --hypothesis-profile=explore
+settings.load_profile("spikewright")  # the same cases every time; a busy machine is no failure
 
 
 def pytest_configure() -> None:

@@ -29,12 +29,21 @@ class SpikeTimeHistogram:
         before: mean spikes per neuron at each of the T steps, one-phase baseline; they add up to
             the mean count.
         after: the same when the trains of every layer are shuffled.
+
+    Raises:
+        ValueError: when made with other numbers of steps.
     """
 
     site: str
     steps: int
     before: tuple[float, ...]
     after: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        if not len(self.before) == len(self.after) == self.steps:
+            raise ValueError(
+                f"spikes at {len(self.before)} and {len(self.after)} steps, of T = {self.steps}"
+            )
 
 
 @dataclass(frozen=True)

@@ -114,6 +114,8 @@ WRONG: list[tuple[list[Any], Any, str]] = [
     (["page", "studies", 0, "raster", "image"], "https://example.org/x.png", "PNG as a data: URI"),
     (["page", "studies", 0, "thresholds", "threshold_edges"], [1.0, 2.0], "do not fit the edges"),
     (["errors", 0, "total"], None, "total must be of type float"),
+    (["histograms", 0, "steps"], 10**30, r"spikes at \d+ and \d+ steps, of T = 10+"),
+    (["histograms", 0, "after"], [], r"spikes at \d+ and 0 steps"),
 ]
 
 

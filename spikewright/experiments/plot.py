@@ -31,7 +31,8 @@ def plot(table: NetworkTable) -> str | None:
     if not curves:
         return None
     entries = [entry for _, points in curves for _, entry in points]
-    sources = _sources(table, entries)
+    few = min(entry.images for entry in entries)
+    sources = _sources(table, few)
     lows = [entry.low for entry in entries] + [accuracy for _, accuracy in sources]
     highs = [entry.high for entry in entries] + [accuracy for _, accuracy in sources]
     bottom = 10 * math.floor(10 * min(lows))
@@ -44,7 +45,9 @@ def plot(table: NetworkTable) -> str | None:
         parts.append(_line(LEFT, y, WIDTH - RIGHT, y, _INK, 1, dash))
         ends.append((y, title, _INK))
     if len(sources) > 1:
-        parts.append(_text(WIDTH - 8, HEIGHT - 8, _few(entries), "#5b6472", "end"))
+        parts.append(
+            _text(WIDTH - 8, HEIGHT - 8, f"* on the first {few:,} images", "#5b6472", "end")
+        )
     loud = [row for row in table.rows if row.name not in CONTROLS]  # colours, run or not
     for row, points in curves:
         colour, dash, width = _look(table, loud.index(row) if row in loud else None)
@@ -111,18 +114,13 @@ def _axes(frame: _Frame) -> list[str]:
     return parts
 
 
-def _sources(table: NetworkTable, entries: Sequence[Entry]) -> list[tuple[str, float]]:
-    """Title and accuracy of the ANN: on all images, and on those of the rows that have fewer."""
+def _sources(table: NetworkTable, few: int) -> list[tuple[str, float]]:
+    """Title and accuracy of the ANN: on all images, and on the first few where rows have fewer."""
     ann = table.entry(ANN, 0)
     if ann is None:
         return []
-    few = min(entry.images for entry in entries)
     found = [("ANN", ann.accuracy)]
     return found if few >= ann.images else [*found, ("ANN *", ann.first_seed_accuracy(few))]
-
-
-def _few(entries: Sequence[Entry]) -> str:
-    return f"* on the first {min(entry.images for entry in entries):,} images"
 
 
 def _curve(

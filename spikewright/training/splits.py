@@ -19,6 +19,7 @@ from spikewright.data.image_data import dataset_length
 from spikewright.data.in_memory import InMemory, in_memory, require_memory
 from spikewright.data.splits import stratified
 from spikewright.errors import RecipeError, RunError
+from spikewright.fingerprint import fingerprint
 from spikewright.models.resolve import trained_folder
 from spikewright.training.card import read_card
 from spikewright.training.files import read_tensors, write_tensors
@@ -79,20 +80,30 @@ class Splits:
         return Splits(images(held=False), images(held=True), *split_keys)
 
     @property
-    def fingerprint(self) -> str:
-        """SHA-256 of all images in their order, with their labels."""
-        parts = (self.train_keys, self.train.labels, self.validation_keys, self.validation.labels)
-        return hashlib.sha256(b"".join(part.numpy().tobytes() for part in parts)).hexdigest()
+    def keys(self) -> Tensor:
+        """Of all images, int64 [N + V]."""
+        return torch.cat([self.train_keys, self.validation_keys])
+
+    @property
+    def sha256(self) -> str:
+        """Of all images in their order, with their labels."""
+        return fingerprint(
+            {
+                "train": self.train_keys,
+                "train labels": self.train.labels,
+                "validation": self.validation_keys,
+                "validation labels": self.validation.labels,
+            }
+        )
 
     def write_held_out(self, path: Path, start: StartRecipe | None = None) -> None:
         """Write which images the weights never see: held out here, or by what they start from."""
+        keys = self.validation_keys
         folder = None if start is None else trained_folder(start.weights)
-        earlier = torch.empty(0, dtype=torch.int64)
         if folder is not None and RunFolder(folder).held_out.is_file():
             earlier, _ = _read(RunFolder(folder).held_out)
-        here = torch.cat([self.train_keys, self.validation_keys])
-        keys = torch.cat([self.validation_keys, earlier[~torch.isin(earlier, here)]])
-        write_tensors(path, {"held_out": keys}, {"images_sha256": self.fingerprint})
+            keys = torch.cat([keys, earlier[~torch.isin(earlier, self.keys)]])
+        write_tensors(path, {"held_out": keys}, {"images_sha256": self.sha256})
 
 
 def image_keys(images: Tensor, *, bounded: bool) -> Tensor:
@@ -126,16 +137,17 @@ def as_begun(splits: Splits, run: RunFolder, recipe: Recipe) -> Splits:
         RecipeError: if they are not the images that the run was begun on.
         RunError: if the file is damaged.
     """
-    keys, fingerprint = _read(run.held_out)
-    if splits.fingerprint != fingerprint:
-        splits = splits.holding_out(keys)
-    if splits.fingerprint != fingerprint:
+    keys, sha256 = _read(run.held_out)
+    if splits.sha256 == sha256:
+        return splits
+    again = splits.holding_out(keys)
+    if again.sha256 != sha256:
         raise RecipeError(
             f"'{run.path}' holds a run on other images than '{recipe.data.data}' has now, or on "
             f"the same in another order; give those that '{run.read_recipe().data.data}' held when "
             "it was begun, or name another folder"
         )
-    return splits
+    return again
 
 
 def keeping_apart(splits: Splits, data: ImageData, recipe: Recipe) -> Splits:
@@ -165,8 +177,7 @@ def keeping_apart(splits: Splits, data: ImageData, recipe: Recipe) -> Splits:
     never_seen, _ = _read(path)
     if bool(torch.isin(splits.validation_keys, never_seen).all()):
         return splits
-    again = splits.holding_out(never_seen)
-    count, asked = len(again.validation), recipe.data.validation
+    count, asked = int(torch.isin(splits.keys, never_seen).sum()), recipe.data.validation
     if count == 0:
         if same_name and card.recipe.data.size != recipe.data.size:
             raise _cannot_tell(recipe.start, "its images were brought to another size")
@@ -182,6 +193,7 @@ def keeping_apart(splits: Splits, data: ImageData, recipe: Recipe) -> Splits:
             f"the {count:,} that it held out (of CIFAR: validation={count}), or start from its "
             "file of weights and keep them apart yourself"
         )
+    again = splits.holding_out(never_seen)
     if asked is None or asked == count:
         return again
     labels: list[int] = again.validation.labels.tolist()

@@ -2,16 +2,7 @@
 
 from spikewright import methods
 from spikewright.activations import QCFS, ClippedReLU
-from spikewright.analysis import (
-    EnergyModel,
-    Misalignment,
-    Operations,
-    Sweep,
-    emission_costs,
-    misalignment,
-    operations,
-    sweep,
-)
+from spikewright.artefact import load
 from spikewright.calibration import Learned, Maximum, MinError, Percentile
 from spikewright.convert import convert
 from spikewright.errors import (
@@ -27,7 +18,16 @@ from spikewright.errors import (
     SpikewrightError,
     UnsupportedOperation,
 )
-from spikewright.interchange import load
+from spikewright.measure import (
+    EnergyModel,
+    Misalignment,
+    Operations,
+    Sweep,
+    emission_costs,
+    misalignment,
+    operations,
+    sweep,
+)
 from spikewright.network import SpikingNetwork
 from spikewright.neurons import SRP, TPP, IntegrateFire, Shuffled, TwoPhase
 from spikewright.version import __version__

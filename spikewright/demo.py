@@ -10,11 +10,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from spikewright.activations import QCFS
-from spikewright.analysis import Misalignment, Sweep, SweepProgress, misalignment, sweep
 from spikewright.calibration import Learned, MinError
 from spikewright.calibration.thresholds import Threshold
 from spikewright.convert import convert
 from spikewright.data import ImageData, calibration_subset, loader, open_dataset
+from spikewright.measure import Misalignment, Sweep, SweepProgress, misalignment, sweep
 from spikewright.models import digits_cnn
 from spikewright.network import SpikingNetwork
 from spikewright.neurons import TPP, IntegrateFire, Neuron, Shuffled, TwoPhase

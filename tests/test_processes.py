@@ -15,9 +15,9 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import spikewright as sw
-from spikewright.analysis.shared import dealt
 from spikewright.calibration import OutputMeans
 from spikewright.errors import ProcessError
+from spikewright.measure.shared import dealt
 from spikewright.processes import ALONE, Processes, launched
 from tests.processes import together
 

@@ -13,13 +13,11 @@ from spikewright.cli.commands.convert import convert
 from spikewright.cli.commands.demo import demo
 from spikewright.cli.commands.energy import energy
 from spikewright.cli.commands.evaluate import evaluate
-from spikewright.cli.commands.experiment import app as experiment
 from spikewright.cli.commands.export import export
 from spikewright.cli.commands.inspect import inspect
 from spikewright.cli.commands.misalignment import misalignment
 from spikewright.cli.commands.report import report
 from spikewright.cli.commands.rerun import rerun
-from spikewright.cli.commands.simulate_events import simulate_events
 from spikewright.cli.commands.sweep import sweep
 from spikewright.cli.commands.train import train
 from spikewright.cli.commands.zoo import zoo
@@ -68,7 +66,6 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     rerun,
     train,
     demo,
-    simulate_events,
     inspect,
     evaluate,
     export,
@@ -76,9 +73,8 @@ COMMANDS: tuple[Callable[..., None], ...] = (
 )
 
 SHARED = (sweep, train)
-"""Commands that several processes carry out together, as `experiment paper` does too."""
+"""Commands that several processes carry out together."""
 
 for _command in COMMANDS:
     _carried_out = _command if _command in SHARED else alone(_command)
     app.command(epilog=EXIT_CODES)(expanded(reported(_carried_out)))
-app.add_typer(experiment, name="experiment")

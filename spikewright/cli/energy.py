@@ -8,9 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from spikewright.analysis import Operations, emission_table, operations, operations_csv
-from spikewright.analysis.kept import once
-from spikewright.analysis.memory import Portions
 from spikewright.cli.console import Progress, errors, print_json, results, to_json
 from spikewright.cli.keeping import discard_progress, keeping
 from spikewright.cli.measure import Task
@@ -18,6 +15,9 @@ from spikewright.cli.options import OutputOptions
 from spikewright.cli.output import times_of, without_times, write_files
 from spikewright.cli.record import DATASET
 from spikewright.decoding import decoded
+from spikewright.measure import Operations, emission_table, operations, operations_csv
+from spikewright.measure.kept import once
+from spikewright.measure.memory import Portions
 from spikewright.network import SpikingNetwork
 from spikewright.neurons import Neuron
 from spikewright.report import FORMAT

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spikewright import analysis
+from spikewright import measure
+from spikewright.artefact import describe, load
 from spikewright.cli.console import Progress
 from spikewright.cli.device import usable_device
 from spikewright.cli.inside import inside_study
@@ -16,7 +17,6 @@ from spikewright.cli.options import DataOptions, MeasurementOptions
 from spikewright.cli.outcome import Outcome
 from spikewright.cli.record import command_line, configuration_of, repeatable
 from spikewright.cli.saved import open_for
-from spikewright.interchange import describe, load
 from spikewright.report import Report
 
 COMMAND = "evaluate"
@@ -95,7 +95,7 @@ def run_evaluation(
     configuration = repeatable(COMMAND, asked.groups, asked.device, dataset, inputs, **options)
     with keeping(folder, configuration) as kept:
         data.skipped.keep_in(kept)
-        found = analysis.sweep(
+        found = measure.sweep(
             networks,
             shown,
             steps,

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from torch import Tensor
 
-from spikewright.analysis import Sweep
-from spikewright.analysis.memory import Portions
-from spikewright.analysis.placement import device_of
-from spikewright.analysis.sweep_pass import Batches
+from spikewright.measure import Sweep
+from spikewright.measure.memory import Portions
+from spikewright.measure.placement import device_of
+from spikewright.measure.sweep_pass import Batches
 from spikewright.network import SpikingNetwork
 from spikewright.network.frames import batch_dimension
 from spikewright.report import Study, observe_errors, observe_raster, observe_thresholds

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from spikewright.analysis.kept import Kept, KeptFile
 from spikewright.cli.console import errors
 from spikewright.cli.failures import Interrupted, WrongUsage
 from spikewright.cli.record import DATASET
 from spikewright.errors import AnalysisError
+from spikewright.measure.kept import Kept, KeptFile
 from spikewright.processes import ALONE, Processes
 
 PROGRESS_FILE = "progress.json"

@@ -11,8 +11,7 @@ from rich.table import Table
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from spikewright import analysis
-from spikewright.analysis import Sweep, SweepProgress
+from spikewright import measure
 from spikewright.cli.console import Progress
 from spikewright.cli.inside import inside_study
 from spikewright.cli.keeping import keeping
@@ -26,6 +25,7 @@ from spikewright.cli.options import (
 from spikewright.cli.outcome import Outcome, layer_table, sweep_table
 from spikewright.cli.record import command_line, configuration_of, repeatable
 from spikewright.cli.source import Source, method_for, open_source
+from spikewright.measure import Sweep, SweepProgress
 from spikewright.network import SpikingNetwork
 from spikewright.neurons import Neuron, Order
 from spikewright.processes import ALONE, Processes
@@ -116,7 +116,7 @@ def run_sweep(
             networks[name] = source.convert(neuron, task.steps, task.conversion, processes)
             if compiled:
                 networks[name].compile()
-        found = analysis.sweep(
+        found = measure.sweep(
             networks,
             shown,
             task.steps,
@@ -163,7 +163,7 @@ def run_misalignment(
         source.data.skipped.keep_in(kept)
         advance(0, None, f"converting to {neuron.label}")
         network = source.convert(neuron, task.steps, task.conversion)
-        found = analysis.misalignment(
+        found = measure.misalignment(
             network,
             data,
             task.steps,

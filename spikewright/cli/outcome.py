@@ -8,12 +8,12 @@ from typing import Any
 
 from rich.table import Table
 
-from spikewright.analysis import LayerEffect, Sweep
 from spikewright.cli.console import errors, print_json, results, to_json
 from spikewright.cli.keeping import discard_progress
 from spikewright.cli.options import OutputOptions
 from spikewright.cli.output import prepare_folder, times_of, without_times, write_files
 from spikewright.extras import require_extra
+from spikewright.measure import LayerEffect, Sweep
 from spikewright.report import FORMAT, Report, accuracy_matrix, page_record, render
 
 FILES = ("config.json", "results.csv", "results.json", "timing.json", "report.html")

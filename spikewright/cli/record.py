@@ -13,8 +13,8 @@ from typing import Any
 
 import torch
 
-from spikewright.analysis.run_record import describe_device
 from spikewright.cli.options import DEFAULT_THRESHOLD, ConversionOptions
+from spikewright.measure.run_record import describe_device
 from spikewright.version import __version__
 
 NOT_RECORDED = {"json", "output"}

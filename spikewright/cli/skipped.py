@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from spikewright.analysis.kept import Kept
 from spikewright.cli.console import errors
+from spikewright.measure.kept import Kept
 
 SHOWN = 5
 """Names told on stderr; all stand in the results."""

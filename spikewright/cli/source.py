@@ -30,13 +30,13 @@ from spikewright.data.image_data import dataset_length
 from spikewright.errors import DataError
 from spikewright.fingerprint import fingerprint
 from spikewright.methods import MINERROR, Method
-from spikewright.models import load_model
 from spikewright.models.published import preset_of
-from spikewright.models.resolve import trained_folder
 from spikewright.network import SpikingNetwork
 from spikewright.neurons import Neuron
 from spikewright.processes import ALONE, Processes
-from spikewright.training.card import read_card
+from spikewright.runs import load_model
+from spikewright.runs.card import read_card
+from spikewright.runs.names import trained_folder
 
 CALIBRATION_SAMPLES = 512
 

@@ -16,10 +16,10 @@ from spikewright.cli.train_options import (
     NumericsOptions,
     OptimisationOptions,
 )
-from spikewright.training.card import ModelCard, SplitAccuracy
-from spikewright.training.checkpoint import EpochMetrics
-from spikewright.training.kinds import Augmentation
-from spikewright.training.recipe import (
+from spikewright.runs.card import ModelCard, SplitAccuracy
+from spikewright.runs.kinds import Augmentation
+from spikewright.runs.metrics import EpochMetrics
+from spikewright.runs.recipe import (
     DataRecipe,
     NetworkRecipe,
     NumericsRecipe,

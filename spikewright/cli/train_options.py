@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from spikewright.cli.options import MAXIMUM_SEED, MAXIMUM_SIZE, OUTPUT
-from spikewright.training.kinds import ActivationKind, OptimizerKind, ScheduleKind
+from spikewright.runs.kinds import ActivationKind, OptimizerKind, ScheduleKind
 
 NETWORK = "Network"
 IMAGES = "Images"

@@ -7,7 +7,6 @@ from spikewright.models.cifar_resnet import CifarResNet, resnet18, resnet20
 from spikewright.models.cifar_vgg import CifarVGG, vgg16
 from spikewright.models.digits_cnn import DigitsCNN, digits_cnn
 from spikewright.models.events_cnn import EventsCNN, events_cnn
-from spikewright.models.resolve import load_model
 from spikewright.models.weights import load_weights
 
 __all__ = [
@@ -18,7 +17,6 @@ __all__ = [
     "EventsCNN",
     "digits_cnn",
     "events_cnn",
-    "load_model",
     "load_weights",
     "resnet18",
     "resnet20",

@@ -1,6 +1,6 @@
 """A converted network: its graph, its two engines, its recordings."""
 
-from spikewright.network.design import Design
+from spikewright.calibration.design import Design
 from spikewright.network.engine import Engine
 from spikewright.network.kernels import Precision
 from spikewright.network.plan import Observer

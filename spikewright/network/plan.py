@@ -9,10 +9,10 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from spikewright.calibration.design import Design
 from spikewright.errors import ConversionError
 from spikewright.graph.ir import Graph, Operation
 from spikewright.graph.scales import fold_scales
-from spikewright.network.design import Design
 from spikewright.network.kernels import Precision, with_kernels
 from spikewright.neurons import Draws, Layer, Neuron
 from spikewright.neurons.counter_random import Fuse, unfused

@@ -16,8 +16,8 @@ class Saved:
     def save(self, path: str | os.PathLike[str], notes: Mapping[str, Any] | None = None) -> None:
         """Write the network as one file that `spikewright.load` reads anywhere.
 
-        See `spikewright.interchange.save` for arguments and errors.
+        See `spikewright.artefact.save` for arguments and errors.
         """
-        from spikewright.interchange import save
+        from spikewright.artefact import save
 
         save(cast("SpikingNetwork", self), path, notes)

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from spikewright.calibration import Calibration
+from spikewright.calibration.design import Design
 from spikewright.errors import ConversionError
 from spikewright.graph.ir import Graph, Operation
 from spikewright.network.compiled import CompiledEngines
 from spikewright.network.compiler import fused
-from spikewright.network.design import Design
 from spikewright.network.engine import Engine, checked_ids, chosen
 from spikewright.network.frames import by_sample, check_shown
 from spikewright.network.graph_network import CapturedANN, GraphNetwork

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections import Counter
 
+from spikewright.calibration.design import Design
 from spikewright.graph.ir import Kind
-from spikewright.network.design import Design
 from spikewright.network.plan import Plan
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from spikewright.analysis import (
+from spikewright.measure import (
     LayerEffect,
     LayerError,
     ResidualSummary,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from spikewright.analysis import LayerError
+from spikewright.measure import LayerError
 
 BAD = 0.25
 """A layer is called bad from a total error of a quarter of its activation (root mean squares)."""

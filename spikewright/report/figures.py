@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spikewright.analysis import Reference, Sweep, SweepRow
+from spikewright.measure import Reference, Sweep, SweepRow
 from spikewright.report.series import Series, series_of
 
 Figure = dict[str, Any]

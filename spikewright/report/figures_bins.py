@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
-from spikewright.analysis import ResidualSummary
+from spikewright.measure import ResidualSummary
 from spikewright.report.contents import Thresholds
 from spikewright.report.figures import Figure, axis, layout, upright
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from spikewright.analysis import LayerEffect, LayerError, SpikeTimeHistogram
+from spikewright.measure import LayerEffect, LayerError, SpikeTimeHistogram
 from spikewright.report.contents import NetworkRaster, Raster
 from spikewright.report.figures import Figure, axis, layout
 from spikewright.report.series import series_of

@@ -12,8 +12,8 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from spikewright.analysis import LayerError, decompose
 from spikewright.graph import Operation
+from spikewright.measure import LayerError, decompose
 from spikewright.network import Observer, SpikingNetwork
 from spikewright.network.frames import batch_dimension, by_sample, mean_image
 from spikewright.network.stages import depth_of

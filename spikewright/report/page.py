@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from spikewright.analysis import RunRecord
+from spikewright.measure import RunRecord
 from spikewright.report.compare.differences import OTHER_PARTS
 from spikewright.report.contents import Report, Study
 from spikewright.report.environment import Figures, filled

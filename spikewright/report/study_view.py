@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from spikewright.analysis import LayerError, Sweep
+from spikewright.measure import LayerError, Sweep
 from spikewright.report.contents import Study
 from spikewright.report.diagnosis import Diagnosis, diagnose
 from spikewright.report.environment import Figures

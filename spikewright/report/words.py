@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from spikewright.analysis import Reference, Sweep, SweepRow
+from spikewright.measure import Reference, Sweep, SweepRow
 
 CLOSE = 0.01
 """An accuracy is called close to the ANN's when it is less than one percentage point below."""

@@ -6,16 +6,14 @@ that the demonstration uses.
 
 from __future__ import annotations
 
-from spikewright.seeding import seeded
-from spikewright.training.card import ModelCard
-from spikewright.training.fit import EpochRecord, TrainingResult, accuracy, fit
-from spikewright.training.kinds import (
+from spikewright.runs.card import ModelCard
+from spikewright.runs.kinds import (
     ActivationKind,
     Augmentation,
     OptimizerKind,
     ScheduleKind,
 )
-from spikewright.training.recipe import (
+from spikewright.runs.recipe import (
     DataRecipe,
     NetworkRecipe,
     NumericsRecipe,
@@ -23,7 +21,9 @@ from spikewright.training.recipe import (
     Recipe,
     StartRecipe,
 )
-from spikewright.training.run_folder import RunFolder
+from spikewright.runs.run_folder import RunFolder
+from spikewright.seeding import seeded
+from spikewright.training.fit import EpochRecord, TrainingResult, accuracy, fit
 from spikewright.training.start import start_from
 from spikewright.training.threads import intra_op_threads
 from spikewright.training.train import train

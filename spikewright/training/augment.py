@@ -15,8 +15,8 @@ from torch import Tensor
 
 from spikewright.extras import require_extra
 from spikewright.neurons.counter_random import Draws
+from spikewright.runs.kinds import Augmentation
 from spikewright.seeding import seeded
-from spikewright.training.kinds import Augmentation
 
 CROP_PADDING = 4
 """Black pixels on every side before the crop, as usual for CIFAR; of images smaller than its 32

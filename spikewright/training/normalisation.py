@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from spikewright.data import ImageData
 from spikewright.data.preprocessing import normalisation
-from spikewright.training.recipe import DataRecipe
+from spikewright.runs.recipe import DataRecipe
 
 KNOWN = {
     "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from spikewright.activations import MINIMUM_THRESHOLD, learned_thresholds
 from spikewright.errors import ModelError
-from spikewright.training.kinds import OptimizerKind, ScheduleKind
-from spikewright.training.recipe import OptimisationRecipe
+from spikewright.runs.kinds import OptimizerKind, ScheduleKind
+from spikewright.runs.recipe import OptimisationRecipe
 
 DEFAULT_MOMENTUM = 0.9
 ONE_CYCLE_RISE = 0.3

@@ -20,11 +20,11 @@ from spikewright.data.in_memory import InMemory, in_memory, require_memory
 from spikewright.data.splits import stratified
 from spikewright.errors import RecipeError, RunError
 from spikewright.fingerprint import fingerprint
-from spikewright.models.resolve import trained_folder
-from spikewright.training.card import read_card
-from spikewright.training.files import read_tensors, write_tensors
-from spikewright.training.recipe import Recipe, StartRecipe
-from spikewright.training.run_folder import RunFolder
+from spikewright.runs.card import read_card
+from spikewright.runs.files import read_tensors, write_tensors
+from spikewright.runs.names import trained_folder
+from spikewright.runs.recipe import Recipe, StartRecipe
+from spikewright.runs.run_folder import RunFolder
 
 KEY_BYTES = 8
 HELD_OUT_SEED = 20251121

@@ -8,12 +8,12 @@ from torch import nn
 
 from spikewright.activations import learned_thresholds
 from spikewright.errors import ModelError, RecipeError
-from spikewright.models.resolve import trained_folder
 from spikewright.models.weights import load_weights
-from spikewright.training.files import sha256
-from spikewright.training.recipe import StartRecipe
-from spikewright.training.run_folder import RunFolder
-from spikewright.training.trained import load_trained
+from spikewright.runs.files import sha256
+from spikewright.runs.names import trained_folder
+from spikewright.runs.recipe import StartRecipe
+from spikewright.runs.run_folder import RunFolder
+from spikewright.runs.trained import load_trained
 
 
 def start_from(weights: str) -> StartRecipe:

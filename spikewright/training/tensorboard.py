@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from spikewright.extras import require_extra
-from spikewright.training.checkpoint import EpochMetrics
+from spikewright.runs.metrics import EpochMetrics
 
 FOLDER = "tensorboard"
 SCALARS: dict[str, Callable[[EpochMetrics], float]] = {

@@ -16,11 +16,13 @@ from spikewright.data import ImageData
 from spikewright.data.in_memory import InMemory
 from spikewright.neurons.counter_random import site_key
 from spikewright.processes import Processes
+from spikewright.runs.metrics import EpochMetrics
+from spikewright.runs.network import make_network, require_fit
+from spikewright.runs.recipe import Recipe
 from spikewright.seeding import seeded
 from spikewright.training.augment import Augmenter
-from spikewright.training.checkpoint import EpochMetrics, TrainingState
+from spikewright.training.checkpoint import TrainingState
 from spikewright.training.evaluate import Score, evaluate
-from spikewright.training.network import make_network, require_fit
 from spikewright.training.normalisation import channel_statistics
 from spikewright.training.optimisation import (
     average,
@@ -29,7 +31,6 @@ from spikewright.training.optimisation import (
     make_optimizer,
     take_step,
 )
-from spikewright.training.recipe import Recipe
 from spikewright.training.start import load_start
 
 Progress = Callable[[int, int, int, int, EpochMetrics | None], None]

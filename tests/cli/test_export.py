@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from spikewright.artefact.hardware import read_bundle
 
-from spikewright.interchange.hardware import read_bundle
-from spikewright.interchange.targets import TARGETS
+from spikewright.export.targets import TARGETS
 
 from .conftest import Run
 

@@ -49,12 +49,12 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 PLACES = [
-    (SWEEP, "spikewright.analysis.tally._predictions", 1, False),
-    (SWEEP, "spikewright.analysis.tally._predictions", 9, True),
+    (SWEEP, "spikewright.measure.tally._predictions", 1, False),
+    (SWEEP, "spikewright.measure.tally._predictions", 9, True),
     (SWEEP, "spikewright.cli.measure.inside_study", 1, True),
     (SWEEP, "spikewright.cli.output.write_whole", 3, True),
-    (MISALIGNMENT, "spikewright.analysis.inside.watch_spikes", 1, True),
-    (MISALIGNMENT, "spikewright.analysis.inside.decompose", 2, True),
+    (MISALIGNMENT, "spikewright.measure.inside.watch_spikes", 1, True),
+    (MISALIGNMENT, "spikewright.measure.inside.decompose", 2, True),
     (ENERGY, "spikewright.cli.energy.operations", 1, False),
     (ENERGY, "spikewright.cli.energy.operations", 4, True),
 ]

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from spikewright.cli.train import ProgressLine, duration
-from spikewright.models.zoo import zoo_folder
-from spikewright.training.card import read_card
+from spikewright.runs.card import read_card
+from spikewright.runs.zoo import zoo_folder
 from spikewright.training.checkpoint import EpochMetrics
 
 from .conftest import Run

@@ -12,8 +12,9 @@ from torch import nn
 
 from spikewright.activations import QCFS
 from spikewright.graph import survey
-from spikewright.models import ARCHITECTURES, digits_cnn, load_model, resnet18, resnet20, vgg16
+from spikewright.models import ARCHITECTURES, digits_cnn, resnet18, resnet20, vgg16
 from spikewright.models.cifar_resnet import BasicBlock
+from spikewright.runs import load_model
 from spikewright.training import seeded
 
 CHECKPOINT = "resnet20-cifar10-relu.safetensors"

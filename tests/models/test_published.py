@@ -12,8 +12,8 @@ import torch
 
 from spikewright.data.preprocessing import FilePreprocessing, Normalisation
 from spikewright.errors import ModelError
-from spikewright.models import load_model
 from spikewright.models.published import preset_of
+from spikewright.runs import load_model
 
 torchvision = pytest.importorskip("torchvision", reason="needs the extra 'vision'")
 SPEC = "torchvision:squeezenet1_1@IMAGENET1K_V1"

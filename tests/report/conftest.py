@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from spikewright.analysis import (
+from spikewright.measure import (
     LayerEffect,
     LayerError,
     Reference,

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from spikewright.analysis import HOROWITZ_45NM, Counts, Operations, OperationsRow, RunRecord
+from spikewright.measure import HOROWITZ_45NM, Counts, Operations, OperationsRow, RunRecord
 from spikewright.report import FORMAT, Report, page_record
 
 SWEPT: dict[str, Any] = {

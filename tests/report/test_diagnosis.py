@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from spikewright.analysis import LayerError
+from spikewright.measure import LayerError
 from spikewright.report.diagnosis import BAD, diagnose
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import spikewright as sw
-from spikewright.analysis import decompose
+from spikewright.measure import decompose
 from spikewright.report import observe_errors, observe_raster, observe_thresholds
 from spikewright.report.figures import spread
 from spikewright.report.figures_bins import rate_histogram, threshold_histogram

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from spikewright.analysis import HOROWITZ_45NM, Counts, OperationsRow
-from spikewright.analysis.energy.estimate import energy_of
 from spikewright.errors import RunError
+from spikewright.measure import HOROWITZ_45NM, Counts, OperationsRow
+from spikewright.measure.energy.estimate import energy_of
 from spikewright.report import Run, read_run, render_comparison
 from spikewright.report.energy.figures import layer_bars
 from spikewright.report.energy.parts import COMPUTED, WITH_MEMORY, dearest

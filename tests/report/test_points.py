@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from spikewright.analysis import wilson_interval
+from spikewright.measure import wilson_interval
 from spikewright.report import Report, Run, read_run
 from spikewright.report.compare.pareto import dominates
 from spikewright.report.compare.points import COSTS, data_of, fronts, points_of, sources_of

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from spikewright.errors import RunError
 from spikewright.files import write_json
+from spikewright.runs.files import read_json, read_tensors, write_tensors
 from spikewright.training.checkpoint import EpochMetrics, TrainingState
-from spikewright.training.files import read_json, read_tensors, write_tensors
 
 
 def state(kind: type[torch.optim.Optimizer], width: int = 3, seed: int = 0) -> TrainingState:

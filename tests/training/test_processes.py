@@ -16,8 +16,8 @@ from safetensors.torch import load_file
 
 from spikewright.data import open_dataset
 from spikewright.errors import MissingExtra, RecipeError
-from spikewright.models import load_model
 from spikewright.processes import Processes
+from spikewright.runs import load_model
 from spikewright.training import DataRecipe, NetworkRecipe, Recipe, RunFolder, accuracy
 from tests.processes import started
 

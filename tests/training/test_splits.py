@@ -15,7 +15,8 @@ from torch.utils.data import Subset, TensorDataset
 
 from spikewright.data import ImageData, open_dataset
 from spikewright.errors import RecipeError, RunError
-from spikewright.models.zoo import zoo_entries
+from spikewright.runs.card import read_card
+from spikewright.runs.zoo import zoo_entries
 from spikewright.training import (
     DataRecipe,
     NetworkRecipe,
@@ -25,7 +26,6 @@ from spikewright.training import (
     start_from,
     train,
 )
-from spikewright.training.card import read_card
 from spikewright.training.splits import Splits, image_keys
 
 HELD_OUT = 30

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from spikewright.errors import ModelError, RecipeError
-from spikewright.models import load_model
+from spikewright.runs import load_model
 from spikewright.training import (
     ActivationKind,
     DataRecipe,

@@ -15,10 +15,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from spikewright.analysis.statistics import wilson_interval
 from spikewright.data import open_dataset
 from spikewright.errors import DataError, ModelError, RecipeError, RunError
-from spikewright.models import load_model
+from spikewright.measure.statistics import wilson_interval
+from spikewright.runs import load_model
+from spikewright.runs.card import read_card
+from spikewright.runs.files import sha256
 from spikewright.training import (
     ActivationKind,
     Augmentation,
@@ -33,8 +35,6 @@ from spikewright.training import (
     accuracy,
     train,
 )
-from spikewright.training.card import read_card
-from spikewright.training.files import sha256
 from spikewright.training.tensorboard import TensorBoardLog
 from spikewright.training.trainer import epoch_order
 

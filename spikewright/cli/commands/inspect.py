@@ -10,7 +10,7 @@ from spikewright.cli.console import print_json, results
 from spikewright.cli.options import SavedNetwork
 
 if TYPE_CHECKING:
-    from spikewright.interchange import Description
+    from spikewright.artefact import Description
     from spikewright.network import SpikingNetwork
 
 
@@ -24,7 +24,7 @@ def inspect(
 
     The file is checked as a whole; nothing of it is executed.
     """
-    from spikewright.interchange import describe, load
+    from spikewright.artefact import describe, load
 
     network, said = load(file), describe(file)
     if json:

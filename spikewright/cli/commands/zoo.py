@@ -11,7 +11,7 @@ from spikewright.cli.console import print_json, results
 from spikewright.cli.failures import WrongUsage
 
 if TYPE_CHECKING:
-    from spikewright.models.zoo import ZooEntry
+    from spikewright.runs.zoo import ZooEntry
 
 
 def zoo(
@@ -36,7 +36,7 @@ def zoo(
     All were trained by spikewright train; their cards tell data, recipe, seed, accuracy on
     validation and test, and the SHA-256 of the weights.
     """
-    from spikewright.models.zoo import add_to_zoo, zoo_entries
+    from spikewright.runs.zoo import add_to_zoo, zoo_entries
 
     if (add is None) != (name is None):
         raise WrongUsage("--add RUN and --name NAME go together: the run, and what to call it")

@@ -1,11 +1,11 @@
-"""Event data: recordings of event cameras, read, simulated, and integrated into frames.
+"""Event data: recordings of event cameras, read and integrated into frames.
 
     data = open_event_data(folder, Framing(frames=10, size=64))
     batches = frame_batches(data.train, 32)        # [T, B, 2, H, W], [B]
     images = data.mean_images()                    # what a network is trained on
     shown = data.in_frames(4)                      # 4 frames whose mean is the same image
 
-Everything that the simulator makes is labelled: `data.simulated`, `data.name`, `data.description`.
+Recordings that a simulator made are labelled: `data.simulated`, `data.name`, `data.description`.
 """
 
 from __future__ import annotations
@@ -25,8 +25,6 @@ from spikewright.data.events.frames import (
     integrate,
 )
 from spikewright.data.events.recordings import Division
-from spikewright.data.events.simulated_set import write_simulated_set
-from spikewright.data.events.simulator import Simulation, simulate
 from spikewright.data.events.stream import Events
 
 __all__ = [
@@ -36,14 +34,11 @@ __all__ = [
     "EventImages",
     "Events",
     "Framing",
-    "Simulation",
     "SplitBy",
     "collate_frames",
     "frame_batches",
     "integrate",
     "open_event_data",
     "read_aedat",
-    "simulate",
     "write_aedat",
-    "write_simulated_set",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from spikewright.analysis import SweepRow, wilson_interval
+from spikewright.measure import SweepRow, wilson_interval
 from spikewright.report.compare.pareto import pareto_front
 from spikewright.report.contents import Study
 from spikewright.report.folder.run import Energies, Run

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from spikewright.analysis import Counts
+from spikewright.measure import Counts
 from spikewright.report.energy.parts import Part, present, share
 from spikewright.report.figures import Figure, axis, layout
 from spikewright.report.folder.run import Energies, LayerCosts

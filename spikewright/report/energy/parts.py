@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from spikewright.analysis.energy import EnergyParts
+from spikewright.measure.energy import EnergyParts
 from spikewright.report.folder.run import Energies, LayerCosts
 
 

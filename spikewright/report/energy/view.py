@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from spikewright.analysis.energy.counts import summed
+from spikewright.measure.energy.counts import summed
 from spikewright.report.compare.points import Source, first_of_run
 from spikewright.report.energy.figures import layer_bars
 from spikewright.report.energy.parts import COMPUTED, WITH_MEMORY, dearest, present, share

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from spikewright.analysis import OperationsRow
+from spikewright.measure import OperationsRow
 from spikewright.report.energy.parts import Dearest, dearest
 from spikewright.report.folder.run import Energies, LayerCosts
 from spikewright.report.words import percent

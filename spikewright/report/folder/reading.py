@@ -9,7 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from spikewright.analysis import (
+from spikewright.decoding import decoded, decoded_list, mapping
+from spikewright.errors import RunError
+from spikewright.measure import (
     LayerEffect,
     LayerError,
     Reference,
@@ -19,8 +21,6 @@ from spikewright.analysis import (
     Sweep,
     SweepRow,
 )
-from spikewright.decoding import decoded, decoded_list, mapping
-from spikewright.errors import RunError
 from spikewright.report.contents import Report, Study
 from spikewright.report.folder.energies import energies_in
 from spikewright.report.folder.run import FORMAT, PageRecord, Run, StudyRecord

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from spikewright.analysis import Energy, EnergyModel, OperationsRow
+from spikewright.measure import Energy, EnergyModel, OperationsRow
 from spikewright.report.contents import Raster, Report, Study, Thresholds
 
 FORMAT = 1
@@ -39,7 +39,7 @@ class Energies:
         samples: how many were counted.
         spikes: of all layers for one sample.
         snn_nj, snn_integer_nj, snn_with_memory_nj: estimated energies of the spiking network in nJ
-            (see `analysis.Energy`).
+            (see `measure.Energy`).
         ann_nj, ann_quantised_nj, ann_with_memory_nj: of its source.
         model: energies of single operations, and where they come from.
         layers: in the order in which they run; empty where the file does not tell them apart.

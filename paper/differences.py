@@ -1,0 +1,109 @@
+"""How far one row of a network stands above another, in percentage points on the same images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from paper.rows import CONTROLS
+from paper.store import ANN
+from paper.tables import NOT_RUN, NetworkTable, Pair, by_method, paired
+
+SURE = 0.01
+"""A difference is significant when the exact paired test gives a p-value below this."""
+
+
+def differences(table: NetworkTable) -> list[list[str]]:
+    """The lines of a table: what is compared, and a cell for every T.
+
+    First every pair at the same T, then the rows that wait, against the one-phase baseline that is
+    given as many time steps until its answer; its T stands in brackets.
+    """
+    return [
+        [_title(table, line), *(_cell(line.at(table, t)) for t in table.steps)]
+        for line in _lines(table)
+    ]
+
+
+def verdicts(tables: Sequence[NetworkTable]) -> list[list[str]]:
+    """The lines of a table: on how many of these networks a difference is significant, at each T.
+
+    Args:
+        tables: of networks with the same rows, at the same T.
+    """
+    one = tables[0]
+    return [
+        [_title(one, line), *(_count([line.at(table, t) for table in tables]) for t in one.steps)]
+        for line in _lines(one)
+    ]
+
+
+@dataclass(frozen=True)
+class _Difference:
+    """Of two rows on the same images; `other` is the T of the second where it has its own."""
+
+    pair: Pair
+    other: int | None = None
+
+    @property
+    def significant(self) -> bool:
+        return self.pair.p_value < SURE
+
+
+@dataclass(frozen=True)
+class _Line:
+    """Two rows to compare: at the same T, or the second at the largest T that answers no later."""
+
+    first: str
+    second: str
+    no_later: bool = False
+
+    def at(self, table: NetworkTable, steps: int) -> _Difference | None:
+        """The difference at a T of the first row; None where a cell was not run."""
+        entry = table.entry(self.first, steps)
+        if not self.no_later:
+            pair = paired(entry, table.entry(self.second, steps))
+            return None if pair is None else _Difference(pair)
+        given = None if entry is None else table.no_later(self.second, entry.latency)
+        pair = None if given is None else paired(entry, given[1])
+        return None if given is None or pair is None else _Difference(pair, given[0])
+
+
+def _lines(table: NetworkTable) -> list[_Line]:
+    if table.levels is None:
+        methods = [rows for _, *rows in by_method(table)]
+        same = [
+            line
+            for base, tpp, nearest in methods
+            for line in (_Line(tpp, base), _Line(nearest, tpp), _Line(nearest, ANN))
+        ]
+        waiting = [(name, base) for base, *names in methods for name in names]
+    else:
+        same = [_Line(name, "if") for name in ("shuffled", *CONTROLS, "srp", "tpp")]
+        same += [_Line("tpp", "shuffled"), _Line("unbiased", "tpp"), _Line("nearest", "tpp")]
+        same += [_Line(name, ANN) for name in ("if", "tpp", "nearest")]
+        waiting = [(name, "if") for name in ("srp", "tpp", "nearest")]
+    return same + [_Line(name, base, no_later=True) for name, base in waiting]
+
+
+def _title(table: NetworkTable, line: _Line) -> str:
+    when = " that answers no later" if line.no_later else ""
+    return f"{table.title_of(line.first)} against {table.title_of(line.second)}{when}"
+
+
+def _cell(found: _Difference | None) -> str:
+    if found is None:
+        return NOT_RUN
+    told = f"{found.pair.points:+.2f}{'' if found.significant else ' n.s.'}"
+    return told if found.other is None else f"{told} (T = {found.other})"
+
+
+def _count(found: Sequence[_Difference | None]) -> str:
+    """How many are significantly above and below, of how many that were run."""
+    run = [difference for difference in found if difference is not None]
+    if not run:
+        return NOT_RUN
+    points = [difference.pair.points for difference in run if difference.significant]
+    above, below = sum(p > 0 for p in points), sum(p < 0 for p in points)
+    told = [f"{n} {word}" for n, word in ((above, "above"), (below, "below")) if n]
+    return f"{', '.join(told) or 'none'} of {len(run)}"

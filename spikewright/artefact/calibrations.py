@@ -1,0 +1,185 @@
+"""Designs and calibration as tensors beside the weights, and a little JSON.
+
+Histograms are stored in the narrowest integers that hold them: a quarter to a half of int64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spikewright.artefact import configurations
+from spikewright.artefact.fields import items, mapping, named, typed, whole
+from spikewright.calibration import Calibration, SiteStatistics
+from spikewright.calibration.design import Design
+from spikewright.calibration.statistics import BINS
+from spikewright.errors import InterchangeError
+from spikewright.graph.ir import Graph, Operation
+
+_INTEGERS = (torch.uint8, torch.int16, torch.int32, torch.int64)
+_PARTS = {"threshold": "thresholds", "correction": "corrections", "potential": "potentials"}
+_MOST_STEPS = 1 << 20
+_EXPONENTS = (-1100, 1100)
+
+Take = Callable[[str], Tensor]
+"""Gives the tensor of a name, once."""
+
+
+def narrowest(counts: Tensor) -> Tensor:
+    """Counts, at least 0, in the narrowest integers that hold them."""
+    largest = int(counts.max()) if counts.numel() else 0
+    return counts.to(next(d for d in _INTEGERS if largest <= torch.iinfo(d).max))
+
+
+def encoded_designs(designs: Mapping[int, Design]) -> tuple[list[Any], dict[str, Tensor]]:
+    """Designs by T, as plain values and tensors."""
+    listed: list[Any] = []
+    tensors: dict[str, Tensor] = {}
+    for steps, design in designs.items():
+        parts = {part: getattr(design, held) for part, held in _PARTS.items()}
+        listed.append({"steps": steps, **{part: list(held) for part, held in parts.items()}})
+        for part, held in parts.items():
+            tensors |= {f"design/{steps}/{part}/{site}": t for site, t in held.items()}
+    return listed, tensors
+
+
+def decoded_designs(document: Any, graph: Graph, take: Take) -> dict[int, Design]:
+    """The designs that `encoded_designs` wrote.
+
+    Raises:
+        InterchangeError: for anything else, and thresholds that are not positive and finite.
+    """
+    layers = layers_of(graph)
+    designs: dict[int, Design] = {}
+    for entry in items(document, "the designs"):
+        values = named(mapping(entry, "a design"), ("steps", *_PARTS), "a design")
+        steps = whole(values[0], "a design's T", 1, _MOST_STEPS)
+        found: dict[str, dict[str, Tensor]] = {}
+        for part, sites in zip(_PARTS, values[1:], strict=True):
+            held = found[_PARTS[part]] = {}
+            for site in items(sites, f"the {part}s at T = {steps}"):
+                what = f"the {part} of {site!r} at T = {steps}"
+                op = _layer(layers, site, what)
+                held[site] = _checked(take(f"design/{steps}/{part}/{site}"), op, part, what)
+        if set(found["thresholds"]) != set(layers) or steps in designs:
+            raise InterchangeError(f"the design at T = {steps} must hold every site, once")
+        designs[steps] = Design(**found)
+    return designs
+
+
+def _checked(values: Tensor, op: Operation, part: str, what: str) -> Tensor:
+    shapes = [op.shape] if part == "potential" else [(1,), op.shape[:1]]
+    if values.dtype is not torch.float64 or tuple(values.shape) not in shapes:
+        raise InterchangeError(f"{what} must be float64 {shapes}, got {_told(values)}")
+    _require_finite(values, what)
+    if part == "threshold":
+        _require(bool((values > 0).all()), f"{what} must be positive")
+    return values
+
+
+def encoded_calibration(calibration: Calibration) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Statistics, strategy and neuron, as plain values and tensors."""
+    tensors: dict[str, Tensor] = {}
+    for site, held in calibration.statistics.items():
+        tensors[f"statistics/{site}/maximum"] = held.maximum
+        tensors[f"statistics/{site}/exponent"] = held.exponent
+        tensors[f"statistics/{site}/histogram"] = narrowest(held.histogram)
+        tensors[f"statistics/{site}/input_sum"] = held.input_sum
+    tensors |= {f"learned/{site}": t for site, t in calibration.learned.items()}
+    document = {
+        "neuron": configurations.encoded(calibration.neuron),
+        "threshold": configurations.encoded(calibration.threshold),
+        "values": {site: held.values for site, held in calibration.statistics.items()},
+        "learned": list(calibration.learned),
+    }
+    return document, tensors
+
+
+def decoded_calibration(document: Any, graph: Graph, take: Take) -> Calibration:
+    """The calibration that `encoded_calibration` wrote.
+
+    Raises:
+        InterchangeError: for anything else.
+    """
+    neuron, threshold, values, learned = named(
+        mapping(document, "the calibration"),
+        ("neuron", "threshold", "values", "learned"),
+        "the calibration",
+    )
+    layers = layers_of(graph)
+    values = mapping(values, "the numbers of values")
+    if set(values) != set(layers):
+        raise InterchangeError("the calibration must hold statistics of every site, and no other")
+    return Calibration(
+        graph.sites,
+        {site: _statistics(layers[site], site, values[site], take) for site in values},
+        configurations.decoded_neuron(neuron, "the calibration's neuron"),
+        configurations.decoded_threshold(threshold, "the calibration's strategy"),
+        {site: _learned(layers, site, take) for site in items(learned, "learned thresholds")},
+    )
+
+
+def _statistics(op: Operation, site: str, values: Any, take: Take) -> SiteStatistics:
+    what, channels = f"the statistics of '{site}'", op.shape[0]
+    found = {
+        part: take(f"statistics/{site}/{part}")
+        for part in ("maximum", "exponent", "histogram", "input_sum")
+    }
+    expected = {"histogram": (channels, BINS)}
+    for part, tensor in found.items():
+        shape = expected.get(part, (channels,))
+        right = tensor.dtype in {
+            "exponent": (torch.int64,),
+            "histogram": _INTEGERS,
+        }.get(part, (torch.float64,))
+        if not right or tuple(tensor.shape) != shape:
+            raise InterchangeError(f"{what}: {part} must be of shape {shape}, got {_told(tensor)}")
+        _require_finite(tensor, f"{what}: {part}")
+    maximum, exponent, histogram = (found[p] for p in ("maximum", "exponent", "histogram"))
+    histogram = histogram.to(torch.int64)
+    values = whole(values, f"{what}: its values", 1, 1 << 53)
+    low, high = _EXPONENTS
+    _require(bool((maximum >= 0).all() and (maximum > 0).any()), f"{what}: no activation was seen")
+    _require(bool(((exponent >= low) & (exponent <= high)).all()), f"{what}: exponent out of range")
+    _require(
+        bool((histogram >= 0).all() and (histogram <= values).all())
+        and bool((histogram.sum(1) <= values).all()),
+        f"{what}: its histogram holds more than the {values} activations seen",
+    )
+    return SiteStatistics(maximum, exponent, histogram, values, found["input_sum"])
+
+
+def _learned(layers: Mapping[str, Operation], site: Any, take: Take) -> Tensor:
+    what = f"the learned threshold of {site!r}"
+    _layer(layers, site, what)
+    threshold = take(f"learned/{site}")
+    _require(threshold.is_floating_point() and threshold.numel() == 1, f"{what} must be one number")
+    _require_finite(threshold, what)
+    return threshold
+
+
+def layers_of(graph: Graph) -> dict[str, Operation]:
+    """The neuron operations by site name."""
+    return {op.site.name: op for op in graph.neurons if op.site is not None}
+
+
+def _layer(layers: Mapping[str, Operation], site: Any, what: str) -> Operation:
+    if typed(site, str, what) not in layers:
+        raise InterchangeError(f"{what}: the graph has no such site")
+    return layers[site]
+
+
+def _require_finite(values: Tensor, what: str) -> None:
+    _require(bool(values.isfinite().all()), f"{what} must be finite")
+
+
+def _require(holds: bool, told: str) -> None:
+    if not holds:
+        raise InterchangeError(told)
+
+
+def _told(tensor: Tensor) -> str:
+    return f"{tensor.dtype} {list(tensor.shape)}"

@@ -1,0 +1,188 @@
+"""The graph as JSON. Operations are named as in the table of operations; no other can be loaded.
+
+What an operation is to a spiking network (its kind, its site) is not in the file: it is worked out
+again from the table, so no file can say that something is linear when it is not.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spikewright.artefact import arguments
+from spikewright.artefact.fields import items, mapping, named, typed, whole
+from spikewright.errors import InterchangeError
+from spikewright.graph.ir import Graph, Kind, Operation
+from spikewright.graph.neuron_sites import NEURONS
+from spikewright.graph.operations import RULES, reads_data
+
+aten = torch.ops.aten
+
+_FILLED: tuple[Any, ...] = (
+    aten.zeros.default,
+    aten.ones.default,
+    aten.full.default,
+    aten.repeat.default,
+)
+"""What makes a constant as long as the batch, beside the operations of the table."""
+
+OPERATIONS: dict[str, Any] = {
+    "getitem": operator.getitem,
+    **{str(target): target for target in (*RULES, *NEURONS, *_FILLED)},
+}
+"""Every operation that a file can name."""
+
+_NAMES = {target: name for name, target in OPERATIONS.items()}
+_PARTS = ("name", "operation", "args", "kwargs", "shape", "module", "source", "site")
+_MOST_OPERATIONS = 100_000
+_LARGEST_SAMPLE = 1 << 28
+
+
+def encoded(graph: Graph) -> dict[str, Any]:
+    """A graph as plain values, its tensors apart.
+
+    Raises:
+        InterchangeError: for an operation that no file can name.
+    """
+    return {
+        "input": graph.input,
+        "input_shape": list(graph.input_shape),
+        "output": graph.output,
+        "operations": [_encoded_operation(op) for op in graph.operations],
+    }
+
+
+def _encoded_operation(op: Operation) -> dict[str, Any]:
+    if op.target not in _NAMES:
+        raise InterchangeError(
+            f"operation '{op.name}' ({op.operator}, {op.source or op.module}) cannot be saved: it "
+            "depends on the batch size alone; make it a buffer of the model, and convert again"
+        )
+    return {
+        "name": op.name,
+        "operation": _NAMES[op.target],
+        "args": arguments.encoded(op.args),
+        "kwargs": {name: arguments.encoded(value) for name, value in op.kwargs.items()},
+        "shape": list(op.shape),
+        "module": op.module,
+        "source": op.source.replace("\\", "/").rpartition("/")[2],  # no folder of one machine
+        "site": None if op.site is None else op.site.name,
+    }
+
+
+def decoded(document: Any, tensors: Mapping[str, Tensor]) -> Graph:
+    """The graph that `encoded` wrote, with its tensors; every name it reads is there before.
+
+    Raises:
+        InterchangeError: for anything else.
+    """
+    source, shape, output, listed = named(
+        mapping(document, "the graph"),
+        ("input", "input_shape", "output", "operations"),
+        "the graph",
+    )
+    source, output = typed(source, str, "the input"), typed(output, str, "the output")
+    if len(items(listed, "the operations")) > _MOST_OPERATIONS:
+        raise InterchangeError(f"the graph holds more than {_MOST_OPERATIONS:,} operations")
+    known, sites = {source}, set[str]()
+    operations: list[Operation] = []
+    for number, entry in enumerate(listed):
+        op = _decoded_operation(entry, f"operation {number}")
+        _check_names(op, known, tensors, sites)
+        known.add(op.name)
+        operations.append(op)
+    if output not in known or not sites:
+        raise InterchangeError("the graph computes no output, or has no layer of neurons")
+    graph = Graph(tuple(operations), tensors, source, decoded_shape(shape, "the input"), output)
+    if len(graph.pruned().operations) != len(operations):
+        raise InterchangeError("the graph holds operations that its output does not need")
+    return graph
+
+
+def _decoded_operation(entry: Any, what: str) -> Operation:
+    name, target, args, kwargs, shape, module, source, site = named(
+        mapping(entry, what), _PARTS, what
+    )
+    what = f"{what} ('{typed(name, str, what)}')"
+    if not isinstance(target, str) or target not in OPERATIONS:
+        raise InterchangeError(f"{what}: {str(target)[:80]!r} is no operation known here")
+    return _classified(
+        Operation(
+            name,
+            OPERATIONS[target],
+            tuple(arguments.decoded(items(args, what), what)),
+            {key: arguments.decoded(value, what) for key, value in mapping(kwargs, what).items()},
+            shape=decoded_shape(shape, what),
+            module=typed(module, str, what),
+            source=typed(source, str, what),
+        ),
+        None if site is None else typed(site, str, what),
+        what,
+    )
+
+
+def _classified(op: Operation, site: str | None, what: str) -> Operation:
+    """The operation with its kind and site, as the tables have them."""
+    recognise = NEURONS.get(op.target)
+    reads = reads_data((op.args, op.kwargs))
+    if recognise is not None and reads:
+        try:
+            found = recognise(op)
+        except (IndexError, TypeError) as error:
+            raise InterchangeError(f"{what} lacks arguments ({error})") from error
+        if isinstance(found, str) or not site:
+            raise InterchangeError(f"{what} is no layer of neurons: {found}, site {site!r}")
+        if found.levels is not None:
+            whole(found.levels, f"{what}: its levels", 1)
+        return replace(op, kind=Kind.NEURON, site=replace(found, name=site))
+    if site is not None:
+        raise InterchangeError(f"{what} has a site, and is no activation")
+    if not reads:
+        return replace(op, kind=Kind.CONSTANT)
+    if op.target is operator.getitem:
+        return op
+    if op.target not in RULES:
+        raise InterchangeError(f"{what}: {op.operator} is no operation on signals")
+    return replace(op, kind=RULES[op.target].kind)
+
+
+def _check_names(
+    op: Operation, known: set[str], tensors: Mapping[str, Tensor], sites: set[str]
+) -> None:
+    """Names are new, what is read is there, and every site has a name of its own."""
+    if op.name in known:
+        raise InterchangeError(f"two values are named '{op.name}'")
+    missing = [name for name in op.inputs if name not in known]
+    missing += [name for name in op.stored if name not in tensors]
+    if missing:
+        raise InterchangeError(
+            f"operation '{op.name}' reads {missing[0]!r}, which is not there yet"
+        )
+    if op.site is not None:
+        if op.site.name in sites:
+            raise InterchangeError(f"two layers of neurons are named '{op.site.name}'")
+        sites.add(op.site.name)
+
+
+def decoded_shape(document: Any, what: str) -> tuple[int, ...]:
+    """The shape of one sample.
+
+    Raises:
+        InterchangeError: if it is none, or of a size that no machine holds.
+    """
+    shape = tuple(whole(n, f"{what}: its shape", 0) for n in items(document, what))
+    if len(shape) > 16 or _size(shape) > _LARGEST_SAMPLE:
+        raise InterchangeError(f"{what}: its shape {shape} is too large")
+    return shape
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    size = 1
+    for n in shape:
+        size *= n
+    return size

@@ -1,0 +1,1 @@
+"""Converted networks in the formats of other tools."""

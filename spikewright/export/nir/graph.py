@@ -1,0 +1,180 @@
+"""Drawing a NIR graph: every operation of a network becomes nodes and edges, or an offender.
+
+What several edges bring to a node is added up there, so an addition is no node at all: a value is
+known by the nodes whose outputs add up to it.
+
+Nodes are named by a number and the module of the user's model. The file format keeps names sorted,
+and some readers can only run nodes in the order in which they find them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+
+from spikewright.errors import UnsupportedOperation
+from spikewright.export.nir.neurons import neurons_of
+from spikewright.export.nir.nodes import AFFINE, Array, Node, Refusal, per_channel
+from spikewright.export.nir.rules import Reading, nodes_of
+from spikewright.graph.ir import Kind, Operation, Value
+from spikewright.graph.offenders import Offender, complaint
+from spikewright.graph.operations import argument
+from spikewright.network.kernels import Precision
+from spikewright.network.plan import Plan
+
+aten = torch.ops.aten
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Nodes by name, in an order in which they can run, and the edges between them."""
+
+    nodes: dict[str, Node]
+    edges: list[tuple[str, str]]
+
+
+def drawn(plan: Plan) -> Drawing:
+    """The NIR graph of a network at one T.
+
+    Raises:
+        UnsupportedOperation: listing everything that NIR cannot say.
+    """
+    return _Pen(plan).drawn()
+
+
+class _Pen:
+    """One drawing; one use."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._plan = plan
+        self._graph = plan.graph
+        self._nodes: dict[str, Node] = {}  # by title, made unique
+        self._edges: list[tuple[str, str]] = []
+        self._offenders: list[Offender] = []
+        self._offsets: dict[str, Array] = {}
+        self._shapes = {self._graph.input: self._graph.input_shape}
+        self._shapes.update((op.name, op.shape) for op in self._graph.operations)
+        # By value: the nodes that add up to it; none for constants and what follows an offender.
+        self._sources: dict[str, tuple[str, ...]] = {}
+
+    def drawn(self) -> Drawing:
+        self._check_numbers()
+        graph = self._graph
+        self._sources[graph.input] = self._add("input", Node("Input"), ())
+        for op in graph.operations:
+            self._sources[op.name] = () if op.kind is Kind.CONSTANT else self._draw(op)
+        if self._offenders:
+            raise UnsupportedOperation(
+                complaint(self._offenders, "of this network cannot be exported to NIR")
+            )
+        self._add("output", Node("Output"), self._sources[graph.output])
+        for title, offset in self._offsets.items():
+            self._offset(title, offset)
+        return self._numbered()
+
+    def _check_numbers(self) -> None:
+        floats = {t.dtype for t in self._graph.tensors.values() if t.is_floating_point()}
+        if self._plan.precision is not Precision.FLOAT32:
+            reason = "its currents are rounded to bfloat16, which NIR cannot say"
+            remedy = "export SpikingNetwork.with_precision('float32')"
+            self._offenders.append(Offender("precision bf16", "", "", reason, remedy))
+        for dtype in floats - {torch.float32, torch.float64}:
+            reason = "NIR holds 32- and 64-bit numbers"
+            self._offenders.append(Offender(str(dtype), "", "", reason, "export network.float()"))
+
+    def _draw(self, op: Operation) -> tuple[str, ...]:
+        sources = [self._sources[name] for name in op.inputs]
+        if op.target is aten.add.Tensor:
+            refusal = self._not_a_sum(op)
+            reached = tuple(name for source in sources for name in source)
+            return reached if refusal is None else self._refuse(op, refusal)
+        if op.site is not None:
+            found = neurons_of(op, self._plan)
+            if isinstance(found, Refusal):
+                return self._refuse(op, found, self._plan.neurons[op.site.name].label)
+            (name,) = self._add(op.site.name, found.node, sources[0])
+            if found.offset is not None:
+                self._offsets[name] = found.offset
+            return (name,)
+        reading = Reading(self._shapes[op.inputs[0]], self._graph.tensors)
+        nodes = nodes_of(op, reading)
+        if isinstance(nodes, Refusal):
+            return self._refuse(op, nodes)
+        reached = sources[0]
+        for node in nodes:
+            reached = self._add(_title(op), node, reached)
+        return reached
+
+    def _not_a_sum(self, op: Operation) -> Refusal | None:
+        """Why an addition is no meeting of edges."""
+        terms = op.args[:2]
+        names = [term.name for term in terms if isinstance(term, Value)]
+        constants = {o.name for o in self._graph.operations if o.kind is Kind.CONSTANT}
+        if len(names) < 2 or constants & set(names):
+            return Refusal("it adds a constant", "use the bias of the layer before it")
+        if argument(op, 2, "alpha", 1) != 1:
+            return Refusal("NIR sums edges without weights", "multiply one branch instead")
+        if any(self._shapes[name] != op.shape for name in names):
+            return Refusal("NIR sums values of one shape", "bring both branches to one shape")
+        met = [source for name in names for source in self._sources[name]]
+        if len(set(met)) < len(met):
+            return Refusal("NIR has one edge between two nodes at most", "multiply by 2 instead")
+        return None
+
+    def _refuse(self, op: Operation, refusal: Refusal, operator: str = "") -> tuple[str, ...]:
+        place = op.site.name if op.site is not None else op.module
+        self._offenders.append(
+            Offender(operator or op.operator, place, op.source, refusal.reason, refusal.remedy)
+        )
+        return ()
+
+    def _add(self, title: str, node: Node, sources: Sequence[str]) -> tuple[str]:
+        unique, number = title, 1
+        while unique in self._nodes:
+            number += 1
+            unique = f"{title}_{number}"
+        self._nodes[unique] = node
+        self._edges.extend((source, unique) for source in sources)
+        return (unique,)
+
+    def _offset(self, neurons: str, offset: Array) -> None:
+        """Give a layer a current at every step: by a bias that it alone reads, or by a new node."""
+        sources = [before for before, after in self._edges if after == neurons]
+        for source in sources:
+            readers = [after for before, after in self._edges if before == source]
+            if readers == [neurons] and self._nodes[source].kind in AFFINE:
+                self._nodes[source] = self._nodes[source].with_bias_added(offset)
+                return
+        current = torch.from_numpy(offset)
+        shape = self._nodes[neurons].fields["r"].shape
+        self._edges = [edge for edge in self._edges if edge[1] != neurons]
+        (added,) = self._add(
+            f"{neurons}.current", per_channel(shape, torch.ones_like(current), current), sources
+        )
+        self._edges.append((added, neurons))
+        self._nodes = _moved_before(self._nodes, added, neurons)
+
+    def _numbered(self) -> Drawing:
+        digits = len(str(len(self._nodes)))
+        names = {
+            title: f"{number:0{digits}}_" + re.sub(r"\W", "_", title, flags=re.ASCII)
+            for number, title in enumerate(self._nodes)
+        }
+        nodes = {names[title]: node for title, node in self._nodes.items()}
+        return Drawing(nodes, [(names[before], names[after]) for before, after in self._edges])
+
+
+def _moved_before(nodes: Mapping[str, Node], moved: str, place: str) -> dict[str, Node]:
+    order = [title for title in nodes if title != moved]
+    order.insert(order.index(place), moved)
+    return {title: nodes[title] for title in order}
+
+
+def _title(op: Operation) -> str:
+    """What a node is called: the module of the user's model, or the operation."""
+    if op.target is aten.mul.Tensor:  # of scales that no weights took in
+        return f"{op.module or op.name}.scaled"
+    return op.module or op.name

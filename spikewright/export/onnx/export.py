@@ -1,0 +1,171 @@
+"""Export to ONNX: a deterministic two-phase network as one feed-forward graph, checked on the spot.
+
+A two-phase neuron's count depends on its total charge alone, so T time steps are one forward pass
+on counts (`network.counts`). With nearest rounding nothing in it is random, and what is left are
+convolutions, sums, floors and clips, which any ONNX runtime computes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spikewright.errors import InterchangeError
+from spikewright.export.made_up import made_up
+from spikewright.export.onnx.check import PURPOSE, Agreement, Runner, compared
+from spikewright.export.onnx.graph import COUNTS, OPSET, counting_model
+from spikewright.extras import require_extra
+from spikewright.files import write_whole
+from spikewright.network import Precision, SpikingNetwork
+from spikewright.network.plan import Plan
+from spikewright.version import __version__
+
+_BATCHES = (3, 1)
+"""Sizes of the made-up batches that a model is checked on; the first one is traced."""
+
+
+def export_onnx(
+    network: SpikingNetwork, path: Path, steps: int, source_sha256: str | None = None
+) -> str:
+    """Write the count engine of a network at one T as an ONNX model.
+
+    The model takes `images` `[batch, *S]`, float32, the batch of any size, and gives `logits`
+    `[batch, classes]`. The counts of every site are the inner values `counts:SITE`. Before anything
+    is written, onnxruntime runs it on made-up images: every count must be the count engine's,
+    unless its charge lies on a decision boundary, and every logit within 1e-4 of the largest.
+
+    Args:
+        network: every neuron `TwoPhase("nearest")`; float32, on the CPU. It stays as it is.
+        path: of the file; an older file there is replaced in one move.
+        steps: T.
+        source_sha256: of the saved network that this one was loaded from, for the metadata.
+
+    Returns:
+        What was written and how it was checked, in a few lines.
+
+    Raises:
+        InterchangeError: for a network that ONNX cannot hold, naming every reason at once; when the
+            exported model disagrees; when the file cannot be written.
+        MissingExtra: without the packages of the extra 'onnx'.
+    """
+    reasons = objections(network)
+    if reasons:
+        raise InterchangeError(
+            f"ONNX cannot hold this network: {'; '.join(reasons)}. Nothing was written"
+        )
+    onnx = require_extra("onnx", "onnx", PURPOSE)
+    require_extra("onnxscript", "onnx", PURPOSE)
+    plan = replace(network.plan(steps), precision=Precision.FLOAT32, quick=False)
+    batches = [made_up(plan.source.input_shape, size) for size in _BATCHES]
+    model = counting_model(plan, batches[0])
+    _describe(model, network, plan, source_sha256)
+    onnx.checker.check_model(model, full_check=True)
+    content, found = checked(plan, model, batches)
+    try:
+        write_whole(path, content)
+    except OSError as error:
+        raise InterchangeError(f"cannot write '{path}' ({error.strerror})") from error
+    return _told(path, content, plan, found)
+
+
+def objections(network: SpikingNetwork) -> list[str]:
+    """Why ONNX cannot hold a network; empty if it can."""
+    found: list[str] = []
+    for label in dict.fromkeys(neuron.label for neuron in network.neurons.values()):
+        sites = [site for site, neuron in network.neurons.items() if neuron.label == label]
+        neuron = network.neurons[sites[0]]
+        if not neuron.has_count_law:
+            why = (
+                "has no count that follows from its total charge alone, and an ONNX graph has no "
+                "time steps: export to NIR, or change to"
+            )
+        elif neuron.stochastic:
+            why = "draws random numbers, which no two runtimes draw alike: change to"
+        else:
+            continue
+        exchange = 'network.with_neuron(spikewright.TwoPhase("nearest"))'
+        found.append(f"'{label}' at {', '.join(sites)} {why} {exchange}")
+    tensors = network.graph.tensors.values()
+    dtypes = sorted({str(t.dtype) for t in tensors if t.is_floating_point()} - {"torch.float32"})
+    if dtypes:
+        found.append(f"its weights are {', '.join(dtypes)}: call network.float()")
+    if any(tensor.device.type != "cpu" for tensor in tensors):
+        found.append("it is not on the CPU: call network.cpu()")
+    if network.precision is not Precision.FLOAT32:
+        found.append(
+            f"it computes in {network.precision}: call network.with_precision('float32'), and "
+            "quantise the ONNX model with its runtime's own tools"
+        )
+    return found
+
+
+def checked(plan: Plan, model: Any, batches: list[Tensor]) -> tuple[bytes, Agreement]:
+    """The bytes of a model that agrees with the count engine, its logits the only output.
+
+    Args:
+        plan: what the model was made from.
+        model: an `onnx.ModelProto` with all counts as outputs; they are taken off.
+        batches: images to compare on.
+
+    Raises:
+        InterchangeError: when it disagrees.
+    """
+    whole = Runner(model.SerializeToString(deterministic=True))
+    model.graph.value_info.extend(model.graph.output[1:])
+    del model.graph.output[1:]
+    content: bytes = model.SerializeToString(deterministic=True)
+    last = Runner(content)
+    found: list[Agreement] = []
+    for images in batches:
+        values = whole(images)
+        logits = values.pop("logits")
+        counts = {name.removeprefix(COUNTS): count for name, count in values.items()}
+        found.append(compared(plan, images, logits, counts))
+        found.append(compared(plan, images, last(images)["logits"], counts))
+    return content, Agreement(
+        sum(each.counts for each in found[::2]),
+        sum(each.flipped for each in found[::2]),
+        max(each.logits for each in found),
+    )
+
+
+def _describe(model: Any, network: SpikingNetwork, plan: Plan, sha256: str | None) -> None:
+    """Say in the model's metadata what it is."""
+    labels = dict.fromkeys(neuron.label for neuron in network.neurons.values())
+    model.producer_name = "spikewright"
+    model.producer_version = __version__
+    model.doc_string = (
+        f"A spiking network of two-phase neurons at T = {plan.levels}, as one pass on spike "
+        "counts. Images are constant in time, or means over T frames; logits are means over time. "
+        f"A layer's counts, 0 .. {plan.levels}, are the values named {COUNTS}SITE."
+    )
+    facts: dict[str, Any] = {
+        "version": __version__,
+        "torch": torch.__version__,
+        "steps": plan.levels,
+        "neuron": ", ".join(labels),
+        "latency_steps": network.latency(plan.levels),
+        "input_shape": "x".join(map(str, plan.source.input_shape)),
+        "sites": ", ".join(network.sites),
+    }
+    if sha256 is not None:
+        facts["source_sha256"] = sha256
+    for name, value in facts.items():
+        entry = model.metadata_props.add()
+        entry.key, entry.value = f"spikewright.{name}", str(value)
+
+
+def _told(path: Path, content: bytes, plan: Plan, found: Agreement) -> str:
+    runtime = require_extra("onnxruntime", "onnx", PURPOSE)
+    shape = ", ".join(("batch", *map(str, plan.source.input_shape)))
+    return (
+        f"{path}: ONNX, operators of version {OPSET}, {len(content):,} bytes\n"
+        f"  images [{shape}] to logits, T = {plan.levels}\n"
+        f"  checked in onnxruntime {runtime.__version__} on {sum(_BATCHES)} made-up samples: "
+        f"{found.counts - found.flipped:,} of {found.counts:,} counts equal those of the count "
+        f"engine, {found.flipped:,} on a decision boundary; logits within {found.logits:.1g}"
+    )

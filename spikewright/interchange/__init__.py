@@ -1,5 +1,0 @@
-"""Converted networks as files: saved here, loaded elsewhere, without the model's Python code."""
-
-from spikewright.interchange.artefact import Description, describe, load, save
-
-__all__ = ["Description", "describe", "load", "save"]

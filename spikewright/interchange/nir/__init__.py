@@ -1,5 +1,0 @@
-"""One-phase networks as NIR graphs."""
-
-from spikewright.interchange.nir.export import CONTRACT, export_nir
-
-__all__ = ["CONTRACT", "export_nir"]

@@ -1,0 +1,56 @@
+"""What a converted network does: accuracy at every T, misalignment, errors by their causes.
+
+The functions `sweep` and `misalignment` stand here under the names of the modules that hold them.
+"""
+
+from spikewright.measure.decomposition import LayerError, decompose, split_error
+from spikewright.measure.energy import (
+    HOROWITZ_45NM,
+    Counts,
+    Energy,
+    EnergyModel,
+    Operations,
+    OperationsRow,
+    emission_costs,
+    emission_table,
+    operations,
+    operations_csv,
+)
+from spikewright.measure.misalignment import LayerEffect, Misalignment, misalignment
+from spikewright.measure.run_record import RunClock, RunRecord
+from spikewright.measure.spike_times import ResidualSummary, SpikeTimeHistogram, watch_spikes
+from spikewright.measure.statistics import mcnemar_exact, paired_interval, wilson_interval
+from spikewright.measure.sweep import SweepProgress, sweep
+from spikewright.measure.sweep_results import Reference, Sweep, SweepRow
+
+__all__ = [
+    "HOROWITZ_45NM",
+    "Counts",
+    "Energy",
+    "EnergyModel",
+    "LayerEffect",
+    "LayerError",
+    "Misalignment",
+    "Operations",
+    "OperationsRow",
+    "Reference",
+    "ResidualSummary",
+    "RunClock",
+    "RunRecord",
+    "SpikeTimeHistogram",
+    "Sweep",
+    "SweepProgress",
+    "SweepRow",
+    "decompose",
+    "emission_costs",
+    "emission_table",
+    "mcnemar_exact",
+    "misalignment",
+    "operations",
+    "operations_csv",
+    "paired_interval",
+    "split_error",
+    "sweep",
+    "watch_spikes",
+    "wilson_interval",
+]

@@ -1,0 +1,24 @@
+"""What a converted network's answer costs: operations counted exactly, energy estimated.
+
+`operations` counts, `emission_costs` compares the ways to write the same counts in spikes.
+"""
+
+from spikewright.measure.energy.comparison import emission_costs, emission_table
+from spikewright.measure.energy.counts import Counts, OperationsRow
+from spikewright.measure.energy.estimate import HOROWITZ_45NM, Energy, EnergyModel, EnergyParts
+from spikewright.measure.energy.measure import operations
+from spikewright.measure.energy.results import Operations, operations_csv
+
+__all__ = [
+    "HOROWITZ_45NM",
+    "Counts",
+    "Energy",
+    "EnergyModel",
+    "EnergyParts",
+    "Operations",
+    "OperationsRow",
+    "emission_costs",
+    "emission_table",
+    "operations",
+    "operations_csv",
+]

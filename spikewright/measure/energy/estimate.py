@@ -1,0 +1,191 @@
+"""From operations to energy: an estimate, by published constants of one old process.
+
+What a chip draws depends on its memory, its wires and its idle power more than on its adders; these
+numbers order designs, they do not predict a meter.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+
+from spikewright.measure.energy.counts import Counts, OperationsRow
+
+_PJ_PER_NJ = 1000.0
+
+
+@dataclass(frozen=True)
+class EnergyParts:
+    """The energy of counted operations by what takes it, in nJ.
+
+    Attributes:
+        macs_nj: multiply-accumulates.
+        additions_nj: synaptic additions.
+        neurons_nj: updates, comparisons and constants added to neurons.
+        draws_nj: random numbers.
+        scales_nj: multiplications of spikes by thresholds.
+        weights_nj: reading weights.
+        states_nj: reading and writing potentials and activations.
+    """
+
+    macs_nj: float
+    additions_nj: float
+    neurons_nj: float
+    draws_nj: float
+    scales_nj: float
+    weights_nj: float
+    states_nj: float
+
+    @property
+    def arithmetic_nj(self) -> float:
+        """Everything but memory traffic."""
+        computed = self.macs_nj + self.additions_nj + self.neurons_nj
+        return computed + self.draws_nj + self.scales_nj
+
+    @property
+    def memory_nj(self) -> float:
+        """Weights and states."""
+        return self.weights_nj + self.states_nj
+
+
+@dataclass(frozen=True)
+class EnergyModel:
+    """Energies of single operations in pJ; replace any of them by `dataclasses.replace`.
+
+    Attributes:
+        source: where the constants come from.
+        fp32_multiply_pj, fp32_add_pj: of floating-point numbers of 32 bits; a multiply-accumulate
+            takes one of each (4.6 pJ).
+        int8_multiply_pj: of integers of 8 bits; taken in proportion to the width of an activation
+            that has fewer.
+        int32_add_pj: of integers of 32 bits, in which products and spikes of 8-bit weights are
+            accumulated (one of 8 bits takes 0.03 pJ and overflows).
+        int32_multiply_pj: of integers of 32 bits, for scales in integer arithmetic.
+        random_draw_pj: a random number; an assumption, not in the source: one 32-bit integer
+            addition, as a shift register takes.
+        weight_pj_per_byte: reading weights; 100 pJ for 64 bits of a 1 MB SRAM.
+        state_pj_per_byte: reading or writing potentials and activations; 20 pJ for 64 bits of a
+            32 KB SRAM.
+
+    Raises:
+        ValueError: for an energy that is negative or not finite.
+
+    Source: Horowitz, "Computing's energy problem (and what we can do about it)", ISSCC 2014, table
+    of 45 nm, 0.9 V.
+    """
+
+    source: str = "Horowitz, ISSCC 2014, 45 nm"
+    fp32_multiply_pj: float = 3.7
+    fp32_add_pj: float = 0.9
+    int8_multiply_pj: float = 0.2
+    int32_add_pj: float = 0.1
+    int32_multiply_pj: float = 3.1
+    random_draw_pj: float = 0.1
+    weight_pj_per_byte: float = 100 / 8
+    state_pj_per_byte: float = 20 / 8
+
+    def __post_init__(self) -> None:
+        for name, value in asdict(self).items():
+            if name != "source" and not (math.isfinite(value) and value >= 0):
+                raise ValueError(f"{name} must be finite and at least 0, got {value}")
+
+    def parts(self, counts: Counts) -> EnergyParts:
+        """What takes the energy: arithmetic in single precision, and memory traffic.
+
+        Comparisons and updates are taken as additions; every operation reads its weight and its
+        state for itself (see `Counts.weight_bytes`).
+        """
+        multiply, add = self.fp32_multiply_pj / _PJ_PER_NJ, self.fp32_add_pj / _PJ_PER_NJ
+        return EnergyParts(
+            macs_nj=counts.all_macs * (multiply + add),
+            additions_nj=counts.additions * add,
+            neurons_nj=_neuron_operations(counts) * add,
+            draws_nj=counts.draws * self.random_draw_pj / _PJ_PER_NJ,
+            scales_nj=counts.scale_multiplications * multiply,
+            weights_nj=counts.weight_bytes * self.weight_pj_per_byte / _PJ_PER_NJ,
+            states_nj=counts.state_bytes * self.state_pj_per_byte / _PJ_PER_NJ,
+        )
+
+    def fp32_nj(self, counts: Counts) -> float:
+        """Arithmetic in single precision; comparisons and updates are taken as additions."""
+        return self.parts(counts).arithmetic_nj
+
+    def integer_nj(self, counts: Counts, bits: int = 8) -> float:
+        """Arithmetic on weights of 8 bits, activations of `bits` (the input: 8), 32-bit sums."""
+        narrow = self.int8_multiply_pj * bits / 8
+        macs = counts.input_macs * self.int8_multiply_pj + counts.macs * narrow
+        summed = counts.additions + _neuron_operations(counts) + counts.all_macs
+        added = summed * self.int32_add_pj
+        scaled = counts.scale_multiplications * self.int32_multiply_pj
+        return (macs + added + scaled + counts.draws * self.random_draw_pj) / _PJ_PER_NJ
+
+    def memory_nj(self, counts: Counts) -> float:
+        """Reading weights and states, every operation for itself (see `Counts.weight_bytes`)."""
+        return self.parts(counts).memory_nj
+
+
+def _neuron_operations(counts: Counts) -> float:
+    return counts.bias_additions + counts.updates + counts.comparisons
+
+
+HOROWITZ_45NM = EnergyModel()
+"""The constants that papers of this field use: 4.6 pJ a multiply-accumulate, 0.9 pJ an addition."""
+
+
+@dataclass(frozen=True)
+class Energy:
+    """Estimated energy of one sample's answer in nJ, side by side.
+
+    Attributes:
+        ann_nj: the source network, arithmetic in single precision.
+        ann_quantised_nj: the source with weights of 8 bits and activations of `ann_bits`.
+        ann_memory_nj: the source's memory traffic alone, single precision, no reuse.
+        snn_nj: the spiking network, arithmetic in single precision.
+        snn_integer_nj: the spiking network with weights of 8 bits and 32-bit potentials.
+        snn_memory_nj: its memory traffic alone, single precision, no reuse.
+        ann_bits: bits that hold the activations 0..T: ceil(log2(T + 1)).
+    """
+
+    ann_nj: float
+    ann_quantised_nj: float
+    ann_memory_nj: float
+    snn_nj: float
+    snn_integer_nj: float
+    snn_memory_nj: float
+    ann_bits: int
+
+    @property
+    def ann_with_memory_nj(self) -> float:
+        """The source's arithmetic in single precision and its memory traffic."""
+        return self.ann_nj + self.ann_memory_nj
+
+    @property
+    def snn_with_memory_nj(self) -> float:
+        """The spiking network's arithmetic in single precision and its memory traffic."""
+        return self.snn_nj + self.snn_memory_nj
+
+    def to_dict(self) -> Mapping[str, float]:
+        """Every number, the sums with memory too."""
+        sums = {name: getattr(self, name) for name in ("ann_with_memory_nj", "snn_with_memory_nj")}
+        return {**{field.name: getattr(self, field.name) for field in fields(self)}, **sums}
+
+
+def energy_of(row: OperationsRow, levels: int, model: EnergyModel = HOROWITZ_45NM) -> Energy:
+    """The energy of a row.
+
+    Args:
+        row: of one layer or of all.
+        levels: T.
+        model: energies of single operations.
+    """
+    bits = levels.bit_length()
+    return Energy(
+        ann_nj=model.fp32_nj(row.ann),
+        ann_quantised_nj=model.integer_nj(row.ann, bits),
+        ann_memory_nj=model.memory_nj(row.ann),
+        snn_nj=model.fp32_nj(row.snn),
+        snn_integer_nj=model.integer_nj(row.snn),
+        snn_memory_nj=model.memory_nj(row.snn),
+        ann_bits=bits,
+    )

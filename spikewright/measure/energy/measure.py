@@ -1,0 +1,296 @@
+"""operations(): what a network's answer to a sample takes, counted on data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spikewright.errors import AnalysisError
+from spikewright.graph import Graph, Operation
+from spikewright.measure.batches import (
+    are_frames,
+    image_batches,
+    labelled_batches,
+    samples_in,
+)
+from spikewright.measure.energy.account import Account, SiteRule
+from spikewright.measure.energy.activity import Activities, observe_activity
+from spikewright.measure.energy.counts import Counts, OperationsRow
+from spikewright.measure.energy.estimate import HOROWITZ_45NM, EnergyModel
+from spikewright.measure.energy.flow import Flow, Form, evenly
+from spikewright.measure.energy.layer_kinds import layer_kinds
+from spikewright.measure.energy.neuron_work import neuron_work
+from spikewright.measure.energy.results import Operations
+from spikewright.measure.energy.routes import OUTPUT, pooled_sites
+from spikewright.measure.energy.structure import WEIGHTED, size_of
+from spikewright.measure.placement import device_of
+from spikewright.measure.run_record import RunClock
+from spikewright.network import Engine, SpikingNetwork
+from spikewright.neurons import Neuron
+
+_ROUNDING = 1e-6
+"""Part of a number of events that float32 may lose when frames are scaled."""
+
+
+def operations(
+    network: SpikingNetwork,
+    data: Iterable[Any],
+    steps: int | None = None,
+    *,
+    seed: int = 0,
+    engine: Engine | str = Engine.AUTO,
+    model: EnergyModel = HOROWITZ_45NM,
+    event_value: float | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Operations:
+    """Count the operations of a network's answers, layer by layer, and estimate their energy.
+
+    Additions are the sum over spikes of each neuron's exact fan-out; what is counted, and under
+    which assumptions, stands in `Counts`.
+
+    Args:
+        network: with either engine, compiled or not.
+        data: batches of images `[B, *S]` or frames `[T, B, *S]`, alone or with labels. Frames of
+            whole numbers from 0 are taken as events: an addition each. Others are multiplied,
+            unless `event_value` says how many events they are.
+        steps: T; the design point when None.
+        seed: of the random draws.
+        engine: "auto", "counts" or "steps".
+        model: energies of single operations.
+        event_value: what one event adds to a frame, above 0, such as `EventData.event_value`: a
+            constant that belongs to the weights and costs nothing.
+        progress: called with the number of samples done, after every batch.
+
+    Returns:
+        Rows for the mean sample, their total, and its energy.
+
+    Raises:
+        AnalysisError: without data, for an operation or neuron that is not counted, or a network
+            that is no SpikingNetwork; for an `event_value` of which the data are no multiples.
+        ConversionError: when a batch is not of the shape or dtype that the network takes.
+
+    Example:
+        >>> import torch, spikewright as sw
+        >>> net = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(),
+        ...                           torch.nn.Linear(8, 3)).eval()
+        >>> snn = sw.convert(net, torch.rand(64, 4), steps=4)
+        >>> total = sw.operations(snn, [torch.rand(10, 4)]).total
+        >>> total.snn.input_macs, round(total.snn.additions / total.spikes, 6)
+        (32.0, 3.0)
+    """
+    if not isinstance(network, SpikingNetwork):
+        raise AnalysisError(
+            f"operations counts a SpikingNetwork, got a {type(network).__name__}: convert it first"
+        )
+    (found,) = counted(
+        network, data, steps, [network.neurons], seed=seed, engine=engine, model=model,
+        event_value=event_value, progress=progress,
+    )  # fmt: skip
+    return found
+
+
+def counted(
+    network: SpikingNetwork,
+    data: Iterable[Any],
+    steps: int | None,
+    codes: Sequence[Mapping[str, Neuron]],
+    *,
+    seed: int,
+    engine: Engine | str,
+    model: EnergyModel,
+    event_value: float | None,
+    progress: Callable[[int], None] | None,
+) -> list[Operations]:
+    """`operations` of the same counts under several codes; the arguments are those of it.
+
+    Args:
+        codes: neurons by site, of the same count law as the network's own.
+    """
+    clock = RunClock()
+    levels = network.steps if steps is None else steps
+    place = device_of(network)
+    tallies = [_Tally(network, levels, code) for code in codes]
+    source = _source_account(network)
+    pooled = pooled_sites(network.plan(levels).graph)
+    dimensions = len(network.graph.input_shape)
+    samples, right, labelled = 0, 0, 0
+    for shown, labels in _batches(data, dimensions):
+        shown = shown.to(place)
+        logits, activities = observe_activity(
+            network, shown, levels, seed=seed, engine=engine, pooled=pooled, codes=codes
+        )
+        size = samples_in(shown, dimensions)
+        frames = are_frames(shown, dimensions)
+        arriving = _input_flow(shown.cpu(), event_value, frames=frames)
+        for tally, sent in zip(tallies, activities, strict=True):
+            tally.add(arriving, size, sent)
+        samples += size
+        if labels is not None:
+            right += int((logits.argmax(1).cpu() == labels).sum())
+            labelled += size
+        if progress is not None:
+            progress(samples)
+    asked = {"steps": levels, "engine": str(engine), "constants": model.source}
+    record = clock.finish(place, seed=seed, samples=samples, configuration=asked)
+    accuracy = right / labelled if labelled else None
+    ann = source.walk(_still(network), 1, _analogue, lambda count: count)
+    return [tally.result(ann, samples, accuracy, model, record) for tally in tallies]
+
+
+@dataclass
+class _Tally:
+    """The running account of one network under one code."""
+
+    network: SpikingNetwork
+    levels: int
+    code: Mapping[str, Neuron]
+    charged: dict[str, Counts] = field(default_factory=dict)
+    spikes: dict[str, float] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.own = self.network.with_neuron(next(iter(self.code.values())))
+        self.own.neurons.update(self.code)
+        weights = self.own.plan(self.levels).weights
+        used = weights[weights > 0]
+        self.account = Account(
+            self.network.plan(self.levels).graph,
+            self.own.duration(self.levels),
+            weighed=bool((used != used[0]).any()),
+        )
+
+    def add(self, shown: Flow, samples: int, sent: Activities) -> None:
+        rule = _spiking(self.own, self.levels, samples, sent)
+        spikes_of = next(iter(self.code.values())).spikes_of
+        for site, counts in self.account.walk(shown, samples, rule, spikes_of).items():
+            self.charged[site] = self.charged.get(site, Counts()) + counts
+        for site, activity in sent.items():
+            self.spikes[site] = self.spikes.get(site, 0.0) + float(activity.spikes.sum())
+
+    def result(
+        self,
+        ann: Mapping[str, Counts],
+        samples: int,
+        accuracy: float | None,
+        model: EnergyModel,
+        record: Any,
+    ) -> Operations:
+        graph = self.network.graph
+        kinds = layer_kinds(graph)
+        sizes = {op.site.name: size_of(op.shape) for op in graph.neurons if op.site is not None}
+        rows = tuple(
+            OperationsRow(
+                site=site,
+                neuron=self.code[site].label if site in self.code else "",
+                neurons=sizes.get(site, 0),
+                spikes=self.spikes.get(site, 0.0) / samples,
+                snn=self.charged.get(site, Counts()).divided(samples),
+                ann=ann.get(site, Counts()),
+                kind=kinds.get(site, ""),
+            )
+            for site in (*sizes, OUTPUT)
+        )
+        return Operations(
+            network=", ".join(dict.fromkeys(neuron.label for neuron in self.code.values())),
+            steps=self.levels,
+            duration=self.own.duration(self.levels),
+            latency=self.own.latency(self.levels),
+            accuracy=accuracy,
+            rows=rows,
+            model=model,
+            footprint_bytes=sum(t.numel() * t.element_size() for t in graph.tensors.values()),
+            connection_sparsity=_sparsity(graph),
+            record=record,
+        )
+
+
+def _spiking(network: SpikingNetwork, levels: int, samples: int, sent: Activities) -> SiteRule:
+    """Sites send the spikes observed; their neurons are charged for their window."""
+    plan = network.plan(levels)
+
+    def rule(op: Operation, arriving: Flow) -> tuple[Flow, Counts]:
+        assert op.site is not None
+        site = op.site.name
+        neuron, size = plan.neurons[site], samples * size_of(op.shape)
+        shifted = site in plan.corrections or site in plan.potentials
+        steady = Form.STEADY in arriving.parts
+        times = 1 if neuron.has_count_law else plan.duration
+        work = neuron_work(neuron, levels).divided(1 / size)
+        biased = size * times * (arriving.constant or shifted or steady)
+        activity = sent[site]
+        return (
+            Flow({Form.SPIKES: activity.spikes}, activity.counts),
+            work + Counts(bias_additions=biased),
+        )
+
+    return rule
+
+
+def _analogue(op: Operation, arriving: Flow) -> tuple[Flow, Counts]:
+    """Sites of the source: an activation is one comparison, its bias one addition."""
+    size = size_of(op.shape)
+    work = Counts(bias_additions=size * arriving.constant, comparisons=size)
+    return evenly(Form.CURRENT, op.shape, 1), work
+
+
+def _source_account(network: SpikingNetwork) -> Account:
+    return Account(network.graph, 1)
+
+
+def _still(network: SpikingNetwork) -> Flow:
+    shape = network.graph.input_shape
+    return evenly(Form.STEADY, shape, 1)
+
+
+def _in_events(shown: Tensor, value: float, *, frames: bool) -> Tensor:
+    """Frames `[T, B, *S]` as numbers of events, float64.
+
+    Raises:
+        AnalysisError: for still images, and frames that are no multiples of the value from 0.
+    """
+    found = shown.double() / value
+    events = found.round()
+    multiples = torch.allclose(found, events, rtol=_ROUNDING, atol=0) and bool((events >= 0).all())
+    if not frames or not value > 0 or not multiples:
+        raise AnalysisError(
+            f"event_value={value}: a batch {list(shown.shape)} is no frames [T, B, ...] of whole "
+            "numbers from 0 times that; give EventData.event_value with frames that are not "
+            "normalised, or leave it out"
+        )
+    return events
+
+
+def _input_flow(shown: Tensor, event_value: float | None, *, frames: bool) -> Flow:
+    """Images are steady; frames are events where they are whole numbers from 0, else graded."""
+    if event_value is not None:
+        shown = _in_events(shown, event_value, frames=frames)
+    present = (shown != 0).double()
+    if not frames:
+        steady = torch.full((1, *shown.shape[1:]), float(len(shown)), dtype=torch.float64)
+        return Flow({Form.STEADY: steady, Form.PRESENT: present.sum(0, keepdim=True)})
+    if bool((shown == shown.round()).all()) and bool((shown >= 0).all()):
+        return Flow({Form.SPIKES: shown.double().sum((0, 1))[None]})
+    return Flow({Form.GRADED: present.sum((0, 1))[None]})
+
+
+def _sparsity(graph: Graph) -> float:
+    """The fraction of weights, of weighted operations, that are 0."""
+    weights = [graph.tensors[op.stored[0]] for op in graph.operations if op.target in WEIGHTED]
+    total = sum(weight.numel() for weight in weights)
+    return sum(int((weight == 0).sum()) for weight in weights) / max(1, total)
+
+
+def _batches(data: Iterable[Any], dimensions: int) -> Iterable[tuple[Tensor, Tensor | None]]:
+    """Checked batches, with labels where there are any."""
+    none = True
+    for item in data:
+        none = False
+        if isinstance(item, (tuple, list)) and len(item) == 2:
+            yield from labelled_batches([item], dimensions)
+        else:
+            yield from ((images, None) for images in image_batches([item]))
+    if none:
+        yield from ((images, None) for images in image_batches([]))  # says what is wrong

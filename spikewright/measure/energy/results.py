@@ -1,0 +1,175 @@
+"""What was counted: rows, totals, energy, and NeuroBench's names for some of it."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from spikewright.errors import AnalysisError
+from spikewright.measure.energy.counts import OperationsRow, summed
+from spikewright.measure.energy.estimate import Energy, EnergyModel, energy_of
+from spikewright.measure.run_record import RunRecord
+
+
+@dataclass(frozen=True)
+class Operations:
+    """The operations of one network at one T, for the mean sample.
+
+    Attributes:
+        network: label of its neurons.
+        steps: T.
+        duration: time steps of one layer's window.
+        latency: time steps from the first input to the answer, unpipelined.
+        accuracy: fraction of samples right; None without labels.
+        rows: one for every site, and one for what follows the last.
+        model: energies of single operations.
+        footprint_bytes: of weights and other stored tensors.
+        connection_sparsity: fraction of weights that are 0.
+        record: how it was measured.
+    """
+
+    network: str
+    steps: int
+    duration: int
+    latency: int
+    accuracy: float | None
+    rows: tuple[OperationsRow, ...]
+    model: EnergyModel
+    footprint_bytes: int
+    connection_sparsity: float
+    record: RunRecord
+
+    @property
+    def total(self) -> OperationsRow:
+        """The sum of the rows."""
+        return summed(self.rows)
+
+    @property
+    def energy(self) -> Energy:
+        """Of the total."""
+        return energy_of(self.total, self.steps, self.model)
+
+    def row(self, site: str) -> OperationsRow:
+        """The row of one site.
+
+        Raises:
+            AnalysisError: when there is no such site.
+        """
+        for row in self.rows:
+            if row.site == site:
+                return row
+        raise AnalysisError(
+            f"there is no row of {site!r}; there are {', '.join(row.site for row in self.rows)}"
+        )
+
+    def neurobench(self) -> dict[str, Any]:
+        """The metrics of NeuroBench that this library computes, under NeuroBench's names.
+
+        NeuroBench runs every layer at every step; here, what is constant in time is computed once,
+        and a spike passes pooling on its way to the next weights without becoming a fraction. So
+        `Effective_MACs` is smaller by the repetitions of the first layer, and what follows average
+        pooling counts as `Effective_ACs`. `Dense` is that of T full passes, as in NeuroBench.
+
+        Source: Yik et al., "NeuroBench" (arXiv 2304.04640), metrics of the algorithm track.
+        """
+        total = self.total
+        return {
+            "Footprint": self.footprint_bytes,
+            "ConnectionSparsity": self.connection_sparsity,
+            "ActivationSparsity": 1 - total.spikes / max(1, total.neurons * self.duration),
+            "SynapticOperations": {
+                "Effective_MACs": total.snn.effective_macs,
+                "Effective_ACs": total.snn.additions,
+                "Dense": total.ann.all_macs * self.duration,
+            },
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Everything, as plain JSON values."""
+        return {
+            "network": self.network,
+            "steps": self.steps,
+            "duration": self.duration,
+            "latency": self.latency,
+            "accuracy": self.accuracy,
+            "rows": [self._told(row) for row in self.rows],
+            "total": self._told(self.total),
+            "energy_model": asdict(self.model),
+            "neurobench": self.neurobench(),
+            "record": self.record.to_dict(),
+        }
+
+    def to_csv(self) -> str:
+        """One line a row under the names of its numbers, and their sum at the end."""
+        return operations_csv([self])
+
+    def lines(self) -> list[dict[str, Any]]:
+        """The lines of the CSV."""
+        first = {"network": self.network, "steps": self.steps}
+        return [first | self._told(row) for row in (*self.rows, self.total)]
+
+    def _told(self, row: OperationsRow) -> dict[str, Any]:
+        return {**row.to_dict(), **energy_of(row, self.steps, self.model).to_dict()}
+
+    def __str__(self) -> str:
+        head = [
+            "layer",
+            "neurons",
+            "spikes",
+            "MACs",
+            "additions",
+            "neuron work",
+            "SNN nJ",
+            "ANN nJ",
+        ]
+        lines = [head]
+        for row in (*self.rows, self.total):
+            work = row.snn.updates + row.snn.comparisons + row.snn.draws
+            found = energy_of(row, self.steps, self.model)
+            numbers = (row.neurons, row.spikes, row.snn.all_macs, row.snn.additions, work)
+            told = [f"{number:,.0f}" for number in numbers]
+            lines.append([row.site, *told, f"{found.snn_nj:,.1f}", f"{found.ann_nj:,.1f}"])
+        title = f"{self.network} at T = {self.steps}: operations for one sample, the mean"
+        return "\n".join([title, *aligned(lines), "", self._verdict()])
+
+    def _verdict(self) -> str:
+        found = self.energy
+        return (
+            f"estimated energy in nJ ({self.model.source}), arithmetic alone: "
+            f"SNN {found.snn_nj:,.1f}, ANN fp32 {found.ann_nj:,.1f}; "
+            f"with 8-bit weights: SNN {found.snn_integer_nj:,.1f}, ANN with {found.ann_bits}-bit "
+            f"activations {found.ann_quantised_nj:,.1f}\n"
+            f"with memory (fp32, no reuse): SNN {found.snn_with_memory_nj:,.1f}, "
+            f"ANN {found.ann_with_memory_nj:,.1f}"
+        )
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> list[str]:
+    """Columns of equal width; the first to the left, the others to the right."""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    return [
+        "  ".join(
+            [
+                f"{line[0]:<{widths[0]}}",
+                *(f"{c:>{w}}" for c, w in zip(line[1:], widths[1:], strict=True)),
+            ]
+        )
+        for line in lines
+    ]
+
+
+def operations_csv(found: Sequence[Operations]) -> str:
+    """The lines of several results under one heading.
+
+    Args:
+        found: at least one.
+    """
+    lines = [line for operations in found for line in operations.lines()]
+    text = io.StringIO()
+    writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(lines)
+    return text.getvalue()

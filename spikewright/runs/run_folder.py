@@ -1,0 +1,141 @@
+"""The folder of a training run: its recipe, its checkpoint, its log and its results."""
+
+from __future__ import annotations
+
+import json
+import platform
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors
+import torch
+
+from spikewright.errors import RecipeError, RunError
+from spikewright.files import sweep_leftovers, write_json, write_whole
+from spikewright.runs.files import read_json
+from spikewright.runs.metrics import EpochMetrics
+from spikewright.runs.recipe import Recipe, recipe_from
+from spikewright.version import __version__
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of one run.
+
+    ========================  ==================================================================
+    `run.json`                the recipe, and the versions that the run was started with
+    `held_out.safetensors`    images that the weights never see: here, or where they started from
+    `checkpoint.safetensors`  everything needed to go on, replaced after every epoch
+    `metrics.jsonl`           one line an epoch, made anew from the checkpoint's own history
+    `weights.safetensors`     at the end: the weights of the best epoch on validation
+    `card.json`               at the end: what these weights are, and how good
+    ========================  ==================================================================
+
+    Attributes:
+        path: the folder.
+    """
+
+    path: Path
+
+    @property
+    def recipe_file(self) -> Path:
+        return self.path / "run.json"
+
+    @property
+    def held_out(self) -> Path:
+        return self.path / "held_out.safetensors"
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path / "checkpoint.safetensors"
+
+    @property
+    def metrics(self) -> Path:
+        return self.path / "metrics.jsonl"
+
+    @property
+    def weights(self) -> Path:
+        return self.path / "weights.safetensors"
+
+    @property
+    def card(self) -> Path:
+        return self.path / "card.json"
+
+    def read_recipe(self) -> Recipe:
+        """The recipe that the run was started with.
+
+        Raises:
+            RunError: if there is no run in the folder, or its file is damaged.
+            RecipeError: if the recipe is of another version's form.
+        """
+        if not self.recipe_file.is_file():
+            raise RunError(
+                f"'{self.path}' holds no training run (no run.json); start one with "
+                "spikewright train --output DIR"
+            )
+        return recipe_from(self._recorded())
+
+    def require_same(self, recipe: Recipe) -> None:
+        """See that a run in the folder, if there is one, has this recipe.
+
+        Raises:
+            RecipeError: naming every difference.
+            RunError: if its file is damaged.
+        """
+        if not self.recipe_file.exists():
+            return
+        differences = recipe.differences(self._recorded())
+        if differences:
+            listing = "\n".join(f"  {line}" for line in differences)
+            raise RecipeError(
+                f"'{self.path}' holds a run of another recipe:\n{listing}\n"
+                "go on with the recorded one (--resume), or name another folder"
+            )
+
+    def prepare(self, recipe: Recipe) -> None:
+        """Make the folder for a new run, or see that it holds one of the same recipe.
+
+        Raises:
+            RecipeError: if the recipe recorded differs, naming every difference.
+            RunError: if the folder holds other files, or damaged ones.
+        """
+        sweep_leftovers(self.path)
+        if self.recipe_file.exists():
+            self.require_same(recipe)
+            return
+        if self.path.is_dir() and any(not f.name.startswith(".") for f in self.path.iterdir()):
+            raise RunError(
+                f"'{self.path}' is not empty and holds no run.json; name an empty or a new folder"
+            )
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            write_json(self.recipe_file, {"recipe": recipe.to_dict(), "versions": versions()})
+        except OSError as error:
+            raise RunError(f"cannot write to '{self.path}' ({error.strerror})") from error
+
+    def write_metrics(self, history: list[EpochMetrics]) -> None:
+        """Write the log anew, so that it can never disagree with the checkpoint."""
+        lines = [json.dumps(asdict(metrics), allow_nan=False) + "\n" for metrics in history]
+        write_whole(self.metrics, "".join(lines).encode())
+
+    def _recorded(self) -> dict[str, Any]:
+        document = read_json(self.recipe_file)
+        recipe = document.get("recipe") if isinstance(document, dict) else None
+        if not isinstance(recipe, dict):
+            raise RunError(f"'{self.recipe_file}' is not the run.json of a training run")
+        return recipe
+
+
+def versions() -> dict[str, str]:
+    """What computed the weights: they repeat to the bit on the same versions and processor."""
+    return {
+        "spikewright": __version__,
+        "torch": str(torch.__version__),
+        "numpy": np.__version__,
+        "safetensors": safetensors.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "threads": str(torch.get_num_threads()),
+    }

@@ -1,0 +1,157 @@
+"""Save and load: the same answers, bit for bit, of every neuron, precision, engine and T."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+import spikewright as sw
+from spikewright.artefact import describe
+from spikewright.calibration import OutputMeans
+from spikewright.neurons import Emission, Order, Rounding
+from tests.builders import images, wired
+from tests.network.nets import NETS, converted
+
+NEURONS = [
+    sw.IntegrateFire(),
+    sw.IntegrateFire(reset="hard", v0=0.25, shift=0.1),
+    sw.SRP(tau=2),
+    *[sw.Shuffled(sw.IntegrateFire(), order=order) for order in Order],
+    *[sw.TwoPhase(rounding, emission) for rounding in Rounding for emission in Emission],
+]
+TIMES = (4, 3, 7)
+"""Two that are designed, and one that is not."""
+
+
+def travelled(network: sw.SpikingNetwork, folder: Path) -> sw.SpikingNetwork:
+    path = folder / "network.safetensors"
+    network.save(path)
+    return sw.load(path)
+
+
+def assert_same(left: sw.SpikingNetwork, right: sw.SpikingNetwork, x: torch.Tensor) -> None:
+    lawful = all(neuron.has_count_law for neuron in left.neurons.values())
+    for steps in TIMES:
+        for engine in ("steps", "counts") if lawful else ("steps",):
+            answers = [net(x, steps=steps, engine=engine, seed=3) for net in (left, right)]
+            assert answers[0].dtype == answers[1].dtype
+            assert torch.equal(*answers)
+        assert left.summary(steps) == right.summary(steps)
+
+
+@pytest.mark.parametrize("neuron", NEURONS, ids=lambda neuron: neuron.label)
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_every_neuron_and_precision(neuron, precision: str, tmp_path: Path) -> None:
+    network = converted("cat", steps=(4, 3), neuron=neuron).with_precision(precision)
+    loaded = travelled(network, tmp_path)
+    assert loaded.neurons == network.neurons
+    assert loaded.precision == network.precision
+    assert_same(network, loaded, images(5, seed=9))
+
+
+@pytest.mark.parametrize("name", sorted(NETS))
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
+def test_every_construction(name: str, dtype: torch.dtype, tmp_path: Path) -> None:
+    network = converted(name, steps=(4, 3)).to(dtype)
+    assert_same(network, travelled(network, tmp_path), images(5, seed=9).to(dtype))
+
+
+@pytest.mark.parametrize(
+    "threshold",
+    [sw.Maximum("channel"), sw.Percentile(95.5), sw.Learned(sw.MinError(candidates=8))],
+    ids=lambda threshold: type(threshold).__name__,
+)
+def test_every_strategy(threshold, tmp_path: Path) -> None:
+    network = converted("plain", steps=(4, 3), threshold=threshold)
+    loaded = travelled(network, tmp_path)
+    assert loaded.calibration.threshold == threshold
+    assert_same(network, loaded, images(5))
+
+
+def test_learned_thresholds_and_initial_potentials(tmp_path: Path) -> None:
+    model = wired(
+        lambda m, x: m.l(m.q(m.a(x)).mean((2, 3))),
+        a=torch.nn.Conv2d(3, 4, 3),
+        q=sw.QCFS(levels=4, threshold=2.0),
+        l=torch.nn.Linear(4, 3),
+    )
+    network = sw.convert(
+        model,
+        images(6),
+        neuron=sw.IntegrateFire(),
+        threshold=sw.Learned(),
+        steps=(4, 3),
+        bias_correction=OutputMeans(),
+    )
+    loaded = travelled(network, tmp_path)
+    assert loaded.graph.sites == network.graph.sites
+    assert_same(network, loaded, images(5))
+
+
+def test_bfloat16_weights_are_kept(tmp_path: Path) -> None:
+    network = converted("plain", steps=(4, 3)).to(torch.bfloat16)
+    assert_same(network, travelled(network, tmp_path), images(5).to(torch.bfloat16))
+
+
+def test_memory_layout_is_kept(tmp_path: Path) -> None:
+    network = converted("plain", steps=(4, 3)).to(memory_format=torch.channels_last)
+    loaded = travelled(network, tmp_path)
+    for name, tensor in network.graph.tensors.items():
+        assert loaded.graph.tensors[name].stride() == tensor.stride(), name
+
+
+def test_a_loaded_network_is_like_any_other(tmp_path: Path) -> None:
+    network = converted("residual", steps=(4, 3), neuron=sw.TPP())
+    loaded = travelled(network, tmp_path)
+    x = images(5)
+    other = sw.IntegrateFire()
+    first = network.sites[0]
+    mixed = [net.with_neuron(other, [first]) for net in (network, loaded)]
+    assert torch.equal(mixed[0](x), mixed[1](x))
+    assert torch.equal(loaded.to(torch.float32)(x.float()), network.to(torch.float32)(x.float()))
+    again = travelled(loaded, tmp_path)
+    assert torch.equal(again(x.float()), loaded(x.float()))
+
+
+def test_one_network_makes_one_file(tmp_path: Path) -> None:
+    network = converted("plain", steps=(4, 3))
+    files = [tmp_path / name for name in ("a", "b")]
+    for file in files:
+        network.save(file)
+    assert files[0].read_bytes() == files[1].read_bytes()
+    sw.load(files[0]).save(files[1])
+    assert files[0].read_bytes() == files[1].read_bytes()
+
+
+def test_notes_and_versions_are_told(tmp_path: Path) -> None:
+    path = tmp_path / "network"
+    converted("plain").save(path, notes={"mean": [0.5]})
+    found = describe(path)
+    assert found.notes == {"mean": [0.5]}
+    assert found.versions["spikewright"] == sw.__version__
+    assert len(found.sha256) == 64
+
+
+def test_no_folder_of_this_machine_is_in_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "network"
+    converted("plain").save(path)
+    assert str(Path(__file__).parents[2]).encode() not in path.read_bytes()
+
+
+@dataclass(frozen=True)
+class MyNeuron(sw.IntegrateFire):
+    """Somebody's own."""
+
+
+def test_neurons_of_your_own_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    network = converted("plain").with_neuron(MyNeuron())
+    with pytest.raises(sw.InterchangeError, match=r"MyNeuron.*cannot be saved"):
+        network.save(tmp_path / "network")
+    with pytest.raises(sw.InterchangeError, match="plain JSON"):
+        converted("plain").save(tmp_path / "network", notes={"when": object()})
+    with pytest.raises(sw.InterchangeError, match="cannot write"):
+        converted("plain").save(tmp_path / "nowhere" / "network")
+    assert not list(tmp_path.iterdir())

@@ -1,0 +1,131 @@
+"""What NIR cannot say is refused, all of it at once, and nothing is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import spikewright as sw
+from spikewright.export.nir import export_nir
+from spikewright.neurons import Neuron
+from tests.export.nir_networks import STEPS, grid_network, small
+from tests.export.nir_readers import nir
+
+assert nir  # without the package there is nothing to refuse
+
+CONV = {"a": nn.Conv2d(3, 4, 3), "l": nn.Linear(4, 3)}
+
+
+def refused(network: sw.SpikingNetwork, folder: Path, match: str, steps: int = 4) -> str:
+    path = folder / "network.nir"
+    with pytest.raises(sw.UnsupportedOperation, match=match) as caught:
+        export_nir(network, path, steps)
+    assert not list(folder.iterdir())
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("wire", "match"),
+    [
+        (lambda m, y: F.max_pool2d(y, 2), "max_pool2d.*NIR has no max pooling"),
+        (lambda m, y: torch.cat([y, y], 1)[:, :4], "cat.*sum what reaches them and never join"),
+        (lambda m, y: F.interpolate(y, scale_factor=2), "upsample.*NIR has no upsampling"),
+        (lambda m, y: F.pad(y, (0, 1)), "whole channels of zeros only"),
+        (lambda m, y: F.avg_pool2d(y, 2, padding=1), "whether an average counts padded zeros"),
+        (lambda m, y: F.avg_pool2d(y, 3, ceil_mode=True), "take whole windows only"),
+        (lambda m, y: F.avg_pool2d(y, 2, divisor_override=3), "divide by the size of the window"),
+        (lambda m, y: F.adaptive_avg_pool2d(y, 3), "are of uneven size"),
+        (lambda m, y: y.mean(2, keepdim=True), "both dimensions of an image only"),
+        (lambda m, y: y[:, :, 1:], "every n-th row or column only"),
+        (lambda m, y: y.permute(0, 2, 1, 3), "permute.*NIR has no node for it"),
+        (lambda m, y: y + y, "one edge between two nodes at most"),
+        (lambda m, y: torch.add(y, F.relu(y - 1), alpha=2), "sums edges without weights"),
+        (lambda m, y: y + 1.0, "adds a constant"),
+        (lambda m, y: y + y[:, :1], "of one shape"),
+    ],
+)
+def test_operations(wire, match: str, tmp_path: Path) -> None:
+    network, _ = small(lambda m, x: m.l(wire(m, F.relu(m.a(x))).sum((2, 3))), **CONV)
+    told = refused(network, tmp_path, f"(?s){match}")
+    assert "cannot be exported to NIR" in told
+    assert "What to do: " in told
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same'")  # torch's, of the even kernel
+@pytest.mark.parametrize(
+    ("convolution", "match"),
+    [
+        (nn.Conv2d(3, 4, (1, 3)), "were square"),
+        (nn.Conv2d(3, 4, 2, padding="same"), "pads both sides alike"),
+        (nn.ConvTranspose2d(3, 4, 3), "conv_transpose2d.*NIR has no node"),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_convolutions(convolution: nn.Module, match: str, tmp_path: Path) -> None:
+    network, _ = small(lambda m, x: F.relu(m.a(x)).mean((2, 3)), a=convolution)
+    refused(network, tmp_path, f"(?s){match}")
+
+
+def test_volumes_and_sequences(tmp_path: Path) -> None:
+    network, _ = small(
+        lambda m, x: F.relu(m.a(x)).sum((2, 3, 4)), (2, 4, 4, 4), a=nn.Conv3d(2, 3, 3)
+    )
+    refused(network, tmp_path, "convolutions of 1 and 2 dimensions")
+    network, _ = small(lambda m, x: F.relu(m.l(x)).flatten(1), (5, 6), l=nn.Linear(6, 3))
+    refused(network, tmp_path, r"Affine reads one vector, it reads \[5, 6\]")
+
+
+@pytest.mark.parametrize(
+    ("neuron", "match"),
+    [
+        (sw.IntegrateFire(reset="hard"), "IF, hard reset.*readers disagree about a hard reset"),
+        (sw.TPP(), "sends after the whole of its input has arrived"),
+        (sw.TwoPhase("nearest", "binary"), "sends after the whole of its input has arrived"),
+        (sw.Shuffled(sw.IntegrateFire()), "sends after the whole of its input has arrived"),
+        (sw.SRP(tau=2), "no rehearsal"),
+    ],
+    ids=lambda value: getattr(value, "label", ""),
+)
+def test_neurons(neuron: Neuron, match: str, tmp_path: Path) -> None:
+    network = grid_network().with_neuron(neuron)
+    told = refused(network, tmp_path, f"(?s){match}", STEPS)
+    assert all(f"in {site}" in told for site in network.sites)
+
+
+class Own(sw.IntegrateFire):
+    """Somebody's own neuron, which may do anything."""
+
+
+def test_neurons_of_your_own(tmp_path: Path) -> None:
+    refused(grid_network().with_neuron(Own()), tmp_path, "NIR has no such neuron", STEPS)
+
+
+def test_numbers_that_nir_has_not(tmp_path: Path) -> None:
+    network = grid_network()
+    refused(network.with_precision("bf16"), tmp_path, "rounded to bfloat16", STEPS)
+    half = sw.load(_saved(network, tmp_path)).to(torch.float16)
+    (tmp_path / "network.safetensors").unlink()
+    refused(half, tmp_path, "torch.float16.*32- and 64-bit numbers", STEPS)
+
+
+def _saved(network: sw.SpikingNetwork, folder: Path) -> Path:
+    network.save(folder / "network.safetensors")
+    return folder / "network.safetensors"
+
+
+def test_everything_is_listed_at_once(tmp_path: Path) -> None:
+    network, _ = small(
+        lambda m, x: m.l(F.max_pool2d(F.relu(m.b(F.max_pool2d(F.relu(m.a(x)), 2))), 2).flatten(1)),
+        neuron=sw.IntegrateFire(reset="hard"),
+        a=nn.Conv2d(3, 4, 3),
+        b=nn.Conv2d(4, 4, 1),
+        l=nn.Linear(4, 3),
+    )
+    told = refused(network, tmp_path, "^4 operations of this network cannot be exported to NIR:")
+    assert "aten.max_pool2d, 2 times" in told
+    assert "IF, hard reset, 2 times" in told
+    assert "builders.py:" in told  # the line of the user's code

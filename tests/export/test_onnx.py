@@ -1,0 +1,236 @@
+"""ONNX: what onnxruntime computes from the file alone is what the count engine computes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import spikewright as sw
+from spikewright.export.made_up import made_up
+from spikewright.export.onnx import export as exporter
+from spikewright.export.onnx import export_onnx
+from spikewright.export.onnx.check import compared
+from tests.builders import images, wired
+from tests.network.nets import converted
+
+onnx = pytest.importorskip("onnx", reason="needs the extra 'onnx'")
+onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra 'onnx'")
+pytest.importorskip("onnxscript", reason="needs the extra 'onnx'")
+
+
+def from_file(path: Path, x: Tensor, counts: bool = True) -> dict[str, Tensor]:
+    """Logits, and counts by site, as onnxruntime computes them from a file."""
+    model = onnx.load(path)
+    if counts:
+        inner = [v for v in model.graph.value_info if v.name.startswith("counts:")]
+        model.graph.output.extend(inner)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    names = [output.name for output in session.get_outputs()]
+    values: list[Any] = session.run(names, {"images": x.numpy()})
+    return {
+        name.removeprefix("counts:"): torch.from_numpy(value)
+        for name, value in zip(names, values, strict=True)
+    }
+
+
+def assert_same(path: Path, network: sw.SpikingNetwork, x: Tensor, steps: int) -> None:
+    found = from_file(path, x)
+    torch.testing.assert_close(found.pop("logits"), network(x, steps=steps, engine="counts"))
+    expected = network.counts(x, steps=steps, engine="counts")
+    assert set(found) == set(expected)
+    assert max(float(count.max()) for count in expected.values()) == steps
+    for site, count in expected.items():
+        assert torch.equal(found[site], count), site
+
+
+@pytest.fixture(scope="module")
+def residual() -> sw.SpikingNetwork:
+    return converted("residual", steps=(4, 3)).float()
+
+
+def pooled() -> sw.SpikingNetwork:
+    """Branches that meet, average and max pooling, padding by itself, and a view by batch size."""
+
+    def wire(m: Any, x: Tensor) -> Tensor:
+        y = F.avg_pool2d(F.relu(m.a(x)), 2)
+        z = F.relu(m.b(F.pad(y, (1, 1, 1, 1))) + y)
+        return m.l(F.max_pool2d(z, 2).view(x.size(0), -1))
+
+    model = wired(
+        wire,
+        a=nn.Conv2d(3, 4, 3, padding="same"),
+        b=nn.Conv2d(4, 4, 3, groups=2),
+        l=nn.Linear(16, 5),
+    )
+    return sw.convert(model, images(8, size=8), steps=6).float()
+
+
+def test_residuals_and_both_poolings_at_any_batch_size(tmp_path: Path) -> None:
+    network, path = pooled(), tmp_path / "network.onnx"
+    told = export_onnx(network, path, 6)
+    assert "images [batch, 3, 8, 8] to logits, T = 6" in told
+    assert "on 4 made-up samples" in told
+    for batch in (1, 2, 17):
+        assert_same(path, network, images(batch, size=8, seed=batch).float(), 6)
+
+
+@pytest.mark.parametrize("name", ["cat", "late relu"])
+def test_constructions(name: str, tmp_path: Path) -> None:
+    network, path = converted(name, steps=4).float(), tmp_path / "network.onnx"
+    export_onnx(network, path, 4)
+    assert_same(path, network, images(5, seed=3).float(), 4)
+
+
+def test_every_t_is_a_file_of_its_own(residual: sw.SpikingNetwork, tmp_path: Path) -> None:
+    binary = residual.with_neuron(sw.TwoPhase("nearest", "binary"))  # the same counts in all
+    for steps in (4, 7):  # one that is designed, with its bias correction, and one that is not
+        export_onnx(binary, tmp_path / f"{steps}.onnx", steps)
+        assert_same(tmp_path / f"{steps}.onnx", residual, images(5).float(), steps)
+
+
+def test_a_network_of_the_zoo_on_real_digits(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn", reason="needs the extra 'digits'")
+    from spikewright.data.digits import open_digits
+    from spikewright.runs import load_model
+
+    data = open_digits()
+    x = torch.stack([image for image, _ in data.test])
+    calibration = torch.stack([image for image, _ in data.train])[:64]
+    model = load_model("zoo:digits-qcfs8")
+    network = sw.convert(model, calibration, threshold=sw.Learned(), steps=8, bias_correction=False)
+    path = tmp_path / "digits.onnx"
+    export_onnx(network, path, 8)
+    for part in (x[:1], x[1:8], x[8:]):
+        assert_same(path, network, part, 8)
+    # QCFS, T = L: the file answers as the source network does, on every image
+    assert torch.equal(from_file(path, x)["logits"].argmax(1), model(x).argmax(1))
+
+
+def test_metadata_and_names(residual: sw.SpikingNetwork, tmp_path: Path) -> None:
+    path = tmp_path / "network.onnx"
+    export_onnx(residual, path, 3, source_sha256="ab" * 32)
+    again = tmp_path / "again.onnx"
+    export_onnx(residual, again, 3, source_sha256="ab" * 32)
+    assert path.read_bytes() == again.read_bytes()
+    model = onnx.load(path)
+    assert {entry.key: entry.value for entry in model.metadata_props} == {
+        "spikewright.version": sw.__version__,
+        "spikewright.torch": torch.__version__,
+        "spikewright.steps": "3",
+        "spikewright.neuron": "nearest",
+        "spikewright.latency_steps": "9",  # two layers that wait: (2 + 1) windows of 3
+        "spikewright.input_shape": "3x6x6",
+        "spikewright.sites": ", ".join(residual.sites),
+        "spikewright.source_sha256": "ab" * 32,
+    }
+    assert [output.name for output in model.graph.output] == ["logits"]
+    shape = model.graph.input[0].type.tensor_type.shape.dim
+    assert [dim.dim_param or dim.dim_value for dim in shape] == ["batch", 3, 6, 6]
+    assert {node.domain for node in model.graph.node} == {""}  # standard operators alone
+    assert [entry.version for entry in model.opset_import] == [23]
+    assert str(Path(__file__).parents[2]).encode() not in path.read_bytes()
+    assert b"site-packages" not in path.read_bytes()
+
+
+def test_what_onnx_cannot_hold_is_told_all_at_once(
+    residual: sw.SpikingNetwork, tmp_path: Path
+) -> None:
+    first, second = residual.sites
+    mixed = residual.with_neuron(sw.TPP(), [first]).with_neuron(sw.IntegrateFire(), [second])
+    with pytest.raises(sw.InterchangeError) as caught:
+        export_onnx(mixed.double().with_precision("bf16"), tmp_path / "x", 4)
+    message = str(caught.value)
+    assert f"'TPP' at {first} draws random numbers" in message
+    assert f"'IF' at {second} has no count that follows from its total charge" in message
+    assert 'network.with_neuron(spikewright.TwoPhase("nearest"))' in message
+    assert "its weights are torch.float64: call network.float()" in message
+    assert "it computes in bf16: call network.with_precision('float32')" in message
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_package_is_told(
+    residual: sw.SpikingNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    with pytest.raises(sw.MissingExtra, match=r"pip install 'spikewright\[onnx\]'"):
+        export_onnx(residual, tmp_path / "x", 4)
+
+
+def test_a_model_that_disagrees_is_not_written(
+    residual: sw.SpikingNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = exporter.counting_model
+
+    def wrong(plan: Any, x: Tensor) -> Any:
+        model = right(plan, x)
+        gain = next(t for t in model.graph.initializer if t.name.startswith("gain:"))
+        values = onnx.numpy_helper.to_array(gain) * 1.01
+        gain.CopyFrom(onnx.numpy_helper.from_array(values.astype("float32"), gain.name))
+        return model
+
+    monkeypatch.setattr(exporter, "counting_model", wrong)
+    path = tmp_path / "network.onnx"
+    path.write_bytes(b"older")
+    with pytest.raises(sw.InterchangeError, match="computes other counts than the count engine"):
+        export_onnx(residual, path, 64)
+    assert [file.read_bytes() for file in tmp_path.iterdir()] == [b"older"]
+
+
+def test_a_file_that_cannot_be_written_is_told(residual: sw.SpikingNetwork, tmp_path: Path) -> None:
+    with pytest.raises(sw.InterchangeError, match=r"cannot write .*No such file or directory"):
+        export_onnx(residual, tmp_path / "missing" / "network.onnx", 4)
+
+
+class TestComparison:
+    """A count may differ on a decision boundary, by one, and nowhere else."""
+
+    @staticmethod
+    def network() -> sw.SpikingNetwork:
+        model = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2)).eval()
+        with torch.no_grad():
+            model[0].weight.copy_(torch.eye(2))
+            model[0].bias.zero_()
+        return sw.convert(
+            model, torch.ones(1, 2), threshold=sw.Maximum(), steps=4, bias_correction=False
+        )
+
+    def judged(self, found: list[float]) -> Any:
+        """Charges 1.5, on a boundary, and 1.2; found counts, and the logits that follow of them."""
+        network = self.network()
+        plan, x = network.plan(4), torch.tensor([[1.5 / 4, 1.2 / 4]])
+        (site,) = network.sites
+        counts = torch.tensor([found], dtype=torch.float32)
+        final = plan.count_graph
+        weight = next(t for name, t in final.tensors.items() if name.endswith(".folded"))
+        bias = final.tensors[next(n for n in final.tensors if "2" in n and n.endswith("bias"))]
+        return compared(plan, x, F.linear(counts, weight, bias), {site: counts})
+
+    def test_equal(self) -> None:
+        assert self.judged([2, 1]).flipped == 0
+
+    def test_flipped_on_the_boundary(self) -> None:
+        agreement = self.judged([1, 1])
+        assert (agreement.flipped, agreement.counts) == (1, 2)
+
+    @pytest.mark.parametrize("found", [[2.0, 2.0], [3.0, 1.0], [float("nan"), 1.0]])
+    def test_anything_else_is_wrong(self, found: list[float]) -> None:
+        with pytest.raises(sw.InterchangeError, match="1 of 2 at site"):
+            self.judged(found)
+
+    def test_wrong_logits(self) -> None:
+        network = self.network()
+        x = made_up((2,), 3)
+        (site,) = network.sites
+        counts = network.counts(x, steps=4)[site]
+        with pytest.raises(sw.InterchangeError, match="other logits than the count engine"):
+            compared(network.plan(4), x, network(x, steps=4) * 1.001, {site: counts})

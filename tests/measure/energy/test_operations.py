@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import astuple, replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import spikewright as sw
+from spikewright.graph.ir import Kind
+from spikewright.measure import HOROWITZ_45NM, Counts, EnergyModel, emission_table
+from spikewright.measure.energy.account import Account
+from spikewright.measure.energy.neuron_work import neuron_work
+from spikewright.network.steps import MaxPooling
+from spikewright.neurons.emission import Emission
+from tests.builders import images
+from tests.network.nets import NETS, converted
+
+
+def naive_additions(snn: sw.SpikingNetwork, x: Tensor) -> dict[str, float]:
+    """Additions of `plain`, from recorded trains and one convolution with weights of 1 a step."""
+    graph = snn.plan(4).graph
+    trains = snn.record(x, steps=4)
+    found: dict[str, float] = {}
+    ones = {n: (t != 0).double() for n, t in graph.tensors.items()}
+    first, second = (trains[name].double().flatten(0, 1) for name in snn.sites)
+    weights = [op.stored[0] for op in graph.operations if op.stored]
+    found[snn.sites[1]] = float(F.conv2d(first, ones[weights[1]]).sum()) / len(x)
+    found["output"] = float(F.linear(second.flatten(1), ones[weights[2]]).sum()) / len(x)
+    return found
+
+
+@pytest.mark.parametrize("neuron", [sw.IntegrateFire(), sw.TwoPhase(), sw.SRP(2), sw.Shuffled()])
+def test_additions_are_those_of_a_naive_loop(neuron: sw.TwoPhase) -> None:
+    snn, x = converted("plain", neuron=neuron, steps=4), images(5, seed=3)
+    found = sw.operations(snn, [x], engine="steps")
+    for site, additions in naive_additions(snn, x).items():
+        assert additions > 0
+        assert found.row(site).snn.additions == pytest.approx(additions)
+
+
+@pytest.mark.parametrize("name", sorted(NETS))
+@pytest.mark.parametrize("emission", ["random", "burst", "binary", "first-spike"])
+def test_both_engines_count_alike(name: str, emission: str) -> None:
+    """A pooled train is read from counts by one engine, from spikes by the other."""
+    snn, x = converted(name, neuron=sw.TwoPhase("nearest", emission), steps=5), images(4, seed=2)
+    counts, steps = (sw.operations(snn, [x], engine=engine) for engine in ("counts", "steps"))
+    assert counts.rows == steps.rows
+
+
+@pytest.mark.parametrize("emission", list(Emission))
+def test_pooled_spikes_are_those_that_the_step_engine_pools(emission: Emission) -> None:
+    """Every code, against the trains that leave the step engine's own causal pooling."""
+    snn, x = converted("max pool", neuron=sw.TwoPhase("nearest", emission), steps=5), images(4)
+    plan = snn.plan()
+    (pool,) = (op for op in plan.graph.operations if op.kind is Kind.MAX_POOL)
+    train = snn.record(x)[snn.sites[0]].double()
+    pooled = MaxPooling(pool, {}).advance(train, plan.weights.tolist()).flatten(0, 1)
+    weight = [op.stored[0] for op in plan.graph.operations if op.stored][1]
+    reached = F.conv2d((pooled != 0).double(), (plan.graph.tensors[weight] != 0).double())
+    row = sw.operations(snn, [x]).row(snn.sites[1])
+    assert row.snn.additions == pytest.approx(float(reached.sum()) / len(x))
+    assert row.snn.additions > 0
+
+
+@pytest.mark.parametrize("name", sorted(NETS))
+def test_the_cut_into_batches_does_not_matter(name: str) -> None:
+    snn, x = converted(name, neuron=sw.IntegrateFire(), steps=3), images(6)
+    whole, parts = sw.operations(snn, [x]), sw.operations(snn, list(x.split(4)))
+    for row, other in zip(whole.rows, parts.rows, strict=True):
+        assert astuple(row.snn) == pytest.approx(astuple(other.snn))
+        assert row.ann == other.ann
+
+
+def test_totals_are_sums_of_rows() -> None:
+    found = sw.operations(converted("residual", steps=4), [images(4)])
+    total = found.total
+    assert total.spikes == sum(row.spikes for row in found.rows)
+    assert total.snn.additions == sum(row.snn.additions for row in found.rows)
+    lines = list(csv.DictReader(io.StringIO(found.to_csv())))
+    *rows, last = lines
+    assert last["site"] == "total"
+    for column in ("spikes", "additions", "weight_bytes", "snn_nj", "ann_nj", "snn_memory_nj"):
+        assert float(last[column]) == pytest.approx(sum(float(row[column]) for row in rows))
+
+
+def test_the_document_is_json_and_names_neurobench_metrics() -> None:
+    found = sw.operations(converted("plain", steps=4), [(images(4), torch.zeros(4).long())])
+    told = json.loads(json.dumps(found.to_dict()))
+    assert set(told["neurobench"]) == {
+        "Footprint",
+        "ConnectionSparsity",
+        "ActivationSparsity",
+        "SynapticOperations",
+    }
+    assert told["neurobench"]["SynapticOperations"] == {
+        "Effective_MACs": found.total.snn.effective_macs,
+        "Effective_ACs": found.total.snn.additions,
+        "Dense": 4 * found.total.ann.all_macs,
+    }
+    assert told["accuracy"] == found.accuracy is not None
+    assert told["energy_model"]["source"].startswith("Horowitz")
+    assert "operations for one sample" in str(found)
+
+
+def test_energy_by_hand() -> None:
+    """10 MACs at 4.6 pJ, 100 additions, comparisons and updates at 0.9 pJ; in integers, 0.2 + 0.1
+    a MAC on the input, 0.2 * 4/8 + 0.1 on 4-bit activations, 0.1 an addition."""
+    counts = Counts(input_macs=10, additions=50, updates=20, comparisons=30)
+    assert HOROWITZ_45NM.fp32_nj(counts) == pytest.approx((46 + 90) / 1000)
+    assert HOROWITZ_45NM.integer_nj(counts) == pytest.approx((3 + 10) / 1000)
+    assert HOROWITZ_45NM.integer_nj(Counts(macs=10), 4) == pytest.approx(2 / 1000)
+    # 60 weights of 4 bytes at 12.5 pJ; 70 potentials read and written, 10 inputs read, 2.5 pJ
+    assert HOROWITZ_45NM.memory_nj(counts) == pytest.approx((60 * 50 + 150 * 10) / 1000)
+
+
+def test_parts_of_energy_by_hand() -> None:
+    """Each kind of operation in its own part; memory: weights of 4 bytes at 12.5 pJ a byte, states
+    at 2.5 pJ, read and written (8 bytes) by additions and updates, read (4) by MACs."""
+    counts = Counts(
+        input_macs=10, macs=20, additions=50, scale_multiplications=5, bias_additions=7,
+        updates=20, comparisons=30, draws=40,
+    )  # fmt: skip
+    parts = HOROWITZ_45NM.parts(counts)
+    assert parts.macs_nj == pytest.approx(30 * 4.6 / 1000)
+    assert parts.additions_nj == pytest.approx(50 * 0.9 / 1000)
+    assert parts.neurons_nj == pytest.approx(57 * 0.9 / 1000)
+    assert parts.draws_nj == pytest.approx(40 * 0.1 / 1000)
+    assert parts.scales_nj == pytest.approx(5 * 3.7 / 1000)
+    assert parts.weights_nj == pytest.approx((30 + 50 + 5) * 50 / 1000)
+    assert parts.states_nj == pytest.approx((77 * 20 + 30 * 10) / 1000)
+    told = (parts.macs_nj, parts.additions_nj, parts.neurons_nj, parts.draws_nj, parts.scales_nj)
+    assert sum(told) == pytest.approx(HOROWITZ_45NM.fp32_nj(counts))
+    assert parts.weights_nj + parts.states_nj == pytest.approx(HOROWITZ_45NM.memory_nj(counts))
+
+
+def test_constants_can_be_replaced() -> None:
+    snn = converted("plain", steps=4)
+    free = replace(HOROWITZ_45NM, fp32_add_pj=0.0, fp32_multiply_pj=0.0, random_draw_pj=0.0)
+    assert sw.operations(snn, [images(2)], model=free).energy.snn_nj == 0
+    with pytest.raises(ValueError, match="fp32_add_pj must be finite and at least 0"):
+        EnergyModel(fp32_add_pj=-1)
+
+
+def test_emissions_share_counts_and_differ_in_spikes() -> None:
+    snn, x = converted("max pool", steps=7), images(6)
+    labels = snn(x).argmax(1)
+    found = sw.emission_costs(snn, [(x, labels)])
+    assert [one.network for one in found] == [
+        "nearest",
+        "nearest, burst",
+        "nearest, binary",
+        "nearest, first-spike",
+    ]
+    assert {one.accuracy for one in found} == {1.0}
+    assert [one.duration for one in found] == [7, 7, 3, 7]
+    assert [one.latency for one in found] == [21, 21, 9, 21]
+    random, burst, binary, first = (one.total for one in found)
+    assert random.spikes == burst.spikes > binary.spikes > first.spikes
+    assert random.snn.draws > 0 == burst.snn.draws
+    for one in found:
+        alone = sw.operations(snn.with_neuron(next(iter(_neurons(one.network)))), [x], 7)
+        assert alone.rows == one.rows
+    table = emission_table(found).splitlines()
+    assert len(table) == 5
+    assert len({len(line) for line in table}) == 1
+
+
+def _neurons(label: str) -> list[sw.TwoPhase]:
+    emission = label.partition(", ")[2] or "random"
+    return [sw.TwoPhase("nearest", emission)]
+
+
+def test_a_network_after_compile_counts_alike() -> None:
+    snn, x = converted("plain", steps=4), images(3)
+    before = sw.operations(snn, [x])
+    assert sw.operations(snn.compile(), [x]).rows == before.rows
+
+
+@pytest.mark.parametrize(
+    ("neuron", "work"),
+    [
+        (sw.IntegrateFire(), (8, 8, 0)),
+        (sw.SRP(2), (10, 11, 0)),
+        (sw.TPP(), (8, 8, 8)),
+        (sw.TwoPhase("unbiased", "burst"), (1, 9, 1)),
+        (sw.TwoPhase("nearest", "binary"), (5, 5, 0)),
+        (sw.TwoPhase("nearest", "first-spike"), (1, 9, 0)),
+        (sw.Shuffled(sw.IntegrateFire()), (16, 16, 8)),
+    ],
+    ids=lambda v: getattr(v, "label", ""),
+)
+def test_the_work_of_a_neuron(neuron: sw.TwoPhase, work: tuple[int, int, int]) -> None:
+    """Updates, comparisons and draws in a window of T = 8; the binary code has 4 steps."""
+    found = neuron_work(neuron, 8)
+    assert (found.updates, found.comparisons, found.draws) == work
+
+
+def test_refusals() -> None:
+    with pytest.raises(sw.AnalysisError, match="got a Linear: convert it first"):
+        sw.operations(nn.Linear(2, 2), [])  # type: ignore[arg-type]
+    snn = converted("plain", neuron=sw.IntegrateFire(), steps=2)
+    with pytest.raises(sw.AnalysisError, match="no emission to choose"):
+        sw.emission_costs(snn, [images(2)])
+    with pytest.raises(sw.AnalysisError, match="held no sample"):
+        sw.operations(snn, [])
+    with pytest.raises(sw.AnalysisError, match="there is no row of 'x'"):
+        sw.operations(snn, [images(2)]).row("x")
+
+
+def test_every_operation_of_the_table_is_counted() -> None:
+    from spikewright.graph.operations import PLANE_MEANS, RULES, aten
+    from spikewright.measure.energy import routes, structure
+
+    known = {*structure.WEIGHTED, *PLANE_MEANS, *routes.SUMS, *routes.FACTORS, *routes.MOVES}
+    known |= {*routes.REDUCTIONS, aten.neg.default}
+    folded = {aten._native_batch_norm_legit_no_training.default}
+    left = {op for op, rule in RULES.items() if rule.kind is not Kind.MAX_POOL} - known - folded
+    assert not left
+    assert Account(converted("plain", steps=2).graph, 1)

@@ -1,0 +1,368 @@
+"""The page: what the records render to, and nothing that is typed."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from statistics import mean, stdev
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+import torch
+
+from paper import NetworkSource, page, run_experiment, write_page
+from paper.claims import explanation
+from paper.differences import differences, verdicts
+from paper.measure import packed, unpacked
+from paper.page import plots
+from paper.published import published_for
+from paper.store import NetworkStore
+from paper.tables import NetworkTable, entry_of, paired, table_of
+from spikewright.errors import ExperimentError
+from spikewright.measure import paired_interval
+from tests.paper.nets import DATA, LEVELS, RELU, SMALL
+
+ROOT = Path(__file__).parents[2]
+RESULTS, PAGE = ROOT / "results", ROOT / "docs" / "results.md"
+
+
+@pytest.fixture(scope="module")
+def results(
+    qcfs: NetworkSource, relu: NetworkSource, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    folder = tmp_path_factory.mktemp("results")
+    run_experiment([qcfs], DATA, folder, SMALL)
+    run_experiment([relu], DATA, folder, RELU)
+    return folder
+
+
+def test_the_page_of_this_repository_is_what_its_records_render_to() -> None:
+    if not RESULTS.is_dir():
+        pytest.skip("this repository holds no results yet")
+    assert page(RESULTS) == PAGE.read_text(encoding="utf-8"), (
+        "run: spikewright experiment page --out results --page docs/results.md"
+    )
+    written = {path.name: path.read_text("utf-8") for path in PAGE.with_suffix("").glob("*.svg")}
+    assert plots(RESULTS) == written
+
+
+def test_entries_are_means_over_seeds(results: Path) -> None:
+    records = NetworkStore(results / "qcfs").records()
+    tpp = [r for c, r in records.items() if (c.row, c.steps) == ("tpp", 2)]
+    table = table_of(NetworkStore(results / "qcfs"), SMALL.steps)
+    entry = table.entry("tpp", 2)
+    assert entry is not None
+    assert len(tpp) == entry.seeds == 2
+    assert entry.accuracy == mean(r.right / 60 for r in tpp)
+    assert entry.spread == stdev(r.right / 60 for r in tpp)
+    text = page(results, SMALL.steps)
+    told = f"{100 * entry.accuracy:.2f} ± {100 * entry.spread:.2f}"
+    assert f"| TPP | 60 | 2 of 5 | {told} (" in text
+
+
+def test_all_networks_stand_side_by_side_first(results: Path) -> None:
+    text = page(results, SMALL.steps)
+    glance = text[: text.index("## What holds")]
+    records = NetworkStore(results / "qcfs").records()
+    first = {c.row: r for c, r in records.items() if c.steps in (0, LEVELS) and c.seed == 0}
+    ann, *cells = (
+        f"{100 * float(unpacked(first[name].hits or '', first[name].images)[:40].sum()) / 40:.2f}"
+        for name in ("ann", "if", "shuffled", "tpp", "nearest")
+    )
+    told = " | ".join(f"{cell} / not run" for cell in cells)
+    assert f"| `qcfs` | QCFS | 40 | {ann} | {told} |" in glance
+    rows = [line.split(" | ") for line in glance.splitlines() if "| `relu` |" in line]
+    assert [row[1] for row in rows] == ["RTS", "SNNC", "MinError"]
+    assert [row[2] for row in rows] == ["40", "60", "60"]
+    assert all(row[5] == "-" for row in rows)
+
+
+def test_a_row_without_the_first_seed_is_compared_with_none(results: Path, tmp_path: Path) -> None:
+    shutil.copytree(results / "qcfs", tmp_path / "qcfs")
+    (tmp_path / "qcfs" / f"tpp-t{LEVELS}-s0.json").unlink()
+    text = page(tmp_path, (LEVELS,))
+    glance = next(line for line in text.splitlines() if line.startswith("| `qcfs` |"))
+    assert [cell.strip() for cell in glance.split("|")][7] == "not run / not run"
+    assert "| TPP against IF (QCFS) | not run |" in text
+    assert re.search(r"^\| TPP \| 60 \| 1 of 5 \| \d", text, re.MULTILINE)
+
+
+def test_what_was_not_run_says_so(results: Path) -> None:
+    text = page(results, (2, LEVELS, 32))
+    assert re.search(r"^\| nearest \| 60 \| 1 \| .* \| not run \|$", text, re.MULTILINE)
+    assert re.search(r"^\| all early \| - \| - \| not run \| not run \| not run \|$", text, re.M)
+    assert "| all early against IF (QCFS) | not run | not run | not run |" in text
+
+
+def test_twins_are_told_apart_by_name(results: Path, tmp_path: Path) -> None:
+    shutil.copytree(results / "qcfs", tmp_path / "qcfs")
+    title = table_of(NetworkStore(tmp_path / "qcfs"), SMALL.steps).title
+    assert f"\n## {title}\n" in page(tmp_path, SMALL.steps)
+    shutil.copytree(results / "qcfs", tmp_path / "twin")
+    file = tmp_path / "twin" / "network.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "name": "twin"}))
+    text = page(tmp_path, SMALL.steps)
+    assert "**All 2 networks trained with QCFS**" in text
+    heads = [line for line in text.splitlines() if line.startswith(f"## {title}")]
+    assert [head.rpartition(" (")[2] for head in heads] == ["`qcfs`)", "`twin`)"]
+
+
+def test_a_subset_stands_with_its_own_number(results: Path) -> None:
+    text = page(results, SMALL.steps)
+    assert re.search(r"^\| IF \(QCFS\) \| 40 \| 1 \|", text, re.MULTILINE)
+    table = table_of(NetworkStore(results / "qcfs"), SMALL.steps)
+    ann = table.entry("ann", 0)
+    assert ann is not None
+    right = unpacked(ann.first.hits or "", 60)[:40].sum()
+    told = (
+        f"the first 40 of the images, as their column says, of which the ANN gets {2.5 * right:.2f}"
+    )
+    assert told in text
+    picture = plots(results, SMALL.steps)["qcfs.svg"]
+    assert all(f">{told}<" in picture for told in ("ANN *", "IF (QCFS) *", "nearest"))
+    assert "* on the first 40 images" in picture
+
+
+def test_every_row_tells_what_its_answers_cost(results: Path) -> None:
+    text = page(results, SMALL.steps)
+    for name in ("qcfs", "relu"):
+        table = table_of(NetworkStore(results / name), SMALL.steps)
+        assert table.entries
+        for (row, _), entry in table.entries.items():
+            title = next(r.title for r in table.rows if r.name == row)
+            spikes = entry.spikes_per_image
+            sent = f"{spikes:.0f}" if spikes < 1000 else f"{spikes / 1000:.1f} k"
+            energies = _microjoules(entry.energy, "snn", "snn_integer", "snn_with_memory")
+            for told in (f"{entry.latency} steps, {sent} spikes", energies):
+                assert re.search(rf"^\| {re.escape(title)} \| .*{re.escape(told)}", text, re.M)
+        entries = (
+            next(entry for (_, t), entry in table.entries.items() if t == steps)
+            for steps in table.steps
+        )
+        rivals = [
+            _microjoules(entry.energy, "ann", "ann_quantised", "ann_with_memory")
+            for entry in entries
+        ]
+        assert len(set(rivals)) == 2  # activations of 2 bits at T = 2, of 3 at T = 4
+        assert f"| ANN | {' | '.join(rivals)} |" in text
+
+
+def _microjoules(energy: Mapping[str, float], *names: str) -> str:
+    alone, integers, whole = (energy[f"{name}_nj"] / 1000 for name in names)
+    assert whole < 100  # so that three digits are what is shown
+    return f"{alone:.3g} / {integers:.3g} ({whole:.3g})"
+
+
+def test_rows_stand_beside_the_baseline_that_answers_no_later(results: Path) -> None:
+    table = table_of(NetworkStore(results / "qcfs"), SMALL.steps)
+    nearest, base = table.entry("nearest", 2), table.entry("if", LEVELS)
+    assert nearest is not None
+    assert base is not None
+    assert (nearest.latency, base.latency) == ((3 + 1) * 2, LEVELS)
+    assert table.no_later("if", nearest.latency) == (LEVELS, base)
+    assert table.no_later("if", base.latency - 1) == (2, table.entry("if", 2))
+    assert table.no_later("if", 1) is None
+    pair = paired(nearest, base)
+    assert pair is not None
+    text = page(results, SMALL.steps)
+    told = rf"{re.escape(f'{pair.points:+.2f}')}( n\.s\.)? \(T = {LEVELS}\)"
+    assert re.search(
+        rf"^\| nearest against IF \(QCFS\) that answers no later \| {told} \|", text, re.M
+    )
+    assert "| SRP against IF (QCFS) that answers no later | not run |" in text
+
+
+def test_findings_are_computed(results: Path) -> None:
+    text = page(results, SMALL.steps)
+    assert f"Nearest at T = L = {LEVELS} is lossless" in text
+    assert "every one of 60 images" in text
+    table = table_of(NetworkStore(results / "qcfs"), SMALL.steps)
+    pair = paired(table.entry("shuffled", 2), table.entry("if", 2))
+    assert pair is not None
+    assert pair.images == 40
+    shuffled, base = table.entry("shuffled", 2), table.entry("if", 2)
+    assert shuffled is not None
+    assert base is not None
+    assert pair.points == pytest.approx(100 * (shuffled.first.accuracy - base.accuracy))
+    low, high = (100 * end for end in paired_interval(pair.only_first, pair.only_second, 40))
+    assert f"{pair.points:+.2f} points ({low:+.2f} to {high:+.2f}, p" in text
+    mean_points = 100 * (shuffled.accuracy - base.accuracy)
+    assert f"at T = 2, over 2 seeds {mean_points:+.2f} ± {100 * shuffled.spread:.2f}" in text
+    nearest = table.entry("nearest", LEVELS)
+    assert nearest is not None
+    assert f"in integers nearest takes {nearest.energy['snn_integer_nj'] / 1000:.3g}, and" in text
+
+
+def test_the_order_of_steps_does_not_matter(results: Path) -> None:
+    assert page(results, SMALL.steps[::-1]) == page(results, SMALL.steps)
+    assert plots(results, SMALL.steps[::-1]) == plots(results, SMALL.steps)
+
+
+def _tpp_against_if(results: Path, tpp: int, base: int) -> NetworkTable:
+    """The table at T = 2, as if TPP had got so many first images right, the baseline so many."""
+    table = table_of(NetworkStore(results / "qcfs"), (2,))
+    entries = dict(table.entries)
+    for row, right in (("tpp", tpp), ("if", base)):
+        entry = entries[row, 2]
+        hits = packed(torch.arange(entry.images) < right)
+        entries[row, 2] = replace(entry, first=replace(entry.first, hits=hits))
+    return replace(table, entries=entries)
+
+
+def _line(lines: list[list[str]], title: str) -> list[str]:
+    (found,) = [line for line in lines if line[0] == title]
+    return found[1:]
+
+
+@pytest.mark.parametrize(
+    ("tpp", "base", "told"),
+    [(8, 0, "+20.00"), (0, 8, "-20.00"), (7, 0, "+17.50 n.s."), (20, 20, "+0.00 n.s.")],
+)
+def test_a_difference_that_is_not_significant_says_so(
+    results: Path, tpp: int, base: int, told: str
+) -> None:
+    """Of 40 common images; 8 against none have p = 2 / 2^8 = 0.008, 7 against none 0.016."""
+    table = _tpp_against_if(results, tpp, base)
+    assert _line(differences(table), "TPP against IF (QCFS)") == [told]
+    assert _line(differences(table), "SRP against IF (QCFS)") == ["not run"]
+
+
+@pytest.mark.parametrize(
+    ("rights", "told"),
+    [
+        ([(8, 0)], "1 above of 1"),
+        ([(8, 0), (7, 0)], "1 above of 2"),
+        ([(8, 0), (0, 8), (0, 9)], "1 above, 2 below of 3"),
+        ([(7, 0), (0, 7)], "none of 2"),
+    ],
+)
+def test_verdicts_count_networks(results: Path, rights: list[tuple[int, int]], told: str) -> None:
+    lines = verdicts([_tpp_against_if(results, tpp, base) for tpp, base in rights])
+    assert _line(lines, "TPP against IF (QCFS)") == [told]
+    assert _line(lines, "SRP against IF (QCFS)") == ["not run"]
+
+
+def test_a_network_that_differs_in_float32_stands_beside_itself_in_float64(
+    results: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(results / "qcfs", tmp_path / "qcfs")
+    path = tmp_path / "qcfs" / f"nearest-t{LEVELS}-s0.json"
+    path.write_text(path.read_text().replace('"differs": 0', '"differs": 2'))
+    told = "In float64 it differs on 0 of 60, and float64 changes the ANN's own answer to 0 of 60."
+    assert "differs from the ANN on 2 of 60 images" in page(tmp_path, SMALL.steps)
+    assert told in page(tmp_path, SMALL.steps)
+    (tmp_path / "qcfs" / "ann-float64-t0-s0.json").unlink()
+    assert "In float64: not run." in page(tmp_path, SMALL.steps)
+
+
+def test_rows_on_other_numbers_of_images_are_paired_on_the_common_ones(results: Path) -> None:
+    table = table_of(NetworkStore(results / "qcfs"), SMALL.steps)
+    pair = paired(table.entry("tpp", 2), table.entry("if", 2))
+    assert pair is not None
+    assert pair.images == 40
+    assert paired(table.entry("tpp", 2), table.entry("late", 2)) is None
+
+
+def test_seeds_on_other_numbers_of_images_are_not_averaged(results: Path) -> None:
+    records = NetworkStore(results / "qcfs").records()
+    first, second = [r for c, r in records.items() if (c.row, c.steps) == ("tpp", 2)]
+    with pytest.raises(ExperimentError, match=r"measured on \[50, 60\] images"):
+        entry_of([first, replace(second, images=50, right=40)])
+
+
+def test_the_explanation_computes_its_figures() -> None:
+    text = explanation()
+    assert "sends 0.86 spikes on average at T = 16" in text  # 1 - prod over R of (1 - 0.5 / R)
+    assert "+0.23 at T = 4, +0.31 at T = 8, +0.38 at T = 16, +0.44 at T = 32" in text
+
+
+def test_published_figures_stand_beside_a_network_like_theirs() -> None:
+    found = published_for("cifar10", "ResNet-20", 8)
+    assert [(figure.method, figure.ann, figure.steps[8]) for figure in found] == [
+        ("QCFS", 91.77, 89.55)
+    ]
+    assert published_for("cifar10", "ResNet-20", 4) == found  # their L is not known for certain
+    assert published_for("cifar10", "ResNet-20", None) == []
+    assert published_for("cifar100", "ResNet-20", 4) == []
+
+
+def test_published_figures_are_shown_with_their_source(qcfs: NetworkSource, tmp_path: Path) -> None:
+    run_experiment([qcfs], DATA, tmp_path, replace(SMALL, steps=(2,), rows=("nearest",)))
+    path = tmp_path / "qcfs" / "network.json"
+    text = path.read_text("utf-8").replace('"digits"', '"cifar100"')
+    text = text.replace('"qcfs_cnn"', '"ResNet-20"').replace('"levels": 4', '"levels": 8')
+    path.write_text(text, "utf-8")
+    shown = page(tmp_path, (2, 8))
+    assert "| *QCFS, published* | - | - | 19.96 | 55.37 |" in shown
+    assert "its L not known for certain" not in shown
+    assert (
+        "*QCFS, published*: Bu et al., ICLR 2022, arXiv 2303.04347; its ANN 69.94; figures not "
+        "read in the paper itself." in shown
+    )
+    assert "*SRP, tau = 4, published*: Hao et al., AAAI 2023" in shown
+    assert "figures as in the table Performance in the README" in shown
+    path.write_text(text.replace('"cifar100"', '"cifar10"'), "utf-8")
+    assert "its ANN 91.77; its L not known for certain; figures not read" in page(tmp_path, (2, 8))
+
+
+def test_plots_are_well_formed_and_linked(results: Path, tmp_path: Path) -> None:
+    path = tmp_path / "docs" / "results.md"
+    write_page(results, path, SMALL.steps)
+    links = re.findall(r"!\[[^]]*\]\(([^)]+)\)", path.read_text("utf-8"))
+    assert links == ["results/qcfs.svg", "results/relu.svg"]
+    for link in links:
+        root = ElementTree.fromstring((path.parent / link).read_text("utf-8"))
+        curves = [e for e in root.iter() if e.tag.endswith("polyline")]
+        assert len(curves) == {"qcfs": 4, "relu": 2}[Path(link).stem]
+
+
+def test_a_curve_keeps_its_colour_when_another_is_missing(results: Path, tmp_path: Path) -> None:
+    shutil.copytree(results / "relu", tmp_path / "relu")
+    for path in (tmp_path / "relu").glob("rts-if-*"):
+        path.unlink()
+    (whole,), (part,) = (
+        re.findall(r'fill="(#\w+)" text-anchor="start">RTS, nearest', picture)
+        for picture in (plots(folder, SMALL.steps)["relu.svg"] for folder in (results, tmp_path))
+    )
+    assert part == whole
+
+
+@pytest.mark.parametrize("name", ["", "README"])
+def test_a_page_has_an_ending(
+    results: Path, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ExperimentError, match="names no page: give a file such as"):
+        write_page(results, Path(name), SMALL.steps)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("file", "change", "message"),
+    [
+        ("nearest-t2-s0.json", {"cell": 3}, "cell must be an object, got 3: it is not the record"),
+        ("nearest-t2-s0.json", {"right": "x"}, "right must be of type int"),
+        ("nearest-t2-s0.json", {"images": 0}, "of 0 images are right"),
+        ("nearest-t2-s0.json", {"energy": {"snn_nj": "x"}}, "energy.snn_nj must be of type float"),
+        ("nearest-t2-s0.json", {"hits": "%%%"}, "the hits of a cell are damaged"),
+        ("network.json", {"levels": "8"}, "levels must be of type int, got '8': it was changed"),
+    ],
+)
+def test_a_damaged_record_is_refused(
+    results: Path, file: str, change: dict[str, Any], message: str, tmp_path: Path
+) -> None:
+    shutil.copytree(results / "qcfs", tmp_path / "qcfs")
+    path = tmp_path / "qcfs" / file
+    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    with pytest.raises(ExperimentError, match=message):
+        page(tmp_path, SMALL.steps)
+
+
+def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ExperimentError, match="holds no results; run spikewright experiment paper"):
+        page(tmp_path)

@@ -1,0 +1,286 @@
+"""What random command lines are made of: lines that work, values of every option, and nonsense.
+
+Files and folders are named from the folder that `command_places` makes. A test holds this against the command line: it names every command and option that is missing here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+DIGITS = "spikewright.models:digits_cnn"
+NETWORK = "saved/network.safetensors"
+"""Two-phase; the network of `BINARY` is one-phase, as NIR wants it."""
+BINARY = "binary/network.safetensors"
+FRESH = "fresh"
+"""Stands, also within a word, for a name that is not there yet."""
+
+_FEW = "--data digits --calibration-samples 8 --steps 1"
+_FOUR = f"{_FEW} --limit 4 --seeds 1"
+_PICTURES = (
+    "torchvision:squeezenet1_1 --model-argument num_classes=10 --data imagefolder:pictures "
+    "--size 32 --calibration-samples 4 --steps 1"
+)
+_EVENTS = "run:watched --data cifar10dvs:events --size 32 --calibration-samples 4 --steps 1"
+_PAPER = (
+    "--data digits --images 4 --one-phase-images 2 --energy-images 1 --calibration-samples 8 "
+    f"--seeds 1 --steps 1 --out {FRESH}"
+)
+
+SOUND: Mapping[str, tuple[str, ...]] = {
+    "check": (
+        f"{DIGITS} --input-shape 1,8,8",
+        "zoo:digits-qcfs8 --input-shape 1,8,8 --json",
+        "program.pt2",
+        "torchvision:squeezenet1_1 --input-shape 3,32,32",
+    ),
+    "convert": (
+        f"{DIGITS} {_FEW} --output {FRESH}",
+        "run:trained --data digits --calibration-samples 8 --steps 2 --method qcfs",
+        f"{_PICTURES} --neuron if",
+        f"{_EVENTS} --json",
+    ),
+    "sweep": (
+        f"{DIGITS} {_FOUR} --output {FRESH}",
+        f"{DIGITS} {_FOUR} --weights weights.safetensors --neuron own --json",
+        f"zoo:digits-qcfs8 {_FOUR} --threshold learned --no-bias-correction --neuron nearest",
+        f"{DIGITS} {_FOUR} --neuron nearest,if --compile",
+        f"{_PICTURES} --limit 2 --seeds 1 --neuron tpp",
+        f"{_EVENTS} --limit 2 --seeds 1 --neuron if,nearest --frames",
+    ),
+    "energy": (
+        f"{DIGITS} {_FEW} --limit 4 --output {FRESH}",
+        f"{_PICTURES} --limit 2 --neuron nearest:binary --json",
+    ),
+    "misalignment": (
+        f"{DIGITS} {_FOUR} --output {FRESH}",
+        f"run:trained {_FOUR} --orders late --no-layerwise",
+    ),
+    "report": (
+        f"swept --output {FRESH}.html",
+        f"swept counted --output {FRESH}.html",
+        f"misaligned counted swept --output {FRESH}/{FRESH}.html",
+    ),
+    "rerun": ("swept", "counted", "evaluated", "misaligned", f"saved --output {FRESH}"),
+    "train": (
+        f"--data digits --model digits_cnn --levels 2 --epochs 1 --output {FRESH}",
+        f"--data digits --model digits_cnn --levels 2 --epochs 1 --compile --output {FRESH}",
+        f"--data digits --model digits_cnn --activation relu --epochs 2 --output {FRESH} --json",
+        "--data imagefolder:clean --size 16 --model resnet20 --levels 2 --epochs 1 "
+        f"--batch-size 2 --output {FRESH}",
+        "--data cifar10dvs:events --size 16 --model events_cnn --activation clipped --epochs 1 "
+        f"--batch-size 2 --output {FRESH}",
+        "--data digits --model digits_cnn --levels 1 --start-from run:trained --epochs 1 "
+        f"--output {FRESH}",
+        "--resume stopped",
+        "--resume trained --device cpu",
+    ),
+    "demo": (f"--output {FRESH}", "--json"),
+    "simulate-events": (
+        f"--data digits --output {FRESH} --per-class 1 --loops 1",
+        f"--data imagefolder:pictures --output {FRESH} --per-class 1 --loops 1 --json",
+    ),
+    "inspect": (NETWORK, f"{NETWORK} --json"),
+    "export": (
+        f"{BINARY} --to nir --output {FRESH}.nir",
+        f"{NETWORK} --to onnx --output {FRESH}.onnx",
+        f"{NETWORK} --to hardware --output {FRESH} --input-bits 16 --data digits --limit 4",
+    ),
+    "evaluate": (
+        f"{NETWORK} --data digits --limit 4 --steps 1,2 --seeds 1 --output {FRESH}",
+        f"{BINARY} --data digits --limit 4 --seeds 1 --json",
+        f"{NETWORK} --data digits --limit 4 --seeds 1 --compile",
+    ),
+    "zoo": ("", "--json", f"--add trained --name {FRESH}"),
+    "experiment paper": (
+        f"trained {_PAPER}",
+        f"described.json {_PAPER} --rows rts-if,minerror-nearest",
+        f"trained described.json {_PAPER} --share 1/5",
+        f"trained {_PAPER} --rows nearest --compile",
+    ),
+    "experiment page": (f"--out records --page {FRESH}.md --steps 1,2",),
+    "experiment imagenet-dry-run": (f"--out {FRESH} --models squeezenet1_1 --images 1 --size 32",),
+}
+"""Of every command, words that work and are small."""
+
+RARE: Mapping[str, float] = {"demo": 0.05, "experiment imagenet-dry-run": 0.05}
+"""How often these are chosen beside 1 of the others: a minute each that works."""
+KEPT = frozenset(
+    {"limit", "calibration_samples", "seeds", "steps", "epochs", "images", "per_class", "loops"}
+    | {"models", "size"}
+)
+"""Parameters that are never dropped: without them a sound line takes its time."""
+ENDLESS: Mapping[str, tuple[str, ...]] = {
+    "train": ("--epochs",),
+    "simulate-events": ("--loops",),
+    "experiment imagenet-dry-run": ("--images",),
+}
+"""Options whose large values are honest requests for as much work: they stay small."""
+
+_PLACES = (
+    *(
+        NETWORK,
+        BINARY,
+        "damaged.safetensors",
+        "empty",
+        "saved",
+        "swept",
+        "evaluated",
+        "counted",
+        "misaligned",
+    ),
+    *("trained", "stopped", "watched", "records", "events", "pictures", "described.json"),
+    *("program.pt2", "weights.safetensors", "odd0", "odd1", "odd2", "odd3", "odd4", "odd5", "loop"),
+)
+"""What is there: of every kind, right and damaged."""
+_NO_PLACES = (
+    *("absent", "absent/below/it", "/dev/null", "/proc/nothing", "/proc", "/proc/self", "."),
+    *("..", "n" * 300, f"{NETWORK}/below", "new folder", "ünï/✓", "out", "out/deeper", "~", "run:"),
+    *("a.html", "out/a.json", "[red]", "-.md", ".hidden", " /x", "a\nb", "\udcff.html"),
+)
+_OUTPUTS = (*[FRESH] * 4, "out", "out/deeper", *_PLACES)
+_MODELS = (
+    *(DIGITS, DIGITS, "zoo:digits-qcfs8", "run:trained", "run:watched", "run:stopped", "run:odd1"),
+    *("torchvision:squeezenet1_1", "torchvision:alexnet", "program.pt2", "damaged.pt2", "empty"),
+    *("spikewright.models:events_cnn", "spikewright.models:resnet20", "digits_cnn"),
+)
+_DATA = (
+    *("digits", "digits", "imagefolder:clean", "imagefolder:pictures", "imagefolder:empty"),
+    *(
+        "imagefolder:events",
+        "cifar10dvs:events",
+        "cifar10dvs:pictures",
+        "cifar10:pictures",
+        "cifar100:absent",
+    ),
+)
+_NUMBERS = (
+    "0",
+    "1",
+    "-1",
+    "0.5",
+    "1e-3",
+    "100",
+    "nan",
+    "inf",
+    "-inf",
+    "1e-300",
+    "1e300",
+    "-0.0",
+    "1e38",
+)
+_RUNS = (
+    *("swept", "evaluated", "counted", "misaligned", "saved", "trained", "records"),
+    "odd0",
+    "odd2",
+    "out",
+)
+
+VALUES: Mapping[str, tuple[str, ...]] = {
+    "model": _MODELS,
+    "train model": ("digits_cnn", "digits_cnn", "events_cnn", "resnet20", DIGITS, "vgg16"),
+    "weights": ("weights.safetensors", NETWORK, "damaged.safetensors", "absent", "trained"),
+    "model_argument": (
+        "num_classes=10",
+        "num_classes=3",
+        "x=[1]",
+        "num_classes=null",
+        "weights=DEFAULT",
+    ),
+    "input_shape": ("1,8,8", "3,32,32", "8", "1,1,1", "2,32,32", "3,0,3"),
+    "data": _DATA,
+    "experiment paper data": ("digits", "digits", "imagefolder:pictures", "cifar10:absent"),
+    "mean": ("0.5", "0,0,0", "0.1,0.2", "1e38"),
+    "std": ("0.5", "1,1,1", "0", "1e-38,1"),
+    "size": ("1", "8", "16", "32", "64"),
+    "experiment imagenet-dry-run size": ("32", "33", "48"),
+    "batch_size": ("1", "2", "4", "1000"),
+    "calibration_samples": ("1", "2", "8"),
+    "limit": ("1", "3", "8"),
+    "seeds": ("1", "2"),
+    "steps": ("1", "2", "1,2", "3,3"),
+    "seed": ("0", "7", "4294967295"),
+    "neuron": (
+        *("if", "nearest", "tpp", "if,unbiased", "nearest:binary", "own", "srp:2", "shuffled"),
+        *("if-hard", "nearest:first-spike,nearest:late", "early,late,reversed,shared", "srp"),
+        "srp:1000000000000",
+    ),
+    "orders": ("late", "independent,early", "shared,reversed"),
+    "method": ("qcfs", "rts", "snnc", "srp", "minerror"),
+    "threshold": (
+        *("minerror", "maximum:channel", "percentile:99", "percentile:99.9:layer", "learned"),
+        *("learned:minerror", "minerror:layer", "4"),
+    ),
+    "train threshold": ("4", "0.01", "1e30", *_NUMBERS),
+    "simulate-events threshold": ("0.14", "0.5", "0.01", *_NUMBERS),
+    "precision": ("float32", "bf16", "float64"),
+    "device": ("cpu", "cpu", "cpu:0", "cuda:99", "mps", "meta"),
+    "output": _OUTPUTS,
+    "out": _OUTPUTS,
+    "report output": (f"{FRESH}.html", "out/a.html", "records/a.HTM", *_PLACES),
+    "experiment page out": ("records", "records", *_PLACES),
+    "page": (f"{FRESH}.md", "out/page.md", "README", *_PLACES),
+    "runs": _RUNS,
+    "run": _RUNS,
+    "networks": (
+        "trained",
+        "described.json",
+        "watched",
+        "odd0.json",
+        "wrong-name.json",
+        "wrong-data.json",
+        "wrong-mean.json",
+        *_RUNS,
+    ),
+    "file": (NETWORK, BINARY, "damaged.safetensors", "weights.safetensors", "empty", "odd0"),
+    "to": ("nir", "onnx", "hardware"),
+    "input_bits": ("8", "16", "9"),
+    "input_fraction": ("0", "7", "15", "16"),
+    "add": ("trained", "trained", "watched", "stopped", "swept", "odd1", "absent"),
+    "name": (FRESH, FRESH, "a-name", "digits-qcfs8", "UPPER", "a/b", "..", "٣"),
+    "levels": ("1", "2", "8", "100"),
+    "shift_steps": ("1", "8"),
+    "start_from": (
+        *("run:trained", "zoo:digits-qcfs8", "weights.safetensors", "run:watched", "run:stopped"),
+        *("trained/weights.safetensors", "trained/card.json", "damaged.safetensors", "absent"),
+        NETWORK,
+    ),
+    "validation": ("1", "5", "100"),
+    "augment": ("none", "crop", "flip,cutout", "autoaugment", "crop,crop"),
+    "epochs": ("1", "2"),
+    "learning_rate": ("0.1", "0.001", *_NUMBERS),
+    "momentum": ("0", "0.9", *_NUMBERS),
+    "weight_decay": ("0", "1e-4", *_NUMBERS),
+    "warmup_epochs": ("0", "0.5", "1", *_NUMBERS),
+    "label_smoothing": ("0", "0.1", *_NUMBERS),
+    "ema": ("0.9", "0.999", *_NUMBERS),
+    "clip_gradient": ("1", "0.1", *_NUMBERS),
+    "resume": ("stopped", "trained", "watched", "swept", "odd1", "absent"),
+    "per_class": ("1", "2"),
+    "mismatch": ("0.1", "1", *_NUMBERS),
+    "loops": ("1", "2"),
+    "rows": ("if", "nearest", "rts-if,rts-tpp", "srp", "ann"),
+    "images": ("1", "4"),
+    "one_phase_images": ("1", "8"),
+    "energy_images": ("0", "2"),
+    "share": ("0/1", "1/2", "2/2", "0/0", "0/1000000000000", "1", "-1/3"),
+    "models": ("squeezenet1_1", "squeezenet1_1,squeezenet1_1", "shufflenet_v2_x0_5", "alexnet"),
+}
+"""Values of every parameter that takes one and is no choice: by its name, or by command and name.
+
+Right ones, and some that are wrong for a reason of their own.
+"""
+
+NONSENSE = (
+    *("", " ", "x", "-", "--", "-1", "0", "1", "nan", "inf", "1e400", "1.5", "1,,2", ",", "None"),
+    *("999999999999999999999", "18446744073709551616", "-9223372036854775809", "0x10", "٣", "1_0"),
+    *("-inf", "1e-320", "-0", "+2", "1e3", "NaN", "1,1,1,1", "1/0", "true", "null", "[]"),
+    *("9" * 5000, "[" * 50_000, "x=" + "[" * 50_000, "a" * 5000, "💥" * 40, "ünï ✓", "\x1b[31m"),
+    *("\n\t", "../..", "%s%n", "{}", "[bold]x[/]", "'; --", "\udcff", "\u202e", "*", "1,"),
+    *("json:loads", "sys:exit", "os:getcwd", "absent.pt2", "pictures", "x=y", "=", ":", "::"),
+    *("a:b", "a:", ":b", "digits:", "zoo:", "run:", "snn:", "torchvision:"),
+)
+"""What any value may become; the last ones look like specs."""
+LARGE = ("65537", "1000000000000", "4294967296", "2147483648", "9223372036854775807")
+"""Whole numbers that are beyond every use."""
+HOSTILE = (NONSENSE, LARGE, _NUMBERS, (*_PLACES, *_NO_PLACES))
+"""What a value is replaced by, of each kind as often."""

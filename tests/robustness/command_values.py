@@ -1,6 +1,7 @@
 """What random command lines are made of: lines that work, values of every option, and nonsense.
 
-Files and folders are named from the folder that `command_places` makes. A test holds this against the command line: it names every command and option that is missing here.
+Files and folders are named from the folder that `command_places` makes. A test holds this against
+the command line: it names every command and option that is missing here.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ from spikewright.cli.parse import (
     precision_of,
     threshold_of,
 )
-from spikewright.data import calibration_subset, loader
+from spikewright.data import Resize, calibration_subset, loader
 from spikewright.data.image_data import dataset_length
 from spikewright.errors import DataError
 from spikewright.fingerprint import fingerprint
@@ -117,7 +117,10 @@ def preparation_of(model: ModelOptions) -> Preparation:
     folder = trained_folder(model.model)
     if folder is None:
         preset = preset_of(model.model)
-        return Preparation() if preset is None else Preparation(**vars(preset))
+        if preset is None:
+            return Preparation()
+        resize = Resize(preset.resize, preset.interpolation)
+        return Preparation(preset.mean, preset.std, preset.size, resize)
     card = read_card(folder)
     return Preparation(card.data.mean, card.data.std, card.recipe.data.size)
 

@@ -12,8 +12,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spikewright.errors import AnalysisError
 from spikewright.graph import Operation
+from spikewright.measure.accuracy import predictions, require_answers
 from spikewright.measure.statistics import mcnemar_exact, wilson_interval
 from spikewright.measure.sweep_results import Reference, SweepRow
 from spikewright.network import Observer, SpikingNetwork
@@ -133,20 +133,5 @@ class ReferenceTally:
 
 def _predictions(logits: Tensor, labels: Tensor, who: str) -> Tensor:
     """Predicted classes, int64 `[B]` on the CPU."""
-    if logits.shape[:1] != labels.shape or logits.ndim != 2:
-        raise AnalysisError(
-            f"{who} answers {list(logits.shape)} to {len(labels)} samples; accuracy needs logits "
-            "[B, classes]"
-        )
-    if not bool(logits.isfinite().all()):
-        raise AnalysisError(
-            f"{who} gave NaN or infinite logits; check its weights, and that the images are "
-            "preprocessed as they were for calibration"
-        )
-    low, high = int(labels.min()), int(labels.max())
-    if low < 0 or high >= logits.shape[1]:
-        raise AnalysisError(
-            f"{who} knows the classes 0 to {logits.shape[1] - 1}, the labels run from {low} to "
-            f"{high}: this data belongs to another model, or its labels need mapping"
-        )
-    return logits.argmax(dim=1).cpu()
+    require_answers(logits, labels, who)
+    return predictions(logits).cpu()

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
 
-from spikewright.data.preprocessing import Resize
 from spikewright.errors import ModelError
 from spikewright.extras import require_extra
 
@@ -17,15 +16,18 @@ class Preset:
     """How published weights are given their images.
 
     Attributes:
-        mean, std: pixels in 0 .. 1 less the one, divided by the other, a value a channel.
-        size: the side that pictures are cropped to.
-        resize: what is done to them before.
+        mean, std: per channel, for pixels in 0 .. 1: the mean is subtracted, then the standard
+            deviation divides.
+        size: the side in pixels of the square that is cut from the centre.
+        resize: the shorter side in pixels that pictures are resized to before.
+        interpolation: of that resizing, `"bilinear"` or `"bicubic"`.
     """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
     size: int
-    resize: Resize
+    resize: int
+    interpolation: str
 
 
 def torchvision_factory(name: str) -> Callable[..., Any]:
@@ -67,9 +69,14 @@ def preset_of(spec: str) -> Preset | None:
     if source != "torchvision" or "@" not in name:
         return None
     _, _, weights = _found(name)
-    found = weights.transforms()
-    resize = Resize(int(found.resize_size[0]), found.interpolation.value)
-    return Preset(tuple(found.mean), tuple(found.std), int(found.crop_size[0]), resize)
+    transforms = weights.transforms()
+    return Preset(
+        tuple(transforms.mean),
+        tuple(transforms.std),
+        int(transforms.crop_size[0]),
+        int(transforms.resize_size[0]),
+        transforms.interpolation.value,
+    )
 
 
 def suggestion(name: str, known: list[str]) -> str:

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spikewright.data.in_memory import InMemory
+from spikewright.measure.accuracy import predictions
 from spikewright.processes import Processes
 
 EVALUATION_BATCH = 250
@@ -57,7 +58,7 @@ def evaluate(
             labels = images.labels[part]
             logits = model(prepare(images.images[part]))
             loss = F.cross_entropy(logits, labels, reduction="sum")
-            right = (logits.argmax(dim=1) == labels).sum()
+            right = (predictions(logits) == labels).sum()
             sums += torch.stack([loss, right.float(), loss.new_tensor(len(part))])
     loss, right, count = processes.sum(sums).tolist()
     return Score(int(right), int(count), loss / count)

@@ -10,11 +10,12 @@ from spikewright.data.in_memory import in_memory
 from spikewright.errors import DataError, ModelError
 from spikewright.files import write_json
 from spikewright.processes import Processes
-from spikewright.runs.card import ModelCard, make_card, read_card
+from spikewright.runs.card import ModelCard, read_card
 from spikewright.runs.files import write_tensors
 from spikewright.runs.metrics import EpochMetrics
 from spikewright.runs.recipe import Recipe
 from spikewright.runs.run_folder import RunFolder
+from spikewright.training.card import make_card
 from spikewright.training.evaluate import Score
 from spikewright.training.splits import Splits, as_begun, keeping_apart
 from spikewright.training.tensorboard import TensorBoardLog

@@ -14,6 +14,7 @@ from torch import Tensor
 from spikewright.activations import learned_thresholds
 from spikewright.data import ImageData
 from spikewright.data.in_memory import InMemory
+from spikewright.measure.accuracy import predictions
 from spikewright.neurons.counter_random import site_key
 from spikewright.processes import Processes
 from spikewright.runs.metrics import EpochMetrics
@@ -179,7 +180,7 @@ class Trainer:
             logits = self.step_model(inputs).float()
         smoothing = self.recipe.optimisation.label_smoothing
         loss = F.cross_entropy(logits, labels, label_smoothing=smoothing)
-        return loss, (logits.detach().argmax(dim=1) == labels).sum()
+        return loss, (predictions(logits) == labels).sum()
 
     def _follow(self, step: int) -> None:
         """Let the average, if there is one, follow the weights after a step, from 0."""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from spikewright.data.preprocessing import FilePreprocessing, Normalisation
+from spikewright.data.preprocessing import FilePreprocessing, Normalisation, Resize
 from spikewright.errors import ModelError
 from spikewright.models.published import preset_of
 from spikewright.runs import load_model
@@ -66,7 +66,8 @@ def test_a_picture_is_prepared_as_torchvision_does_it(weights: str) -> None:
     picture = Image.fromarray(pixels)
     preset = preset_of(f"torchvision:{weights}")
     assert preset is not None
-    ours = FilePreprocessing(preset.size, Normalisation(preset.mean, preset.std), preset.resize)
+    resize = Resize(preset.resize, preset.interpolation)
+    ours = FilePreprocessing(preset.size, Normalisation(preset.mean, preset.std), resize)
     theirs = torchvision.models.get_model_weights(name)[of].transforms()
     assert torch.equal(ours(picture), theirs(picture))
 

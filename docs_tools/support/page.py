@@ -113,8 +113,8 @@ was captured, and where it converts, the captured graph was compared with the ne
 float64 (they differ by rounding, less than {LARGEST_ERROR:g} of the largest value, or this page
 would not have been written). `spikewright check MODEL` says the same about a model of yours.
 
-*Class* is what an operation is to a spiking network: `neuron` becomes a layer of spiking neurons,
-`linear` commutes with summing over time, `max pool` has a rule of its own.
+*Class* is what an operation is to a spiking network: `unit` becomes a layer of spiking neurons,
+`linear` commutes with summing over time, `max` lets through the winner by count.
 
 ## Operations that convert"""
 

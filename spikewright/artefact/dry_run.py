@@ -93,7 +93,7 @@ def _check_parts(op: Operation, values: Mapping[str, Any]) -> None:
             raise InterchangeError(f"{_where(op)} splits a value into too many parts")
         if op.target is aten.unbind.int and max(sizes) > _MOST_PARTS:
             raise InterchangeError(f"{_where(op)} splits a value into too many parts")
-        if op.kind in (Kind.LINEAR, Kind.MAX_POOL) and op.target in RULES:
+        if op.kind in (Kind.LINEAR, Kind.MAX) and op.target in RULES:
             known = [t.ndim for t in inputs if isinstance(t, Tensor)]
             objection = RULES[op.target].objection(op, max(known, default=1))
             if objection:
@@ -115,7 +115,7 @@ def _check_value(op: Operation, value: Any, batch: int, dtype: torch.dtype) -> N
         raise InterchangeError(f"{_where(op)} gives {got} where the graph tells of {expected}")
     if op.kind is not Kind.CONSTANT and value.dtype is not dtype:
         raise InterchangeError(f"{_where(op)} gives {value.dtype} in a network of {dtype}")
-    if op.kind is Kind.NEURON and not op.shape:
+    if op.kind is Kind.UNIT and not op.shape:
         raise InterchangeError(f"{_where(op)} is a layer of neurons without channels")
 
 

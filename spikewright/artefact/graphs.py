@@ -137,9 +137,7 @@ def _classified(op: Operation, site: str | None, what: str) -> Operation:
             raise InterchangeError(f"{what} lacks arguments ({error})") from error
         if isinstance(found, str) or not site:
             raise InterchangeError(f"{what} is no layer of neurons: {found}, site {site!r}")
-        if found.levels is not None:
-            whole(found.levels, f"{what}: its levels", 1)
-        return replace(op, kind=Kind.NEURON, site=replace(found, name=site))
+        return replace(op, kind=Kind.UNIT, site=replace(found, name=site))
     if site is not None:
         raise InterchangeError(f"{what} has a site, and is no activation")
     if not reads:

@@ -46,8 +46,9 @@ class InputMeans(Correction):
         ids = sample_ids_of(samples)
         neuron = calibration.neuron
 
-        def spiking(op: Operation, current: Tensor) -> Tensor:
+        def spiking(op: Operation, inputs: tuple[Tensor, ...]) -> Tensor:
             assert op.site is not None
+            (current,) = inputs
             name = op.site.name
             mean = current.transpose(0, 1).flatten(1).mean(1, dtype=torch.float64).cpu()
             corrections[name] = calibration.statistics[name].input_mean - mean
@@ -60,5 +61,5 @@ class InputMeans(Correction):
             return count * (theta / steps)
 
         with torch.no_grad():
-            evaluate(graph, samples, {Kind.NEURON: spiking})
+            evaluate(graph, samples, {Kind.UNIT: spiking})
         return Offsets(corrections)

@@ -10,12 +10,11 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from spikewright.graph.evaluate import call, evaluate
+from spikewright.graph.evaluate import apply, evaluate
 from spikewright.graph.ir import Graph, Kind, Operation
 from spikewright.neurons import Draws, Layer, Neuron, StreamingDynamics, sample_ids_of
 
@@ -50,14 +49,16 @@ class LayerSimulation:
         """Run the network; `layer` gets each site's current `[D, B, *S]` and gives its trains."""
         together = (self.duration, len(self.samples))
 
-        def spiking(op: Operation, current: Tensor) -> Tensor:
+        def spiking(op: Operation, inputs: tuple[Tensor, ...]) -> Tensor:
+            (current,) = inputs
             return layer(op, current.unflatten(0, together)).flatten(0, 1)
 
-        def pooled(op: Operation, trains: Tensor) -> Tensor:
-            return self._pooled(op, trains.unflatten(0, together)).flatten(0, 1)
+        def pooled(op: Operation, inputs: tuple[Tensor, ...]) -> Tensor:
+            trains = tuple(each.unflatten(0, together) for each in inputs)
+            return self._pooled(op, trains).flatten(0, 1)
 
         repeated = self.samples.repeat(self.duration, *[1] * (self.samples.ndim - 1))
-        evaluate(self.graph, repeated, {Kind.NEURON: spiking, Kind.MAX_POOL: pooled})
+        evaluate(self.graph, repeated, {Kind.UNIT: spiking, Kind.MAX: pooled})
 
     def trains(
         self, site: str, current: Tensor, theta: Tensor, potential: Tensor | float
@@ -93,16 +94,17 @@ class LayerSimulation:
     def _rehearsal(self) -> int:
         return 0 if self.neuron.has_count_law else self.neuron.rehearsal
 
-    def _pooled(self, op: Operation, trains: Tensor) -> Tensor:
-        """Max pooling by the rise of the largest sum, a rehearsal apart from the rest."""
-        parts = (trains[: self._rehearsal], trains[self._rehearsal :])
-        return torch.cat([self._rises(op, part) for part in parts if len(part)])
+    def _pooled(self, op: Operation, trains: tuple[Tensor, ...]) -> Tensor:
+        """A maximum as the rise of the largest sum, a rehearsal apart from the rest."""
+        rehearsed = tuple(train[: self._rehearsal] for train in trains)
+        counted = tuple(train[self._rehearsal :] for train in trains)
+        parts = (rehearsed, counted)
+        return torch.cat([self._rises(op, part) for part in parts if len(part[0])])
 
-    def _rises(self, op: Operation, trains: Tensor) -> Tensor:
-        sums = trains.cumsum(dim=0)
-        values: dict[str, Any] = {op.inputs[0]: sums.flatten(0, 1)}
-        highest: Tensor = call(op, values, self.graph.tensors, sums.shape[0] * sums.shape[1])
-        highest = highest.unflatten(0, sums.shape[:2])
+    def _rises(self, op: Operation, trains: tuple[Tensor, ...]) -> Tensor:
+        sums = [train.cumsum(dim=0).flatten(0, 1) for train in trains]
+        highest: Tensor = apply(op, sums, self.graph.tensors)
+        highest = highest.unflatten(0, trains[0].shape[:2])
         return torch.cat([highest[:1], highest[1:] - highest[:-1]])
 
 

@@ -12,7 +12,7 @@ from spikewright.calibration.bias_correction import per_channel
 from spikewright.calibration.calibration import Calibration
 from spikewright.calibration.correction import Correction, Offsets
 from spikewright.calibration.layer_simulation import LayerSimulation, spread_samples
-from spikewright.graph.evaluate import call, evaluate
+from spikewright.graph.evaluate import apply, evaluate
 from spikewright.graph.ir import Graph, Kind, Operation
 
 
@@ -93,13 +93,13 @@ def _mean_activations(graph: Graph, samples: Tensor) -> dict[str, Tensor]:
     """The ANN's mean activation of every neuron, by site, float64 `[*S]` on the CPU."""
     found: dict[str, Tensor] = {}
 
-    def keep(op: Operation, inputs: Tensor) -> Tensor:
+    def keep(op: Operation, inputs: tuple[Tensor, ...]) -> Tensor:
         assert op.site is not None
-        activations: Tensor = call(op, {op.inputs[0]: inputs}, graph.tensors, len(inputs))
+        activations: Tensor = apply(op, inputs, graph.tensors)
         found[op.site.name] = _mean(activations)
         return activations
 
-    evaluate(graph, samples, {Kind.NEURON: keep})
+    evaluate(graph, samples, {Kind.UNIT: keep})
     return found
 
 

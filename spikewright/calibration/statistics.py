@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from spikewright.errors import CalibrationError
-from spikewright.graph.evaluate import call, evaluate
+from spikewright.graph.evaluate import apply, evaluate
 from spikewright.graph.ir import Graph, Kind, Operation
 
 BINS = 512
@@ -153,9 +153,9 @@ def collected(graph: Graph, batches: Iterable[Tensor]) -> dict[str, SiteStatisti
     """`collect` of a part of the data, in which a site may be silent; arguments are those of it."""
     statistics: dict[str, SiteStatistics] = {}
 
-    def observe(op: Operation, inputs: Tensor) -> Tensor:
+    def observe(op: Operation, inputs: tuple[Tensor, ...]) -> Tensor:
         assert op.site is not None
-        activations: Tensor = call(op, {op.inputs[0]: inputs}, graph.tensors, len(inputs))
+        activations: Tensor = apply(op, inputs, graph.tensors)
         if not bool(activations.isfinite().all()):
             raise CalibrationError(
                 f"NaN or infinite activations at site '{op.site.name}' ({op.source or op.module}) "
@@ -163,13 +163,13 @@ def collected(graph: Graph, batches: Iterable[Tensor]) -> dict[str, SiteStatisti
             )
         if op.site.name not in statistics:
             statistics[op.site.name] = SiteStatistics.empty(activations.shape[1])
-        statistics[op.site.name].add(inputs, activations)
+        statistics[op.site.name].add(inputs[0], activations)
         return activations
 
     seen = 0
     with torch.no_grad():
         for batch in batches:
-            evaluate(graph, batch, {Kind.NEURON: observe})
+            evaluate(graph, batch, {Kind.UNIT: observe})
             seen += len(batch)
     if seen == 0:
         raise CalibrationError("the calibration data held no batch")

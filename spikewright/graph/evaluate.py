@@ -10,8 +10,9 @@ from torch import Tensor
 from spikewright.errors import ConversionError
 from spikewright.graph.ir import BATCH, Graph, Operation, Stored, Value, mapped
 
-Handler = Callable[[Operation, Tensor], Any]
-"""Computes the value of an operation from its first input, in place of the operation's target."""
+Handler = Callable[[Operation, tuple[Any, ...]], Any]
+"""Computes the value of an operation from the values of `Operation.inputs`, in their order, in
+place of the operation's target."""
 
 
 def call(
@@ -27,6 +28,11 @@ def call(
         return batch if leaf is BATCH else leaf
 
     return op.target(*mapped(op.args, known), **mapped(op.kwargs, known))
+
+
+def apply(op: Operation, inputs: Sequence[Any], tensors: Mapping[str, Tensor]) -> Any:
+    """Call an operation's own target on the values of `Operation.inputs`, in their order."""
+    return call(op, dict(zip(op.inputs, inputs, strict=True)), tensors, len(inputs[0]))
 
 
 def last_uses(operations: Sequence[Operation], keep: Iterable[str]) -> dict[str, list[str]]:
@@ -59,7 +65,7 @@ def evaluate(graph: Graph, x: Tensor, handlers: Mapping[Any, Handler] | None = N
         if handler is None:
             values[op.name] = call(op, values, graph.tensors, len(x))
         else:
-            values[op.name] = handler(op, values[op.inputs[0]])
+            values[op.name] = handler(op, tuple(values[name] for name in op.inputs))
         for name in freed[op.name]:
             del values[name]
     return values[graph.output]

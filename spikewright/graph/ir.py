@@ -13,14 +13,14 @@ from torch import Tensor
 class Kind(StrEnum):
     """What an operation is to a spiking network."""
 
-    NEURON = "neuron"
-    """An activation: becomes a layer of spiking neurons."""
     LINEAR = "linear"
-    """Commutes with summing over time."""
-    MAX_POOL = "max pool"
-    """The winner by count."""
+    """It commutes with summing over time."""
+    UNIT = "unit"
+    """An activation: it becomes a layer of spiking neurons."""
+    MAX = "max"
+    """A maximum: the winner by count."""
     CONSTANT = "constant"
-    """Does not depend on the input."""
+    """It does not depend on the input."""
 
 
 class Batch(Enum):
@@ -55,15 +55,11 @@ class Site:
 
     Attributes:
         name: the module path of the activation; later calls of one module get `:2`, `:3`, ...
-        upper: the largest value of the activation, infinity for ReLU.
         threshold: the stored name of a learned threshold (QCFS's lambda), or None.
-        levels: the levels of a quantised activation (QCFS's L), or None.
     """
 
     name: str
-    upper: float
     threshold: str | None = None
-    levels: int | None = None
 
 
 @dataclass(frozen=True)
@@ -79,7 +75,7 @@ class Operation:
             shape); empty for operations that give several values.
         module: the path of the user's module it was written in ("" for the model itself).
         source: "file:line" of the user's code, or "".
-        site: set when `kind` is NEURON.
+        site: set when `kind` is UNIT.
     """
 
     name: str
@@ -140,7 +136,7 @@ class Graph:
     @property
     def neurons(self) -> tuple[Operation, ...]:
         """The neuron operations, in order."""
-        return tuple(op for op in self.operations if op.kind is Kind.NEURON)
+        return tuple(op for op in self.operations if op.kind is Kind.UNIT)
 
     @property
     def sites(self) -> tuple[Site, ...]:

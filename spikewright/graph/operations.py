@@ -27,7 +27,7 @@ class Rule:
     """What the table knows of an operation.
 
     Attributes:
-        kind: linear or max pool (neurons have a table of their own).
+        kind: linear or max (activations have a table of their own).
         objection: says why options of a call are not modelled, or None.
     """
 
@@ -172,7 +172,7 @@ REARRANGING: tuple[Any, ...] = (
 
 LINEAR = Rule(Kind.LINEAR)
 WEIGHTED = Rule(Kind.LINEAR, _only_first)
-POOL = Rule(Kind.MAX_POOL)
+POOL = Rule(Kind.MAX)
 
 RULES: dict[Any, Rule] = {
     **dict.fromkeys(CONVOLUTIONS + TRANSPOSED_CONVOLUTIONS, WEIGHTED),

@@ -205,7 +205,7 @@ class _Reader:
             if isinstance(site, str):
                 self._refuse(op, site)
                 return op
-            return replace(op, kind=Kind.NEURON, site=replace(site, name=self._site_name(op)))
+            return replace(op, kind=Kind.UNIT, site=replace(site, name=self._site_name(op)))
         assert rule is not None
         objection = rule.objection(op, self._data_dimensions(op))
         if objection is None and op.name in self._without_batch:

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from spikewright.graph import Kind, Operation, evaluate
-from spikewright.graph.evaluate import call
+from spikewright.graph.evaluate import apply
 from spikewright.measure.batches import checked_steps, image_batches
 from spikewright.measure.placement import device_of
 from spikewright.network import Observer, SpikingNetwork
@@ -159,19 +159,14 @@ def _ann_activations(network: SpikingNetwork, images: Tensor) -> dict[str, Tenso
     graph = network.graph
     found: dict[str, Tensor] = {}
 
-    def keep(op: Operation, current: Tensor) -> Tensor:
+    def keep(op: Operation, inputs: tuple[Tensor, ...]) -> Tensor:
         assert op.site is not None
-        found[op.site.name] = _activate(op, current, graph.tensors)
+        found[op.site.name] = apply(op, inputs, graph.tensors)
         return found[op.site.name]
 
     with torch.no_grad():
-        evaluate(graph, images, {Kind.NEURON: keep})
+        evaluate(graph, images, {Kind.UNIT: keep})
     return found
-
-
-def _activate(op: Operation, current: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
-    """The ANN's own activation function at a site."""
-    return call(op, {op.inputs[0]: current}, tensors, len(current))
 
 
 def _watch(
@@ -194,7 +189,7 @@ def _watch(
             theta,
             steps,
             network.neurons[site],
-            lambda current: _activate(original[site], current, graph.tensors),
+            lambda current: apply(original[site], (current,), graph.tensors),
         )
         sums[site].add(terms, count * (theta / steps) - activation, activation)
 

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from spikewright.graph.evaluate import call
+from spikewright.graph.evaluate import apply, call
 from spikewright.graph.ir import Graph, Kind, Operation
 from spikewright.network.compiled_engine import CompiledEngine
 from spikewright.network.compiler import StraightLine, channels_last, compiled
@@ -61,7 +61,7 @@ class CompiledSteps(CompiledEngine):
         state: list[Tensor] = []
         for op in self._with_state:
             if op.site is None:
-                state += _empty_pool(graph, op, x)
+                state += _empty_maximum(graph, op, x)
                 continue
             layer = plan.layer(op.site.name, seed, sample_ids)
             potential, offset = plan.neurons[op.site.name].initial(layer)
@@ -81,7 +81,7 @@ class CompiledSteps(CompiledEngine):
 def step_module(plan: Plan, *, count_spikes: bool) -> fx.GraphModule:
     """One time step of a network, as a module of straight-line code.
 
-    Its forward takes the state (a potential for each site, what each max pool saw and gave so
+    Its forward takes the state (a potential for each site, what each maximum saw and gave so
     far), the steady values that it reads, a threshold and an offset of the current for each site,
     and the stored tensors. It changes the state in place, and returns the step's answer and, with
     `count_spikes`, the spikes that each sample sent at each site `[sites, B]` (else 0).
@@ -109,8 +109,8 @@ def step_module(plan: Plan, *, count_spikes: bool) -> fx.GraphModule:
             line.call(_keep, potential, left)
             if count_spikes:
                 sent.append(line.call(_sent_by(neuron), line.values[op.name]))
-        elif op.kind is Kind.MAX_POOL:
-            line.run(_pool_of_evidence(op, line))
+        elif op.kind is Kind.MAX:
+            line.run(_maximum_of_evidence(op, line))
             highest = line.values[op.name]
             before = line.values[f"highest:{op.name}"]
             line.values[op.name] = line.call(torch.sub, highest, before)
@@ -137,14 +137,18 @@ def _with_state(graph: Graph) -> list[Operation]:
     return [
         op
         for op in graph.operations
-        if op.site is not None or (op.kind is Kind.MAX_POOL and op.name not in constant)
+        if op.site is not None or (op.kind is Kind.MAX and op.name not in constant)
     ]
 
 
 def _state_names(op: Operation) -> tuple[str, ...]:
     if op.site is not None:
         return (f"potential:{op.name}",)
-    return (f"evidence:{op.name}", f"highest:{op.name}")
+    return (*(_evidence(op, source) for source in op.inputs), f"highest:{op.name}")
+
+
+def _evidence(op: Operation, source: str) -> str:
+    return f"evidence:{op.name}:{source}"
 
 
 def _steady_inputs(graph: Graph) -> list[str]:
@@ -156,17 +160,17 @@ def _steady_inputs(graph: Graph) -> list[str]:
     return list(dict.fromkeys(read))
 
 
-def _pool_of_evidence(op: Operation, line: StraightLine) -> Operation:
-    """The pooling of what its input has sent so far; see `steps.MaxPooling`."""
-    evidence = f"evidence:{op.name}"
-    arriving = line.values[op.inputs[0]]
-    grown = line.call(torch.add, line.values[evidence], arriving)
-    line.values[evidence] = line.call(_keep, line.values[evidence], grown)
-    return op.rewired({op.inputs[0]: evidence})
+def _maximum_of_evidence(op: Operation, line: StraightLine) -> Operation:
+    """The maximum of what its inputs have sent so far; see `steps.Maximum`."""
+    evidence = {source: _evidence(op, source) for source in op.inputs}
+    for source, name in evidence.items():
+        grown = line.call(torch.add, line.values[name], line.values[source])
+        line.values[name] = line.call(_keep, line.values[name], grown)
+    return op.rewired(evidence)
 
 
-def _empty_pool(graph: Graph, op: Operation, x: Tensor) -> list[Tensor]:
+def _empty_maximum(graph: Graph, op: Operation, x: Tensor) -> list[Tensor]:
     """Nothing seen, and its maximum."""
     shapes = {graph.input: graph.input_shape, **{o.name: o.shape for o in graph.operations}}
-    seen = channels_last(x.new_zeros(len(x), *shapes[op.inputs[0]]))
-    return [seen, call(op, {op.inputs[0]: seen}, graph.tensors, len(x))]
+    seen = [channels_last(x.new_zeros(len(x), *shapes[source])) for source in op.inputs]
+    return [*seen, apply(op, seen, graph.tensors)]

@@ -25,8 +25,9 @@ def run_counts(
         observer: what to watch; `observer.spikes` is never called, as there are no trains.
     """
 
-    def emit(op: Operation, current: Tensor) -> Tensor:
+    def emit(op: Operation, inputs: tuple[Tensor, ...]) -> Tensor:
         assert op.site is not None
+        (current,) = inputs
         name = op.site.name
         layer = plan.layer(name, seed, sample_ids)
         charge = plan.charge(name, current)
@@ -37,4 +38,4 @@ def run_counts(
             observer.sent(op, spikes_per_sample(plan.neurons[name], count))
         return count
 
-    return evaluate(plan.count_graph, x, {Kind.NEURON: emit})
+    return evaluate(plan.count_graph, x, {Kind.UNIT: emit})

@@ -142,7 +142,7 @@ def _whole_numbers(graph: Graph) -> set[str]:
     whole: set[str] = set()
     for op in graph.operations:
         passes = op.target in _KEEPING and op.inputs[0] in whole
-        if op.kind is Kind.NEURON or passes:
+        if op.kind is Kind.UNIT or passes:
             whole.add(op.name)
     return whole
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from spikewright.graph.evaluate import call, last_uses
+from spikewright.graph.evaluate import apply, call, last_uses
 from spikewright.graph.ir import Graph, Kind, Operation
 from spikewright.network.frames import are_frames, by_sample
 from spikewright.network.plan import SILENT, Observer, Plan, spikes_per_sample
@@ -43,8 +43,8 @@ def run_steps(
     return _StepRun(plan, x, seed, sample_ids, observer, memory_budget).run()
 
 
-class MaxPooling:
-    """Max pooling of spike trains, causal and exact: a step's output is the rise of the maximum.
+class Maximum:
+    """A maximum over spike trains, causal and exact: a step's output is the rise of the maximum.
 
     With C the evidence (weighted spikes, or charge) accumulated by each input of a window, step t
     emits `max C[t] - max C[t-1]`. What leaves in all is the maximum of the counts, as the ANN's
@@ -57,26 +57,26 @@ class MaxPooling:
     def __init__(self, op: Operation, tensors: Mapping[str, Tensor]) -> None:
         self._op = op
         self._tensors = tensors
-        self._evidence: Tensor | None = None
+        self._evidence: list[Tensor] | None = None
         self._highest: Tensor | None = None
         self._rehearsing = False
 
-    def advance(self, inputs: Tensor, weights: list[float]) -> Tensor:
-        """Pool the next `[t, B, *S]`."""
-        pooled: list[Tensor] = []
-        for arriving, weight in zip(inputs, weights, strict=True):
+    def advance(self, inputs: Sequence[Tensor], weights: list[float]) -> Tensor:
+        """The maximum over the next steps of all inputs, each `[t, B, *S]`."""
+        rises: list[Tensor] = []
+        for *arriving, weight in zip(*inputs, weights, strict=True):
             if self._rehearsing and weight:
                 self._evidence = self._highest = None
             self._rehearsing = not weight
             weight = weight or 1.0
-            gained = arriving * weight
-            self._evidence = gained if self._evidence is None else self._evidence + gained
-            values = {self._op.inputs[0]: self._evidence}
-            highest: Tensor = call(self._op, values, self._tensors, len(arriving))
+            gained = [spikes * weight for spikes in arriving]
+            before = self._evidence or [torch.zeros_like(spikes) for spikes in gained]
+            self._evidence = [a + b for a, b in zip(before, gained, strict=True)]
+            highest: Tensor = apply(self._op, self._evidence, self._tensors)
             rise = highest if self._highest is None else highest - self._highest
             self._highest = highest
-            pooled.append(rise / weight)
-        return torch.stack(pooled)
+            rises.append(rise / weight)
+        return torch.stack(rises)
 
 
 class _StepRun:
@@ -127,7 +127,7 @@ class _StepRun:
         for name in stage.emitting:
             self._waiting[name].rewind()
         streaming: dict[str, StreamingDynamics] = {}
-        pools: dict[str, MaxPooling] = {}
+        maxima: dict[str, Maximum] = {}
         total: Tensor | None = None
         keep = {graph.output} if stage.output else set[str]()
         freed = last_uses(stage.operations, keep | set(self._steady))
@@ -137,7 +137,7 @@ class _StepRun:
             if self._frames is not None:
                 values[graph.input] = self._frames[start : start + steps].flatten(0, 1)
             for op in stage.operations:
-                values[op.name] = self._advance(op, stage, values, start, steps, streaming, pools)
+                values[op.name] = self._advance(op, stage, values, start, steps, streaming, maxima)
                 for name in freed[op.name]:
                     values.pop(name, None)
             if stage.output:
@@ -154,7 +154,7 @@ class _StepRun:
         start: int,
         steps: int,
         streaming: dict[str, StreamingDynamics],
-        pools: dict[str, MaxPooling],
+        maxima: dict[str, Maximum],
     ) -> Any:
         """The value of an operation over the steps of a chunk, `[steps * B, *S]`."""
         if op.name in stage.emitting:
@@ -162,13 +162,14 @@ class _StepRun:
         for name in op.inputs:
             if name not in values:
                 values[name] = _repeated(self._steady[name], steps)
-        if op.kind is Kind.NEURON:
-            current = values[op.inputs[0]].reshape(steps, self._batch, *op.shape)
+        if op.kind is Kind.UNIT:
+            (current,) = (values[name] for name in op.inputs)
+            current = current.reshape(steps, self._batch, *op.shape)
             return self._integrate(op, stage, current, start, streaming)
-        if op.kind is Kind.MAX_POOL:
-            pool = pools.setdefault(op.name, MaxPooling(op, self._plan.step_graph.tensors))
-            inputs = values[op.inputs[0]].unflatten(0, (steps, self._batch))
-            return pool.advance(inputs, self._weights[start : start + steps]).flatten(0, 1)
+        if op.kind is Kind.MAX:
+            maximum = maxima.setdefault(op.name, Maximum(op, self._plan.step_graph.tensors))
+            inputs = [values[name].unflatten(0, (steps, self._batch)) for name in op.inputs]
+            return maximum.advance(inputs, self._weights[start : start + steps]).flatten(0, 1)
         return call(op, values, self._plan.step_graph.tensors, steps * self._batch)
 
     def _integrate(

@@ -36,7 +36,7 @@ def summarise(plan: Plan, design: Design, windows: int) -> str:
     lines.append(f"{'total':<{width}}  {'':<14} {total:>9,}")
     lines += ["", f"{'operation':<28} {'class':<10} {'times':>5}"]
     kinds = Counter(
-        (op.operator, str(op.kind)) for op in graph.operations if op.kind is not Kind.NEURON
+        (op.operator, str(op.kind)) for op in graph.operations if op.kind is not Kind.UNIT
     )
     lines += [f"{name:<28} {kind:<10} {n:>5}" for (name, kind), n in sorted(kinds.items())]
     lines += [

@@ -13,7 +13,7 @@ import spikewright as sw
 from spikewright.calibration import OutputMeans
 from spikewright.calibration.layer_simulation import LayerSimulation, spread_samples
 from spikewright.graph import Kind, evaluate
-from spikewright.graph.evaluate import call
+from spikewright.graph.evaluate import apply
 from spikewright.network import Observer
 from spikewright.neurons import SRP
 from tests.builders import captured, images, wired
@@ -27,10 +27,10 @@ def ann_means(snn, x):
     found = {}
 
     def keep(op, inputs):
-        found[op.site.name] = call(op, {op.inputs[0]: inputs}, snn.graph.tensors, len(inputs))
+        found[op.site.name] = apply(op, inputs, snn.graph.tensors)
         return found[op.site.name]
 
-    evaluate(snn.graph, x, {Kind.NEURON: keep})
+    evaluate(snn.graph, x, {Kind.UNIT: keep})
     return {name: values.mean(0).detach() for name, values in found.items()}
 
 

@@ -18,7 +18,7 @@ from spikewright.graph.ir import Site
 from spikewright.neurons import TwoPhase
 from tests.builders import captured, images, wired
 
-SITE = Site("relu", float("inf"))
+SITE = Site("relu")
 
 
 def activations(seed: int, spread: float = 3.0, dtype=torch.float64) -> torch.Tensor:

@@ -15,7 +15,7 @@ from spikewright.graph.ir import Site
 from spikewright.neurons import IntegrateFire, Rounding, TwoPhase
 from tests.builders import images, wired
 
-SITE = Site("block.relu", float("inf"))
+SITE = Site("block.relu")
 
 
 def statistics_of(values: torch.Tensor) -> SiteStatistics:

@@ -19,7 +19,7 @@ aten.conv2d                        linear            3
 aten.linear                        linear            1
 aten.reshape                       linear            1
 getitem                            linear            3
-aten.relu                          neuron            3
+aten.relu                          unit              3
 
 neuron site  operation                  neurons
 act1         aten.relu                    2,048

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from spikewright.graph import Kind, evaluate, fold_scales
-from spikewright.graph.evaluate import call
+from spikewright.graph.evaluate import apply
 from tests.builders import captured, images, wired
 
 
@@ -135,14 +135,12 @@ def assert_folds(model: nn.Module, x: Tensor, seed: int) -> None:
         scales[op.site.name] = scale.reshape(1, -1, *[1] * (len(op.shape) - 1))
     folded = fold_scales(graph, scales)
 
-    def divided(op, current):
-        return (
-            call(op, {op.inputs[0]: current}, folded.tensors, len(current)) / scales[op.site.name]
-        )
+    def divided(op, inputs):
+        return apply(op, inputs, folded.tensors) / scales[op.site.name]
 
     with torch.no_grad():
         expected = model(x)
-        answer = evaluate(folded, x, {Kind.NEURON: divided})
+        answer = evaluate(folded, x, {Kind.UNIT: divided})
     torch.testing.assert_close(evaluate(graph, x), expected, rtol=1e-9, atol=1e-9)
     torch.testing.assert_close(answer, expected, rtol=1e-9, atol=1e-9)
 

@@ -126,6 +126,6 @@ def test_a_projected_shortcut_stands_only_where_the_shape_changes() -> None:
 def test_every_architecture_converts(name: str) -> None:
     shape = {"digits_cnn": (1, 8, 8), "events_cnn": (2, 32, 32)}.get(name, (3, 32, 32))
     model = ARCHITECTURES[name](num_classes=3, activation=lambda: QCFS(4)).eval()
-    sites = survey(model, torch.zeros(2, *shape)).graph.sites
-    assert len(sites) == sum(isinstance(module, QCFS) for module in model.modules())
-    assert all(site.levels == 4 for site in sites)
+    layers = survey(model, torch.zeros(2, *shape)).graph.neurons
+    assert len(layers) == sum(isinstance(module, QCFS) for module in model.modules())
+    assert all(op.args[2] == 4 for op in layers)

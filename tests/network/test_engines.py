@@ -13,7 +13,7 @@ from torch import nn
 
 import spikewright as sw
 from spikewright.network import Observer
-from spikewright.network.steps import MaxPooling
+from spikewright.network.steps import Maximum
 from spikewright.neurons import Emission
 from tests.builders import assert_distributed, images, wired
 from tests.network.nets import NETS, THRESHOLDS, converted, names, net
@@ -196,12 +196,12 @@ def assert_pooled(neuron):
     snn, x = converted("max pool", steps=6).with_neuron(neuron), images(3, seed=1)
     train = snn.record(x, seed=1)["relu"].double()
     counts = snn.counts(x, engine="steps", seed=1)["relu"]
-    (pool,) = [op for op in snn.plan().graph.operations if op.kind == "max pool"]
+    (pool,) = [op for op in snn.plan().graph.operations if op.kind == "max"]
     weights = neuron.step_weights(6)
-    pooling = MaxPooling(pool, {})
+    pooling = Maximum(pool, {})
     halves = [
-        pooling.advance(train[:2], weights[:2].tolist()),
-        pooling.advance(train[2:], weights[2:].tolist()),
+        pooling.advance([train[:2]], weights[:2].tolist()),
+        pooling.advance([train[2:]], weights[2:].tolist()),
     ]
     pooled = torch.cat(halves)
     assert set(pooled.unique().tolist()) == {0.0, 1.0}

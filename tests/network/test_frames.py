@@ -76,14 +76,15 @@ def naive(snn, frames, steps):
     plan = snn.plan(steps)
     potential = {}
 
-    def fire(op, current):
+    def fire(op, inputs):
+        (current,) = inputs
         theta = plan.thresholds[op.site.name]
         held = potential.get(op.name, theta / 2) + plan.corrected(op.site.name, current)
         spikes = (held >= theta).to(held.dtype)
         potential[op.name] = held - spikes * theta
         return spikes
 
-    return sum(evaluate(plan.graph, frame, {"neuron": fire}) for frame in frames) / steps
+    return sum(evaluate(plan.graph, frame, {"unit": fire}) for frame in frames) / steps
 
 
 @pytest.mark.parametrize("name", ["plain", "residual", "cat", "unequal depths"])

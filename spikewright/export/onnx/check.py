@@ -79,14 +79,15 @@ def compared(plan: Plan, images: Tensor, logits: Tensor, counts: Mapping[str, Te
     sizes: list[int] = []
     flips: list[int] = []
 
-    def judge(op: Operation, current: Tensor) -> Tensor:
+    def judge(op: Operation, inputs: tuple[Tensor, ...]) -> Tensor:
         assert op.site is not None
+        (current,) = inputs
         site = op.site.name
         flips.append(_flipped(plan, site, plan.charge(site, current), counts[site]))
         sizes.append(counts[site].numel())
         return counts[site]
 
-    expected = evaluate(plan.count_graph, images, {Kind.NEURON: judge})
+    expected = evaluate(plan.count_graph, images, {Kind.UNIT: judge})
     apart = _apart(logits, expected)
     if not apart <= _LOGITS:
         raise InterchangeError(

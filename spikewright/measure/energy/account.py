@@ -112,7 +112,7 @@ class Account:
             return Flow(constant=True)
         if op.target in WEIGHTED:
             return self._weighted(op, flows[op.inputs[0]])
-        if op.kind is Kind.MAX_POOL:
+        if op.kind is Kind.MAX:
             return self._max_pooled(op, flows[op.inputs[0]])
         if op.target in PLANE_MEANS or op.target in REDUCTIONS:
             return self._averaged(op, flows[op.inputs[0]])

@@ -59,7 +59,7 @@ def _told(op: Operation, tensors: Mapping[str, Tensor]) -> str:
     if op.target is aten.linear.default:
         shape = _weights(op, tensors)
         return f"linear, {shape[1]:,} → {shape[0]:,}" if shape else "linear"
-    if op.kind is Kind.MAX_POOL:
+    if op.kind is Kind.MAX:
         return "max pool"
     if op.target in PLANE_MEANS:
         return "avg pool" if "pool" in op.operator else "upsample"

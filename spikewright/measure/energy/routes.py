@@ -37,7 +37,7 @@ def pooled_sites(graph: Graph) -> frozenset[str]:
         if op.site is not None:
             if op.name in wanted:
                 found.add(op.site.name)
-        elif op.kind is Kind.MAX_POOL or (op.name in wanted and op.target in MOVES):
+        elif op.kind is Kind.MAX or (op.name in wanted and op.target in MOVES):
             wanted.update(op.inputs)
     return frozenset(found)
 

@@ -15,7 +15,7 @@ from spikewright.graph.ir import Kind
 from spikewright.measure import HOROWITZ_45NM, Counts, EnergyModel, emission_table
 from spikewright.measure.energy.account import Account
 from spikewright.measure.energy.neuron_work import neuron_work
-from spikewright.network.steps import MaxPooling
+from spikewright.network.steps import Maximum
 from spikewright.neurons.emission import Emission
 from tests.builders import images
 from tests.network.nets import NETS, converted
@@ -57,9 +57,9 @@ def test_pooled_spikes_are_those_that_the_step_engine_pools(emission: Emission) 
     """Every code, against the trains that leave the step engine's own causal pooling."""
     snn, x = converted("max pool", neuron=sw.TwoPhase("nearest", emission), steps=5), images(4)
     plan = snn.plan()
-    (pool,) = (op for op in plan.graph.operations if op.kind is Kind.MAX_POOL)
+    (pool,) = (op for op in plan.graph.operations if op.kind is Kind.MAX)
     train = snn.record(x)[snn.sites[0]].double()
-    pooled = MaxPooling(pool, {}).advance(train, plan.weights.tolist()).flatten(0, 1)
+    pooled = Maximum(pool, {}).advance([train], plan.weights.tolist()).flatten(0, 1)
     weight = [op.stored[0] for op in plan.graph.operations if op.stored][1]
     reached = F.conv2d((pooled != 0).double(), (plan.graph.tensors[weight] != 0).double())
     row = sw.operations(snn, [x]).row(snn.sites[1])
@@ -219,6 +219,6 @@ def test_every_operation_of_the_table_is_counted() -> None:
     known = {*structure.WEIGHTED, *PLANE_MEANS, *routes.SUMS, *routes.FACTORS, *routes.MOVES}
     known |= {*routes.REDUCTIONS, aten.neg.default}
     folded = {aten._native_batch_norm_legit_no_training.default}
-    left = {op for op, rule in RULES.items() if rule.kind is not Kind.MAX_POOL} - known - folded
+    left = {op for op, rule in RULES.items() if rule.kind is not Kind.MAX} - known - folded
     assert not left
     assert Account(converted("plain", steps=2).graph, 1)

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from torch import Tensor
 
-from spikewright.decoding import decoded_list
+from spikewright.decoding import decoded
 from spikewright.measure.batches import length_of
 from spikewright.measure.decomposition import LayerError, decompose
 from spikewright.measure.kept import Kept, once
@@ -56,8 +56,8 @@ class Inside:
 
         plain = once(self.kept, "spike times", found)
         return (
-            decoded_list(SpikeTimeHistogram, plain["histograms"], "histograms"),
-            decoded_list(ResidualSummary, plain["residuals"], "residuals"),
+            decoded(tuple[SpikeTimeHistogram, ...], plain["histograms"], "histograms"),
+            decoded(tuple[ResidualSummary, ...], plain["residuals"], "residuals"),
         )
 
     def errors(
@@ -74,7 +74,7 @@ class Inside:
             return [asdict(entry) for entry in errors]
 
         plain = once(self.kept, f"errors of {name}", found)
-        return decoded_list(LayerError, plain, "errors of layers")
+        return decoded(tuple[LayerError, ...], plain, "errors of layers")
 
     def _over_data(self, work: Callable[[Iterable[Any]], R], name: str, steps: int) -> R:
         dimensions = len(self.network.graph.input_shape)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from spikewright.decoding import decoded, encoded
 from spikewright.errors import ModelError, RunError
 from spikewright.measure.statistics import wilson_interval
 from spikewright.runs.files import read_json
-from spikewright.runs.recipe import Recipe, recipe_from
+from spikewright.runs.recipe import Recipe
 from spikewright.runs.run_folder import RunFolder
 
 
@@ -118,7 +117,7 @@ def read_card(folder: Path) -> ModelCard:
 
     Raises:
         ModelError: if there is none, or it is no card of a run, or contradicts itself.
-        RecipeError: if its recipe is of another version's form.
+        RecipeError: if its recipe contradicts itself.
         RunError: if the file is damaged.
     """
     run = RunFolder(folder)
@@ -130,8 +129,6 @@ def read_card(folder: Path) -> ModelCard:
         )
         raise ModelError(f"there is no '{run.card}'; {state}")
     found = read_json(run.card)
-    if isinstance(found, Mapping) and isinstance(found.get("recipe"), Mapping):
-        found = {**found, "recipe": recipe_from(found["recipe"])}
     try:
         return decoded(ModelCard, found, "card")
     except RunError as error:

@@ -12,6 +12,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor
 
+from spikewright.decoding import parsed
 from spikewright.errors import RunError
 from spikewright.files import write_whole
 
@@ -26,9 +27,9 @@ def read_json(path: Path) -> Any:
         RunError: if it is not one.
     """
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError) as error:
-        raise RunError(f"'{path}' cannot be read as JSON ({error})") from error
+        return parsed(path.read_bytes(), f"'{path}'")
+    except OSError as error:
+        raise RunError(f"'{path}' cannot be read ({error.strerror})") from error
 
 
 def write_tensors(
@@ -50,8 +51,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         with safetensors.safe_open(path, framework="pt", device="cpu") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             header = file.metadata() or {}
-        return tensors, json.loads(header.get(DOCUMENT, "{}"))
-    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        return tensors, parsed(header.get(DOCUMENT, "{}"), "its document")
+    except (safetensors.SafetensorError, OSError, RunError) as error:
         raise RunError(
             f"'{path}' cannot be read ({error}); files of a run are written whole, so this one "
             "was changed or damaged afterwards: remove it to start the run again"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
-from spikewright.decoding import encoded
-from spikewright.errors import RecipeError
+from spikewright.decoding import decoded, encoded
+from spikewright.errors import RecipeError, RunError
 from spikewright.runs.kinds import (
     ActivationKind,
     Augmentation,
@@ -42,7 +42,7 @@ class NetworkRecipe:
     """
 
     model: str = "resnet20"
-    activation: ActivationKind | str = ActivationKind.QCFS
+    activation: ActivationKind = ActivationKind.QCFS
     levels: int | None = None
     shift_steps: int | None = None
     threshold: float | None = None
@@ -108,7 +108,7 @@ class DataRecipe:
     mean: tuple[float, ...] | None = None
     std: tuple[float, ...] | None = None
     validation: int | None = None
-    augment: Sequence[Augmentation | str] = (Augmentation.CROP, Augmentation.FLIP)
+    augment: tuple[Augmentation, ...] = (Augmentation.CROP, Augmentation.FLIP)
     size: int | None = None
 
     def __post_init__(self) -> None:
@@ -157,12 +157,12 @@ class OptimisationRecipe:
 
     epochs: int = 120
     batch_size: int = 128
-    optimizer: OptimizerKind | str = OptimizerKind.SGD
+    optimizer: OptimizerKind = OptimizerKind.SGD
     learning_rate: float = 0.1
     momentum: float | None = None
     weight_decay: float = 5e-4
     decay_thresholds: bool = False
-    schedule: ScheduleKind | str = ScheduleKind.COSINE
+    schedule: ScheduleKind = ScheduleKind.COSINE
     warmup_epochs: float = 0.0
     label_smoothing: float = 0.0
     ema: float | None = None
@@ -264,24 +264,15 @@ def recipe_from(recorded: Mapping[str, Any]) -> Recipe:
         RecipeError: if fields are missing, unknown or out of range.
     """
     try:
-        data, network, optimisation = (
-            dict(recorded[part]) for part in ("data", "network", "optimisation")
-        )
-        for name in ("mean", "std"):
-            data[name] = None if data[name] is None else tuple(data[name])
-        return Recipe(
-            data=DataRecipe(**data),
-            network=NetworkRecipe(**network),
-            optimisation=OptimisationRecipe(**optimisation),
-            numerics=NumericsRecipe(**recorded["numerics"]),
-            seed=recorded["seed"],
-            start=StartRecipe(**recorded["start"]) if recorded.get("start") else None,
-        )
-    except (KeyError, TypeError, ValueError) as error:
-        known = ", ".join(entry.name for entry in fields(Recipe))
+        recipe = decoded(Recipe, recorded, "a recorded recipe")
+    except RunError as error:
+        raise RecipeError(f"{error}; it does not have the form of this version") from error
+    odd = sorted(_flat(recipe.to_dict()).keys() ^ _flat(recorded).keys())
+    if odd:
         raise RecipeError(
-            f"a recorded recipe does not have the form of this version ({known}): {error!r}"
-        ) from error
+            f"a recorded recipe does not have the form of this version: {', '.join(odd)}"
+        )
+    return recipe
 
 
 def _refuse(*problems: tuple[bool, str]) -> None:

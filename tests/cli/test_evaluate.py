@@ -91,11 +91,11 @@ def test_a_file_that_says_nothing_of_images(run: Run, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("preparation", "told"),
     [
-        ({"mean": "0.3"}, "preparation'.mean must be a list"),
+        ({"mean": "0.3"}, "preparation'.mean: expected array | null, got str"),
         ({"size": 10**9}, "size must lie in 1 .. 4096"),
         ({"size": 8, "resize": {"side": 10**9}}, "resize.side is at most 8192"),
         ({"size": 8, "resize": {"side": 9, "interpolation": "nearest"}}, "give one of bilinear, b"),
-        (7, "must be an object"),
+        (7, "expected object, got int"),
     ],
 )
 def test_notes_that_make_no_sense_are_refused(

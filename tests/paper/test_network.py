@@ -32,15 +32,15 @@ def test_a_description_is_read(described: dict[str, Path]) -> None:
         ([], "got none"),
         ({"name": "a/b", "model": "m:f", "data": "digits"}, "becomes a folder"),
         ({"name": "a", "model": "m:f", "data": "d", "weights": "no"}, "weights that are not there"),
-        ({"name": 3, "model": "m:f", "data": "d"}, "name must be of type str, got 3"),
-        ({"name": "a", "model": "m:f", "data": ["d"]}, "data must be of type str"),
+        ({"name": 3, "model": "m:f", "data": "d"}, "name: expected str, got int"),
+        ({"name": "a", "model": "m:f", "data": ["d"]}, "data: expected str, got array"),
         (
             {"name": "a", "model": "m:f", "data": "d", "mean": ["x"]},
-            r"mean\[0\] must be of type flo",
+            r"mean\[0\]: expected float, got str",
         ),
         (
             {"name": "a", "model": "m:f", "data": "d", "arguments": [1]},
-            "arguments must be an object",
+            "arguments: expected object, got array",
         ),
         (
             {"name": "a", "model": "m:f", "data": "d", "arguments": {"weights": "w"}},
@@ -56,7 +56,7 @@ def test_a_wrong_description_is_refused(document: object, message: str, tmp_path
 
 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ExperimentError, match="cannot be read as JSON"):
+    with pytest.raises(ExperimentError, match="cannot be read"):
         source_of(str(tmp_path / "network.json"))
 
 

@@ -345,12 +345,16 @@ def test_a_page_has_an_ending(
 @pytest.mark.parametrize(
     ("file", "change", "message"),
     [
-        ("nearest-t2-s0.json", {"cell": 3}, "cell must be an object, got 3: it is not the record"),
-        ("nearest-t2-s0.json", {"right": "x"}, "right must be of type int"),
+        ("nearest-t2-s0.json", {"cell": 3}, "cell: expected object, got int: it is not the record"),
+        ("nearest-t2-s0.json", {"right": "x"}, "right: expected int, got str"),
         ("nearest-t2-s0.json", {"images": 0}, "of 0 images are right"),
-        ("nearest-t2-s0.json", {"energy": {"snn_nj": "x"}}, "energy.snn_nj must be of type float"),
+        (
+            "nearest-t2-s0.json",
+            {"energy": {"snn_nj": "x"}},
+            r"energy\[...\]: expected float, got str",
+        ),
         ("nearest-t2-s0.json", {"hits": "%%%"}, "the hits of a cell are damaged"),
-        ("network.json", {"levels": "8"}, "levels must be of type int, got '8': it was changed"),
+        ("network.json", {"levels": "8"}, "levels: expected int | null, got str: it was changed"),
     ],
 )
 def test_a_damaged_record_is_refused(

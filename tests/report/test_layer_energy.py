@@ -77,10 +77,10 @@ def test_energies_that_the_counts_do_not_explain_are_not_taken_apart(tmp_path: P
 
 
 WRONG: list[tuple[list[Any], Any, str]] = [
-    (["rows"], 3, "rows must be a list"),
-    (["rows", 0], 3, r"rows\[0\] must be an object"),
-    (["rows", 0, "site"], 3, "site must be of type str"),
-    (["rows", 0, "updates"], "many", "updates must be of type float"),
+    (["rows"], 3, "rows: expected array, got int"),
+    (["rows", 0], 3, r"rows\[0\]: expected object, got int"),
+    (["rows", 0, "site"], 3, "site: expected str, got int"),
+    (["rows", 0, "updates"], "many", "updates: expected float, got str"),
     (["rows", 0, "additions"], -1.0, "number below 0"),
     (["rows", 1, "snn_nj"], 1.0, "total.snn_nj is not the sum of its rows"),
     (["total", "ann_with_memory_nj"], 1.0, "total.ann_with_memory_nj is not the sum"),

@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from spikewright.errors import ModelError, RecipeError
+from spikewright.errors import ModelError
 from spikewright.runs import load_model
 from spikewright.training import DataRecipe, NetworkRecipe, OptimisationRecipe, Recipe, train
 
@@ -64,24 +64,24 @@ def test_an_unfinished_run_and_no_run_are_told_apart(run: Path) -> None:
         load_model(f"run:{run}")
 
 
-def test_another_card_is_refused(run: Path) -> None:
-    card = json.loads((run / "card.json").read_text())
-    (run / "card.json").write_text(json.dumps({**card, "recipe": {}}))
-    with pytest.raises(RecipeError, match="does not have the form of this version"):
-        load_model(f"run:{run}")
-
-
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda card: card.pop("validation"), "card lacks 'validation'"),
-        (lambda card: card["validation"].pop("images"), "card.validation lacks 'images'"),
+        (lambda card: card.pop("validation"), "card: object missing required field validation"),
+        (
+            lambda card: card["validation"].pop("images"),
+            "card.validation: object missing required field images",
+        ),
         (lambda card: card["test"].update(right=-1), r"card\.test: successes lie in 0\.\.trials"),
         (lambda card: card["test"].update(wilson_95=[0.5]), "interval are not those of its counts"),
-        (lambda card: card["data"].update(mean=["0.5"]), r"card\.data\.mean\[0\] must be of type"),
-        (lambda card: card.update(recipe=5), "card.recipe must be an object, got 5"),
-        (lambda card: card.update(num_classes=True), "card.num_classes must be of type int"),
-        (lambda card: card.clear(), "card lacks 'architecture'"),
+        (
+            lambda card: card["data"].update(mean=["0.5"]),
+            r"card\.data\.mean\[0\]: expected float, got str",
+        ),
+        (lambda card: card.update(recipe={}), "card.recipe: object missing required field data"),
+        (lambda card: card.update(recipe=5), "card.recipe: expected object, got int"),
+        (lambda card: card.update(num_classes=True), "card.num_classes: expected int, got bool"),
+        (lambda card: card.clear(), "card: object missing required field architecture"),
     ],
 )
 def test_what_is_no_card_is_refused(run: Path, change: Any, told: str) -> None:

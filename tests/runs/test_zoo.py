@@ -93,7 +93,7 @@ def test_a_finished_run_is_added(run: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda card: card.pop("versions"), "card lacks 'versions'"),
+        (lambda card: card.pop("versions"), "card: object missing required field versions"),
         (
             lambda card: card.update(architecture="vgg16"),
             "a recipe of digits_cnn, but weights of vgg16",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import astuple, replace
 from typing import Any
 
-from spikewright.decoding import decoded_list, mapping
+from spikewright.decoding import decoded
 from spikewright.errors import RunError
 from spikewright.report.folder.run import Energies, LayerCosts
 
@@ -23,12 +23,12 @@ def energies_in(document: Mapping[str, Any]) -> tuple[tuple[Energies, ...], dict
     Raises:
         RunError: for values that are missing, of another type, out of range, or do not add up.
     """
-    configuration = dict(mapping(document.get("configuration"), "configuration"))
-    networks = document.get("networks")
-    if not isinstance(networks, list) or not networks:
-        raise RunError("'networks' must be a list of at least one")
-    entries = [_nested(mapping(one, f"networks[{n}]"), n) for n, one in enumerate(networks)]
-    found = decoded_list(Energies, entries, "networks")
+    configuration = decoded(dict[str, Any], document.get("configuration"), "configuration")
+    networks = decoded(list[dict[str, Any]], document.get("networks"), "networks")
+    if not networks:
+        raise RunError("networks is empty")
+    entries = [_nested(one, f"networks[{n}]") for n, one in enumerate(networks)]
+    found = decoded(tuple[Energies, ...], entries, "networks")
     for n, one in enumerate(found):
         _check(one, f"networks[{n}]")
     return tuple(one if _explained(one) else replace(one, layers=()) for one in found), (
@@ -36,16 +36,13 @@ def energies_in(document: Mapping[str, Any]) -> tuple[tuple[Energies, ...], dict
     )
 
 
-def _nested(one: Mapping[str, Any], number: int) -> dict[str, Any]:
+def _nested(one: dict[str, Any], what: str) -> dict[str, Any]:
     """An entry as `Energies` has it: its totals beside its name, its rows taken apart."""
-    what = f"networks[{number}]"
-    total = mapping(one.get("total"), f"{what}.total")
-    record = mapping(one.get("record"), f"{what}.record")
-    model = mapping(one.get("energy_model"), f"{what}.energy_model")
-    rows = one.get("rows")
-    if rows is not None and not isinstance(rows, list):
-        raise RunError(f"{what}.rows must be a list")
-    layers = [_layer(mapping(r, f"{what}.rows[{n}]")) for n, r in enumerate(rows or ())]
+    total = decoded(dict[str, Any], one.get("total"), f"{what}.total")
+    record = decoded(dict[str, Any], one.get("record"), f"{what}.record")
+    rows = decoded(list[dict[str, Any]], one.get("rows") or [], f"{what}.rows")
+    layers = [_layer(row) for row in rows]
+    model = one.get("energy_model")
     return {**total, **one, "samples": record.get("samples"), "model": model, "layers": layers}
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from spikewright.decoding import decoded, decoded_list, mapping
+from spikewright.decoding import decoded, parsed
 from spikewright.errors import RunError
 from spikewright.measure import (
     LayerEffect,
@@ -29,7 +29,7 @@ from spikewright.version import __version__
 RESULTS = "results.json"
 OPERATIONS = "operations.json"
 TIMING = "timing.json"
-_UNTIMED = {"started": "", "seconds": 0.0}
+_UNTIMED: dict[str, Any] = {"started": "", "seconds": 0.0}
 """Wall times of a record, which stand in timing.json, if anywhere."""
 _IMAGE = "data:image/png;base64,"
 
@@ -89,15 +89,13 @@ def _guarded(path: Path, read: Any) -> Any:
 
 def _document(path: Path) -> Mapping[str, Any]:
     try:
-        found = json.loads(path.read_bytes(), parse_constant=_no_constant)
+        document = decoded(dict[str, Any], parsed(path.read_bytes(), "the text"), "the document")
     except OSError as error:
         raise RunError(f"'{path}' cannot be read ({error.strerror})") from error
-    except (ValueError, RecursionError) as error:
+    except RunError as error:
         raise RunError(
-            f"'{path}' is damaged: it is not valid JSON ({error}); run its command again with the "
-            "same --output"
+            f"'{path}' is damaged: {error}; run its command again with the same --output"
         ) from error
-    document = mapping(found, f"'{path}'")
     written = document.get("format", 1)
     if type(written) is not int or written < 1:
         raise RunError(f"'{path}' is damaged: its format is {str(written)[:20]!r}, not a number")
@@ -109,12 +107,8 @@ def _document(path: Path) -> Mapping[str, Any]:
     return document
 
 
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} has no place in JSON")
-
-
 def _report(document: Mapping[str, Any], times: Mapping[str, Any]) -> Report:
-    configuration = dict(mapping(document.get("configuration"), "configuration"))
+    configuration = decoded(dict[str, Any], document.get("configuration"), "configuration")
     page = _page(document, configuration)
     parts = list(_parts(document))
     if not parts or len(parts) != len(page.studies):
@@ -136,7 +130,7 @@ def _page(document: Mapping[str, Any], configuration: Mapping[str, Any]) -> Page
                 raise RunError("the image of a raster must be a PNG as a data: URI")
         return page
     command, model = str(configuration.get("command", "run")), configuration.get("model")
-    parts = mapping(document["parts"], "parts") if "parts" in document else None
+    parts = _parts_of(document) if "parts" in document else None
     names = [str(model or command)] if parts is None else list(parts)
     subject = str(document.get("subject", f"Measured by spikewright {command}."))
     studies = tuple(StudyRecord(name) for name in names)
@@ -146,40 +140,65 @@ def _page(document: Mapping[str, Any], configuration: Mapping[str, Any]) -> Page
 def _parts(document: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Where the accuracies of each source network stand, with what goes with them."""
     if "parts" in document:
-        for name, part in mapping(document["parts"], "parts").items():
-            yield f"parts.{name}", mapping(part, f"parts.{name}")
+        for name, part in _parts_of(document).items():
+            yield f"parts.{name}", part
     elif "whole" in document:
-        whole = mapping(document["whole"], "whole")
+        whole = decoded(dict[str, Any], document["whole"], "whole")
         yield "whole", {**document, **whole}
     else:
         yield "document", document
 
 
-def _clock(record: Any) -> Mapping[str, Any]:
+def _parts_of(document: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    return decoded(dict[str, dict[str, Any]], document["parts"], "parts")
+
+
+def _clock(record: Any) -> dict[str, Any]:
     """When a record was made and how long that took, as far as timing.json tells."""
     return _UNTIMED if not isinstance(record, dict) else _UNTIMED | record
 
 
+@dataclass(frozen=True)
+class _Part:
+    """What results.json holds of one source network."""
+
+    rows: tuple[SweepRow, ...]
+    record: RunRecord
+    reference: Reference | None = None
+    histograms: tuple[SpikeTimeHistogram, ...] = ()
+    layers: tuple[LayerEffect, ...] = ()
+    errors: tuple[LayerError, ...] = ()
+    residuals: tuple[ResidualSummary, ...] = ()
+
+
 def _study(
-    part: Mapping[str, Any], what: str, shown: StudyRecord, clock: Mapping[str, Any]
+    document: Mapping[str, Any], what: str, shown: StudyRecord, clock: dict[str, Any]
 ) -> Study:
-    rows = decoded_list(SweepRow, part.get("rows"), f"{what}: rows", _UNTIMED)
-    beside, told = part.get("reference"), f"{what}: reference"
-    reference = None if beside is None else decoded(Reference, beside, told, _UNTIMED)
-    record = decoded(RunRecord, part.get("record"), f"{what}: record", clock)
-    _check_rows(rows, reference, what)
+    part = decoded(_Part, _timed(document, what, clock), what)
+    _check_rows(part.rows, part.reference, what)
     return Study(
         shown.title,
-        Sweep(rows, reference, record),
+        Sweep(part.rows, part.reference, part.record),
         note=shown.note,
         raster=shown.raster,
         thresholds=shown.thresholds,
-        histograms=decoded_list(SpikeTimeHistogram, part.get("histograms"), "histograms"),
-        layers=decoded_list(LayerEffect, part.get("layers"), "layers"),
-        errors=decoded_list(LayerError, part.get("errors"), "errors"),
+        histograms=part.histograms,
+        layers=part.layers,
+        errors=part.errors,
         error_samples=shown.error_samples,
-        residuals=decoded_list(ResidualSummary, part.get("residuals"), "residuals"),
+        residuals=part.residuals,
     )
+
+
+def _timed(document: Mapping[str, Any], what: str, clock: dict[str, Any]) -> dict[str, Any]:
+    """The part with the wall times of its rows, its reference and its record filled in."""
+    part = {name: value for name, value in document.items() if value is not None}
+    rows = decoded(list[dict[str, Any]], part.get("rows"), f"{what}.rows")
+    part["rows"] = [_UNTIMED | row for row in rows]
+    for name, times in (("reference", _UNTIMED), ("record", clock)):
+        if name in part:
+            part[name] = times | decoded(dict[str, Any], part[name], f"{what}.{name}")
+    return part
 
 
 def _check_rows(rows: tuple[SweepRow, ...], reference: Reference | None, what: str) -> None:
@@ -187,15 +206,15 @@ def _check_rows(rows: tuple[SweepRow, ...], reference: Reference | None, what: s
     if not rows:
         raise RunError(f"{what}: there are no rows")
     for n, row in enumerate(rows):
-        _check_accuracy(row, f"{what}: rows[{n}]")
+        _check_accuracy(row, f"{what}.rows[{n}]")
         if min(row.steps, row.latency, row.seeds) < 1:
-            raise RunError(f"{what}: rows[{n}] has steps, latency or seeds below 1")
+            raise RunError(f"{what}.rows[{n}] has steps, latency or seeds below 1")
     places = {(row.network, row.steps) for row in rows}
     networks, steps = ({place[k] for place in places} for k in (0, 1))
     if not len(rows) == len(places) == len(networks) * len(steps):
         raise RunError(f"{what}: rows must hold every network at every T once")
     if reference is not None:
-        _check_accuracy(reference, f"{what}: reference")
+        _check_accuracy(reference, f"{what}.reference")
         if any(row.agreement is None for row in rows):
             raise RunError(f"{what}: a row lacks its comparison with the reference")
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import Any, TypeVar
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
 from spikewright.errors import RunError
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 T = TypeVar("T")
 
@@ -60,10 +64,10 @@ def decoded(kind: type[T], value: Any, what: str) -> T:
         raise RunError(f"{place}: {problem.replace('`', '')}") from error
 
 
-def encoded(value: Any) -> Any:
+def encoded(value: DataclassInstance) -> dict[str, Any]:
     """A dataclass, and all in it, as the plain values that `parsed` would return: no tuples.
 
     Raises:
         ValueError: for NaN and infinity, which have no place in JSON.
     """
-    return json.loads(json.dumps(msgspec.to_builtins(value), allow_nan=False))
+    return json.loads(json.dumps(asdict(value), allow_nan=False))

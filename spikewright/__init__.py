@@ -2,7 +2,6 @@
 
 from spikewright import methods
 from spikewright.activations import QCFS, ClippedReLU
-from spikewright.artefact import load
 from spikewright.calibration import Learned, Maximum, MinError, Percentile
 from spikewright.convert import convert
 from spikewright.errors import (
@@ -28,7 +27,7 @@ from spikewright.measure import (
     operations,
     sweep,
 )
-from spikewright.network import SpikingNetwork
+from spikewright.network import SpikingNetwork, load
 from spikewright.neurons import SRP, TPP, IntegrateFire, Shuffled, TwoPhase
 from spikewright.version import __version__
 

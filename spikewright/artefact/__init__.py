@@ -1,5 +1,5 @@
-"""Converted networks as files: saved here, loaded elsewhere, without the model's Python code."""
+"""The file of a converted network: its parts saved and read again, without the model's code."""
 
-from spikewright.artefact.artefact import Description, describe, load, save
+from spikewright.artefact.artefact import Description, Parts, describe, load, save
 
-__all__ = ["Description", "describe", "load", "save"]
+__all__ = ["Description", "Parts", "describe", "load", "save"]

@@ -1,7 +1,8 @@
-"""save() and load(): a converted network as one file that holds no code.
+"""A converted network as one file that holds no code: parts in, parts out.
 
 The file is safetensors: weights, thresholds, corrections and site statistics as tensors, and one
-JSON document (graph, neurons, strategy, provenance, versions, SHA-256) in its header.
+JSON document (graph, neurons, strategy, provenance, versions, SHA-256) in its header. The format
+is specified in docs/artefacts.md.
 """
 
 from __future__ import annotations
@@ -24,14 +25,15 @@ from spikewright.artefact import (
     layouts,
 )
 from spikewright.artefact.fields import items, mapping, named, typed, whole
+from spikewright.calibration import Calibration
+from spikewright.calibration.design import Design
 from spikewright.errors import ConversionError, InterchangeError
 from spikewright.files import write_whole
 from spikewright.graph.ir import Graph
-from spikewright.network import Precision, SpikingNetwork
 from spikewright.neurons import Neuron
 from spikewright.version import __version__
 
-_PARTS = (
+_FIELDS = (
     "format",
     "version",
     "sha256",
@@ -49,13 +51,34 @@ _PARTS = (
 
 
 @dataclass(frozen=True)
-class Description:
-    """What a file says of itself.
+class Parts:
+    """Everything that a converted network answers from.
 
     Attributes:
-        sha256: of its contents.
-        versions: of spikewright and torch, when it was saved.
-        notes: what `save` was given.
+        graph: the captured network with its tensors, batch norm folded, scales not folded.
+        neurons: by site name, one for every site.
+        steps: the default T, one of `designs`.
+        designs: thresholds and corrections by T.
+        calibration: gives thresholds at any other T.
+        precision: the name of the number format, see `network.Precision`.
+    """
+
+    graph: Graph
+    neurons: Mapping[str, Neuron]
+    steps: int
+    designs: Mapping[int, Design]
+    calibration: Calibration
+    precision: str
+
+
+@dataclass(frozen=True)
+class Description:
+    """What the header of a file tells.
+
+    Attributes:
+        sha256: of the contents.
+        versions: of spikewright and torch, when the file was saved.
+        notes: the notes that `save` was given.
     """
 
     sha256: str
@@ -64,31 +87,27 @@ class Description:
 
 
 def save(
-    network: SpikingNetwork, path: str | os.PathLike[str], notes: Mapping[str, Any] | None = None
+    parts: Parts, path: str | os.PathLike[str], notes: Mapping[str, Any] | None = None
 ) -> None:
-    """Write a network as one file, whole or not at all; `SpikingNetwork.save` calls it.
-
-    Everything a network answers from is saved: graph, weights, neurons, precision, the design of
-    every T and the statistics that give thresholds at any other T. Whether it is compiled and where
-    it lies are not: it is loaded on the CPU, uncompiled.
+    """Write the parts of a network as one file, whole or not at all.
 
     Args:
-        network: stays as it is.
+        parts: stay as they are.
         path: an older file there is replaced in one move.
         notes: plain JSON values for people, such as how images were prepared.
 
     Raises:
         InterchangeError: for neurons or strategies of your own, which a file without code cannot
-            hold; for weights that are not finite, which it would not be loaded with; for notes that
+            hold; for weights that are not finite, which would be refused on loading; for notes that
             are not plain values; when the file cannot be written.
     """
-    _require_finite(network.graph.tensors)
-    tensors, document = _taken_apart(network, notes or {})
+    _require_finite(parts.graph.tensors)
+    tensors, document = _taken_apart(parts, notes or {})
     try:
         content = container.packed(tensors, document)
     except (TypeError, ValueError) as error:
         raise InterchangeError(f"notes must be plain JSON values ({error})") from error
-    dry_run.check_graph(graphs.decoded(document["graph"], network.graph.tensors))
+    dry_run.check_graph(graphs.decoded(document["graph"], parts.graph.tensors))
     try:
         write_whole(Path(path), content)
     except OSError as error:
@@ -102,14 +121,13 @@ def _require_finite(tensors: Mapping[str, Tensor]) -> None:
 
 
 def _taken_apart(
-    network: SpikingNetwork, notes: Mapping[str, Any]
+    parts: Parts, notes: Mapping[str, Any]
 ) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    graph = network.graph
-    if network.calibration.sites != graph.sites:
+    graph = parts.graph
+    if parts.calibration.sites != graph.sites:
         raise InterchangeError("the network's calibration is of another graph: convert it again")
-    designs = {steps: network.design(steps) for steps in network.designed_steps}
-    listed, design_tensors = calibrations.encoded_designs(designs)
-    calibration, calibration_tensors = calibrations.encoded_calibration(network.calibration)
+    listed, design_tensors = calibrations.encoded_designs(parts.designs)
+    calibration, calibration_tensors = calibrations.encoded_calibration(parts.calibration)
     tensors = {f"graph/{name}": t for name, t in graph.tensors.items()}
     document = {
         "versions": {"spikewright": __version__, "torch": torch.__version__},
@@ -117,9 +135,9 @@ def _taken_apart(
         "graph": graphs.encoded(graph),
         "tensors": list(graph.tensors),
         "layouts": layouts.orders_of(graph.tensors),
-        "neurons": {site: configurations.encoded(n) for site, n in network.neurons.items()},
-        "steps": network.steps,
-        "precision": str(network.precision),
+        "neurons": {site: configurations.encoded(n) for site, n in parts.neurons.items()},
+        "steps": parts.steps,
+        "precision": parts.precision,
         "designs": listed,
         "calibration": calibration,
     }
@@ -127,7 +145,7 @@ def _taken_apart(
 
 
 def describe(path: str | os.PathLike[str]) -> Description:
-    """What a file says of itself, read from its header alone (its SHA-256 is not checked).
+    """The description in a file's header (the SHA-256 is not checked).
 
     Raises:
         InterchangeError: for a file that is no saved network of this version.
@@ -141,15 +159,14 @@ def describe(path: str | os.PathLike[str]) -> Description:
     )
 
 
-def load(path: str | os.PathLike[str]) -> SpikingNetwork:
-    """Load a network that `SpikingNetwork.save` wrote; nothing of the file is executed.
+def load(path: str | os.PathLike[str]) -> Parts:
+    """Read the parts of a network that `save` wrote; nothing of the file is executed.
 
     Args:
         path: the file.
 
     Returns:
-        The network, on the CPU, in the dtype and precision it was saved in: bit for bit the same
-        answers at every T, designed or not (on the same kind of machine and version of torch).
+        The parts, their tensors on the CPU.
 
     Raises:
         InterchangeError: for a file that is not there, foreign, of a newer version, cut short,
@@ -157,7 +174,7 @@ def load(path: str | os.PathLike[str]) -> SpikingNetwork:
     """
     tensors, document = container.unpacked(Path(path))
     try:
-        return _Loader(tensors, document).network()
+        return _Loader(tensors, document).parts()
     except (ConversionError, RecursionError) as error:
         raise InterchangeError(f"'{path}' holds no network that runs ({error})") from error
     except InterchangeError as error:
@@ -165,27 +182,26 @@ def load(path: str | os.PathLike[str]) -> SpikingNetwork:
 
 
 class _Loader:
-    """Puts a network together from what a file holds; one use."""
+    """Puts the parts together from what a file holds; one use."""
 
     def __init__(self, tensors: dict[str, Tensor], document: Mapping[str, Any]) -> None:
         self._left = tensors
-        values = named(document, _PARTS, "the document")
-        self._parts = dict(zip(_PARTS, values, strict=True))
+        values = named(document, _FIELDS, "the document")
+        self._fields = dict(zip(_FIELDS, values, strict=True))
 
-    def network(self) -> SpikingNetwork:
-        """The network; every tensor of the file must have been of use."""
-        parts = self._parts
+    def parts(self) -> Parts:
+        """The parts; every tensor of the file must belong to one of them."""
+        fields = self._fields
         graph = self._graph()
-        designs = calibrations.decoded_designs(parts["designs"], graph, self._take)
-        calibration = calibrations.decoded_calibration(parts["calibration"], graph, self._take)
-        steps = whole(parts["steps"], "the default T", 1)
+        designs = calibrations.decoded_designs(fields["designs"], graph, self._take)
+        calibration = calibrations.decoded_calibration(fields["calibration"], graph, self._take)
+        steps = whole(fields["steps"], "the default T", 1)
         if steps not in designs:
             raise InterchangeError(f"the default T = {steps} has no design")
         if self._left:
             raise InterchangeError(f"tensor '{next(iter(self._left))}' belongs to nothing")
-        precision = Precision.named(typed(parts["precision"], str, "the precision"))
-        network = SpikingNetwork(graph, self._neurons(graph), steps, designs, calibration)
-        return network if precision is network.precision else network.with_precision(precision)
+        precision = typed(fields["precision"], str, "the precision")
+        return Parts(graph, self._neurons(graph), steps, designs, calibration, precision)
 
     def _take(self, name: str) -> Tensor:
         if name not in self._left:
@@ -193,21 +209,21 @@ class _Loader:
         return self._left.pop(name)
 
     def _graph(self) -> Graph:
-        names = items(self._parts["tensors"], "the names of tensors")
+        names = items(self._fields["tensors"], "the names of tensors")
         tensors = {
             typed(name, str, "a tensor's name"): self._take(f"graph/{name}") for name in names
         }
-        for name, order in layouts.checked(self._parts["layouts"], tensors).items():
+        for name, order in layouts.checked(self._fields["layouts"], tensors).items():
             tensors[name] = layouts.laid_out(tensors[name], order, name)
         _require_finite(tensors)
-        graph = graphs.decoded(self._parts["graph"], tensors)
+        graph = graphs.decoded(self._fields["graph"], tensors)
         if set(graph.pruned().tensors) != set(tensors):
             raise InterchangeError("the graph holds tensors that it does not read")
         dry_run.check_graph(graph)
         return graph
 
     def _neurons(self, graph: Graph) -> dict[str, Neuron]:
-        listed = mapping(self._parts["neurons"], "the neurons")
+        listed = mapping(self._fields["neurons"], "the neurons")
         if set(listed) != {site.name for site in graph.sites}:
             raise InterchangeError("there must be one neuron for every site, and no other")
         return {

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from spikewright import measure
-from spikewright.artefact import describe, load
+from spikewright.artefact import describe
 from spikewright.cli.console import Progress
 from spikewright.cli.device import usable_device
 from spikewright.cli.inside import inside_study
@@ -17,6 +17,7 @@ from spikewright.cli.options import DataOptions, MeasurementOptions
 from spikewright.cli.outcome import Outcome
 from spikewright.cli.record import command_line, configuration_of, repeatable
 from spikewright.cli.saved import open_for
+from spikewright.network import load
 from spikewright.report import Report
 
 COMMAND = "evaluate"

@@ -4,6 +4,7 @@ from spikewright.calibration.design import Design
 from spikewright.network.engine import Engine
 from spikewright.network.kernels import Precision
 from spikewright.network.plan import Observer
+from spikewright.network.saving import load
 from spikewright.network.spiking_network import SpikingNetwork
 
-__all__ = ["Design", "Engine", "Observer", "Precision", "SpikingNetwork"]
+__all__ = ["Design", "Engine", "Observer", "Precision", "SpikingNetwork", "load"]

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor
 
 from spikewright.graph.ir import Graph
+from spikewright.network.byte_cache import ByteCache
 from spikewright.network.compiler import BatchSizes, filled
 from spikewright.network.kernels import exact_convolution
-from spikewright.network.plan import PLANS_KEPT, SILENT, Observer, Plan
+from spikewright.network.plan import SILENT, Observer, Plan
 
 _WIDEST = 32 << 20
 """Bytes that the sums of the widest layer may take on a processor. Larger arrays are asked of the
@@ -26,7 +27,7 @@ class CompiledEngine(ABC):
         self._operations = graph.operations
         self._widest = _widest(graph)
         self._sizes = BatchSizes()
-        self._fixed: dict[int, list[Tensor]] = {}
+        self._fixed: ByteCache[list[Tensor]] = ByteCache(_bytes_of)
 
     @staticmethod
     @abstractmethod
@@ -86,12 +87,8 @@ class CompiledEngine(ABC):
         return logits
 
     def _fixed_for(self, plan: Plan) -> list[Tensor]:
-        """`_fixed_of` a plan, made once for every T."""
-        if plan.levels not in self._fixed:
-            if len(self._fixed) == PLANS_KEPT:
-                self._fixed.clear()
-            self._fixed[plan.levels] = self._fixed_of(plan)
-        return self._fixed[plan.levels]
+        """`_fixed_of` a plan, kept for the T used last."""
+        return self._fixed.get(plan.levels, lambda: self._fixed_of(plan))
 
     def _part(self, x: Tensor) -> int:
         """Samples that run at a time: equal parts of a batch bound memory and suit caches."""
@@ -99,6 +96,10 @@ class CompiledEngine(ABC):
             return len(x)
         parts = math.ceil(self._widest * x.element_size() * len(x) / _WIDEST)
         return math.ceil(len(x) / max(1, min(parts, len(x))))
+
+
+def _bytes_of(tensors: list[Tensor]) -> int:
+    return sum(tensor.nbytes for tensor in tensors)
 
 
 def _widest(graph: Graph) -> int:

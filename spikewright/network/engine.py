@@ -46,6 +46,18 @@ def chosen(engine: Engine | str, neurons: Mapping[str, Neuron]) -> Engine:
     return engine
 
 
+def checked_t(steps: int | None, default: int) -> int:
+    """T of a call.
+
+    Raises:
+        ConversionError: for anything but a whole number, at least 1.
+    """
+    steps = default if steps is None else steps
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        raise ConversionError(f"steps must be a whole number, at least 1, got {steps!r}")
+    return steps
+
+
 def checked_ids(sample_ids: Tensor | None, images: Tensor, fuse: Fuse, *, needed: bool) -> Tensor:
     """The identities of a batch's samples, int64 `[B]`, on its device.
 

@@ -48,6 +48,11 @@ def check_shown(plan: Plan, shown: Tensor, like: Tensor) -> None:
         ConversionError: for another shape, dtype or device, an empty batch, a number of frames
             other than T, or frames for neurons whose steps do not all weigh the same.
     """
+    if not isinstance(shown, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConversionError(
+            f"a network takes a tensor [B, {', '.join(map(str, plan.source.input_shape))}], got "
+            f"{type(shown).__name__}: torch.as_tensor(...) makes one of an array or a list"
+        )
     if not are_frames(plan.source, shown):
         check_input(plan.source, shown, like)
         return

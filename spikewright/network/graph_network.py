@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from dataclasses import replace
+from typing import Any, NoReturn, Self, SupportsIndex
 
 import torch
 from torch import Tensor, nn
 
+from spikewright.errors import InterchangeError
 from spikewright.graph.evaluate import evaluate
 from spikewright.graph.ir import Graph
 
@@ -37,8 +40,25 @@ class GraphNetwork(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """Of its weights, and of the samples it takes."""
+        """The dtype of the weights, and of the samples that the network takes."""
         return self._reference.dtype
+
+    def _copied_state(self) -> dict[str, Any]:
+        """What a copy is made of."""
+        return self.__dict__
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        copy = self.__class__.__new__(self.__class__)
+        memo[id(self)] = copy
+        copy.__dict__.update(deepcopy(self._copied_state(), memo))
+        return copy
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> NoReturn:
+        raise InterchangeError(
+            f"a {type(self).__name__} cannot be pickled (torch.save, multiprocessing): write a "
+            "spiking network with snn.save(path) and read it with spikewright.load(path); "
+            "copy.deepcopy(snn) and snn.state_dict() work"
+        )
 
 
 class CapturedANN(GraphNetwork):

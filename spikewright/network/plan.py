@@ -13,12 +13,10 @@ from spikewright.calibration.design import Design
 from spikewright.errors import ConversionError
 from spikewright.graph.ir import Graph, Operation
 from spikewright.graph.scales import fold_scales
+from spikewright.network.byte_cache import ByteCache
 from spikewright.network.kernels import Precision, with_kernels
 from spikewright.neurons import Draws, Layer, Neuron
 from spikewright.neurons.counter_random import Fuse, unfused
-
-PLANS_KEPT = 8
-"""Plans a network keeps ready, one per T; each holds a copy of the weights."""
 
 
 @dataclass(frozen=True)
@@ -54,20 +52,34 @@ class Plan:
     @cached_property
     def graph(self) -> Graph:
         """The network on spikes: its neuron operations emit 0 or 1, scales are in the weights."""
-        gain = self.total_weight / self.levels
-        return fold_scales(self.source, {name: t * gain for name, t in self.thresholds.items()})
+        return self._folded(self.total_weight / self.levels)
 
     @cached_property
     def step_graph(self) -> Graph:
         """`graph` as the step engine runs it."""
-        return with_kernels(self.graph, self.precision, quick=self.quick, largest=1)
+        graph = self.__dict__.get("graph") or self._folded(self.total_weight / self.levels)
+        lowered = with_kernels(graph, self.precision, quick=self.quick, largest=1)
+        if lowered is graph:  # one copy of the weights serves as both
+            self.__dict__["graph"] = graph
+        return lowered
 
     @cached_property
     def count_graph(self) -> Graph:
         """The network on counts, as the count engine runs it: neuron operations emit 0..T."""
-        scales = {name: t / self.levels for name, t in self.thresholds.items()}
-        graph = fold_scales(self.source, scales)
+        graph = self._folded(1 / self.levels)
         return with_kernels(graph, self.precision, quick=self.quick, largest=self.levels)
+
+    def _folded(self, share: float) -> Graph:
+        """The network in which a spike, or a count of one, is worth this share of the threshold."""
+        return fold_scales(self.source, {name: t * share for name, t in self.thresholds.items()})
+
+    @property
+    def made_bytes(self) -> int:
+        """Bytes of the weights made for this plan so far, beside those of its source."""
+        shared = {id(tensor) for tensor in self.source.tensors.values()}
+        graphs = (self.__dict__.get(name) for name in ("graph", "step_graph", "count_graph"))
+        made = {id(t): t.nbytes for graph in graphs if graph for t in graph.tensors.values()}
+        return sum(size for tensor, size in made.items() if tensor not in shared)
 
     @property
     def duration(self) -> int:
@@ -97,6 +109,11 @@ class Plan:
         """A site's current with its bias correction."""
         correction = self.corrections.get(site)
         return current if correction is None else current + correction
+
+
+def plan_cache() -> ByteCache[Plan]:
+    """Keeps the plans of the T used last."""
+    return ByteCache(lambda plan: plan.made_bytes)
 
 
 def spikes_per_sample(neuron: Neuron, count: Tensor) -> Tensor:

@@ -1,23 +1,39 @@
-"""Saving a converted network."""
+"""Loading a converted network; `SpikingNetwork.save` writes one."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, cast
 
-if TYPE_CHECKING:
-    from spikewright.network.spiking_network import SpikingNetwork
+from spikewright import artefact
+from spikewright.errors import ConversionError, InterchangeError
+from spikewright.network.kernels import Precision
+from spikewright.network.spiking_network import SpikingNetwork
 
 
-class Saved:
-    """Saves a `SpikingNetwork`, by the one import that points back; it is made when called."""
+def load(path: str | os.PathLike[str]) -> SpikingNetwork:
+    """Load a network that `SpikingNetwork.save` wrote; nothing of the file is executed.
 
-    def save(self, path: str | os.PathLike[str], notes: Mapping[str, Any] | None = None) -> None:
-        """Write the network as one file that `spikewright.load` reads anywhere.
+    Args:
+        path: the file.
 
-        See `spikewright.artefact.save` for arguments and errors.
-        """
-        from spikewright.artefact import save
+    Returns:
+        The network, on the CPU, in the dtype and precision it was saved in: bit for bit the same
+        answers at every T, designed or not (on the same kind of machine and version of torch).
 
-        save(cast("SpikingNetwork", self), path, notes)
+    Raises:
+        InterchangeError: for a file that is not there, foreign, of a newer version, cut short,
+            changed, or that describes no network that runs.
+    """
+    parts = artefact.load(path)
+    try:
+        precision = Precision.named(parts.precision)
+        return SpikingNetwork(
+            parts.graph,
+            parts.neurons,
+            parts.steps,
+            parts.designs,
+            parts.calibration,
+            precision=precision,
+        )
+    except ConversionError as error:
+        raise InterchangeError(f"'{path}' holds no network that runs ({error})") from error

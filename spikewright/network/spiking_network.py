@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
-import fnmatch
-from collections import OrderedDict
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from types import MappingProxyType
 from typing import Any, Self
 
 import torch
 from torch import Tensor
 
+from spikewright import artefact
 from spikewright.calibration import Calibration
 from spikewright.calibration.design import Design
 from spikewright.errors import ConversionError
 from spikewright.graph.ir import Graph, Operation
 from spikewright.network.compiled import CompiledEngines
 from spikewright.network.compiler import fused
-from spikewright.network.engine import Engine, checked_ids, chosen
+from spikewright.network.engine import Engine, checked_ids, checked_t, chosen
 from spikewright.network.frames import by_sample, check_shown
 from spikewright.network.graph_network import CapturedANN, GraphNetwork
 from spikewright.network.kernels import Precision
-from spikewright.network.plan import PLANS_KEPT, SILENT, Observer, Plan, common_weights, prepared
-from spikewright.network.saving import Saved
+from spikewright.network.plan import SILENT, Observer, Plan, common_weights, plan_cache, prepared
 from spikewright.network.simulate import simulate
+from spikewright.network.site_names import matching
 from spikewright.network.stages import depth_of
 from spikewright.network.steps import MEMORY_BUDGET
 from spikewright.network.summary import summarise
 from spikewright.neurons import Neuron
 
 
-class SpikingNetwork(Saved, GraphNetwork):
+class SpikingNetwork(GraphNetwork):
     """A trained network in which every activation has become a layer of spiking neurons.
 
     Made by `spikewright.convert`. It is a function of (samples, T, seed): nothing is kept between
@@ -38,9 +39,7 @@ class SpikingNetwork(Saved, GraphNetwork):
 
     Attributes:
         steps: T of the design point, used when a call names none.
-        neurons: the neuron of every site, by site name.
         calibration: the statistics and the strategy that its thresholds come from.
-        precision: "float32" or "bf16", see `with_precision`.
     """
 
     def __init__(
@@ -50,6 +49,8 @@ class SpikingNetwork(Saved, GraphNetwork):
         steps: int,
         designs: Mapping[int, Design],
         calibration: Calibration,
+        *,
+        precision: Precision = Precision.FLOAT32,
     ) -> None:
         """Assemble a network from its parts.
 
@@ -59,17 +60,27 @@ class SpikingNetwork(Saved, GraphNetwork):
             steps: the default T, one of `designs`.
             designs: thresholds and corrections by T.
             calibration: gives thresholds for a T that has no design, from the same statistics.
+            precision: of weights and currents.
         """
         super().__init__(graph)
-        self.neurons = dict(neurons)
-        common_weights(self.neurons, steps)  # refuses mixed codes
+        self._neurons = dict(neurons)
+        common_weights(self._neurons, steps)  # refuses mixed codes
         self.steps = steps
         self._designs = dict(designs)
         self.calibration = calibration
-        self.precision = Precision.FLOAT32
-        self._plans: OrderedDict[int, Plan] = OrderedDict()
+        self._precision = precision
         self._compile = False
-        self._compiled = CompiledEngines()
+        self._forget_plans()
+
+    @property
+    def neurons(self) -> Mapping[str, Neuron]:
+        """The neuron of every site, by site name; read only, see `with_neuron`."""
+        return MappingProxyType(self._neurons)
+
+    @property
+    def precision(self) -> Precision:
+        """The number format of weights that meet spikes; read only, see `with_precision`."""
+        return self._precision
 
     @property
     def sites(self) -> tuple[str, ...]:
@@ -97,13 +108,13 @@ class SpikingNetwork(Saved, GraphNetwork):
         A T that conversion was not asked to design gets thresholds from the same statistics, and no
         bias correction (corrections belong to one T).
         """
-        steps = self._checked_steps(steps)
+        steps = checked_t(steps, self.steps)
         known = self._designs.get(steps)
         return known if known is not None else Design(self.calibration.thresholds_at(steps))
 
     def duration(self, steps: int | None = None) -> int:
         """Time steps of one layer's window; T itself for rate codes."""
-        steps = self._checked_steps(steps)
+        steps = checked_t(steps, self.steps)
         return next(iter(self.neurons.values())).duration(steps)
 
     def latency(self, steps: int | None = None) -> int:
@@ -189,14 +200,8 @@ class SpikingNetwork(Saved, GraphNetwork):
             assert op.site is not None
             found[op.site.name] = count
 
-        self.observe(
-            images,
-            Observer(layer=keep),
-            steps=steps,
-            engine=engine,
-            seed=seed,
-            sample_ids=sample_ids,
-        )
+        options: dict[str, Any] = {"engine": engine, "seed": seed, "sample_ids": sample_ids}
+        self.observe(images, Observer(layer=keep), steps=steps, **options)
         return found
 
     @torch.no_grad()
@@ -265,15 +270,11 @@ class SpikingNetwork(Saved, GraphNetwork):
             sites: names or shell patterns such as "layer1.*"; every site when None.
 
         Raises:
-            ConversionError: when a pattern matches no site.
+            ConversionError: when a pattern matches no site, or there is none.
         """
-        patterns = ["*"] if sites is None else list(sites)
-        for pattern in patterns:
-            if not fnmatch.filter(self.sites, pattern):
-                raise ConversionError(
-                    f"no site matches '{pattern}'; this network's sites are {', '.join(self.sites)}"
-                )
-        chosen = {n for p in patterns for n in fnmatch.filter(self.sites, p)}
+        if not isinstance(neuron, Neuron):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConversionError(f"expected a neuron such as TPP(), got {neuron!r}")
+        chosen = matching(self.sites, sites)
         neurons = {name: neuron if name in chosen else self.neurons[name] for name in self.sites}
         return self._remade(neurons, self.precision)
 
@@ -289,9 +290,25 @@ class SpikingNetwork(Saved, GraphNetwork):
         return self._remade(self.neurons, Precision.named(precision))
 
     def _remade(self, neurons: Mapping[str, Neuron], precision: Precision) -> SpikingNetwork:
-        made = SpikingNetwork(self.graph, neurons, self.steps, self._designs, self.calibration)
-        made.precision = precision
-        return made
+        parts = (self.graph, neurons, self.steps, self._designs, self.calibration)
+        made = SpikingNetwork(*parts, precision=precision)
+        return made.compile() if self._compile else made
+
+    def save(self, path: str | os.PathLike[str], notes: Mapping[str, Any] | None = None) -> None:
+        """Write all it answers from, at any T, as one file that `spikewright.load` reads anywhere.
+
+        Whether it is compiled, and its device, are not in the file.
+
+        Args:
+            path: an older file there is replaced in one move.
+            notes: plain JSON values for people, such as how images were prepared.
+
+        Raises:
+            InterchangeError: for neurons or strategies of your own (a file holds no code), weights
+                that are not finite, notes that are not plain values, or a place that refuses it.
+        """
+        held = (self._neurons, self.steps, self._designs, self.calibration)
+        artefact.save(artefact.Parts(self.graph, *held, str(self.precision)), path, notes)
 
     def summary(self, steps: int | None = None) -> str:
         """Every site with its threshold, and every operation with its class, as text."""
@@ -299,28 +316,19 @@ class SpikingNetwork(Saved, GraphNetwork):
 
     def plan(self, steps: int | None = None) -> Plan:
         """The scale-folded graph with its neurons at one T, as the engines run it."""
-        steps = self._checked_steps(steps)
-        if steps in self._plans:
-            self._plans.move_to_end(steps)
-        else:
-            design = self.design(steps)
-            plan = prepared(self.graph, self.neurons, design, steps, self._reference)
+        chosen = checked_t(steps, self.steps)
+
+        def made() -> Plan:
+            plan = prepared(self.graph, self._neurons, self.design(chosen), chosen, self._reference)
             plan = replace(plan, precision=self.precision)
-            self._plans[steps] = replace(plan, fuse=fused, quick=True) if self._compile else plan
-            if len(self._plans) > PLANS_KEPT:
-                self._plans.popitem(last=False)
-        return self._plans[steps]
+            return replace(plan, fuse=fused, quick=True) if self._compile else plan
+
+        return self._plans.get(chosen, made)
 
     def _forget_plans(self) -> None:
         """What was made from the tensors is made anew after they changed."""
-        self._plans.clear()
+        self._plans = plan_cache()
         self._compiled = CompiledEngines()
-
-    def _checked_steps(self, steps: int | None) -> int:
-        steps = self.steps if steps is None else steps
-        if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
-            raise ConversionError(f"steps must be a whole number, at least 1, got {steps!r}")
-        return steps
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         self._forget_plans()
@@ -328,10 +336,12 @@ class SpikingNetwork(Saved, GraphNetwork):
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         self._forget_plans()
+        for name, tensor in self.named_buffers(recurse=False):
+            self._buffers[name] = tensor.clone()  # written to below; others may share it
         super()._load_from_state_dict(*args, **kwargs)
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_plans": OrderedDict(), "_compiled": CompiledEngines()}
+    def _copied_state(self) -> dict[str, Any]:
+        return {**self.__dict__, "_plans": plan_cache(), "_compiled": CompiledEngines()}
 
     def __repr__(self) -> str:
         labels = ", ".join(sorted({neuron.label for neuron in self.neurons.values()}))

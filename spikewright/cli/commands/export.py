@@ -45,8 +45,9 @@ def export(
     What a format cannot say is refused with the reason, operation by operation: nothing is
     exported that would run as something else.
     """
-    from spikewright.artefact import describe, load
+    from spikewright.artefact import describe
     from spikewright.export.targets import TARGETS
+    from spikewright.network import load
 
     if to not in TARGETS:
         raise WrongUsage(f"--to {to}: no such format; there are {', '.join(TARGETS)}")

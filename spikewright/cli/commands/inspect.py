@@ -24,7 +24,8 @@ def inspect(
 
     The file is checked as a whole; nothing of it is executed.
     """
-    from spikewright.artefact import describe, load
+    from spikewright.artefact import describe
+    from spikewright.network import load
 
     network, said = load(file), describe(file)
     if json:

@@ -1,0 +1,106 @@
+"""A spiking network as an object: what it shares, copies, keeps and refuses."""
+
+from __future__ import annotations
+
+import copy
+import io
+import pickle
+
+import numpy as np
+import pytest
+import torch
+
+import spikewright as sw
+from spikewright.network.byte_cache import ByteCache
+from tests.builders import images
+from tests.network.nets import converted
+
+
+@pytest.fixture(scope="module")
+def snn() -> sw.SpikingNetwork:
+    return converted("plain", steps=(4, 3))
+
+
+def test_neurons_and_precision_are_read_only(snn):
+    site = snn.sites[0]
+    with pytest.raises(TypeError, match="does not support item assignment"):
+        snn.neurons[site] = sw.TPP()
+    with pytest.raises(AttributeError):
+        snn.neurons = {}
+    with pytest.raises(AttributeError):
+        snn.precision = "nonsense"
+    assert snn.neurons == dict.fromkeys(snn.sites, sw.TwoPhase())
+
+
+@pytest.mark.parametrize("given", [np.zeros((4, 3, 6, 6)), None, [images()]])
+def test_what_is_no_tensor_is_refused(snn, given):
+    with pytest.raises(
+        sw.ConversionError, match=r"takes a tensor \[B, 3, 6, 6\], got (nda|Non|lis)"
+    ):
+        snn(given)
+    with pytest.raises(sw.ConversionError, match="whole number, at least 1, got tensor"):
+        snn(images(), steps=torch.tensor(8))
+
+
+def test_a_choice_of_no_site_or_no_neuron_is_refused(snn):
+    with pytest.raises(sw.ConversionError, match=r"sites=\[\] chooses no site; leave it out"):
+        snn.with_neuron(sw.TPP(), sites=[])
+    with pytest.raises(sw.ConversionError, match="expected a neuron such as TPP"):
+        snn.with_neuron("TPP")
+    one = snn.with_neuron(sw.TPP(), sites=snn.sites[0])  # one name, as it is
+    assert one.neurons[snn.sites[0]] == sw.TPP()
+
+
+def test_what_is_made_of_a_compiled_network_is_compiled(monkeypatch):
+    served = []
+    compiled = converted("plain", steps=4).compile()
+    monkeypatch.setattr(
+        "spikewright.network.compiled.CompiledEngines.serving",
+        lambda self, plan, engine, observer: served.append(plan.quick),
+    )
+    for made in (compiled, compiled.with_precision("bf16"), compiled.with_neuron(sw.TPP())):
+        made(images())
+        copy.deepcopy(made)(images())
+    assert served == [True] * 6
+    converted("plain", steps=4).with_neuron(sw.TPP())(images())
+    assert len(served) == 6
+
+
+@pytest.mark.parametrize("write", [pickle.dumps, lambda net: torch.save(net, io.BytesIO())])
+def test_pickling_points_to_save(snn, write):
+    for network in (snn, snn.ann()):
+        with pytest.raises(sw.InterchangeError, match=r"snn\.save\(path\).*spikewright\.load"):
+            write(network)
+
+
+def test_a_state_loaded_into_one_network_does_not_reach_its_siblings(snn):
+    x = images(5, seed=1)
+    sibling, before = snn.with_neuron(sw.TPP()), snn(x)
+    sibling.load_state_dict({name: 0 * t for name, t in sibling.state_dict().items()})
+    assert torch.equal(snn(x), before)
+    assert torch.equal(copy.deepcopy(snn)(x), before)
+
+
+def test_plans_are_bounded_by_their_bytes():
+    network = converted("plain", steps=4)
+    size = 0
+    for steps in range(1, 20):
+        network(images(), steps=steps)
+        size = network.plan(steps).made_bytes
+    assert 0 < size < sum(t.nbytes for t in network.graph.tensors.values()) * 2
+    assert len(network._plans) == 19  # small ones are all kept
+    cache = ByteCache(lambda value: value, budget=100)
+    for key, value in enumerate((40, 50, 30, 1000)):
+        assert cache.get(key, lambda value=value: value) == value
+        assert len(cache) == (1, 2, 2, 1)[key]
+
+
+def test_a_plan_makes_the_copies_of_the_weights_that_are_used():
+    plan = converted("plain", steps=4).plan()
+    assert plan.made_bytes == 0
+    one = sum(t.nbytes for t in plan.step_graph.tensors.values())
+    assert plan.graph is plan.step_graph  # the summary reads the same copy
+    assert 0 < plan.made_bytes <= one
+    low = converted("plain", steps=4).with_precision("bf16").plan()
+    assert low.step_graph.operations
+    assert "graph" not in low.__dict__

@@ -4,21 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from spikewright.activations import QCFS
 from spikewright.calibration import Learned, MinError
 from spikewright.calibration.thresholds import Threshold
 from spikewright.convert import convert
 from spikewright.data import ImageData, calibration_subset, loader, open_dataset
 from spikewright.measure import Misalignment, Sweep, SweepProgress, misalignment, sweep
-from spikewright.models import digits_cnn
 from spikewright.network import SpikingNetwork
 from spikewright.neurons import TPP, IntegrateFire, Neuron, Shuffled, TwoPhase
-from spikewright.training import TrainingResult, fit, intra_op_threads, seeded
+from spikewright.training import (
+    DataRecipe,
+    NetworkRecipe,
+    OptimisationRecipe,
+    Recipe,
+    Trained,
+    intra_op_threads,
+    train_in_memory,
+)
 
 STEPS = (1, 2, 4, 8, 16, 32)
 LEVELS = 8
@@ -27,6 +32,7 @@ SEEDS = 3
 EPOCHS = 15
 BATCH = 64
 LEARNING_RATE = 5e-3
+WEIGHT_DECAY = 1e-2
 TEST_BATCH = 90
 """Small enough for the processor's caches: a quarter faster than the whole split at once."""
 CALIBRATION_SAMPLES = 512
@@ -56,7 +62,7 @@ class DemoPart:
     """
 
     name: str
-    training: TrainingResult
+    training: Trained
     networks: Mapping[str, SpikingNetwork]
     sweep: Sweep
     misalignment: Misalignment | None
@@ -91,13 +97,15 @@ class _Plan:
     """How one part is made."""
 
     name: str
-    activation: Callable[[], nn.Module]
+    network: NetworkRecipe
     threshold: Threshold
     bias_correction: bool
 
 
-_RELU = _Plan("ReLU network", nn.ReLU, MinError(), bias_correction=True)
-_QCFS = _Plan("QCFS twin", lambda: QCFS(levels=LEVELS), Learned(), bias_correction=False)
+_RELU = _Plan("ReLU network", NetworkRecipe("digits_cnn", "relu"), MinError(), bias_correction=True)
+_QCFS = _Plan(
+    "QCFS twin", NetworkRecipe("digits_cnn", "qcfs", LEVELS), Learned(), bias_correction=False
+)
 
 
 def run_demo(
@@ -134,21 +142,26 @@ def run_demo(
 def _part(
     plan: _Plan, data: ImageData, seed: int, tell: Progress, epochs: int, steps: tuple[int, ...]
 ) -> DemoPart:
-    with seeded(seed):
-        model = digits_cnn(activation=plan.activation)
-    training = fit(
-        model,
-        data.train,
-        data.validation,
-        epochs=epochs,
-        learning_rate=LEARNING_RATE,
-        batch_size=BATCH,
-        seed=seed,
-        progress=lambda record: tell(record.epoch, epochs, f"training the {plan.name}"),
+    def step(epoch: int, epochs: int, *_: object) -> None:
+        tell(epoch, epochs, f"training the {plan.name}")
+
+    optimisation = OptimisationRecipe(
+        epochs, BATCH, "adamw", LEARNING_RATE, weight_decay=WEIGHT_DECAY, schedule="one-cycle"
     )
+    recipe = Recipe(DataRecipe("digits", augment=()), plan.network, optimisation, seed=seed)
+    training = train_in_memory(recipe, data, progress=step)
+    model = training.model
     networks = _converted(plan, model, data, seed, tell, steps)
     test = loader(data.test, batch_size=TEST_BATCH)
-    configuration = {"source": plan.name, "epochs": epochs, "training": _told(training)}
+    best = training.best
+    configuration = {
+        "source": plan.name,
+        "epochs": epochs,
+        "training": {
+            "best_epoch": best.epoch,
+            "validation_accuracy": best.validation_accuracy,
+        },
+    }
     found = sweep(
         networks,
         test,
@@ -197,13 +210,6 @@ def _experiment(
 
 def _telling(tell: Progress, what: str) -> Callable[[SweepProgress], None]:
     return lambda p: tell(p.done, p.total, f"{what}: {p.network}, T = {p.steps}")
-
-
-def _told(training: TrainingResult) -> dict[str, Any]:
-    return {
-        "best_epoch": training.best_epoch,
-        "validation_accuracy": training.validation_accuracy,
-    }
 
 
 def _silent(done: int, total: int | None, what: str) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from scipy.stats import chisquare
 from torch import Tensor, nn
+from torch.utils.data import Dataset, default_collate
 
 from spikewright.graph import Graph, fold_batch_norm, survey
 from spikewright.neurons import Draws, Layer
@@ -87,3 +88,10 @@ def assert_distributed(observed: Any, expected: Any) -> None:
     total = sum(seen) / sum(law)
     result = chisquare(seen, [e * total for e in law])
     assert result.pvalue > FALSE_ALARM, f"p = {result.pvalue:.2g}: {seen} against {law}"
+
+
+def accuracy(model: nn.Module, dataset: Dataset[Any]) -> float:
+    """The fraction of a whole data set that a model answers right, counted the plain way."""
+    images, labels = default_collate([dataset[i] for i in range(len(dataset))])  # type: ignore[arg-type]
+    with torch.no_grad():
+        return float((model.eval()(images).argmax(1) == labels).double().mean())

@@ -1,7 +1,7 @@
 """Training of source networks, the honest way: chosen on validation, never on test.
 
-`train` carries out a `Recipe` in a folder, and goes on after a stop; `fit` is the small trainer
-that the demonstration uses.
+`train` carries out a `Recipe` in a folder, and goes on after a stop; `train_in_memory` does the
+same without a folder.
 """
 
 from __future__ import annotations
@@ -23,16 +23,14 @@ from spikewright.runs.recipe import (
 )
 from spikewright.runs.run_folder import RunFolder
 from spikewright.seeding import seeded
-from spikewright.training.fit import EpochRecord, TrainingResult, accuracy, fit
 from spikewright.training.start import start_from
 from spikewright.training.threads import intra_op_threads
-from spikewright.training.train import train
+from spikewright.training.train import Trained, train, train_in_memory
 
 __all__ = [
     "ActivationKind",
     "Augmentation",
     "DataRecipe",
-    "EpochRecord",
     "ModelCard",
     "NetworkRecipe",
     "NumericsRecipe",
@@ -42,11 +40,10 @@ __all__ = [
     "RunFolder",
     "ScheduleKind",
     "StartRecipe",
-    "TrainingResult",
-    "accuracy",
-    "fit",
+    "Trained",
     "intra_op_threads",
     "seeded",
     "start_from",
     "train",
+    "train_in_memory",
 ]

@@ -13,11 +13,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spikewright.data import ImageData
+from spikewright.data.preprocessing import normalisation
 from spikewright.extras import require_extra
 from spikewright.neurons.counter_random import Draws
 from spikewright.runs.kinds import Augmentation
+from spikewright.runs.recipe import DataRecipe
 from spikewright.seeding import seeded
 
+KNOWN_STATISTICS = {
+    "cifar10": ((0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)),
+    "cifar100": ((0.5071, 0.4865, 0.4409), (0.2673, 0.2564, 0.2762)),
+}
+"""Mean and standard deviation of each channel over the training set, pixels in 0 .. 1."""
 CROP_PADDING = 4
 """Black pixels on every side before the crop, as usual for CIFAR; of images smaller than its 32
 pixels an eighth of the shorter side, at least 1."""
@@ -42,6 +50,22 @@ class Augmenter:
     mean: Tensor
     std: Tensor
     seed: int
+
+    @classmethod
+    def of(cls, recipe: DataRecipe, data: ImageData, seed: int, device: torch.device) -> Augmenter:
+        """The augmentation of a recipe; without a mean, that of CIFAR, or 0 of other data.
+
+        Raises:
+            DataError: if mean and standard deviation do not fit the number of channels.
+        """
+        channels = data.image_shape[0]
+        given = normalisation(recipe.mean, recipe.std, channels)
+        known = KNOWN_STATISTICS.get(data.name, ((0.0,) * channels, (1.0,) * channels))
+        mean, std = (
+            torch.tensor(values, device=device).view(-1, 1, 1)
+            for values in (known if given is None else (given.mean, given.std))
+        )
+        return cls(frozenset(recipe.augment), mean, std, seed)
 
     def training(self, images: Tensor, indices: Tensor, epoch: int) -> Tensor:
         """Augment and normalise a batch.

@@ -14,23 +14,15 @@ from spikewright.training.splits import Splits
 from spikewright.training.trainer import Trainer
 
 
-def make_card(
-    trainer: Trainer, splits: Splits, run: RunFolder, test: Score, test_images: int
-) -> ModelCard:
+def make_card(trainer: Trainer, splits: Splits, run: RunFolder, test: Score) -> ModelCard:
     """The card of a finished run.
 
     Args:
         trainer: after its last epoch.
-        splits: that it trained on.
-        run: with its weights written.
-        test: of these weights on the test split.
-        test_images: how many images that split has.
-
-    Raises:
-        ValueError: if the test did not count every image once.
+        splits: the images that it trained on.
+        run: its folder, with the weights written.
+        test: the score of these weights on the test split.
     """
-    if test.images != test_images:
-        raise ValueError(f"{test.images} of {test_images} test images were counted")
     recipe, data, state = trainer.recipe, trainer.data, trainer.state
     best = state.best_epoch
     validation_images = len(splits.validation)

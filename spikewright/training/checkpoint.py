@@ -1,7 +1,7 @@
 """Everything a training run has to remember, as named tensors and one JSON document.
 
 No pickle: the optimiser's state is flattened to `optimizer/PARAMETER/KEY`, beside `model/...`,
-`average/...` (of the weights, with EMA) and `best/...` (the weights of the best epoch).
+`average/...` (the moving average, with EMA) and `best/...` (the weights of the best epoch).
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from spikewright.errors import RunError
 from spikewright.runs.files import read_tensors, write_tensors
@@ -25,21 +26,21 @@ class TrainingState:
     Attributes:
         model: the weights that are trained.
         optimizer: of these weights.
-        average: the moving average of the model's state, or None without EMA.
+        average: the moving average of the weights, or None without EMA.
         best: the model's state after the best epoch so far, on the CPU; empty before the first.
         history: one entry an epoch, in order.
     """
 
     model: nn.Module
     optimizer: torch.optim.Optimizer
-    average: dict[str, Tensor] | None
+    average: AveragedModel | None
     best: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
     history: list[EpochMetrics] = field(default_factory=list[EpochMetrics])
 
     @property
     def candidate(self) -> dict[str, Tensor]:
         """The state that is validated and kept: the average, or the weights themselves."""
-        return self.model.state_dict() if self.average is None else self.average
+        return (self.model if self.average is None else self.average.module).state_dict()
 
     @property
     def best_epoch(self) -> EpochMetrics:
@@ -56,7 +57,7 @@ class TrainingState:
         """Write the state as one file, whole."""
         groups = {
             "model": self.model.state_dict(),
-            "average": self.average or {},
+            "average": {} if self.average is None else self.average.state_dict(),
             "best": self.best,
             "optimizer": self._optimizer_tensors(),
         }
@@ -81,14 +82,13 @@ class TrainingState:
                 parts[part][inner] = tensor
             self.model.load_state_dict(parts["model"])
             self._load_optimizer(parts["optimizer"])
+            if self.average is not None:
+                self.average.load_state_dict(parts["average"])
             self.history = [_metrics(entry) for entry in document["history"]]
         except (KeyError, TypeError, RuntimeError) as error:
             raise RunError(
                 f"'{path}' is not a checkpoint of this network and optimiser ({error})"
             ) from error
-        if self.average is not None:
-            for name, shadow in self.average.items():
-                shadow.copy_(parts["average"][name])
         self.best = parts["best"]
 
     def _optimizer_tensors(self) -> dict[str, Tensor]:

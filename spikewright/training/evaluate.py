@@ -21,9 +21,9 @@ class Score:
     """How well a network does.
 
     Attributes:
-        right: images whose highest logit is their label.
-        images: how many there were.
-        loss: mean cross entropy, in nats.
+        right: the number of images whose highest logit is their label.
+        images: the number of images.
+        loss: their mean cross entropy, in nats.
     """
 
     right: int
@@ -39,6 +39,7 @@ class Score:
 def evaluate(
     model: nn.Module,
     images: InMemory,
+    indices: Tensor,
     prepare: Callable[[Tensor], Tensor],
     processes: Processes,
 ) -> Score:
@@ -46,15 +47,15 @@ def evaluate(
 
     Args:
         model: put in eval mode and left there; the same in every process.
-        images: the whole split, in every process.
+        images: on the device of the processes.
+        indices: int64 [N], the images that count; the same in every process.
         prepare: from stored images to input.
         processes: each takes its share; their counts are added.
     """
     model.eval()
     sums = torch.zeros(3, device=processes.device)
-    indices = processes.share(torch.arange(len(images), device=processes.device))
     with torch.inference_mode():
-        for part in indices.split(EVALUATION_BATCH):
+        for part in processes.share(indices.to(processes.device)).split(EVALUATION_BATCH):
             labels = images.labels[part]
             logits = model(prepare(images.images[part]))
             loss = F.cross_entropy(logits, labels, reduction="sum")

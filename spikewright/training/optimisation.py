@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel
 
 from spikewright.activations import MINIMUM_THRESHOLD, learned_thresholds
 from spikewright.errors import ModelError
@@ -15,8 +16,9 @@ from spikewright.runs.recipe import OptimisationRecipe
 
 DEFAULT_MOMENTUM = 0.9
 ONE_CYCLE_RISE = 0.3
+"""The rising part of all steps, as in `torch.optim.lr_scheduler.OneCycleLR`."""
 ONE_CYCLE_START = 1 / 25
-"""Of its steps, and of its peak: the values of `torch.optim.lr_scheduler.OneCycleLR`."""
+"""The first learning rate as a part of the peak, as there."""
 
 
 def make_optimizer(model: nn.Module, recipe: OptimisationRecipe) -> torch.optim.Optimizer:
@@ -85,31 +87,24 @@ def take_step(
             threshold.clamp_(min=MINIMUM_THRESHOLD)
 
 
-def averaging_decay(decay: float, step: int) -> float:
-    """The decay of the average in one step: of its number alone, so that nothing is remembered.
+def averaged(model: nn.Module, decay: float) -> AveragedModel:
+    """A moving average of all weights and running statistics of a model, made of its first ones.
 
-        min(decay, (1 + step) / (10 + step))
+    The first update takes the weights over; in the n-th after it
 
-    A constant decay of 0.999 keeps 83 % of the random first weights after 192 steps.
+        average <- d * average + (1 - d) * weights,    d = min(decay, (1 + n) / (10 + n)),
 
-    Args:
-        decay: that the recipe asks for.
-        step: counted from 0 over all epochs.
-
-    Returns:
-        What `average` takes, in [0.1, decay] unless `decay` is smaller.
+    as with `num_updates` in TensorFlow's `ExponentialMovingAverage`: with a constant d = 0.999,
+    83 % of the average would still be the weights of the first step after 192 steps. Counters
+    (integers) are copied.
     """
-    return min(decay, (1 + step) / (10 + step))
 
-
-def average(shadow: dict[str, Tensor], state: Mapping[str, Tensor], decay: float) -> None:
-    """Move an average of weights towards them: `a <- decay * a + (1 - decay) * w`, in place.
-
-    Counters (integers) are copied.
-    """
-    with torch.no_grad():
-        for name, tensor in state.items():
-            if tensor.is_floating_point():
-                shadow[name].lerp_(tensor, 1 - decay)
+    def follow(averages: Sequence[Tensor], weights: Sequence[Tensor], count: Tensor | int) -> None:
+        n = float(count)
+        for average, weight in zip(averages, weights, strict=True):
+            if average.is_floating_point():
+                average.lerp_(weight, 1 - min(decay, (1 + n) / (10 + n)))
             else:
-                shadow[name].copy_(tensor)
+                average.copy_(weight)
+
+    return AveragedModel(model, multi_avg_fn=follow, use_buffers=True)  # pyright: ignore[reportArgumentType]

@@ -1,13 +1,13 @@
 """The images of a run, and which of them it holds out: the same ones from one try to the next.
 
-An image is known by its content, so that what was held out is found again in any layout of the
-files. It stands in the folder of a run, and goes with its weights.
+An image is known by its content, so that what was held out is recognised in any layout of the
+files. `held_out.safetensors` in the folder of a run lists these images, and goes with its weights.
 """
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -15,8 +15,7 @@ from torch import Tensor
 from torch.utils.data import Subset
 
 from spikewright.data import ImageData
-from spikewright.data.image_data import dataset_length
-from spikewright.data.in_memory import InMemory, in_memory, require_memory
+from spikewright.data.in_memory import InMemory, in_memory
 from spikewright.data.splits import stratified
 from spikewright.errors import RecipeError, RunError
 from spikewright.fingerprint import fingerprint
@@ -35,79 +34,65 @@ class Splits:
     """The images that weights are trained on, and those that choose the best epoch.
 
     Attributes:
-        train: in the order that `epoch_order` permutes.
-        validation: none of them is trained on.
-        train_keys: int64 [N], see `image_keys`.
-        validation_keys: int64 [V], the same.
+        images: all of them, in the order of the data set's training and validation split.
+        keys: int64 [N], see `image_keys`.
+        held_out: bool [N], True for the images that choose the best epoch.
     """
 
-    train: InMemory
-    validation: InMemory
-    train_keys: Tensor
-    validation_keys: Tensor
+    images: InMemory
+    keys: Tensor
+    held_out: Tensor
 
     @classmethod
     def read(cls, data: ImageData) -> Splits:
         """Read both splits of a data set that was opened without normalisation.
 
         Raises:
-            DataError: if images cannot be read.
+            DataError: if images cannot be read, or do not fit into memory.
         """
-        parts = (data.train, data.validation)
-        stored = torch.uint8 if data.bounded else torch.float32
-        require_memory(sum(map(dataset_length, parts)), data.image_shape, stored)
-        train, validation = (in_memory(part, bounded=data.bounded) for part in parts)
-        keys = (image_keys(part.images, bounded=data.bounded) for part in (train, validation))
-        return cls(train, validation, *keys)
-
-    def holding_out(self, keys: Tensor) -> Splits:
-        """The same images, of which those with one of these keys are held out and no others."""
-        apart = [torch.isin(part, keys) for part in (self.train_keys, self.validation_keys)]
-
-        def chosen(train: Tensor, validation: Tensor, *, held: bool) -> Tensor:
-            parts = zip((train, validation), apart, strict=True)
-            return torch.cat([part[where == held] for part, where in parts])
-
-        def images(*, held: bool) -> InMemory:
-            return InMemory(
-                chosen(self.train.images, self.validation.images, held=held),
-                chosen(self.train.labels, self.validation.labels, held=held),
-            )
-
-        split_keys = (
-            chosen(self.train_keys, self.validation_keys, held=held) for held in (False, True)
-        )
-        return Splits(images(held=False), images(held=True), *split_keys)
+        images = in_memory(data.train, data.validation, bounded=data.bounded)
+        held_out = torch.arange(len(images)) >= images.sizes[0]
+        return cls(images, image_keys(images.images, bounded=data.bounded), held_out)
 
     @property
-    def keys(self) -> Tensor:
-        """Of all images, int64 [N + V]."""
-        return torch.cat([self.train_keys, self.validation_keys])
+    def train(self) -> Tensor:
+        """The indices of the images that are trained on, int64."""
+        return (~self.held_out).nonzero().flatten()
+
+    @property
+    def validation(self) -> Tensor:
+        """The indices of the images that choose the best epoch, int64."""
+        return self.held_out.nonzero().flatten()
+
+    def holding_out(self, held_out: Tensor) -> Splits:
+        """The same images, of which others are held out: bool [N]."""
+        return replace(self, held_out=held_out)
 
     @property
     def sha256(self) -> str:
-        """Of all images in their order, with their labels."""
+        """SHA-256 of all images in their order, with their labels and their split."""
+        labels = self.images.labels
         return fingerprint(
             {
-                "train": self.train_keys,
-                "train labels": self.train.labels,
-                "validation": self.validation_keys,
-                "validation labels": self.validation.labels,
+                "train": self.keys[self.train],
+                "train labels": labels[self.train],
+                "validation": self.keys[self.validation],
+                "validation labels": labels[self.validation],
             }
         )
 
     def write_held_out(self, path: Path, start: StartRecipe | None = None) -> None:
         """Write which images the weights never see: held out here, or by what they start from."""
-        keys = self.validation_keys
+        keys = self.keys[self.validation]
         folder = None if start is None else trained_folder(start.weights)
-        if folder is not None and RunFolder(folder).held_out.is_file():
+        if folder is not None:
             earlier, _ = _read(RunFolder(folder).held_out)
             keys = torch.cat([keys, earlier[~torch.isin(earlier, self.keys)]])
         write_tensors(path, {"held_out": keys}, {"images_sha256": self.sha256})
 
 
 def image_keys(images: Tensor, *, bounded: bool) -> Tensor:
-    """64 bits of BLAKE2b of every image: of equal images the same, of others others.
+    """64 bits of BLAKE2b of every image: equal images have equal keys, others have others.
 
     Args:
         images: [N, C, H, W], uint8, or float32 on the CPU.
@@ -130,7 +115,7 @@ def as_begun(splits: Splits, run: RunFolder, recipe: Recipe) -> Splits:
 
     Args:
         splits: as the data set gives them now.
-        run: its folder, which tells.
+        run: its folder, with the list of what it held out.
         recipe: that is to go on.
 
     Raises:
@@ -138,16 +123,14 @@ def as_begun(splits: Splits, run: RunFolder, recipe: Recipe) -> Splits:
         RunError: if the file is damaged.
     """
     keys, sha256 = _read(run.held_out)
-    if splits.sha256 == sha256:
-        return splits
-    again = splits.holding_out(keys)
-    if again.sha256 != sha256:
-        raise RecipeError(
-            f"'{run.path}' holds a run on other images than '{recipe.data.data}' has now, or on "
-            f"the same in another order; give those that '{run.read_recipe().data.data}' held when "
-            "it was begun, or name another folder"
-        )
-    return again
+    for begun in (splits, splits.holding_out(torch.isin(splits.keys, keys))):
+        if begun.sha256 == sha256:
+            return begun
+    raise RecipeError(
+        f"'{run.path}' holds a run on other images than '{recipe.data.data}' has now, or on "
+        f"the same in another order; give those that '{run.read_recipe().data.data}' held when "
+        "it was begun, or name another folder"
+    )
 
 
 def keeping_apart(splits: Splits, data: ImageData, recipe: Recipe) -> Splits:
@@ -165,40 +148,44 @@ def keeping_apart(splits: Splits, data: ImageData, recipe: Recipe) -> Splits:
     Raises:
         RecipeError: if this cannot be.
     """
-    folder = None if recipe.start is None else trained_folder(recipe.start.weights)
-    if recipe.start is None or folder is None:
+    start = recipe.start
+    folder = None if start is None else trained_folder(start.weights)
+    if start is None or folder is None:
         return splits
-    card, path = read_card(folder), RunFolder(folder).held_out
-    same_name = card.data.name == data.name
-    if not path.is_file():
-        if same_name:
-            raise _cannot_tell(recipe.start, f"there is no '{path}', which a finished run has")
+    card, never_seen = read_card(folder), _held_out_by(start, folder)
+    apart = torch.isin(splits.keys, never_seen)
+    if bool(apart[splits.validation].all()):
         return splits
-    never_seen, _ = _read(path)
-    if bool(torch.isin(splits.validation_keys, never_seen).all()):
-        return splits
-    count, asked = int(torch.isin(splits.keys, never_seen).sum()), recipe.data.validation
+    count, asked = int(apart.sum()), recipe.data.validation
     if count == 0:
-        if same_name and card.recipe.data.size != recipe.data.size:
-            raise _cannot_tell(recipe.start, "its images were brought to another size")
+        if card.data.name == data.name and card.recipe.data.size != recipe.data.size:
+            raise _cannot_tell(start, "its images were brought to another size")
         return splits
     if 2 * count < min(card.validation.images, len(splits.validation)):
-        raise _cannot_tell(
-            recipe.start, f"{count:,} of those that it held out are here, so the two sets overlap"
-        )
-    if not _one_source(data) or (asked is not None and asked > count):
+        overlap = f"{count:,} of those that it held out are here, so the two sets overlap"
+        raise _cannot_tell(start, overlap)
+    given_apart = not isinstance(data.validation, Subset)
+    if given_apart or (asked is not None and asked > count):
         raise RecipeError(
-            f"'{recipe.start.weights}' may have been trained on some of the "
+            f"'{start.weights}' may have been trained on some of the "
             f"{len(splits.validation):,} images that would choose the best epoch; hold out at most "
             f"the {count:,} that it held out (of CIFAR: validation={count}), or start from its "
             "file of weights and keep them apart yourself"
         )
-    again = splits.holding_out(never_seen)
     if asked is None or asked == count:
-        return again
-    labels: list[int] = again.validation.labels.tolist()
+        return splits.holding_out(apart)
+    candidates = apart.nonzero().flatten()
+    labels: list[int] = splits.images.labels[candidates].tolist()
     _, chosen = stratified(labels, asked, HELD_OUT_SEED, data.name)
-    return splits.holding_out(again.validation_keys[chosen])
+    return splits.holding_out(torch.isin(splits.keys, splits.keys[candidates[chosen]]))
+
+
+def _held_out_by(start: StartRecipe, folder: Path) -> Tensor:
+    """The keys of the images that a start has never seen."""
+    try:
+        return _read(RunFolder(folder).held_out)[0]
+    except RunError as error:
+        raise _cannot_tell(start, str(error)) from error
 
 
 def _cannot_tell(start: StartRecipe, why: str) -> RecipeError:
@@ -208,14 +195,8 @@ def _cannot_tell(start: StartRecipe, why: str) -> RecipeError:
     )
 
 
-def _one_source(data: ImageData) -> bool:
-    """Whether the validation images were held out of the training set, and not given apart."""
-    parts = (data.train, data.validation)
-    sources = {id(part.dataset) for part in parts if isinstance(part, Subset)}
-    return all(isinstance(part, Subset) for part in parts) and len(sources) == 1
-
-
 def _read(path: Path) -> tuple[Tensor, str]:
+    """The keys of the images held out, and the SHA-256 of all images."""
     tensors, document = read_tensors(path)
     try:
         return tensors["held_out"], document["images_sha256"]

@@ -25,7 +25,7 @@ class TensorBoardLog:
 
     Args:
         run: the folder of the run; the log is in `tensorboard/` below it.
-        history: epochs that an earlier try has done; whatever it logged is taken back.
+        history: the epochs that an earlier try has done; whatever it logged is taken back.
 
     Raises:
         MissingExtra: if TensorBoard is not installed.
@@ -45,6 +45,8 @@ class TensorBoardLog:
             self._writer.add_scalar(name, value_of(metrics), metrics.epoch)
         self._writer.flush()
 
-    def close(self) -> None:
-        """Close the file."""
+    def __enter__(self) -> TensorBoardLog:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._writer.close()

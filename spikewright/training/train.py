@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import math
+from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
+
+import torch
+from torch import nn
 
 from spikewright.data import ImageData, open_dataset
 from spikewright.data.in_memory import in_memory
-from spikewright.errors import DataError, ModelError
 from spikewright.files import write_json
 from spikewright.processes import Processes
 from spikewright.runs.card import ModelCard, read_card
@@ -16,7 +19,6 @@ from spikewright.runs.metrics import EpochMetrics
 from spikewright.runs.recipe import Recipe
 from spikewright.runs.run_folder import RunFolder
 from spikewright.training.card import make_card
-from spikewright.training.evaluate import Score
 from spikewright.training.splits import Splits, as_begun, keeping_apart
 from spikewright.training.tensorboard import TensorBoardLog
 from spikewright.training.trainer import Progress, Trainer
@@ -50,7 +52,7 @@ def train(
             is needed.
         device: `"cpu"`, `"cuda"`, ...
         tensorboard: also log to `tensorboard/` in the folder.
-        progress: told after steps and epochs, in the main process.
+        progress: called after steps and epochs, in the main process.
 
     Returns:
         The card of the weights, as in `card.json`.
@@ -71,26 +73,54 @@ def train(
     """
     processes = Processes.join(device)
     try:
-        processes.check(recipe.optimisation.batch_size)
         run = RunFolder(folder)
         processes.by_main(lambda: run.require_same(recipe))
-        begun, trainer, splits = run.checkpoint.is_file(), None, None
-        if not run.card.is_file():  # what cannot be carried out begins no folder
+        if run.card.is_file():
+            processes.by_main(lambda: _require_same_images(run, recipe, data))
+        else:
             images = open_data(recipe) if data is None else data
-            trainer = Trainer.make(recipe, images, processes, progress, begun=begun)
-            splits = _splits(images, run, recipe)
-            _require_a_batch(splits, recipe)
-        processes.by_main(lambda: _begin(run, recipe, splits, data))
-        if trainer is not None and splits is not None:
-            if begun:
-                trainer.state.load(run.checkpoint)
-                if processes.main:  # the earlier try may have stopped between the two
-                    run.write_metrics(trainer.state.history)
-            _train_epochs(trainer, splits, run, tensorboard)
-            _finish(trainer, splits, run)
+            _carry_out(recipe, images, run, processes, tensorboard, progress)
         return read_card(folder)
     finally:
         processes.leave()
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network that was trained in memory.
+
+    Attributes:
+        model: with the weights of the best epoch, in eval mode, on its device.
+        best: the metrics of that epoch. Its validation accuracy was chosen for being high, so it
+            flatters: quote the accuracy on a test split.
+        history: the metrics of every epoch, in order.
+    """
+
+    model: nn.Module
+    best: EpochMetrics
+    history: tuple[EpochMetrics, ...]
+
+
+def train_in_memory(
+    recipe: Recipe, data: ImageData, *, device: str = "cpu", progress: Progress | None = None
+) -> Trained:
+    """Train a network by a recipe as `train` does, in one process, and leave nothing on disk.
+
+    Args:
+        recipe: what to do.
+        data: the images, opened without normalisation; the recipe's `data` only names them.
+        device: `"cpu"`, `"cuda"`, ...
+        progress: called after steps and epochs.
+
+    Raises:
+        RecipeError, DataError, ModelError: see `train`.
+    """
+    trainer = Trainer.make(recipe, data, Processes(0, 1, torch.device(device)), progress)
+    splits = keeping_apart(Splits.read(data), data, recipe)
+    trainer.require_a_batch(splits)
+    history, state = tuple(trainer.epochs(splits)), trainer.state
+    state.model.load_state_dict(state.best)
+    return Trained(state.model.eval(), state.best_epoch, history)
 
 
 def open_data(recipe: Recipe) -> ImageData:
@@ -103,56 +133,46 @@ def open_data(recipe: Recipe) -> ImageData:
     return open_dataset(recipe.data.data, size=recipe.data.size, validation=recipe.data.validation)
 
 
-def _splits(data: ImageData, run: RunFolder, recipe: Recipe) -> Splits:
-    """What to train on, and what to hold out: as the run in the folder does, if there is one."""
+def _carry_out(
+    recipe: Recipe,
+    data: ImageData,
+    run: RunFolder,
+    processes: Processes,
+    tensorboard: bool,
+    progress: Progress | None,
+) -> None:
+    """Train what is left of a run; what cannot be carried out begins no folder."""
+    processes.check(recipe.optimisation.batch_size)
+    begun = run.checkpoint.is_file()
+    trainer = Trainer.make(recipe, data, processes, progress, begun=begun)
     splits = Splits.read(data)
     if run.held_out.is_file():
-        return as_begun(splits, run, recipe)
-    return keeping_apart(splits, data, recipe)
-
-
-def _begin(run: RunFolder, recipe: Recipe, splits: Splits | None, data: ImageData | None) -> None:
-    """Make the folder of a run, or see that it holds one of this recipe and these images."""
-    run.prepare(recipe)
-    if splits is None:
-        _require_same_images(run, recipe, data)
-    elif not run.held_out.is_file():
-        splits.write_held_out(run.held_out, recipe.start)
-
-
-def _train_epochs(trainer: Trainer, splits: Splits, run: RunFolder, tensorboard: bool) -> None:
-    """Train the epochs that are left, writing the state after each."""
-    state, processes, recipe = trainer.state, trainer.processes, trainer.recipe
-    done, epochs = len(state.history), recipe.optimisation.epochs
-    log = TensorBoardLog(run.path, state.history) if tensorboard and processes.main else None
-    try:
-        if done == epochs:
-            return
-        images, validation = (
-            part.to(processes.device) for part in (splits.train, splits.validation)
-        )
-        for epoch in range(done + 1, epochs + 1):
-            metrics = trainer.epoch(images, validation, epoch)
-            _require_finite(metrics, recipe)
-            state.finish_epoch(metrics)
+        splits = as_begun(splits, run, recipe)
+    else:
+        splits = keeping_apart(splits, data, recipe)
+    trainer.require_a_batch(splits)
+    processes.by_main(lambda: _begin(run, recipe, splits))
+    state = trainer.state
+    if begun:
+        state.load(run.checkpoint)
+    if begun and processes.main:  # the earlier try may have stopped between the two
+        run.write_metrics(state.history)
+    logged = tensorboard and processes.main
+    with TensorBoardLog(run.path, state.history) if logged else nullcontext() as log:
+        for metrics in trainer.epochs(splits):
             if processes.main:
                 state.save(run.checkpoint)
                 run.write_metrics(state.history)
             if log is not None:
                 log.write(metrics)
-            trainer.tell(epoch, 1, 1, metrics)
-    finally:
-        if log is not None:
-            log.close()
+    _finish(trainer, splits, run)
 
 
-def _require_a_batch(splits: Splits, recipe: Recipe) -> None:
-    count, batch = len(splits.train), recipe.optimisation.batch_size
-    if count < batch:
-        raise DataError(
-            f"the training split of '{recipe.data.data}' holds {count} images, less than one "
-            f"batch of {batch}; lower batch_size"
-        )
+def _begin(run: RunFolder, recipe: Recipe, splits: Splits) -> None:
+    """Make the folder of a run, or see that it holds one of this recipe."""
+    run.prepare(recipe)
+    if not run.held_out.is_file():
+        splits.write_held_out(run.held_out, recipe.start)
 
 
 def _require_same_images(run: RunFolder, recipe: Recipe, data: ImageData | None) -> None:
@@ -161,21 +181,11 @@ def _require_same_images(run: RunFolder, recipe: Recipe, data: ImageData | None)
         as_begun(Splits.read(open_data(recipe) if data is None else data), run, recipe)
 
 
-def _require_finite(metrics: EpochMetrics, recipe: Recipe) -> None:
-    for name in ("training_loss", "validation_loss"):
-        loss = getattr(metrics, name)
-        if not math.isfinite(loss):
-            raise ModelError(
-                f"the {name.replace('_', ' ')} of epoch {metrics.epoch} is {loss}; lower "
-                f"learning_rate={recipe.optimisation.learning_rate}, or set clip_gradient"
-            )
-
-
 def _finish(trainer: Trainer, splits: Splits, run: RunFolder) -> None:
     """Measure the best weights on the test split and write them with their card."""
     test = in_memory(trainer.data.test, bounded=trainer.data.bounded).to(trainer.processes.device)
-    score: Score = trainer.score(test, trainer.state.best)
+    score = trainer.score(test, torch.arange(len(test)), trainer.state.best)
     if trainer.processes.main:
         write_tensors(run.weights, trainer.state.best)
-        write_json(run.card, make_card(trainer, splits, run, score, len(test)).to_dict())
+        write_json(run.card, make_card(trainer, splits, run, score).to_dict())
     trainer.processes.wait()

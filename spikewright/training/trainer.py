@@ -1,10 +1,11 @@
-"""One epoch of a recipe: batches in, a changed state and its metrics out; no files."""
+"""The epochs of a recipe: batches in, a changed state and its metrics out; no files."""
 
 from __future__ import annotations
 
 import copy
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
@@ -14,6 +15,7 @@ from torch import Tensor
 from spikewright.activations import learned_thresholds
 from spikewright.data import ImageData
 from spikewright.data.in_memory import InMemory
+from spikewright.errors import DataError, ModelError
 from spikewright.measure.accuracy import predictions
 from spikewright.neurons.counter_random import site_key
 from spikewright.processes import Processes
@@ -24,18 +26,12 @@ from spikewright.seeding import seeded
 from spikewright.training.augment import Augmenter
 from spikewright.training.checkpoint import TrainingState
 from spikewright.training.evaluate import Score, evaluate
-from spikewright.training.normalisation import channel_statistics
-from spikewright.training.optimisation import (
-    average,
-    averaging_decay,
-    learning_rate,
-    make_optimizer,
-    take_step,
-)
+from spikewright.training.optimisation import averaged, learning_rate, make_optimizer, take_step
+from spikewright.training.splits import Splits
 from spikewright.training.start import load_start
 
 Progress = Callable[[int, int, int, int, EpochMetrics | None], None]
-"""Told (epoch from 1, epochs, steps done in it, its steps, what it came to once it is over)."""
+"""Called with (epoch from 1, epochs, steps done in it, its steps, its metrics once it is over)."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +45,7 @@ class Trainer:
         augmenter: makes input of stored images.
         state: what changes.
         step_model: the state's model, as training steps call it: compiled, in several processes.
-        progress: told how it goes, in the main process.
+        progress: called in the main process as training goes on.
     """
 
     recipe: Recipe
@@ -76,7 +72,7 @@ class Trainer:
             recipe: what to do.
             data: its splits, without normalisation.
             processes: who takes part.
-            progress: told how it goes.
+            progress: called as training goes on.
             begun: the weights will come from a checkpoint, so those to start from are not read.
 
         Raises:
@@ -84,10 +80,7 @@ class Trainer:
             RecipeError: if the architecture is unknown, or does not take the images.
             ModelError, RecipeError: see `load_start`.
         """
-        mean, std = (
-            torch.tensor(values, device=processes.device).view(-1, 1, 1)
-            for values in channel_statistics(recipe.data, data)
-        )
+        augmenter = Augmenter.of(recipe.data, data, recipe.seed, processes.device)
         model = make_network(recipe.network, len(data.classes), recipe.seed)
         if recipe.start is not None and not begun:
             load_start(model, recipe.start, recipe.network.threshold)
@@ -95,62 +88,74 @@ class Trainer:
         model = model.to(processes.device)
         if recipe.numerics.channels_last:
             model = model.to(memory_format=torch.channels_last)  # pyright: ignore
-        shadow = None
-        if recipe.optimisation.ema is not None:
-            shadow = {name: t.detach().clone() for name, t in model.state_dict().items()}
+        decay = recipe.optimisation.ema
+        average = None if decay is None else averaged(model, decay)
+        state = TrainingState(model, make_optimizer(model, recipe.optimisation), average)
         step_model = processes.parallel(model)
-        return cls(
-            recipe,
-            processes,
-            data,
-            Augmenter(frozenset(recipe.data.augment), mean, std, recipe.seed),
-            TrainingState(model, make_optimizer(model, recipe.optimisation), shadow),
-            torch.compile(step_model) if recipe.numerics.compile else step_model,
-            progress,
-        )
+        if recipe.numerics.compile:
+            step_model = torch.compile(step_model)
+        return cls(recipe, processes, data, augmenter, state, step_model, progress)
 
-    def epoch(self, images: InMemory, validation: InMemory, number: int) -> EpochMetrics:
-        """Train one epoch and measure what came of it.
+    def require_a_batch(self, splits: Splits) -> None:
+        """See that there are enough images to take a step.
 
-        Args:
-            images: the training split.
-            validation: the validation split.
-            number: of the epoch, from 1.
+        Raises:
+            DataError: if not.
         """
+        count, batch = len(splits.train), self.recipe.optimisation.batch_size
+        if count < batch:
+            raise DataError(
+                f"the training split of '{self.recipe.data.data}' holds {count} images, less than "
+                f"one batch of {batch}; lower batch_size"
+            )
+
+    def epochs(self, splits: Splits) -> Iterator[EpochMetrics]:
+        """Train the epochs that are left; after each one the state is complete.
+
+        Raises:
+            ModelError: if the loss stops being finite.
+        """
+        left = range(len(self.state.history) + 1, self.recipe.optimisation.epochs + 1)
+        images = splits.images.to(self.processes.device)
+        for epoch in left:
+            metrics = self._epoch(images, splits, epoch)
+            self._require_finite(metrics)
+            self.state.finish_epoch(metrics)
+            yield metrics
+            self._report(epoch, 1, 1, metrics)
+
+    def score(self, images: InMemory, indices: Tensor, weights: dict[str, Tensor]) -> Score:
+        """Measure weights on images in float32, each image once whatever the processes."""
+        model = copy.deepcopy(self.state.model)
+        model.load_state_dict(weights)
+        return evaluate(model, images, indices, self.augmenter.plain, self.processes)
+
+    def _epoch(self, images: InMemory, splits: Splits, epoch: int) -> EpochMetrics:
+        """Train one epoch, counted from 1, and measure it on the validation split."""
         started = time.perf_counter()
-        loss, right, count = self._pass(images, number)
+        loss, right, count = self._pass(images, splits.train, epoch)
         self.processes.agree(self.state.model.buffers())
-        self.processes.agree((self.state.average or {}).values())
-        score = self.score(validation, self.state.candidate)
-        steps = len(images) // self.recipe.optimisation.batch_size
+        if self.state.average is not None:
+            self.processes.agree(self.state.candidate.values())
+        score = self.score(images, splits.validation, self.state.candidate)
+        steps = len(splits.train) // self.recipe.optimisation.batch_size
         thresholds = [float(t.detach()) for t in learned_thresholds(self.state.model)]
         return EpochMetrics(
-            epoch=number,
+            epoch=epoch,
             training_loss=loss / count,
             training_accuracy=right / count,
             validation_accuracy=score.accuracy,
             validation_loss=score.loss,
-            learning_rate=learning_rate(self.recipe.optimisation, number * steps - 1, steps),
+            learning_rate=learning_rate(self.recipe.optimisation, epoch * steps - 1, steps),
             thresholds=(min(thresholds), max(thresholds)) if thresholds else None,
             seconds=time.perf_counter() - started,
         )
 
-    def score(self, images: InMemory, weights: dict[str, Tensor]) -> Score:
-        """Measure weights on a split in float32, each image once whatever the processes."""
-        model = copy.deepcopy(self.state.model)
-        model.load_state_dict(weights)
-        return evaluate(model, images, self.augmenter.plain, self.processes)
-
-    def tell(self, epoch: int, done: int, steps: int, metrics: EpochMetrics | None) -> None:
-        """Report progress, in the main process."""
-        if self.progress is not None and self.processes.main:
-            self.progress(epoch, self.recipe.optimisation.epochs, done, steps, metrics)
-
-    def _pass(self, images: InMemory, epoch: int) -> tuple[float, float, float]:
+    def _pass(self, images: InMemory, train: Tensor, epoch: int) -> tuple[float, float, float]:
         """Go once over the images; returns the sum of losses, how many were right, of how many."""
         recipe, state, processes = self.recipe, self.state, self.processes
         size = recipe.optimisation.batch_size
-        order = epoch_order(len(images), recipe.seed, epoch)
+        order = train[epoch_order(len(train), recipe.seed, epoch)]
         batches = order[: len(order) - len(order) % size].view(-1, size).to(processes.device)
         sums = torch.zeros(3, device=processes.device)
         state.model.train()
@@ -164,10 +169,11 @@ class Trainer:
                 step = (epoch - 1) * len(batches) + number
                 rate = learning_rate(recipe.optimisation, step, len(batches))
                 take_step(state.model, state.optimizer, recipe.optimisation, rate)
-                self._follow(step)
+                if state.average is not None:
+                    state.average.update_parameters(state.model)
                 summed = loss.detach() * len(mine)
                 sums += torch.stack([summed, right.float(), summed.new_tensor(len(mine))])
-                self.tell(epoch, number + 1, len(batches), None)
+                self._report(epoch, number + 1, len(batches), None)
         loss_sum, right_sum, count = processes.sum(sums).tolist()
         return loss_sum, right_sum, count
 
@@ -182,14 +188,21 @@ class Trainer:
         loss = F.cross_entropy(logits, labels, label_smoothing=smoothing)
         return loss, (predictions(logits) == labels).sum()
 
-    def _follow(self, step: int) -> None:
-        """Let the average, if there is one, follow the weights after a step, from 0."""
-        decay = self.recipe.optimisation.ema
-        if self.state.average is not None and decay is not None:
-            average(self.state.average, self.state.model.state_dict(), averaging_decay(decay, step))
+    def _require_finite(self, metrics: EpochMetrics) -> None:
+        for name in ("training_loss", "validation_loss"):
+            loss = getattr(metrics, name)
+            if not math.isfinite(loss):
+                raise ModelError(
+                    f"the {name.replace('_', ' ')} of epoch {metrics.epoch} is {loss}; lower "
+                    f"learning_rate={self.recipe.optimisation.learning_rate}, or set clip_gradient"
+                )
+
+    def _report(self, epoch: int, done: int, steps: int, metrics: EpochMetrics | None) -> None:
+        if self.progress is not None and self.processes.main:
+            self.progress(epoch, self.recipe.optimisation.epochs, done, steps, metrics)
 
 
 def epoch_order(count: int, seed: int, epoch: int) -> Tensor:
-    """The order of `count` images in an epoch, int64 [count]; of (seed, epoch) alone."""
+    """The order of `count` images in an epoch, int64 [count]; a function of (seed, epoch) alone."""
     generator = torch.Generator().manual_seed(site_key(f"order of epoch {epoch}, seed {seed}"))
     return torch.randperm(count, generator=generator)

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from safetensors.torch import save_file
-from torch import nn
 
 from paper import NetworkSource, source_of
 from spikewright.data import open_dataset
-from spikewright.models import digits_cnn
-from spikewright.training import fit, seeded
-from tests.paper.nets import qcfs_cnn
+from spikewright.training import (
+    DataRecipe,
+    NetworkRecipe,
+    OptimisationRecipe,
+    Recipe,
+    train_in_memory,
+)
 
 pytest.importorskip("sklearn", reason="needs the extra 'digits'")
 
-MAKERS: dict[str, tuple[str, Callable[[], nn.Module]]] = {
-    "qcfs": ("tests.paper.nets:qcfs_cnn", qcfs_cnn),
-    "relu": ("spikewright.models:digits_cnn", digits_cnn),
+NETWORKS = {
+    "qcfs": (
+        "tests.paper.nets:qcfs_cnn",
+        NetworkRecipe("digits_cnn", "qcfs", levels=4, threshold=2.0),
+    ),
+    "relu": ("spikewright.models:digits_cnn", NetworkRecipe("digits_cnn", "relu")),
 }
 
 
@@ -29,23 +34,17 @@ def described(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """The files that describe both networks, by their kind."""
     folder = tmp_path_factory.mktemp("networks")
     data = open_dataset("digits")
-    for kind, (spec, make) in MAKERS.items():
-        with seeded(0):
-            model = make()
-        fit(
-            model,
-            data.train,
-            data.validation,
-            epochs=2,
-            learning_rate=0.01,
-            batch_size=64,
-            seed=0,
+    for kind, (spec, network) in NETWORKS.items():
+        optimisation = OptimisationRecipe(
+            epochs=2, batch_size=64, optimizer="adamw", learning_rate=0.01, schedule="one-cycle"
         )
+        recipe = Recipe(DataRecipe("digits", augment=()), network, optimisation)
+        model = train_in_memory(recipe, data).model
         save_file(model.state_dict(), folder / f"{kind}.safetensors")
         document = {"name": kind, "model": spec, "data": "digits", "note": "small"}
         document["weights"] = f"{kind}.safetensors"
         (folder / f"{kind}.json").write_text(json.dumps(document))
-    return {kind: folder / f"{kind}.json" for kind in MAKERS}
+    return {kind: folder / f"{kind}.json" for kind in NETWORKS}
 
 
 @pytest.fixture(scope="session")

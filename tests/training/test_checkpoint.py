@@ -12,13 +12,13 @@ from spikewright.errors import RunError
 from spikewright.files import write_json
 from spikewright.runs.files import read_json, read_tensors, write_tensors
 from spikewright.training.checkpoint import EpochMetrics, TrainingState
+from spikewright.training.optimisation import averaged
 
 
 def state(kind: type[torch.optim.Optimizer], width: int = 3, seed: int = 0) -> TrainingState:
     torch.manual_seed(seed)
     model = nn.Sequential(nn.Linear(2, width), nn.BatchNorm1d(width), nn.Linear(width, 2))
-    shadow = {name: t.detach().clone() for name, t in model.state_dict().items()}
-    return TrainingState(model, kind(model.parameters(), lr=0.1), shadow)
+    return TrainingState(model, kind(model.parameters(), lr=0.1), averaged(model, 0.9))
 
 
 def stepped(made: TrainingState) -> TrainingState:
@@ -26,6 +26,8 @@ def stepped(made: TrainingState) -> TrainingState:
         made.optimizer.zero_grad()
         made.model(torch.randn(4, 2)).square().sum().backward()
         made.optimizer.step()
+        assert made.average is not None
+        made.average.update_parameters(made.model)
     return made
 
 
@@ -35,7 +37,8 @@ def metrics(epoch: int, accuracy: float) -> EpochMetrics:
 
 def everything(made: TrainingState) -> dict[str, Tensor]:
     found = dict(made.model.state_dict())
-    found |= {f"average {name}": t for name, t in (made.average or {}).items()}
+    assert made.average is not None
+    found |= {f"average {name}": t for name, t in made.average.state_dict().items()}
     found |= {f"best {name}": t for name, t in made.best.items()}
     for number, entries in made.optimizer.state_dict()["state"].items():
         found |= {f"{number} {key}": value for key, value in entries.items()}
@@ -69,8 +72,7 @@ def test_everything_comes_back(kind, tmp_path: Path) -> None:
 def test_the_first_of_the_best_epochs_is_kept(tmp_path: Path) -> None:
     made = state(momentum)
     for epoch, accuracy in enumerate((0.5, 0.8, 0.8, 0.7), 1):
-        assert made.average is not None
-        made.average["0.weight"].fill_(epoch)
+        made.candidate["0.weight"].fill_(epoch)
         made.finish_epoch(metrics(epoch, accuracy))
     assert made.best_epoch.epoch == 2
     assert bool((made.best["0.weight"] == 2).all())

@@ -12,8 +12,7 @@ from spikewright.activations import MINIMUM_THRESHOLD
 from spikewright.errors import ModelError
 from spikewright.training import OptimisationRecipe, OptimizerKind, ScheduleKind
 from spikewright.training.optimisation import (
-    average,
-    averaging_decay,
+    averaged,
     learning_rate,
     make_optimizer,
     take_step,
@@ -72,21 +71,35 @@ def test_a_step_keeps_thresholds_positive_and_clips_the_gradient() -> None:
 
 
 def test_the_average_by_hand() -> None:
-    shadow = {"w": torch.tensor([1.0]), "n": torch.tensor(3)}
-    average(shadow, {"w": torch.tensor([2.0]), "n": torch.tensor(4)}, decay=0.75)
-    assert shadow == {"w": torch.tensor([1.25]), "n": torch.tensor(4)}
+    model = nn.BatchNorm1d(1)
+    average = averaged(model, 0.15)
+    values = []
+    for step, value in enumerate((2.0, 4.0, 8.0)):
+        for tensor in (model.weight.data, model.running_mean, model.num_batches_tracked):
+            assert tensor is not None
+            tensor.fill_(value)
+        average.update_parameters(model)
+        assert average.module.num_batches_tracked == int(value), step
+        values.append(float(average.module.weight.detach()))
+        assert average.module.running_mean == pytest.approx(values[-1])
+    second = 0.15 * 2.0 + 0.85 * 4.0
+    assert values == pytest.approx([2.0, second, 0.15 * second + 0.85 * 8.0])
 
 
 def test_the_average_forgets_the_first_weights_within_a_short_run() -> None:
-    decays = [averaging_decay(0.75, step) for step in range(40)]
-    assert decays[:3] == [1 / 10, 2 / 11, 3 / 12]
-    assert decays[25:28] == [26 / 35, 0.75, 0.75]
-    shadow = {"w": torch.tensor([1.0], dtype=torch.float64)}
-    for step in range(192):
-        average(
-            shadow, {"w": torch.tensor([0.0], dtype=torch.float64)}, averaging_decay(0.999, step)
-        )
-    assert shadow["w"].item() < 1e-9
+    model = nn.Linear(1, 1, bias=False)
+    average = averaged(model, 0.999)
+    model.weight.data.fill_(1.0)
+    average.update_parameters(model)
+    model.weight.data.fill_(0.0)
+    decays = []
+    for _ in range(192):
+        before = float(average.module.weight.detach())
+        average.update_parameters(model)
+        decays.append(float(average.module.weight.detach()) / before)
+    assert decays[:3] == pytest.approx([2 / 11, 3 / 12, 4 / 13])
+    assert decays[-1] < 0.96
+    assert float(average.module.weight.detach()) < 1e-9
 
 
 def test_nothing_to_train_is_refused() -> None:

@@ -18,7 +18,8 @@ from spikewright.data import open_dataset
 from spikewright.errors import MissingExtra, RecipeError
 from spikewright.processes import Processes
 from spikewright.runs import load_model
-from spikewright.training import DataRecipe, NetworkRecipe, Recipe, RunFolder, accuracy
+from spikewright.training import DataRecipe, NetworkRecipe, Recipe, RunFolder
+from tests.builders import accuracy
 from tests.processes import started
 
 CPU = torch.device("cpu")

@@ -65,6 +65,11 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+def validation_keys(data: ImageData) -> Tensor:
+    splits = Splits.read(data)
+    return splits.keys[splits.validation]
+
+
 def held_out(folder: Path) -> set[int]:
     return set(load_file(RunFolder(folder).held_out)["held_out"].tolist())
 
@@ -121,7 +126,7 @@ def test_a_data_set_that_grew_trains_on_what_is_new(first: Path, tmp_path: Path)
 def test_other_images_keep_their_own_split(first: Path, tmp_path: Path) -> None:
     other = laid_out(FORTH, seed=2)
     card = train(after(first), tmp_path / "second", data=other)
-    own = set(Splits.read(other).validation_keys.tolist())
+    own = set(validation_keys(other).tolist())
     assert held_out(tmp_path / "second") == own | held_out(first)
     assert card.validation.images == len(own)
 
@@ -157,7 +162,7 @@ def test_a_data_set_that_shares_few_images_is_refused(first: Path, tmp_path: Pat
 def test_a_start_that_does_not_tell_is_refused(first: Path, tmp_path: Path) -> None:
     shutil.copytree(first, tmp_path / "start")
     RunFolder(tmp_path / "start").held_out.unlink()
-    with pytest.raises(RecipeError, match=r"there is no '.*held_out\.safetensors'"):
+    with pytest.raises(RecipeError, match=r"cannot be told: '.*held_out\.safetensors'"):
         train(after(tmp_path / "start"), tmp_path / "second", data=laid_out(FORTH))
     with pytest.raises(RecipeError, match="its images were brought to another size"):
         train(after(first, size=9), tmp_path / "second", data=laid_out(FORTH, seed=2))
@@ -229,4 +234,4 @@ def test_every_network_of_the_zoo_says_what_it_held_out() -> None:
         assert len(keys) >= entry.card.validation.images, entry.name
         if entry.name == "digits-qcfs8":
             pytest.importorskip("sklearn", reason="needs the extra 'digits'")
-            assert torch.equal(keys, Splits.read(open_dataset("digits")).validation_keys)
+            assert torch.equal(keys, validation_keys(open_dataset("digits")))

@@ -32,11 +32,11 @@ from spikewright.training import (
     Recipe,
     RunFolder,
     ScheduleKind,
-    accuracy,
     train,
 )
 from spikewright.training.tensorboard import TensorBoardLog
 from spikewright.training.trainer import epoch_order
+from tests.builders import accuracy
 
 pytest.importorskip("sklearn", reason="needs the extra 'digits'")
 
@@ -172,7 +172,8 @@ def test_it_learns(tmp_path: Path) -> None:
         NetworkRecipe("digits_cnn", levels=8, threshold=4.0),
         OptimisationRecipe(epochs=12, batch_size=64, learning_rate=0.05, warmup_epochs=1),
     )
-    assert train(recipe, tmp_path).test.accuracy >= 0.97
+    # eight seeds: 0.967 .. 0.987
+    assert train(recipe, tmp_path).test.accuracy >= 0.94
 
 
 def test_the_average_of_a_short_run_is_as_good_as_its_weights(tmp_path: Path) -> None:
@@ -181,7 +182,8 @@ def test_the_average_of_a_short_run_is_as_good_as_its_weights(tmp_path: Path) ->
         NetworkRecipe("digits_cnn", levels=8, threshold=4.0),
         OptimisationRecipe(epochs=8, batch_size=64, learning_rate=0.05, ema=0.999),
     )
-    assert train(recipe, tmp_path).test.accuracy >= 0.95
+    # eight seeds: 0.949 .. 0.973; with a constant decay the first weights would be left
+    assert train(recipe, tmp_path).test.accuracy >= 0.9
 
 
 def test_another_recipe_is_refused_with_the_differences(tmp_path: Path) -> None:

@@ -1,54 +1,59 @@
-"""The command line's reference page, from the commands themselves."""
+"""The reference page of both command lines, from the commands themselves."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from enum import Enum
 from typing import Any
 
+from typer import Typer
 from typer.main import get_command
 
-from spikewright.cli.app import app
+from paper.app import app as paper
+from spikewright.cli.app import app as spikewright
 from spikewright.cli.failures import EXIT_CODES
+
+PROGRAMS = {"spikewright": spikewright, "python -m paper": paper}
+"""The command lines by the words that start them; the second one needs a checkout."""
 
 KINDS = {int: "INTEGER", float: "NUMBER", str: "TEXT"}
 INTRODUCTION = """\
 # Command line
 
-Generated from the commands when this site is built; `spikewright COMMAND --help` says the same.
+This page is generated from the commands when the site is built; `spikewright COMMAND --help` says
+the same.
+The commands of `python -m paper`, at the end, need a checkout of the repository.
 {exit_codes}
 """
 
 
-def commands(group: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, Any]]:
-    """Every command below a group, with the words that call it."""
-    for name, command in group.commands.items():
-        words = (*path, name)
-        if hasattr(command, "commands"):
-            yield from commands(command, words)
-        else:
-            yield " ".join(words), command
-
-
 def all_commands() -> dict[str, Any]:
-    """Every command of `spikewright`, by the words that call it."""
-    return dict(commands(get_command(app)))
+    """Every command, by the words that call it, such as `spikewright check`."""
+    return {
+        f"{program} {name}": command
+        for program, app in PROGRAMS.items()
+        for name, command in commands(app).items()
+    }
+
+
+def commands(app: Typer) -> dict[str, Any]:
+    """The commands of one command line by name."""
+    group: Any = get_command(app)
+    return group.commands
 
 
 def page() -> str:
     """The page, as Markdown."""
-    found = all_commands()
     parts = [INTRODUCTION.format(exit_codes=EXIT_CODES)]
-    parts += [_section(name, command) for name, command in found.items()]
+    parts += [_section(name, command) for name, command in all_commands().items()]
     return "\n".join(parts)
 
 
 def _section(name: str, command: Any) -> str:
     arguments = [p for p in command.params if p.param_type_name == "argument"]
     options = [p for p in command.params if p.param_type_name == "option" and not p.hidden]
-    usage = " ".join([f"spikewright {name}", *(_metavar(p) for p in arguments)])
-    lines = [f"## spikewright {name}", "", "```text", f"{usage} [OPTIONS]", "```", ""]
+    usage = " ".join([name, *(_metavar(p) for p in arguments)])
+    lines = [f"## {name}", "", "```text", f"{usage} [OPTIONS]", "```", ""]
     lines += [_prose(command.help or ""), ""]
     if arguments:
         lines += ["| argument | meaning |", "|---|---|"]
@@ -94,8 +99,8 @@ def _code(text: str) -> str:
 
 def _cell(text: str | None) -> str:
     """Help as one cell of a table; words in capitals and angle brackets stay text."""
-    told = " ".join((text or "").split())
-    return told.replace("|", r"\|").replace("<", "&lt;")
+    line = " ".join((text or "").split())
+    return line.replace("|", r"\|").replace("<", "&lt;")
 
 
 def _prose(text: str) -> str:

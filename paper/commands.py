@@ -1,4 +1,4 @@
-"""`python -m paper ...`: the paper's tables, their page, a rehearsal at ImageNet's size."""
+"""The commands of `python -m paper`: the paper's tables, their page, and a rehearsal."""
 
 from __future__ import annotations
 
@@ -7,19 +7,15 @@ import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from paper.event_camera.command import simulate_events
 from spikewright.cli.console import results
-from spikewright.cli.expand import expanded
-from spikewright.cli.failures import EXIT_CODES, WrongUsage, opening, reported
+from spikewright.cli.failures import WrongUsage, opening
 from spikewright.cli.options import MAXIMUM_BATCH, MAXIMUM_SIZE
 from spikewright.cli.parse import items, steps_of
 from spikewright.processes import launched
-
-app = typer.Typer(help="Measure the paper's tables, cell by cell.", no_args_is_help=True)
 
 OutOption = Annotated[
     Path,
@@ -27,18 +23,13 @@ OutOption = Annotated[
         "--out",
         "--output",
         metavar="DIR",
-        help="The results: one folder a network, one file a cell. What is there is not run again.",
+        help="Folder of the results: one folder a network, one file a cell. A cell that is there "
+        "is not measured again.",
         show_default=False,
     ),
 ]
 
 
-def _command(name: str) -> Any:
-    """Register a command that reports its errors."""
-    return lambda function: app.command(name, epilog=EXIT_CODES)(expanded(reported(function)))
-
-
-@_command("tables")
 def tables(
     networks: Annotated[
         list[str],
@@ -53,36 +44,41 @@ def tables(
         list[str],
         typer.Option(
             metavar="SPEC",
-            help="Where a data set is, e.g. cifar10:DIR; repeat it for several.",
+            help="A data set and its folder, e.g. cifar10:DIR; repeat the option for several.",
             show_default=False,
         ),
     ],
     out: OutOption,
-    steps: Annotated[str, typer.Option(metavar="T,T,...", help="Columns.")] = "1,2,4,8,16,32",
+    steps: Annotated[
+        str, typer.Option(metavar="T,T,...", help="Time steps: the columns of the tables.")
+    ] = "1,2,4,8,16,32",
     seeds: Annotated[
         int, typer.Option(min=1, max=10_000, help="Runs of every row that draws random numbers.")
     ] = 5,
     rows: Annotated[
         str | None,
-        typer.Option(metavar="NAME,NAME,...", help="Only these rows.", show_default="all"),
+        typer.Option(metavar="NAME,NAME,...", help="Measure only these rows.", show_default="all"),
     ] = None,
     images: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="Only N test images.", show_default="all"),
+        typer.Option(min=1, metavar="N", help="Measure on only N test images.", show_default="all"),
     ] = None,
     one_phase_images: Annotated[
         int | None,
         typer.Option(
             min=1,
             metavar="N",
-            help="Only N test images for the rows that run step by step, T times as dear.",
+            help="Test images for the rows that are simulated step by step, which takes T times "
+            "as long.",
             show_default="as --images",
         ),
     ] = None,
     energy_images: Annotated[
         int,
         typer.Option(
-            min=0, metavar="N", help="Count the operations of the first N, for the energy; 0: none."
+            min=0,
+            metavar="N",
+            help="Count operations, for the energy, on the first N test images; 0 counts none.",
         ),
     ] = 100,
     calibration_samples: Annotated[
@@ -97,9 +93,9 @@ def tables(
         str | None,
         typer.Option(
             metavar="R/N",
-            help="Be process R of N, from 0, that share the cells. Default: as 'torchrun "
-            "--nproc-per-node N -m spikewright ...' or 'accelerate launch --multi_gpu' says, "
-            "else do all.",
+            help="Measure the part of process R, counted from 0, of N that share the cells. "
+            "Default: what 'torchrun --nproc-per-node N -m paper ...' or 'accelerate launch "
+            "--multi_gpu' says; without a launcher, all cells.",
             show_default=False,
         ),
     ] = None,
@@ -108,7 +104,7 @@ def tables(
 
     A QCFS network gets the one-phase baseline, its spikes rearranged, SRP, TPP, unbiased and
     nearest; a ReLU network gets RTS, SNNC and MinError with IF, TPP and nearest. Then
-    'spikewright experiment page' renders them.
+    'python -m paper page' renders them.
     """
     from paper import Settings, run_experiment, source_of
     from spikewright.cli.device import usable_device
@@ -134,16 +130,18 @@ def tables(
         run_experiment([source_of(name) for name in networks], places, out, settings, _tell)
 
 
-@_command("page")
 def page(
     out: OutOption = Path("results"),
     page: Annotated[
         Path,
         typer.Option(
-            metavar="FILE", help="The page; its plots go into the folder of its name beside it."
+            metavar="FILE",
+            help="File of the page; its plots go into a folder of the same name beside it.",
         ),
     ] = Path("docs/results.md"),
-    steps: Annotated[str, typer.Option(metavar="T,T,...", help="Columns.")] = "1,2,4,8,16,32",
+    steps: Annotated[
+        str, typer.Option(metavar="T,T,...", help="Time steps: the columns of the tables.")
+    ] = "1,2,4,8,16,32",
 ) -> None:
     """Render the page of tables and plots from the records of a folder, and nothing else."""
     from paper import write_page
@@ -152,10 +150,10 @@ def page(
     results().print(f"written: {page}", markup=False, soft_wrap=True)
 
 
-@_command("imagenet-dry-run")
 def imagenet_dry_run(
     out: Annotated[
-        Path, typer.Option("--out", "--output", metavar="DIR", help="An empty or a new folder.")
+        Path,
+        typer.Option("--out", "--output", metavar="DIR", help="A folder that is empty or new."),
     ],
     models: Annotated[
         str, typer.Option(metavar="NAME,NAME,...", help="Classifiers of torchvision.")
@@ -164,13 +162,13 @@ def imagenet_dry_run(
         int, typer.Option(min=1, max=10_000, metavar="N", help="Test images a class.")
     ] = 2,
     size: Annotated[
-        int, typer.Option(min=32, max=MAXIMUM_SIZE, metavar="PIXELS", help="Side of an image.")
+        int, typer.Option(min=32, max=MAXIMUM_SIZE, metavar="PIXELS", help="Side of the images.")
     ] = 224,
 ) -> None:
-    """Rehearse the experiment at ImageNet's size: generated images, random weights.
+    """Rehearse the tables at ImageNet's size, on generated images with random weights.
 
-    One process does all the work; then two share it, are killed in the middle, and go on. The
-    tables must be the same to the byte. The accuracies mean nothing.
+    One process measures every cell; then two processes share the cells, are killed halfway, and
+    are started again. Both tables must be equal to the byte. The accuracies mean nothing.
     """
     from paper.dry_run import dry_run
 
@@ -212,6 +210,3 @@ def _tell(done: int, total: int, what: str) -> None:
 def _say(text: str) -> None:
     sys.stderr.write(text + "\n")
     sys.stderr.flush()
-
-
-_command("simulate-events")(simulate_events)

@@ -187,7 +187,7 @@ def settle(model: nn.Module, batches: Sequence[Tensor]) -> None:
 def _start(
     folder: Path, networks: Sequence[Path], out: Path, processes: int
 ) -> list[subprocess.Popen[bytes]]:
-    words = [sys.executable, "-m", "spikewright", "experiment", "paper", *map(str, networks)]
+    words = [sys.executable, "-m", "paper", "tables", *map(str, networks)]
     words += ["--data", f"imagefolder:{folder / 'images'}", "--out", str(out)]
     words += ["--steps", ",".join(map(str, STEPS)), "--seeds", str(SEEDS), "--rows", ",".join(ROWS)]
     words += ["--calibration-samples", "4", "--batch-size", "4"]

@@ -91,7 +91,7 @@ def reported(command: Callable[..., None]) -> Callable[..., None]:
             _tell("error", _file_trouble(error), context)
             raise typer.Exit(ExitCode.FILES) from None
         except Exception as error:
-            _tell("internal error", _unforeseen(error), context)
+            _tell("internal error", _unforeseen(error, context.find_root().info_name), context)
             raise typer.Exit(ExitCode.INTERNAL) from None
 
     return run
@@ -140,10 +140,8 @@ _REMEDIES = {
 }
 
 
-def _unforeseen(error: Exception) -> str:
+def _unforeseen(error: Exception, program: str | None) -> str:
     told = f"{type(error).__name__}: {error}"
     if "out of memory" in told or "allocate memory" in told or isinstance(error, MemoryError):
         return f"{told}\nnot enough memory: lower --batch-size, --calibration-samples or --steps"
-    return (
-        f"{told}\nthis is a bug; run again as 'spikewright --debug ...' and report what it prints"
-    )
+    return f"{told}\nthis is a bug; run again as '{program} --debug ...' and report what it prints"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from typer import Typer
 from typer.testing import CliRunner
 
 from spikewright.cli.app import app
@@ -15,14 +16,19 @@ SMALL = ["--data", "digits", "--limit", "20", "--calibration-samples", "16", "--
 Run = Callable[..., tuple[int, str, str]]
 
 
-@pytest.fixture
-def run() -> Run:
-    """Run a command line; returns exit code, stdout and stderr."""
+def runner(program: Typer) -> Run:
+    """A function that runs a command line and returns exit code, stdout and stderr."""
 
     def call(*words: str) -> tuple[int, str, str]:
-        result = CliRunner().invoke(app, list(words))
-        told = isinstance(result.exception, SystemExit | None)
-        assert told, f"{words} ended in {result.exception!r}"
+        result = CliRunner().invoke(program, list(words))
+        ended = isinstance(result.exception, SystemExit | None)
+        assert ended, f"{words} ended in {result.exception!r}"
         return result.exit_code, result.stdout, result.stderr
 
     return call
+
+
+@pytest.fixture
+def run() -> Run:
+    """Run a command of `spikewright`."""
+    return runner(app)

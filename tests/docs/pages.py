@@ -22,6 +22,8 @@ FENCE = re.compile(
 RUN = ("python", "bash")
 SHOWN = ("math", "text")
 PROGRAM = "spikewright"
+CALLED = r"(spikewright|python -m paper)"
+"""The programs whose commands the pages name."""
 
 
 @dataclass(frozen=True)
@@ -67,9 +69,12 @@ def commands_of(text: str) -> Iterator[list[str]]:
 
 
 def named_commands(text: str) -> Iterator[list[str]]:
-    """Every `spikewright ...` that a page shows: in blocks, indented, and between backticks."""
+    """Every command that a page shows: in blocks, indented, and between backticks.
+
+    Yields the program as one word, then the words behind it.
+    """
     joined = text.replace("\\\n", " ")
-    shown = re.findall(r"^ *(?:\$ )?(?:.* -m )?spikewright ([a-z-].*)$", joined, re.MULTILINE)
-    shown += re.findall(r"[`']spikewright ([a-z-][^`']*)[`']", joined)
-    for line in shown:
-        yield shlex.split(line.replace("...", ""), comments=True)
+    shown = re.findall(rf"^ *(?:\$ )?(?:.* -m )?{CALLED} ([a-z-].*)$", joined, re.MULTILINE)
+    shown += re.findall(rf"[`']{CALLED} ([a-z-][^`']*)[`']", joined)
+    for program, line in shown:
+        yield [program, *shlex.split(line.replace("...", ""), comments=True)]

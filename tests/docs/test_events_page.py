@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 import spikewright as sw
-from spikewright.cli.app import app
+from docs_tools.cli_reference import PROGRAMS
 
 from .pages import blocks_of, named_commands, text_of
 
@@ -29,13 +29,13 @@ def test_a_newcomer_can_follow_the_page(tmp_path: Path, monkeypatch: pytest.Monk
         assert there in text
         text = text.replace(there, here)
     monkeypatch.chdir(tmp_path)
-    told = []
-    for words in named_commands(text):
-        result = CliRunner().invoke(app, words)
+    outputs = []
+    for program, *words in named_commands(text):
+        result = CliRunner().invoke(PROGRAMS[program], words)
         assert result.exit_code == 0, result.output
-        told.append(result.stdout)
-    assert len(told) == 3
-    assert all("SIMULATED" in out or "simulated" in out for out in told)
+        outputs.append(result.stdout)
+    assert len(outputs) == 3
+    assert all("SIMULATED" in out or "simulated" in out for out in outputs)
     (block,) = (block for block in blocks_of(text) if block.language == "python")
     names: dict[str, object] = {}
     exec(block.text.replace("print(", "str("), names)

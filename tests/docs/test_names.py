@@ -12,32 +12,30 @@ from docs_tools.cli_reference import all_commands, option_names, page
 from .pages import DOCS, PAGES, ROOT, named_commands, text_of
 
 COMMANDS = all_commands()
-GROUPS = {name.split()[0] for name in COMMANDS if " " in name}
 
 
-def command_of(words: list[str]) -> str:
-    """The command that a line calls: one word, or two where the first is a group."""
-    while words and words[0].startswith("-"):
-        words = words[1:]
-    return " ".join(words[: 2 if words and words[0] in GROUPS else 1])
+def command_of(program: str, words: list[str]) -> str:
+    """The command that a line calls, with its program; the program alone where it calls none."""
+    names = [word for word in words if not word.startswith("-")]
+    return " ".join([program, *names[:1]])
 
 
 @pytest.mark.parametrize("page_name", PAGES)
 def test_commands_and_options_named_exist(page_name: str) -> None:
-    for words in named_commands(text_of(page_name)):
-        name = command_of(words)
-        if name in {"", "COMMAND"} | GROUPS or name.upper() == name:
+    for program, *words in named_commands(text_of(page_name)):
+        name = command_of(program, words)
+        if name == program or name.endswith(" COMMAND"):
             continue
         assert name in COMMANDS, f"{page_name} names a command that is not there: {name}"
         options = [word.partition("=")[0] for word in words if re.match(r"-{1,2}[a-z]", word)]
         unknown = set(options) - option_names(COMMANDS[name]) - {"--debug", "--version"}
-        assert not unknown, f"{page_name}: spikewright {name} has no {unknown}"
+        assert not unknown, f"{page_name}: {name} has no {unknown}"
 
 
 @pytest.mark.parametrize("page_name", PAGES)
 def test_options_between_backticks_exist(page_name: str) -> None:
     known = {"--debug", "--version", "--help"}.union(*map(option_names, COMMANDS.values()))
-    known |= {"--num_processes", "--multi_gpu"}  # of accelerate launch
+    known |= {"--num_processes", "--multi_gpu", "--nproc-per-node"}  # of the launchers
     named = set(re.findall(r"`(--[a-z][a-z_-]*)", text_of(page_name)))
     assert named <= known, f"{page_name} names options that are not there: {named - known}"
 
@@ -45,8 +43,8 @@ def test_options_between_backticks_exist(page_name: str) -> None:
 def test_the_reference_has_every_command_and_option() -> None:
     text = page()
     for name, command in COMMANDS.items():
-        assert f"\n## spikewright {name}\n" in text
-        section = text.partition(f"\n## spikewright {name}\n")[2].partition("\n## ")[0]
+        assert f"\n## {name}\n" in text
+        section = text.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
         for option in option_names(command) - {"--help", "-h"}:
             assert f"`{option}`" in section, (name, option)
 

@@ -9,6 +9,7 @@ import pytest
 from safetensors.torch import save_file
 
 from paper import NetworkSource, source_of
+from paper.app import app
 from spikewright.data import open_dataset
 from spikewright.training import (
     DataRecipe,
@@ -17,6 +18,7 @@ from spikewright.training import (
     Recipe,
     train_in_memory,
 )
+from tests.cli.conftest import Run, runner
 
 pytest.importorskip("sklearn", reason="needs the extra 'digits'")
 
@@ -27,6 +29,12 @@ NETWORKS = {
     ),
     "relu": ("spikewright.models:digits_cnn", NetworkRecipe("digits_cnn", "relu")),
 }
+
+
+@pytest.fixture
+def run() -> Run:
+    """Run a command of `python -m paper`."""
+    return runner(app)
 
 
 @pytest.fixture(scope="session")

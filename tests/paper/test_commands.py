@@ -1,4 +1,4 @@
-"""`spikewright experiment`: from options to records and a page."""
+"""`python -m paper`: from options to records and a page."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def network(tmp_path: Path) -> str:
 def words(network: str, out: Path, *more: str) -> list[str]:
     few = "--data digits --rows rts-nearest,rts-if --steps 1,2 --images 8 --one-phase-images 4"
     asked = [*few.split(), "--calibration-samples", "8", "--out", str(out), *more]
-    return ["experiment", "paper", network, *asked]
+    return ["tables", network, *asked]
 
 
 def test_two_shares_make_one_page(run: Run, network: str, tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ def test_two_shares_make_one_page(run: Run, network: str, tmp_path: Path) -> Non
     cells = [f"rts-{row}-t{steps}-s0.json" for row in ("if", "nearest") for steps in (1, 2)]
     assert names == ["ann.json", "network.json", *cells]
     page.parent.mkdir()
-    code, told, err = run("experiment", "page", "--out", str(out), "--page", str(page))
+    code, told, err = run("page", "--out", str(out), "--page", str(page))
     assert (code, told) == (0, f"written: {page}\n"), err
     text = page.read_text(encoding="utf-8")
     assert "| RTS, nearest | 8 | 1 | " in text
@@ -47,7 +47,7 @@ def test_two_shares_make_one_page(run: Run, network: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize("name", ["README.md", "docs/experiments.md"])
 def test_examples_keep_plots_apart_from_records(name: str) -> None:
     text = (Path(__file__).parents[2] / name).read_text(encoding="utf-8")
-    examples = re.findall(r"experiment page --out (\S+) --page (\S+)", text)
+    examples = re.findall(r"python -m paper page --out (\S+) --page (\S+)", text)
     assert examples
     assert all(Path(page).with_suffix("") != Path(out) for out, page in examples)
 
@@ -55,7 +55,7 @@ def test_examples_keep_plots_apart_from_records(name: str) -> None:
 def test_a_network_of_the_zoo_is_measured_under_its_name(run: Run, tmp_path: Path) -> None:
     few = "--data digits --rows nearest --steps 1 --images 8 --calibration-samples 8"
     name = "digits-qcfs8"
-    code, _, err = run("experiment", "paper", f"zoo:{name}", *few.split(), "--out", str(tmp_path))
+    code, _, err = run("tables", f"zoo:{name}", *few.split(), "--out", str(tmp_path))
     assert code == 0, err
     assert (tmp_path / name / "nearest-t1-s0.json").is_file()
 
@@ -81,13 +81,13 @@ def test_wrong_usage_exits_with_2(
 
 
 def test_a_page_without_results_exits_with_2(run: Run, tmp_path: Path) -> None:
-    code, _, err = run("experiment", "page", "--out", str(tmp_path))
+    code, _, err = run("page", "--out", str(tmp_path))
     assert code == 2
     assert "holds no results" in err
 
 
 def test_a_dry_run_into_a_full_folder_is_refused(run: Run, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    code, _, err = run("experiment", "imagenet-dry-run", "--out", str(tmp_path))
+    code, _, err = run("imagenet-dry-run", "--out", str(tmp_path))
     assert code == 2
     assert "is not empty" in err

@@ -45,7 +45,7 @@ def test_the_page_of_this_repository_is_what_its_records_render_to() -> None:
     if not RESULTS.is_dir():
         pytest.skip("this repository holds no results yet")
     assert page(RESULTS) == PAGE.read_text(encoding="utf-8"), (
-        "run: spikewright experiment page --out results --page docs/results.md"
+        "run: python -m paper page --out results --page docs/results.md"
     )
     written = {path.name: path.read_text("utf-8") for path in PAGE.with_suffix("").glob("*.svg")}
     assert plots(RESULTS) == written
@@ -368,5 +368,5 @@ def test_a_damaged_record_is_refused(
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ExperimentError, match="holds no results; run spikewright experiment paper"):
+    with pytest.raises(ExperimentError, match="holds no results; run python -m paper tables"):
         page(tmp_path)

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
-from typer.main import get_command
-
-from spikewright.cli.app import app
+from docs_tools.cli_reference import PROGRAMS
+from docs_tools.cli_reference import commands as commands_of
 from tests.robustness.command_values import (
     DIGITS,
     ENDLESS,
@@ -23,6 +22,9 @@ from tests.robustness.command_values import (
     SOUND,
     VALUES,
 )
+
+PAPER = "paper"
+"""The first word of a line for `python -m paper`; all other lines are for `spikewright`."""
 
 FLAWS = ("value", "value", "drop", "double", "again", "unknown", "stray", "cut", "swap")
 FLAW_COUNTS = (0, 1, 1, 1, 2, 3)
@@ -36,7 +38,7 @@ PARTNERS = {"mean": "std", "std": "mean", "add": "name", "name": "add"}
 """Options that go together; nine times of ten they do."""
 BEFORE = (*[()] * 18, ("--debug",), ("--version",), ("-h",), ("--nothing",))
 AFTER = (*[()] * 19, ("--help",))
-NO_COMMANDS = ((), ("experiment",), ("Sweep",), ("swep",), ("",), ("experiment", "x"), ("paper",))
+NO_COMMANDS = ((), ("paper",), ("Sweep",), ("swep",), ("",), ("paper", "x"), ("paper", "Page"))
 """Words that stand where a command should; one line of fifty."""
 MOST_WORK = 3
 """Of what `ENDLESS` options ask for."""
@@ -50,7 +52,7 @@ class Grammar:
     """One command.
 
     Attributes:
-        name: behind that of its group.
+        name: its words; the first is `PAPER` where it is a command of `python -m paper`.
         parameters: as Typer's own command has them, by name.
         sound: groups of words that work, several of them.
     """
@@ -61,22 +63,16 @@ class Grammar:
 
 
 def grammars() -> list[Grammar]:
-    """Every command of the app, those of groups too."""
+    """Every command of both programs."""
     return [_grammar(name, command) for name, command in commands()]
 
 
 def commands() -> Iterator[tuple[str, Any]]:
-    """Every command that Typer knows, by its words."""
-    return _commands(get_command(app), ())
-
-
-def _commands(command: Any, words: tuple[str, ...]) -> Iterator[tuple[str, Any]]:
-    inner = getattr(command, "commands", None)
-    if inner is None:
-        yield " ".join(words), command
-        return
-    for name, entry in inner.items():
-        yield from _commands(entry, (*words, name))
+    """Every command by its words."""
+    for program, app in PROGRAMS.items():
+        before = "" if program == "spikewright" else f"{PAPER} "
+        for name, command in commands_of(app).items():
+            yield before + name, command
 
 
 def _grammar(name: str, command: Any) -> Grammar:
@@ -102,7 +98,7 @@ def sound_lines() -> list[list[str]]:
 
 
 def command_line(chance: random.Random, every: Sequence[Grammar]) -> list[str]:
-    """The words behind `spikewright` of a random command line."""
+    """The words of a random command line, for the program that `program_of` names."""
     weights = [RARE.get(grammar.name, 1.0) for grammar in every]
     (grammar,) = chance.choices(every, weights)
     groups = [list(group) for group in chance.choice(grammar.sound)]
@@ -112,9 +108,17 @@ def command_line(chance: random.Random, every: Sequence[Grammar]) -> list[str]:
         _vary(chance, groups, grammar)
     _keep_small(groups, grammar)
     words = [word for group in groups for word in _written(chance, group)]
-    command = grammar.name.split() if chance.random() > 0.02 else chance.choice(NO_COMMANDS)
-    line = [*chance.choice(BEFORE), *command, *words, *chance.choice(AFTER)]
+    command = grammar.name.split() if chance.random() > 0.02 else list(chance.choice(NO_COMMANDS))
+    program, name = (command[:1], command[1:]) if command[:1] == [PAPER] else ([], command)
+    line = [*program, *chance.choice(BEFORE), *name, *words, *chance.choice(AFTER)]
     return _freshened(line, f"new{chance.randrange(10**6)}")
+
+
+def program_of(words: Sequence[str]) -> tuple[str, list[str]]:
+    """The program that a line is for, `spikewright` or `python -m paper`, and its words."""
+    if words[:1] == [PAPER]:
+        return "python -m paper", list(words[1:])
+    return "spikewright", list(words)
 
 
 def _put_one_wrong(chance: random.Random, groups: Groups, grammar: Grammar) -> None:

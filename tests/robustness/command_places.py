@@ -9,7 +9,8 @@ from pathlib import Path
 
 from typer.testing import CliRunner
 
-from spikewright.cli.app import app
+from docs_tools.cli_reference import PROGRAMS
+from tests.robustness.command_lines import program_of
 from tests.robustness.command_values import DIGITS, NETWORK
 
 _SMALL = f"{DIGITS} --data digits --calibration-samples 8"
@@ -23,9 +24,9 @@ MADE_BY = (
     f"misalignment {_FOUR} --orders late --no-layerwise --output misaligned",
     "train --data digits --model digits_cnn --levels 2 --threshold 2 --epochs 2 --optimizer adamw "
     "--learning-rate 0.01 --augment none --output trained",
-    "experiment paper trained --data digits --images 4 --steps 1,2 --seeds 1 --energy-images 1 "
+    "paper tables trained --data digits --images 4 --steps 1,2 --seeds 1 --energy-images 1 "
     "--calibration-samples 8 --rows if,nearest --out records",
-    "simulate-events --data digits --per-class 3 --loops 1 --threshold 0.5 --output events",
+    "paper simulate-events --data digits --per-class 3 --loops 1 --threshold 0.5 --output events",
     "train --data cifar10dvs:events --size 32 --model events_cnn --levels 2 --threshold 2 "
     "--epochs 1 --batch-size 2 --augment none --output watched",
 )
@@ -61,7 +62,8 @@ def make_places(folder: Path) -> None:
     shutil.copytree(folder / "clean", folder / "pictures")
     (folder / "pictures" / "test" / "class3" / "0.png").write_bytes(b"no picture")
     for line in MADE_BY:
-        result = CliRunner().invoke(app, shlex.split(line))
+        program, words = program_of(shlex.split(line))
+        result = CliRunner().invoke(PROGRAMS[program], words)
         if result.exit_code:
             raise RuntimeError(f"{line} ended with {result.exit_code}: {result.stderr}")
     shutil.copytree(folder / "trained", folder / "stopped")

@@ -76,7 +76,7 @@ SOUND: Mapping[str, tuple[str, ...]] = {
         "--resume trained --device cpu",
     ),
     "demo": (f"--output {FRESH}", "--json"),
-    "simulate-events": (
+    "paper simulate-events": (
         f"--data digits --output {FRESH} --per-class 1 --loops 1",
         f"--data imagefolder:pictures --output {FRESH} --per-class 1 --loops 1 --json",
     ),
@@ -84,7 +84,6 @@ SOUND: Mapping[str, tuple[str, ...]] = {
     "export": (
         f"{BINARY} --to nir --output {FRESH}.nir",
         f"{NETWORK} --to onnx --output {FRESH}.onnx",
-        f"{NETWORK} --to hardware --output {FRESH} --input-bits 16 --data digits --limit 4",
     ),
     "evaluate": (
         f"{NETWORK} --data digits --limit 4 --steps 1,2 --seeds 1 --output {FRESH}",
@@ -92,18 +91,18 @@ SOUND: Mapping[str, tuple[str, ...]] = {
         f"{NETWORK} --data digits --limit 4 --seeds 1 --compile",
     ),
     "zoo": ("", "--json", f"--add trained --name {FRESH}"),
-    "experiment paper": (
+    "paper tables": (
         f"trained {_PAPER}",
         f"described.json {_PAPER} --rows rts-if,minerror-nearest",
         f"trained described.json {_PAPER} --share 1/5",
         f"trained {_PAPER} --rows nearest --compile",
     ),
-    "experiment page": (f"--out records --page {FRESH}.md --steps 1,2",),
-    "experiment imagenet-dry-run": (f"--out {FRESH} --models squeezenet1_1 --images 1 --size 32",),
+    "paper page": (f"--out records --page {FRESH}.md --steps 1,2",),
+    "paper imagenet-dry-run": (f"--out {FRESH} --models squeezenet1_1 --images 1 --size 32",),
 }
 """Of every command, words that work and are small."""
 
-RARE: Mapping[str, float] = {"demo": 0.05, "experiment imagenet-dry-run": 0.05}
+RARE: Mapping[str, float] = {"demo": 0.05, "paper imagenet-dry-run": 0.05}
 """How often these are chosen beside 1 of the others: a minute each that works."""
 KEPT = frozenset(
     {"limit", "calibration_samples", "seeds", "steps", "epochs", "images", "per_class", "loops"}
@@ -112,8 +111,8 @@ KEPT = frozenset(
 """Parameters that are never dropped: without them a sound line takes its time."""
 ENDLESS: Mapping[str, tuple[str, ...]] = {
     "train": ("--epochs",),
-    "simulate-events": ("--loops",),
-    "experiment imagenet-dry-run": ("--images",),
+    "paper simulate-events": ("--loops",),
+    "paper imagenet-dry-run": ("--images",),
 }
 """Options whose large values are honest requests for as much work: they stay small."""
 
@@ -189,11 +188,11 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     ),
     "input_shape": ("1,8,8", "3,32,32", "8", "1,1,1", "2,32,32", "3,0,3"),
     "data": _DATA,
-    "experiment paper data": ("digits", "digits", "imagefolder:pictures", "cifar10:absent"),
+    "paper tables data": ("digits", "digits", "imagefolder:pictures", "cifar10:absent"),
     "mean": ("0.5", "0,0,0", "0.1,0.2", "1e38"),
     "std": ("0.5", "1,1,1", "0", "1e-38,1"),
     "size": ("1", "8", "16", "32", "64"),
-    "experiment imagenet-dry-run size": ("32", "33", "48"),
+    "paper imagenet-dry-run size": ("32", "33", "48"),
     "batch_size": ("1", "2", "4", "1000"),
     "calibration_samples": ("1", "2", "8"),
     "limit": ("1", "3", "8"),
@@ -212,13 +211,13 @@ VALUES: Mapping[str, tuple[str, ...]] = {
         *("learned:minerror", "minerror:layer", "4"),
     ),
     "train threshold": ("4", "0.01", "1e30", *_NUMBERS),
-    "simulate-events threshold": ("0.14", "0.5", "0.01", *_NUMBERS),
+    "paper simulate-events threshold": ("0.14", "0.5", "0.01", *_NUMBERS),
     "precision": ("float32", "bf16", "float64"),
     "device": ("cpu", "cpu", "cpu:0", "cuda:99", "mps", "meta"),
     "output": _OUTPUTS,
     "out": _OUTPUTS,
     "report output": (f"{FRESH}.html", "out/a.html", "records/a.HTM", *_PLACES),
-    "experiment page out": ("records", "records", *_PLACES),
+    "paper page out": ("records", "records", *_PLACES),
     "page": (f"{FRESH}.md", "out/page.md", "README", *_PLACES),
     "runs": _RUNS,
     "run": _RUNS,
@@ -233,9 +232,7 @@ VALUES: Mapping[str, tuple[str, ...]] = {
         *_RUNS,
     ),
     "file": (NETWORK, BINARY, "damaged.safetensors", "weights.safetensors", "empty", "odd0"),
-    "to": ("nir", "onnx", "hardware"),
-    "input_bits": ("8", "16", "9"),
-    "input_fraction": ("0", "7", "15", "16"),
+    "to": ("nir", "onnx"),
     "add": ("trained", "trained", "watched", "stopped", "swept", "odd1", "absent"),
     "name": (FRESH, FRESH, "a-name", "digits-qcfs8", "UPPER", "a/b", "..", "٣"),
     "levels": ("1", "2", "8", "100"),

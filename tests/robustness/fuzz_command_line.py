@@ -27,9 +27,9 @@ from pathlib import Path
 import torch
 from typer.testing import CliRunner
 
-from spikewright.cli.app import app
+from docs_tools.cli_reference import PROGRAMS
 from spikewright.cli.failures import ExitCode
-from tests.robustness.command_lines import command_line, grammars, sound_lines
+from tests.robustness.command_lines import command_line, grammars, program_of, sound_lines
 from tests.robustness.command_places import make_places
 
 SECONDS = 180
@@ -51,7 +51,7 @@ class Verdict:
     """What became of a command line.
 
     Attributes:
-        words: those behind `spikewright`.
+        words: those behind the program; see `program_of`.
         code: its exit code; None when it did not end in time.
         fault: what is wrong; None when nothing is.
         seconds: that it took.
@@ -71,7 +71,7 @@ class Fuzz:
     """Runs command lines in a folder of files for them to name.
 
     Attributes:
-        checkout: holds a copy of the package, which processes run: what they add to the zoo goes
+        checkout: holds a copy of both programs, which processes run: what they add to the zoo goes
             there.
         here: where lines are run.
     """
@@ -82,7 +82,8 @@ class Fuzz:
         self.here = folder / "some" / "where"  # two levels, so that ../.. is still within
         self._pristine = folder / "pristine"
         unwanted = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / "spikewright", self.checkout / "spikewright", ignore=unwanted)
+        for name in ("spikewright", "paper"):
+            shutil.copytree(ROOT / name, self.checkout / name, ignore=unwanted)
         self._pristine.mkdir()
         self.here.mkdir(parents=True)
         with _inside(self._pristine):
@@ -152,21 +153,23 @@ def _in_process(words: Sequence[str]) -> Verdict:
     start = time.monotonic()
     try:
         with _alarm():
-            result = CliRunner().invoke(app, list(words), prog_name="spikewright")
+            program, rest = program_of(words)
+            result = CliRunner().invoke(PROGRAMS[program], rest, prog_name=program)
     except _TimeIsUp:
         return Verdict(words, None, "hangs", time.monotonic() - start)
     raised = result.exception
     escaped = None if isinstance(raised, SystemExit | None) else f"raises {raised!r}"
     if isinstance(raised, _TimeIsUp):
         escaped = "hangs"
-    told = result.stdout + result.stderr
-    fault = escaped or _fault(result.exit_code, told, "--debug" in words)
+    output = result.stdout + result.stderr
+    fault = escaped or _fault(result.exit_code, output, "--debug" in words)
     return Verdict(words, result.exit_code, fault, time.monotonic() - start)
 
 
 def _as_process(words: Sequence[str], checkout: Path) -> Verdict:
     start = time.monotonic()
-    command = [sys.executable, "-m", "spikewright", *words]
+    program, rest = program_of(words)
+    command = [sys.executable, "-m", program.split()[-1], *rest]
     environment = {**os.environ, "PYTHONPATH": str(checkout)}
     try:
         done = subprocess.run(
@@ -174,20 +177,20 @@ def _as_process(words: Sequence[str], checkout: Path) -> Verdict:
         )
     except subprocess.TimeoutExpired:
         return Verdict(words, None, "hangs", time.monotonic() - start)
-    told = (done.stdout + done.stderr).decode(errors="replace")
-    fault = _fault(done.returncode, told, "--debug" in words)
+    output = (done.stdout + done.stderr).decode(errors="replace")
+    fault = _fault(done.returncode, output, "--debug" in words)
     return Verdict(words, done.returncode, fault, time.monotonic() - start)
 
 
-def _fault(code: int, told: str, debug: bool) -> str | None:
+def _fault(code: int, output: str, debug: bool) -> str | None:
     if code not in set(ExitCode):
         return f"exits with {code}"
     if code == ExitCode.INTERNAL:
-        line = next((line for line in told.splitlines() if "internal error" in line), "")
+        line = next((line for line in output.splitlines() if "internal error" in line), "")
         return f"internal error ({line[:200]})"
-    if "Traceback (most recent call last)" in told and not debug:
+    if "Traceback (most recent call last)" in output and not debug:
         return "shows a traceback"
-    if code != ExitCode.OK and not told.strip():
+    if code != ExitCode.OK and not output.strip():
         return f"exits with {code} and says nothing"
     return None
 

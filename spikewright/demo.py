@@ -16,10 +16,13 @@ from spikewright.measure import Misalignment, Sweep, SweepProgress, misalignment
 from spikewright.network import SpikingNetwork
 from spikewright.neurons import TPP, IntegrateFire, Neuron, Shuffled, TwoPhase
 from spikewright.training import (
+    ActivationKind,
     DataRecipe,
     NetworkRecipe,
     OptimisationRecipe,
+    OptimizerKind,
     Recipe,
+    ScheduleKind,
     Trained,
     intra_op_threads,
     train_in_memory,
@@ -45,7 +48,7 @@ NEURONS: tuple[Neuron, ...] = (
 )
 
 Progress = Callable[[int, "int | None", str], None]
-"""Told (done, total if known, what is under way)."""
+"""Called with (done, total if known, what is under way)."""
 
 
 @dataclass(frozen=True)
@@ -53,10 +56,10 @@ class DemoPart:
     """One source network and its conversions.
 
     Attributes:
-        name: for titles.
+        name: the name in titles.
         training: how the source network was trained.
-        networks: by the labels of their neurons.
-        sweep: accuracies on the test split.
+        networks: the spiking networks, by the labels of their neurons.
+        sweep: the accuracies on the test split.
         misalignment: the experiment on the one-phase network, at `LEVELS` steps and on the same
             images; None where it was not made.
     """
@@ -73,7 +76,7 @@ class DemoResult:
     """Everything the demonstration measured.
 
     Attributes:
-        seed: of everything random.
+        seed: the seed of everything random.
         data: the digits.
         relu: the network with ReLU.
         qcfs: its twin with QCFS activations of `LEVELS` levels.
@@ -102,9 +105,14 @@ class _Plan:
     bias_correction: bool
 
 
-_RELU = _Plan("ReLU network", NetworkRecipe("digits_cnn", "relu"), MinError(), bias_correction=True)
+_RELU = _Plan(
+    "ReLU network",
+    NetworkRecipe("digits_cnn", ActivationKind.RELU),
+    MinError(),
+    bias_correction=True,
+)
 _QCFS = _Plan(
-    "QCFS twin", NetworkRecipe("digits_cnn", "qcfs", LEVELS), Learned(), bias_correction=False
+    "QCFS twin", NetworkRecipe("digits_cnn", levels=LEVELS), Learned(), bias_correction=False
 )
 
 
@@ -121,10 +129,10 @@ def run_demo(
     serves for the figures alone. Everything runs on one CPU thread: the tensors are small.
 
     Args:
-        seed: of initial weights, the order of images, calibration images and spikes.
-        progress: told (done, total, what is under way).
+        seed: the seed of initial weights, the order of images, calibration images and spikes.
+        progress: called with (done, total, what is under way).
         epochs: passes over the training split.
-        steps: every T; `LEVELS` must be one of them.
+        steps: every T to measure at; `LEVELS` must be one of them.
 
     Raises:
         MissingExtra: without scikit-learn, which holds the digits.
@@ -146,7 +154,12 @@ def _part(
         tell(epoch, epochs, f"training the {plan.name}")
 
     optimisation = OptimisationRecipe(
-        epochs, BATCH, "adamw", LEARNING_RATE, weight_decay=WEIGHT_DECAY, schedule="one-cycle"
+        epochs,
+        BATCH,
+        OptimizerKind.ADAMW,
+        LEARNING_RATE,
+        weight_decay=WEIGHT_DECAY,
+        schedule=ScheduleKind.ONE_CYCLE,
     )
     recipe = Recipe(DataRecipe("digits", augment=()), plan.network, optimisation, seed=seed)
     training = train_in_memory(recipe, data, progress=step)
@@ -162,7 +175,7 @@ def _part(
             "validation_accuracy": best.validation_accuracy,
         },
     }
-    found = sweep(
+    accuracies = sweep(
         networks,
         test,
         steps,
@@ -172,7 +185,7 @@ def _part(
         configuration=configuration,
     )
     experiment = _experiment(networks["IF"], test, model, seed) if plan is _RELU else None
-    return DemoPart(plan.name, training, networks, found, experiment)
+    return DemoPart(plan.name, training, networks, accuracies, experiment)
 
 
 def _converted(
@@ -213,4 +226,4 @@ def _telling(tell: Progress, what: str) -> Callable[[SweepProgress], None]:
 
 
 def _silent(done: int, total: int | None, what: str) -> None:
-    """Tell nobody."""
+    """Report to nobody."""

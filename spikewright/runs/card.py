@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from spikewright.decoding import decoded, encoded
+from spikewright.decoding import decoded
 from spikewright.errors import ModelError, RunError
 from spikewright.measure.statistics import wilson_interval
 from spikewright.runs.files import read_json
@@ -20,26 +18,16 @@ class SplitAccuracy:
     """How well the weights do on one split.
 
     Attributes:
-        right: images whose highest logit is their label.
-        images: how many there were.
+        right: the number of images whose highest logit is their label.
+        images: the number of images.
         accuracy: the fraction right, 0 .. 1.
         wilson_95: the ends of its 95 % Wilson interval.
-
-    Raises:
-        ValueError: when made with an accuracy or interval that is not that of the counts.
     """
 
     right: int
     images: int
     accuracy: float
-    wilson_95: tuple[float, ...]
-
-    def __post_init__(self) -> None:
-        interval = wilson_interval(self.right, self.images)
-        if self.accuracy != self.right / self.images or not (
-            len(self.wilson_95) == 2 and all(map(math.isclose, self.wilson_95, interval))
-        ):
-            raise ValueError("accuracy and interval are not those of its counts")
+    wilson_95: tuple[float, float]
 
     @classmethod
     def of(cls, right: int, images: int) -> SplitAccuracy:
@@ -52,10 +40,10 @@ class TrainingData:
     """What a network was trained on, and what its input must look like.
 
     Attributes:
-        name: of the data set, without its folder.
-        classes: their names, in the order of the logits.
-        training_images: how many; validation and test images are none of them.
-        mean, std: per channel, of the normalisation.
+        name: the data set, without its folder.
+        classes: the names of the classes, in the order of the logits.
+        training_images: the number of images; validation and test images are none of them.
+        mean, std: the normalisation of each channel.
     """
 
     name: str
@@ -70,21 +58,18 @@ class ModelCard:
     """What trained weights are; it names no folder of the machine they were made on.
 
     Attributes:
-        architecture: as `spikewright.models.ARCHITECTURES` names it.
-        num_classes: logits of the network.
-        recipe: that training carried out.
-        data: what it was trained on.
-        epochs: that training took.
-        best_epoch: whose weights these are, 1 .. epochs, the best on validation.
-        validation: on the split that chose the epoch.
-        test: on the test split, which chose nothing.
-        training_seconds: of all epochs together.
-        weights_sha256: of the file of weights.
-        versions: of what computed them.
-        processes: that trained together.
-
-    Raises:
-        ValueError: when made with a recipe of another architecture or data set.
+        architecture: the network, as `spikewright.models.ARCHITECTURES` names it.
+        num_classes: the number of logits.
+        recipe: the recipe that training carried out.
+        data: the images that it was trained on.
+        epochs: the number of epochs that training took.
+        best_epoch: the epoch whose weights these are, 1 .. epochs, the best on validation.
+        validation: the accuracy on the split that chose the epoch.
+        test: the accuracy on the test split, which chose nothing.
+        training_seconds: the wall time of all epochs together.
+        weights_sha256: the SHA-256 of the file of weights.
+        versions: the versions of what computed them.
+        processes: the number of processes that trained together.
     """
 
     architecture: str
@@ -100,25 +85,13 @@ class ModelCard:
     versions: dict[str, str]
     processes: int = 1
 
-    def __post_init__(self) -> None:
-        model, data = self.recipe.network.model, self.recipe.data.data
-        if model != self.architecture:
-            raise ValueError(f"a recipe of {model}, but weights of {self.architecture}")
-        if data != self.data.name:
-            raise ValueError(f"a recipe on {data}, but trained on {self.data.name}")
-
-    def to_dict(self) -> dict[str, Any]:
-        """All fields as plain JSON values."""
-        return encoded(self)
-
 
 def read_card(folder: Path) -> ModelCard:
     """The card of a finished run.
 
     Raises:
-        ModelError: if there is none, or it is no card of a run, or contradicts itself.
+        ModelError: if there is none, or the file is no card of a run.
         RecipeError: if its recipe contradicts itself.
-        RunError: if the file is damaged.
     """
     run = RunFolder(folder)
     if not run.card.is_file():
@@ -128,8 +101,7 @@ def read_card(folder: Path) -> ModelCard:
             else "give the folder of a finished run of spikewright train"
         )
         raise ModelError(f"there is no '{run.card}'; {state}")
-    found = read_json(run.card)
     try:
-        return decoded(ModelCard, found, "card")
+        return decoded(ModelCard, read_json(run.card), "card")
     except RunError as error:
         raise ModelError(f"'{run.card}' is not the card of a training run: {error}") from error

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from spikewright.decoding import decoded, encoded
-from spikewright.errors import RecipeError, RunError
+from spikewright.decoding import encoded
+from spikewright.errors import RecipeError
 from spikewright.runs.kinds import (
     ActivationKind,
     Augmentation,
@@ -18,9 +17,9 @@ from spikewright.runs.kinds import (
 )
 
 LARGEST_LEVELS = 2**16
-"""Of QCFS, and steps of a shift; no network needs as many."""
+"""The most levels of QCFS, and the most steps of a shift; no network needs as many."""
 LARGEST_RATE = 1e6
-"""Of learning and decay: beyond every use, and float32 holds its products."""
+"""The largest learning rate and decay: beyond every use, and float32 holds their products."""
 
 
 @dataclass(frozen=True)
@@ -28,13 +27,14 @@ class NetworkRecipe:
     """Which network.
 
     Attributes:
-        model: a name of `spikewright.models.ARCHITECTURES`.
-        activation: of every site, such as `"qcfs"`.
-        levels: L of QCFS, 1 .. 65,536; None for the others.
-        shift_steps: T of the shift `threshold / 2T` of a clipped ReLU (Deng & Gu), 1 .. 65,536;
-            None trains without it.
-        threshold: lambda that QCFS and clipped ReLU start from, above 0; None means 8, as in
-            QCFS's reference implementation.
+        model: The architecture: resnet20, resnet18, vgg16, digits_cnn or events_cnn (for event
+            recordings).
+        activation: The activation after every layer.
+        levels: The number of levels L of QCFS, 1 to 65,536; QCFS needs it, the others have none.
+        shift_steps: The T of the shift threshold / 2T that a clipped ReLU is trained with
+            (Deng & Gu), 1 to 65,536. Default: no shift.
+        threshold: The threshold that QCFS and clipped ReLU start to learn from, above 0.
+            Default: 8, as in the reference implementation of QCFS.
 
     Raises:
         RecipeError: when made with an unknown activation, or with an option that the activation
@@ -76,7 +76,7 @@ class StartRecipe:
 
     Attributes:
         weights: `run:DIR`, `zoo:NAME` or a safetensors file.
-        sha256: of the file of weights. It alone says which they are: a file may move.
+        sha256: the SHA-256 of the file of weights. It alone says which they are: a file may move.
     """
 
     weights: str
@@ -88,16 +88,18 @@ class DataRecipe:
     """Which images, and how they vary.
 
     Attributes:
-        data: as `spikewright.data.open_dataset` takes it, e.g. `"cifar10:DIR"`.
-        mean: per channel, subtracted from pixels in 0 .. 1; None takes the known one of CIFAR,
-            and 0 of other data.
-        std: per channel, divides what is left; goes with `mean`.
-        validation: images held out of the training set to choose the best epoch on; None keeps
-            the data set's own split, or a tenth, or what the start held out.
-        augment: names of `Augmentation`, in any order. Training images go through AutoAugment
-            first, then crop, flip and cutout.
-        size: side in pixels that images are brought to, as `open_dataset` does it; None keeps
-            their own.
+        data: The data set: cifar10:DIR, cifar100:DIR, imagefolder:DIR, cifar10dvs:DIR or digits.
+        mean: The mean of each channel, subtracted from pixels in 0 .. 1; goes with std. Default:
+            that of the data set for CIFAR, 0 for other data.
+        std: The standard deviation of each channel, which divides what is left; goes with mean.
+            Default: that of the data set for CIFAR, 1 for other data.
+        validation: The number of training images held out to choose the best epoch on, the same
+            share of every class. Default: the validation split of the data set, or what the
+            weights to start from held out, or a tenth.
+        augment: The random changes of every training image: some of crop, flip, cutout and
+            autoaugment, in any order; AutoAugment comes first.
+        size: The side in pixels of the square that images are resized and cropped to; for event
+            recordings a divisor of 128. Default: images stay as they are.
 
     Raises:
         RecipeError: when made with one of mean and std, an unknown augmentation or one twice, or
@@ -131,24 +133,23 @@ class OptimisationRecipe:
     """How the weights are found.
 
     Attributes:
-        epochs: passes over the training images, at least 1.
-        batch_size: images a step over all processes together, at least 2. Images left over at
-            the end of an epoch are left out of it.
-        optimizer: such as `"sgd"`, which has Nesterov momentum.
-        learning_rate: the peak, above 0 and at most 1e6.
-        momentum: of SGD, in 0 .. 1 (1 excluded); None means 0.9. AdamW has none.
-        weight_decay: of weights, 0 .. 1e6; neither batch norm nor biases are exempt, as usual
-            for CIFAR. Learned thresholds are, unless `decay_thresholds`.
-        decay_thresholds: let weight decay pull learned thresholds down as well.
-        schedule: of the learning rate, changed at every step, such as `"cosine"`.
-        warmup_epochs: over which the learning rate first rises linearly from 0; a one-cycle
-            schedule has its own rise and takes none.
-        label_smoothing: in 0 .. 1 (1 excluded).
-        ema: decay per step of a moving average of the weights, which is then what is validated
-            and kept, in 0 .. 1 (both excluded); None keeps the weights themselves. In step s,
-            from 0, it is at most (1 + s) / (10 + s), as with `num_updates` in TensorFlow's
-            `ExponentialMovingAverage`, so that a short run forgets its first weights too.
-        clip_gradient: the largest norm of the gradient of all weights together, above 0.
+        epochs: The number of passes over the training images, at least 1.
+        batch_size: The number of images a step, over all processes together, at least 2. Images
+            left over at the end of an epoch are left out of it.
+        optimizer: The rule by which gradients become steps; SGD has Nesterov momentum.
+        learning_rate: The highest learning rate of the schedule, above 0 and at most 1e6.
+        momentum: The momentum of SGD, from 0 to below 1; AdamW has none. Default: 0.9.
+        weight_decay: The decay of all parameters, batch norm and biases too, as usual for CIFAR;
+            of learned thresholds only with decay_thresholds. From 0 to 1e6.
+        decay_thresholds: Let weight decay pull learned thresholds down as well.
+        schedule: The course of the learning rate, which changes at every step.
+        warmup_epochs: The number of epochs over which the learning rate first rises from 0; a
+            one-cycle schedule has its own rise and takes none.
+        label_smoothing: The share of the target that goes to all classes alike, from 0 to below 1.
+        ema: The decay per step of a moving average of the weights, e.g. 0.999, between 0 and 1;
+            the average is what is validated and kept. Default: no average.
+        clip_gradient: The largest norm of the gradient of all weights together, above 0. Default:
+            no limit.
 
     Raises:
         RecipeError: when made with an unknown optimiser or schedule, a number out of its range,
@@ -196,14 +197,12 @@ class OptimisationRecipe:
 
 @dataclass(frozen=True)
 class NumericsRecipe:
-    """How training is computed; each changes speed, and the weights in their last bits or more.
+    """How it is computed.
 
     Attributes:
-        bf16: convolutions and activations of training steps in bfloat16 (autocast). Weights,
-            their gradients' sums and every evaluation stay in float32.
-        channels_last: the memory layout in which most convolutions are faster.
-        compile: training steps through `torch.compile`; a minute or so to start, then faster,
-            QCFS most of all.
+        bf16: Train in bfloat16 (autocast); weights, normalisation and validation stay in float32.
+        channels_last: Use the memory layout in which most convolutions are faster.
+        compile: Compile the training steps: a minute or so to start, then faster, QCFS most of all.
     """
 
     bf16: bool = False
@@ -220,7 +219,7 @@ class Recipe:
         network: which network.
         optimisation: how the weights are found.
         numerics: how it is computed.
-        seed: of the first weights, the order of images and their augmentation, at least 0.
+        seed: the seed of the first weights, the order of images and their augmentation, at least 0.
         start: trained weights to start from, as `spikewright.training.start_from` names them;
             None starts from random ones.
 
@@ -239,17 +238,13 @@ class Recipe:
     def __post_init__(self) -> None:
         _refuse((self.seed < 0, "seed must be at least 0"))
 
-    def to_dict(self) -> dict[str, Any]:
-        """All fields as plain JSON values."""
-        return encoded(self)
-
-    def differences(self, recorded: Mapping[str, Any]) -> list[str]:
-        """What differs from a recipe recorded by `to_dict`, one line a field.
+    def differences(self, recorded: Recipe) -> list[str]:
+        """What differs from the recipe of a run that was begun, one line a field.
 
         The folder of a data set may have moved: of `data` only the kind is compared, and of
         weights to start from their SHA-256.
         """
-        mine, theirs = _flat(self.to_dict()), _flat(recorded)
+        mine, theirs = _flat(self), _flat(recorded)
         return [
             f"{name}: {theirs.get(name)!r} recorded, {mine.get(name)!r} asked for"
             for name in sorted(mine.keys() | theirs.keys())
@@ -257,28 +252,10 @@ class Recipe:
         ]
 
 
-def recipe_from(recorded: Mapping[str, Any]) -> Recipe:
-    """The recipe that `Recipe.to_dict` recorded.
-
-    Raises:
-        RecipeError: if fields are missing, unknown or out of range.
-    """
-    try:
-        recipe = decoded(Recipe, recorded, "a recorded recipe")
-    except RunError as error:
-        raise RecipeError(f"{error}; it does not have the form of this version") from error
-    odd = sorted(_flat(recipe.to_dict()).keys() ^ _flat(recorded).keys())
-    if odd:
-        raise RecipeError(
-            f"a recorded recipe does not have the form of this version: {', '.join(odd)}"
-        )
-    return recipe
-
-
 def _refuse(*problems: tuple[bool, str]) -> None:
-    told = [what for wrong, what in problems if wrong]
-    if told:
-        raise RecipeError("; ".join(told))
+    messages = [message for wrong, message in problems if wrong]
+    if messages:
+        raise RecipeError("; ".join(messages))
 
 
 def _in_levels(count: int | None) -> bool:
@@ -289,14 +266,14 @@ def _positive(value: float) -> bool:
     return math.isfinite(value) and value > 0
 
 
-def _flat(recorded: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in recorded.items():
-        if isinstance(value, Mapping):
-            found |= {f"{name}.{key}": entry for key, entry in value.items()}
+def _flat(recipe: Recipe) -> dict[str, Any]:
+    """The fields of a recipe and of its parts, by `part.field`, without folders."""
+    entries: dict[str, Any] = {}
+    for name, value in encoded(recipe).items():
+        if isinstance(value, dict):
+            entries |= {f"{name}.{key}": entry for key, entry in value.items()}
         else:
-            found[name] = value
-    if isinstance(found.get("data.data"), str):
-        found["data.data"] = found["data.data"].partition(":")[0]
-    found.pop("start.weights", None)
-    return found
+            entries[name] = value
+    entries["data.data"] = recipe.data.data.partition(":")[0]
+    entries.pop("start.weights", None)
+    return entries

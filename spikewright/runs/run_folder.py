@@ -6,18 +6,31 @@ import json
 import platform
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import safetensors
 import torch
 
+from spikewright.decoding import decoded, encoded
 from spikewright.errors import RecipeError, RunError
 from spikewright.files import sweep_leftovers, write_json, write_whole
 from spikewright.runs.files import read_json
 from spikewright.runs.metrics import EpochMetrics
-from spikewright.runs.recipe import Recipe, recipe_from
+from spikewright.runs.recipe import Recipe
 from spikewright.version import __version__
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What `run.json` holds.
+
+    Attributes:
+        recipe: the recipe that the run was started with.
+        versions: the versions that it was started with.
+    """
+
+    recipe: Recipe
+    versions: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -68,14 +81,14 @@ class RunFolder:
 
         Raises:
             RunError: if there is no run in the folder, or its file is damaged.
-            RecipeError: if the recipe is of another version's form.
+            RecipeError: if the recipe contradicts itself.
         """
         if not self.recipe_file.is_file():
             raise RunError(
                 f"'{self.path}' holds no training run (no run.json); start one with "
                 "spikewright train --output DIR"
             )
-        return recipe_from(self._recorded())
+        return decoded(RunRecord, read_json(self.recipe_file), f"'{self.recipe_file}'").recipe
 
     def require_same(self, recipe: Recipe) -> None:
         """See that a run in the folder, if there is one, has this recipe.
@@ -86,7 +99,7 @@ class RunFolder:
         """
         if not self.recipe_file.exists():
             return
-        differences = recipe.differences(self._recorded())
+        differences = recipe.differences(self.read_recipe())
         if differences:
             listing = "\n".join(f"  {line}" for line in differences)
             raise RecipeError(
@@ -111,7 +124,7 @@ class RunFolder:
             )
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            write_json(self.recipe_file, {"recipe": recipe.to_dict(), "versions": versions()})
+            write_json(self.recipe_file, encoded(RunRecord(recipe, versions())))
         except OSError as error:
             raise RunError(f"cannot write to '{self.path}' ({error.strerror})") from error
 
@@ -119,13 +132,6 @@ class RunFolder:
         """Write the log anew, so that it can never disagree with the checkpoint."""
         lines = [json.dumps(asdict(metrics), allow_nan=False) + "\n" for metrics in history]
         write_whole(self.metrics, "".join(lines).encode())
-
-    def _recorded(self) -> dict[str, Any]:
-        document = read_json(self.recipe_file)
-        recipe = document.get("recipe") if isinstance(document, dict) else None
-        if not isinstance(recipe, dict):
-            raise RunError(f"'{self.recipe_file}' is not the run.json of a training run")
-        return recipe
 
 
 def versions() -> dict[str, str]:

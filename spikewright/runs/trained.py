@@ -25,7 +25,7 @@ def load_trained(folder: Path) -> nn.Module:
     Raises:
         ModelError: if a file is missing, the run is not finished, or the weights are not those
             that the card was made for.
-        ModelError, RecipeError, RunError: for what is no card; see `read_card`.
+        ModelError, RecipeError: for what is no card; see `read_card`.
     """
     run, card = RunFolder(folder), read_card(folder)
     if not run.weights.is_file():

@@ -11,17 +11,15 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from spikewright.errors import ModelError
 from spikewright.files import appearing_whole
-
-if TYPE_CHECKING:
-    from spikewright.runs.card import ModelCard
+from spikewright.runs.card import ModelCard, read_card
+from spikewright.runs.trained import load_trained
 
 ZOO = Path(__file__).parents[1] / "zoo"
 LARGEST_BYTES = 8 * 2**20
-"""Of all entries together."""
+"""The most bytes of all entries together."""
 
 _FILES = ("card.json", "weights.safetensors", "held_out.safetensors")
 
@@ -31,10 +29,10 @@ class ZooEntry:
     """One network of the zoo.
 
     Attributes:
-        name: it is loaded as `zoo:NAME`.
-        folder: holds its files.
-        card: what it is.
-        size_bytes: of all of them.
+        name: the NAME in `zoo:NAME`.
+        folder: the folder of its files.
+        card: what the network is, and how good.
+        size_bytes: the bytes of all its files.
     """
 
     name: str
@@ -47,7 +45,7 @@ def zoo_entries(zoo: Path = ZOO) -> tuple[ZooEntry, ...]:
     """Every entry, by name.
 
     Raises:
-        ModelError, RecipeError, RunError: if a card is missing or none; see `read_card`.
+        ModelError, RecipeError: if a card is missing or is none; see `read_card`.
     """
     return tuple(_entry(folder) for folder in _folders(zoo))
 
@@ -80,10 +78,8 @@ def add_to_zoo(run: Path, name: str, zoo: Path = ZOO) -> ZooEntry:
         ModelError: if the name is taken or not of that form, the weights are not the card's
             (SHA-256) or do not fit its network, a file is missing, or all entries together would
             be larger than 8 MB.
-        ModelError, RecipeError, RunError: for what is no card; see `read_card`.
+        ModelError, RecipeError: for what is no card; see `read_card`.
     """
-    from spikewright.runs.trained import load_trained
-
     if not name or not all(c.isdigit() or c == "-" or "a" <= c <= "z" for c in name):
         raise ModelError(f"zoo: the name '{name}' may hold small letters, digits and '-' only")
     if (zoo / name).exists():
@@ -105,8 +101,6 @@ def _folders(zoo: Path) -> list[Path]:
 
 
 def _entry(folder: Path) -> ZooEntry:
-    from spikewright.runs.card import read_card
-
     return ZooEntry(folder.name, folder, read_card(folder), _size(folder))
 
 
@@ -122,5 +116,5 @@ def _copy(run: Path, folder: Path) -> None:
             for name in _FILES:
                 shutil.copyfile(run / name, partial / name)
     except OSError as error:
-        told = f"{error.filename or folder}: {error.strerror}"
-        raise ModelError(f"zoo: '{run}' cannot be copied to '{folder}' ({told})") from error
+        reason = f"{error.filename or folder}: {error.strerror}"
+        raise ModelError(f"zoo: '{run}' cannot be copied to '{folder}' ({reason})") from error

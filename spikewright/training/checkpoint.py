@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
+from spikewright.decoding import decoded
 from spikewright.errors import RunError
 from spikewright.runs.files import read_tensors, write_tensors
 from spikewright.runs.metrics import EpochMetrics
@@ -84,8 +84,9 @@ class TrainingState:
             self._load_optimizer(parts["optimizer"])
             if self.average is not None:
                 self.average.load_state_dict(parts["average"])
-            self.history = [_metrics(entry) for entry in document["history"]]
-        except (KeyError, TypeError, RuntimeError) as error:
+            history = decoded(tuple[EpochMetrics, ...], document["history"], "history")
+            self.history = list(history)
+        except (KeyError, RuntimeError, RunError) as error:
             raise RunError(
                 f"'{path}' is not a checkpoint of this network and optimiser ({error})"
             ) from error
@@ -109,9 +110,3 @@ class TrainingState:
             if value.shape == parameter.shape:  # with the strides that a fresh state would have
                 value = torch.empty_like(parameter, requires_grad=False).copy_(value)
             self.optimizer.state[parameter][key] = value
-
-
-def _metrics(entry: dict[str, Any]) -> EpochMetrics:
-    low_and_high: list[float] | None = entry["thresholds"]
-    entry["thresholds"] = None if low_and_high is None else (low_and_high[0], low_and_high[1])
-    return EpochMetrics(**entry)

@@ -11,6 +11,7 @@ from torch import nn
 
 from spikewright.data import ImageData, open_dataset
 from spikewright.data.in_memory import in_memory
+from spikewright.decoding import encoded
 from spikewright.files import write_json
 from spikewright.processes import Processes
 from spikewright.runs.card import ModelCard, read_card
@@ -187,5 +188,5 @@ def _finish(trainer: Trainer, splits: Splits, run: RunFolder) -> None:
     score = trainer.score(test, torch.arange(len(test)), trainer.state.best)
     if trainer.processes.main:
         write_tensors(run.weights, trainer.state.best)
-        write_json(run.card, make_card(trainer, splits, run, score).to_dict())
+        write_json(run.card, encoded(make_card(trainer, splits, run, score)))
     trainer.processes.wait()

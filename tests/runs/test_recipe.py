@@ -10,9 +10,9 @@ import pytest
 import torch
 
 from spikewright.activations import ClippedReLU
-from spikewright.errors import RecipeError
+from spikewright.decoding import decoded, encoded
+from spikewright.errors import RecipeError, RunError
 from spikewright.runs.network import make_network
-from spikewright.runs.recipe import recipe_from
 from spikewright.training import (
     ActivationKind,
     Augmentation,
@@ -34,20 +34,21 @@ RECIPE = Recipe(
 
 
 def test_a_recipe_comes_back_from_its_record() -> None:
-    assert recipe_from(json.loads(json.dumps(RECIPE.to_dict()))) == RECIPE
+    assert decoded(Recipe, json.loads(json.dumps(encoded(RECIPE))), "recipe") == RECIPE
 
 
 def test_a_record_of_another_form_is_refused() -> None:
-    recorded = RECIPE.to_dict()
-    del recorded["network"]["levels"], recorded["seed"]
-    with pytest.raises(
-        RecipeError, match=r"does not have the form of this version: network.levels, seed"
-    ):
-        recipe_from(recorded)
-    changed = RECIPE.to_dict()
+    recorded = encoded(RECIPE)
+    del recorded["network"]
+    with pytest.raises(RunError, match="recipe: object missing required field network"):
+        decoded(Recipe, recorded, "recipe")
+    changed = encoded(RECIPE)
     changed["optimisation"]["optimizer"] = "sgdd"
-    with pytest.raises(RecipeError, match=r"optimisation\.optimizer: invalid enum value 'sgdd'"):
-        recipe_from(changed)
+    with pytest.raises(RunError, match=r"optimisation\.optimizer: invalid enum value 'sgdd'"):
+        decoded(Recipe, changed, "recipe")
+    changed["optimisation"] |= {"optimizer": "adamw", "momentum": 0.9}
+    with pytest.raises(RecipeError, match="adamw has no momentum"):
+        decoded(Recipe, changed, "recipe")
 
 
 def test_plain_strings_are_the_members_of_that_name() -> None:
@@ -77,16 +78,14 @@ def test_the_order_of_augmentations_says_nothing() -> None:
 
 def test_every_difference_is_named_but_a_moved_folder_is_none() -> None:
     moved = replace(RECIPE, data=replace(RECIPE.data, data="cifar10:there"))
-    assert moved.differences(RECIPE.to_dict()) == []
+    assert moved.differences(RECIPE) == []
     other = replace(moved, seed=6, optimisation=replace(RECIPE.optimisation, epochs=4))
-    assert other.differences(RECIPE.to_dict()) == [
+    assert other.differences(RECIPE) == [
         "optimisation.epochs: 3 recorded, 4 asked for",
         "seed: 5 recorded, 6 asked for",
     ]
     another = replace(RECIPE, data=replace(RECIPE.data, data="cifar100:here"))
-    assert another.differences(RECIPE.to_dict()) == [
-        "data.data: 'cifar10' recorded, 'cifar100' asked for"
-    ]
+    assert another.differences(RECIPE) == ["data.data: 'cifar10' recorded, 'cifar100' asked for"]
 
 
 @pytest.mark.parametrize(

@@ -99,7 +99,7 @@ def test_a_damaged_file_is_refused_with_the_way_out(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"cannot be read.*remove it to start the run again"):
         read_tensors(tmp_path / "state")
     (tmp_path / "run.json").write_text("{")
-    with pytest.raises(RunError, match=r"run.json' cannot be read as JSON"):
+    with pytest.raises(RunError, match=r"run.json' is not valid JSON"):
         read_json(tmp_path / "run.json")
 
 

@@ -89,8 +89,8 @@ def test_card_and_run_say_what_it_started_from_and_the_card_no_folder(tmp_path: 
     recorded = RunFolder(run).read_recipe()
     assert recorded.start == start_from(f"run:{tmp_path / 'moved' / 'a'}")
     elsewhere = replace(recorded, start=start_from(f"run:{tmp_path / 'a'}"))
-    assert elsewhere.differences(recorded.to_dict()) == []
-    (difference,) = replace(recorded, start=None).differences(recorded.to_dict())
+    assert elsewhere.differences(recorded) == []
+    (difference,) = replace(recorded, start=None).differences(recorded)
     assert difference.startswith("start.sha256: ")
 
 

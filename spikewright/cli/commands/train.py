@@ -40,6 +40,7 @@ def train(
     """
     from spikewright.cli.device import usable_device
     from spikewright.cli.train import ProgressLine, recipe_of, refuse_recipe_options, summary
+    from spikewright.decoding import encoded
     from spikewright.processes import is_main_process
     from spikewright.training import RunFolder
     from spikewright.training import train as carry_out
@@ -69,6 +70,6 @@ def train(
     if not is_main_process():
         return
     if json:
-        print_json(card.to_dict())
+        print_json(encoded(card))
     else:
         results().print(summary(card, str(folder)), markup=False, soft_wrap=True)

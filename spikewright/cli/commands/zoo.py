@@ -9,6 +9,7 @@ import typer
 
 from spikewright.cli.console import print_json, results
 from spikewright.cli.failures import WrongUsage
+from spikewright.decoding import encoded
 
 if TYPE_CHECKING:
     from spikewright.runs.zoo import ZooEntry
@@ -44,7 +45,7 @@ def zoo(
         add_to_zoo(add, name)
     entries = zoo_entries()
     if json:
-        print_json({entry.name: entry.card.to_dict() for entry in entries})
+        print_json({entry.name: encoded(entry.card) for entry in entries})
         return
     told = "\n\n".join(_told(entry) for entry in entries) or "the zoo is empty"
     results().print(told, markup=False, soft_wrap=True)

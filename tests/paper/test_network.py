@@ -11,6 +11,7 @@ from torch import nn
 from paper import source_of
 from paper.network import levels_of
 from spikewright.activations import QCFS
+from spikewright.decoding import encoded
 from spikewright.errors import ExperimentError, ModelError
 from spikewright.runs.card import read_card
 from spikewright.runs.zoo import zoo_folder
@@ -76,7 +77,7 @@ def test_a_trained_network_is_named_in_every_form(text: str) -> None:
 
 
 def test_a_trained_network_sees_images_of_the_size_it_was_trained_on(tmp_path: Path) -> None:
-    card = read_card(zoo_folder("digits-qcfs8")).to_dict()
+    card = encoded(read_card(zoo_folder("digits-qcfs8")))
     card["recipe"]["data"] |= {"data": "imagefolder", "size": 64}
     card["data"]["name"] = "imagefolder"
     (tmp_path / "card.json").write_text(json.dumps(card))
@@ -93,7 +94,7 @@ def test_the_note_of_a_trained_network_tells_it_from_its_twins(tmp_path: Path) -
     assert source_of(str(first)).note == (
         "trained by this library, the best epoch chosen on validation"
     )
-    card = read_card(first).to_dict()
+    card = encoded(read_card(first))
     card["recipe"]["optimisation"]["decay_thresholds"] = True
     card["recipe"]["start"] = {"weights": "zoo:digits-qcfs8", "sha256": card["weights_sha256"]}
     (tmp_path / "card.json").write_text(json.dumps(card))

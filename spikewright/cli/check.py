@@ -11,13 +11,13 @@ from torch import nn
 
 from spikewright.cli.failures import WrongUsage
 from spikewright.errors import ConversionError
-from spikewright.graph import Survey, survey
+from spikewright.graph import InputRefused, Survey, survey
 
 DEFAULT_SHAPE = (3, 224, 224)
 
 
 def inspected(model: nn.Module, shape: tuple[int, ...] | None) -> tuple[Survey, tuple[int, ...]]:
-    """Survey a model on made-up input.
+    """Survey a model on random input of its own dtype.
 
     Args:
         model: in eval mode.
@@ -27,23 +27,21 @@ def inspected(model: nn.Module, shape: tuple[int, ...] | None) -> tuple[Survey, 
         The survey and the shape used.
 
     Raises:
-        WrongUsage: when no shape was given and the default does not suit the model.
+        WrongUsage: when the model does not take input of this shape.
         ConversionError: when the model cannot be captured.
     """
     used = shape or exported_shape(model) or DEFAULT_SHAPE
-    example = torch.zeros(2, *used)
-    device = next((t.device for t in model.parameters()), torch.device("cpu"))
+    floating = (t for t in model.state_dict().values() if t.is_floating_point())
+    like = next(floating, torch.zeros(()))
+    generator = torch.Generator().manual_seed(0)
+    example = torch.randn(2, *used, generator=generator).to(like.device, like.dtype)
     try:
-        with torch.no_grad():
-            model(example.to(device))
-    except Exception as error:  # whatever the user's model raises on such input
-        told = " ".join(str(error).split())
-        hint = "this is the default: " if shape is None else ""
+        return survey(model, example), used
+    except InputRefused as error:
+        default = "this shape is the default: " if shape is None else ""
         raise WrongUsage(
-            f"the model does not take input of shape {','.join(map(str, used))} ({told}); "
-            f"{hint}give the shape of one sample as --input-shape, such as 1,28,28"
+            f"{error}\n{default}give the shape of one sample as --input-shape, such as 1,28,28"
         ) from error
-    return survey(model, example.to(device)), used
 
 
 def exported_shape(model: nn.Module) -> tuple[int, ...] | None:

@@ -14,6 +14,8 @@ from spikewright.data import ImageData
 USUAL_SIDES = (8, 28, 32, 48, 64, 96, 128, 224, 299)
 """Sides of images that are tried when a model refuses those given."""
 
+_SIZE = "--size sets the side of pictures"
+
 
 def check_fit(model: nn.Module, batch: Tensor, data: ImageData) -> None:
     """See that a model takes a data set's images, and has one output a class.
@@ -32,8 +34,8 @@ def check_fit(model: nn.Module, batch: Tensor, data: ImageData) -> None:
     except Exception as error:  # whatever the user's model raises on these images
         raise WrongUsage(
             f"the model does not take the images of '{data.name}', which are "
-            f"{told(batch.shape[1:])}; {_wanted(model, batch)}. "
-            f"--size sets the side of pictures ({type(error).__name__}: {error})"
+            f"{told(batch.shape[1:])}; {_other_dtype(model, batch) or _wanted(model, batch)} "
+            f"({type(error).__name__}: {error})"
         ) from error
     if not isinstance(logits, Tensor) or logits.ndim != 2:
         return  # convert() says what is wrong with it
@@ -61,18 +63,31 @@ def check_outputs(outputs: int, data: ImageData, more: str = "") -> None:
         )
 
 
+def _other_dtype(model: nn.Module, batch: Tensor) -> str:
+    """What to do about weights of another dtype than the images; "" if they have the same."""
+    dtypes = {t.dtype for t in model.state_dict().values() if t.is_floating_point()}
+    if not dtypes or batch.dtype in dtypes:
+        return ""
+    weights = ", ".join(sorted(map(str, dtypes)))
+    return (
+        f"its weights are {weights}, the images {batch.dtype}: make the model in torch.float32 "
+        "(model.float()), or give --precision float64, which runs both in torch.float64"
+    )
+
+
 def _wanted(model: nn.Module, batch: Tensor) -> str:
     """What a model takes, as far as can be found out."""
     exported = exported_shape(model)
     if exported is not None:
-        return f"it was exported for {told(exported)}"
+        return f"it was exported for {told(exported)}. {_SIZE}"
     first = next((m for m in model.modules() if isinstance(m, nn.Conv2d)), None)
     channels = int(batch.shape[1]) if first is None else first.in_channels
     shapes = [(channels, side, side) for side in USUAL_SIDES]
     taken = [told(shape) for shape in shapes if _takes(model, batch.new_zeros(2, *shape))]
     if taken:
-        return f"it takes {', '.join(taken)}, of the sizes that were tried"
-    return f"it takes {channels} channels" if first is not None else "nor any of the usual sizes"
+        return f"it takes {', '.join(taken)}, of the sizes that were tried. {_SIZE}"
+    channels_alone = f"it takes {channels} channels" if first is not None else ""
+    return f"{channels_alone or 'nor any of the usual sizes'}. {_SIZE}"
 
 
 def _takes(model: nn.Module, images: Tensor) -> bool:

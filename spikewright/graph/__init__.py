@@ -1,7 +1,7 @@
 """From a model to a plan: capture, folding, the table of operations, neuron sites."""
 
 from spikewright.graph.batch_norm import fold_batch_norm
-from spikewright.graph.capture import Survey, survey
+from spikewright.graph.capture import InputRefused, Survey, survey
 from spikewright.graph.evaluate import evaluate
 from spikewright.graph.ir import Graph, Kind, Operation, Site
 from spikewright.graph.offenders import Offender
@@ -9,6 +9,7 @@ from spikewright.graph.scales import fold_scales
 
 __all__ = [
     "Graph",
+    "InputRefused",
     "Kind",
     "Offender",
     "Operation",

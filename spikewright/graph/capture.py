@@ -1,19 +1,32 @@
-"""From a user's unmodified model to a plan: check, export, read."""
+"""From a user's unmodified model to a plan: check, export, read, compare with the model."""
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import io
 import re
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram, export
 
 from spikewright.errors import ConversionError, UnsupportedOperation
+from spikewright.graph.agreement import check_agreement
 from spikewright.graph.ir import Graph
+from spikewright.graph.model_checks import check_model, state_of
 from spikewright.graph.offenders import Offender, complaint
 from spikewright.graph.read import read_program
+
+_COMPARED = 16
+"""The number of samples on which the captured graph is compared with the model, at most."""
+
+
+class InputRefused(ConversionError):  # noqa: N818 (it reads as a sentence)
+    """The model itself raises an error on the input that it was to be captured with."""
 
 
 @dataclass(frozen=True)
@@ -41,42 +54,30 @@ class Survey:
 
 
 def survey(model: nn.Module | ExportedProgram, example: Tensor) -> Survey:
-    """Capture a model and classify every operation that its output depends on.
+    """Capture a model, classify every operation its output depends on, and check what was captured.
+
+    A graph without offenders has been run: it computes what the model computes on the first
+    samples of `example`, each sample independent of the others.
 
     Args:
         model: in eval mode, taking one floating-point batch; it is not changed.
         example: `[B, *S]`, B at least 1; the graph will take any B and this S.
 
     Raises:
-        ConversionError: when the model cannot be captured at all, with the reason.
+        InputRefused: when the model fails on `example`.
+        ConversionError: when the model cannot be captured at all, with the reason, or the captured
+            graph does not compute what the model computes.
     """
-    _check_model(model)
-    _check_example(model, example)
-    program = _exported(model, example).run_decompositions({})
-    return Survey(*read_program(program, model))
+    check_model(model)
+    _check_example(example)
+    graph, offenders = read_program(_exported(model, example), model)
+    if not offenders:
+        batch = example[:_COMPARED]
+        check_agreement(graph, batch, _answer(model, batch))
+    return Survey(graph, offenders)
 
 
-def _check_model(model: nn.Module | ExportedProgram) -> None:
-    if isinstance(model, ExportedProgram):
-        state = model.state_dict
-    elif isinstance(model, nn.Module):
-        training = [name or "the model" for name, m in model.named_modules() if m.training]
-        if training and not isinstance(model, fx.GraphModule):
-            raise ConversionError(
-                f"{len(training)} modules are in training mode ({', '.join(training[:3])}"
-                f"{', ...' if len(training) > 3 else ''}); call model.eval() first"
-            )
-        state = {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    else:
-        raise ConversionError(
-            f"expected a torch.nn.Module or an ExportedProgram, got {type(model).__name__}"
-        )
-    broken = [n for n, t in state.items() if t.is_floating_point() and not t.isfinite().all()]
-    if broken:
-        raise ConversionError(f"NaN or infinite values in the model's weights: {', '.join(broken)}")
-
-
-def _check_example(model: nn.Module | ExportedProgram, example: Tensor) -> None:
+def _check_example(example: Tensor) -> None:
     if not example.is_floating_point():
         raise ConversionError(
             f"the model is given {example.dtype} input; spiking conversion takes floating-point "
@@ -86,28 +87,71 @@ def _check_example(model: nn.Module | ExportedProgram, example: Tensor) -> None:
         raise ConversionError(
             f"expected a non-empty batch [B, *S], got a tensor of shape {list(example.shape)}"
         )
-    if isinstance(model, nn.Module) and not isinstance(model, fx.GraphModule):
-        required = [
-            p.name
-            for p in inspect.signature(model.forward).parameters.values()
-            if p.default is p.empty and p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)
-        ]
-        if len(required) > 1:
-            raise ConversionError(
-                f"the model takes several inputs ({', '.join(required)}); conversion takes models "
-                "of one input: wrap it in a module that fixes the others"
-            )
 
 
 def _exported(model: nn.Module | ExportedProgram, example: Tensor) -> ExportedProgram:
+    """The model as a functional program of any batch size."""
     if isinstance(model, ExportedProgram):
-        return model
+        return model.run_decompositions({})
     pair = example[:2] if len(example) > 1 else example.expand(2, *example.shape[1:]).contiguous()
+    batch = {0: Dim.DYNAMIC}
+    try:
+        with _quiet(), _grad_mode(model):
+            program = export(
+                model,
+                (pair,),
+                dynamic_shapes=((batch,),) if _takes_any_arguments(model) else (batch,),
+                strict=False,
+            )
+            return program.run_decompositions({})
+    except Exception as error:  # torch.export has no common base class for what it refuses
+        _answer(model, example[:_COMPARED])
+        raise ConversionError(_capture_failure(str(error))) from error
+
+
+def _takes_any_arguments(model: nn.Module) -> bool:
+    """Whether the model's input arrives in the tuple of `forward(*args)`."""
+    parameters = list(inspect.signature(model.forward).parameters.values())
+    return bool(parameters) and parameters[0].kind is inspect.Parameter.VAR_POSITIONAL
+
+
+def _grad_mode(model: nn.Module) -> torch.no_grad | torch.inference_mode:
+    """Weights made in `torch.inference_mode()` can be traced in that mode alone."""
+    made_in_inference = any(t.is_inference() for t in state_of(model).values())
+    return torch.inference_mode() if made_in_inference else torch.no_grad()
+
+
+@contextmanager
+def _quiet() -> Generator[None]:
+    """Keep away what torch.export writes to stderr: whole graphs, for some models it refuses."""
+    with contextlib.redirect_stderr(io.StringIO()):
+        yield
+
+
+def _answer(model: nn.Module | ExportedProgram, batch: Tensor) -> Tensor:
+    """The model's own answer.
+
+    Raises:
+        InputRefused: with the model's own error.
+    """
+    program = model.module() if isinstance(model, ExportedProgram) else model
     try:
         with torch.no_grad():
-            return export(model, (pair,), dynamic_shapes=({0: Dim.DYNAMIC},), strict=False)
-    except Exception as error:  # torch.export has no common base class for what it refuses
-        raise ConversionError(_capture_failure(str(error))) from error
+            return program(batch)
+    except Exception as error:  # whatever the user's model raises on such input
+        kinds = {t.dtype for t in state_of(model).values() if t.is_floating_point()}
+        mismatch = (
+            f"; its weights are {', '.join(sorted(map(str, kinds)))}, the input {batch.dtype}"
+            if kinds and batch.dtype not in kinds
+            else ""
+        )
+        views = " (views keep the batch as x.flatten(1) or x.view(x.size(0), -1))"
+        raise InputRefused(
+            f"the model does not take a batch of shape {list(batch.shape)}{mismatch}. "
+            f"It raises {type(error).__name__}: {' '.join(str(error).split())}"
+            + views
+            * ("invalid for input of size" in str(error))
+        ) from error
 
 
 def _capture_failure(message: str) -> str:

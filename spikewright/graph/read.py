@@ -47,8 +47,8 @@ def read_program(
         The graph and the operations that do not convert; with any, the graph cannot run.
 
     Raises:
-        ConversionError: for programs of several inputs or outputs, of a fixed batch size, or that
-            change their own buffers.
+        ConversionError: for programs that return anything else than one tensor, or that change
+            their own buffers.
     """
     return _Reader(program, model).read()
 
@@ -80,15 +80,10 @@ class _Reader:
                 "ReLU(inplace=True) on it); use the operation that returns a new tensor"
             )
         source = self._read_placeholders()
-        results: Any = self._program.graph.output_node().args[0]
-        if len(results) != 1 or not isinstance(results[0], fx.Node):
-            raise ConversionError(
-                "the model must return one tensor, its logits; wrap it in a module that picks one"
-            )
-        answer: fx.Node = results[0]
+        answer = self._answer()
         needed = _ancestors(answer)
         for node in self._program.graph.nodes:
-            if node.op == "call_function" and node in needed:
+            if node.op == "call_function" and node in needed and node not in self._references:
                 self._read_call(node)
         output = self._references[answer]
         if not isinstance(output, Value) and not self._offenders:
@@ -101,6 +96,23 @@ class _Reader:
             output.name if isinstance(output, Value) else "",
         )
         return (graph if self._offenders else graph.pruned()), tuple(self._offenders)
+
+    def _answer(self) -> fx.Node:
+        """The node of the model's one output tensor."""
+        results: Any = self._program.graph.output_node().args[0]
+        structure: Any = self._program.call_spec.out_spec
+        if structure.is_leaf() and len(results) == 1 and isinstance(results[0], fx.Node):
+            return results[0]
+        if structure.is_leaf():
+            returned = "no tensor"
+        else:
+            returned = f"a {structure.type.__name__} of {len(structure.children())}"
+            if isinstance(structure.context, list):  # the keys of a mapping
+                returned += f" ({', '.join(map(str, structure.context))})"
+        raise ConversionError(
+            f"the model returns {returned}; it must return one tensor, its logits: wrap it in a "
+            "module whose forward returns that tensor"
+        )
 
     def _read_placeholders(self) -> fx.Node:
         """Store parameters, buffers and constants; return the input."""
@@ -116,16 +128,10 @@ class _Reader:
             held = self._program.constants[name] if held is None else held
             self._tensors[name] = held.detach().clone()
             self._references[node] = Stored(name)
-        if len(inputs) != 1:
-            raise ConversionError(f"the model takes {len(inputs)} inputs; conversion takes one")
         (source,) = inputs
         self._batch = source.meta["val"].shape[0]
-        if isinstance(self._batch, int):
-            raise ConversionError(
-                "this program was exported for one batch size; export it again with "
-                "dynamic_shapes=({0: torch.export.Dim.DYNAMIC},)"
-            )
         self._references[source] = Value(source.name)
+        self._shapes[source.name] = tuple(source.meta["val"].shape[1:])
         return source
 
     def _read_call(self, node: fx.Node) -> None:
@@ -146,7 +152,9 @@ class _Reader:
             self._read_constant(node, op)
             return
         self._references[node] = Value(node.name)
-        self._operations.append(self._classified(op, value))
+        op = self._classified(op, value)
+        alone = op.kind is Kind.UNIT and not op.shape
+        self._operations.extend(_with_a_channel(op) if alone else [op])
 
     def _operation(self, node: fx.Node) -> Operation:
         def reference(leaf: Any) -> Any:
@@ -253,6 +261,27 @@ def _counts_the_batch(op: Operation) -> bool:
         return True
     plain = any(value is BATCH for value in (*op.args, *op.kwargs.values()))
     return plain and op.target is not aten.slice.Tensor
+
+
+def _with_a_channel(op: Operation) -> list[Operation]:
+    """An activation of one number a sample, `[B]`, applied to `[B, 1]`: sites have channels."""
+    column = replace(
+        op,
+        name=f"{op.name}_column",
+        target=aten.unsqueeze.default,
+        args=(op.args[0], 1),
+        kwargs={},
+        kind=Kind.LINEAR,
+        shape=(1,),
+        site=None,
+    )
+    units = replace(
+        op, name=f"{op.name}_units", args=(Value(column.name), *op.args[1:]), shape=(1,)
+    )
+    answer = replace(
+        column, name=op.name, target=aten.squeeze.dim, args=(Value(units.name), 1), shape=()
+    )
+    return [column, units, answer]
 
 
 def _ancestors(node: fx.Node) -> set[fx.Node]:

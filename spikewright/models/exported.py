@@ -12,7 +12,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from spikewright.errors import ModelError
+from spikewright.errors import ConversionError, ModelError
+from spikewright.graph.model_checks import check_program
 
 WEIGHTS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 
@@ -35,7 +36,7 @@ def load_exported(path: Path) -> nn.Module:
 
     Raises:
         ModelError: if the file is not there, holds pickled objects, torch cannot read it,
-            or it was exported in training mode.
+            or it was exported in training mode, for one size of batches or several inputs.
     """
     if not path.is_file():
         raise ModelError(f"there is no exported program '{path}'")
@@ -48,12 +49,17 @@ def load_exported(path: Path) -> nn.Module:
         )
     try:
         with _weights_only():
-            module = torch.export.load(path).module()
+            program = torch.export.load(path)
+            module = program.module()
     except Exception as error:  # torch raises whatever the broken part of the file leads to
         raise ModelError(
             f"torch {torch.__version__} cannot read '{path}' ({type(error).__name__}: {error}); "
             "export the model again with torch.export.save in this version of torch"
         ) from error
+    try:
+        check_program(program)
+    except ConversionError as error:
+        raise ModelError(f"'{path}': {error}") from error
     _refuse_training_mode(path, module)
     for part in module.modules():  # module.eval() is not supported: the mode is in the graph
         part.training = False

@@ -92,8 +92,9 @@ def _found(name: str) -> tuple[Any, str, Any]:
     known: list[str] = models.list_models(module=models)
     if classifier not in known:
         raise ModelError(
-            f"torchvision has no classifier '{classifier}'{suggestion(classifier, known)}; "
-            "torchvision.models.list_models() lists them"
+            f"torchvision has no classifier '{classifier}'"
+            + (_elsewhere(models, classifier) or suggestion(classifier, known))
+            + "; torchvision.models.list_models(module=torchvision.models) lists them"
         )
     if not at:
         return models, classifier, None
@@ -104,3 +105,12 @@ def _found(name: str) -> tuple[Any, str, Any]:
             f"{', '.join(published)}"
         )
     return models, classifier, published[wanted]
+
+
+def _elsewhere(models: Any, name: str) -> str:
+    """How a model of torchvision is named that is no classifier; "" for no model of it."""
+    if name not in models.list_models():
+        return ""
+    builder = models.get_model_builder(name)
+    package, _, _ = builder.__module__.rpartition(".")
+    return f", but another model of this name: give {package}:{builder.__name__}"

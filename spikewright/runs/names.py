@@ -155,8 +155,11 @@ def _make(spec: str, factory: Callable[..., Any], arguments: dict[str, Any]) -> 
         raise
     except (Exception, SystemExit) as error:  # a user's factory can raise anything, and exit
         shown = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
+        lacks = isinstance(error, TypeError) and "missing" in str(error)
         raise ModelError(
             f"calling {spec}({shown}) failed: {type(error).__name__}: {error}"
+            + "; give it as --model-argument NAME=VALUE (in Python: load_model(..., NAME=VALUE))"
+            * lacks
         ) from error
     if not isinstance(model, nn.Module):
         raise ModelError(f"{spec} returned a {type(model).__name__}; it must return a nn.Module")

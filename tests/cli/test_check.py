@@ -108,8 +108,96 @@ def test_an_exported_program_tells_its_shape(run: Run, tmp_path: Path) -> None:
     assert "input 5" in out
 
 
+USED = """
+import random
+import torch
+from torch import nn
+
+def double():
+    return nn.Sequential(nn.Linear(4, 3), nn.ReLU()).double()
+
+def half():
+    return nn.Sequential(nn.Linear(4, 3), nn.ReLU()).half()
+
+def sized(num_classes):
+    return nn.Sequential(nn.Linear(4, num_classes), nn.ReLU())
+
+class Pair(nn.Module):
+    def forward(self, image1, image2):
+        return torch.relu(image1 - image2)
+
+class Named(nn.Module):
+    def forward(self, x):
+        return {"out": torch.relu(x)}
+
+class Random(nn.Module):
+    def forward(self, x):
+        return torch.relu(x + random.random())
+"""
+
+
+@pytest.fixture
+def used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    name = f"used_{tmp_path.name.replace('-', '_')}"
+    (tmp_path / f"{name}.py").write_text(USED)
+    monkeypatch.chdir(tmp_path)
+    return name
+
+
+@pytest.mark.parametrize("factory", ["double", "half"])
+def test_a_model_is_checked_in_its_own_dtype(run: Run, used: str, factory: str) -> None:
+    code, out, _ = run("check", f"{used}:{factory}", "--input-shape", "4")
+    assert code == 0
+    assert "It converts." in out
+
+
+@pytest.mark.parametrize(
+    ("factory", "code", "reason"),
+    [
+        (
+            "sized",
+            2,
+            "missing 1 required positional argument: 'num_classes'; give it as --model-ar",
+        ),
+        ("Pair", 3, "the model takes several inputs (image1, image2)"),
+        ("Named", 3, "the model returns a dict of 1 (out); it must return one tensor"),
+        ("Random", 3, "the captured graph differs from the model"),
+    ],
+)
+def test_check_promises_what_convert_does(
+    run: Run, used: str, factory: str, code: int, reason: str
+) -> None:
+    found, out, err = run("check", f"{used}:{factory}", "--input-shape", "4")
+    assert (found, out) == (code, "")
+    assert reason in err
+
+
+def test_programs_of_other_batches_are_refused(run: Run, tmp_path: Path) -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(5, 3), torch.nn.ReLU()).eval()
+    fixed = torch.export.export(model, (torch.zeros(2, 5),))
+    torch.export.save(fixed, tmp_path / "fixed.pt2")
+    code, out, err = run("check", str(tmp_path / "fixed.pt2"))
+    assert (code, out) == (2, "")
+    assert "fixed.pt2': this program was exported for one batch size; export it again" in err
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("r3d_18", "give torchvision.models.video:r3d_18"),
+        ("fcn_resnet50", "give torchvision.models.segmentation:fcn_resnet50"),
+        ("resnet19", "list_models(module=torchvision.models) lists them"),
+    ],
+)
+def test_models_of_torchvision_that_are_no_classifiers(run: Run, name: str, advice: str) -> None:
+    pytest.importorskip("torchvision", reason="needs the extra 'vision'")
+    code, _, err = run("check", f"torchvision:{name}")
+    assert code == 2
+    assert advice in err
+
+
 def test_a_shape_that_does_not_fit_is_named(run: Run) -> None:
     code, out, err = run("check", DIGITS)
     assert (code, out) == (2, "")
-    assert "3,224,224" in err
-    assert "--input-shape" in err
+    assert "does not take a batch of shape [2, 3, 224, 224]" in err
+    assert "this shape is the default: give the shape of one sample as --input-shape" in err

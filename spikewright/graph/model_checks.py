@@ -1,0 +1,161 @@
+"""Which models can be captured at all: what a model must be before torch.export sees it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, fx, nn
+from torch.export import ExportedProgram
+
+from spikewright.errors import ConversionError
+
+_INFINITE = 2**31
+"""Batches at least this large are unbounded for every use."""
+
+_QUANTISED = (
+    "torch.ao.nn.qat",
+    "torch.ao.nn.quantized",
+    "torch.ao.nn.intrinsic.qat",
+    "torch.ao.nn.intrinsic.quantized",
+    "torch.ao.quantization.fake_quantize",
+    "torch.ao.quantization.observer",
+)
+"""Where torch.ao keeps modules that quantise or observe; its stubs and float fusions are not."""
+
+
+def check_model(model: nn.Module | ExportedProgram) -> None:
+    """Refuse what cannot be captured, with the way out; nothing is run.
+
+    Args:
+        model: what the user gave.
+
+    Raises:
+        ConversionError: for something else than a model; a wrapper, TorchScript or a quantised
+            model; training mode; several inputs; weights that are not finite; a program of a fixed
+            or bounded batch, or with keyword inputs.
+    """
+    if isinstance(model, ExportedProgram):
+        check_program(model)
+    elif isinstance(model, nn.Module):
+        _check_kind(model)
+        if not isinstance(model, fx.GraphModule):  # what an exported program gives has no mode
+            _check_mode(model)
+            _check_signature(model)
+    else:
+        raise ConversionError(
+            f"expected a torch.nn.Module or an ExportedProgram, got {type(model).__name__}"
+        )
+    with torch.no_grad():  # tensors made in inference mode allow it in no other
+        floating = {n: t for n, t in state_of(model).items() if t.is_floating_point()}
+        broken = [name for name, tensor in floating.items() if not tensor.isfinite().all()]
+    if broken:
+        raise ConversionError(f"NaN or infinite values in the model's weights: {', '.join(broken)}")
+
+
+def state_of(model: nn.Module | ExportedProgram) -> Mapping[str, Tensor]:
+    """The parameters and buffers of a model, by name."""
+    if isinstance(model, ExportedProgram):
+        return model.state_dict
+    return {**dict(model.named_parameters()), **dict(model.named_buffers())}
+
+
+def check_program(program: ExportedProgram) -> None:
+    """Refuse an exported program that does not take batches of any size as its one argument.
+
+    Raises:
+        ConversionError: naming what it takes, and how to export it.
+    """
+    again = "export it again with dynamic_shapes=({0: torch.export.Dim.DYNAMIC},)"
+    positional, keywords = program.call_spec.in_spec.children()  # pyright: ignore[reportOptionalMemberAccess]
+    if keywords.num_leaves:
+        raise ConversionError(
+            f"this program takes its input by keyword ({', '.join(keywords.context)}); export it "
+            "again with the input as a positional argument: torch.export.export(model, (x,), ...)"
+        )
+    if positional.num_leaves != 1:
+        raise ConversionError(
+            f"the model takes {positional.num_leaves} inputs; conversion takes one"
+        )
+    names = program.graph_signature.user_inputs
+    (source,) = [node for node in program.graph.nodes if node.name in names]
+    batch, *sample = source.meta["val"].shape
+    if isinstance(batch, int):
+        raise ConversionError(f"this program was exported for one batch size; {again}")
+    bounds = program.range_constraints.get(batch.node.expr)
+    if bounds is not None and (bounds.lower > 2 or bounds.upper < _INFINITE):
+        most = f" to {bounds.upper}" if bounds.upper < _INFINITE else " or more"
+        raise ConversionError(
+            f"this program was exported for batches of {bounds.lower}{most}; {again}"
+        )
+    free = [d for d, size in enumerate(sample, start=1) if not isinstance(size, int)]
+    if free:
+        raise ConversionError(
+            f"this program leaves other dimensions of its input open than the batch ({free}); "
+            f"{again}"
+        )
+
+
+def _check_kind(model: nn.Module) -> None:
+    """Refuse what stands around a network, or instead of it."""
+    name = type(model).__name__
+    if hasattr(model, "_orig_mod"):
+        raise ConversionError(
+            "the model is the result of torch.compile; give the model that was compiled: "
+            "model._orig_mod"
+        )
+    if isinstance(
+        model,
+        nn.DataParallel | nn.parallel.DistributedDataParallel | torch.optim.swa_utils.AveragedModel,
+    ):
+        raise ConversionError(
+            f"the model is wrapped in {name}; give the model inside: model.module"
+        )
+    scripted = [path for path, m in model.named_modules() if isinstance(m, torch.jit.ScriptModule)]
+    if scripted:
+        raise ConversionError(
+            f"{scripted[0] or 'the model'} is TorchScript, which cannot be captured; give the "
+            "nn.Module it was made from, or a program of torch.export.export"
+        )
+    quantised = [
+        f"{path or 'the model'}: {type(m).__name__}"
+        for path, m in model.named_modules()
+        if type(m).__module__.startswith(_QUANTISED)
+    ]
+    if quantised:
+        raise ConversionError(
+            f"the model is quantised or prepared for it by torch.ao ({_few(quantised)}); give the "
+            "float model it was made from"
+        )
+
+
+def _check_mode(model: nn.Module) -> None:
+    training = [name or "the model" for name, m in model.named_modules() if m.training]
+    if training:
+        raise ConversionError(
+            f"{len(training)} modules are in training mode ({_few(training)}); "
+            "call model.eval() first"
+        )
+
+
+def _check_signature(model: nn.Module) -> None:
+    parameters = inspect.signature(model.forward).parameters.values()
+    required = [p.name for p in parameters if p.default is p.empty and p.kind in _POSITIONAL]
+    if len(required) > 1:
+        raise ConversionError(
+            f"the model takes several inputs ({', '.join(required)}); conversion takes models "
+            "of one input: wrap it in a module that fixes the others"
+        )
+    if not any(p.kind in (*_POSITIONAL, inspect.Parameter.VAR_POSITIONAL) for p in parameters):
+        raise ConversionError(
+            "the model's forward takes no positional argument; wrap it in a module whose "
+            "forward(x) calls it"
+        )
+
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")

@@ -1,0 +1,56 @@
+"""A captured graph is run beside its model, and each sample alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+import spikewright as sw
+from spikewright.graph import survey
+from spikewright.graph.agreement import check_agreement
+from tests.builders import images, wired
+
+
+def altered(batch, target):
+    """A graph whose last operation does something else to its input, and the model's answer."""
+    model = wired(lambda m, x: F.relu(x) * 2.0)
+    graph = survey(model, batch).graph
+    *others, last = graph.operations
+    last = replace(last, target=lambda x, factor: target(x) * factor)
+    return replace(graph, operations=(*others, last)), model(batch)
+
+
+MIXING = {
+    "mean": lambda x: x - x.mean(0, keepdim=True),
+    "reversed": lambda x: x.flip(0),
+    "the next sample": lambda x: torch.cat([x[1:], x[:1]]),
+    "the sample before": lambda x: torch.cat([torch.zeros_like(x[:1]), x[:-1]]),
+    "the place in the batch": lambda x: x + torch.arange(len(x)).view(-1, 1, 1, 1),
+    "the size of the batch": lambda x: x + len(x),
+}
+
+
+@pytest.mark.parametrize("size", [1, 2, 5])
+@pytest.mark.parametrize("case", MIXING)
+def test_a_graph_that_mixes_samples_is_refused(case, size):
+    graph, _ = altered(images(size), MIXING[case])
+    answer = graph.operations[-1].target(F.relu(images(size)), 2.0)
+    with pytest.raises(sw.ConversionError, match="when it is alone in its batch"):
+        check_agreement(graph, images(size), answer)
+
+
+def test_a_graph_that_computes_something_else_is_refused():
+    graph, expected = altered(images(), lambda x: x * 1.01)
+    with pytest.raises(sw.ConversionError, match="differs from the model by"):
+        check_agreement(graph, images(), expected)
+    graph, expected = altered(images(), lambda x: x.flatten(1))
+    with pytest.raises(sw.ConversionError, match=r"answers \[4, 108\], the model \[4, 3, 6, 6\]"):
+        check_agreement(graph, images(), expected)
+
+
+def test_rounding_is_no_difference():
+    graph, expected = altered(images(), lambda x: x * (1 + 1e-6))
+    check_agreement(graph, images(), expected)

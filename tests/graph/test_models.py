@@ -1,0 +1,262 @@
+"""Which models are captured, and what the others are told."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections import OrderedDict, namedtuple
+
+import pytest
+import torch
+import torch.ao.quantization as quantization
+import torch.nn.functional as F
+from torch import nn
+from torch.export import Dim, export
+
+import spikewright as sw
+from spikewright.graph import InputRefused, survey
+
+BATCH = {0: Dim.DYNAMIC}
+
+
+def net() -> nn.Module:
+    return nn.Sequential(nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3)).eval()
+
+
+def x(batch: int = 8, *shape: int) -> torch.Tensor:
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand(batch, *(shape or (6,)), generator=generator)
+
+
+class Answering(nn.Module):
+    """Returns what `shape` makes of its logits and its input."""
+
+    def __init__(self, shape):
+        super().__init__()
+        self.inner, self.shape = net(), shape
+
+    def forward(self, x):
+        return self.shape(F.relu(self.inner(x)), x)
+
+
+class Any(nn.Module):
+    """Hands its arguments on, as wrappers do."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = net()
+
+    def forward(self, *args, **kwargs):
+        return self.inner(*args, **kwargs)
+
+
+class ByKeyword(nn.Module):
+    def forward(self, *, x):
+        return F.relu(x)
+
+
+class Two(nn.Module):
+    def forward(self, image1, image2):
+        return F.relu(image1 - image2)
+
+
+def parallel():
+    return nn.DataParallel(net()).eval()
+
+
+def averaged():
+    return torch.optim.swa_utils.AveragedModel(net()).eval()
+
+
+def compiled():
+    return torch.compile(net())
+
+
+def traced():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        return torch.jit.trace(net(), x())
+
+
+def scripted_part():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)
+        return nn.Sequential(nn.Linear(6, 6), torch.jit.script(net())).eval()
+
+
+def prepared_for_quantisation():
+    model = nn.Sequential(quantization.QuantStub(), *net(), quantization.DeQuantStub()).train()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.qconfig = quantization.get_default_qat_qconfig("x86")
+        return quantization.prepare_qat(model).eval()
+
+
+def quantised():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return quantization.quantize_dynamic(net(), {nn.Linear})
+
+
+def program(shapes, args=None, kwargs=None, model=None):
+    return export(model or net(), args or (), kwargs or {}, dynamic_shapes=shapes)
+
+
+MODELS = {
+    "DataParallel": (parallel, "wrapped in DataParallel; give the model inside: model.module"),
+    "AveragedModel": (averaged, "wrapped in AveragedModel; give the model inside: model.module"),
+    "torch.compile": (compiled, r"result of torch.compile; .* model\._orig_mod"),
+    "traced": (traced, "the model is TorchScript, .* give the nn.Module it was made from"),
+    "scripted part": (scripted_part, "^1 is TorchScript"),
+    "quantisation prepared": (
+        prepared_for_quantisation,
+        "prepared for it by torch.ao .*1: Linear.* give the float model",
+    ),
+    "quantised": (quantised, r"quantised or .* \(0: Linear, .* give the float model"),
+    "several inputs": (lambda: Two().eval(), r"several inputs \(image1, image2\)"),
+    "keyword input": (lambda: ByKeyword().eval(), "forward takes no positional argument"),
+    "program of one batch": (
+        lambda: program(None, (x(),)),
+        "exported for one batch size; export it again with dynamic_shapes",
+    ),
+    "program of bounded batches": (
+        lambda: program(({0: Dim("batch", min=1, max=16)},), (x(4),)),
+        "exported for batches of 1 to 16; export it again",
+    ),
+    "program of large batches": (
+        lambda: program(({0: Dim("batch", min=4)},), (x(),)),
+        "exported for batches of 4 or more; export it again",
+    ),
+    "program of any size of images": (
+        lambda: program(
+            ({0: Dim.DYNAMIC, 2: Dim.DYNAMIC},),
+            (x(4, 3, 8),),
+            model=nn.Sequential(nn.ReLU(), nn.AdaptiveAvgPool1d(1)).eval(),
+        ),
+        r"leaves other dimensions of its input open than the batch \(\[2\]\)",
+    ),
+    "program with keyword input": (
+        lambda: program({"input": BATCH}, kwargs={"input": x()}),
+        r"takes its input by keyword \(input\); .* positional",
+    ),
+    "program of two inputs": (
+        lambda: program((BATCH, BATCH), (x(), x()), model=Two().eval()),
+        "takes 2 inputs",
+    ),
+    "tuple of one": (lambda: Answering(lambda y, x: (y,)).eval(), "returns a tuple of 1; "),
+    "list of one": (lambda: Answering(lambda y, x: [y]).eval(), "returns a list of 1; "),
+    "dictionary of one": (
+        lambda: Answering(lambda y, x: OrderedDict(out=y)).eval(),
+        r"returns a OrderedDict of 1 \(out\); it must return one tensor",
+    ),
+    "nested": (
+        lambda: Answering(lambda y, x: {"a": [y, {"b": x}], "c": y}).eval(),
+        r"returns a dict of 2 \(a, c\)",
+    ),
+    "named tuple": (
+        lambda: Answering(lambda y, x: namedtuple("Pair", "a b")(y, x)).eval(),
+        "returns a namedtuple of 2",
+    ),
+    "no tensor": (lambda: Answering(lambda y, x: None).eval(), "returns no tensor"),
+    "not finite": (
+        lambda: Answering(lambda y, x: F.relu(y / torch.zeros(()))).eval(),
+        "answer to this input holds NaN or infinite values",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MODELS)
+def test_a_model_that_is_not_captured_is_told_the_way_out(case):
+    make, reason = MODELS[case]
+    model = make()
+    for call in (survey, sw.convert):  # `spikewright check`, and the conversion itself
+        with pytest.raises(sw.ConversionError) as caught:
+            call(model, x(4, 3, 8) if "images" in case else x())
+        assert re.search(reason, str(caught.value)), caught.value
+
+
+def made_in_inference_mode():
+    with torch.inference_mode():
+        return net()
+
+
+TAKEN = {
+    "forward(*args)": lambda: Any().eval(),
+    "stubs of quantisation": lambda: nn.Sequential(
+        quantization.QuantStub(), *net(), quantization.DeQuantStub()
+    ).eval(),
+    "weights made in inference mode": made_in_inference_mode,
+    "program of any batch": lambda: program(({0: Dim("batch")},), (x(),)),
+    "a program's module": lambda: program((BATCH,), (x(),)).module(),
+    "bfloat16": lambda: net().bfloat16(),
+    "float16": lambda: net().half(),
+    "a wrapped part": lambda: nn.Sequential(nn.DataParallel(net())).eval(),
+}
+
+
+@pytest.mark.parametrize("case", TAKEN)
+def test_a_model_of_another_form_converts(case):
+    model = TAKEN[case]()
+    dtype = next(iter(model.state_dict.values() if "batch" in case else model.parameters())).dtype
+    batch = x(32).to(dtype)
+    with torch.inference_mode("inference" in case), torch.no_grad():
+        expected = model.module()(batch) if "batch" in case else model(batch)
+    answer = sw.convert(model, batch, threshold=sw.Maximum(), steps=256)(batch)
+    error = (answer - expected).abs().max() / expected.abs().max()
+    assert float(error) < 0.05
+
+
+class Regression(nn.Module):
+    """Answers one number a sample that is never negative, `[B]`."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(6, 5), nn.Linear(5, 1)
+
+    def forward(self, x):
+        return F.relu(self.b(F.relu(self.a(x))).squeeze(1) + 1)
+
+
+@pytest.mark.parametrize("neuron", [sw.TwoPhase(), sw.IntegrateFire()])
+@pytest.mark.parametrize("per", ["layer", "channel"])
+def test_an_activation_of_one_number_a_sample_has_one_channel(neuron, per, tmp_path):
+    model = Regression().eval()
+    snn = sw.convert(model, x(64), neuron=neuron, threshold=sw.Maximum(per=per), steps=256)
+    with torch.no_grad():
+        expected = model(x(64))
+    assert snn(x(64)).shape == (64,)
+    torch.testing.assert_close(snn(x(64)), expected, rtol=0, atol=0.03)
+    assert snn.counts(x(4))["relu:2"].shape == (4, 1)
+    snn.save(tmp_path / "net.safetensors")
+    assert torch.equal(sw.load(tmp_path / "net.safetensors")(x(64)), snn(x(64)))
+
+
+@pytest.mark.parametrize("batch", [x(8, 3, 5), x(8).double(), x(8, 5)])
+def test_input_that_the_model_refuses_is_told_in_the_models_words(batch):
+    model = net()
+    with pytest.raises(InputRefused) as caught:
+        survey(model, batch)
+    assert f"does not take a batch of shape {list(batch.shape)}" in str(caught.value)
+    assert "It raises RuntimeError" in str(caught.value)
+    other = "its weights are torch.float32, the input torch.float64"
+    assert (other in str(caught.value)) == (batch.dtype is torch.float64)
+
+
+def test_a_view_of_another_batch_size_is_told_how_to_keep_the_batch():
+    model = Answering(lambda y, x: y.view(32, -1)).eval()
+    with pytest.raises(InputRefused, match=r"'\[32, -1\]' is invalid .*x.flatten\(1\)"):
+        survey(model, x())
+
+
+class Loud(nn.Module):
+    """Chooses by its data, which torch.export tells with the whole graph on stderr."""
+
+    def forward(self, x):
+        kept = x[x[:, 0] > 0]
+        return F.relu(kept) if kept.numel() > 3 else F.relu(x)
+
+
+def test_capture_writes_nothing(capfd):
+    with pytest.raises(sw.ConversionError, match="control flow"):
+        survey(Loud().eval(), x())
+    assert capfd.readouterr() == ("", "")

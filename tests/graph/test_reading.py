@@ -1,0 +1,63 @@
+"""Weights computed in forward, and operations on the input itself, are read as what they are."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from spikewright.graph import evaluate, survey
+from tests.builders import images, wired
+
+WEIGHTS = {
+    "std_mean": lambda w: w / torch.std_mean(w, 1, keepdim=True)[0],
+    "var_mean": lambda w: w / torch.var_mean(w, 1, keepdim=True)[0].sqrt(),
+    "chunk": lambda w: torch.cat(w.chunk(2, 1)[::-1], 1),
+    "unbind": lambda w: torch.stack(w.unbind(0)[::-1]),
+    "iteration": lambda w: torch.stack([row * 2 for row in w]),
+    "sort": lambda w: w.sort(1)[0] + torch.gather(w, 1, w.sort(1)[1]),
+    "max": lambda w: w / w.max(1, keepdim=True)[0],
+    "svd": lambda w: w / torch.linalg.svd(w)[1][0],
+    "topk": lambda w: w.masked_fill(w < w.topk(2, 1)[0][:, -1:], 0.0),
+}
+
+
+@pytest.mark.parametrize("case", WEIGHTS)
+def test_a_weight_may_come_of_an_operation_of_several_results(case):
+    change = WEIGHTS[case]
+    model = wired(lambda m, x: F.relu(F.linear(x, change(m.c.weight))), c=nn.Linear(6, 4))
+    graph = survey(model, images()).require_convertible()
+    with torch.no_grad():
+        assert torch.equal(evaluate(graph, images()), model(images()))
+    assert [op.operator for op in graph.operations] == ["aten.linear", "aten.relu"]
+
+
+FIRST = {
+    "chunk": lambda x: x.chunk(2, 1)[1],
+    "split": lambda x: x.split([3, 1], 1)[0],
+    "unbind": lambda x: x.unbind(1)[1],
+    "select": lambda x: x[..., 0],
+    "squeeze": lambda x: x[..., :1].squeeze(3),
+    "mean": lambda x: x.mean((2, 3)),
+    "sum": lambda x: x.sum(3),
+    "flip": lambda x: x.flip(1),
+    "permute": lambda x: x.permute(0, 2, 3, 1),
+}
+
+
+@pytest.mark.parametrize("case", FIRST)
+def test_the_first_operation_may_split_select_or_reduce(case):
+    change, x = FIRST[case], images(channels=4)
+    model = wired(lambda m, x: F.relu(change(x)))
+    graph = survey(model, x).require_convertible()
+    assert torch.equal(evaluate(graph, x), model(x))
+
+
+@pytest.mark.parametrize(
+    "across",
+    [lambda x: x.mean((0, 2)), lambda x: x.flip(0), lambda x: x[1]],
+)
+def test_the_first_operation_must_not_work_across_the_batch(across):
+    (offender, *_) = survey(wired(lambda m, x: F.relu(across(x))), images()).offenders
+    assert "batch" in offender.reason

@@ -3,48 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from importlib import import_module
 from typing import cast
 
 Export = Callable[..., str]
-"""Writes a network at T = `steps` to a path, whole or not at all; returns what to tell the user.
-It is called with the network, the path, T, and the SHA-256 of the saved network's file."""
+"""Writes a network at one T to a path, whole or not at all, and returns a summary for the user.
 
-
-@dataclass(frozen=True)
-class Target:
-    """A format to export to.
-
-    Attributes:
-        name: as on the command line.
-        title: what it is, in a line.
-        function: where the `Export` is, as `module:name`; imported when it is used, because it
-            may need an extra.
-    """
-
-    name: str
-    title: str
-    function: str
-
-    def load(self) -> Export:
-        """The function that exports."""
-        module, _, name = self.function.partition(":")
-        return cast(Export, getattr(import_module(module), name))
-
+It is called with the network, the path, T, and the SHA-256 of the saved network's file.
+"""
 
 TARGETS = {
-    target.name: target
-    for target in (
-        Target(
-            "nir",
-            "NIR graph (.nir) of a one-phase network, for neuromorphic simulators and chips",
-            "spikewright.export.nir:export_nir",
-        ),
-        Target(
-            "onnx",
-            "ONNX graph (.onnx) of the count engine of a deterministic network",
-            "spikewright.export.onnx:export_onnx",
-        ),
-    )
+    "nir": "spikewright.export.nir:export_nir",
+    "onnx": "spikewright.export.onnx:export_onnx",
 }
+"""The function that writes each format, as `module:name`. It is imported when it is used, as it may
+need an extra. A new format is a module with an `Export` and one line here."""
+
+
+def exporter(target: str) -> Export:
+    """The function that writes a format of `TARGETS`."""
+    module, _, name = TARGETS[target].partition(":")
+    return cast(Export, getattr(import_module(module), name))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from spikewright.export import targets
 from spikewright.export.targets import TARGETS
 
 from .conftest import Run
@@ -50,6 +51,22 @@ def test_what_nir_cannot_say_is_refused(run: Run, tmp_path: Path) -> None:
     assert "3 operations of this network cannot be exported to NIR" in err
     assert "--neuron if" in err
     assert not path.exists()
+
+
+def test_a_new_format_is_one_file_and_one_line(
+    run: Run, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "toy_format.py").write_text(
+        "def export_toy(network, path, steps, sha256):\n"
+        "    path.write_text(f'{len(network.sites)} {steps}')\n"
+        "    return f'{path}: written'\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(targets.TARGETS, "toy", "toy_format:export_toy")
+    path = tmp_path / "network.toy"
+    code, out, err = run("export", str(saved), "--to", "toy", "--output", str(path))
+    assert (code, out.splitlines()[0]) == (0, f"{path}: written"), err
+    assert path.read_text() == "3 8"
 
 
 def test_wrong_usage(run: Run, saved: Path, tmp_path: Path) -> None:

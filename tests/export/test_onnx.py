@@ -12,10 +12,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import spikewright as sw
-from spikewright.export.made_up import made_up
 from spikewright.export.onnx import export as exporter
 from spikewright.export.onnx import export_onnx
-from spikewright.export.onnx.check import compared
+from spikewright.export.onnx.check import compared, trial_images
 from tests.builders import images, wired
 from tests.network.nets import converted
 
@@ -79,7 +78,7 @@ def test_residuals_and_both_poolings_at_any_batch_size(tmp_path: Path) -> None:
     network, path = pooled(), tmp_path / "network.onnx"
     told = export_onnx(network, path, 6)
     assert "images [batch, 3, 8, 8] to logits, T = 6" in told
-    assert "on 4 made-up samples" in told
+    assert "on 4 random samples" in told
     for batch in (1, 2, 17):
         assert_same(path, network, images(batch, size=8, seed=batch).float(), 6)
 
@@ -158,6 +157,19 @@ def test_what_onnx_cannot_hold_is_told_all_at_once(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("pool", "shape"), [(F.avg_pool2d, (3, 4, 4)), (F.avg_pool3d, (3, 4, 4, 4))]
+)
+def test_an_option_that_the_exporter_leaves_out_is_refused_by_name(
+    pool: Any, shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    model = wired(lambda m, x: pool(torch.relu(x), 2, divisor_override=3).flatten(1))
+    network = sw.convert(model, torch.rand(4, *shape), steps=4)
+    with pytest.raises(sw.InterchangeError, match=r"has divisor_override=3, .* the plain average"):
+        export_onnx(network, tmp_path / "x", 4)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_missing_package_is_told(
     residual: sw.SpikingNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -229,7 +241,7 @@ class TestComparison:
 
     def test_wrong_logits(self) -> None:
         network = self.network()
-        x = made_up((2,), 3)
+        x = trial_images((2,), 3)
         (site,) = network.sites
         counts = network.counts(x, steps=4)[site]
         with pytest.raises(sw.InterchangeError, match="other logits than the count engine"):

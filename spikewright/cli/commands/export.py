@@ -11,13 +11,16 @@ from spikewright.cli.console import results
 from spikewright.cli.failures import WrongUsage
 from spikewright.cli.options import SavedNetwork
 from spikewright.cli.parse import MAXIMUM_STEPS
+from spikewright.export.targets import TARGETS
 
 
 def export(
     file: SavedNetwork,
     to: Annotated[
         str,
-        typer.Option(metavar="FORMAT", help="nir or onnx.", show_default=False),
+        typer.Option(
+            metavar="FORMAT", help=f"The format: {' or '.join(TARGETS)}.", show_default=False
+        ),
     ],
     output: Annotated[
         Path,
@@ -25,7 +28,7 @@ def export(
             "--output",
             "--out",
             metavar="PATH",
-            help="Of the file; replaced when it exists.",
+            help="The file to write; an older one there is replaced.",
             show_default=False,
         ),
     ],
@@ -42,19 +45,19 @@ def export(
 ) -> None:
     """Export a saved network to NIR or ONNX.
 
-    What a format cannot say is refused with the reason, operation by operation: nothing is
-    exported that would run as something else.
+    A network that the format cannot express is refused with the reason, operation by operation:
+    nothing is exported that would run as something else.
     """
     from spikewright.artefact import describe
-    from spikewright.export.targets import TARGETS
+    from spikewright.export.targets import exporter
     from spikewright.network import load
 
     if to not in TARGETS:
         raise WrongUsage(f"--to {to}: no such format; there are {', '.join(TARGETS)}")
-    network, said = load(file), describe(file)
+    network, description = load(file), describe(file)
     steps = steps or network.steps
-    told = TARGETS[to].load()(network, output, steps, said.sha256)
-    results().print(told, markup=False, soft_wrap=True)
+    summary = exporter(to)(network, output, steps, description.sha256)
+    results().print(summary, markup=False, soft_wrap=True)
     if steps not in network.designed_steps:
         results().print(
             f"T = {steps} was not converted for: its thresholds come from the same statistics, "

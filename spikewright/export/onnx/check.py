@@ -1,4 +1,4 @@
-"""An ONNX model held against the count engine, in onnxruntime, before it is let out."""
+"""An ONNX model compared with the count engine, in onnxruntime, before it is written."""
 
 from __future__ import annotations
 
@@ -60,11 +60,20 @@ class Runner:
         return {name: torch.from_numpy(v) for name, v in zip(names, values, strict=True)}
 
 
+def trial_images(shape: tuple[int, ...], batch: int) -> Tensor:
+    """Inputs to compare on where there is no data: `[batch, *shape]`, standard normal, float32.
+
+    The same batch size gives the same inputs each time.
+    """
+    generator = torch.Generator().manual_seed(batch)
+    return torch.randn(batch, *shape, generator=generator)
+
+
 def compared(plan: Plan, images: Tensor, logits: Tensor, counts: Mapping[str, Tensor]) -> Agreement:
-    """Hold a model's logits and counts against the count engine, layer by layer.
+    """Compare a model's logits and counts with the count engine, layer by layer.
 
     Every layer of the count engine is fed the *model's* counts of the layers before it, so that one
-    count on a decision boundary is told as one, and does not hide or excuse another.
+    count on a decision boundary is reported as one, and neither hides nor excuses another.
 
     Args:
         plan: the network at one T, of deterministic neurons.

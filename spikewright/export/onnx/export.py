@@ -15,17 +15,24 @@ import torch
 from torch import Tensor
 
 from spikewright.errors import InterchangeError
-from spikewright.export.made_up import made_up
-from spikewright.export.onnx.check import PURPOSE, Agreement, Runner, compared
+from spikewright.export.onnx.check import PURPOSE, Agreement, Runner, compared, trial_images
 from spikewright.export.onnx.graph import COUNTS, OPSET, counting_model
 from spikewright.extras import require_extra
 from spikewright.files import write_whole
+from spikewright.graph import Graph
+from spikewright.graph.operations import argument
 from spikewright.network import Precision, SpikingNetwork
 from spikewright.network.plan import Plan
 from spikewright.version import __version__
 
+_DROPPED = {
+    "aten.avg_pool2d": (6, "divisor_override"),
+    "aten.avg_pool3d": (6, "divisor_override"),
+}
+"""The options that torch's exporter leaves out, by operation: the argument's position and name."""
+
 _BATCHES = (3, 1)
-"""Sizes of the made-up batches that a model is checked on; the first one is traced."""
+"""Sizes of the random batches that a model is checked on; the first one is traced."""
 
 
 def export_onnx(
@@ -35,14 +42,15 @@ def export_onnx(
 
     The model takes `images` `[batch, *S]`, float32, the batch of any size, and gives `logits`
     `[batch, classes]`. The counts of every site are the inner values `counts:SITE`. Before anything
-    is written, onnxruntime runs it on made-up images: every count must be the count engine's,
+    is written, onnxruntime runs it on random images: every count must be the count engine's,
     unless its charge lies on a decision boundary, and every logit within 1e-4 of the largest.
 
     Args:
         network: every neuron `TwoPhase("nearest")`; float32, on the CPU. It stays as it is.
-        path: of the file; an older file there is replaced in one move.
+        path: where the file goes; an older file there is replaced in one move.
         steps: T.
-        source_sha256: of the saved network that this one was loaded from, for the metadata.
+        source_sha256: the SHA-256 of the saved network that this one was loaded from, for the
+            metadata.
 
     Returns:
         What was written and how it was checked, in a few lines.
@@ -60,16 +68,16 @@ def export_onnx(
     onnx = require_extra("onnx", "onnx", PURPOSE)
     require_extra("onnxscript", "onnx", PURPOSE)
     plan = replace(network.plan(steps), precision=Precision.FLOAT32, quick=False)
-    batches = [made_up(plan.source.input_shape, size) for size in _BATCHES]
+    batches = [trial_images(plan.source.input_shape, size) for size in _BATCHES]
     model = counting_model(plan, batches[0])
     _describe(model, network, plan, source_sha256)
     onnx.checker.check_model(model, full_check=True)
-    content, found = checked(plan, model, batches)
+    content, agreement = checked(plan, model, batches)
     try:
         write_whole(path, content)
     except OSError as error:
         raise InterchangeError(f"cannot write '{path}' ({error.strerror})") from error
-    return _told(path, content, plan, found)
+    return _summary(path, content, plan, agreement)
 
 
 def objections(network: SpikingNetwork) -> list[str]:
@@ -100,6 +108,21 @@ def objections(network: SpikingNetwork) -> list[str]:
             f"it computes in {network.precision}: call network.with_precision('float32'), and "
             "quantise the ONNX model with its runtime's own tools"
         )
+    return found + _dropped_options(network.graph)
+
+
+def _dropped_options(graph: Graph) -> list[str]:
+    """Options that torch's exporter leaves out, so that the model would compute other numbers."""
+    found: list[str] = []
+    for op in graph.operations:
+        position, option = _DROPPED.get(op.operator, (0, ""))
+        value = argument(op, position, option) if option else None
+        if value is not None:
+            place = f"{op.operator} in '{op.module}' ({op.source})"
+            found.append(
+                f"{place} has {option}={value}, which torch's exporter to ONNX leaves out: use the "
+                "plain average, multiplied by a constant"
+            )
     return found
 
 
@@ -159,13 +182,14 @@ def _describe(model: Any, network: SpikingNetwork, plan: Plan, sha256: str | Non
         entry.key, entry.value = f"spikewright.{name}", str(value)
 
 
-def _told(path: Path, content: bytes, plan: Plan, found: Agreement) -> str:
+def _summary(path: Path, content: bytes, plan: Plan, agreement: Agreement) -> str:
     runtime = require_extra("onnxruntime", "onnx", PURPOSE)
     shape = ", ".join(("batch", *map(str, plan.source.input_shape)))
     return (
         f"{path}: ONNX, operators of version {OPSET}, {len(content):,} bytes\n"
         f"  images [{shape}] to logits, T = {plan.levels}\n"
-        f"  checked in onnxruntime {runtime.__version__} on {sum(_BATCHES)} made-up samples: "
-        f"{found.counts - found.flipped:,} of {found.counts:,} counts equal those of the count "
-        f"engine, {found.flipped:,} on a decision boundary; logits within {found.logits:.1g}"
+        f"  checked in onnxruntime {runtime.__version__} on {sum(_BATCHES)} random samples: "
+        f"{agreement.counts - agreement.flipped:,} of {agreement.counts:,} counts equal those of "
+        f"the count engine, {agreement.flipped:,} on a decision boundary; logits within "
+        f"{agreement.logits:.1g}"
     )

@@ -156,6 +156,7 @@ def _answer(model: nn.Module | ExportedProgram, batch: Tensor) -> Tensor:
 
 def _capture_failure(message: str) -> str:
     first = next((line.strip() for line in message.splitlines() if line.strip()), "no message")
+    first = first if len(first) <= 200 else f"{first[:200]} ..."
     if re.search(r"data-dependent|guard on|unbacked|DataDependent", message):
         return (
             "the model's control flow depends on the values of its input (an `if`, a loop or an "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,8 @@ from typing import Any
 import numpy as np
 from torch.utils.data import Dataset
 
-from spikewright.data.image_data import ImageData, select
-from spikewright.data.pictures import OnDamaged, PictureDataset
+from spikewright.data.image_data import ImageData
+from spikewright.data.pictures import OnDamaged, class_folders, picture_data
 from spikewright.data.preprocessing import FilePreprocessing
 from spikewright.data.splits import stratified
 from spikewright.errors import DataError
@@ -27,12 +28,12 @@ class _Binary:
     """The "binary version" of a data set: records of labels and pixels, one after another.
 
     Attributes:
-        folder: as the published archive names it.
-        train: its files, in order.
-        test: its file.
-        names: its list of class names.
-        label_bytes: bytes before the pixels; the last of them is the label.
-        classes: how many.
+        folder: the name of the folder in the published archive.
+        train: the files of the training set, in order.
+        test: the file of the test set.
+        names: the file with the class names.
+        label_bytes: the number of bytes before the pixels; the last of them is the label.
+        classes: the number of classes.
     """
 
     folder: str
@@ -93,66 +94,55 @@ def open_cifar(
     """
     if not folder.is_dir():
         raise DataError(f"{name}: there is no folder '{folder}'")
-    train, test = _sources(name, folder)
-    classes: list[str] = train.classes
-    if list(test.classes) != list(classes):
-        raise DataError(f"{name}: '{folder}': the classes of 'train' and 'test' differ")
-    sets = (
-        PictureDataset(train, preprocess, f"{name}, training set", on_damaged),
-        PictureDataset(test, preprocess, f"{name}, test set", on_damaged),
-    )
-    count = round(VALIDATION_FRACTION * len(sets[0])) if validation is None else validation
-    kept, apart = stratified(list(train.targets), count, VALIDATION_SEED, name)
-    channels, height, width = sets[0].image_shape
-    return ImageData(
-        name=name,
-        train=select(sets[0], kept),
-        validation=select(sets[0], apart),
-        test=sets[1],
-        classes=tuple(classes),
-        image_shape=(channels, height, width),
-    )
+
+    def hold_out(labels: Sequence[int]) -> tuple[list[int], list[int]]:
+        count = round(VALIDATION_FRACTION * len(labels)) if validation is None else validation
+        return stratified(labels, count, VALIDATION_SEED, name)
+
+    return picture_data(name, _sources(name, folder), preprocess, hold_out, on_damaged)
 
 
-def _sources(name: str, folder: Path) -> tuple[Any, Any]:
-    datasets = require_extra("torchvision.datasets", "vision", f"the data set '{name}'")
+def _sources(name: str, folder: Path) -> dict[str, Any]:
+    """The training and test set of the first layout that the folder holds."""
     if (folder / "train").is_dir() and (folder / "test").is_dir():
-        return _class_folders(name, folder, datasets)
+        return _class_folders(name, folder)
     binary = _BINARY[name]
     for place in (folder, folder / binary.folder):
         if (place / binary.test).is_file():
             names = _class_names(name, place, binary)
-            train = _Records(name, [place / file for file in binary.train], binary, names)
-            return train, _Records(name, [place / binary.test], binary, names)
-    return _pickled(name, folder, datasets)
+            parts = {"train": binary.train, "test": (binary.test,)}
+            return {
+                split: _Records(name, [place / file for file in files], binary, names)
+                for split, files in parts.items()
+            }
+    return _pickled(name, folder)
 
 
-def _class_folders(name: str, folder: Path, datasets: Any) -> tuple[Any, Any]:
-    try:
-        train, test = (datasets.ImageFolder(str(folder / part)) for part in ("train", "test"))
-    except FileNotFoundError as error:
+def _class_folders(name: str, folder: Path) -> dict[str, Any]:
+    sources = {split: class_folders(name, folder / split) for split in ("train", "test")}
+    count, expected = len(sources["train"].classes), _BINARY[name].classes
+    if count != expected:
         raise DataError(
-            f"{name}: '{folder}': {error}; every class needs a folder with at least one picture"
-        ) from error
-    if len(train.classes) != _BINARY[name].classes:
-        raise DataError(
-            f"{name}: '{folder / 'train'}' has {len(train.classes)} class folders, "
-            f"{name} has {_BINARY[name].classes}; open other pictures as imagefolder:DIR"
+            f"{name}: '{folder / 'train'}' has {count} class folders, {name} has {expected}; open "
+            "other pictures as imagefolder:DIR"
         )
-    return train, test
+    return sources
 
 
-def _pickled(name: str, folder: Path, datasets: Any) -> tuple[Any, Any]:
+def _pickled(name: str, folder: Path) -> dict[str, Any]:
+    datasets = require_extra("torchvision.datasets", "vision", f"the data set '{name}'")
     kind = {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}[name]
     try:
-        train, test = (kind(str(folder), train=part, download=False) for part in (True, False))
+        return {
+            split: kind(str(folder), train=split == "train", download=False)
+            for split in ("train", "test")
+        }
     except RuntimeError as error:
         raise DataError(
             f"{name}: '{folder}' does not hold '{kind.base_folder}' with the original files "
             f"(missing, or an MD5 sum differs), nor '{_BINARY[name].folder}', nor class folders "
             f"in train/ and test/; unpack the published '{kind.filename}' into it"
         ) from error
-    return train, test
 
 
 class _Records(Dataset[tuple[Any, int]]):

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Subset
 
-from spikewright.data.image_data import ImageData, ImageDataset, permutation
+from spikewright.data.image_data import ImageData
 from spikewright.data.preprocessing import Normalisation
+from spikewright.data.splits import divided
 from spikewright.extras import require_extra
 
 SPLIT_SEED = 20250713
@@ -18,11 +21,11 @@ INK_LEVELS = 16
 
 
 class _LabelledImages(Dataset[tuple[Tensor, int]]):
-    """Images [N, C, H, W] and labels [N] in memory, giving labels as plain integers."""
+    """Images [N, C, H, W] in memory, with labels as plain integers."""
 
-    def __init__(self, images: Tensor, labels: Tensor) -> None:
+    def __init__(self, images: Tensor, labels: list[int]) -> None:
         self._images = images
-        self._labels: list[int] = labels.tolist()
+        self._labels = labels
 
     def __len__(self) -> int:
         return len(self._labels)
@@ -43,35 +46,20 @@ def open_digits(normalise: Normalisation | None = None) -> ImageData:
     sklearn = require_extra("sklearn.datasets", "digits", "the data set 'digits'")
     bunch = sklearn.load_digits()
     images = torch.as_tensor(bunch.images, dtype=torch.float32).unsqueeze(1) / INK_LEVELS
-    labels = torch.as_tensor(bunch.target, dtype=torch.int64)
     if normalise is not None:
         images = normalise(images)
-    train, validation, test = _stratified(labels)
-
-    def split(indices: list[int]) -> ImageDataset:
-        return _LabelledImages(images[indices], labels[indices])
-
+    labels: list[int] = bunch.target.tolist()
+    sizes = {
+        label: (round(TEST_FRACTION * count), round(VALIDATION_FRACTION * count))
+        for label, count in Counter(labels).items()
+    }
+    test, validation, train = divided(labels, sizes, SPLIT_SEED)
+    everything = _LabelledImages(images, labels)
     return ImageData(
         name="digits",
-        train=split(train),
-        validation=split(validation),
-        test=split(test),
+        train=Subset(everything, train),
+        validation=Subset(everything, validation),
+        test=Subset(everything, test),
         classes=tuple(str(name) for name in bunch.target_names),
         image_shape=(1, 8, 8),
     )
-
-
-def _stratified(labels: Tensor) -> tuple[list[int], list[int], list[int]]:
-    """Split the indices of `labels` [N] class by class into (train, validation, test)."""
-    train: list[int] = []
-    validation: list[int] = []
-    test: list[int] = []
-    for label in labels.unique().tolist():
-        members: list[int] = (labels == label).nonzero().flatten().tolist()
-        shuffled = [members[i] for i in permutation(len(members), SPLIT_SEED + label)]
-        first = round(TEST_FRACTION * len(shuffled))
-        second = first + round(VALIDATION_FRACTION * len(shuffled))
-        test += shuffled[:first]
-        validation += shuffled[first:second]
-        train += shuffled[second:]
-    return sorted(train), sorted(validation), sorted(test)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -20,7 +19,7 @@ class ImageData:
     """A labelled image data set in three splits that share no image.
 
     Attributes:
-        name: what it was opened as, without its folder, e.g. `"cifar10"`.
+        name: the name that it was opened by, without its folder, e.g. `"cifar10"`.
         train: what weights and thresholds may be fitted to.
         validation: what training choices (the best epoch) may be made on.
         test: what the final figures come from, and nothing else.
@@ -68,7 +67,7 @@ def calibration_subset(dataset: ImageDataset, count: int, seed: int) -> Subset[t
 
     Args:
         dataset: a map-style data set.
-        count: how many images, from 1 to the length of the data set.
+        count: the number of images, from 1 to the length of the data set.
         seed: the same seed draws the same images.
 
     Returns:
@@ -98,8 +97,8 @@ def loader(
 
     Args:
         dataset: a map-style data set.
-        batch_size: images a batch, at least 1.
-        workers: processes that read ahead; 0 reads in this process.
+        batch_size: the number of images a batch, at least 1.
+        workers: the number of processes that read ahead; 0 reads in this process.
 
     Returns:
         An iterable of (float32 images [B, C, H, W], int64 labels [B]). Where damaged pictures are
@@ -125,20 +124,8 @@ def loader(
 
 
 def _collated(items: list[tuple[Tensor, int]]) -> tuple[Tensor, Tensor]:
-    """A batch; two empty tensors of no item at all, which `default_collate` cannot join."""
+    """A batch; of no item at all two empty tensors, which `default_collate` cannot make."""
     if not items:
         return torch.empty(0), torch.empty(0, dtype=torch.int64)
     images, labels = default_collate(items)
     return images, labels
-
-
-def held_out(length: int, fraction: float, seed: int) -> tuple[list[int], list[int]]:
-    """Split `range(length)` into (kept, held out): the held out are the end of a permutation."""
-    order = permutation(length, seed)
-    kept = length - max(1, round(fraction * length))
-    return order[:kept], order[kept:]
-
-
-def select(dataset: ImageDataset, indices: Sequence[int]) -> ImageDataset:
-    """View the images at `indices` as a data set of their own."""
-    return Subset(dataset, indices)

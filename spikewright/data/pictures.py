@@ -1,29 +1,26 @@
-"""Data sets of pictures on disk, with one folder a class."""
+"""Data sets of pictures, read one by one and checked, and put together as splits."""
 
 from __future__ import annotations
 
 import struct
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, Subset
 
-from spikewright.data.image_data import ImageData, held_out, select
+from spikewright.data.image_data import ImageData
 from spikewright.data.preprocessing import FilePreprocessing
 from spikewright.errors import DataError
 from spikewright.extras import require_extra
 
-VALIDATION_FRACTION = 0.1
-VALIDATION_SEED = 20250713
-FOLDER_LAYOUT = "DIR/train/CLASS/*.png with DIR/test/CLASS/*.png or DIR/val/CLASS/*.png"
-
-
 OnDamaged = Callable[[str], None]
-"""Told the name of a picture that cannot be read, and is left out."""
+"""Called with the name of a picture that cannot be read, and is left out."""
+HoldOut = Callable[[Sequence[int]], tuple[list[int], list[int]]]
+"""From the labels of a training set to the indices (kept, held out for validation)."""
 
 
 class _DamagedPicture(DataError):  # noqa: N818 (it reads as a sentence)
@@ -36,8 +33,8 @@ class PictureDataset(Dataset[tuple[Tensor, int]]):
     Args:
         source: the torchvision data set.
         preprocess: from a picture to an image [3, H, W].
-        where: what to call the data set in errors.
-        on_damaged: told of every damaged picture that batches leave out; None refuses them.
+        where: the data set, as errors name it.
+        on_damaged: called for every damaged picture that batches leave out; None refuses them.
 
     Raises:
         DataError: by `dataset[i]`, if a file is not a readable picture or an image has another
@@ -71,15 +68,15 @@ class PictureDataset(Dataset[tuple[Tensor, int]]):
 
     def __getitems__(self, indices: Sequence[int]) -> list[tuple[Tensor, int]]:
         """What a DataLoader asks for a batch: damaged pictures may be left out."""
-        found: list[tuple[Tensor, int]] = []
+        pairs: list[tuple[Tensor, int]] = []
         for index in indices:
             try:
-                found.append(self[index])
+                pairs.append(self[index])
             except _DamagedPicture:
                 if self._on_damaged is None:
                     raise
                 self._on_damaged(self._name_of(index).strip("'"))
-        return found
+        return pairs
 
     def _first_shape(self) -> torch.Size:
         """The shape of the first picture that can be read."""
@@ -97,8 +94,8 @@ class PictureDataset(Dataset[tuple[Tensor, int]]):
         except OSError as error:
             name = self._name_of(index)
             if error.errno is not None:  # not the picture's fault: no permission, a broken disk
-                told = f"{self._where}: {name} cannot be opened: {error.strerror}"
-                raise DataError(told) from error
+                message = f"{self._where}: {name} cannot be opened: {error.strerror}"
+                raise DataError(message) from error
             raise self._damaged(index, error) from error
         except _decoding_errors() as error:
             raise self._damaged(index, error) from error
@@ -120,89 +117,65 @@ def _decoding_errors() -> tuple[type[Exception], ...]:
     return SyntaxError, ValueError, EOFError, struct.error, zlib.error, too_large
 
 
-def open_image_folder(
-    folder: Path, preprocess: FilePreprocessing, on_damaged: OnDamaged | None = None
+def picture_data(
+    name: str,
+    sources: Mapping[str, Any],
+    preprocess: FilePreprocessing,
+    hold_out: HoldOut,
+    on_damaged: OnDamaged | None,
 ) -> ImageData:
-    """Open a folder with one folder of pictures a class, in each of its splits.
+    """Put the splits of a data set of pictures together.
 
-    `DIR/train` is needed, and `DIR/test` or `DIR/val`. If both of these are there, `val` is
-    the validation split; if one, it is the test split, and the validation split is the last
-    10 % of a fixed permutation of `DIR/train`.
+    Args:
+        name: the data set, as errors and results name it.
+        sources: torchvision's data sets by split: `"train"`, `"test"` and, where the data set has
+            one of its own, `"val"`.
+        preprocess: from a picture to an image [3, H, W].
+        hold_out: chooses the validation split from the training set where there is no `"val"`.
+        on_damaged: see `PictureDataset`.
 
     Raises:
-        DataError: if a split is missing, a class folder is empty, or splits differ in classes.
+        DataError: if splits differ in their classes or in the shape of their images.
+    """
+    classes: list[str] = sources["train"].classes
+    for split, source in sources.items():
+        if source.classes != classes:
+            differing = ", ".join(sorted(set(source.classes) ^ set(classes))) or "their order"
+            raise DataError(
+                f"{name}: the classes of 'train' and '{split}' differ in: {differing}; labels "
+                "would not mean the same"
+            )
+    sets = {
+        split: PictureDataset(source, preprocess, f"{name}, {split} split", on_damaged)
+        for split, source in sources.items()
+    }
+    train = sets["train"]
+    for split in sets.values():
+        if split.image_shape != train.image_shape:
+            raise DataError(
+                f"images of the splits differ in shape: {tuple(train.image_shape)} and "
+                f"{tuple(split.image_shape)}; give size=... to bring all to one size"
+            )
+    channels, height, width = train.image_shape
+    shape, names = (channels, height, width), tuple(classes)
+    if "val" in sets:
+        return ImageData(name, train, sets["val"], sets["test"], names, shape)
+    kept, apart = hold_out(list(sources["train"].targets))
+    return ImageData(name, Subset(train, kept), Subset(train, apart), sets["test"], names, shape)
+
+
+def class_folders(name: str, folder: Path) -> Any:
+    """A folder with one folder of pictures a class, as torchvision's `ImageFolder`.
+
+    Raises:
+        DataError: if there is no class folder, or one without pictures.
         MissingExtra: if torchvision is not installed.
     """
-    if not folder.is_dir():
-        raise DataError(f"imagefolder: there is no folder '{folder}'")
-    splits = {name: folder / name for name in ("train", "val", "test") if (folder / name).is_dir()}
-    if "train" not in splits or len(splits) == 1:
-        found = ", ".join(sorted(entry.name for entry in folder.iterdir())[:5]) or "nothing"
-        raise DataError(
-            f"imagefolder: '{folder}' needs the layout {FOLDER_LAYOUT}; it holds: {found}"
-        )
-    sources = {name: _read_split(path) for name, path in splits.items()}
-    classes: dict[str, list[str]] = {name: source.classes for name, source in sources.items()}
-    _check_same_classes(folder, classes)
-    sets = {
-        name: PictureDataset(source, preprocess, f"imagefolder, {name} split", on_damaged)
-        for name, source in sources.items()
-    }
-    names = tuple(classes["train"])
-    if len(sets) == 3:
-        return _assemble("imagefolder", sets["train"], sets["test"], names, sets["val"])
-    test = sets["test"] if "test" in sets else sets["val"]
-    return _assemble("imagefolder", sets["train"], test, names)
-
-
-def _read_split(folder: Path) -> Any:
-    datasets = require_extra("torchvision.datasets", "vision", "the data set 'imagefolder'")
+    datasets = require_extra("torchvision.datasets", "vision", f"the data set '{name}'")
     try:
         return datasets.ImageFolder(str(folder))
-    except FileNotFoundError as error:  # no class folder at all, or one without pictures
+    except FileNotFoundError as error:
         raise DataError(
-            f"imagefolder: '{folder}': {error}; every class needs a folder with at least one "
+            f"{name}: '{folder}': {error}; every class needs a folder with at least one "
             "picture (png, jpg, webp, ...) in it"
         ) from error
-
-
-def _check_same_classes(folder: Path, classes: dict[str, list[str]]) -> None:
-    for name, names in classes.items():
-        if names != classes["train"]:
-            differing = sorted(set(names) ^ set(classes["train"]))
-            raise DataError(
-                f"imagefolder: '{folder}': the class folders of 'train' and '{name}' differ in: "
-                f"{', '.join(differing)}; labels would not mean the same"
-            )
-
-
-def _assemble(
-    name: str,
-    train: PictureDataset,
-    test: PictureDataset,
-    classes: tuple[str, ...],
-    validation: PictureDataset | None = None,
-) -> ImageData:
-    """Join the splits; without a validation split, one is held out of the training set."""
-    _check_same_shape(train, test)
-    shape = _shape(train)
-    if validation is not None:
-        _check_same_shape(train, validation)
-        return ImageData(name, train, validation, test, classes, shape)
-    kept, apart = held_out(len(train), VALIDATION_FRACTION, VALIDATION_SEED)
-    if not kept:
-        raise DataError(f"{name}: one training image is too few to keep any for validation")
-    return ImageData(name, select(train, kept), select(train, apart), test, classes, shape)
-
-
-def _check_same_shape(first: PictureDataset, second: PictureDataset) -> None:
-    if first.image_shape != second.image_shape:
-        raise DataError(
-            f"images of the splits differ in shape: {tuple(first.image_shape)} and "
-            f"{tuple(second.image_shape)}; give size=... to bring all to one size"
-        )
-
-
-def _shape(dataset: PictureDataset) -> tuple[int, int, int]:
-    channels, height, width = dataset.image_shape
-    return channels, height, width

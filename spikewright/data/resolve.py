@@ -9,7 +9,8 @@ from spikewright.data.cifar import open_cifar
 from spikewright.data.digits import open_digits
 from spikewright.data.events import Framing, open_event_data
 from spikewright.data.image_data import ImageData
-from spikewright.data.pictures import OnDamaged, open_image_folder
+from spikewright.data.image_folder import open_image_folder
+from spikewright.data.pictures import OnDamaged
 from spikewright.data.preprocessing import FilePreprocessing, Resize, normalisation
 from spikewright.errors import DataError
 

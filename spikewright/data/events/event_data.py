@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from spikewright.data.events.aedat import read_aedat, read_header
-from spikewright.data.events.card import SIMULATED_MARK, read_card
-from spikewright.data.events.frame_cache import FrameCache
+from spikewright.data.events.aedat import read_aedat
 from spikewright.data.events.frames import Framing, integrate
 from spikewright.data.events.recordings import (
+    SIMULATED_MARK,
     Division,
     Recording,
+    count_simulated,
     find_recordings,
     split_recordings,
 )
@@ -23,17 +22,17 @@ from spikewright.data.image_data import ImageData
 from spikewright.data.preprocessing import Normalisation
 
 
+@dataclass(frozen=True, eq=False)
 class EventDataset(Dataset[tuple[Tensor, int]]):
     """Recordings as (float32 counts [T, 2, H, W], int label); batch it with `collate_frames`.
 
     Channel 0 counts OFF events, channel 1 ON events. With `scale` and `normalise` a frame is
     `normalise(scale * counts)`.
 
-    Args:
-        recordings: what it holds.
+    Attributes:
+        recordings: the recordings, in order.
         framing: how recordings become frames.
         sort: see `read_aedat`.
-        cache: a folder that keeps frames; None integrates them anew each time.
         scale: multiplies counts.
         normalise: applied to every frame last.
 
@@ -41,52 +40,21 @@ class EventDataset(Dataset[tuple[Tensor, int]]):
         DataError: by `dataset[i]`, if the file is damaged; see `read_aedat`.
     """
 
-    def __init__(
-        self,
-        recordings: Sequence[Recording],
-        framing: Framing,
-        *,
-        sort: bool = False,
-        cache: Path | None = None,
-        scale: float = 1.0,
-        normalise: Normalisation | None = None,
-    ) -> None:
-        self.recordings = tuple(recordings)
-        self.framing = framing
-        self._sort = sort
-        self._kept_in = cache
-        self._scale = scale
-        self._normalise = normalise
-        self._cache = None if cache is None else FrameCache(cache, framing)
+    recordings: tuple[Recording, ...]
+    framing: Framing
+    sort: bool = False
+    scale: float = 1.0
+    normalise: Normalisation | None = None
 
     def __len__(self) -> int:
         return len(self.recordings)
 
     def __getitem__(self, index: int) -> tuple[Tensor, int]:
         recording = self.recordings[index]
-        if self._cache is None:
-            frames = self._integrate(recording.path)
-        else:
-            frames = self._cache.frames(recording.path, self._integrate)
-        if self._scale != 1:
-            frames = frames * self._scale
-        return (frames if self._normalise is None else self._normalise(frames)), recording.label
-
-    def reframed(
-        self, framing: Framing, *, scale: float, normalise: Normalisation | None
-    ) -> EventDataset:
-        """The same recordings, integrated in another way, counts times `scale` besides."""
-        return EventDataset(
-            self.recordings,
-            framing,
-            sort=self._sort,
-            cache=self._kept_in,
-            scale=self._scale * scale,
-            normalise=normalise or self._normalise,
-        )
-
-    def _integrate(self, path: Path) -> Tensor:
-        return integrate(read_aedat(path, sort=self._sort), self.framing)
+        frames = integrate(read_aedat(recording.path, sort=self.sort), self.framing)
+        if self.scale != 1:
+            frames = frames * self.scale
+        return (frames if self.normalise is None else self.normalise(frames)), recording.label
 
 
 @dataclass(frozen=True)
@@ -95,9 +63,9 @@ class EventData:
 
     Attributes:
         name: `"cifar10dvs"`, or `"cifar10dvs-simulated"`.
-        train: what weights and thresholds may be fitted to.
-        validation: what training choices may be made on.
-        test: what the final figures come from, and nothing else.
+        train: the recordings that weights and thresholds may be fitted to.
+        validation: those that training choices may be made on.
+        test: those that the final figures come from, and nothing else.
         classes: the class names; label `i` is `classes[i]`.
         framing: how recordings become frames.
         simulated: whether any recording was simulated rather than taken by a camera.
@@ -151,15 +119,20 @@ class EventData:
         """
         framing = replace(self.framing, frames=steps)
         scale = steps / self.framing.frames
-        train, validation, test = (
-            part.reframed(framing, scale=scale, normalise=normalise)
-            for part in (self.train, self.validation, self.test)
-        )
+
+        def shown(part: EventDataset) -> EventDataset:
+            return replace(
+                part,
+                framing=framing,
+                scale=part.scale * scale,
+                normalise=normalise or part.normalise,
+            )
+
         return replace(
             self,
-            train=train,
-            validation=validation,
-            test=test,
+            train=shown(self.train),
+            validation=shown(self.validation),
+            test=shown(self.test),
             framing=framing,
             event_value=self.event_value * scale,
         )
@@ -171,7 +144,7 @@ class EventImages(ImageData):
 
     Attributes:
         events: the recordings.
-        normalise: what images were normalised by.
+        normalise: the normalisation of the images.
     """
 
     events: EventData
@@ -203,7 +176,6 @@ def open_event_data(
     division: Division = Division.FIRST,
     seed: int | None = None,
     sort: bool = False,
-    cache: Path | None = None,
 ) -> EventData:
     """Open recordings in the layout of CIFAR10-DVS: `DIR/airplane/cifar10_airplane_0.aedat`.
 
@@ -214,10 +186,8 @@ def open_event_data(
         folder: one folder of `.aedat` files a class.
         framing: how recordings become frames; by default 10 frames of 128 x 128, by number.
         division: which tenth is for testing.
-        seed: of `division="random"`.
+        seed: the seed of `division="random"`.
         sort: bring events whose times fall into order instead of refusing the file.
-        cache: a folder that keeps integrated frames; an entry counts for one recording as it is
-            (size and time of its file) and one framing.
 
     Raises:
         DataError: if a folder or file is missing, a class has fewer than 3 recordings, or
@@ -228,8 +198,8 @@ def open_event_data(
     splits = split_recordings(recordings, division, seed)
     simulated = count_simulated(folder, recordings)
 
-    def dataset(part: Sequence[Recording]) -> EventDataset:
-        return EventDataset(part, used, sort=sort, cache=cache)
+    def dataset(part: tuple[Recording, ...]) -> EventDataset:
+        return EventDataset(part, used, sort)
 
     return EventData(
         name="cifar10dvs-simulated" if simulated else "cifar10dvs",
@@ -243,24 +213,13 @@ def open_event_data(
     )
 
 
-def count_simulated(folder: Path, recordings: Sequence[Recording]) -> int:
-    """Count the recordings that are simulated: all by the card, or each by its own header."""
-    card = read_card(folder)
-    if card is not None and card["simulated"]:
-        return len(recordings)
-    return sum(
-        any(SIMULATED_MARK in line for line in read_header(recording.path))
-        for recording in recordings
-    )
-
-
 def _description(recordings: int, classes: int, simulated: int, framing: Framing) -> str:
     t, side = framing.frames, framing.size
-    told = (
+    description = (
         f"{recordings:,} event recordings of {classes} classes as {t} frames by "
         f"{framing.split_by}, 2 x {side} x {side}"
     )
     if not simulated:
-        return f"CIFAR10-DVS layout: {told}"
+        return f"CIFAR10-DVS layout: {description}"
     which = "all" if simulated == recordings else f"{simulated:,}"
-    return f"{SIMULATED_MARK} events, not a camera's ({which} of them): {told}"
+    return f"{SIMULATED_MARK} events, not a camera's ({which} of them): {description}"

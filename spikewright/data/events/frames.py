@@ -17,13 +17,13 @@ from spikewright.errors import DataError
 
 
 class SplitBy(StrEnum):
-    """What the frames of a recording have alike."""
+    """What all frames of a recording share."""
 
     NUMBER = "number"
-    """The number of events; frames differ by one event at most."""
+    """All frames have the same number of events, but for one event at most."""
 
     TIME = "time"
-    """The duration."""
+    """All frames have the same duration."""
 
 
 @dataclass(frozen=True)

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from spikewright.data.image_data import permutation
-from spikewright.errors import DataError
+from spikewright.data.events.aedat import read_header
+from spikewright.data.splits import divided
+from spikewright.decoding import decoded, parsed
+from spikewright.errors import DataError, RunError
 
 LAYOUT = "DIR/airplane/cifar10_airplane_0.aedat"
 TEST_FRACTION = 0.1
 VALIDATION_FRACTION = 0.1
 VALIDATION_SEED = 20250713
 FEWEST = 3
-"""Recordings a class, so that each split has one."""
+"""The fewest recordings a class, so that each split has one."""
+CARD_NAME = "dataset-card.json"
+"""The file that tells of a whole folder whether its recordings are simulated."""
+SIMULATED_MARK = "SIMULATED"
+"""This word stands in the header of every simulated recording."""
 
 
 @dataclass(frozen=True)
@@ -71,17 +78,17 @@ def find_recordings(folder: Path) -> tuple[tuple[str, ...], tuple[Recording, ...
     for path in sorted(folder.glob("[!.]*/*.aedat")):
         by_class.setdefault(path.parent.name, []).append(path)
     if not by_class:
-        found = ", ".join(sorted(entry.name for entry in folder.iterdir())[:5]) or "nothing"
+        entries = ", ".join(sorted(entry.name for entry in folder.iterdir())[:5]) or "nothing"
         raise DataError(
             f"cifar10dvs: '{folder}' needs one folder of recordings a class, such as {LAYOUT}; "
-            f"it holds: {found}"
+            f"it holds: {entries}"
         )
-    found = [
+    recordings = tuple(
         recording
         for label, paths in enumerate(by_class.values())
         for recording in _numbered(paths, label)
-    ]
-    return tuple(by_class), tuple(found)
+    )
+    return tuple(by_class), recordings
 
 
 def split_recordings(
@@ -95,7 +102,7 @@ def split_recordings(
     Args:
         recordings: by class and then by number.
         division: which tenth is for testing.
-        seed: of `Division.RANDOM`, which needs it; it goes with no other.
+        seed: the seed of `Division.RANDOM`, which needs it; it goes with no other.
 
     Raises:
         DataError: if a class has fewer than 3 recordings, or division and seed do not fit.
@@ -106,37 +113,77 @@ def split_recordings(
         raise DataError(
             f"division='{division}', seed={seed}; 'random' needs a seed, no other takes one"
         )
-    parts: tuple[list[Recording], ...] = ([], [], [])
+    counts = Counter(recording.label for recording in recordings)
+    for recording in recordings:
+        if counts[recording.label] < FEWEST:
+            raise DataError(
+                f"cifar10dvs: '{recording.path.parent}' holds {counts[recording.label]} "
+                f"recordings; training, validation and test need at least {FEWEST} a class"
+            )
+    test, rest = _parted(recordings, division, seed)
+    validation, train = _drawn(rest, VALIDATION_FRACTION, VALIDATION_SEED)
+    return Splits(train, validation, test)
+
+
+def count_simulated(folder: Path, recordings: Sequence[Recording]) -> int:
+    """Count the recordings that are simulated: all by the folder's card, or each by its header.
+
+    Raises:
+        DataError: if there is a card that does not tell, or a recording cannot be read.
+    """
+    card = folder / CARD_NAME
+    if card.is_file():
+        try:
+            whole = decoded(_Card, parsed(card.read_bytes(), f"'{card}'"), f"'{card}'").simulated
+        except RunError as error:
+            raise DataError(f"{error}; it needs 'simulated', true or false") from error
+        if whole:
+            return len(recordings)
+    return sum(
+        any(SIMULATED_MARK in line for line in read_header(recording.path))
+        for recording in recordings
+    )
+
+
+@dataclass(frozen=True)
+class _Card:
+    """What matters here of the card of a data set."""
+
+    simulated: bool
+
+
+_Part = tuple[Recording, ...]
+
+
+def _parted(
+    recordings: Sequence[Recording], division: Division, seed: int | None
+) -> tuple[_Part, _Part]:
+    """The recordings for testing, and the rest."""
+    if seed is not None:
+        return _drawn(recordings, TEST_FRACTION, seed)
+    test: list[Recording] = []
     for label in sorted({recording.label for recording in recordings}):
         members = [recording for recording in recordings if recording.label == label]
-        for part, chosen in zip(parts, _split_class(members, division, seed), strict=True):
-            part += sorted(chosen, key=lambda recording: recording.number)
-    return Splits(*(tuple(part) for part in parts))
+        count = _share(TEST_FRACTION, len(members))
+        test += members[:count] if division == Division.LAST else members[-count:]
+    chosen = set(test)
+    return tuple(test), tuple(r for r in recordings if r not in chosen)
 
 
-def _split_class(
-    members: list[Recording], division: Division, seed: int | None
-) -> tuple[list[Recording], list[Recording], list[Recording]]:
-    if len(members) < FEWEST:
-        raise DataError(
-            f"cifar10dvs: '{members[0].path.parent}' holds {len(members)} recordings; training, "
-            f"validation and test need at least {FEWEST} a class"
-        )
-    label, ordered = members[0].label, members
-    if seed is not None:
-        ordered = [members[i] for i in permutation(len(members), seed + label)]
-    tested = max(1, int(TEST_FRACTION * len(members)))
-    if division == Division.LAST:
-        test, rest = ordered[:tested], ordered[tested:]
-    else:
-        test, rest = ordered[-tested:], ordered[:-tested]
-    order = permutation(len(rest), VALIDATION_SEED + label)
-    apart = max(1, int(VALIDATION_FRACTION * len(rest)))
-    return [rest[i] for i in order[apart:]], [rest[i] for i in order[:apart]], test
+def _drawn(recordings: Sequence[Recording], fraction: float, seed: int) -> tuple[_Part, _Part]:
+    """A share of each class, drawn by a seed, and the rest."""
+    labels = [recording.label for recording in recordings]
+    sizes = {label: (_share(fraction, count),) for label, count in Counter(labels).items()}
+    drawn, rest = divided(labels, sizes, seed)
+    return tuple(recordings[i] for i in drawn), tuple(recordings[i] for i in rest)
+
+
+def _share(fraction: float, count: int) -> int:
+    return max(1, int(fraction * count))
 
 
 def _numbered(paths: Sequence[Path], label: int) -> list[Recording]:
-    found: dict[int, Recording] = {}
+    by_number: dict[int, Recording] = {}
     for path in paths:
         digits = re.search(r"(\d+)$", path.stem)
         if digits is None:
@@ -144,10 +191,10 @@ def _numbered(paths: Sequence[Path], label: int) -> list[Recording]:
                 f"cifar10dvs: '{path}' has no number at the end of its name, such as {LAYOUT} has"
             )
         number = int(digits[1])
-        if number in found:
+        if number in by_number:
             raise DataError(
-                f"cifar10dvs: '{found[number].path}' and '{path}' have the same number; "
+                f"cifar10dvs: '{by_number[number].path}' and '{path}' have the same number; "
                 "keep one of them, or give each its own"
             )
-        found[number] = Recording(path, label, number)
-    return [found[number] for number in sorted(found)]
+        by_number[number] = Recording(path, label, number)
+    return [by_number[number] for number in sorted(by_number)]

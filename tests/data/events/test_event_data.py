@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -165,7 +164,7 @@ def test_a_card_labels_the_whole(folder: Path) -> None:
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"simulated": "yes"}', "\xff"])
 def test_a_damaged_card_is_refused(folder: Path, text: str) -> None:
     (folder / "dataset-card.json").write_bytes(text.encode("latin-1"))
-    with pytest.raises(DataError, match=r"dataset-card\.json' (cannot be read as|is no) "):
+    with pytest.raises(DataError, match=r"dataset-card\.json'.*; it needs 'simulated', true or f"):
         open_event_data(folder)
 
 
@@ -195,40 +194,3 @@ def test_open_dataset_gives_the_mean_of_ten_frames(folder: Path) -> None:
         open_dataset(f"cifar10dvs:{folder}", size=30)
     with pytest.raises(DataError, match=r"unknown data set 'cifar10dvs:'.*cifar10dvs:DIR"):
         open_dataset("cifar10dvs:")
-
-
-def test_a_cache_gives_the_same_frames_without_reading_again(folder: Path, tmp_path: Path) -> None:
-    cache = tmp_path / "cache"
-    plain, kept = (open_event_data(folder, SMALL, cache=c).test for c in (None, cache))
-    first = kept[0][0]
-    path = kept.recordings[0].path
-    state = path.stat()
-    path.write_bytes(b"x" * state.st_size)
-    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
-    again = kept[0][0]
-    assert torch.equal(again, first)
-    assert first.dtype == again.dtype == torch.float32
-    with pytest.raises(DataError, match="byte 0"):
-        plain[0]
-
-
-def test_a_cache_follows_its_recordings_and_framing(folder: Path, tmp_path: Path) -> None:
-    cache = tmp_path / "cache"
-    data = open_event_data(folder, SMALL, cache=cache)
-    before = data.test[0][0]
-    larger = open_event_data(folder, Framing(frames=3, size=16), cache=cache).test[0][0]
-    assert larger.shape == (3, 2, 16, 16)
-    write_aedat(data.test.recordings[0].path, events_from([(0, 5, 9, False)] * 700))
-    after = data.test[0][0]
-    assert (before.sum(), after.sum(), after.max()) == (10, 700, 350)
-    assert torch.equal(data.test[0][0], after)  # 350 does not fit a byte
-
-
-def test_a_damaged_cache_entry_is_made_anew(folder: Path, tmp_path: Path) -> None:
-    data = open_event_data(folder, SMALL, cache=tmp_path / "cache")
-    before = data.test[0][0]
-    (entry,) = (tmp_path / "cache").rglob("*.npy")
-    for damage in (b"", b"\x93NUMPY", entry.read_bytes()[:-5]):
-        entry.write_bytes(damage)
-        assert torch.equal(data.test[0][0], before)
-    assert list(entry.parent.iterdir()) == [entry]

@@ -45,13 +45,6 @@ def test_an_event_adds_what_the_data_say(folder: Path, steps: int) -> None:
         assert float(frames.sum() / shown.event_value) == pytest.approx(float(counts.sum()))
 
 
-def test_a_cache_keeps_counts_whatever_they_are_scaled_by(folder: Path, tmp_path: Path) -> None:
-    data = open_event_data(folder, Framing(size=16), cache=tmp_path / "cache")
-    plain = open_event_data(folder, Framing(size=16)).in_frames(5)
-    for _ in range(2):  # made, then read
-        assert torch.equal(data.in_frames(5).test[0][0], plain.test[0][0])
-
-
 def test_batches_put_time_first(folder: Path) -> None:
     data = open_event_data(folder, Framing(frames=4, size=16))
     frames, labels = next(iter(frame_batches(data.train, 2)))

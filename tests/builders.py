@@ -69,10 +69,10 @@ def captured(model: nn.Module, x: Tensor) -> Graph:
     return fold_batch_norm(survey(model, x).require_convertible())
 
 
-def layer(theta: Tensor | float, levels: int, batch: int = 1, seed: int = 0) -> Layer:
+def layer(theta: Tensor | float, steps: int, batch: int = 1, seed: int = 0) -> Layer:
     """A layer of neurons whose samples are numbered."""
     threshold = torch.as_tensor(theta, dtype=torch.float64)
-    return Layer(threshold, levels, Draws.of(seed, "site", torch.arange(batch)))
+    return Layer(threshold, steps, Draws.of(seed, "site", torch.arange(batch)))
 
 
 def assert_distributed(observed: Any, expected: Any) -> None:

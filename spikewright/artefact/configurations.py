@@ -1,58 +1,59 @@
-"""Neurons and threshold strategies as JSON: a name from a fixed list, and its settings."""
+"""Neurons, codes and threshold strategies as JSON: the name of a registered class, and its fields.
+
+{"kind": "TwoPhase", "rounding": "nearest", "code": {"kind": "Binary"}}
+
+A file names classes that are registered where it is read, and no others, so that it holds no code.
+What a field may hold follows from its type.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import fields
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from spikewright.artefact.fields import mapping, named, number, typed, whole
-from spikewright.calibration import Learned, Maximum, MinError, Percentile, Threshold
+from spikewright.calibration.thresholds import THRESHOLDS, Threshold
 from spikewright.errors import InterchangeError
-from spikewright.neurons import SRP, IntegrateFire, Neuron, Shuffled, TwoPhase
+from spikewright.neurons import CODES, NEURONS, Code, Neuron
+from spikewright.neurons.registry import Registry
 
-_NEURON, _RULE, _NUMBER, _WHOLE, _NAME = "neuron", "threshold", "number", "whole", "name"
-
-KNOWN: dict[str, tuple[type[Any], Mapping[str, str]]] = {
-    "IntegrateFire": (IntegrateFire, {"reset": _NAME, "v0": _NUMBER, "shift": _NUMBER}),
-    "TwoPhase": (TwoPhase, {"rounding": _NAME, "emission": _NAME}),
-    "Shuffled": (Shuffled, {"neuron": _NEURON, "order": _NAME}),
-    "SRP": (SRP, {"tau": _WHOLE, "neuron": _NEURON, "margin": _NUMBER}),
-    "Maximum": (Maximum, {"per": _NAME}),
-    "Percentile": (Percentile, {"q": _NUMBER, "per": _NAME}),
-    "MinError": (MinError, {"per": _NAME, "candidates": _WHOLE}),
-    "Learned": (Learned, {"otherwise": _RULE}),
+_REGISTRIES: dict[type[Any], Registry[Any]] = {
+    Neuron: NEURONS,
+    Code: CODES,
+    Threshold: THRESHOLDS,
 }
-"""Every configuration that a file can name, with the type of each setting."""
+"""Where the classes of each kind of configuration are listed, by their common base."""
 
 _LARGEST = 10_000
-"""Of whole settings: no more candidates, no longer rehearsal."""
+"""The largest whole number of a field: no more candidates, no longer rehearsal."""
+
+B = TypeVar("B")
 
 
-def encoded(configuration: Neuron | Threshold | None) -> Any:
-    """A neuron or strategy as plain values.
+def encoded(configuration: Neuron | Threshold | Code | None) -> Any:
+    """A configuration as plain values.
 
     Raises:
-        InterchangeError: for a class of the user's own.
+        InterchangeError: for a class that is not registered.
     """
     if configuration is None:
         return None
-    name = type(configuration).__name__
-    known = KNOWN.get(name)
-    if known is None or known[0] is not type(configuration):
+    kind: type[Any] = type(configuration)
+    if not any(kind in registry for registry in _REGISTRIES.values()):
         raise InterchangeError(
-            f"{configuration!r} cannot be saved: a file holds no code, so it can name only "
-            f"spikewright's own {', '.join(KNOWN)}"
+            f"{configuration!r} cannot be saved: a file holds no code, so it can name only classes "
+            "that are registered where it is written and read; register yours with "
+            "spikewright.neurons.register"
         )
-    assert {f.name for f in fields(configuration)} == set(known[1])  # pyright: ignore[reportArgumentType]
-    return {"kind": name, **{key: _plain(getattr(configuration, key)) for key in known[1]}}
+    held = {f.name: _plain(getattr(configuration, f.name)) for f in fields(kind)}
+    return {"kind": kind.__name__, **held}
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, StrEnum):
         return str(value)
-    return encoded(value) if isinstance(value, Neuron | Threshold) else value
+    return encoded(value) if isinstance(value, Neuron | Threshold | Code) else value
 
 
 def decoded_neuron(document: Any, what: str) -> Neuron:
@@ -61,43 +62,47 @@ def decoded_neuron(document: Any, what: str) -> Neuron:
     Raises:
         InterchangeError: for anything else.
     """
-    return _of(Neuron, _decoded(document, what), what)
+    return _decoded(Neuron, document, what)
 
 
 def decoded_threshold(document: Any, what: str) -> Threshold:
     """The strategy that `encoded` wrote; errors as `decoded_neuron`."""
-    return _of(Threshold, _decoded(document, what), what)
+    return _decoded(Threshold, document, what)
 
 
-def _of(base: type[Any], found: Any, what: str) -> Any:
-    if not isinstance(found, base):
-        raise InterchangeError(f"{what} is no {base.__name__.lower()}, but {found!r}")
-    return found
-
-
-def _decoded(document: Any, what: str) -> Any:
-    kind = mapping(document, what).get("kind")
-    if not isinstance(kind, str) or kind not in KNOWN:
-        raise InterchangeError(f"{what} is of an unknown kind; known are {', '.join(KNOWN)}")
-    made, settings = KNOWN[kind]
-    values = named(document, ("kind", *settings), f"{what} ({kind})")[1:]
+def _decoded(base: type[B], document: Any, what: str) -> B:
+    registry = _REGISTRIES[base]
+    name = mapping(document, what).get("kind")
+    kind = registry.get(name) if isinstance(name, str) else None
+    if kind is None:
+        raise InterchangeError(
+            f"{what} is no {registry.what} that is registered here; those are "
+            f"{', '.join(registry.names())}"
+        )
+    types = get_type_hints(kind)
+    settings = [f.name for f in fields(kind)]
+    values = named(document, ("kind", *settings), f"{what} ({name})")[1:]
     arguments = {
-        key: _setting(value, settings[key], f"{what} ({kind}): {key}")
+        key: _setting(types[key], value, f"{what} ({name}): {key}")
         for key, value in zip(settings, values, strict=True)
     }
     try:
-        return made(**arguments)
+        return kind(**arguments)
     except (ValueError, TypeError) as error:
         raise InterchangeError(f"{what}: {error}") from error
 
 
-def _setting(value: Any, kind: str, what: str) -> Any:
-    if kind == _NUMBER:
+def _setting(annotation: Any, value: Any, what: str) -> Any:
+    """The value of a field, of the first type of its annotation that a file can hold."""
+    options = get_args(annotation) or (annotation,)
+    if value is None and type(None) in options:
+        return None
+    for option in options:
+        base = next((base for base in _REGISTRIES if issubclass(option, base)), None)
+        if base is not None:
+            return _decoded(base, value, what)
+    if float in options:
         return number(value, what)
-    if kind == _WHOLE:
-        return whole(value, what, 1, _LARGEST)
-    if kind == _NAME:
-        return typed(value, str, what)
-    if kind == _NEURON:
-        return decoded_neuron(value, what)
-    return None if value is None else decoded_threshold(value, what)
+    if int in options:
+        return whole(value, what, 0, _LARGEST)
+    return typed(value, bool if bool in options else str, what)

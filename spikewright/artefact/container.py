@@ -20,8 +20,11 @@ from spikewright.artefact.fields import mapping, strict_json, typed
 from spikewright.errors import InterchangeError
 
 FORMAT = "spikewright network"
-VERSION = 1
-"""Raised whenever a reader of the version before would misread a file."""
+VERSION = 2
+"""Raised whenever a reader of the version before would misread a file; only this one is read.
+
+In version 1, T was the largest count, whatever the code; now it is the time steps of a window.
+"""
 
 _DOCUMENT = "document"
 _UNSEALED = "0" * 64
@@ -120,10 +123,15 @@ def _check_version(path: Path, document: dict[str, Any]) -> None:
     version = typed(document.get("version"), int, f"'{path}': its version")
     if version > VERSION:
         raise InterchangeError(
-            f"'{path}' is of format version {version}, this spikewright reads up to {VERSION}: "
+            f"'{path}' is of format version {version}, this spikewright reads version {VERSION}: "
             "install a newer one (pip install --upgrade spikewright)"
         )
-    if version < 1 or "sha256" not in document:
+    if version == 1:
+        raise InterchangeError(
+            f"'{path}' is of format version 1, in which T was the largest count; since version 2 "
+            "it is the number of time steps, whatever the code: convert the model again"
+        )
+    if version != VERSION or "sha256" not in document:
         raise InterchangeError(f"'{path}' is of no known format version ({version})")
 
 

@@ -45,6 +45,7 @@ class InputMeans(Correction):
         corrections: dict[str, Tensor] = {}
         ids = sample_ids_of(samples)
         neuron = calibration.neuron
+        levels = neuron.levels(steps)
 
         def spiking(op: Operation, inputs: tuple[Tensor, ...]) -> Tensor:
             assert op.site is not None
@@ -53,12 +54,12 @@ class InputMeans(Correction):
             mean = current.transpose(0, 1).flatten(1).mean(1, dtype=torch.float64).cpu()
             corrections[name] = calibration.statistics[name].input_mean - mean
             theta = per_channel(thresholds[name], current)
-            charge = (current + per_channel(corrections[name], current)) * (steps / theta)
+            charge = (current + per_channel(corrections[name], current)) * (levels / theta)
             if neuron.has_count_law:
                 count = neuron.count(charge, Layer(theta, steps, Draws.of(seed, name, ids)))
             else:
                 count, _ = neuron.expected_count(charge.clamp(min=0), steps)
-            return count * (theta / steps)
+            return count * (theta / levels)
 
         with torch.no_grad():
             evaluate(graph, samples, {Kind.UNIT: spiking})

@@ -77,8 +77,9 @@ class LayerSimulation:
         draws = Draws.of(self.seed, site, sample_ids_of(self.samples))
         layer = Layer(theta, self.steps, draws, potential=potential)
         if self.neuron.has_count_law:
-            charge = (current[0] * self.steps + potential) / theta
-            return (self.neuron.count(charge, layer) * (theta / self.steps))[None]
+            levels = self.neuron.levels(self.steps)
+            charge = (current[0] * levels + potential * (levels / self.steps)) / theta
+            return (self.neuron.count(charge, layer) * (theta / levels))[None]
         dynamics = self.neuron.start(layer)
         if isinstance(dynamics, StreamingDynamics):
             return dynamics.advance(current) * theta

@@ -14,6 +14,7 @@ from spikewright.calibration.statistics import SiteStatistics
 from spikewright.errors import CalibrationError
 from spikewright.graph.ir import Site
 from spikewright.neurons import Neuron
+from spikewright.neurons.registry import Registry
 
 
 class Per(StrEnum):
@@ -52,6 +53,11 @@ class Threshold(ABC):
         """
 
 
+THRESHOLDS: Registry[Threshold] = Registry("threshold strategy")
+"""Every strategy that a saved network can name; a class of your own joins with `.register`."""
+
+
+@THRESHOLDS.register
 @dataclass(frozen=True)
 class Maximum(Threshold):
     """The largest activation seen (Diehl et al., IJCNN 2015): nothing clips, small values suffer.
@@ -76,6 +82,7 @@ class Maximum(Threshold):
         return _filled(_grouped(statistics, self.per).maximum, statistics)
 
 
+@THRESHOLDS.register
 @dataclass(frozen=True)
 class Percentile(Threshold):
     """The q-th percentile of all activations, zeros counted (Rueckauer et al., 2017).
@@ -118,12 +125,13 @@ class Percentile(Threshold):
         return _filled(threshold.where(threshold > 0, group.maximum), statistics)
 
 
+@THRESHOLDS.register
 @dataclass(frozen=True)
 class MinError(Threshold):
     """Minimises the mean squared error of the neuron's output for this T and this neuron.
 
-    The error of an activation a under threshold theta is `(theta/T * E[n] - a)^2 + (theta/T)^2
-    Var[n]`, with the mean and variance of the neuron's count at charge `T * a / theta`, averaged
+    The error of an activation a under threshold theta is `(theta/L * E[n] - a)^2 + (theta/L)^2
+    Var[n]`, with the mean and variance of the neuron's count at charge `L * a / theta`, averaged
     over the histogram of activations; so a stochastic rounding pays for its noise.
 
     Args:
@@ -162,6 +170,7 @@ class MinError(Threshold):
         return threshold
 
 
+@THRESHOLDS.register
 @dataclass(frozen=True)
 class Learned(Threshold):
     """The threshold that the network was trained with (QCFS's lambda).
@@ -199,7 +208,7 @@ class Learned(Threshold):
 
 def _squared_error(activation: Tensor, threshold: float, neuron: Neuron, steps: int) -> Tensor:
     """Expected squared error of each activation `[C, BINS]` under one threshold."""
-    unit = threshold / steps
+    unit = threshold / neuron.levels(steps)
     mean, variance = neuron.expected_count(activation / unit, steps)
     return (mean * unit - activation) ** 2 + variance * unit**2
 

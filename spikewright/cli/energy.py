@@ -15,7 +15,7 @@ from spikewright.cli.options import OutputOptions
 from spikewright.cli.output import times_of, without_times, write_files
 from spikewright.cli.record import DATASET
 from spikewright.decoding import decoded
-from spikewright.measure import Operations, emission_table, operations, operations_csv
+from spikewright.measure import Operations, code_table, operations, operations_csv
 from spikewright.measure.kept import once
 from spikewright.measure.memory import Portions
 from spikewright.network import SpikingNetwork
@@ -87,7 +87,7 @@ def deliver(configuration: Mapping[str, Any], found: list[Operations], to: Outpu
         text = [
             *(f"{measured}, {one}" for one in found),
             "for one sample, the mean",
-            emission_table(found),
+            code_table(found),
         ]
         results().print("\n\n".join(text), markup=False, soft_wrap=True, highlight=False)
     if to.output is not None:

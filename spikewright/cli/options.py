@@ -242,7 +242,7 @@ class OutputOptions:
 
 NEURON_HELP = (
     "if, if-hard, shuffled, shared, early, late, reversed, srp (or srp:TAU), tpp, unbiased, "
-    "nearest; the last three take an emission: nearest:binary (random, burst, late, binary, "
+    "nearest; the last three take a code: nearest:binary (random, burst, late, binary, "
     "first-spike); or own, the neuron of --method."
 )
 SWEPT_NEURONS = "if,shuffled,tpp,unbiased,nearest"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any
 
 from spikewright.calibration import Learned, Maximum, MinError, Percentile
@@ -13,8 +12,7 @@ from spikewright.calibration.thresholds import Per, Threshold
 from spikewright.cli.failures import WrongUsage
 from spikewright.methods import METHODS, MINERROR, Method
 from spikewright.network import Precision
-from spikewright.neurons import SRP, IntegrateFire, Neuron, Order, Reset, Shuffled, TwoPhase
-from spikewright.neurons.emission import Emission
+from spikewright.neurons import IntegrateFire, Neuron, Order, spellings
 
 MAXIMUM_STEPS = 2**16
 """Of T. Counts stay exact far beyond it, but no network needs as many."""
@@ -26,23 +24,6 @@ OWN_ARGUMENTS = {
     "spec": "MODEL says which model it is",
 }
 """Of `load_model` itself: they never reach a factory."""
-_ONE_PHASE: dict[str, Callable[[IntegrateFire], Neuron]] = {
-    "if": lambda start: start,
-    "if-hard": lambda start: replace(start, reset=Reset.HARD),
-    "shuffled": Shuffled,
-    "shared": lambda start: Shuffled(start, order=Order.SHARED),
-    "early": lambda start: Shuffled(start, order=Order.EARLY),
-    "late": lambda start: Shuffled(start, order=Order.LATE),
-    "reversed": lambda start: Shuffled(start, order=Order.REVERSED),
-}
-"""Neurons made of the integrate-and-fire neuron as the method starts it."""
-_ROUNDINGS = {
-    "tpp": "bernoulli",
-    "bernoulli": "bernoulli",
-    "unbiased": "unbiased",
-    "nearest": "nearest",
-}
-NEURON_NAMES = (*_ONE_PHASE, "srp", *_ROUNDINGS, "own")
 
 
 def method_of(text: str) -> Method:
@@ -53,26 +34,23 @@ def method_of(text: str) -> Method:
     return METHODS[name]
 
 
+def neuron_names() -> tuple[str, ...]:
+    """What `--neuron` can name: every registered neuron, and the method's own."""
+    return (*spellings(), "own")
+
+
 def neuron_of(text: str, method: Method = MINERROR) -> Neuron:
     """A neuron by its name, e.g. `if`, `tpp` or `nearest:binary`, as the method makes it."""
-    name, colon, emission = text.strip().lower().partition(":")
-    if name == "srp":
-        tau = _whole(emission, f"--neuron {text}", 1) if colon else SRP().tau
-        if tau > MAXIMUM_STEPS:
-            raise WrongUsage(f"--neuron {text}: give at most {MAXIMUM_STEPS:,} steps of rehearsal")
-        return SRP(tau, method.one_phase)
-    if name in _ONE_PHASE or name == "own":
-        if colon:
-            raise WrongUsage(
-                f"--neuron {text}: only two-phase neurons take an emission: {', '.join(_ROUNDINGS)}"
-            )
-        return method.own if name == "own" else _ONE_PHASE[name](method.one_phase)
-    if name not in _ROUNDINGS:
-        raise WrongUsage(f"--neuron {text}: give one of {', '.join(NEURON_NAMES)}")
-    known = [str(e) for e in Emission]
-    if colon and emission not in known:
-        raise WrongUsage(f"--neuron {text}: the emissions are {', '.join(known)}")
-    return TwoPhase(_ROUNDINGS[name], emission if colon else Emission.RANDOM)
+    name, colon, option = text.strip().lower().partition(":")
+    if name == "own" and not colon:
+        return method.own
+    make = spellings().get(name)
+    if make is None:
+        raise WrongUsage(f"--neuron {text}: give one of {', '.join(neuron_names())}")
+    try:
+        return make(option if colon else None, method.one_phase)
+    except ValueError as error:
+        raise WrongUsage(f"--neuron {text}: {error}") from error
 
 
 def neurons_of(text: str, method: Method = MINERROR) -> dict[str, Neuron]:

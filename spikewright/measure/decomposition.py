@@ -77,28 +77,28 @@ def split_error(
     count: Tensor,
     activation: Tensor,
     threshold: Tensor,
-    levels: int,
+    steps: int,
     neuron: Neuron,
     function: Callable[[Tensor], Tensor],
 ) -> dict[str, Tensor]:
-    """The four terms of every neuron's error; they add up to `theta * n / T - a`.
+    """The four terms of every neuron's error; they add up to `theta * n / L - a`.
 
     Args:
-        charge: x = T z / theta, `[B, *S]`.
-        count: n, 0..T, same shape.
+        charge: x = L z / theta, `[B, *S]`, with L = `neuron.levels(T)`.
+        count: n, 0..L, same shape.
         activation: a, the ANN's, same shape.
         threshold: theta, broadcastable.
-        levels: T.
+        steps: T.
         neuron: what stands there.
         function: h, the ANN's activation function.
 
     Returns:
         By the names of `TERMS`, `[B, *S]` each, in the units of the activation.
     """
-    unit = threshold / levels
+    unit = threshold / neuron.levels(steps)
     wanted = function(charge * unit)
     reachable = wanted.clamp(min=0).minimum(threshold)
-    even, _ = neuron.expected_count(charge.clamp(min=0), levels)
+    even, _ = neuron.expected_count(charge.clamp(min=0), steps)
     return {
         "inherited": wanted - activation,
         "clipping": reachable - wanted,
@@ -191,7 +191,8 @@ def _watch(
             network.neurons[site],
             lambda current: apply(original[site], (current,), graph.tensors),
         )
-        sums[site].add(terms, count * (theta / steps) - activation, activation)
+        levels = network.neurons[site].levels(steps)
+        sums[site].add(terms, count * (theta / levels) - activation, activation)
 
     return Observer(layer=watch)
 

@@ -88,7 +88,7 @@ class CompiledEngine(ABC):
 
     def _fixed_for(self, plan: Plan) -> list[Tensor]:
         """`_fixed_of` a plan, kept for the T used last."""
-        return self._fixed.get(plan.levels, lambda: self._fixed_of(plan))
+        return self._fixed.get(plan.steps, lambda: self._fixed_of(plan))
 
     def _part(self, x: Tensor) -> int:
         """Samples that run at a time: equal parts of a batch bound memory and suit caches."""

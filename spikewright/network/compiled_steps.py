@@ -72,10 +72,10 @@ class CompiledSteps(CompiledEngine):
         fixed += self._fixed_for(plan)
         step = self._steps[count_spikes]
         total, sent = x.new_zeros(()), x.new_zeros((), dtype=torch.float64)
-        for _ in range(plan.levels):
+        for _ in range(plan.steps):
             answer, spikes = step(*state, *fixed)
             total, sent = total + answer, sent + spikes
-        return [total / plan.levels, *(sent if count_spikes else ())]
+        return [total / plan.steps, *(sent if count_spikes else ())]
 
 
 def step_module(plan: Plan, *, count_spikes: bool) -> fx.GraphModule:

@@ -56,18 +56,18 @@ def check_shown(plan: Plan, shown: Tensor, like: Tensor) -> None:
     if not are_frames(plan.source, shown):
         check_input(plan.source, shown, like)
         return
-    if len(shown) != plan.levels:
+    if len(shown) != plan.steps:
         raise ConversionError(
-            f"got {len(shown)} frames for T = {plan.levels} (input {list(shown.shape)} is read as "
+            f"got {len(shown)} frames for T = {plan.steps} (input {list(shown.shape)} is read as "
             f"[T, B, ...]): simulate with steps={len(shown)}, or integrate the recordings into "
-            f"{plan.levels} frames"
+            f"{plan.steps} frames"
         )
-    if plan.weights.tolist() != [1.0] * plan.levels:
+    if plan.weights.tolist() != [1.0] * plan.steps:
         label = next(iter(plan.neurons.values())).label
         raise ConversionError(
             f"'{label}' takes {plan.duration} steps whose spikes do not all weigh 1, so T = "
-            f"{plan.levels} frames cannot be shown to it one a step and count alike: use a neuron "
-            "whose T steps count alike (emission 'random', 'burst' or 'late', or "
+            f"{plan.steps} frames cannot be shown to it one a step and count alike: use a neuron "
+            "whose T steps count alike (code 'random', 'burst' or 'late', or "
             "integrate-and-fire), or show the mean frame, snn(frames.mean(0))"
         )
     check_input(plan.source, shown[0], like)

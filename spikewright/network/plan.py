@@ -28,9 +28,10 @@ class Plan:
         neurons: by site name.
         thresholds: by site name, broadcastable to `[B, *S]`.
         corrections: by site name, added to the current at every step; may be empty.
-        levels: T, the largest count.
-        weights: what a spike at each step counts for, `[duration]`, adding up to `levels` times
-            `gain`.
+        steps: T, the time steps of a window that count.
+        levels: L, the largest count in them; T for rate codes.
+        weights: what a spike at each step counts for, `[duration]`; they add up to L where every
+            step of a neuron can carry a spike.
         precision: of weights and currents.
         quick: take the machine's fastest exact kernels.
         fuse: applied to the time loops of the step engine.
@@ -42,6 +43,7 @@ class Plan:
     neurons: Mapping[str, Neuron]
     thresholds: Mapping[str, Tensor]
     corrections: Mapping[str, Tensor]
+    steps: int
     levels: int
     weights: Tensor
     precision: Precision = Precision.FLOAT32
@@ -65,7 +67,7 @@ class Plan:
 
     @cached_property
     def count_graph(self) -> Graph:
-        """The network on counts, as the count engine runs it: neuron operations emit 0..T."""
+        """The network on counts, as the count engine runs it: neuron operations emit 0..L."""
         graph = self._folded(1 / self.levels)
         return with_kernels(graph, self.precision, quick=self.quick, largest=self.levels)
 
@@ -88,21 +90,21 @@ class Plan:
 
     @property
     def total_weight(self) -> float:
-        """The sum of the steps' weights; T for rate codes."""
+        """The sum of the steps' weights; T for rate codes, L for the binary code too."""
         return float(self.weights.sum())
 
     def layer(self, site: str, seed: int, sample_ids: Tensor) -> Layer:
         """The layer of neurons at a site, with its random numbers."""
         draws = Draws.of(seed, site, sample_ids)
         potential = self.potentials.get(site, 0.0)
-        return Layer(self.thresholds[site], self.levels, draws, self.fuse, potential)
+        return Layer(self.thresholds[site], self.steps, draws, self.fuse, potential)
 
     def gain(self, site: str) -> Tensor:
-        """Charge for a unit of mean current: T / theta."""
+        """Charge, in counts, for a unit of mean current: L / theta."""
         return self.levels / self.thresholds[site]
 
     def charge(self, site: str, current: Tensor) -> Tensor:
-        """`x = T * (mean current + correction) / theta`, `[B, *S]`, from the mean current."""
+        """`x = L * (mean current + correction) / theta`, `[B, *S]`, from the mean current."""
         return self.corrected(site, current) * self.gain(site)
 
     def corrected(self, site: str, current: Tensor) -> Tensor:
@@ -126,9 +128,9 @@ class Observer:
     """Callbacks into a running simulation; those that are None cost nothing.
 
     Attributes:
-        layer: called once a site with its operation, total charge `x = T * mean current / theta`
+        layer: called once a site with its operation, total charge `x = L * mean current / theta`
             `[B, *S]`, counts `[B, *S]` and, from the step engine, the residual charge left in the
-            neurons, in thresholds (else None).
+            neurons, in counts (else None).
         sent: called once a site with its operation and how many spikes each sample's neurons sent,
             `[B]`; the only callback that the compiled engine serves.
         spikes: called by the step engine with the operation, the first step and the spikes
@@ -159,7 +161,7 @@ def prepared(
     Raises:
         ConversionError: when neurons of different codes meet in one network.
     """
-    weights = common_weights(neurons, steps)
+    levels, weights = common_code(neurons, steps)
     dimensions = {op.site.name: len(op.shape) for op in graph.neurons if op.site}
 
     def placed(values: Tensor, site: str) -> Tensor:
@@ -175,21 +177,24 @@ def prepared(
             corrections[site] = corrections.get(site, 0.0) + charge / steps
         else:
             potentials[site] = charge
-    return Plan(graph, neurons, thresholds, corrections, steps, weights, potentials=potentials)
+    return Plan(
+        graph, neurons, thresholds, corrections, steps, levels, weights, potentials=potentials
+    )
 
 
-def common_weights(neurons: Mapping[str, Neuron], levels: int) -> Tensor:
-    """The step weights that all neurons of a network share.
+def common_code(neurons: Mapping[str, Neuron], steps: int) -> tuple[int, Tensor]:
+    """How far all neurons of a network count in T = `steps`, and their step weights.
 
     Raises:
         ConversionError: when neurons of different codes meet in one network.
     """
-    codes = {neuron.label: neuron.step_weights(levels) for neuron in neurons.values()}
+    codes = {n.label: (n.levels(steps), n.step_weights(steps)) for n in neurons.values()}
     first = next(iter(codes))
-    for label, weights in codes.items():
-        if not torch.equal(weights, codes[first]):
+    levels, weights = codes[first]
+    for label, (other, others) in codes.items():
+        if other != levels or not torch.equal(others, weights):
             raise ConversionError(
                 f"'{first}' and '{label}' write their counts in different codes or steps; all "
                 "neurons of a network must share them, so that their spikes can be added"
             )
-    return codes[first]
+    return levels, weights

@@ -22,7 +22,7 @@ from spikewright.network.engine import Engine, checked_ids, checked_t, chosen
 from spikewright.network.frames import by_sample, check_shown
 from spikewright.network.graph_network import CapturedANN, GraphNetwork
 from spikewright.network.kernels import Precision
-from spikewright.network.plan import SILENT, Observer, Plan, common_weights, plan_cache, prepared
+from spikewright.network.plan import SILENT, Observer, Plan, common_code, plan_cache, prepared
 from spikewright.network.simulate import simulate
 from spikewright.network.site_names import matching
 from spikewright.network.stages import depth_of
@@ -64,7 +64,7 @@ class SpikingNetwork(GraphNetwork):
         """
         super().__init__(graph)
         self._neurons = dict(neurons)
-        common_weights(self._neurons, steps)  # refuses mixed codes
+        common_code(self._neurons, steps)  # refuses mixed codes
         self.steps = steps
         self._designs = dict(designs)
         self.calibration = calibration
@@ -113,7 +113,7 @@ class SpikingNetwork(GraphNetwork):
         return known if known is not None else Design(self.calibration.thresholds_at(steps))
 
     def duration(self, steps: int | None = None) -> int:
-        """Time steps of one layer's window; T itself for rate codes."""
+        """Time steps of one layer's window: T, and a rehearsal (of SRP) before it."""
         steps = checked_t(steps, self.steps)
         return next(iter(self.neurons.values())).duration(steps)
 
@@ -166,8 +166,7 @@ class SpikingNetwork(GraphNetwork):
         """Every spike of every site, by the step engine.
 
         Returns:
-            By site name, `[T, B, *S]` of 0 and 1, dtype uint8. With a binary code T is the number
-            of its steps.
+            By site name, `[T, B, *S]` of 0 and 1, dtype uint8; T counts a rehearsal too.
         """
         trains: dict[str, list[Tensor]] = {name: [] for name in self.sites}
 
@@ -189,7 +188,7 @@ class SpikingNetwork(GraphNetwork):
         seed: int = 0,
         sample_ids: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """The count 0..T that every neuron sends.
+        """The count 0..L that every neuron sends; L is T for rate codes, 2**T - 1 for binary.
 
         Returns:
             By site name, `[B, *S]`, integral values in the network's dtype.

@@ -202,7 +202,7 @@ class _StepRun:
         if waiting is None:
             waiting = self._waiting[op.name] = self._started(op, WaitingDynamics)
         if op.inputs[0] in self._steady and self._plan.neurons[_site_of(op)].has_count_law:
-            if start == 0:  # the same current at every step: T times it, as the count law has it
+            if start == 0:  # the same current at every step: L times it, as the count law has it
                 waiting.absorb(current[:1], torch.tensor([float(self._plan.levels)]))
         else:
             waiting.absorb(current, weights)

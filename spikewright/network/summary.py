@@ -19,7 +19,7 @@ def summarise(plan: Plan, design: Design, windows: int) -> str:
         windows: windows of time steps until it answers.
     """
     graph, sites = plan.graph, [site.name for site in plan.graph.sites]
-    lines = [f"Spiking network at T = {plan.levels}", ""]
+    lines = [f"Spiking network at T = {plan.steps}", ""]
     width = max(len("total"), *(len(name) for name in sites))
     lines.append(f"{'site':<{width}}  {'neuron':<14} {'neurons':>9}  threshold")
     total = 0

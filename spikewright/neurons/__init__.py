@@ -1,37 +1,64 @@
-"""Spiking neurons: tensors in, spikes out; nothing here knows of a graph."""
+"""Spiking neurons: tensors in, spikes out; nothing here knows of a graph.
 
+A neuron is a law (how charge becomes a count) times a code (how a count becomes spikes).
+"""
+
+from spikewright.neurons.codes import (
+    CODES,
+    Binary,
+    Code,
+    FirstSpike,
+    Rate,
+    RateOrder,
+    code_of,
+    codes,
+    register_code,
+)
 from spikewright.neurons.counter_random import Draws, sample_ids_of
-from spikewright.neurons.emission import Emission
 from spikewright.neurons.integrate_fire import IntegrateFire, Reset
+from spikewright.neurons.layer import Layer, LayerLaw
 from spikewright.neurons.neuron import (
     Dynamics,
-    Layer,
-    LayerLaw,
     Neuron,
     StreamingDynamics,
     WaitingDynamics,
 )
+from spikewright.neurons.registry import NEURONS, register, spellings, variants
 from spikewright.neurons.residual_silencing import SRP
 from spikewright.neurons.rounding import Rounding
 from spikewright.neurons.shuffled import Order, Shuffled
 from spikewright.neurons.two_phase import TPP, TwoPhase
+from spikewright.neurons.work import Work
 
 __all__ = [
+    "CODES",
+    "NEURONS",
     "SRP",
     "TPP",
+    "Binary",
+    "Code",
     "Draws",
     "Dynamics",
-    "Emission",
+    "FirstSpike",
     "IntegrateFire",
     "Layer",
     "LayerLaw",
     "Neuron",
     "Order",
+    "Rate",
+    "RateOrder",
     "Reset",
     "Rounding",
     "Shuffled",
     "StreamingDynamics",
     "TwoPhase",
     "WaitingDynamics",
+    "Work",
+    "code_of",
+    "codes",
+    "register",
+    "register_code",
     "sample_ids_of",
+    "spellings",
+    "variants",
 ]

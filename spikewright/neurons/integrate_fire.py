@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 import torch
 from torch import Tensor
 
-from spikewright.neurons.neuron import Layer, Neuron, StepFunction, StreamingDynamics
+from spikewright.neurons.layer import Layer
+from spikewright.neurons.neuron import (
+    Neuron,
+    Spelling,
+    StepFunction,
+    StreamingDynamics,
+    plainly,
+)
+from spikewright.neurons.registry import register
+from spikewright.neurons.work import Work
 
 
 class Reset(StrEnum):
@@ -63,6 +73,7 @@ def integrate_fire(
     return torch.stack(train), potential
 
 
+@register
 @dataclass(frozen=True)
 class IntegrateFire(Neuron):
     """One-phase integrate-and-fire neuron: `v[0] = v0 * theta`, then `integrate_fire_step`.
@@ -105,8 +116,12 @@ class IntegrateFire(Neuron):
     def stochastic(self) -> bool:
         return False
 
-    def expected_count(self, charge: Tensor, levels: int) -> tuple[Tensor, Tensor]:
-        return (charge + self.v0 + self.shift).floor().clamp(0, levels), torch.zeros_like(charge)
+    def expected_count(self, charge: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+        return (charge + self.v0 + self.shift).floor().clamp(0, steps), torch.zeros_like(charge)
+
+    def work(self, steps: int) -> Work:
+        """An update and a comparison a step."""
+        return Work(updates=steps, comparisons=steps)
 
     @property
     def one_step(self) -> StepFunction:
@@ -119,10 +134,21 @@ class IntegrateFire(Neuron):
 
     def initial(self, layer: Layer) -> tuple[Tensor, Tensor]:
         potential = self.v0 * layer.threshold + layer.potential
-        return potential, self.shift * layer.threshold / layer.levels
+        return potential, self.shift * layer.threshold / layer.steps
 
     def start(self, layer: Layer) -> StreamingDynamics:
         return _IntegrateFireDynamics(self, layer)
+
+    @classmethod
+    def spellings(cls) -> Mapping[str, Spelling]:
+        return {
+            "if": plainly(lambda start: start),
+            "if-hard": plainly(lambda start: replace(start, reset=Reset.HARD)),
+        }
+
+    @classmethod
+    def variants(cls) -> Sequence[Neuron]:
+        return (cls(), cls(Reset.HARD, v0=0.0), cls(v0=0.0, shift=0.5))
 
 
 class _IntegrateFireDynamics(StreamingDynamics):

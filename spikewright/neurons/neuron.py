@@ -3,50 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from spikewright.neurons.counter_random import Draws, Fuse, StepDraws, unfused
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One layer of neurons about to run.
-
-    Attributes:
-        threshold: theta, positive, broadcastable to `[B, *S]`.
-        levels: T, the largest count a neuron can emit.
-        draws: the layer's random numbers.
-        fuse: applied to the time loops of the dynamics.
-        potential: charge that neurons hold before the first step, on top of their own v0; in the
-            unit of the threshold, broadcastable to `[B, *S]`. Neurons with a count law
-            are given it as a current of 1/T of it instead, which is the same to them.
-    """
-
-    threshold: Tensor
-    levels: int
-    draws: Draws
-    fuse: Fuse = unfused
-    potential: Tensor | float = 0.0
-
-
-@dataclass(frozen=True)
-class LayerLaw:
-    """What a count law needs of its layer, all as tensors, so that it compiles once for every T.
-
-    Attributes:
-        levels: T, a scalar.
-        draws: the layer's random numbers for rounding.
-        law: `count_law.table(T)`.
-    """
-
-    levels: Tensor
-    draws: StepDraws
-    law: Tensor
-
+from spikewright.neurons.layer import Layer, LayerLaw
+from spikewright.neurons.work import Work
 
 StepFunction = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 
@@ -61,7 +25,7 @@ class Dynamics(ABC):
     @property
     @abstractmethod
     def residual(self) -> Tensor:
-        """The charge taken in and not yet sent, in units of the threshold, `[B, *S]`."""
+        """The charge taken in and not yet sent, in counts, `[B, *S]`."""
 
 
 class StreamingDynamics(Dynamics):
@@ -79,7 +43,7 @@ class WaitingDynamics(Dynamics):
     def absorb(self, current: Tensor, weights: Tensor) -> None:
         """Take the next `[t, B, *S]` of current; `weights` `[t]` are the steps' weights.
 
-        The weights of a window add up to T, so the weighted sum is T times the mean current.
+        The weights of a window add up to L, so the weighted sum is L times the mean current.
         """
 
     @abstractmethod
@@ -91,11 +55,21 @@ class WaitingDynamics(Dynamics):
         """The spikes of the next `steps` steps, `[steps, B, *S]`, 0 or 1."""
 
 
+Spelling = Callable[[str | None, Any], "Neuron"]
+"""Makes a neuron of what stands after the colon of its name, as in `nearest:binary` (None without
+a colon), and of the integrate-and-fire neuron that the conversion method starts from.
+
+Raises ValueError, in words for whoever wrote it."""
+
+
 class Neuron(ABC):
     """A kind of spiking neuron: configuration only, no state.
 
-    The value a train carries is `theta / T * sum_t weight[t] * spike[t]`, where the weights of the
-    neuron's code are 1 for rate codes (see `step_weights`).
+    T is the number of time steps of a window that count. A neuron counts up to L = `levels(T)` in
+    it: T for rate codes, 2**T - 1 for the binary code. The value that a train carries is
+    `theta / L * sum_t weight[t] * spike[t]`, with the `step_weights` of the neuron's code.
+
+    A neuron is a frozen dataclass, registered by `@register`.
     """
 
     @property
@@ -129,14 +103,14 @@ class Neuron(ABC):
         return 0
 
     @abstractmethod
-    def expected_count(self, charge: Tensor, levels: int) -> tuple[Tensor, Tensor]:
+    def expected_count(self, charge: Tensor, steps: int) -> tuple[Tensor, Tensor]:
         """Mean and variance of the count when the charge arrives evenly in time.
 
         This is what thresholds are fitted to.
 
         Args:
-            charge: `x = T * mean current / theta`, any shape, at least 0.
-            levels: T.
+            charge: `x = L * mean current / theta`, any shape, at least 0.
+            steps: T.
 
         Returns:
             Mean and variance of the count, each of the shape of `charge`.
@@ -145,6 +119,10 @@ class Neuron(ABC):
     @abstractmethod
     def start(self, layer: Layer) -> WaitingDynamics | StreamingDynamics:
         """Fresh dynamics of a layer of these neurons: the step-wise reference."""
+
+    @abstractmethod
+    def work(self, steps: int) -> Work:
+        """What one neuron does in a window of T = `steps`, besides taking in what arrives."""
 
     @property
     def one_step(self) -> StepFunction | None:
@@ -163,22 +141,54 @@ class Neuron(ABC):
         """Spike counts from total charge alone: the count law.
 
         Args:
-            charge: `x = T * mean current / theta`, `[B, *S]`.
+            charge: `x = L * mean current / theta`, `[B, *S]`.
             layer: threshold, T and draws.
 
         Returns:
-            Counts 0..T, floating, `[B, *S]`.
+            Counts 0..L, floating, `[B, *S]`.
         """
         raise TypeError(f"{self.label} has no count law: its count depends on the order of spikes")
 
-    def duration(self, levels: int) -> int:
-        """Time steps a window of T = `levels` takes."""
-        return levels
+    def levels(self, steps: int) -> int:
+        """L, the largest count in a window of T = `steps` time steps; T for rate codes.
 
-    def step_weights(self, levels: int) -> Tensor:
+        Raises:
+            ConversionError: where that is more than can be counted exactly.
+        """
+        return steps
+
+    def duration(self, steps: int) -> int:
+        """Time steps that a window of T = `steps` lasts: T, and the rehearsal before it."""
+        return self.rehearsal + steps
+
+    def step_weights(self, steps: int) -> Tensor:
         """What a spike at each step counts for, float64 `[duration]`: ones for rate codes."""
-        return torch.ones(self.duration(levels), dtype=torch.float64)
+        return torch.ones(self.duration(steps), dtype=torch.float64)
 
     def spikes_of(self, count: Tensor) -> Tensor:
         """Spikes that carry a count."""
         return count
+
+    @classmethod
+    def spellings(cls) -> Mapping[str, Spelling]:
+        """How users write neurons of this class on a command line, by name; none by default."""
+        return {}
+
+    @classmethod
+    def variants(cls) -> Sequence[Neuron]:
+        """Configurations that between them do all that this class can; the defaults alone here.
+
+        The contract suite and the tables of the documentation go through them.
+        """
+        return (cls(),)
+
+
+def plainly(make: Callable[[Any], Neuron]) -> Spelling:
+    """The spelling of a neuron that takes nothing after a colon."""
+
+    def spelled(option: str | None, one_phase: Any) -> Neuron:
+        if option is not None:
+            raise ValueError(f"nothing may follow this name, but ':{option}' does")
+        return make(one_phase)
+
+    return spelled

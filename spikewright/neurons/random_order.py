@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from spikewright.neurons.counter_random import StepDraws, neuron_words, step_words
-from spikewright.neurons.neuron import Layer
+from spikewright.neurons.layer import Layer
 
 
 def tpp_step(charge: Tensor, steps_left: int | Tensor, draw: Tensor) -> tuple[Tensor, Tensor]:
@@ -49,7 +49,7 @@ class RandomOrder:
         for _ in range(steps):
             words = step_words(self._layer.draws.keys, self._step)
             steps_left = torch.full(
-                (), float(self._layer.levels - self._step), device=self.left.device
+                (), float(self._layer.steps - self._step), device=self.left.device
             )
             spikes, self.left = self._run(self.left, steps_left, *words, self._neurons)
             self._step += 1

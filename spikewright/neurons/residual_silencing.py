@@ -9,15 +9,24 @@ is silenced in the second.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from spikewright.neurons.integrate_fire import IntegrateFire
-from spikewright.neurons.neuron import Layer, Neuron, StreamingDynamics
+from spikewright.neurons.layer import Layer
+from spikewright.neurons.neuron import Neuron, Spelling, StreamingDynamics
+from spikewright.neurons.registry import register
+from spikewright.neurons.work import Work
+
+_LONGEST = 2**16
+"""The longest rehearsal, in steps, that a command line takes."""
 
 
+@register
 @dataclass(frozen=True)
 class SRP(Neuron):
     """One-phase neuron that its residual potential may silence (Hao et al., arXiv 2302.02091).
@@ -69,19 +78,36 @@ class SRP(Neuron):
     def rehearsal(self) -> int:
         return self.tau
 
-    def expected_count(self, charge: Tensor, levels: int) -> tuple[Tensor, Tensor]:
-        return self.neuron.expected_count(charge, levels)
+    def expected_count(self, charge: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+        return self.neuron.expected_count(charge, steps)
 
-    def duration(self, levels: int) -> int:
-        return self.tau + levels
-
-    def step_weights(self, levels: int) -> Tensor:
-        weights = torch.ones(self.duration(levels), dtype=torch.float64)
+    def step_weights(self, steps: int) -> Tensor:
+        weights = torch.ones(self.duration(steps), dtype=torch.float64)
         weights[: self.tau] = 0
         return weights
 
+    def work(self, steps: int) -> Work:
+        """An update and a comparison a step of both runs, and one look back on the rehearsal."""
+        return Work(updates=self.duration(steps), comparisons=self.duration(steps) + 1)
+
     def start(self, layer: Layer) -> StreamingDynamics:
         return _SilencedDynamics(self, layer)
+
+    @classmethod
+    def spellings(cls) -> Mapping[str, Spelling]:
+        return {"srp": _spelled}
+
+    @classmethod
+    def variants(cls) -> Sequence[Neuron]:
+        return (cls(3), cls(1, IntegrateFire(v0=0.25)))
+
+
+def _spelled(tau: str | None, one_phase: Any) -> Neuron:
+    if tau is None:
+        return SRP(neuron=one_phase)
+    if not tau.isdecimal() or not 1 <= int(tau) <= _LONGEST:
+        raise ValueError(f"give srp, or srp:TAU with 1 to {_LONGEST:,} steps of rehearsal")
+    return SRP(int(tau), one_phase)
 
 
 class _SilencedDynamics(StreamingDynamics):

@@ -15,14 +15,14 @@ ROUNDING_DRAW = -1
 
 
 class Rounding(StrEnum):
-    """How a charge x (in thresholds) becomes a count n in 0..T."""
+    """How a charge x, as a real number of counts, becomes a count n in 0..L."""
 
     BERNOULLI = "bernoulli"
     """The paper's TPP: k or k + 1 by the law of `count_law`; biased upward near 0."""
     UNBIASED = "unbiased"
-    """`clip(floor(x + U), 0, T)`, U uniform: mean exactly x inside the range."""
+    """`clip(floor(x + U), 0, L)`, U uniform: mean exactly x inside the range."""
     NEAREST = "nearest"
-    """`clip(floor(x + 1/2), 0, T)`: deterministic, and QCFS with T levels exactly."""
+    """`clip(floor(x + 1/2), 0, L)`: deterministic, and QCFS with L levels exactly."""
 
     def round(
         self,
@@ -35,10 +35,10 @@ class Rounding(StrEnum):
 
         Args:
             charge: `[B, *S]`.
-            levels: T; a scalar tensor in code that is compiled once for every T.
+            levels: L; a scalar tensor in code that is compiled once for every T.
             draws: the layer's random numbers, or those of step `ROUNDING_DRAW` alone; not used by
                 `NEAREST`.
-            law: `count_law.table(T)` for `BERNOULLI`, needed when `levels` is a tensor.
+            law: `count_law.table(L)` for `BERNOULLI`, needed when `levels` is a tensor.
 
         Returns:
             Counts 0..levels, floating, `[B, *S]`.
@@ -73,7 +73,7 @@ def _rounding_draws(draws: Draws | StepDraws, charge: Tensor) -> StepDraws:
 
 
 def _parts(charge: Tensor, levels: int | Tensor) -> tuple[Tensor, Tensor]:
-    """The whole and the fraction of a charge clipped to 0..T; T itself is T - 1 and 1."""
+    """The whole and the fraction of a charge clipped to 0..L; L itself is L - 1 and 1."""
     within = _clipped(charge, levels)
     whole = _at_most(within.floor(), levels - 1)
     return whole, within - whole

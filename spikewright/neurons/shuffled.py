@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from spikewright.neurons.emission import Emission
+from spikewright.neurons.codes import Code, Rate
 from spikewright.neurons.integrate_fire import IntegrateFire
-from spikewright.neurons.neuron import Layer, Neuron, StreamingDynamics, WaitingDynamics
-from spikewright.neurons.two_phase import CountEmitter
+from spikewright.neurons.layer import Layer
+from spikewright.neurons.neuron import (
+    Neuron,
+    Spelling,
+    StreamingDynamics,
+    WaitingDynamics,
+    plainly,
+)
+from spikewright.neurons.registry import register
+from spikewright.neurons.work import Work
 
 _ORDER_DRAW = -2
 """The step number of the draw that picks a shared permutation (count down from here)."""
@@ -33,14 +43,15 @@ class Order(StrEnum):
 
 
 _REARRANGED = {
-    Order.INDEPENDENT: Emission.RANDOM,
-    Order.EARLY: Emission.BURST,
-    Order.LATE: Emission.LATE,
+    Order.INDEPENDENT: Rate("random"),
+    Order.EARLY: Rate("burst"),
+    Order.LATE: Rate("late"),
 }
 """Orders that forget the old one: a uniformly permuted 0/1 train is a uniformly random placement
 of as many spikes, so the count alone tells its distribution."""
 
 
+@register
 @dataclass(frozen=True)
 class Shuffled(Neuron):
     """A one-phase neuron whose finished train is permuted in time before it leaves.
@@ -54,7 +65,7 @@ class Shuffled(Neuron):
             "reversed".
 
     Raises:
-        ValueError: for an unknown order, a neuron that waits (its emission is its order), or one
+        ValueError: for an unknown order, a neuron that waits (its code is its order), or one
             that rehearses (its steps are of two kinds).
     """
 
@@ -66,7 +77,7 @@ class Shuffled(Neuron):
         if self.neuron.waits:
             raise ValueError(
                 f"Shuffled takes a one-phase neuron, got {self.neuron.label}: the order in which a "
-                "two-phase neuron emits is its emission; choose TwoPhase(emission=...) instead"
+                "two-phase neuron emits is its code; choose TwoPhase(code=...) instead"
             )
         if self.neuron.rehearsal:
             raise ValueError(
@@ -87,16 +98,33 @@ class Shuffled(Neuron):
     def stochastic(self) -> bool:
         return self.order in (Order.INDEPENDENT, Order.SHARED)
 
-    def expected_count(self, charge: Tensor, levels: int) -> tuple[Tensor, Tensor]:
-        return self.neuron.expected_count(charge, levels)
+    def expected_count(self, charge: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+        return self.neuron.expected_count(charge, steps)
+
+    def levels(self, steps: int) -> int:
+        return self.neuron.levels(steps)
+
+    def work(self, steps: int) -> Work:
+        """What the neuron inside does, and what sending its spikes in another order takes."""
+        order = "random" if self.order is Order.INDEPENDENT else "burst"
+        return self.neuron.work(steps) + Rate(order).work(steps)
 
     def start(self, layer: Layer) -> WaitingDynamics:
         inner = self.neuron.start(layer)
         assert isinstance(inner, StreamingDynamics)
-        emission = _REARRANGED.get(Order(self.order))
-        if emission is not None:
-            return _RearrangedDynamics(inner, emission, layer)
+        code = _REARRANGED.get(Order(self.order))
+        if code is not None:
+            return _RearrangedDynamics(inner, code, layer)
         return _KeptDynamics(inner, Order(self.order), layer)
+
+    @classmethod
+    def spellings(cls) -> Mapping[str, Spelling]:
+        names = {order: str(order) for order in Order} | {Order.INDEPENDENT: "shuffled"}
+        return {name: plainly(partial(cls, order=order)) for order, name in names.items()}
+
+    @classmethod
+    def variants(cls) -> Sequence[Neuron]:
+        return tuple(cls(order=order) for order in Order)
 
 
 class _InnerDynamics(WaitingDynamics):
@@ -119,19 +147,20 @@ class _InnerDynamics(WaitingDynamics):
 class _RearrangedDynamics(_InnerDynamics):
     """Orders that need the count alone."""
 
-    def __init__(self, inner: StreamingDynamics, emission: Emission, layer: Layer) -> None:
+    def __init__(self, inner: StreamingDynamics, code: Code, layer: Layer) -> None:
         super().__init__(inner)
         self._count = torch.zeros_like(layer.threshold)
-        self._code = CountEmitter(emission, layer)
+        self._code = code
+        self._layer = layer
 
     def _hold(self, spikes: Tensor) -> None:
         self._count = self._count + spikes.sum(dim=0)
 
     def rewind(self) -> None:
-        self._code.begin(self._count)
+        self._writer = self._code.write(self._count, self._layer)
 
     def emit(self, steps: int) -> Tensor:
-        return self._code.emit(steps)
+        return self._writer.emit(steps)
 
 
 class _KeptDynamics(_InnerDynamics):

@@ -1,41 +1,57 @@
-"""Two-phase neurons: accumulate T steps of input, then emit; a rounding times an emission."""
+"""Two-phase neurons: accumulate the input of a window, then emit; a rounding times a code."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from spikewright.neurons.emission import Emission
-from spikewright.neurons.neuron import Layer, LayerLaw, Neuron, WaitingDynamics
+from spikewright.errors import ConversionError
+from spikewright.neurons.codes import Code, Rate, code_of, codes
+from spikewright.neurons.layer import Layer, LayerLaw
+from spikewright.neurons.neuron import Neuron, Spelling, WaitingDynamics
 from spikewright.neurons.random_order import RandomOrder
+from spikewright.neurons.registry import register
 from spikewright.neurons.rounding import Rounding
+from spikewright.neurons.work import Work
+
+MOST_LEVELS = 2**24
+"""Up to here float32 holds every whole number, so counts are exact."""
+
+_SPELLED = {"tpp": Rounding.BERNOULLI, **{str(rounding): rounding for rounding in Rounding}}
 
 
+@register
 @dataclass(frozen=True)
 class TwoPhase(Neuron):
     """Accumulates the whole of its input from potential 0, then emits for T steps.
 
+    Its count is `round(x)` in 0..L, with L = `code.levels(T)`; the code writes the count in spikes.
+
     Args:
         rounding: "bernoulli" (the paper's TPP), "unbiased" or "nearest".
-        emission: "random", "burst", "late", "binary" or "first-spike"; the count is the same.
+        code: "random", "burst", "late", "binary" or "first-spike", or a `Code`. In T steps the
+            binary code counts to 2**T - 1, the others to T; the count is written without loss.
 
     Raises:
         ValueError: for any other name.
     """
 
     rounding: Rounding | str = Rounding.NEAREST
-    emission: Emission | str = Emission.RANDOM
+    code: Code | str = "random"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rounding", Rounding(self.rounding))
-        object.__setattr__(self, "emission", Emission(self.emission))
+        object.__setattr__(self, "code", code_of(self.code))
 
     @property
     def label(self) -> str:
         name = "TPP" if self.rounding is Rounding.BERNOULLI else str(self.rounding)
-        return name if self.emission is Emission.RANDOM else f"{name}, {self.emission}"
+        return name if self.code == Rate() else f"{name}, {self._code.name}"
 
     @property
     def waits(self) -> bool:
@@ -53,31 +69,68 @@ class TwoPhase(Neuron):
     def reads_law(self) -> bool:
         return self.rounding is Rounding.BERNOULLI
 
-    def expected_count(self, charge: Tensor, levels: int) -> tuple[Tensor, Tensor]:
-        return Rounding(self.rounding).expected_count(charge, levels)
+    def expected_count(self, charge: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+        return Rounding(self.rounding).expected_count(charge, self.levels(steps))
 
     def start(self, layer: Layer) -> WaitingDynamics:
-        if self.rounding is Rounding.BERNOULLI and self.emission is Emission.RANDOM:
-            return _TppDynamics(layer)
-        return _CountedDynamics(self, layer)
+        return _TppDynamics(layer) if self._draws_every_step else _CountedDynamics(self, layer)
 
     def count(self, charge: Tensor, layer: Layer | LayerLaw) -> Tensor:
-        law = layer.law if isinstance(layer, LayerLaw) else None
-        return Rounding(self.rounding).round(charge, layer.levels, layer.draws, law)
+        rounding = Rounding(self.rounding)
+        if isinstance(layer, LayerLaw):
+            return rounding.round(charge, layer.levels, layer.draws, layer.law)
+        return rounding.round(charge, self.levels(layer.steps), layer.draws)
 
-    def duration(self, levels: int) -> int:
-        return Emission(self.emission).duration(levels)
+    def levels(self, steps: int) -> int:
+        levels = self._code.levels(steps)
+        if levels > MOST_LEVELS:
+            raise ConversionError(
+                f"'{self.label}' at T = {steps} would count beyond {MOST_LEVELS:,}, where float32 "
+                "no longer holds every whole number: T is the number of time steps, and the binary "
+                "code counts to 2**T - 1; give fewer steps"
+            )
+        return levels
 
-    def step_weights(self, levels: int) -> Tensor:
-        return Emission(self.emission).step_weights(levels)
+    def step_weights(self, steps: int) -> Tensor:
+        return self._code.step_weights(steps)
 
     def spikes_of(self, count: Tensor) -> Tensor:
-        return Emission(self.emission).spikes_of(count)
+        return self._code.spikes_of(count)
+
+    def work(self, steps: int) -> Work:
+        """One rounding, and what writing the count takes; TPP draws both together, every step."""
+        if self._draws_every_step:
+            return Work(updates=steps, comparisons=steps, draws=steps)
+        rounded = Work(updates=1, comparisons=1, draws=self.stochastic)
+        return rounded + self._code.work(steps)
+
+    @classmethod
+    def spellings(cls) -> Mapping[str, Spelling]:
+        return {name: partial(_spelled, rounding) for name, rounding in _SPELLED.items()}
+
+    @classmethod
+    def variants(cls) -> Sequence[Neuron]:
+        return tuple(cls(rounding, code) for rounding in Rounding for code in codes().values())
+
+    @property
+    def _code(self) -> Code:
+        return code_of(self.code)
+
+    @property
+    def _draws_every_step(self) -> bool:
+        return self.rounding is Rounding.BERNOULLI and self.code == Rate()
 
 
 def TPP() -> TwoPhase:  # noqa: N802  (the neuron's name in its paper)
     """The paper's neuron, `TwoPhase("bernoulli", "random")` (arXiv 2502.14487)."""
-    return TwoPhase(Rounding.BERNOULLI, Emission.RANDOM)
+    return TwoPhase(Rounding.BERNOULLI)
+
+
+def _spelled(rounding: Rounding, code: str | None, one_phase: Any) -> Neuron:
+    known = codes()
+    if code is not None and code not in known:
+        raise ValueError(f"the codes are {', '.join(known)}")
+    return TwoPhase(rounding, known[code] if code else Rate())
 
 
 class _AccumulatingDynamics(WaitingDynamics):
@@ -116,48 +169,16 @@ class _CountedDynamics(_AccumulatingDynamics):
 
     def __init__(self, neuron: TwoPhase, layer: Layer) -> None:
         super().__init__(layer)
-        self._rounding = Rounding(neuron.rounding)
-        self._code = CountEmitter(Emission(neuron.emission), layer)
+        self._neuron = neuron
+        self._code = code_of(neuron.code)
 
     @property
     def residual(self) -> Tensor:
         return self._charge - self._count
 
     def rewind(self) -> None:
-        self._count = self._rounding.round(self._charge, self._layer.levels, self._layer.draws)
-        self._code.begin(self._count)
+        self._count = self._neuron.count(self._charge, self._layer)
+        self._writer = self._code.write(self._count, self._layer)
 
     def emit(self, steps: int) -> Tensor:
-        return self._code.emit(steps)
-
-
-class CountEmitter:
-    """Writes settled counts in spikes, step by step."""
-
-    def __init__(self, emission: Emission, layer: Layer) -> None:
-        self._emission = emission
-        self._layer = layer
-        self._weights = emission.step_weights(layer.levels).tolist()
-
-    def begin(self, count: Tensor) -> None:
-        """Start emitting `count`, `[B, *S]`, from the first step."""
-        self._count = count
-        self._unsent = count
-        random = self._emission is Emission.RANDOM
-        self._order = RandomOrder(count, self._layer) if random else None
-        self._step = 0
-
-    def emit(self, steps: int) -> Tensor:
-        """The next `steps` steps, `[steps, B, *S]`, 0 or 1."""
-        if self._order is not None:
-            return self._order.emit(steps)
-        train: list[Tensor] = []
-        for _ in range(steps):
-            fires = self._emission.spikes_at(
-                self._step, self._count, self._unsent, self._layer.levels
-            )
-            spikes = fires.to(self._count.dtype)
-            self._unsent = self._unsent - spikes * self._weights[self._step]
-            self._step += 1
-            train.append(spikes)
-        return torch.stack(train)
+        return self._writer.emit(steps)

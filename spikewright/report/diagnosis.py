@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from spikewright.measure import LayerError
+from spikewright.neurons.registry import labelled
 
 BAD = 0.25
 """A layer is called bad from a total error of a quarter of its activation (root mean squares)."""
@@ -13,8 +14,6 @@ LOSSLESS = 0.005
 """Below this the largest error is told as none: it is less than one per cent when rounded."""
 CAUSES = ("clipping", "rounding", "unevenness")
 """What a layer adds to the error that it is given."""
-WAITING = ("TPP", "unbiased", "nearest")
-"""Two-phase neurons, as their labels begin."""
 
 _MORE_STEPS = "more time steps"
 
@@ -122,13 +121,13 @@ def _meaning(cause: str, name: str) -> str:
     if cause == "clipping":
         return "activations above the threshold are cut off"
     if cause == "rounding":
-        if _starts(name, "TPP"):
+        if _biased(name):
             return (
                 "the probabilistic neuron sends, on average, more than a small charge calls for "
                 "(its count law is biased)"
             )
-        return "T time steps tell no more than T + 1 values apart"
-    if _starts(name, *WAITING):
+        return "T time steps tell no more than T + 1 values apart (2^T in the binary code)"
+    if _two_phase(name):
         return "the draws add noise, since a charge between two counts is rounded by chance"
     lost = "; a hard reset also throws charge away" if "hard reset" in name else ""
     return (
@@ -144,13 +143,13 @@ def _advice(cause: str, name: str) -> str:
             f"minerror, {_MORE_STEPS}: they let it raise them"
         )
     if cause == "rounding":
-        if _starts(name, "TPP"):
+        if _biased(name):
             return f"nearest or unbiased in place of TPP, or {_MORE_STEPS}"
         return (
             f"{_MORE_STEPS} (it falls as 1 / T), thresholds a channel (--threshold "
             "minerror:channel), or a network trained for few levels (train --activation qcfs)"
         )
-    if _starts(name, *WAITING):
+    if _two_phase(name):
         return f"nearest, which draws nothing, or {_MORE_STEPS}"
     soft = "a soft reset (if in place of if-hard), " if "hard reset" in name else ""
     return f"{soft}a two-phase neuron such as nearest, which waits for its whole input, or " + (
@@ -158,8 +157,14 @@ def _advice(cause: str, name: str) -> str:
     )
 
 
-def _starts(name: str, *heads: str) -> bool:
-    return name.split(",")[0] in heads
+def _two_phase(name: str) -> bool:
+    neuron = labelled(name)
+    return neuron is not None and neuron.has_count_law
+
+
+def _biased(name: str) -> bool:
+    neuron = labelled(name)
+    return neuron is not None and neuron.reads_law
 
 
 def _percent(fraction: float) -> str:

@@ -131,6 +131,7 @@ def observe_thresholds(
     """
     spikes: dict[str, float] = {}
     rates: dict[str, tuple[int, ...]] = {}
+    levels = network.plan(steps).levels
 
     def watch_sent(op: Operation, sent: Tensor) -> None:
         assert op.site is not None
@@ -138,7 +139,7 @@ def observe_thresholds(
 
     def watch_layer(op: Operation, charge: Tensor, count: Tensor, residual: Tensor | None) -> None:
         assert op.site is not None
-        rates[op.site.name] = rate_counts(count.mean(dim=0) / steps)
+        rates[op.site.name] = rate_counts(count.mean(dim=0) / levels)
 
     network.observe(images, Observer(layer=watch_layer, sent=watch_sent), steps=steps, seed=seed)
     thresholds = {site: theta.cpu() for site, theta in network.design(steps).thresholds.items()}

@@ -69,7 +69,8 @@ def put(document: Any, *way: Any) -> None:
 @pytest.mark.parametrize(
     ("way", "match"),
     [
-        (("version", 2), "newer one"),
+        (("version", 3), "newer one"),
+        (("version", 1), "T was the largest count.*convert the model again"),
         (("graph", "operations", 0, "operation", "os.system"), "no operation known"),
         (("graph", "operations", 0, "args", 0, {"value": "later"}), "not there yet"),
         (("graph", "operations", 0, "shape", [4, 5, 4]), "gives .* where the graph tells"),
@@ -79,7 +80,7 @@ def put(document: Any, *way: Any) -> None:
         (("steps", 5), "T = 5 has no design"),
         (("precision", "int4"), "precision must be"),
         (("neurons", {}), "one neuron for every site"),
-        (("calibration", "neuron", "kind", "Popen"), "unknown kind"),
+        (("calibration", "neuron", "kind", "Popen"), "no neuron that is registered here"),
         (("calibration", "threshold", "candidates", True), "must be of type int"),
         (("more", 1), "must have exactly"),
     ],

@@ -11,17 +11,9 @@ import torch
 import spikewright as sw
 from spikewright.artefact import describe
 from spikewright.calibration import OutputMeans
-from spikewright.neurons import Emission, Order, Rounding
 from tests.builders import images, wired
 from tests.network.nets import NETS, converted
 
-NEURONS = [
-    sw.IntegrateFire(),
-    sw.IntegrateFire(reset="hard", v0=0.25, shift=0.1),
-    sw.SRP(tau=2),
-    *[sw.Shuffled(sw.IntegrateFire(), order=order) for order in Order],
-    *[sw.TwoPhase(rounding, emission) for rounding in Rounding for emission in Emission],
-]
 TIMES = (4, 3, 7)
 """Two that are designed, and one that is not."""
 
@@ -40,16 +32,6 @@ def assert_same(left: sw.SpikingNetwork, right: sw.SpikingNetwork, x: torch.Tens
             assert answers[0].dtype == answers[1].dtype
             assert torch.equal(*answers)
         assert left.summary(steps) == right.summary(steps)
-
-
-@pytest.mark.parametrize("neuron", NEURONS, ids=lambda neuron: neuron.label)
-@pytest.mark.parametrize("precision", ["float32", "bf16"])
-def test_every_neuron_and_precision(neuron, precision: str, tmp_path: Path) -> None:
-    network = converted("cat", steps=(4, 3), neuron=neuron).with_precision(precision)
-    loaded = travelled(network, tmp_path)
-    assert loaded.neurons == network.neurons
-    assert loaded.precision == network.precision
-    assert_same(network, loaded, images(5, seed=9))
 
 
 @pytest.mark.parametrize("name", sorted(NETS))

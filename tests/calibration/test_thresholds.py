@@ -178,3 +178,12 @@ def test_a_percentile_among_the_zeros_takes_the_maximum_of_its_own_channel():
     chosen = Percentile(90, per="channel").choose(SITE, statistics, TwoPhase(), 4, None)
     assert chosen[0] == 3.0
     assert chosen[1] == pytest.approx(1.9, abs=0.02)
+
+
+@pytest.mark.parametrize("rounding", list(Rounding))
+def test_thresholds_are_fitted_to_the_levels_of_the_code(rounding):
+    values = activations(seed=1)
+    binary, rate = TwoPhase(rounding, "binary"), TwoPhase(rounding)
+    thresholds = [choose(MinError(), values, *at) for at in ((3, binary), (7, rate), (3, rate))]
+    assert torch.equal(thresholds[0], thresholds[1])  # seven levels each
+    assert not torch.equal(thresholds[0], thresholds[2])

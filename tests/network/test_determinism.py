@@ -48,18 +48,10 @@ def test_batches_of_any_size_give_the_same_counts(engine, neuron, dtype, allowed
             torch.testing.assert_close(answers, logits, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("neuron", NEURONS, ids=lambda n: n.label)
-def test_order_and_derived_identities_change_nothing(neuron):
-    snn, x = converted("max pool", steps=4).with_neuron(neuron), images(12, seed=1)
-    counts = snn.counts(x, seed=2)
-    order = torch.randperm(12, generator=torch.Generator().manual_seed(0))
-    reordered = snn.counts(x[order], seed=2)
-    given = snn.counts(x, seed=2, sample_ids=sample_ids_of(x))
-    again = snn.counts(x, seed=2)
-    for site in snn.sites:
-        assert torch.equal(reordered[site], counts[site][order])
-        assert torch.equal(given[site], counts[site])
-        assert torch.equal(again[site], counts[site])
+def test_identities_are_derived_from_content():
+    snn, x = converted("max pool", neuron=sw.TPP(), steps=4), images(12, seed=1)
+    derived, given = snn.counts(x, seed=2), snn.counts(x, seed=2, sample_ids=sample_ids_of(x))
+    assert all(torch.equal(given[site], derived[site]) for site in snn.sites)
 
 
 @pytest.mark.parametrize("neuron", [sw.TPP(), sw.TwoPhase("unbiased")], ids=lambda n: n.label)
@@ -72,13 +64,6 @@ def test_seeds_and_identities_matter_to_stochastic_neurons(neuron):
     twins = x[:1].expand(2, *x.shape[1:])
     assert torch.equal(*snn(twins))
     assert not torch.equal(*snn(twins, sample_ids=torch.tensor([0, 1])))
-
-
-def test_nearest_does_not_depend_on_the_seed():
-    snn, x = converted("plain", steps=4), images(5, seed=1)
-    assert not snn.stochastic
-    assert torch.equal(snn(x, seed=1), snn(x, seed=2))
-    assert torch.equal(snn(x, seed=1, engine="counts"), snn(x, seed=2, engine="counts"))
 
 
 def test_the_batch_size_may_change_between_calls():

@@ -14,8 +14,9 @@ from spikewright.graph import evaluate
 from spikewright.network import Observer
 from spikewright.neurons.counter_random import unfused
 from tests.builders import assert_distributed, images, wired
+from tests.contracts import two_neurons
 from tests.network.nets import NETS, converted, names
-from tests.network.test_engines import assert_engines_agree, two_neurons
+from tests.network.test_engines import assert_engines_agree
 
 RATE_CODES = ["random", "burst", "late"]
 ONE_PHASE = [sw.IntegrateFire(), sw.IntegrateFire(reset="hard"), sw.Shuffled()]
@@ -28,8 +29,8 @@ def moving(steps, batch=3, seed=1):
 
 @settings(max_examples=15, derandomize=True)
 @given(names, st.sampled_from(RATE_CODES), st.sampled_from([1, 2, 5, 7]), st.integers(0, 2))
-def test_nearest_gives_the_same_counts_in_both_engines(name, emission, t, seed):
-    snn = converted(name, seed, neuron=sw.TwoPhase("nearest", emission), steps=t)
+def test_nearest_gives_the_same_counts_in_both_engines(name, code, t, seed):
+    snn = converted(name, seed, neuron=sw.TwoPhase("nearest", code), steps=t)
     assert_engines_agree(snn, moving(t, seed=seed))
 
 

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import pytest
 import torch
-import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import nn
 
 import spikewright as sw
 from spikewright.network import Observer
 from spikewright.neurons import SRP, IntegrateFire, Shuffled
-from tests.builders import images, layer, wired
+from tests.builders import images, layer
+from tests.contracts import positive_net
 from tests.network.nets import converted
 
 currents = st.lists(st.floats(-2, 2, allow_subnormal=False), min_size=2, max_size=12)
@@ -68,22 +67,6 @@ def test_a_neuron_at_zero_is_silent_and_one_at_the_margin_too():
     assert train_of(SRP(1, margin=0.125), [-0.25, 1.0])[0] == [0, 1]
 
 
-def positive_net():
-    """No input is negative anywhere, so no potential is and nobody is silenced."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        model = wired(
-            lambda m, x: m.l(F.relu(m.b(F.relu(m.a(x)))).mean((2, 3))),
-            a=nn.Conv2d(3, 4, 3),
-            b=nn.Conv2d(4, 4, 3),
-            l=nn.Linear(4, 3),
-        )
-    with torch.no_grad():
-        for parameter in (*model.a.parameters(), *model.b.parameters()):
-            parameter.abs_()
-    return model
-
-
 def test_without_anybody_to_silence_it_is_the_plain_neuron():
     model, x = positive_net(), images(5).abs()
     plain = sw.convert(model, x, neuron=sw.IntegrateFire(), steps=6, bias_correction=False)
@@ -128,24 +111,6 @@ def test_latency_and_spikes_tell_of_the_rehearsal():
         assert torch.equal(sent[site].long(), train.long().flatten(2).sum((0, 2)))
         assert torch.equal(counts[site].long(), train[4:].long().sum(0))
         assert int(counts[site].max()) <= 8
-
-
-@pytest.mark.parametrize("name", ["plain", "max pool", "unequal depths"])
-def test_time_chunks_do_not_matter(name):
-    snn = converted(name, neuron=SRP(3), steps=5)
-    x = images(3, seed=1)
-    whole = snn.observe(x, Observer(), memory_budget=1 << 40)
-    for budget in (1, 40_000):
-        cut = snn.observe(x, Observer(), memory_budget=budget)
-        torch.testing.assert_close(cut, whole, rtol=1e-12, atol=1e-12)
-
-
-def test_it_approaches_the_ann():
-    model = positive_net()
-    x = images(4).abs()
-    srp = SRP(4, margin=0.0)  # a margin silences one in a thousand for ever
-    snn = sw.convert(model, x, neuron=srp, threshold=sw.Maximum(), bias_correction=False)
-    torch.testing.assert_close(snn(x, steps=500), model(x).detach(), rtol=0, atol=2e-2)
 
 
 @pytest.mark.parametrize(

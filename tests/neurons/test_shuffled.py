@@ -84,7 +84,7 @@ def test_shared_permutations_are_uniform_over_samples():
 
 
 def test_a_waiting_neuron_cannot_be_shuffled():
-    with pytest.raises(ValueError, match=r"takes a one-phase neuron, got TPP.*TwoPhase\(emission="):
+    with pytest.raises(ValueError, match=r"takes a one-phase neuron, got TPP.*TwoPhase\(code="):
         Shuffled(TPP())
     with pytest.raises(ValueError, match="takes a one-phase neuron, got shuffled IF"):
         Shuffled(Shuffled())

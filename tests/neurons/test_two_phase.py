@@ -1,4 +1,4 @@
-"""Roundings and emissions: one count, however it is written."""
+"""Roundings and codes: one count, however it is written."""
 
 from __future__ import annotations
 
@@ -8,47 +8,27 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikewright.activations import qcfs
-from spikewright.neurons import Draws, Emission, Layer, Rounding, TwoPhase
+from spikewright.errors import ConversionError
+from spikewright.neurons import TPP, Binary, Draws, Layer, Rate, Rounding, TwoPhase, codes
 from spikewright.neurons.counter_random import StepDraws
 from spikewright.neurons.random_order import tpp_step
-from spikewright.neurons.two_phase import CountEmitter
 from tests.builders import layer
 
-EMISSIONS = list(Emission)
+CODES = list(codes())
 
 
-def emitted(neuron: TwoPhase, x: torch.Tensor, levels: int) -> torch.Tensor:
+def emitted(neuron: TwoPhase, x: torch.Tensor, steps: int) -> torch.Tensor:
     """The train of charges `x` `[B, N]`, thresholds 1."""
-    dynamics = neuron.start(layer(1.0, levels, batch=len(x)))
+    dynamics = neuron.start(layer(1.0, steps, batch=len(x)))
     dynamics.absorb(x[None], torch.ones(1, dtype=torch.float64))
     dynamics.rewind()
-    return dynamics.emit(neuron.duration(levels))
-
-
-@pytest.mark.parametrize("emission", EMISSIONS)
-@pytest.mark.parametrize("levels", [1, 2, 3, 4, 7, 8, 13, 16, 31])
-def test_every_emission_carries_every_count(emission, levels):
-    count = torch.arange(levels + 1, dtype=torch.float64).repeat(3, 1)
-    code = CountEmitter(emission, layer(1.0, levels, batch=3))
-    code.begin(count)
-    train = code.emit(emission.duration(levels))
-    weights = emission.step_weights(levels)
-    assert train.shape[0] == len(weights) == emission.duration(levels)
-    assert set(train.unique().tolist()) <= {0.0, 1.0}
-    assert torch.equal((train * weights[:, None, None]).sum(0), count)
-    assert torch.equal(train.sum(0), emission.spikes_of(count))
-
-
-@pytest.mark.parametrize("levels", [1, 2, 3, 4, 7, 8, 15, 16, 255])
-def test_a_binary_code_takes_the_logarithm_of_the_levels(levels):
-    steps = Emission.BINARY.duration(levels)
-    assert 2**steps >= levels + 1 > 2 ** (steps - 1)
+    return dynamics.emit(steps)
 
 
 @given(st.lists(st.integers(0, 5000), min_size=1, max_size=8))
 @settings(max_examples=40, derandomize=True)
 def test_binary_spikes_are_the_ones_of_the_count(counts):
-    spikes = Emission.BINARY.spikes_of(torch.tensor(counts, dtype=torch.float32))
+    spikes = Binary().spikes_of(torch.tensor(counts, dtype=torch.float32))
     assert spikes.tolist() == [bin(n).count("1") for n in counts]
 
 
@@ -61,16 +41,18 @@ def test_burst_and_late_stand_at_the_ends():
 
 
 @pytest.mark.parametrize("rounding", list(Rounding))
-@pytest.mark.parametrize("emission", EMISSIONS)
-def test_the_train_carries_what_the_count_law_gives(rounding, emission):
-    if (rounding, emission) == (Rounding.BERNOULLI, Emission.RANDOM):
+@pytest.mark.parametrize("code", CODES)
+def test_the_train_carries_what_the_count_law_gives(rounding, code):
+    if (rounding, code) == (Rounding.BERNOULLI, "random"):
         pytest.skip("TPP itself is a process; it agrees in distribution (test_count_law)")
-    levels, batch = 6, 40
-    x = torch.linspace(-1, 7.5, 2 * batch, dtype=torch.float64).reshape(batch, 2)
-    neuron = TwoPhase(rounding, emission)
-    train = emitted(neuron, x, levels)
-    carried = (train * neuron.step_weights(levels)[:, None, None]).sum(0)
-    assert torch.equal(carried, neuron.count(x, layer(1.0, levels, batch=batch)))
+    steps, batch = 6, 40
+    neuron = TwoPhase(rounding, code)
+    x = torch.linspace(-1, 1.25 * neuron.levels(steps), 2 * batch, dtype=torch.float64).reshape(
+        batch, 2
+    )
+    train = emitted(neuron, x, steps)
+    carried = (train * neuron.step_weights(steps)[:, None, None]).sum(0)
+    assert torch.equal(carried, neuron.count(x, layer(1.0, steps, batch=batch)))
 
 
 @settings(max_examples=40, derandomize=True)
@@ -141,8 +123,36 @@ def test_expected_count_is_the_mean_and_variance_of_counts(rounding):
 
 
 @pytest.mark.parametrize(
-    ("options", "name"), [(("up", "random"), "Rounding"), (("nearest", "slow"), "Emission")]
+    ("options", "message"),
+    [
+        (("up", "random"), "not a valid Rounding"),
+        (("nearest", "slow"), "'slow' is not a valid code"),
+    ],
 )
-def test_unknown_names_are_refused(options, name):
-    with pytest.raises(ValueError, match=f"is not a valid {name}"):
+def test_unknown_names_are_refused(options, message):
+    with pytest.raises(ValueError, match=message):
         TwoPhase(*options)
+
+
+def test_tpp_is_the_bernoulli_rounding_in_random_order():
+    assert TPP() == TwoPhase("bernoulli", "random") == TwoPhase("bernoulli", Rate())
+    assert TPP().label == "TPP"
+
+
+def test_binary_counts_by_bits_and_the_other_codes_by_steps():
+    assert {code: TwoPhase("nearest", code).levels(4) for code in CODES} == {
+        "random": 4,
+        "burst": 4,
+        "late": 4,
+        "binary": 15,
+        "first-spike": 4,
+    }
+    assert {TwoPhase("nearest", code).duration(4) for code in CODES} == {4}
+    train = emitted(TwoPhase("nearest", "binary"), torch.tensor([[11.0, 20.0]]).double(), 4)
+    assert train[:, 0].T.tolist() == [[1, 0, 1, 1], [1, 1, 1, 1]]  # 8 + 2 + 1, and the largest
+
+
+def test_a_count_beyond_what_float32_holds_is_refused():
+    assert TwoPhase("nearest", "binary").levels(24) == 2**24 - 1
+    with pytest.raises(ConversionError, match=r"at T = 25 would count beyond 16,777,216"):
+        TwoPhase("nearest", "binary").levels(25)

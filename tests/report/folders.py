@@ -100,6 +100,7 @@ def layered_of(
         Operations(
             network=network,
             steps=steps,
+            levels=steps,
             duration=steps,
             latency=4 * steps,
             accuracy=0.9,
@@ -133,6 +134,7 @@ def operations_of(
             {
                 "network": network,
                 "steps": steps,
+                "levels": steps,
                 "duration": steps,
                 "latency": 4 * steps,
                 "accuracy": 0.9,

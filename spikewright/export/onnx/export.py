@@ -162,16 +162,16 @@ def _describe(model: Any, network: SpikingNetwork, plan: Plan, sha256: str | Non
     model.producer_name = "spikewright"
     model.producer_version = __version__
     model.doc_string = (
-        f"A spiking network of two-phase neurons at T = {plan.levels}, as one pass on spike "
+        f"A spiking network of two-phase neurons at T = {plan.steps}, as one pass on spike "
         "counts. Images are constant in time, or means over T frames; logits are means over time. "
         f"A layer's counts, 0 .. {plan.levels}, are the values named {COUNTS}SITE."
     )
     facts: dict[str, Any] = {
         "version": __version__,
         "torch": torch.__version__,
-        "steps": plan.levels,
+        "steps": plan.steps,
         "neuron": ", ".join(labels),
-        "latency_steps": network.latency(plan.levels),
+        "latency_steps": network.latency(plan.steps),
         "input_shape": "x".join(map(str, plan.source.input_shape)),
         "sites": ", ".join(network.sites),
     }
@@ -187,7 +187,7 @@ def _summary(path: Path, content: bytes, plan: Plan, agreement: Agreement) -> st
     shape = ", ".join(("batch", *map(str, plan.source.input_shape)))
     return (
         f"{path}: ONNX, operators of version {OPSET}, {len(content):,} bytes\n"
-        f"  images [{shape}] to logits, T = {plan.levels}\n"
+        f"  images [{shape}] to logits, T = {plan.steps}\n"
         f"  checked in onnxruntime {runtime.__version__} on {sum(_BATCHES)} random samples: "
         f"{agreement.counts - agreement.flipped:,} of {agreement.counts:,} counts equal those of "
         f"the count engine, {agreement.flipped:,} on a decision boundary; logits within "

@@ -1,9 +1,9 @@
 """What a converted network's answer costs: operations counted exactly, energy estimated.
 
-`operations` counts, `emission_costs` compares the ways to write the same counts in spikes.
+`operations` counts, `code_costs` compares the ways to write the same counts in spikes.
 """
 
-from spikewright.measure.energy.comparison import emission_costs, emission_table
+from spikewright.measure.energy.code_costs import code_costs, code_table
 from spikewright.measure.energy.counts import Counts, OperationsRow
 from spikewright.measure.energy.estimate import HOROWITZ_45NM, Energy, EnergyModel, EnergyParts
 from spikewright.measure.energy.measure import operations
@@ -17,8 +17,8 @@ __all__ = [
     "EnergyParts",
     "Operations",
     "OperationsRow",
-    "emission_costs",
-    "emission_table",
+    "code_costs",
+    "code_table",
     "operations",
     "operations_csv",
 ]

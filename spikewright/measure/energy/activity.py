@@ -32,6 +32,19 @@ Activities = dict[str, Activity]
 """By site."""
 
 
+@dataclass(frozen=True)
+class Written:
+    """The same counts written by certain neurons.
+
+    Attributes:
+        neurons: by site, of one code, and of the count law of the network's own neurons.
+        steps: T of their window, in which they count at least as far as the network does.
+    """
+
+    neurons: Mapping[str, Neuron]
+    steps: int
+
+
 def observe_activity(
     network: SpikingNetwork,
     shown: Tensor,
@@ -40,7 +53,7 @@ def observe_activity(
     seed: int,
     engine: Engine | str,
     pooled: frozenset[str],
-    codes: Sequence[Mapping[str, Neuron]],
+    codes: Sequence[Written],
 ) -> tuple[Tensor, list[Activities]]:
     """Simulate a batch and add up the spikes of every neuron.
 
@@ -51,7 +64,7 @@ def observe_activity(
         seed: of the random draws.
         engine: as in `SpikingNetwork.forward`.
         pooled: sites whose counts are kept.
-        codes: neurons by site, each telling another number of spikes for the same counts.
+        codes: each tells another number of spikes for the same counts.
 
     Returns:
         Logits, and the activities under each of the codes.
@@ -63,7 +76,7 @@ def observe_activity(
     def settle(site: str, count: Tensor) -> None:
         rows = count.double().cpu()
         for activities, code in zip(found, codes, strict=True):
-            spikes = code[site].spikes_of(rows).sum(0, keepdim=True)
+            spikes = code.neurons[site].spikes_of(rows).sum(0, keepdim=True)
             activities[site] = Activity(spikes, rows if site in pooled else None)
 
     def layer(op: Operation, charge: Tensor, count: Tensor, residual: Tensor | None) -> None:

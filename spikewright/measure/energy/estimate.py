@@ -144,7 +144,7 @@ class Energy:
         snn_nj: the spiking network, arithmetic in single precision.
         snn_integer_nj: the spiking network with weights of 8 bits and 32-bit potentials.
         snn_memory_nj: its memory traffic alone, single precision, no reuse.
-        ann_bits: bits that hold the activations 0..T: ceil(log2(T + 1)).
+        ann_bits: bits that hold the activations 0..L: ceil(log2(L + 1)); L = T for rate codes.
     """
 
     ann_nj: float
@@ -176,7 +176,7 @@ def energy_of(row: OperationsRow, levels: int, model: EnergyModel = HOROWITZ_45N
 
     Args:
         row: of one layer or of all.
-        levels: T.
+        levels: L, the largest count.
         model: energies of single operations.
     """
     bits = levels.bit_length()

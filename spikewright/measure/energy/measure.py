@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -18,19 +18,18 @@ from spikewright.measure.batches import (
     samples_in,
 )
 from spikewright.measure.energy.account import Account, SiteRule
-from spikewright.measure.energy.activity import Activities, observe_activity
+from spikewright.measure.energy.activity import Activities, Written, observe_activity
 from spikewright.measure.energy.counts import Counts, OperationsRow
 from spikewright.measure.energy.estimate import HOROWITZ_45NM, EnergyModel
 from spikewright.measure.energy.flow import Flow, Form, evenly
 from spikewright.measure.energy.layer_kinds import layer_kinds
-from spikewright.measure.energy.neuron_work import neuron_work
 from spikewright.measure.energy.results import Operations
 from spikewright.measure.energy.routes import OUTPUT, pooled_sites
 from spikewright.measure.energy.structure import WEIGHTED, size_of
 from spikewright.measure.placement import device_of
 from spikewright.measure.run_record import RunClock
 from spikewright.network import Engine, SpikingNetwork
-from spikewright.neurons import Neuron
+from spikewright.network.plan import Plan, common_code
 
 _ROUNDING = 1e-6
 """Part of a number of events that float32 may lose when frames are scaled."""
@@ -86,9 +85,10 @@ def operations(
         raise AnalysisError(
             f"operations counts a SpikingNetwork, got a {type(network).__name__}: convert it first"
         )
+    steps = network.steps if steps is None else steps
     (found,) = counted(
-        network, data, steps, [network.neurons], seed=seed, engine=engine, model=model,
-        event_value=event_value, progress=progress,
+        network, data, steps, [Written(network.neurons, steps)], seed=seed, engine=engine,
+        model=model, event_value=event_value, progress=progress,
     )  # fmt: skip
     return found
 
@@ -96,8 +96,8 @@ def operations(
 def counted(
     network: SpikingNetwork,
     data: Iterable[Any],
-    steps: int | None,
-    codes: Sequence[Mapping[str, Neuron]],
+    steps: int,
+    codes: Sequence[Written],
     *,
     seed: int,
     engine: Engine | str,
@@ -108,20 +108,20 @@ def counted(
     """`operations` of the same counts under several codes; the arguments are those of it.
 
     Args:
-        codes: neurons by site, of the same count law as the network's own.
+        steps: T of the network.
+        codes: how the counts are written.
     """
     clock = RunClock()
-    levels = network.steps if steps is None else steps
     place = device_of(network)
-    tallies = [_Tally(network, levels, code) for code in codes]
+    tallies = [_Tally(network, steps, code) for code in codes]
     source = _source_account(network)
-    pooled = pooled_sites(network.plan(levels).graph)
+    pooled = pooled_sites(network.plan(steps).graph)
     dimensions = len(network.graph.input_shape)
     samples, right, labelled = 0, 0, 0
     for shown, labels in _batches(data, dimensions):
         shown = shown.to(place)
         logits, activities = observe_activity(
-            network, shown, levels, seed=seed, engine=engine, pooled=pooled, codes=codes
+            network, shown, steps, seed=seed, engine=engine, pooled=pooled, codes=codes
         )
         size = samples_in(shown, dimensions)
         frames = are_frames(shown, dimensions)
@@ -134,7 +134,7 @@ def counted(
             labelled += size
         if progress is not None:
             progress(samples)
-    asked = {"steps": levels, "engine": str(engine), "constants": model.source}
+    asked = {"steps": steps, "engine": str(engine), "constants": model.source}
     record = clock.finish(place, seed=seed, samples=samples, configuration=asked)
     accuracy = right / labelled if labelled else None
     ann = source.walk(_still(network), 1, _analogue, lambda count: count)
@@ -146,25 +146,25 @@ class _Tally:
     """The running account of one network under one code."""
 
     network: SpikingNetwork
-    levels: int
-    code: Mapping[str, Neuron]
+    steps: int
+    code: Written
     charged: dict[str, Counts] = field(default_factory=dict)
     spikes: dict[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.own = self.network.with_neuron(next(iter(self.code.values())))
-        self.own.neurons.update(self.code)
-        weights = self.own.plan(self.levels).weights
+        _, weights = common_code(self.code.neurons, self.code.steps)
         used = weights[weights > 0]
+        self.duration = len(weights)
+        self.plan = self.network.plan(self.steps)
         self.account = Account(
-            self.network.plan(self.levels).graph,
-            self.own.duration(self.levels),
+            self.plan.graph,
+            self.duration,
             weighed=bool((used != used[0]).any()),
         )
 
     def add(self, shown: Flow, samples: int, sent: Activities) -> None:
-        rule = _spiking(self.own, self.levels, samples, sent)
-        spikes_of = next(iter(self.code.values())).spikes_of
+        rule = _spiking(self.plan, self.code, self.duration, samples, sent)
+        spikes_of = next(iter(self.code.neurons.values())).spikes_of
         for site, counts in self.account.walk(shown, samples, rule, spikes_of).items():
             self.charged[site] = self.charged.get(site, Counts()) + counts
         for site, activity in sent.items():
@@ -184,7 +184,7 @@ class _Tally:
         rows = tuple(
             OperationsRow(
                 site=site,
-                neuron=self.code[site].label if site in self.code else "",
+                neuron=self.code.neurons[site].label if site in self.code.neurons else "",
                 neurons=sizes.get(site, 0),
                 spikes=self.spikes.get(site, 0.0) / samples,
                 snn=self.charged.get(site, Counts()).divided(samples),
@@ -194,10 +194,11 @@ class _Tally:
             for site in (*sizes, OUTPUT)
         )
         return Operations(
-            network=", ".join(dict.fromkeys(neuron.label for neuron in self.code.values())),
-            steps=self.levels,
-            duration=self.own.duration(self.levels),
-            latency=self.own.latency(self.levels),
+            network=", ".join(dict.fromkeys(neuron.label for neuron in self.code.neurons.values())),
+            steps=self.code.steps,
+            levels=self.plan.levels,
+            duration=self.duration,
+            latency=(self.network.layers_that_wait + 1) * self.duration,
             accuracy=accuracy,
             rows=rows,
             model=model,
@@ -207,18 +208,17 @@ class _Tally:
         )
 
 
-def _spiking(network: SpikingNetwork, levels: int, samples: int, sent: Activities) -> SiteRule:
+def _spiking(plan: Plan, code: Written, duration: int, samples: int, sent: Activities) -> SiteRule:
     """Sites send the spikes observed; their neurons are charged for their window."""
-    plan = network.plan(levels)
 
     def rule(op: Operation, arriving: Flow) -> tuple[Flow, Counts]:
         assert op.site is not None
         site = op.site.name
-        neuron, size = plan.neurons[site], samples * size_of(op.shape)
+        neuron, size = code.neurons[site], samples * size_of(op.shape)
         shifted = site in plan.corrections or site in plan.potentials
         steady = Form.STEADY in arriving.parts
-        times = 1 if neuron.has_count_law else plan.duration
-        work = neuron_work(neuron, levels).divided(1 / size)
+        times = 1 if neuron.has_count_law else duration
+        work = Counts(**asdict(neuron.work(code.steps))).divided(1 / size)
         biased = size * times * (arriving.constant or shifted or steady)
         activity = sent[site]
         return (

@@ -21,7 +21,8 @@ class Operations:
     Attributes:
         network: label of its neurons.
         steps: T.
-        duration: time steps of one layer's window.
+        levels: the largest count of a neuron in T steps; T for rate codes.
+        duration: time steps of one layer's window: T, and a rehearsal before it.
         latency: time steps from the first input to the answer, unpipelined.
         accuracy: fraction of samples right; None without labels.
         rows: one for every site, and one for what follows the last.
@@ -33,6 +34,7 @@ class Operations:
 
     network: str
     steps: int
+    levels: int
     duration: int
     latency: int
     accuracy: float | None
@@ -50,7 +52,7 @@ class Operations:
     @property
     def energy(self) -> Energy:
         """Of the total."""
-        return energy_of(self.total, self.steps, self.model)
+        return energy_of(self.total, self.levels, self.model)
 
     def row(self, site: str) -> OperationsRow:
         """The row of one site.
@@ -92,6 +94,7 @@ class Operations:
         return {
             "network": self.network,
             "steps": self.steps,
+            "levels": self.levels,
             "duration": self.duration,
             "latency": self.latency,
             "accuracy": self.accuracy,
@@ -112,7 +115,7 @@ class Operations:
         return [first | self._told(row) for row in (*self.rows, self.total)]
 
     def _told(self, row: OperationsRow) -> dict[str, Any]:
-        return {**row.to_dict(), **energy_of(row, self.steps, self.model).to_dict()}
+        return {**row.to_dict(), **energy_of(row, self.levels, self.model).to_dict()}
 
     def __str__(self) -> str:
         head = [
@@ -128,7 +131,7 @@ class Operations:
         lines = [head]
         for row in (*self.rows, self.total):
             work = row.snn.updates + row.snn.comparisons + row.snn.draws
-            found = energy_of(row, self.steps, self.model)
+            found = energy_of(row, self.levels, self.model)
             numbers = (row.neurons, row.spikes, row.snn.all_macs, row.snn.additions, work)
             told = [f"{number:,.0f}" for number in numbers]
             lines.append([row.site, *told, f"{found.snn_nj:,.1f}", f"{found.ann_nj:,.1f}"])

@@ -261,7 +261,7 @@ def test_scaled_events_are_as_many_additions(value: float) -> None:
     frames[3, 0, 2] = 2 * value
     first = sw.operations(snn, [frames], event_value=value).rows[0].snn
     assert (first.additions, first.all_macs) == (8 * 3, 0)  # 7 and 9 events
-    (burst,) = sw.emission_costs(snn, [frames], emissions=["burst"], event_value=value)
+    (burst,) = sw.code_costs(snn, [frames], codes=["burst"], event_value=value)
     assert burst.rows[0].snn.additions == 8 * 3
     for other in (frames + value / 2, -frames, frames.mean(0)):
         with pytest.raises(
@@ -272,15 +272,13 @@ def test_scaled_events_are_as_many_additions(value: float) -> None:
         sw.operations(snn, [frames], event_value=0)
 
 
-@pytest.mark.parametrize(("emission", "spikes", "steps"), [("binary", 1, 3), ("first-spike", 1, 4)])
-def test_weighed_spikes_cost_the_receiver_an_update_a_step(
-    emission: str, spikes: int, steps: int
-) -> None:
-    """T = 4 is 100 in binary; 2 answers are updated at each of the steps so that spikes may add."""
+@pytest.mark.parametrize(("code", "spikes"), [("binary", 4), ("first-spike", 1)])
+def test_weighed_spikes_cost_the_receiver_an_update_a_step(code: str, spikes: int) -> None:
+    """The largest count of T = 4 is 1111 in binary; 2 answers, an update a step each."""
     model = wired(
         lambda m, x: m.b(F.relu(m.a(x))),
         a=constant(nn.Linear(4, 3), 1.0),
         b=constant(nn.Linear(3, 2), 1.0),
     )
-    output = counted(model, ones(2, 4), sw.TwoPhase("nearest", emission)).row("output").snn
-    assert (output.additions, output.updates) == (3 * spikes * 2, 2 * steps)
+    output = counted(model, ones(2, 4), sw.TwoPhase("nearest", code)).row("output").snn
+    assert (output.additions, output.updates) == (3 * spikes * 2, 2 * 4)

@@ -12,11 +12,10 @@ from torch import Tensor, nn
 
 import spikewright as sw
 from spikewright.graph.ir import Kind
-from spikewright.measure import HOROWITZ_45NM, Counts, EnergyModel, emission_table
+from spikewright.measure import HOROWITZ_45NM, Counts, EnergyModel, code_table
 from spikewright.measure.energy.account import Account
-from spikewright.measure.energy.neuron_work import neuron_work
 from spikewright.network.steps import Maximum
-from spikewright.neurons.emission import Emission
+from spikewright.neurons import codes
 from tests.builders import images
 from tests.network.nets import NETS, converted
 
@@ -44,18 +43,18 @@ def test_additions_are_those_of_a_naive_loop(neuron: sw.TwoPhase) -> None:
 
 
 @pytest.mark.parametrize("name", sorted(NETS))
-@pytest.mark.parametrize("emission", ["random", "burst", "binary", "first-spike"])
-def test_both_engines_count_alike(name: str, emission: str) -> None:
+@pytest.mark.parametrize("code", ["random", "burst", "binary", "first-spike"])
+def test_both_engines_count_alike(name: str, code: str) -> None:
     """A pooled train is read from counts by one engine, from spikes by the other."""
-    snn, x = converted(name, neuron=sw.TwoPhase("nearest", emission), steps=5), images(4, seed=2)
+    snn, x = converted(name, neuron=sw.TwoPhase("nearest", code), steps=5), images(4, seed=2)
     counts, steps = (sw.operations(snn, [x], engine=engine) for engine in ("counts", "steps"))
     assert counts.rows == steps.rows
 
 
-@pytest.mark.parametrize("emission", list(Emission))
-def test_pooled_spikes_are_those_that_the_step_engine_pools(emission: Emission) -> None:
+@pytest.mark.parametrize("code", list(codes()))
+def test_pooled_spikes_are_those_that_the_step_engine_pools(code: str) -> None:
     """Every code, against the trains that leave the step engine's own causal pooling."""
-    snn, x = converted("max pool", neuron=sw.TwoPhase("nearest", emission), steps=5), images(4)
+    snn, x = converted("max pool", neuron=sw.TwoPhase("nearest", code), steps=5), images(4)
     plan = snn.plan()
     (pool,) = (op for op in plan.graph.operations if op.kind is Kind.MAX)
     train = snn.record(x)[snn.sites[0]].double()
@@ -146,10 +145,10 @@ def test_constants_can_be_replaced() -> None:
         EnergyModel(fp32_add_pj=-1)
 
 
-def test_emissions_share_counts_and_differ_in_spikes() -> None:
+def test_codes_share_counts_and_differ_in_spikes() -> None:
     snn, x = converted("max pool", steps=7), images(6)
     labels = snn(x).argmax(1)
-    found = sw.emission_costs(snn, [(x, labels)])
+    found = sw.code_costs(snn, [(x, labels)])
     assert [one.network for one in found] == [
         "nearest",
         "nearest, burst",
@@ -163,16 +162,13 @@ def test_emissions_share_counts_and_differ_in_spikes() -> None:
     assert random.spikes == burst.spikes > binary.spikes > first.spikes
     assert random.snn.draws > 0 == burst.snn.draws
     for one in found:
-        alone = sw.operations(snn.with_neuron(next(iter(_neurons(one.network)))), [x], 7)
-        assert alone.rows == one.rows
-    table = emission_table(found).splitlines()
+        assert (one.steps, one.levels) == (one.duration, 7)
+        code = one.network.partition(", ")[2] or "random"
+        alone = converted("max pool", neuron=sw.TwoPhase("nearest", code), steps=one.steps)
+        assert sw.operations(alone, [x]).rows == one.rows
+    table = code_table(found).splitlines()
     assert len(table) == 5
     assert len({len(line) for line in table}) == 1
-
-
-def _neurons(label: str) -> list[sw.TwoPhase]:
-    emission = label.partition(", ")[2] or "random"
-    return [sw.TwoPhase("nearest", emission)]
 
 
 def test_a_network_after_compile_counts_alike() -> None:
@@ -188,15 +184,15 @@ def test_a_network_after_compile_counts_alike() -> None:
         (sw.SRP(2), (10, 11, 0)),
         (sw.TPP(), (8, 8, 8)),
         (sw.TwoPhase("unbiased", "burst"), (1, 9, 1)),
-        (sw.TwoPhase("nearest", "binary"), (5, 5, 0)),
+        (sw.TwoPhase("nearest", "binary"), (9, 9, 0)),
         (sw.TwoPhase("nearest", "first-spike"), (1, 9, 0)),
         (sw.Shuffled(sw.IntegrateFire()), (16, 16, 8)),
     ],
     ids=lambda v: getattr(v, "label", ""),
 )
 def test_the_work_of_a_neuron(neuron: sw.TwoPhase, work: tuple[int, int, int]) -> None:
-    """Updates, comparisons and draws in a window of T = 8; the binary code has 4 steps."""
-    found = neuron_work(neuron, 8)
+    """Updates, comparisons and draws in a window of T = 8."""
+    found = neuron.work(8)
     assert (found.updates, found.comparisons, found.draws) == work
 
 
@@ -204,8 +200,8 @@ def test_refusals() -> None:
     with pytest.raises(sw.AnalysisError, match="got a Linear: convert it first"):
         sw.operations(nn.Linear(2, 2), [])  # type: ignore[arg-type]
     snn = converted("plain", neuron=sw.IntegrateFire(), steps=2)
-    with pytest.raises(sw.AnalysisError, match="no emission to choose"):
-        sw.emission_costs(snn, [images(2)])
+    with pytest.raises(sw.AnalysisError, match="no code to choose"):
+        sw.code_costs(snn, [images(2)])
     with pytest.raises(sw.AnalysisError, match="held no sample"):
         sw.operations(snn, [])
     with pytest.raises(sw.AnalysisError, match="there is no row of 'x'"):

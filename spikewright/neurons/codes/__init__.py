@@ -1,0 +1,19 @@
+"""Codes: how a count becomes spikes. A new code is one file here, imported below."""
+
+from spikewright.neurons.codes.binary import Binary
+from spikewright.neurons.codes.code import CODES, Code, Writer, code_of, codes, register_code
+from spikewright.neurons.codes.first_spike import FirstSpike
+from spikewright.neurons.codes.rate import Rate, RateOrder
+
+__all__ = [
+    "CODES",
+    "Binary",
+    "Code",
+    "FirstSpike",
+    "Rate",
+    "RateOrder",
+    "Writer",
+    "code_of",
+    "codes",
+    "register_code",
+]

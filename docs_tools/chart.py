@@ -1,13 +1,36 @@
-"""Line charts as inline SVG that takes its colours from the page, light or dark."""
+"""Line charts as SVG, drawn by matplotlib: the plots of the theory pages and of the results."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from html import escape
+from io import StringIO
 
-WIDTH, HEIGHT = 720, 380
-LEFT, RIGHT, TOP, BOTTOM = 58, 130, 14, 46
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+INK, GRID = "#5b6472", "#e4e7ec"
+"""The colours of text and of the lines behind the curves."""
+
+STYLE = {
+    "svg.fonttype": "none",  # text stays text
+    "svg.hashsalt": "spikewright",  # the same picture each time
+    "font.size": 10,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.edgecolor": GRID,
+    "grid.color": GRID,
+    "figure.facecolor": "none",
+    "axes.facecolor": "none",
+}
+FONTS = "'DejaVu Sans', 'Bitstream Vera Sans', 'Computer Modern Sans Serif'"
+"""What matplotlib writes first among the fonts of a text; readers have others."""
+
+NAME_HEIGHT = 0.043
+"""Space for the name of a curve, as a share of the chart's height."""
 
 
 @dataclass(frozen=True)
@@ -17,10 +40,18 @@ class Curve:
     Attributes:
         name: written at its end.
         points: (x, y), at least two, x rising.
+        colour: of the line and its name.
+        dash: of the line, as matplotlib takes it.
+        width: of the line in points.
+        bars: the ends (low, high) of a bar at every point; without any, points have no marks.
     """
 
     name: str
     points: tuple[tuple[float, float], ...]
+    colour: str
+    dash: str = "-"
+    width: float = 1.8
+    bars: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -30,70 +61,75 @@ class Axis:
     Attributes:
         title: what it measures, with its unit.
         ticks: where numbers stand; the first and last are its ends.
+        base: of a logarithmic axis; None for a linear one.
     """
 
     title: str
     ticks: tuple[float, ...]
-
-    def share(self, value: float) -> float:
-        """Where a value lies between the ends, 0..1."""
-        return (value - self.ticks[0]) / (self.ticks[-1] - self.ticks[0])
+    base: int | None = None
 
 
-def chart(title: str, x: Axis, y: Axis, curves: Sequence[Curve]) -> str:
-    """The picture.
+def chart(
+    x: Axis, y: Axis, curves: Sequence[Curve], extra: Callable[[Axes], object] | None = None
+) -> str:
+    """The chart as an `<svg>` element; the same arguments give the same text.
 
     Args:
-        title: told to those who cannot see it.
         x, y: the axes.
-        curves: at most six; coloured by the classes `curve-0`, `curve-1`, ... of the style sheet.
+        curves: drawn in this order.
+        extra: draws what else there is to show.
     """
-    parts = [*_axes(x, y)]
-    ends: list[tuple[float, int, str]] = []
-    for number, curve in enumerate(curves):
-        places = [_place(x, y, point) for point in curve.points]
-        path = " ".join(f"{a:.1f},{b:.1f}" for a, b in places)
-        parts.append(f'<polyline class="curve-{number}" points="{path}"/>')
-        ends.append((places[-1][1], number, curve.name))
-    parts += _names(ends)
-    head = f'<svg class="chart" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" aria-label="{title}">'
-    return "\n".join([head, f"<title>{escape(title)}</title>", *parts, "</svg>"])
+    with rc_context(STYLE):
+        figure = Figure(figsize=(7.5, 4.1))
+        axes = figure.add_axes((0.075, 0.12, 0.69, 0.85))
+        for curve in curves:
+            _draw(axes, curve)
+        _scale(axes, x, y)
+        _name_ends(axes, curves)
+        if extra is not None:
+            extra(axes)
+        text = StringIO()
+        figure.savefig(text, format="svg", metadata={"Date": None})
+    return "<svg" + text.getvalue().partition("<svg")[2].replace(FONTS, "system-ui")
 
 
-def _place(x: Axis, y: Axis, point: tuple[float, float]) -> tuple[float, float]:
-    across = LEFT + x.share(point[0]) * (WIDTH - LEFT - RIGHT)
-    return across, HEIGHT - BOTTOM - y.share(point[1]) * (HEIGHT - TOP - BOTTOM)
+def _draw(axes: Axes, curve: Curve) -> None:
+    xs, ys = zip(*curve.points, strict=True)
+    look = {"color": curve.colour, "linestyle": curve.dash, "linewidth": curve.width}
+    (line,) = axes.plot(xs, ys, **look)
+    line.set_gid(f"curve: {curve.name}")
+    if curve.bars:
+        lows, highs = zip(*curve.bars, strict=True)
+        axes.vlines(xs, lows, highs, color=curve.colour, linewidth=0.9)
+        axes.scatter(xs, ys, s=8 * curve.width, color=curve.colour, zorder=3)
 
 
-def _axes(x: Axis, y: Axis) -> list[str]:
-    parts: list[str] = []
-    for tick in y.ticks:
-        _, at = _place(x, y, (x.ticks[0], tick))
-        kind = "zero" if tick == 0 else "grid"
-        parts.append(
-            f'<line class="{kind}" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{at:.1f}" y2="{at:.1f}"/>'
-        )
-        parts.append(_text(LEFT - 8, at + 4, f"{tick:g}", "end"))
-    for tick in x.ticks:
-        at, _ = _place(x, y, (tick, y.ticks[0]))
-        parts.append(_text(at, HEIGHT - BOTTOM + 19, f"{tick:g}", "middle"))
-    parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, x.title, "middle"))
-    middle = (TOP + HEIGHT - BOTTOM) / 2
-    turned = f'<g transform="translate(14 {middle:.1f}) rotate(-90)">'
-    parts.append(f"{turned}{_text(0, 0, y.title, 'middle')}</g>")
-    return parts
+def _scale(axes: Axes, x: Axis, y: Axis) -> None:
+    if x.base is not None:
+        axes.set_xscale("log", base=x.base)
+        axes.minorticks_off()
+    axes.set_xticks(x.ticks, [f"{tick:g}" for tick in x.ticks])
+    axes.set_yticks(y.ticks, [f"{tick:g}" for tick in y.ticks])
+    axes.set_xlabel(x.title)
+    axes.set_ylabel(y.title)
+    axes.set_ylim(y.ticks[0], y.ticks[-1])
+    axes.grid(axis="y")
+    axes.tick_params(length=0)
+    axes.spines[["top", "right", "left"]].set_visible(False)
 
 
-def _names(ends: Sequence[tuple[float, int, str]]) -> list[str]:
-    """Names at the ends of the curves, moved apart where they would overlap."""
-    parts: list[str] = []
-    lowest = TOP - 20.0
-    for at, number, name in sorted(ends):
-        lowest = max(at, lowest + 17)
-        parts.append(_text(WIDTH - RIGHT + 8, lowest + 4, name, "start", f"curve-{number}"))
-    return parts
-
-
-def _text(x: float, y: float, text: str, anchor: str, kind: str = "label") -> str:
-    place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
-    return f'<text class="{kind}" {place}>{escape(text)}</text>'
+def _name_ends(axes: Axes, curves: Sequence[Curve]) -> None:
+    """Write the names beside the ends of the curves, moved apart where they would overlap."""
+    low, high = axes.get_ylim()
+    shares = [((c.points[-1][1] - low) / (high - low), c) for c in curves]
+    ends = sorted(shares, key=lambda end: (-end[0], end[1].name))
+    heights = [height for height, _ in ends]
+    for i in range(1, len(heights)):
+        heights[i] = min(heights[i], heights[i - 1] - NAME_HEIGHT)
+    limit = 0.0
+    for i in reversed(range(len(heights))):
+        heights[i] = max(heights[i], limit)
+        limit = heights[i] + NAME_HEIGHT
+    for height, (_, curve) in zip(heights, ends, strict=True):
+        place = {"transform": axes.transAxes, "va": "center"}
+        axes.text(1.02, height, curve.name, color=curve.colour, **place)

@@ -12,6 +12,7 @@ from statistics import mean, stdev
 from typing import Any
 from xml.etree import ElementTree
 
+import matplotlib
 import pytest
 import torch
 
@@ -47,7 +48,14 @@ def test_the_page_of_this_repository_is_what_its_records_render_to() -> None:
     assert page(RESULTS) == PAGE.read_text(encoding="utf-8"), (
         "run: python -m paper page --out results --page docs/results.md"
     )
+
+
+def test_the_pictures_of_this_repository_are_what_its_records_render_to() -> None:
+    if not RESULTS.is_dir():
+        pytest.skip("this repository holds no results yet")
     written = {path.name: path.read_text("utf-8") for path in PAGE.with_suffix("").glob("*.svg")}
+    if f"Matplotlib v{matplotlib.__version__}" not in "".join(written.values()):
+        pytest.skip("another version of matplotlib drew them")
     assert plots(RESULTS) == written
 
 
@@ -317,7 +325,8 @@ def test_plots_are_well_formed_and_linked(results: Path, tmp_path: Path) -> None
     assert links == ["results/qcfs.svg", "results/relu.svg"]
     for link in links:
         root = ElementTree.fromstring((path.parent / link).read_text("utf-8"))
-        curves = [e for e in root.iter() if e.tag.endswith("polyline")]
+        curves = [e for e in root.iter() if e.get("id", "").startswith("curve: ")]
+        curves = [e for e in curves if not e.get("id", "").startswith("curve: ANN")]
         assert len(curves) == {"qcfs": 4, "relu": 2}[Path(link).stem]
 
 
@@ -326,7 +335,7 @@ def test_a_curve_keeps_its_colour_when_another_is_missing(results: Path, tmp_pat
     for path in (tmp_path / "relu").glob("rts-if-*"):
         path.unlink()
     (whole,), (part,) = (
-        re.findall(r'fill="(#\w+)" text-anchor="start">RTS, nearest', picture)
+        re.findall(r"fill: (#\w+)[^>]*>RTS, nearest<", picture)
         for picture in (plots(folder, SMALL.steps)["relu.svg"] for folder in (results, tmp_path))
     )
     assert part == whole

@@ -16,7 +16,7 @@ from typing import Any
 from spikewright.decoding import decoded
 from spikewright.errors import ExperimentError, RunError
 from spikewright.files import write_json
-from spikewright.measure.kept import differences
+from spikewright.measure.cells import differences
 from spikewright.runs.files import read_json
 
 FORMAT = 2

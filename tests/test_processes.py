@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import spikewright as sw
 from spikewright.calibration import OutputMeans
 from spikewright.errors import ProcessError
-from spikewright.measure.shared import dealt
+from spikewright.measure.cells import Cells
 from spikewright.processes import ALONE, Processes, launched
 from tests.processes import together
 
@@ -53,13 +53,18 @@ def found(processes: Processes) -> dict[str, Any]:
     }  # fmt: skip
     single = {"TPP": sw.convert(model, images, sw.TPP(), steps=2, processes=processes)}
     pairs = list(zip(images.split(4), labels.split(4), strict=True))
-    loader = DataLoader(TensorDataset(images, labels), batch_size=6)
+    loader = DataLoader(TensorDataset(images, labels), batch_size=6, shuffle=True)
     frames = {t: [(images.expand(t, *images.shape), labels)] for t in STEPS}
+
+    def cells() -> Cells:
+        return Cells(processes=processes)
+
     sweeps = {
-        "list": sw.sweep(networks, pairs, STEPS, 2, model, processes=processes),
-        "loader": sw.sweep(networks, loader, STEPS, 2, model, processes=processes),
-        "one batch": sw.sweep(networks, [(images, labels)], STEPS, 2, processes=processes),
-        "frames": sw.sweep(networks, frames.__getitem__, STEPS, 2, model, processes=processes),
+        "list": sw.sweep(networks, pairs, STEPS, 2, model, cells=cells()),
+        "stream": sw.sweep(networks, iter(pairs), STEPS, 2, model, cells=cells()),
+        "loader": sw.sweep(networks, loader, STEPS, 2, model, cells=cells()),
+        "one batch": sw.sweep(networks, [(images, labels)], STEPS, 2, cells=cells()),
+        "frames": sw.sweep(networks, frames.__getitem__, STEPS, 2, model, cells=cells()),
     }
     return {
         "networks": {name: exact(network) for name, network in networks.items()},
@@ -97,11 +102,11 @@ def main() -> None:
 def refused(processes: Processes) -> list[str]:
     """What several processes refuse, each with weights of its own."""
     messages: list[str] = []
-    loader = DataLoader(TensorDataset(*samples()), batch_size=6, shuffle=True)
     for work in (
         lambda: sw.convert(model_of(processes.rank), samples()[0], processes=processes),
-        lambda: dealt(loader, processes),
-        lambda: sw.sweep({"a": sw.convert(model_of(0), samples()[0])}, [], processes=processes),
+        lambda: sw.sweep(
+            {"a": sw.convert(model_of(0), samples()[0])}, [], cells=Cells(processes=processes)
+        ),
     ):
         try:
             work()
@@ -127,21 +132,8 @@ def test_two_processes_find_what_one_finds() -> None:
     for rank, (together_found, messages) in enumerate(told):
         assert together_found == alone, f"rank {rank}"
         assert "2 processes do not hold the same weights and calibration data" in messages[0]
-        assert "shuffle=False" in messages[1]
-        assert "held no sample" in messages[2]
-    assert alone["samples"] == [IMAGES] * 4
-
-
-def test_batches_go_out_whole_each_to_one_process() -> None:
-    pairs = list(zip(*(part.split(4) for part in samples()), strict=True))
-    loader = DataLoader(TensorDataset(*samples()), batch_size=4)
-    for data in (pairs, loader):
-        parts = [list(dealt(data, Processes(rank, 2, torch.device("cpu")))) for rank in (0, 1)]
-        assert [len(part) for part in parts] == [3, 3]
-        inturn = [batch for pair in zip(*parts, strict=True) for batch in pair]
-        for (images, labels), (whole, theirs) in zip(inturn, pairs, strict=True):
-            assert torch.equal(images, whole)
-            assert torch.equal(labels, theirs)
+        assert "held no sample" in messages[1]
+    assert alone["samples"] == [IMAGES] * 5
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     zoo,
 )
 
-SHARED = (sweep, train)
+SHARED = (sweep, misalignment, train)
 """Commands that several processes carry out together."""
 
 for _command in COMMANDS:

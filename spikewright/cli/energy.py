@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
-from functools import partial
+from collections.abc import Mapping
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 from spikewright.cli.console import Progress, errors, print_json, results, to_json
-from spikewright.cli.keeping import discard_progress, keeping
+from spikewright.cli.keeping import discard_cells, keeping
 from spikewright.cli.measure import Task
 from spikewright.cli.options import OutputOptions
 from spikewright.cli.output import times_of, without_times, write_files
 from spikewright.cli.record import DATASET
-from spikewright.decoding import decoded
 from spikewright.measure import Operations, code_table, operations, operations_csv
-from spikewright.measure.kept import once
+from spikewright.measure.cells import Task as Cell
 from spikewright.measure.memory import Portions
 from spikewright.network import SpikingNetwork
 from spikewright.neurons import Neuron
@@ -30,6 +28,7 @@ def run_energy(
     advance: Progress,
     *,
     folder: Path | None = None,
+    share: str | None = None,
 ) -> tuple[dict[str, Any], list[Operations]]:
     """The configuration, and one result for every neuron and T.
 
@@ -38,33 +37,36 @@ def run_energy(
         neurons: by label.
         asked: the command's own options, as written.
         advance: told how far it is.
-        folder: where finished work is kept until all is done.
+        folder: where finished cells are kept until all are done.
+        share: which part of the cells this job measures, `R/N`.
     """
     source, data = task.open()
     configuration = task.configuration("energy", source, asked)
-    found: list[Operations] = []
-    total = len(neurons) * len(task.steps)
-    with keeping(folder, configuration) as kept:
+
+    @lru_cache(maxsize=1)
+    def network_of(name: str) -> SpikingNetwork:
+        return source.convert(neurons[name], task.steps, task.conversion)
+
+    def count(name: str, steps: int) -> Operations:
+        network = network_of(name)
+        return Portions().again(
+            lambda batches: operations(network, batches, steps, seed=task.conversion.seed),
+            data,
+            len(network.graph.input_shape),
+        )
+
+    cells = [
+        Cell(f"{name}, T = {steps}", partial(count, name, steps), group=name)
+        for name in neurons
+        for steps in task.steps
+    ]
+    with keeping(folder, configuration, share=share) as kept:
         source.data.skipped.keep_in(kept)
-        for name, neuron in neurons.items():
-            advance(len(found), total, f"converting to {name}")
-            network = source.convert(neuron, task.steps, task.conversion)
-            for steps in task.steps:
-                advance(len(found), total, f"{name}, T = {steps}")
-                count = partial(_counted, network, data, steps, task.conversion.seed)
-                what = f"{name}, T = {steps}"
-                found.append(decoded(Operations, once(kept, what, count), what))
+        for number, cell in enumerate(kept.measure(cells), start=1):
+            advance(number, kept.own(cells), cell.name)
+        found = kept.gather([cell.name for cell in cells], Operations)
     source.data.skipped.tell()
     return configuration, found
-
-
-def _counted(network: SpikingNetwork, data: Iterable[Any], steps: int, seed: int) -> dict[str, Any]:
-    """The operations at one T, as plain values."""
-    dimensions = len(network.graph.input_shape)
-    found = Portions().again(
-        lambda batches: operations(network, batches, steps, seed=seed), data, dimensions
-    )
-    return asdict(found)
 
 
 def deliver(configuration: Mapping[str, Any], found: list[Operations], to: OutputOptions) -> None:
@@ -79,7 +81,7 @@ def deliver(configuration: Mapping[str, Any], found: list[Operations], to: Outpu
     }
     write_files(to.output, files)
     if to.output is not None:
-        discard_progress(to.output)
+        discard_cells(to.output)
     if to.json:
         print_json(without_times(document))
     else:

@@ -71,6 +71,7 @@ def run_evaluation(
     steps: tuple[int, ...] | None,
     advance: Progress,
     folder: Path | None = None,
+    share: str | None = None,
 ) -> Outcome:
     """Load, open the data as the network was given it, measure, and gather the outcome.
 
@@ -78,7 +79,8 @@ def run_evaluation(
         asked: the options.
         steps: every T; None is those that the network was converted for.
         advance: told how far it is.
-        folder: where finished work is kept until all is done.
+        folder: where finished cells are kept until all are done.
+        share: which part of the cells this job measures, `R/N`.
 
     Raises:
         InterchangeError: for a file that is no saved network.
@@ -94,8 +96,8 @@ def run_evaluation(
     networks = {label: network.compile() if asked.compiled else network}
     options, inputs, dataset = asked.options(steps), {"file": said.sha256}, data.images.name
     configuration = repeatable(COMMAND, asked.groups, asked.device, dataset, inputs, **options)
-    with keeping(folder, configuration) as kept:
-        data.skipped.keep_in(kept)
+    with keeping(folder, configuration, share=share) as cells:
+        data.skipped.keep_in(cells)
         found = measure.sweep(
             networks,
             shown,
@@ -104,7 +106,7 @@ def run_evaluation(
             network.ann(),
             progress=telling(advance),
             configuration=configuration,
-            kept=kept,
+            cells=cells,
         )
     name, classes = asked.file.name, data.images.classes
     study = inside_study(name, found, networks, shown, classes, asked.seed)

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from torch import Tensor
 
 from spikewright.measure import Sweep
+from spikewright.measure.answers import Batches
 from spikewright.measure.memory import Portions
 from spikewright.measure.placement import device_of
-from spikewright.measure.sweep_pass import Batches
 from spikewright.network import SpikingNetwork
 from spikewright.network.frames import batch_dimension
 from spikewright.report import Study, observe_errors, observe_raster, observe_thresholds

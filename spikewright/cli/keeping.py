@@ -1,61 +1,91 @@
-"""Finished work of a measuring command, kept in its output folder until the results are there."""
+"""Finished cells of a measuring command, kept in its output folder until the results are there."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import typer
+
 from spikewright.cli.console import errors
 from spikewright.cli.failures import Interrupted, WrongUsage
 from spikewright.cli.record import DATASET
 from spikewright.errors import AnalysisError
-from spikewright.measure.kept import Kept, KeptFile
+from spikewright.measure.cells import Cells, Unfinished, discard
 from spikewright.processes import ALONE, Processes
 
-PROGRESS_FILE = "progress.json"
+CELLS = "cells"
+"""The folder of finished cells, in the folder of --output."""
 
 
 @contextmanager
 def keeping(
-    folder: Path | None, configuration: Mapping[str, Any], processes: Processes = ALONE
-) -> Generator[Kept | None]:
-    """Keep what is finished in the folder, and go on from what an earlier start left there.
+    folder: Path | None,
+    configuration: Mapping[str, Any],
+    processes: Processes = ALONE,
+    share: str | None = None,
+) -> Generator[Cells]:
+    """Keep finished cells in the folder, and go on from what earlier starts left there.
 
     Args:
         folder: of --output; None keeps nothing.
         configuration: of the command, as plain JSON values.
-        processes: who shares the work; each has a file of its own, good for as many processes.
+        processes: who shares the work and can talk.
+        share: of --share.
 
     Raises:
-        WrongUsage: when the folder holds unfinished work of another configuration.
+        WrongUsage: when the folder holds unfinished work of another configuration, or work is
+            shared among jobs without a folder.
         Interrupted: for KeyboardInterrupt, saying how to go on.
+        typer.Exit: when this job's share is done and another's is not.
     """
-    if folder is None:
-        yield None
-        return
-    name = PROGRESS_FILE
-    if processes.count > 1:
-        name = f"progress-{processes.rank}-of-{processes.count}.json"
+    part, parts = (0, 1) if share is None else share_of(share)
+    if share is not None and folder is None:
+        raise WrongUsage("--share needs --output: jobs find each other's cells in that folder")
     deciding = {key: value for key, value in configuration.items() if key != DATASET}
+    place = None if folder is None else folder / CELLS
     try:
-        file = KeptFile(folder / name, deciding)
+        cells = Cells(place, deciding, processes=processes, part=part, parts=parts)
     except AnalysisError as error:
         raise WrongUsage(str(error)) from error
-    if not file.empty:
-        told = f"going on with the unfinished work in {folder}/{name}"
-        errors().print(told, markup=False, highlight=False, soft_wrap=True)
+    if cells.begun and processes.main:
+        _say(f"going on with the unfinished work in {place}")
     try:
-        with file:
-            yield file.within("done")
+        yield cells
+    except Unfinished as error:
+        _say(f"this share is done; {error}")
+        raise typer.Exit from None
     except KeyboardInterrupt:
+        if place is None:
+            raise
         raise Interrupted(
-            f"what was finished is kept in {folder}/{name}: the same command goes on from there"
+            f"what was finished is kept in {place}: the same command goes on from there"
         ) from None
+    finally:
+        if place is not None and not cells.begun:
+            discard(place)
 
 
-def discard_progress(folder: Path) -> None:
+def discard_cells(folder: Path) -> None:
     """Remove what was kept: the results are written."""
-    for path in (folder / PROGRESS_FILE, *folder.glob("progress-*-of-*.json")):
-        path.unlink(missing_ok=True)
+    discard(folder / CELLS)
+
+
+def share_of(text: str) -> tuple[int, int]:
+    """R and N of a share `R/N`, counted from 0.
+
+    Raises:
+        WrongUsage: for anything else.
+    """
+    numbers = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
+    part, parts = (int(numbers[1]), int(numbers[2])) if numbers else (0, 0)
+    if not part < parts:
+        raise WrongUsage(f"--share {text}: give R/N, e.g. 0/2 and 1/2 for two jobs")
+    return part, parts
+
+
+def _say(text: str) -> None:
+    errors().print(text, markup=False, highlight=False, soft_wrap=True)

@@ -92,6 +92,7 @@ def run_sweep(
     compiled: bool = False,
     frames: bool = False,
     processes: Processes = ALONE,
+    share: str | None = None,
 ) -> Outcome:
     """Convert with every neuron, measure, and gather the outcome.
 
@@ -100,16 +101,17 @@ def run_sweep(
         neurons: by label.
         asked: the command's own options, as written.
         advance: told how far it is.
-        folder: where finished work is kept until all is done.
+        folder: where finished cells are kept until all are done.
         compiled: compile the networks first.
         frames: show event recordings as T frames, not as their mean.
         processes: who shares the work; every one returns the whole outcome.
+        share: which part of the cells this job measures, `R/N`.
     """
     source, data = task.open()
     shown = source.data.frames(task.measurement, task.conversion.seed) if frames else data
     configuration = task.configuration("sweep", source, asked)
-    with keeping(folder, configuration, processes) as kept:
-        source.data.skipped.keep_in(kept)
+    with keeping(folder, configuration, processes, share) as cells:
+        source.data.skipped.keep_in(cells)
         networks: dict[str, SpikingNetwork] = {}
         for number, (name, neuron) in enumerate(neurons.items()):
             advance(number, len(neurons), f"converting to {name}")
@@ -124,8 +126,7 @@ def run_sweep(
             source.model,
             progress=telling(advance),
             configuration=configuration,
-            kept=kept,
-            processes=processes,
+            cells=cells,
         )
     classes, seed = source.data.images.classes, task.conversion.seed
     study = inside_study(task.model.model, found, networks, shown, classes, seed)
@@ -145,6 +146,8 @@ def run_misalignment(
     advance: Progress,
     *,
     folder: Path | None = None,
+    processes: Processes = ALONE,
+    share: str | None = None,
 ) -> Outcome:
     """Convert, rearrange spikes, measure, and gather the outcome.
 
@@ -155,14 +158,16 @@ def run_misalignment(
         layerwise: whether to shuffle layers one at a time too.
         asked: the command's own options, as written.
         advance: told how far it is.
-        folder: where finished work is kept until all is done.
+        folder: where finished cells are kept until all are done.
+        processes: who shares the work; every one returns the whole outcome.
+        share: which part of the cells this job measures, `R/N`.
     """
     source, data = task.open()
     configuration = task.configuration("misalignment", source, asked)
-    with keeping(folder, configuration) as kept:
-        source.data.skipped.keep_in(kept)
+    with keeping(folder, configuration, processes, share) as cells:
+        source.data.skipped.keep_in(cells)
         advance(0, None, f"converting to {neuron.label}")
-        network = source.convert(neuron, task.steps, task.conversion)
+        network = source.convert(neuron, task.steps, task.conversion, processes)
         found = measure.misalignment(
             network,
             data,
@@ -172,7 +177,7 @@ def run_misalignment(
             orders,
             layerwise,
             progress=telling(advance),
-            kept=kept,
+            cells=cells,
         )
     study = Study(
         task.model.model,
@@ -237,4 +242,4 @@ def _outcome(
 
 def telling(advance: Progress) -> Callable[[SweepProgress], None]:
     """A sweep's progress, told to a bar."""
-    return lambda p: advance(p.done, p.total, f"{p.network}, T = {p.steps}")
+    return lambda p: advance(p.done, p.total, f"{p.network}, T = {p.steps}" if p.steps else "ANN")

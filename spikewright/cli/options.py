@@ -262,6 +262,16 @@ CompileOption = Annotated[
         help="Compile the networks first: seconds each, then up to several times faster.",
     ),
 ]
+ShareOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="R/N",
+        help="Be job R of N, from 0, that share the cells of the measurement in the folder of "
+        "--output, on a cluster for example; the job that ends last writes the results.",
+        rich_help_panel=OUTPUT,
+        show_default=False,
+    ),
+]
 FramesOption = Annotated[
     bool,
     typer.Option(

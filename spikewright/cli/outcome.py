@@ -9,7 +9,7 @@ from typing import Any
 from rich.table import Table
 
 from spikewright.cli.console import errors, print_json, results, to_json
-from spikewright.cli.keeping import discard_progress
+from spikewright.cli.keeping import discard_cells
 from spikewright.cli.options import OutputOptions
 from spikewright.cli.output import prepare_folder, times_of, without_times, write_files
 from spikewright.extras import require_extra
@@ -66,7 +66,7 @@ def deliver(outcome: Outcome, output: OutputOptions) -> None:
             render(outcome.report),
         )
         write_files(output.output, dict(zip(FILES, texts, strict=True)))
-        discard_progress(output.output)
+        discard_cells(output.output)
     if output.json:
         print_json(found)
     else:

@@ -17,7 +17,7 @@ from spikewright.cli.options import DEFAULT_THRESHOLD, ConversionOptions
 from spikewright.measure.run_record import describe_device
 from spikewright.version import __version__
 
-NOT_RECORDED = {"json", "output"}
+NOT_RECORDED = {"json", "output", "share"}
 DATASET = "dataset"
 """The name of the opened data: unlike --data it tells simulated recordings from a camera's."""
 ARGUMENTS = {"model", "file"}

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from spikewright.cli.failures import ExitCode, WrongUsage
-from spikewright.cli.keeping import PROGRESS_FILE
+from spikewright.cli.keeping import CELLS
 from spikewright.cli.record import DATASET, option_words
 from spikewright.fingerprint import fingerprint
 from spikewright.training.threads import intra_op_threads
@@ -84,7 +84,7 @@ def read_run(folder: Path) -> Run:
 
 def _configuration(run: Path) -> dict[str, Any]:
     path = run / CONFIGURATION_FILE
-    if (run / PROGRESS_FILE).is_file() and not path.is_file():
+    if (run / CELLS).is_dir() and not path.is_file():
         raise WrongUsage(f"'{run}' is unfinished: start its command again, it goes on from there")
     try:
         found = json.loads(path.read_text(encoding="utf-8"))

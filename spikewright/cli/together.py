@@ -51,7 +51,8 @@ def alone(command: Callable[..., None]) -> Callable[..., None]:
         if launched()[1] > 1:
             raise WrongUsage(
                 f"'{command.__name__.replace('_', '-')}' is the work of one process: start it "
-                "without a launcher (train, sweep and python -m paper tables share theirs)"
+                "without a launcher (train, sweep, misalignment and python -m paper tables share "
+                "theirs)"
             )
         command(**options)
 

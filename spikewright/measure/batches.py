@@ -2,31 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils.data import (
+    BatchSampler,
+    DataLoader,
+    IterableDataset,
+    RandomSampler,
+    SequentialSampler,
+)
 
 from spikewright.errors import AnalysisError
 
 Labelled = Iterable[Any]
 """Batches (images `[B, *S]`, labels `[B]`), such as a DataLoader gives them."""
 
-_EMPTY = (
+BLOCK_SAMPLES = 2000
+"""Samples a block holds at most, so that processes can share even a small data set."""
+BLOCK_BYTES = 1 << 28
+"""What the samples of a block take at most."""
+HELD_BYTES = 1 << 30
+"""A block that turns out larger is read again instead of held in memory."""
+
+NO_SAMPLE = (
     "the data held no sample; if it is a generator it may already be used up: pass a list of "
     "batches or a DataLoader"
 )
 
 
 def labelled_batches(
-    data: Labelled, dimensions: int | None = None, *, required: bool = True
+    data: Labelled, dimensions: int | None = None, *, first: int = 0, required: bool = True
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Checked batches: images `[B, *S]` and labels int64 `[B]`, on the CPU; empty ones left out.
 
     Args:
         data: batches.
         dimensions: how many a sample has, where batches of frames `[T, B, *S]` are taken too.
+        first: the number of the first batch, for errors.
         required: whether there must be a sample.
 
     Raises:
@@ -34,7 +51,7 @@ def labelled_batches(
             not finite, or no sample at all.
     """
     seen = 0
-    for number, item in enumerate(data):
+    for number, item in enumerate(data, first):
         if not isinstance(item, (tuple, list)) or len(item) != 2:
             raise AnalysisError(
                 f"batch {number} is {_told(item)}, so it has no labels to measure accuracy by: "
@@ -50,7 +67,122 @@ def labelled_batches(
         if samples:
             yield images, labels
     if required and not seen:
-        raise AnalysisError(_EMPTY)
+        raise AnalysisError(NO_SAMPLE)
+
+
+@dataclass
+class Block:
+    """Consecutive batches that are read together, when they are needed.
+
+    Attributes:
+        first: the number of its first batch.
+        read: reads its batches.
+        dimensions: of one sample.
+    """
+
+    first: int
+    read: Callable[[], Iterable[Any]]
+    dimensions: int
+    _held: list[tuple[Tensor, Tensor]] | None = None
+
+    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+        """Checked batches, held in memory where they fit; see `labelled_batches`."""
+        if self._held is not None:
+            yield from self._held
+            return
+        held, size = list[tuple[Tensor, Tensor]](), 0
+        for images, labels in labelled_batches(
+            self.read(), self.dimensions, first=self.first, required=False
+        ):
+            size += images.nbytes
+            if size <= HELD_BYTES:
+                held.append((images, labels))
+            yield images, labels
+        if size <= HELD_BYTES:
+            self._held = held
+
+    def release(self) -> None:
+        """Forget what is held."""
+        self._held = None
+
+
+def blocks_of(data: Labelled, shape: Sequence[int], frames: int = 1) -> Iterable[Block]:
+    """The data in blocks of at most `BLOCK_SAMPLES` samples and `BLOCK_BYTES`, or of one batch.
+
+    A loader is read block by block, in the order of its data set even where it shuffles; a list is
+    cut; both give a list of blocks of which none is read. Other data is read from its beginning to
+    its end, once.
+
+    Args:
+        data: batches.
+        shape: of one sample, or of one frame of it.
+        frames: how many of these a sample has.
+    """
+    bytes_each = 4 * frames * max(1, torch.Size(shape).numel())
+    most = max(1, min(BLOCK_SAMPLES, BLOCK_BYTES // bytes_each))
+    dimensions = len(shape)
+    if isinstance(data, DataLoader) and (order := _order_of(data)) is not None:
+        loader: DataLoader[Any] = data
+        return [
+            Block(first, lambda part=order[first:end]: _part(loader, part), dimensions)
+            for first, end in _cuts([len(batch) for batch in order], most)
+        ]
+    if isinstance(data, Sequence):
+        sizes = [_samples_of(item) for item in data]
+        return [
+            Block(first, lambda part=data[first:end]: part, dimensions)
+            for first, end in _cuts(sizes, most)
+        ]
+    return _stream(data, most, dimensions)
+
+
+def _order_of(data: DataLoader[Any]) -> list[list[int]] | None:
+    """The samples of each batch of a loader, by their numbers; None where it does not tell."""
+    if isinstance(data.dataset, IterableDataset):
+        return None
+    known = isinstance(data.sampler, (SequentialSampler, RandomSampler))
+    if not known or type(data.batch_sampler) is not BatchSampler or data.batch_size is None:
+        return None
+    order = SequentialSampler(data.dataset)  # pyright: ignore[reportArgumentType]
+    return list(BatchSampler(order, data.batch_size, data.drop_last))
+
+
+def _part(data: DataLoader[Any], batches: list[list[int]]) -> DataLoader[Any]:
+    return DataLoader(
+        data.dataset,
+        batch_sampler=batches,
+        num_workers=data.num_workers,
+        collate_fn=data.collate_fn,
+        pin_memory=data.pin_memory,
+        worker_init_fn=data.worker_init_fn,
+        generator=data.generator,
+    )
+
+
+def _cuts(sizes: Sequence[int], most: int) -> Iterator[tuple[int, int]]:
+    """Where blocks begin and end: consecutive batches, together at most so many samples."""
+    first = held = 0
+    for number, size in enumerate(sizes):
+        if held and held + size > most:
+            yield first, number
+            first, held = number, 0
+        held += size
+    if len(sizes) > first:
+        yield first, len(sizes)
+
+
+def _samples_of(item: Any) -> int:
+    pair = isinstance(item, (tuple, list)) and len(item) == 2
+    return len(item[1]) if pair and isinstance(item[1], Sized) else 1
+
+
+def _stream(data: Labelled, most: int, dimensions: int) -> Iterator[Block]:
+    number, batches = 0, iter(data)
+    for item in batches:
+        each = max(1, _samples_of(item))
+        part = [item, *islice(batches, max(1, most // each) - 1)]
+        yield Block(number, lambda part=part: part, dimensions)
+        number += len(part)
 
 
 def are_frames(images: Tensor, dimensions: int | None) -> bool:
@@ -82,7 +214,7 @@ def image_batches(data: Iterable[Any], dimensions: int | None = None) -> Iterato
         if samples:
             yield images
     if not seen:
-        raise AnalysisError(_EMPTY)
+        raise AnalysisError(NO_SAMPLE)
 
 
 def _images(images: Any, number: int) -> Tensor:

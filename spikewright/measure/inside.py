@@ -2,100 +2,85 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from torch import Tensor
 
-from spikewright.decoding import decoded
 from spikewright.measure.batches import length_of
+from spikewright.measure.cells import Cells, Task
 from spikewright.measure.decomposition import LayerError, decompose
-from spikewright.measure.kept import Kept, once
 from spikewright.measure.memory import Portions
 from spikewright.measure.spike_times import ResidualSummary, SpikeTimeHistogram, watch_spikes
-from spikewright.measure.sweep import SweepProgress
+from spikewright.measure.sweep import Progress, SweepProgress
 from spikewright.network import SpikingNetwork
 
 R = TypeVar("R")
+_TIMES = "spike times"
+
+
+@dataclass(frozen=True)
+class SpikeTimes:
+    """When spikes leave two networks, and what the neurons of the first keep; one entry a site."""
+
+    histograms: tuple[SpikeTimeHistogram, ...]
+    residuals: tuple[ResidualSummary, ...]
 
 
 @dataclass(frozen=True)
 class Inside:
-    """Two networks looked into on the same data; what is found is kept part by part.
+    """Two networks looked into on the same data, each part one cell.
 
     Attributes:
-        network: the baseline.
-        probe: the same with its trains rearranged.
+        networks: the baseline and the same with its trains rearranged, by name.
         data: batches, gone over once a part.
-        progress: told of every batch.
-        kept: where finished parts are kept.
+        steps: every T of the errors; spike times are those at the largest.
+        progress: called after every batch.
     """
 
-    network: SpikingNetwork
-    probe: SpikingNetwork
+    networks: dict[str, SpikingNetwork]
     data: Iterable[tuple[Tensor, Tensor]]
-    progress: Callable[[SweepProgress], None] | None
-    kept: Kept | None
+    steps: tuple[int, ...]
+    progress: Progress | None
 
-    def spike_times(
-        self, steps: int
-    ) -> tuple[tuple[SpikeTimeHistogram, ...], tuple[ResidualSummary, ...]]:
-        """When spikes leave in both networks, and what the baseline's neurons keep, at one T."""
-
-        def found() -> dict[str, Any]:
-            histograms, residuals = self._over_data(
-                lambda data: watch_spikes(self.network, self.probe, data, steps),
-                "spike times",
-                steps,
+    def measure(self, cells: Cells) -> None:
+        """Measure the parts that are dealt to this process."""
+        baseline, probe = self.networks.values()
+        most = max(self.steps)
+        tasks = [
+            Task(
+                _TIMES,
+                lambda: self._over_data(
+                    lambda data: SpikeTimes(*watch_spikes(baseline, probe, data, most)), _TIMES
+                ),
             )
-            return {
-                "histograms": [asdict(entry) for entry in histograms],
-                "residuals": [asdict(entry) for entry in residuals],
-            }
+        ]
+        for name, network in self.networks.items():
 
-        plain = once(self.kept, "spike times", found)
-        return (
-            decoded(tuple[SpikeTimeHistogram, ...], plain["histograms"], "histograms"),
-            decoded(tuple[ResidualSummary, ...], plain["residuals"], "residuals"),
-        )
+            def errors(data: Iterable[Any], name: str = name, network: Any = network) -> Any:
+                return decompose(network, data, self.steps, name=name)
 
-    def errors(
-        self, name: str, network: SpikingNetwork, times: Sequence[int]
-    ) -> tuple[LayerError, ...]:
-        """The error of every layer of one of them at every T, by its causes."""
+            part = f"errors of {name}"
+            tasks.append(Task(part, lambda e=errors, part=part: self._over_data(e, part)))
+        for _ in cells.measure(tasks):
+            pass
 
-        def found() -> list[dict[str, Any]]:
-            errors = self._over_data(
-                lambda data: decompose(network, data, times, name=name),
-                f"errors of {name}",
-                max(times),
-            )
-            return [asdict(entry) for entry in errors]
+    def result(self, cells: Cells) -> tuple[SpikeTimes, tuple[LayerError, ...]]:
+        """Spike times, and the errors of every network, T and site."""
+        (times,) = cells.gather([_TIMES], SpikeTimes)
+        names = [f"errors of {name}" for name in self.networks]
+        errors = cells.gather(names, tuple[LayerError, ...])
+        return times, tuple(error for part in errors for error in part)
 
-        plain = once(self.kept, f"errors of {name}", found)
-        return decoded(tuple[LayerError, ...], plain, "errors of layers")
+    def _over_data(self, work: Callable[[Iterable[Any]], R], part: str) -> R:
+        dimensions = len(next(iter(self.networks.values())).graph.input_shape)
+        return Portions().again(lambda cut: work(self._reporting(cut, part)), self.data, dimensions)
 
-    def _over_data(self, work: Callable[[Iterable[Any]], R], name: str, steps: int) -> R:
-        dimensions = len(self.network.graph.input_shape)
-        return Portions().again(
-            lambda cut: work(_reporting(cut, self.progress, name, steps, length_of(self.data))),
-            self.data,
-            dimensions,
-        )
-
-
-def _reporting(
-    data: Iterable[tuple[Tensor, Tensor]],
-    progress: Callable[[SweepProgress], None] | None,
-    name: str,
-    steps: int,
-    total: int | None,
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """The data again, telling of every batch that was worked off."""
-    samples = 0
-    for number, batch in enumerate(data, start=1):
-        yield batch
-        samples += len(batch[0])
-        if progress is not None:
-            progress(SweepProgress(name, steps, 0, samples, number, total))
+    def _reporting(self, data: Iterable[Any], part: str) -> Iterator[Any]:
+        """The data again, reporting every batch that was worked off."""
+        total = length_of(self.data)
+        for number, batch in enumerate(data, start=1):
+            yield batch
+            if self.progress is not None:
+                self.progress(SweepProgress(part, max(self.steps), 0, number, total))

@@ -37,23 +37,6 @@ class Portions:
         self.largest: int | None = None
         """Samples a portion, or None while every batch fits."""
 
-    def work(self, size: int, on: Callable[[slice], None]) -> None:
-        """Call `on` for all samples of a batch, portion by portion.
-
-        Args:
-            size: samples of the batch.
-            on: leaves nothing behind when it raises.
-
-        Raises:
-            AnalysisError: when not even one sample fits.
-        """
-        start = 0
-        while start < size:
-            stop = min(size, start + (self.largest or size))
-            with self._halving(stop - start):
-                on(slice(start, stop))
-                start = stop
-
     def fitting(self, size: int, on: Callable[[int], R]) -> R:
         """The answer of `on` to the largest number of samples, up to `size`, that fits."""
         while True:

@@ -8,7 +8,7 @@ rearrangement makes the network *better*, and call it temporal misalignment.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 from spikewright.errors import AnalysisError
 from spikewright.measure.batches import checked_steps, require_reiterable
+from spikewright.measure.cells import Cells
 from spikewright.measure.decomposition import LayerError
 from spikewright.measure.inside import Inside
-from spikewright.measure.kept import Kept, within
 from spikewright.measure.spike_times import ResidualSummary, SpikeTimeHistogram
-from spikewright.measure.sweep import SweepProgress, sweep
+from spikewright.measure.sweep import Progress, SweepPlan
 from spikewright.measure.sweep_results import Reference, Sweep, SweepRow
 from spikewright.network import SpikingNetwork
 from spikewright.neurons import IntegrateFire, Order, Shuffled
@@ -107,8 +107,8 @@ def misalignment(
     layerwise: bool = True,
     *,
     layer_steps: int | None = None,
-    progress: Callable[[SweepProgress], None] | None = None,
-    kept: Kept | None = None,
+    progress: Progress | None = None,
+    cells: Cells | None = None,
 ) -> Misalignment:
     """Measure what the order of spikes does to a converted network.
 
@@ -125,7 +125,7 @@ def misalignment(
         layer_steps: T of the layer-by-layer part; the (upper) middle one of `steps` when None.
         progress: called as the work goes on. The parts (whole network, layer by layer, spike
             times, errors) follow each other and each counts its own `done` and `total`.
-        kept: as in `sweep`.
+        cells: as in `sweep`.
 
     Returns:
         Accuracies, spike times, residual potentials and errors.
@@ -147,24 +147,22 @@ def misalignment(
     at = _layer_steps(times, layer_steps, layerwise)
     _check_neurons(network)
     require_reiterable(data)
-    whole = sweep(
-        {BASELINE: network, **{str(order): shuffled(network, order) for order in kinds}},
-        data,
-        times,
-        seeds,
-        reference,
-        progress=progress,
-        configuration={"experiment": "misalignment", "layer_steps": at if layerwise else None},
-        kept=within(kept, "whole"),
-    )
+    shared = cells or Cells()
+    rearranged = {BASELINE: network} | {str(order): shuffled(network, order) for order in kinds}
+    whole = SweepPlan.of(rearranged, data, times, seeds, reference)
+    alone = {site: shuffled(network, Order.INDEPENDENT, [site]) for site in network.sites}
+    layers = SweepPlan.of(alone, data, at, 1, _AtSteps(network, at)) if layerwise else None
     probe = shuffled(network, Order.INDEPENDENT)
-    layers = (
-        _layer_by_layer(network, data, at, progress, within(kept, "layers")) if layerwise else ()
-    )
-    inside = Inside(network, probe, data, progress, kept)
-    histograms, residuals = inside.spike_times(max(times))
-    errors = (*inside.errors(BASELINE, network, times), *inside.errors(PROBE, probe, times))
-    return Misalignment(whole, layers, histograms, residuals, errors)
+    inside = Inside({BASELINE: network, PROBE: probe}, data, times, progress)
+    whole.measure(shared.within("whole"), progress)
+    if layers is not None:
+        layers.measure(shared.within("layers"), progress)
+    inside.measure(shared)
+    asked = {"experiment": "misalignment", "layer_steps": at if layerwise else None}
+    found = whole.result(shared.within("whole"), asked)
+    effects = () if layers is None else _effects(layers.result(shared.within("layers"), {}))
+    spikes, errors = inside.result(shared)
+    return Misalignment(found, effects, spikes.histograms, spikes.residuals, errors)
 
 
 def shuffled(
@@ -198,23 +196,9 @@ class _AtSteps(nn.Module):
         return self._network(images, steps=self._steps)
 
 
-def _layer_by_layer(
-    network: SpikingNetwork,
-    data: Iterable[tuple[Tensor, Tensor]],
-    steps: int,
-    progress: Callable[[SweepProgress], None] | None,
-    kept: Kept | None,
-) -> tuple[LayerEffect, ...]:
-    networks = {
-        f"shuffled {site}": shuffled(network, Order.INDEPENDENT, [site]) for site in network.sites
-    }
-    against = _AtSteps(network, steps)
-    found = sweep(networks, data, steps, 1, against, progress=progress, kept=kept)
-    baseline = found.reference
-    assert baseline is not None
-    return tuple(
-        _effect(site, row, baseline) for site, row in zip(network.sites, found.rows, strict=True)
-    )
+def _effects(found: Sweep) -> tuple[LayerEffect, ...]:
+    assert found.reference is not None
+    return tuple(_effect(row.network, row, found.reference) for row in found.rows)
 
 
 def _effect(site: str, row: SweepRow, baseline: Reference) -> LayerEffect:

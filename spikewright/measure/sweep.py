@@ -3,44 +3,74 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from spikewright.errors import AnalysisError
-from spikewright.measure.batches import checked_steps, length_of, whole_numbers
-from spikewright.measure.kept import Kept, within
+from spikewright.measure.answers import Answers, Batches, Tally, answers_of, spiking_answers
+from spikewright.measure.batches import (
+    NO_SAMPLE,
+    Block,
+    are_frames,
+    blocks_of,
+    checked_steps,
+    whole_numbers,
+)
+from spikewright.measure.cells import Cells, Task
+from spikewright.measure.memory import Portions
 from spikewright.measure.placement import device_of, placed
 from spikewright.measure.run_record import RunClock
-from spikewright.measure.shared import dealt
-from spikewright.measure.sweep_pass import Batches, Pass
-from spikewright.measure.sweep_results import Sweep
-from spikewright.measure.tally import Tally
+from spikewright.measure.sweep_results import Sweep, reference_of, row_of
 from spikewright.network import SpikingNetwork
-from spikewright.processes import ALONE, Processes
 
 
 @dataclass(frozen=True)
 class SweepProgress:
-    """How far a sweep is; told after every simulation of a batch.
+    """How far a measurement is; sent after every finished cell.
 
     Attributes:
         network: what was simulated.
         steps: its T.
         seed: its seed.
-        samples: samples of the data read so far.
-        done: simulations finished.
-        total: simulations in all, None when the data has no length.
+        done: cells that this process has finished.
+        total: cells of this process, None when the data has no length.
     """
 
     network: str
     steps: int
     seed: int
-    samples: int
     done: int
     total: int | None
+
+
+Progress = Callable[[SweepProgress], None]
+
+
+@dataclass(frozen=True)
+class Key:
+    """Which cells of several blocks belong together.
+
+    Attributes:
+        part: the number of the pass over the data.
+        network: its name, or "reference".
+        steps: T; 0 for the reference.
+        seed: of the random draws.
+    """
+
+    part: int
+    network: str
+    steps: int
+    seed: int
+
+    def __str__(self) -> str:
+        what = f"{self.network}, T {self.steps}, seed {self.seed}" if self.steps else self.network
+        return f"{what}, pass {self.part}" if self.part else what
+
+
+_ANN = Key(0, "reference", 0, 0)
 
 
 def sweep(
@@ -51,30 +81,27 @@ def sweep(
     reference: nn.Module | None = None,
     *,
     device: torch.device | str | None = None,
-    progress: Callable[[SweepProgress], None] | None = None,
+    progress: Progress | None = None,
     configuration: Mapping[str, Any] | None = None,
-    kept: Kept | None = None,
-    processes: Processes = ALONE,
+    cells: Cells | None = None,
 ) -> Sweep:
     """Measure networks at every T, in one pass over the data (or one for each T, see `data`).
 
     Args:
         networks: by the name that tables show.
-        data: batches (images `[B, *S]`, labels `[B]`, class numbers from 0), gone over once. The
-            result does not depend on how they were cut. Or a function of T that gives such batches
-            of frames `[T, B, *S]`, the same samples at every T: it is called once for each, and
-            the reference sees the mean frame.
+        data: batches (images `[B, *S]`, labels `[B]`, class numbers from 0). The result does not
+            depend on how they were cut, nor on their order; a loader that shuffles is read in the
+            order of its data set. Or a function of T that gives such batches of frames
+            `[T, B, *S]`, the same samples at every T: the reference sees their mean over time.
         steps: every T to simulate, at least 1 each.
         seeds: how many (0, 1, ...) or which; networks without random draws run once.
         reference: the source model, in eval mode, to compare predictions with.
         device: where to run. Networks and reference elsewhere are copied there, never moved. By
             default everything runs where the first network is.
-        progress: called after every simulation of a batch.
+        progress: called after every cell: a network at one T with one seed on some images.
         configuration: what else belongs in the run record, as plain JSON values.
-        kept: where finished work is kept, and what an earlier start of the same sweep left there:
-            it is not done again, and the result is that of an uninterrupted sweep.
-        processes: who shares the batches, each with the same networks and data: every process
-            returns the result of all, which is that of one. Each needs a `kept` of its own.
+        cells: where finished cells are kept and who shares them, see `Cells`: the result is that
+            of one process that was never stopped. In memory and alone when None.
 
     A batch that does not fit into memory is halved, see `Portions`; the result is the same.
 
@@ -84,7 +111,8 @@ def sweep(
     Raises:
         AnalysisError: without networks, steps, seeds or data; for missing labels or labels that
             the networks have no class for; for answers that are not finite; for a reference in
-            training mode; when `data` gives another number of samples at another T.
+            training mode; when `data` gives another number of samples at another T; when cells
+            are the work of another job that is not finished.
         ConversionError: when a batch is not of the shape or dtype that a network takes.
 
     Example:
@@ -96,94 +124,193 @@ def sweep(
         >>> sw.sweep({"nearest": snn}, data, steps=(4, 8), reference=model).steps
         (4, 8)
     """
-    clock = RunClock()
-    _check_networks(networks)
-    _check_reference(reference)
-    chosen, times = _checked_seeds(seeds), checked_steps(steps)
-    place = device_of(next(iter(networks.values()))) if device is None else torch.device(device)
-    model = None if reference is None else placed(reference, place)
-    tallies = _tallies(networks, place, times, chosen)
-    passes = _passes(data, tallies, times, processes)
-    told = _Told(progress, passes)
-    against = [
-        part.run(model, place, within(kept, f"pass {number}"), told)
-        for number, part in enumerate(passes)
-    ]
-    samples = _same_number(passes)
-    asked = {
-        **(configuration or {}),
-        "networks": {name: _described(network) for name, network in networks.items()},
-        "steps": list(times),
-        "seeds": list(chosen),
-    }
-    return Sweep(
-        tuple(tally.row(samples, model is not None) for tally in tallies),
-        against[0],
-        clock.finish(place, seed=chosen[0], samples=samples, configuration=asked),
-    )
+    plan = SweepPlan.of(networks, data, steps, seeds, reference, device)
+    shared = cells or Cells()
+    plan.measure(shared, progress)
+    return plan.result(shared, configuration or {})
 
 
-def _passes(
-    data: Batches | Callable[[int], Batches],
-    tallies: list[Tally],
-    times: Sequence[int],
-    processes: Processes,
-) -> list[Pass]:
-    """One pass over data that is the same at every T, else one for each T."""
-    if isinstance(data, Iterable):
-        return [Pass(dealt(data, processes), tallies, processes=processes)]
-    passes: list[Pass] = []
-    for t in times:
-        of_t = [tally for tally in tallies if tally.steps == t]
-        passes.append(Pass(dealt(data(t), processes), of_t, processes=processes))
-    return passes
+class SweepPlan:
+    """The cells of a sweep: every network at every T with every seed, block by block of the data.
 
-
-def _same_number(passes: Sequence[Pass]) -> int:
-    """The samples of every pass, which must be the same."""
-    for part in passes:
-        if part.samples != passes[0].samples:
-            first, other = passes[0].tallies[0].steps, part.tallies[0].steps
-            raise AnalysisError(
-                f"data({first}) gave {passes[0].samples} samples and data({other}) "
-                f"{part.samples}: give the same ones at every T"
-            )
-    return passes[0].samples
-
-
-def _tallies(
-    networks: Mapping[str, SpikingNetwork],
-    place: torch.device,
-    times: Sequence[int],
-    seeds: tuple[int, ...],
-) -> list[Tally]:
-    tallies: list[Tally] = []
-    for name, network in networks.items():
-        used = seeds if network.stochastic else seeds[:1]
-        there = placed(network, place)
-        tallies += [Tally(name, there, steps, used) for steps in times]
-    return tallies
-
-
-class _Told:
-    """Tells the caller of every simulation."""
+    Make it with `of`, then call `measure`, and `result` when every process and job has measured.
+    """
 
     def __init__(
         self,
-        progress: Callable[[SweepProgress], None] | None,
-        passes: Sequence[Pass],
+        networks: Mapping[str, SpikingNetwork],
+        passes: Sequence[tuple[Iterable[Block], tuple[int, ...]]],
+        seeds: tuple[int, ...],
+        reference: nn.Module | None,
     ) -> None:
-        self._progress = progress
+        self._clock = RunClock()
+        self._networks = networks
         self._passes = passes
-        lengths = [length_of(part.data) for part in passes]
-        totals = [n * p.per_batch for n, p in zip(lengths, passes, strict=True) if n is not None]
-        self._total = sum(totals) if len(totals) == len(passes) else None
+        self._seeds = seeds
+        self._reference = reference
+        self._device = device_of(next(iter(networks.values())))
+        self._portions = Portions()
+        self._block: Block | None = None
+        self._expected: Answers | None = None
+        self._keys: dict[str, Key] = {}
 
-    def __call__(self, tally: Tally, number: int, samples: int) -> None:
-        if self._progress is not None:
-            done = sum(part.done for part in self._passes)
-            seed = tally.seeds[number]
-            self._progress(SweepProgress(tally.name, tally.steps, seed, samples, done, self._total))
+    @classmethod
+    def of(
+        cls,
+        networks: Mapping[str, SpikingNetwork],
+        data: Batches | Callable[[int], Batches],
+        steps: int | Sequence[int],
+        seeds: int | Sequence[int] = 1,
+        reference: nn.Module | None = None,
+        device: torch.device | str | None = None,
+    ) -> SweepPlan:
+        """Check what `sweep` was given; nothing is measured yet."""
+        _check_networks(networks)
+        _check_reference(reference)
+        chosen, times = _checked_seeds(seeds), checked_steps(steps)
+        first = next(iter(networks.values()))
+        place = device_of(first) if device is None else torch.device(device)
+        shape = first.graph.input_shape
+        if isinstance(data, Iterable):
+            passes = [(blocks_of(data, shape), times)]
+        else:
+            passes = [(blocks_of(data(t), shape, frames=t), (t,)) for t in times]
+        there = {name: placed(network, place) for name, network in networks.items()}
+        return cls(there, passes, chosen, None if reference is None else placed(reference, place))
+
+    def measure(self, cells: Cells, progress: Progress | None = None) -> None:
+        """Measure the cells that are dealt to this process."""
+        blocks = (
+            (number, block, times)
+            for number, (blocks, times) in enumerate(self._passes)
+            for block in blocks
+        )
+        groups: Iterable[list[Task]] = (self._tasks(*one) for one in blocks)
+        listed = all(isinstance(blocks, list) for blocks, _ in self._passes)
+        if listed:
+            groups = [[task for group in groups for task in group]]
+        done = 0
+        for tasks in groups:
+            total = cells.own(tasks) if listed else None
+            for task in cells.measure(tasks):
+                done += 1
+                if progress is not None:
+                    key = self._keys[task.name]
+                    progress(SweepProgress(key.network, key.steps, key.seed, done, total))
+        if self._block is not None:
+            self._block.release()
+
+    def result(self, cells: Cells, configuration: Mapping[str, Any]) -> Sweep:
+        """The rows, of the cells that all have measured.
+
+        Raises:
+            AnalysisError: when there was no sample, another number of them at another T, or cells
+                of another job are not finished.
+        """
+        tallies: dict[Key, Tally] = {}
+        records = cells.gather(list(self._keys), Tally)
+        for key, record in zip(self._keys.values(), records, strict=True):
+            tallies[key] = tallies.get(key, Tally()) + record
+        samples = _same_number(tallies)
+        numbers = {t: number for number, (_, times) in enumerate(self._passes) for t in times}
+        compared = self._reference is not None
+        rows = tuple(
+            row_of(
+                name,
+                network,
+                t,
+                [tallies[Key(numbers[t], name, t, seed)] for seed in self._seeds_of(network)],
+                compared=compared,
+            )
+            for name, network in self._networks.items()
+            for t in numbers
+        )
+        asked = {
+            **configuration,
+            "networks": {name: _described(network) for name, network in self._networks.items()},
+            "steps": list(numbers),
+            "seeds": list(self._seeds),
+        }
+        record = self._clock.finish(
+            self._device, seed=self._seeds[0], samples=samples, configuration=asked
+        )
+        return Sweep(rows, reference_of(tallies[_ANN]) if compared else None, record)
+
+    def _tasks(self, number: int, block: Block, times: Sequence[int]) -> list[Task]:
+        """The cells of one block of one pass over the data."""
+        keys = [] if self._reference is None else [replace(_ANN, part=number)]
+        keys += [
+            Key(number, name, t, seed)
+            for name, network in self._networks.items()
+            for t in times
+            for seed in self._seeds_of(network)
+        ]
+        tasks = [self._task(key, block) for key in keys]
+        self._keys.update((task.name, key) for task, key in zip(tasks, keys, strict=True))
+        return tasks
+
+    def _task(self, key: Key, block: Block) -> Task:
+        name = f"{key}, batch {block.first}"
+        group = key.part, block.first
+        if key.steps == 0:
+            return Task(name, lambda: Tally.of(self._asked(block)), group=group)
+        network = self._networks[key.network]
+        by_count = all(neuron.has_count_law for neuron in network.neurons.values())
+        cost = 1 if by_count else key.steps
+        return Task(name, lambda: self._simulated(network, key, block), cost, group)
+
+    def _simulated(self, network: SpikingNetwork, key: Key, block: Block) -> Tally:
+        """Measure one cell."""
+        expected = None if self._reference is None else self._asked(block)
+        who = f"network '{key.network}' at T = {key.steps}"
+        answers = self._portions.again(
+            lambda cut: spiking_answers(network, cut, key.steps, key.seed, who),
+            self._entered(block),
+            block.dimensions,
+        )
+        return Tally.of(answers, expected)
+
+    def _asked(self, block: Block) -> Answers:
+        """The reference's answers to a block; of frames it is shown the mean."""
+        batches, model = self._entered(block), self._reference
+        assert model is not None
+
+        def ask(images: Tensor) -> Tensor:
+            return model(images.mean(0) if are_frames(images, block.dimensions) else images)
+
+        if self._expected is None:
+            self._expected = self._portions.again(
+                lambda cut: answers_of(ask, cut, self._device, "the reference"),
+                batches,
+                block.dimensions,
+            )
+        return self._expected
+
+    def _entered(self, block: Block) -> Block:
+        """The block, which is the only one in memory."""
+        if self._block is not block:
+            if self._block is not None:
+                self._block.release()
+            self._block, self._expected = block, None
+        return block
+
+    def _seeds_of(self, network: SpikingNetwork) -> tuple[int, ...]:
+        return self._seeds if network.stochastic else self._seeds[:1]
+
+
+def _same_number(tallies: Mapping[Key, Tally]) -> int:
+    """The samples of every pass, which must be the same."""
+    first, samples = next(((k, t.samples) for k, t in tallies.items()), (_ANN, 0))
+    for key, tally in tallies.items():
+        if tally.samples != samples:
+            of = next(k.steps for k in tallies if k.part == first.part and k.steps)
+            raise AnalysisError(
+                f"data({of}) gave {samples} samples and data({key.steps}) {tally.samples}: give "
+                "the same ones at every T"
+            )
+    if not samples:
+        raise AnalysisError(NO_SAMPLE)
+    return samples
 
 
 def _check_networks(networks: Any) -> None:

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
+import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
+from statistics import mean, stdev
 from typing import Any
 
 from spikewright.errors import AnalysisError
+from spikewright.measure.answers import Accuracy, Tally
 from spikewright.measure.run_record import RunRecord
+from spikewright.network import SpikingNetwork
 
 
 @dataclass(frozen=True)
@@ -151,6 +156,50 @@ class Sweep:
             text.insert(0, f"{'ANN':<{widths[0]}}  {told}")
         text.insert(0, f"Accuracy in % on {samples:,} samples{_spread_note(self.rows)}")
         return "\n".join(text)
+
+
+def row_of(
+    name: str, network: SpikingNetwork, steps: int, tallies: Sequence[Tally], *, compared: bool
+) -> SweepRow:
+    """The row of a network at one T.
+
+    Args:
+        name: of the network.
+        network: that was measured.
+        steps: T.
+        tallies: of each seed, over the same samples.
+        compared: whether there was a reference.
+    """
+    first, samples = tallies[0], tallies[0].samples
+    per_seed = tuple(tally.accuracy.fraction for tally in tallies)
+    accuracy = mean(per_seed)
+    low, high = Accuracy(accuracy * samples, samples).interval
+    spikes = sum(tally.spikes for tally in tallies) / (samples * len(tallies))
+    return SweepRow(
+        network=name,
+        steps=steps,
+        latency=network.latency(steps),
+        accuracy=accuracy,
+        low=low,
+        high=high,
+        seeds=len(tallies),
+        spread=stdev(per_seed) if len(per_seed) > 1 else 0.0,
+        per_seed=per_seed,
+        samples=samples,
+        agreement=mean(tally.agree for tally in tallies) / samples if compared else None,
+        only_network=first.only_network if compared else None,
+        only_reference=first.only_reference if compared else None,
+        p_value=first.p_value if compared else None,
+        spikes_per_image=spikes,
+        spikes_per_neuron=spikes / sum(math.prod(op.shape) for op in network.graph.neurons),
+        seconds=sum(tally.seconds for tally in tallies),
+    )
+
+
+def reference_of(tally: Tally) -> Reference:
+    """What the reference came to."""
+    low, high = tally.accuracy.interval
+    return Reference(tally.accuracy.fraction, low, high, tally.samples, tally.seconds)
 
 
 def _cell(row: SweepRow) -> str:

@@ -45,12 +45,13 @@ def interrupt(monkeypatch: pytest.MonkeyPatch) -> Interrupt:
 def contents(folder: Path) -> dict[str, bytes]:
     """Every file but those that tell the time."""
     untimed = {"report.html", "timing.json"}
-    return {p.name: p.read_bytes() for p in folder.iterdir() if p.name not in untimed}
+    files = (p for p in folder.rglob("*") if p.is_file() and p.name not in untimed)
+    return {str(p.relative_to(folder)): p.read_bytes() for p in files}
 
 
 PLACES = [
-    (SWEEP, "spikewright.measure.tally._predictions", 1, False),
-    (SWEEP, "spikewright.measure.tally._predictions", 9, True),
+    (SWEEP, "spikewright.measure.answers.predictions", 1, False),
+    (SWEEP, "spikewright.measure.answers.predictions", 9, True),
     (SWEEP, "spikewright.cli.measure.inside_study", 1, True),
     (SWEEP, "spikewright.cli.output.write_whole", 3, True),
     (MISALIGNMENT, "spikewright.measure.inside.watch_spikes", 1, True),
@@ -93,9 +94,7 @@ def test_what_was_finished_is_not_done_again(
     code, _, err = run(*words)
     assert code == 130
     assert "the same command goes on from there" in " ".join(err.split())
-    progress = json.loads((tmp_path / "progress.json").read_text())
-    assert len(progress["parts"]) == 3
-    assert "dataset" not in progress["configuration"]  # older ones have none: they are gone on with
+    assert len(list((tmp_path / "cells").glob("*.json"))) == 3 + 1  # and their configuration
     again: list[int] = []
     original = spikewright.cli.energy.operations
 
@@ -130,8 +129,8 @@ def test_finished_results_are_replaced_when_the_new_ones_are_there(
     interrupt("spikewright.cli.energy.operations", 2)
     assert run(*ENERGY, "--seed", "3", "--output", str(tmp_path))[0] == 130
     kept_now = contents(tmp_path)
-    kept_now.pop("progress.json")
-    assert kept_now == before
+    assert {name: kept_now[name] for name in before} == before
+    assert all(name.startswith("cells/") for name in kept_now.keys() - before.keys())
     assert run(*ENERGY, "--seed", "3", "--output", str(tmp_path))[0] == 0
     assert json.loads((tmp_path / "config.json").read_text())["seed"] == 3
 
@@ -155,3 +154,24 @@ def test_the_results_do_not_tell_the_time(run: Run, tmp_path: Path) -> None:
         ("TPP", 1),
         ("TPP", 2),
     ]
+
+
+@pytest.mark.parametrize("words", [SWEEP, MISALIGNMENT, ENERGY], ids=lambda words: words[0])
+def test_jobs_of_a_cluster_share_the_cells(run: Run, tmp_path: Path, words: list[str]) -> None:
+    whole, shared = tmp_path / "whole", tmp_path / "shared"
+    assert run(*words, "--output", str(whole))[0] == 0
+    for part in range(3):
+        code, out, err = run(*words, "--output", str(shared), "--share", f"{part}/3")
+        assert code == 0, err
+        if part < 2:
+            assert out == ""
+            assert "this share is done; " in err
+            assert "results.json" not in contents(shared)
+    assert contents(shared) == contents(whole)
+
+
+def test_a_share_needs_a_folder_and_a_number(run: Run, tmp_path: Path) -> None:
+    code, _, err = run(*SWEEP, "--share", "0/2")
+    assert (code, "--share needs --output" in err) == (2, True)
+    code, _, err = run(*SWEEP, "--share", "2/2", "--output", str(tmp_path))
+    assert (code, "--share 2/2: give R/N" in err) == (2, True)

@@ -129,13 +129,14 @@ def test_an_option_that_this_version_does_not_know(run: Run, folder: Path) -> No
         ({"config.json": '{"command": "train"}'}, "not of a command that can be repeated"),
         ({"config.json": '{"command": ["sweep"]}'}, "not of a command that can be repeated"),
         ({"config.json": "[1]"}, "not of a command that can be repeated"),
-        ({"progress.json": "{}"}, "is unfinished: start its command again"),
+        ({"cells/a.json": "{}"}, "is unfinished: start its command again"),
     ],
 )
 def test_folders_that_are_no_finished_run(
     run: Run, tmp_path: Path, files: dict[str, str], told: str
 ) -> None:
     for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     code, out, err = run("rerun", str(tmp_path))
     assert (code, out) == (2, "")

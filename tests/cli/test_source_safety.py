@@ -198,7 +198,7 @@ def test_a_missing_permission_is_told(
     monkeypatch.setattr(Path, "replace", refused)
     code, _, err = run(*ENERGY, "--output", str(tmp_path))
     assert code == 5
-    assert f"Permission denied: '{tmp_path}/progress.json'" in err
+    assert f"Permission denied: '{tmp_path}/cells/configuration.json'" in err
     assert "see to the permissions" in err
     assert not list(tmp_path.iterdir())
 

@@ -15,6 +15,7 @@ from spikewright.cli.options import (
     MeasurementOptions,
     ModelOptions,
     OutputOptions,
+    ShareOption,
     StepsOption,
 )
 
@@ -30,6 +31,7 @@ def energy(
         typer.Option(metavar="NAME,NAME,...", help=NEURON_HELP),
     ] = "if,nearest,nearest:binary,nearest:first-spike",
     steps: StepsOption = "8",
+    share: ShareOption = None,
 ) -> None:
     """Count the operations of a converted MODEL, layer by layer, and estimate their energy.
 
@@ -37,7 +39,7 @@ def energy(
     (Horowitz 2014, 45 nm). Stochastic neurons are run with --seed alone.
 
     DIR receives config.json, operations.csv, operations.json and timing.json. Until then
-    progress.json keeps what is finished: after a kill the same command goes on from there.
+    its folder cells keeps what is finished: after a kill the same command goes on from there.
     spikewright report DIR shows which layers cost the energy, and why.
     """
     from spikewright.cli.energy import deliver, run_energy
@@ -53,5 +55,7 @@ def energy(
     prepare_folder(output.output)
     with progress_bar("energy") as advance:
         asked = {"neuron": neuron, "steps": steps}
-        configuration, found = run_energy(task, neurons, asked, advance, folder=output.output)
+        configuration, found = run_energy(
+            task, neurons, asked, advance, folder=output.output, share=share
+        )
     deliver(configuration, found, output)

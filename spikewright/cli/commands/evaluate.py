@@ -17,6 +17,7 @@ from spikewright.cli.options import (
     OutputOptions,
     SavedNetwork,
     SeedOption,
+    ShareOption,
 )
 
 
@@ -39,6 +40,7 @@ def evaluate(
     device: DeviceOption = "cpu",
     compile: CompileOption = False,
     frames: FramesOption = False,
+    share: ShareOption = None,
 ) -> None:
     """Measure a saved network on images, beside the ANN that it was made of.
 
@@ -46,7 +48,8 @@ def evaluate(
     those that it was calibrated with, when 'spikewright convert' saved it.
 
     DIR receives config.json, results.csv, results.json, timing.json and report.html. Until then
-    progress.json keeps what is finished: after a kill the same command goes on from there.
+    its folder cells keeps what is finished: after a kill the same command goes on from there, to
+    the same results.
     """
     from spikewright.cli.evaluate import Evaluation, run_evaluation
     from spikewright.cli.outcome import deliver, prepare
@@ -56,5 +59,5 @@ def evaluate(
     times = None if steps is None else steps_of(steps)
     prepare(output)
     with progress_bar("evaluate") as advance:
-        outcome = run_evaluation(asked, times, advance, output.output)
+        outcome = run_evaluation(asked, times, advance, output.output, share)
     deliver(outcome, output)

@@ -18,6 +18,7 @@ from spikewright.cli.options import (
     MeasurementOptions,
     ModelOptions,
     OutputOptions,
+    ShareOption,
     StepsOption,
 )
 
@@ -39,14 +40,15 @@ def sweep(
     steps: StepsOption = "1,2,4,8,16,32",
     compile: CompileOption = False,
     frames: FramesOption = False,
+    share: ShareOption = None,
 ) -> None:
     """Measure the accuracy of MODEL with several neurons at every T, beside the ANN.
 
     Thresholds come from the training split, never from the images measured.
 
     DIR receives config.json, results.csv, results.json, timing.json and report.html. Until then
-    progress.json keeps what is finished: after a kill the same command goes on from there, to the
-    same results.
+    its folder cells keeps what is finished: after a kill the same command goes on from there, to
+    the same results.
 
     Several processes share the calibration and the images, and find what one finds, when they are
     started by 'torchrun --nproc-per-node N -m spikewright sweep ...' or 'accelerate launch
@@ -75,6 +77,7 @@ def sweep(
                 compiled=compile,
                 frames=frames,
                 processes=processes,
+                share=share,
             )
         processes.wait()
         if processes.main:

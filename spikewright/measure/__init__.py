@@ -20,7 +20,8 @@ from spikewright.measure.misalignment import LayerEffect, Misalignment, misalign
 from spikewright.measure.run_record import RunClock, RunRecord
 from spikewright.measure.spike_times import ResidualSummary, SpikeTimeHistogram, watch_spikes
 from spikewright.measure.statistics import mcnemar_exact, paired_interval, wilson_interval
-from spikewright.measure.sweep import SweepProgress, sweep
+from spikewright.measure.sweep import sweep
+from spikewright.measure.sweep_plan import SweepProgress
 from spikewright.measure.sweep_results import Reference, Sweep, SweepRow
 
 __all__ = [

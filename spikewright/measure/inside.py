@@ -13,7 +13,7 @@ from spikewright.measure.cells import Cells, Task
 from spikewright.measure.decomposition import LayerError, decompose
 from spikewright.measure.memory import Portions
 from spikewright.measure.spike_times import ResidualSummary, SpikeTimeHistogram, watch_spikes
-from spikewright.measure.sweep import Progress, SweepProgress
+from spikewright.measure.sweep_plan import Progress, SweepProgress
 from spikewright.network import SpikingNetwork
 
 R = TypeVar("R")

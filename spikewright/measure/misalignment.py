@@ -20,7 +20,7 @@ from spikewright.measure.cells import Cells
 from spikewright.measure.decomposition import LayerError
 from spikewright.measure.inside import Inside
 from spikewright.measure.spike_times import ResidualSummary, SpikeTimeHistogram
-from spikewright.measure.sweep import Progress, SweepPlan
+from spikewright.measure.sweep_plan import Progress, SweepPlan
 from spikewright.measure.sweep_results import Reference, Sweep, SweepRow
 from spikewright.network import SpikingNetwork
 from spikewright.neurons import IntegrateFire, Order, Shuffled

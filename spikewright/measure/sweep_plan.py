@@ -1,0 +1,297 @@
+"""The cells of a sweep, and the rows that they add up to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from spikewright.errors import AnalysisError
+from spikewright.measure.answers import Answers, Batches, Tally, answers_of, spiking_answers
+from spikewright.measure.batches import (
+    NO_SAMPLE,
+    Block,
+    are_frames,
+    blocks_of,
+    checked_steps,
+    whole_numbers,
+)
+from spikewright.measure.cells import Cells, Task
+from spikewright.measure.memory import Portions
+from spikewright.measure.placement import device_of, placed
+from spikewright.measure.run_record import RunClock
+from spikewright.measure.sweep_results import Sweep, reference_of, row_of
+from spikewright.network import SpikingNetwork
+
+
+@dataclass(frozen=True)
+class SweepProgress:
+    """How far a measurement is; sent after every finished cell.
+
+    Attributes:
+        network: what was simulated.
+        steps: its T.
+        seed: its seed.
+        done: cells that this process has finished.
+        total: cells of this process, None when the data has no length.
+    """
+
+    network: str
+    steps: int
+    seed: int
+    done: int
+    total: int | None
+
+
+Progress = Callable[[SweepProgress], None]
+
+
+@dataclass(frozen=True)
+class Key:
+    """Which cells of several blocks belong together.
+
+    Attributes:
+        part: the number of the pass over the data.
+        network: its name, or "reference".
+        steps: T; 0 for the reference.
+        seed: of the random draws.
+    """
+
+    part: int
+    network: str
+    steps: int
+    seed: int
+
+    def __str__(self) -> str:
+        what = f"{self.network}, T {self.steps}, seed {self.seed}" if self.steps else self.network
+        return f"{what}, pass {self.part}" if self.part else what
+
+
+_ANN = Key(0, "reference", 0, 0)
+
+
+class SweepPlan:
+    """The cells of a sweep: every network at every T with every seed, block by block of the data.
+
+    Make it with `of`, then call `measure`, and `result` when every process and job has measured.
+    """
+
+    def __init__(
+        self,
+        networks: Mapping[str, SpikingNetwork],
+        passes: Sequence[tuple[Iterable[Block], tuple[int, ...]]],
+        seeds: tuple[int, ...],
+        reference: nn.Module | None,
+    ) -> None:
+        self._clock = RunClock()
+        self._networks = networks
+        self._passes = passes
+        self._seeds = seeds
+        self._reference = reference
+        self._device = device_of(next(iter(networks.values())))
+        self._portions = Portions()
+        self._block: Block | None = None
+        self._expected: Answers | None = None
+        self._keys: dict[str, Key] = {}
+
+    @classmethod
+    def of(
+        cls,
+        networks: Mapping[str, SpikingNetwork],
+        data: Batches | Callable[[int], Batches],
+        steps: int | Sequence[int],
+        seeds: int | Sequence[int] = 1,
+        reference: nn.Module | None = None,
+        device: torch.device | str | None = None,
+    ) -> SweepPlan:
+        """Check what `sweep` was given; nothing is measured yet."""
+        _check_networks(networks)
+        _check_reference(reference)
+        chosen, times = _checked_seeds(seeds), checked_steps(steps)
+        first = next(iter(networks.values()))
+        place = device_of(first) if device is None else torch.device(device)
+        shape = first.graph.input_shape
+        if isinstance(data, Iterable):
+            passes = [(blocks_of(data, shape), times)]
+        else:
+            passes = [(blocks_of(data(t), shape, frames=t), (t,)) for t in times]
+        there = {name: placed(network, place) for name, network in networks.items()}
+        return cls(there, passes, chosen, None if reference is None else placed(reference, place))
+
+    def measure(self, cells: Cells, progress: Progress | None = None) -> None:
+        """Measure the cells that are dealt to this process."""
+        blocks = (
+            (number, block, times)
+            for number, (blocks, times) in enumerate(self._passes)
+            for block in blocks
+        )
+        groups: Iterable[list[Task]] = (self._tasks(*one) for one in blocks)
+        listed = all(isinstance(blocks, list) for blocks, _ in self._passes)
+        if listed:
+            groups = [[task for group in groups for task in group]]
+        done = 0
+        for tasks in groups:
+            total = cells.own(tasks) if listed else None
+            for task in cells.measure(tasks):
+                done += 1
+                if progress is not None:
+                    key = self._keys[task.name]
+                    progress(SweepProgress(key.network, key.steps, key.seed, done, total))
+        if self._block is not None:
+            self._block.release()
+
+    def result(self, cells: Cells, configuration: Mapping[str, Any]) -> Sweep:
+        """The rows, of the cells that all have measured.
+
+        Raises:
+            AnalysisError: when there was no sample, another number of them at another T, or cells
+                of another job are not finished.
+        """
+        tallies: dict[Key, Tally] = {}
+        records = cells.gather(list(self._keys), Tally)
+        for key, record in zip(self._keys.values(), records, strict=True):
+            tallies[key] = tallies.get(key, Tally()) + record
+        samples = _same_number(tallies)
+        numbers = {t: number for number, (_, times) in enumerate(self._passes) for t in times}
+        compared = self._reference is not None
+        rows = tuple(
+            row_of(
+                name,
+                network,
+                t,
+                [tallies[Key(numbers[t], name, t, seed)] for seed in self._seeds_of(network)],
+                compared=compared,
+            )
+            for name, network in self._networks.items()
+            for t in numbers
+        )
+        asked = {
+            **configuration,
+            "networks": {name: _described(network) for name, network in self._networks.items()},
+            "steps": list(numbers),
+            "seeds": list(self._seeds),
+        }
+        record = self._clock.finish(
+            self._device, seed=self._seeds[0], samples=samples, configuration=asked
+        )
+        return Sweep(rows, reference_of(tallies[_ANN]) if compared else None, record)
+
+    def _tasks(self, number: int, block: Block, times: Sequence[int]) -> list[Task]:
+        """The cells of one block of one pass over the data."""
+        keys = [] if self._reference is None else [replace(_ANN, part=number)]
+        keys += [
+            Key(number, name, t, seed)
+            for name, network in self._networks.items()
+            for t in times
+            for seed in self._seeds_of(network)
+        ]
+        tasks = [self._task(key, block) for key in keys]
+        self._keys.update((task.name, key) for task, key in zip(tasks, keys, strict=True))
+        return tasks
+
+    def _task(self, key: Key, block: Block) -> Task:
+        name = f"{key}, batch {block.first}"
+        group = key.part, block.first
+        if key.steps == 0:
+            return Task(name, lambda: Tally.of(self._asked(block)), group=group)
+        network = self._networks[key.network]
+        by_count = all(neuron.has_count_law for neuron in network.neurons.values())
+        cost = 1 if by_count else key.steps
+        return Task(name, lambda: self._simulated(network, key, block), cost, group)
+
+    def _simulated(self, network: SpikingNetwork, key: Key, block: Block) -> Tally:
+        """Measure one cell."""
+        expected = None if self._reference is None else self._asked(block)
+        who = f"network '{key.network}' at T = {key.steps}"
+        answers = self._portions.again(
+            lambda cut: spiking_answers(network, cut, key.steps, key.seed, who),
+            self._entered(block),
+            block.dimensions,
+        )
+        return Tally.of(answers, expected)
+
+    def _asked(self, block: Block) -> Answers:
+        """The reference's answers to a block; of frames it is shown the mean."""
+        batches, model = self._entered(block), self._reference
+        assert model is not None
+
+        def ask(images: Tensor) -> Tensor:
+            return model(images.mean(0) if are_frames(images, block.dimensions) else images)
+
+        if self._expected is None:
+            self._expected = self._portions.again(
+                lambda cut: answers_of(ask, cut, self._device, "the reference"),
+                batches,
+                block.dimensions,
+            )
+        return self._expected
+
+    def _entered(self, block: Block) -> Block:
+        """The block, which is the only one in memory."""
+        if self._block is not block:
+            if self._block is not None:
+                self._block.release()
+            self._block, self._expected = block, None
+        return block
+
+    def _seeds_of(self, network: SpikingNetwork) -> tuple[int, ...]:
+        return self._seeds if network.stochastic else self._seeds[:1]
+
+
+def _same_number(tallies: Mapping[Key, Tally]) -> int:
+    """The samples of every pass, which must be the same."""
+    first, samples = next(((k, t.samples) for k, t in tallies.items()), (_ANN, 0))
+    for key, tally in tallies.items():
+        if tally.samples != samples:
+            of = next(k.steps for k in tallies if k.part == first.part and k.steps)
+            raise AnalysisError(
+                f"data({of}) gave {samples} samples and data({key.steps}) {tally.samples}: give "
+                "the same ones at every T"
+            )
+    if not samples:
+        raise AnalysisError(NO_SAMPLE)
+    return samples
+
+
+def _check_networks(networks: Any) -> None:
+    if not isinstance(networks, Mapping) or not networks:
+        raise AnalysisError(
+            f"sweep needs at least one network by name, got {networks!r}: "
+            'call sweep({"TPP": snn}, data)'
+        )
+    for name, network in networks.items():
+        if not isinstance(network, SpikingNetwork):
+            raise AnalysisError(
+                f"'{name}' is a {type(network).__name__}, not a SpikingNetwork: convert it first, "
+                "or pass it as reference="
+            )
+
+
+def _check_reference(reference: nn.Module | None) -> None:
+    if reference is None:
+        return
+    training = [name or "itself" for name, part in reference.named_modules() if part.training]
+    if training:
+        raise AnalysisError(
+            f"the reference is in training mode ({', '.join(training[:3])}): call model.eval()"
+        )
+
+
+def _checked_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
+    chosen = tuple(range(seeds)) if type(seeds) is int else whole_numbers(seeds)
+    if not chosen or len(set(chosen)) < len(chosen):
+        raise AnalysisError(
+            f"seeds must be a number of seeds, at least 1, or different integers, got {seeds!r}"
+        )
+    return chosen
+
+
+def _described(network: SpikingNetwork) -> dict[str, Any]:
+    return {
+        "neurons": sorted({neuron.label for neuron in network.neurons.values()}),
+        "sites": len(network.sites),
+        "designed_steps": list(network.designed_steps),
+    }

@@ -57,7 +57,7 @@ class DemoPart:
 
     Attributes:
         name: the name in titles.
-        training: how the source network was trained.
+        training: the trained source network, with its history.
         networks: the spiking networks, by the labels of their neurons.
         sweep: the accuracies on the test split.
         misalignment: the experiment on the one-phase network, at `LEVELS` steps and on the same

@@ -11,9 +11,9 @@ from torch import Tensor
 
 def fingerprint(tensors: Mapping[str, Tensor]) -> str:
     """SHA-256 of tensors: their names, types, shapes and every bit of them."""
-    found = sha256()
+    digest = sha256()
     for name, tensor in sorted(tensors.items()):
-        found.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
         flat = tensor.detach().cpu().contiguous().reshape(-1)
-        found.update(flat.view(torch.uint8).numpy().tobytes())
-    return found.hexdigest()
+        digest.update(flat.view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()

@@ -28,9 +28,9 @@ class Processes:
     """The processes of a run; this is the view of one of them.
 
     Attributes:
-        rank: of this process, from 0; only rank 0 writes files.
-        count: how many there are.
-        device: of this process.
+        rank: the number of this process, from 0; only rank 0 writes files.
+        count: the number of processes.
+        device: the device of this process.
         accelerator: Accelerate's own object, or None for one process.
     """
 
@@ -70,14 +70,14 @@ class Processes:
         return indices[self.rank :: self.count]
 
     def deal(self, items: Iterable[Item]) -> Iterator[Item]:
-        """This process's part of any series, by turns: item i goes to process i modulo `count`."""
+        """This process's part of any series: item i goes to process i modulo `count`."""
         return (item for i, item in enumerate(items) if i % self.count == self.rank)
 
     def check(self, batch_size: int) -> None:
         """See that a batch can be shared out evenly.
 
         Raises:
-            RecipeError: if it cannot.
+            RecipeError: if not.
         """
         if batch_size % self.count or batch_size < 2 * self.count:
             raise RecipeError(
@@ -121,8 +121,8 @@ class Processes:
         """See that all processes hold the same.
 
         Args:
-            message: a fingerprint of it.
-            what: named in the error.
+            message: a fingerprint of what they hold.
+            what: its name in the error.
 
         Raises:
             ProcessError: in every process, if they do not.
@@ -137,7 +137,7 @@ class Processes:
         """Let the main process do something while the others wait, and all hear how it went.
 
         Args:
-            work: called in the main process alone.
+            work: the function to call in the main process alone.
 
         Raises:
             SpikewrightError: in every process, what the main one raised; ProcessError in the
@@ -150,11 +150,11 @@ class Processes:
             except Exception as error:  # the others would wait in vain
                 failure = error
         mine = "" if failure is None else json.dumps([type(failure).__name__, str(failure)])
-        told = self.exchange(mine.encode())[0]
+        theirs = self.exchange(mine.encode())[0]
         if failure is not None:
             raise failure
-        if told:
-            name, message = json.loads(told)
+        if theirs:
+            name, message = json.loads(theirs)
             raise getattr(errors, name, ProcessError)(message)
 
     def agree(self, tensors: Iterable[Tensor]) -> None:
@@ -185,19 +185,20 @@ ALONE = Processes(0, 1, torch.device("cpu"))
 
 
 def launched() -> tuple[int, int]:
-    """Rank of this process and number of processes, as the launcher says.
+    """The rank of this process and the number of processes, as the launcher says.
 
     Raises:
         ProcessError: if several were asked for and one was started, as by `accelerate launch
             --cpu --num_processes 2` without MPI: each would believe to be alone.
     """
-    told = os.environ
-    if "WORLD_SIZE" not in told and "ACCELERATE_USE_CPU" in told and "MASTER_ADDR" in told:
+    environment = os.environ
+    started_alone = "WORLD_SIZE" not in environment and "MASTER_ADDR" in environment
+    if started_alone and "ACCELERATE_USE_CPU" in environment:
         raise ProcessError(
             "accelerate launch was asked for several processes and started one, as it does with "
             f"--cpu; start them with {HOW_TO_LAUNCH}"
         )
-    return int(told.get("RANK", "0")), int(told.get("WORLD_SIZE", "1"))
+    return int(environment.get("RANK", "0")), int(environment.get("WORLD_SIZE", "1"))
 
 
 def is_main_process() -> bool:

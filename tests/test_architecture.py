@@ -103,10 +103,6 @@ LATE_IMPORTS = {"cli"}
 """Rooms whose functions may import other rooms. Commands import what they need when they run, so
 that `spikewright --help` does not load torch. Optional packages come through `require_extra`."""
 
-LATE_IMPORTS_WITHIN = {"runs/names.py", "runs/zoo.py"}
-"""Files whose functions import from their own room: a network of the zoo is a run, and a run may
-have started from a network of the zoo."""
-
 
 def late_imports(file: Path) -> Iterator[tuple[str, int]]:
     """Yield (part, line) of every import of this package inside a function."""
@@ -126,7 +122,6 @@ def test_imports_stand_at_the_top_of_a_file() -> None:
         for file in FILES
         if part_of(file) not in LATE_IMPORTS
         for name, line in late_imports(file)
-        if not (name == part_of(file) and str(file.relative_to(PACKAGE)) in LATE_IMPORTS_WITHIN)
     ]
     assert not offenders, "\n".join(offenders)
 

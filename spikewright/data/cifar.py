@@ -83,8 +83,8 @@ def open_cifar(
     Args:
         name: `"cifar10"` or `"cifar100"`.
         folder: the folder that holds one of the layouts.
-        preprocess: from a picture to an image.
-        validation: images held out of the training set; None holds out a tenth.
+        preprocess: turns a picture into an image.
+        validation: the number of images held out of the training set; None holds out a tenth.
         on_damaged: see `PictureDataset`.
 
     Raises:

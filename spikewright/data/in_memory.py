@@ -44,7 +44,7 @@ def in_memory(*datasets: ImageDataset, bounded: bool = True) -> InMemory:
     """Read every image of data sets that were opened *without* normalisation.
 
     Args:
-        *datasets: of float32 images in 0 .. 1, all of one shape.
+        *datasets: data sets of float32 images in 0 .. 1, all of one shape.
         bounded: False for images whose values are not in 0 .. 1 (`ImageData.bounded`): they are
             kept in float32 as they are.
 
@@ -80,12 +80,12 @@ def in_memory(*datasets: ImageDataset, bounded: bool = True) -> InMemory:
 
 
 def require_memory(count: int, shape: Sequence[int], dtype: torch.dtype) -> None:
-    """See that images fit into the memory of this machine, where the system tells how much it has.
+    """See that images fit into the memory of this machine, where the system says how much it has.
 
     Args:
-        count: how many images.
-        shape: (C, H, W) of each.
-        dtype: of their values.
+        count: the number of images.
+        shape: the shape (C, H, W) of each.
+        dtype: the type of their values.
 
     Raises:
         DataError: if they need more than all of it.
@@ -100,7 +100,7 @@ def require_memory(count: int, shape: Sequence[int], dtype: torch.dtype) -> None
 
 
 def machine_memory() -> int | None:
-    """Bytes of memory of this machine; None where the system does not tell."""
+    """Bytes of memory of this machine; None where the system does not say."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):

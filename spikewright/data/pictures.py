@@ -32,7 +32,7 @@ class PictureDataset(Dataset[tuple[Tensor, int]]):
 
     Args:
         source: the torchvision data set.
-        preprocess: from a picture to an image [3, H, W].
+        preprocess: turns a picture into an image [3, H, W].
         where: the data set, as errors name it.
         on_damaged: called for every damaged picture that batches leave out; None refuses them.
 
@@ -130,7 +130,7 @@ def picture_data(
         name: the data set, as errors and results name it.
         sources: torchvision's data sets by split: `"train"`, `"test"` and, where the data set has
             one of its own, `"val"`.
-        preprocess: from a picture to an image [3, H, W].
+        preprocess: turns a picture into an image [3, H, W].
         hold_out: chooses the validation split from the training set where there is no `"val"`.
         on_damaged: see `PictureDataset`.
 

@@ -14,7 +14,7 @@ from spikewright.errors import DataError
 from spikewright.extras import require_extra
 
 CROP_FRACTION = 224 / 256
-"""Centre crop over shorter side, the ratio of torchvision's first classification presets."""
+"""The side of the centre crop over the shorter side, as in torchvision's first presets."""
 INTERPOLATIONS = ("bilinear", "bicubic")
 
 
@@ -85,7 +85,7 @@ class Resize:
     """How a picture is resized before its centre is cropped.
 
     Attributes:
-        side: the shorter one afterwards, in pixels.
+        side: the shorter side afterwards, in pixels.
         interpolation: `"bilinear"` or `"bicubic"`.
 
     Raises:
@@ -113,9 +113,9 @@ class FilePreprocessing:
     `size` is kept.
 
     Attributes:
-        size: side of the square that leaves, in pixels; None keeps the picture's own size.
-        normalise: applied last, to pixels in 0 .. 1; None leaves them there.
-        resize: to what, and how; None is `Resize(size * 256 / 224)`.
+        size: the side of the square that is cut out, in pixels; None keeps the picture's own size.
+        normalise: the normalisation, applied last to pixels in 0 .. 1; None leaves them there.
+        resize: what happens before the crop; None is `Resize(size * 256 / 224)`.
 
     Raises:
         DataError: when made with a size below 1, or a `resize` without it or to less.

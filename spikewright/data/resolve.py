@@ -39,23 +39,22 @@ def open_dataset(
     `cifar10dvs:DIR`   event recordings as images 2 x H x W, the mean of 10 frames
     =================  ===========================================================  ===========
 
-    Of event recordings an image holds events a frame, OFF and ON, and `size` is a divisor of 128;
-    `spikewright.data.events` opens them as frames.
+    An image of an event recording holds events a frame, OFF and ON, and `size` is a divisor of 128;
+    `spikewright.data.events` opens recordings as frames.
 
     Pixels are float32 in 0 .. 1 before normalisation. Where a data set has no validation split
-    of its own, a tenth of its training set is kept apart for it, always the same: of CIFAR the
-    same share of every class, of other folders the end of a fixed permutation.
+    of its own, a tenth of its training set is kept apart for it, always the same: for CIFAR the
+    same share of every class, for other folders the end of a fixed permutation.
 
     Args:
         spec: one of the forms above.
-        mean: per channel, subtracted from pixels in 0 .. 1; given together with `std`.
-        std: per channel, divides what is left; above 0.
-        size: side in pixels. A picture that is not `size` x `size` already is resized until its
+        mean: the mean of each channel, subtracted from pixels in 0 .. 1; goes with `std`.
+        std: the standard deviation of each channel, which divides what is left; above 0.
+        size: the side in pixels. A picture that is not `size` x `size` already is resized until its
             shorter side is `size * 256 / 224`, and its centre is cropped, as torchvision's
             first classification presets do.
-        resize: to what pictures are resized before the crop, and how, where it is another side
-            or interpolation; goes with `size`.
-        validation: images held out of CIFAR's training set, instead of a tenth.
+        resize: another side or interpolation for the resizing before the crop; goes with `size`.
+        validation: the number of images held out of CIFAR's training set, instead of a tenth.
         on_damaged: called with the name of every picture of a class folder that cannot be read;
             batches leave it out. None refuses such a picture where it is read.
 

@@ -26,9 +26,9 @@ class BasicBlock(nn.Module):
     (option B).
 
     Args:
-        inputs: channels that enter.
-        outputs: channels that leave, at least `inputs`.
-        stride: 1, or 2 to halve the image.
+        inputs: the number of channels that enter.
+        outputs: the number of channels that leave, at least `inputs`.
+        stride: the stride, 1, or 2 to halve the image.
         activation: makes one activation module; called once for each of the two activations.
         projection: whether a shortcut that changes shape is option B.
     """
@@ -79,10 +79,10 @@ class CifarResNet(nn.Module):
     Every stage but the first halves the image.
 
     Args:
-        num_classes: size of the output.
+        num_classes: the number of logits.
         activation: makes one activation module; every site gets its own.
-        widths: channels of each stage.
-        blocks: in every stage.
+        widths: the number of channels of each stage.
+        blocks: the number of blocks in every stage.
         projection: whether shortcuts that change shape are 1x1 convolutions; see `BasicBlock`.
     """
 
@@ -128,7 +128,7 @@ def resnet20(num_classes: int = 10, activation: Callable[[], nn.Module] = nn.ReL
     torch's generator: seed it with `spikewright.training.seeded`.
 
     Args:
-        num_classes: size of the output, at least 1.
+        num_classes: the number of logits, at least 1.
         activation: makes one activation module without arguments.
 
     Returns:
@@ -148,7 +148,7 @@ def resnet18(num_classes: int = 10, activation: Callable[[], nn.Module] = nn.ReL
     `layer{1,2,3,4}.{0,1}.{conv1,bn1,conv2,bn2}`, `layer{2,3,4}.0.shortcut.{0,1}` and `linear`.
 
     Args:
-        num_classes: size of the output, at least 1.
+        num_classes: the number of logits, at least 1.
         activation: makes one activation module without arguments.
 
     Returns:

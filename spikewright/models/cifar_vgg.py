@@ -14,10 +14,10 @@ class CifarVGG(nn.Module):
     """Stages of 3x3 convolutions with batch norm and an average pool each; three linear layers.
 
     Args:
-        num_classes: size of the output.
+        num_classes: the number of logits.
         activation: makes one activation module; every site gets its own.
-        stages: channels of each convolution, stage by stage; a stage halves the image.
-        hidden: width of the two hidden linear layers.
+        stages: the channels of each convolution, stage by stage; a stage halves the image.
+        hidden: the width of the two hidden linear layers.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ def vgg16(num_classes: int = 10, activation: Callable[[], nn.Module] = nn.ReLU) 
     the QCFS paper's networks; there is no dropout.
 
     Args:
-        num_classes: size of the output, at least 1.
+        num_classes: the number of logits, at least 1.
         activation: makes one activation module without arguments.
 
     Returns:

@@ -11,9 +11,9 @@ class DigitsCNN(nn.Module):
     """Three convolutions with batch norm, one residual sum, one average pool, one linear layer.
 
     Args:
-        num_classes: size of the output.
+        num_classes: the number of logits.
         activation: makes one activation module; every site gets its own.
-        width: channels of every convolution.
+        width: the number of channels of every convolution.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ def digits_cnn(num_classes: int = 10, activation: Callable[[], nn.Module] = nn.R
     Weights start random, from torch's generator: seed it with `spikewright.training.seeded`.
 
     Args:
-        num_classes: size of the output, at least 1.
+        num_classes: the number of logits, at least 1.
         activation: makes one activation module without arguments, e.g. `nn.ReLU`; a QCFS twin
             is the same class with another factory.
 

@@ -13,9 +13,9 @@ class EventsCNN(nn.Module):
     """Three 3x3 convolutions with batch norm and an average pool each, a mean, a linear layer.
 
     Args:
-        num_classes: size of the output.
+        num_classes: the number of logits.
         activation: makes one activation module; every site gets its own.
-        widths: channels of each convolution.
+        widths: the number of channels of each convolution.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ def events_cnn(num_classes: int = 10, activation: Callable[[], nn.Module] = nn.R
     """Make the network for event frames: 57 k parameters, three activations.
 
     Args:
-        num_classes: size of the output, at least 1.
+        num_classes: the number of logits, at least 1.
         activation: makes one activation module without arguments.
 
     Returns:

@@ -20,7 +20,7 @@ class Preset:
             deviation divides.
         size: the side in pixels of the square that is cut from the centre.
         resize: the shorter side in pixels that pictures are resized to before.
-        interpolation: of that resizing, `"bilinear"` or `"bicubic"`.
+        interpolation: the interpolation of that resizing, `"bilinear"` or `"bicubic"`.
     """
 
     mean: tuple[float, ...]

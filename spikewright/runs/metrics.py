@@ -1,4 +1,4 @@
-"""What a training run tells of one epoch."""
+"""The metrics of one epoch of training."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ class EpochMetrics:
 
     Attributes:
         epoch: counted from 1.
-        training_loss: mean over the epoch's images, in nats, weights moving.
-        training_accuracy: fraction of the augmented images right, weights moving, 0 .. 1.
-        validation_accuracy: after the epoch, 0 .. 1.
-        validation_loss: mean cross entropy after the epoch, in nats.
-        learning_rate: of the epoch's last step.
-        thresholds: the smallest and the largest learned threshold, or none of them.
-        seconds: wall time of the epoch, validation included.
+        training_loss: the mean loss over the epoch's images, in nats, weights moving.
+        training_accuracy: the fraction of the augmented images right, weights moving, 0 .. 1.
+        validation_accuracy: the accuracy after the epoch, 0 .. 1.
+        validation_loss: the mean cross entropy after the epoch, in nats.
+        learning_rate: the learning rate of the epoch's last step.
+        thresholds: the smallest and the largest learned threshold; None where there are none.
+        seconds: the wall time of the epoch, validation included.
     """
 
     epoch: int

@@ -15,6 +15,7 @@ from spikewright.errors import ModelError
 from spikewright.models.exported import load_exported
 from spikewright.models.published import preset_of, suggestion, torchvision_factory
 from spikewright.models.weights import load_weights
+from spikewright.runs.trained import load_trained
 from spikewright.runs.zoo import zoo_folder
 from spikewright.seeding import seeded
 
@@ -71,8 +72,6 @@ def load_model(spec: str, weights: Path | None = None, **factory_arguments: Any)
         raise ModelError(f"unknown model '{spec}'; give {FORMS}")
     folder = trained_folder(spec)
     if folder is not None:
-        from spikewright.runs.trained import load_trained  # training itself imports models
-
         _refuse_own(spec, weights, factory_arguments)
         return load_trained(folder)
     if weights is not None and preset_of(spec) is not None:

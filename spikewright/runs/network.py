@@ -22,9 +22,9 @@ def make_network(recipe: NetworkRecipe, num_classes: int, seed: int) -> nn.Modul
     """Make a network of a recipe, in training mode.
 
     Args:
-        recipe: which network.
-        num_classes: size of the output.
-        seed: of the random weights.
+        recipe: the network part of a recipe.
+        num_classes: the number of logits.
+        seed: the seed of the random weights.
 
     Raises:
         RecipeError: if the architecture is unknown.
@@ -43,7 +43,7 @@ def require_fit(model: nn.Module, name: str, shape: tuple[int, int, int]) -> Non
 
     Args:
         model: on the CPU.
-        name: of its architecture.
+        name: the name of its architecture.
         shape: (C, H, W) of the images.
 
     Raises:
@@ -54,9 +54,9 @@ def require_fit(model: nn.Module, name: str, shape: tuple[int, int, int]) -> Non
         with torch.no_grad():
             model.eval()(torch.zeros(2, *shape))
     except RuntimeError as error:
-        told, size = " ".join(str(error).split()), " x ".join(map(str, shape))
+        reason, size = " ".join(str(error).split()), " x ".join(map(str, shape))
         raise RecipeError(
-            f"{name} does not take images of {size} ({told}); give another architecture or size"
+            f"{name} does not take images of {size} ({reason}); give another architecture or size"
         ) from error
     finally:
         model.train(training)

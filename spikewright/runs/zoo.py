@@ -67,7 +67,7 @@ def add_to_zoo(run: Path, name: str, zoo: Path = ZOO) -> ZooEntry:
 
     Args:
         run: the folder of a finished run of `spikewright train`.
-        name: of the new entry: small letters, digits and '-'.
+        name: the name of the new entry: small letters, digits and '-'.
         zoo: the folder of entries; by default that of the installed package, so this is for
             whoever works on a checkout.
 

@@ -27,11 +27,11 @@ KNOWN_STATISTICS = {
 }
 """Mean and standard deviation of each channel over the training set, pixels in 0 .. 1."""
 CROP_PADDING = 4
-"""Black pixels on every side before the crop, as usual for CIFAR; of images smaller than its 32
+"""The black pixels on every side before the crop, as usual for CIFAR; on images smaller than its 32
 pixels an eighth of the shorter side, at least 1."""
 CUTOUT_SIDE = 16
-"""Of the square that cutout greys, in pixels (DeVries & Taylor 2017, CIFAR-10); of smaller images
-half the shorter side."""
+"""The side of the square that cutout greys, in pixels (DeVries & Taylor 2017, CIFAR-10); on smaller
+images half the shorter side."""
 DRAWS = 5
 
 
@@ -40,10 +40,10 @@ class Augmenter:
     """Turns stored images into training input: augmented, in float32 and normalised.
 
     Attributes:
-        kinds: which changes to make, by their names in `Augmentation`.
+        kinds: the changes to make, by their names in `Augmentation`.
         mean: [C, 1, 1], in units of the pixel range 0 .. 1.
-        std: [C, 1, 1], the same.
-        seed: of every draw.
+        std: [C, 1, 1], in the same units.
+        seed: the seed of every draw.
     """
 
     kinds: frozenset[str]

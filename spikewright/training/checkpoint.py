@@ -25,7 +25,7 @@ class TrainingState:
 
     Attributes:
         model: the weights that are trained.
-        optimizer: of these weights.
+        optimizer: the optimiser of these weights.
         average: the moving average of the weights, or None without EMA.
         best: the model's state after the best epoch so far, on the CPU; empty before the first.
         history: one entry an epoch, in order.

@@ -49,7 +49,7 @@ def evaluate(
         model: put in eval mode and left there; the same in every process.
         images: on the device of the processes.
         indices: int64 [N], the images that count; the same in every process.
-        prepare: from stored images to input.
+        prepare: turns stored images into input.
         processes: each takes its share; their counts are added.
     """
     model.eval()

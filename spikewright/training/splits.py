@@ -114,9 +114,9 @@ def as_begun(splits: Splits, run: RunFolder, recipe: Recipe) -> Splits:
     """The images as the run in a folder holds them out.
 
     Args:
-        splits: as the data set gives them now.
+        splits: the images as the data set gives them now.
         run: its folder, with the list of what it held out.
-        recipe: that is to go on.
+        recipe: the recipe that is to go on.
 
     Raises:
         RecipeError: if they are not the images that the run was begun on.
@@ -140,10 +140,10 @@ def keeping_apart(splits: Splits, data: ImageData, recipe: Recipe) -> Splits:
     set holds none of them, it is taken for another one; if it holds few, it is refused.
 
     Args:
-        splits: as the data set gives them.
+        splits: the images as the data set gives them.
         data: the data set.
-        recipe: what to start from, and how many images to hold out. Of a file of weights nothing
-            is known; of `run:` and `zoo:` the folder tells.
+        recipe: names the weights to start from, and how many images to hold out. Only the folder of
+            a run or of an entry of the zoo says which images its weights never saw.
 
     Raises:
         RecipeError: if this cannot be.
@@ -159,11 +159,11 @@ def keeping_apart(splits: Splits, data: ImageData, recipe: Recipe) -> Splits:
     count, asked = int(apart.sum()), recipe.data.validation
     if count == 0:
         if card.data.name == data.name and card.recipe.data.size != recipe.data.size:
-            raise _cannot_tell(start, "its images were brought to another size")
+            raise _unknown(start, "its images were brought to another size")
         return splits
     if 2 * count < min(card.validation.images, len(splits.validation)):
         overlap = f"{count:,} of those that it held out are here, so the two sets overlap"
-        raise _cannot_tell(start, overlap)
+        raise _unknown(start, overlap)
     given_apart = not isinstance(data.validation, Subset)
     if given_apart or (asked is not None and asked > count):
         raise RecipeError(
@@ -185,12 +185,12 @@ def _held_out_by(start: StartRecipe, folder: Path) -> Tensor:
     try:
         return _read(RunFolder(folder).held_out)[0]
     except RunError as error:
-        raise _cannot_tell(start, str(error)) from error
+        raise _unknown(start, str(error)) from error
 
 
-def _cannot_tell(start: StartRecipe, why: str) -> RecipeError:
+def _unknown(start: StartRecipe, why: str) -> RecipeError:
     return RecipeError(
-        f"which images '{start.weights}' was trained on cannot be told: {why}; start from its file "
+        f"which images '{start.weights}' was trained on is not known: {why}; start from its file "
         "of weights, and keep what chooses the best epoch apart yourself"
     )
 

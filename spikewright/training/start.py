@@ -43,8 +43,8 @@ def load_start(model: nn.Module, start: StartRecipe, threshold: float | None) ->
 
     Args:
         model: changed in place.
-        start: which weights.
-        threshold: that the recipe asks thresholds to start from, or None.
+        start: the weights to start from.
+        threshold: the threshold that the recipe starts from, or None.
 
     Raises:
         ModelError: if the file is not there, or does not fit the network; see `load_weights`.

@@ -47,10 +47,9 @@ def train(
     share of a batch).
 
     Args:
-        recipe: what to do.
-        folder: new, empty, or of a run of this recipe; see `RunFolder`.
-        data: what `open_data(recipe)` gives, if the caller has opened it; None opens it when it
-            is needed.
+        recipe: the recipe to carry out.
+        folder: a new folder, an empty one, or that of a run of this recipe; see `RunFolder`.
+        data: what `open_data(recipe)` returns, where the caller has opened it already.
         device: `"cpu"`, `"cuda"`, ...
         tensorboard: also log to `tensorboard/` in the folder.
         progress: called after steps and epochs, in the main process.
@@ -91,7 +90,7 @@ class Trained:
     """A network that was trained in memory.
 
     Attributes:
-        model: with the weights of the best epoch, in eval mode, on its device.
+        model: the network with the weights of the best epoch, in eval mode, on its device.
         best: the metrics of that epoch. Its validation accuracy was chosen for being high, so it
             flatters: quote the accuracy on a test split.
         history: the metrics of every epoch, in order.
@@ -108,7 +107,7 @@ def train_in_memory(
     """Train a network by a recipe as `train` does, in one process, and leave nothing on disk.
 
     Args:
-        recipe: what to do.
+        recipe: the recipe to carry out.
         data: the images, opened without normalisation; the recipe's `data` only names them.
         device: `"cpu"`, `"cuda"`, ...
         progress: called after steps and epochs.

@@ -39,11 +39,11 @@ class Trainer:
     """A recipe being carried out.
 
     Attributes:
-        recipe: what to do.
-        processes: who takes part.
-        data: its splits, without normalisation.
+        recipe: the recipe to carry out.
+        processes: the processes that take part.
+        data: the data set in its splits, without normalisation.
         augmenter: makes input of stored images.
-        state: what changes.
+        state: everything that changes.
         step_model: the state's model, as training steps call it: compiled, in several processes.
         progress: called in the main process as training goes on.
     """
@@ -69,9 +69,9 @@ class Trainer:
         """Make the network for the data, and its optimiser.
 
         Args:
-            recipe: what to do.
-            data: its splits, without normalisation.
-            processes: who takes part.
+            recipe: the recipe to carry out.
+            data: the data set in its splits, without normalisation.
+            processes: the processes that take part.
             progress: called as training goes on.
             begun: the weights will come from a checkpoint, so those to start from are not read.
 

@@ -162,7 +162,7 @@ def test_a_data_set_that_shares_few_images_is_refused(first: Path, tmp_path: Pat
 def test_a_start_that_does_not_tell_is_refused(first: Path, tmp_path: Path) -> None:
     shutil.copytree(first, tmp_path / "start")
     RunFolder(tmp_path / "start").held_out.unlink()
-    with pytest.raises(RecipeError, match=r"cannot be told: '.*held_out\.safetensors'"):
+    with pytest.raises(RecipeError, match=r"is not known: '.*held_out\.safetensors'"):
         train(after(tmp_path / "start"), tmp_path / "second", data=laid_out(FORTH))
     with pytest.raises(RecipeError, match="its images were brought to another size"):
         train(after(first, size=9), tmp_path / "second", data=laid_out(FORTH, seed=2))

@@ -102,7 +102,7 @@ def write_aedat(path: Path, events: Events, comments: Sequence[str] = ()) -> Non
 
     Args:
         path: the `.aedat` file; an older one is replaced.
-        events: at least one.
+        events: the events, at least one.
         comments: lines of printable ASCII for the header.
 
     Raises:
@@ -142,9 +142,9 @@ def _skip_header(file: BinaryIO, path: Path) -> tuple[tuple[str, ...], int]:
         lines.append(line.decode("latin-1").rstrip("\r\n"))
         start += len(line)
     if not lines or not lines[0].startswith(VERSION_LINE):
-        found = f"'{lines[0][:40]}'" if lines else "no header"
+        start_of_file = f"'{lines[0][:40]}'" if lines else "no header"
         raise DataError(
-            f"'{path}', byte 0: {found} where '{VERSION_LINE}' was expected; "
+            f"'{path}', byte 0: {start_of_file} where '{VERSION_LINE}' was expected; "
             "give an AEDAT 2.0 file, as CIFAR10-DVS has them"
         )
     file.seek(start)
@@ -164,7 +164,7 @@ def _records(body: bytes, start: int, path: Path) -> NDArray[np.void]:
 
 
 def _unwrapped(t: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Times `[N]` as a clock would tell them that never runs over.
+    """Times `[N]` as a clock that never runs over would show them.
 
     A fall of more than half a turn adds a turn to all that follow. A rise as large takes it off
     again: that is an event from before, out of order.

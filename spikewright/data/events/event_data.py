@@ -31,7 +31,7 @@ class EventDataset(Dataset[tuple[Tensor, int]]):
 
     Attributes:
         recordings: the recordings, in order.
-        framing: how recordings become frames.
+        framing: the way from recordings to frames.
         sort: see `read_aedat`.
         scale: multiplies counts.
         normalise: applied to every frame last.
@@ -67,7 +67,7 @@ class EventData:
         validation: those that training choices may be made on.
         test: those that the final figures come from, and nothing else.
         classes: the class names; label `i` is `classes[i]`.
-        framing: how recordings become frames.
+        framing: the way from recordings to frames.
         simulated: whether any recording was simulated rather than taken by a camera.
         description: one sentence for tables and reports; says SIMULATED if it is.
         event_value: what one event adds to a frame, before frames are normalised.
@@ -111,7 +111,7 @@ class EventData:
 
         A recording of N events makes frames of N / T events each, so fewer frames are brighter.
         A network trained on mean images of F frames is shown frames times T / F: whatever T, their
-        mean is that image, and only when its parts arrive is told besides.
+        mean is that image, and the frames add only when its parts arrive.
 
         Args:
             steps: T, at least 1.
@@ -184,7 +184,7 @@ def open_event_data(
 
     Args:
         folder: one folder of `.aedat` files a class.
-        framing: how recordings become frames; by default 10 frames of 128 x 128, by number.
+        framing: the way from recordings to frames; by default 10 frames of 128 x 128, by number.
         division: which tenth is for testing.
         seed: the seed of `division="random"`.
         sort: bring events whose times fall into order instead of refusing the file.

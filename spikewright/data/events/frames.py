@@ -64,8 +64,8 @@ def integrate(events: Events, framing: Framing) -> Tensor:
     sum of the frames is N.
 
     Args:
-        events: of one recording.
-        framing: how many frames, split how, of which size.
+        events: the events of one recording.
+        framing: the number of frames, how they are split, and their size.
 
     Returns:
         Counts, float32 [T, 2, H, W]; channel 0 counts OFF events, channel 1 ON events.
@@ -102,8 +102,8 @@ def frame_batches(
     """Batch recordings in their own order, time first: (frames [T, B, 2, H, W], labels [B]).
 
     Args:
-        dataset: of (frames [T, 2, H, W], label), such as a split of `EventData`.
-        batch_size: recordings a batch, at least 1.
+        dataset: pairs of (frames [T, 2, H, W], label), such as a split of `EventData`.
+        batch_size: the number of recordings a batch, at least 1.
 
     Raises:
         DataError: if `batch_size` is below 1.

@@ -1,4 +1,4 @@
-"""The events of one recording: what an event camera of 128 x 128 pixels tells."""
+"""The events of one recording: as an event camera of 128 x 128 pixels sees them."""
 
 from __future__ import annotations
 

@@ -21,6 +21,7 @@ from spikewright.calibration import (
 )
 from spikewright.errors import CalibrationError, ConversionError
 from spikewright.graph import Graph, fold_batch_norm, survey
+from spikewright.graph.widened import wide, widened
 from spikewright.network import Design, SpikingNetwork
 from spikewright.neurons import Neuron, TwoPhase
 from spikewright.processes import ALONE, Processes
@@ -128,7 +129,9 @@ def _design(
     thresholds = calibration.thresholds_at(steps)
     if correction is None:
         return Design(thresholds)
-    found = correction.offsets(graph, calibration, thresholds, samples, steps, seed)
+    # counts of a 16-bit model are kept in float32 here as in the engines
+    samples = samples.to(wide(samples.dtype))
+    found = correction.offsets(widened(graph), calibration, thresholds, samples, steps, seed)
     return Design(thresholds, found.currents, found.potentials)
 
 

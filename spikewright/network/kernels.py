@@ -43,7 +43,8 @@ class Precision(StrEnum):
     """The number format of weights that meet spikes, and of the currents they make."""
 
     FLOAT32 = "float32"
-    """That of the model (float64 stays float64)."""
+    """That of the model: float64 stays float64, a bfloat16 model runs as `BF16`, and a float16
+    model in float32, since charges, counts and sums over time need more than 16 bits."""
     BF16 = "bf16"
     """bfloat16, which holds spikes, and counts up to 256, exactly. Weights that meet them are
     rounded to 8 significant bits, and so is each layer's input current: counts differ from those of

@@ -13,6 +13,7 @@ from spikewright.calibration.design import Design
 from spikewright.errors import ConversionError
 from spikewright.graph.ir import Graph, Operation
 from spikewright.graph.scales import fold_scales
+from spikewright.graph.widened import wide
 from spikewright.network.byte_cache import ByteCache
 from spikewright.network.kernels import Precision, with_kernels
 from spikewright.neurons import Draws, Layer, Neuron
@@ -24,7 +25,8 @@ class Plan:
     """A network ready to be simulated at one T.
 
     Attributes:
-        source: the captured graph, scales not folded.
+        source: the captured graph, scales not folded; that of a 16-bit network in float32, as
+            charges, counts and sums over time are.
         neurons: by site name.
         thresholds: by site name, broadcastable to `[B, *S]`.
         corrections: by site name, added to the current at every step; may be empty.
@@ -152,7 +154,7 @@ def prepared(
     """A network made ready for one T.
 
     Args:
-        graph: scales not folded.
+        graph: scales not folded, `widened`.
         neurons: by site name.
         design: thresholds and corrections at this T.
         steps: T.
@@ -162,17 +164,18 @@ def prepared(
         ConversionError: when neurons of different codes meet in one network.
     """
     levels, weights = common_code(neurons, steps)
+    dtype = wide(like.dtype)
     dimensions = {op.site.name: len(op.shape) for op in graph.neurons if op.site}
 
     def placed(values: Tensor, site: str) -> Tensor:
         shape = (1, -1, *[1] * (dimensions[site] - 1))
-        return values.reshape(shape).to(like.device, like.dtype)
+        return values.reshape(shape).to(like.device, dtype)
 
     thresholds = {site: placed(theta, site) for site, theta in design.thresholds.items()}
     corrections = {site: placed(shift, site) for site, shift in design.corrections.items()}
     potentials: dict[str, Tensor] = {}
     for site, charge in design.potentials.items():
-        charge = charge.to(like.device, like.dtype)[None]
+        charge = charge.to(like.device, dtype)[None]
         if neurons[site].has_count_law:  # it knows its total charge only: T equal shares do as well
             corrections[site] = corrections.get(site, 0.0) + charge / steps
         else:

@@ -16,6 +16,7 @@ from spikewright.calibration import Calibration
 from spikewright.calibration.design import Design
 from spikewright.errors import ConversionError
 from spikewright.graph.ir import Graph, Operation
+from spikewright.graph.widened import wide, widened
 from spikewright.network.compiled import CompiledEngines
 from spikewright.network.compiler import fused
 from spikewright.network.engine import Engine, checked_ids, checked_t, chosen
@@ -191,7 +192,8 @@ class SpikingNetwork(GraphNetwork):
         """The count 0..L that every neuron sends; L is T for rate codes, 2**T - 1 for binary.
 
         Returns:
-            By site name, `[B, *S]`, integral values in the network's dtype.
+            By site name, `[B, *S]`, integral values in the network's dtype, float32 for one of 16
+            bits, which would not hold every count.
         """
         found: dict[str, Tensor] = {}
 
@@ -229,9 +231,9 @@ class SpikingNetwork(GraphNetwork):
         draws = self.stochastic or engine is Engine.STEPS
         samples = by_sample(self._graph, images)
         ids = checked_ids(sample_ids, samples, plan.fuse, needed=draws)
-        return simulate(
+        answer = simulate(
             plan,
-            images,
+            images.to(wide(images.dtype)),
             engine,
             self._compiled if self._compile else None,
             seed=seed,
@@ -239,6 +241,7 @@ class SpikingNetwork(GraphNetwork):
             observer=observer,
             memory_budget=memory_budget,
         )
+        return answer.to(images.dtype)
 
     def ann(self) -> CapturedANN:
         """The ANN that was converted, batch norm folded; it shares this network's tensors."""
@@ -318,8 +321,12 @@ class SpikingNetwork(GraphNetwork):
         chosen = checked_t(steps, self.steps)
 
         def made() -> Plan:
-            plan = prepared(self.graph, self._neurons, self.design(chosen), chosen, self._reference)
-            plan = replace(plan, precision=self.precision)
+            if self._widened is None:
+                self._widened = widened(self.graph)
+            graph, design = self._widened, self.design(chosen)
+            plan = prepared(graph, self._neurons, design, chosen, self._reference)
+            narrow = self.dtype is torch.bfloat16  # what its weights hold is no more
+            plan = replace(plan, precision=Precision.BF16 if narrow else self.precision)
             return replace(plan, fuse=fused, quick=True) if self._compile else plan
 
         return self._plans.get(chosen, made)
@@ -327,6 +334,7 @@ class SpikingNetwork(GraphNetwork):
     def _forget_plans(self) -> None:
         """What was made from the tensors is made anew after they changed."""
         self._plans = plan_cache()
+        self._widened: Graph | None = None
         self._compiled = CompiledEngines()
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
@@ -340,7 +348,12 @@ class SpikingNetwork(GraphNetwork):
         super()._load_from_state_dict(*args, **kwargs)
 
     def _copied_state(self) -> dict[str, Any]:
-        return {**self.__dict__, "_plans": plan_cache(), "_compiled": CompiledEngines()}
+        return {
+            **self.__dict__,
+            "_plans": plan_cache(),
+            "_widened": None,
+            "_compiled": CompiledEngines(),
+        }
 
     def __repr__(self) -> str:
         labels = ", ".join(sorted({neuron.label for neuron in self.neurons.values()}))

@@ -1,0 +1,96 @@
+"""Networks of 16-bit models: charges, counts and sums over time are kept in float32."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import spikewright as sw
+from spikewright.calibration import OutputMeans
+
+CLASSES = 5
+PRECISION = {torch.bfloat16: 2.0**-8, torch.float16: 2.0**-11}
+"""The spacing of numbers of each type, relative to them."""
+
+
+def network() -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return nn.Sequential(
+            nn.Conv2d(3, 8, 3),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(8, 8, 3),
+            nn.ReLU(),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(8, CLASSES),
+        ).eval()
+
+
+def images() -> Tensor:
+    return torch.rand(8, 3, 12, 10, generator=torch.Generator().manual_seed(0))
+
+
+def error(found: Tensor, wanted: Tensor) -> float:
+    return float((found.float() - wanted).norm() / wanted.norm())
+
+
+@pytest.mark.parametrize(
+    ("dtype", "steps"),
+    [(torch.bfloat16, 64), (torch.bfloat16, 256), (torch.bfloat16, 1024), (torch.float16, 4096)],
+)
+@pytest.mark.parametrize(
+    "neuron", [sw.TwoPhase("nearest", "burst"), sw.IntegrateFire()], ids=lambda n: n.label
+)
+def test_many_steps_lose_no_precision(neuron, dtype: torch.dtype, steps: int) -> None:
+    x = images()
+    options = {
+        "neuron": neuron,
+        "threshold": sw.Maximum(),
+        "steps": steps,
+        "bias_correction": False,
+    }
+    full = sw.convert(network(), x, **options)(x, engine="steps")
+    snn, narrow = sw.convert(network().to(dtype), x.to(dtype), **options), x.to(dtype)
+    allowed = 4 * PRECISION[dtype]
+    stepped = snn(narrow, engine="steps")
+    assert stepped.dtype is dtype
+    assert error(stepped, full) < allowed
+    assert error(snn.ann()(narrow), full) < allowed
+    if neuron.has_count_law:
+        assert error(snn(narrow, engine="counts"), full) < allowed
+
+
+@pytest.mark.parametrize("dtype", list(PRECISION))
+@pytest.mark.parametrize("neuron", [sw.TwoPhase(), sw.SRP(2)], ids=lambda n: n.label)
+def test_counts_are_whole_and_those_of_the_recording(neuron, dtype: torch.dtype) -> None:
+    x, steps = images()[:2].to(dtype), 600
+    snn = sw.convert(network().to(dtype), x, neuron, sw.Maximum(), steps, bias_correction=False)
+    counts, trains = snn.counts(x, engine="steps"), snn.record(x)
+    for site, count in counts.items():
+        assert count.dtype is torch.float32
+        assert torch.equal(count, trains[site][neuron.rehearsal :].float().sum(0))
+    assert max(float(count.max()) for count in counts.values()) > 256
+    if neuron.has_count_law:
+        odd = [count % 2 == 1 for count in snn.counts(x, engine="counts").values()]
+        assert any(bool((o & (c > 256)).any()) for o, c in zip(odd, counts.values(), strict=True))
+
+
+@pytest.mark.parametrize("correction", [True, OutputMeans()], ids=["InputMeans", "OutputMeans"])
+def test_corrections_are_measured_on_whole_counts(correction) -> None:
+    x, dtype = images(), torch.bfloat16
+    options = {"neuron": sw.TwoPhase(), "steps": 1000, "bias_correction": correction}
+    full = sw.convert(network(), x, **options)(x)
+    found = sw.convert(network().to(dtype), x.to(dtype), **options)(x.to(dtype))
+    assert error(found, full) < 4 * PRECISION[dtype]
+
+
+def test_a_network_may_change_its_type() -> None:
+    x = images()
+    snn = sw.convert(network(), x, steps=300)
+    wanted = snn(x)
+    narrow = snn.to(torch.bfloat16)
+    assert error(narrow(x.bfloat16()), wanted) < 4 * PRECISION[torch.bfloat16]
+    assert error(narrow.float()(x), wanted) < 4 * PRECISION[torch.bfloat16]  # rounded for good

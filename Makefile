@@ -53,4 +53,4 @@ check: lint test  ## Everything that must hold before a commit
 
 clean:  ## Remove what the other targets made
 	rm -rf $(VENV) out dist site .pytest_cache .ruff_cache .hypothesis
-	find benchmarks docs_tools spikewright tests -name __pycache__ -type d -prune -exec rm -rf {} +
+	find benchmarks docs_tools paper spikewright tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -56,6 +56,21 @@ def test_the_reference_has_every_public_name() -> None:
     assert "`sw.__version__`" in text
 
 
+def test_the_reference_has_every_name_that_a_page_imports() -> None:
+    text = (DOCS / "api.md").read_text(encoding="utf-8")
+    shown = set(re.findall(r"^::: (spikewright[\w.]*)$", text, re.MULTILINE))
+    imported = {
+        f"{module}.{name}"
+        for page_name in PAGES
+        for module, names in re.findall(
+            r"^from (spikewright[\w.]*) import ([\w, ]+)$", text_of(page_name), re.MULTILINE
+        )
+        for name in names.split(", ")
+    }
+    assert len(imported) >= 10
+    assert not imported - shown
+
+
 def test_public_names_in_pages_exist() -> None:
     for name in PAGES:
         for called in set(re.findall(r"\bsw\.([A-Za-z_]+)", text_of(name))):

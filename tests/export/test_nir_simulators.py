@@ -140,6 +140,20 @@ def charged(reset_delay: bool) -> list[float]:
     return train
 
 
+def test_snntorch_reads_one_threshold_a_layer_and_no_other(tmp_path: Path) -> None:
+    """docs/nir.md says so, and which thresholds to convert with."""
+    importer = pytest.importorskip("snntorch.import_nir", reason="snntorch is not installed")
+    torch.manual_seed(0)
+    x = torch.rand(16, 12)
+    model = nn.Sequential(nn.Linear(12, 8), nn.ReLU(), nn.Linear(8, 3)).eval()
+    by_channel = sw.convert(model, x, sw.IntegrateFire(), steps=4)
+    with pytest.raises(AssertionError, match="v_threshold must be same for all neurons"):
+        importer.import_from_nir(nir.read(exported(by_channel, tmp_path, 4)))
+    for threshold in (sw.MinError(per="layer"), sw.Maximum(per="layer")):
+        by_layer = sw.convert(model, x, sw.IntegrateFire(), threshold, steps=4)
+        importer.import_from_nir(nir.read(exported(by_layer, tmp_path, 4)))
+
+
 def test_snntorch_needs_its_reset_delay() -> None:
     """Without it, charge is left that is never sent; docs/nir.md says so."""
     assert charged(reset_delay=True) == [1, 1, 1, 0]

@@ -5,6 +5,21 @@ k such sites before them on the longest path absorb their input in stage k, whic
 the window once; in later stages they emit, and emit the same train each time they are asked. So
 nothing but one charge per neuron is kept between stages, whatever T. A network of one-phase
 neurons is a single stage.
+
+Why stages, and not one pass: the second of two waiting layers cannot take in the first spike before
+the first layer has taken in its last current, so at no step do both work on the same window. For
+example, with waiting sites A and B, a branch around B, and T = 4:
+
+    x -> conv -> A -> conv -> B -> add -> linear          depth of A: 1, of B: 2
+                  `-----------------^
+
+    stage 0, steps 0..3: conv feeds A.                      A absorbs.
+    stage 1, steps 0..3: A emits, conv feeds B.             B absorbs.
+    stage 2, steps 0..3: A emits again, B emits, add, linear: the answer.
+
+In stage 2 step t of A's train meets step t of B's, as the branch wants it: on hardware A's train
+would wait in a buffer for a window, here it is made again from A's charge and its draws, which is
+why `rewind` must give the same train to the bit. Latency counts the three windows, 12 steps.
 """
 
 from __future__ import annotations

@@ -6,6 +6,26 @@ gives the same spikes at any batch size, in any order, on any number of workers 
 or compiled. The per-sample part is mixed in 64 bits (the finaliser of SplitMix64, Steele et al.
 2014); the per-neuron part, which is what costs time, takes two multiplications in 32 bits keyed by
 two words of it (after the low-bias 32-bit hashes of Wellons, 2018).
+
+Why such numbers are independent, though nothing is remembered: a mixer sends every input to its own
+output (each of its steps can be undone), and flips about half of the output's bits when one bit
+of the input changes, so inputs that differ anywhere give numbers that have nothing visible to do
+with each other. What remains is to give every draw an input of its own:
+
+    layer key   = mix64(site key + seed * golden)        one per seed and layer
+    sample key  = mix64(sample id + layer key)           one per sample of it
+    step words  = mix64(sample key + (step + 1) * golden), cut into `low` and `high`
+    neuron word = index * golden, 32 bits
+    draw        = mix32(neuron word + low, in which `high` is mixed half way)
+
+Seeds, steps and neurons are multiplied by an odd number near the golden ratio of the range, which
+is one to one and spreads neighbours far apart. Two words of a step, not one, key the neurons: with
+`low` alone, neuron 5 of one sample and neuron 9 of another whose `low` differs by just their
+distance would see equal draws, and so would all the neurons beside them; `high` tells them apart
+but in one of 2**32 cases. For example, layer "relu", seed 0, sample 7: rounding reads step -1 and
+emission in random order reads steps 0 .. T - 1, so no draw is read twice, and a run at T = 8 begins
+with the draws of the run at T = 4. `tests/neurons/test_counter_random.py` puts neighbours in every
+one of these directions to the test.
 """
 
 from __future__ import annotations

@@ -109,6 +109,11 @@ class IntegrateFire(Neuron):
         return f"{name}, shifted" if self.shift else name
 
     @property
+    def meaning(self) -> str:
+        lossy = "" if self.reset is Reset.SOFT else "; a spike throws the charge above it away"
+        return f"integrate-and-fire, one phase: it sends while it listens{lossy}."
+
+    @property
     def waits(self) -> bool:
         return False
 

@@ -78,6 +78,11 @@ class Neuron(ABC):
         """A short name for tables."""
 
     @property
+    def meaning(self) -> str:
+        """What it is, in a sentence for readers of a report who do not know it yet."""
+        return ""
+
+    @property
     @abstractmethod
     def waits(self) -> bool:
         """Whether it emits only after the whole of its input has arrived (two-phase)."""

@@ -9,7 +9,6 @@ read.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import is_dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 if TYPE_CHECKING:
@@ -71,7 +70,9 @@ class Registry(Generic[K]):
 
 
 def _frozen(kind: Any) -> bool:
-    return is_dataclass(kind) and kind.__dict__["__dataclass_params__"].frozen
+    """Whether the class itself, not only a class it is derived from, is a frozen dataclass."""
+    own = vars(kind).get("__dataclass_params__")
+    return own is not None and own.frozen
 
 
 NEURONS: Registry[Neuron] = Registry("neuron")

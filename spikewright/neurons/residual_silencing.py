@@ -67,6 +67,13 @@ class SRP(Neuron):
         return f"SRP{inner}, tau {self.tau}"
 
     @property
+    def meaning(self) -> str:
+        return (
+            f"{self.neuron.label}, silent where a rehearsal of {self.tau} steps left its potential "
+            "below zero (arXiv 2302.02091)."
+        )
+
+    @property
     def waits(self) -> bool:
         return False
 

@@ -51,6 +51,15 @@ _REARRANGED = {
 of as many spikes, so the count alone tells its distribution."""
 
 
+_MEANINGS = {
+    Order.INDEPENDENT: "whose spikes leave each layer in a random order, their number unchanged",
+    Order.SHARED: "with one random order for all neurons of a layer",
+    Order.EARLY: "with all spikes of a neuron first",
+    Order.LATE: "with all spikes of a neuron last",
+    Order.REVERSED: "with every spike train backwards in time",
+}
+
+
 @register
 @dataclass(frozen=True)
 class Shuffled(Neuron):
@@ -89,6 +98,10 @@ class Shuffled(Neuron):
     def label(self) -> str:
         how = "shuffled" if self.order is Order.INDEPENDENT else str(self.order)
         return f"{how} {self.neuron.label}"
+
+    @property
+    def meaning(self) -> str:
+        return f"{self.neuron.label} {_MEANINGS[Order(self.order)]}."
 
     @property
     def waits(self) -> bool:

@@ -25,6 +25,13 @@ MOST_LEVELS = 2**24
 _SPELLED = {"tpp": Rounding.BERNOULLI, **{str(rounding): rounding for rounding in Rounding}}
 
 
+_MEANINGS = {
+    Rounding.BERNOULLI: "listening and then sending; spikes by chance (arXiv 2502.14487)",
+    Rounding.UNBIASED: "charge rounded up or down by chance, right on average",
+    Rounding.NEAREST: "charge rounded to nearest",
+}
+
+
 @register
 @dataclass(frozen=True)
 class TwoPhase(Neuron):
@@ -52,6 +59,11 @@ class TwoPhase(Neuron):
     def label(self) -> str:
         name = "TPP" if self.rounding is Rounding.BERNOULLI else str(self.rounding)
         return name if self.code == Rate() else f"{name}, {self._code.name}"
+
+    @property
+    def meaning(self) -> str:
+        words = f"two phases, {_MEANINGS[Rounding(self.rounding)]}"
+        return f"{words}." if self.code == Rate() else f"{words}; {self._code.meaning}."
 
     @property
     def waits(self) -> bool:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from spikewright.neurons import TPP, IntegrateFire, Shuffled, TwoPhase
+from spikewright.neurons.registry import labelled
+
 
 @dataclass(frozen=True)
 class Series:
@@ -51,31 +54,24 @@ GLYPHS = {
     "x": "✖",
 }
 """Characters that look like the markers used here."""
-_SHUFFLED = "IF whose spikes leave each layer in a random order, their number unchanged."
 KNOWN = (
-    Series("IF", 1, "circle", "solid", "integrate-and-fire, one phase: it sends while it listens."),
-    Series("shuffled IF", 2, "circle-open", "dot", _SHUFFLED),
-    Series("independent", 2, "circle-open", "dot", f"{_SHUFFLED[:-1]}; every neuron its own."),
-    Series("shared", 6, "cross", "solid", "IF with one random order for all neurons of a layer."),
-    Series("early", 7, "triangle-down", "solid", "IF with all spikes of a neuron first."),
-    Series("late", 8, "star", "solid", "IF with all spikes of a neuron last."),
-    Series("reversed", 9, "hexagon", "solid", "IF with every spike train backwards in time."),
-    Series(
-        "TPP",
-        3,
-        "square",
-        "solid",
-        "two phases, listening and then sending; spikes by chance (arXiv 2502.14487).",
+    Series("IF", 1, "circle", meaning=IntegrateFire().meaning),
+    Series("shuffled IF", 2, "circle-open", "dot", Shuffled().meaning),
+    Series("independent", 2, "circle-open", "dot", f"{Shuffled().meaning} Every neuron its own."),
+    *(
+        Series(order, slot, marker, meaning=Shuffled(order=order).meaning)
+        for order, slot, marker in (
+            ("shared", 6, "cross"),
+            ("early", 7, "triangle-down"),
+            ("late", 8, "star"),
+            ("reversed", 9, "hexagon"),
+        )
     ),
-    Series(
-        "unbiased",
-        4,
-        "diamond",
-        "solid",
-        "two phases, charge rounded up or down by chance, right on average.",
-    ),
-    Series("nearest", 5, "triangle-up", "solid", "two phases, charge rounded to nearest."),
+    Series("TPP", 3, "square", meaning=TPP().meaning),
+    Series("unbiased", 4, "diamond", meaning=TwoPhase("unbiased").meaning),
+    Series("nearest", 5, "triangle-up", meaning=TwoPhase("nearest").meaning),
 )
+"""Networks that look the same on all pages."""
 _OTHERS = (
     (6, "cross"),
     (7, "triangle-down"),
@@ -98,5 +94,9 @@ def series_of(names: Iterable[str]) -> dict[str, Series]:
     others = [name for name in chosen if name not in known]
     for number, name in enumerate(others):
         slot, marker = free[number % len(free)]
-        found[name] = Series(name, slot, marker, "dash" if number >= len(free) else "solid")
+        neuron = labelled(name)
+        meaning = "" if neuron is None else neuron.meaning
+        found[name] = Series(
+            name, slot, marker, "dash" if number >= len(free) else "solid", meaning
+        )
     return {name: found[name] for name in chosen}

@@ -24,6 +24,10 @@ class Binary(Code):
     def name(self) -> str:
         return "binary"
 
+    @property
+    def meaning(self) -> str:
+        return "its spikes are the bits of the count"
+
     def levels(self, steps: int) -> int:
         return (1 << steps) - 1
 

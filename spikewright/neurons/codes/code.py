@@ -38,6 +38,11 @@ class Code(ABC):
     def name(self) -> str:
         """What `TwoPhase("nearest", NAME)` and `--neuron nearest:NAME` call it."""
 
+    @property
+    def meaning(self) -> str:
+        """How it writes a count, in words that end a sentence of a report."""
+        return f"its code is {self.name}"
+
     def levels(self, steps: int) -> int:
         """L, the largest count that T = `steps` time steps can carry; T for rate codes."""
         return steps

@@ -23,6 +23,10 @@ class FirstSpike(Code):
     def name(self) -> str:
         return "first-spike"
 
+    @property
+    def meaning(self) -> str:
+        return "the time of its one spike is the count"
+
     def step_weights(self, steps: int) -> Tensor:
         return torch.arange(steps, 0, -1, dtype=torch.float64)
 

@@ -25,6 +25,13 @@ class RateOrder(StrEnum):
     """In the last steps; a control of the misalignment experiment."""
 
 
+_MEANINGS = {
+    RateOrder.RANDOM: "at random steps",
+    RateOrder.BURST: "at the first steps",
+    RateOrder.LATE: "at the last steps",
+}
+
+
 @register_code
 @dataclass(frozen=True)
 class Rate(Code):
@@ -45,6 +52,10 @@ class Rate(Code):
     @property
     def name(self) -> str:
         return str(self.order)
+
+    @property
+    def meaning(self) -> str:
+        return f"its spikes stand {_MEANINGS[RateOrder(self.order)]}"
 
     def spikes_at(self, step: int, count: Tensor, unsent: Tensor, steps: int) -> Tensor:
         if self.order is RateOrder.RANDOM:

@@ -9,7 +9,7 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from docs_tools.chart import GRID, INK, Axis, Curve, chart
+from paper.chart import GRID, INK, Axis, Curve, chart
 from spikewright.neurons.count_law import upper_probability
 from spikewright.neurons.rounding import Rounding
 

@@ -7,7 +7,7 @@ from html import escape
 
 from matplotlib.axes import Axes
 
-from docs_tools.chart import Axis, Curve, chart
+from paper.chart import Axis, Curve, chart
 from paper.rows import CONTROLS, Row
 from paper.store import ANN
 from paper.tables import Entry, NetworkTable

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,6 +87,23 @@ def wrong_imports(file: Path) -> list[str]:
         allowed = rooms_below(part) | {part}
         wrong = [(name, line) for name, line in imported_parts(file) if name not in allowed]
     return [f"{file.relative_to(ROOT)}:{line} imports {name}" for name, line in wrong]
+
+
+BESIDE = {"paper": set(), "benchmarks": set(), "docs_tools": {"paper"}}
+"""The folders outside the package, each with the other folders that it may import."""
+
+
+def test_folders_beside_the_package_point_one_way() -> None:
+    offenders: list[str] = []
+    for folder, allowed in {"spikewright": set(), **BESIDE}.items():
+        for file in (ROOT / folder).rglob("*.py"):
+            text = file.read_text(encoding="utf-8")
+            found = re.findall(
+                r"^\s*(?:from|import) (paper|benchmarks|docs_tools|tests)\b", text, re.M
+            )
+            wrong = set(found) - allowed - {folder}
+            offenders += [f"{file.relative_to(ROOT)} imports {name}" for name in sorted(wrong)]
+    assert not offenders, "\n".join(offenders)
 
 
 def test_every_part_has_its_place_in_the_order() -> None:

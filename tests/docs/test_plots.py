@@ -8,8 +8,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from docs_tools.chart import GRID, INK, Axis, Curve, chart
 from docs_tools.plots import COLOURS, PLOTS
+from paper.chart import GRID, INK, Axis, Curve, chart
 
 from .pages import PAGES, blocks_of, text_of
 

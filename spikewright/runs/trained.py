@@ -13,8 +13,6 @@ from spikewright.runs.files import sha256
 from spikewright.runs.network import make_network
 from spikewright.runs.run_folder import RunFolder
 
-INITIALISATION_SEED = 0
-
 
 def load_trained(folder: Path) -> nn.Module:
     """Make the network of a finished training run, with its weights, in eval mode.
@@ -35,6 +33,6 @@ def load_trained(folder: Path) -> nn.Module:
             f"'{run.weights}' is not the file that '{run.card}' describes (its SHA-256 differs); "
             "copy both from the run again"
         )
-    model = make_network(card.recipe.network, card.num_classes, INITIALISATION_SEED)
+    model = make_network(card.recipe.network, card.num_classes, seed=0)
     load_weights(model, run.weights)
     return model.eval()

@@ -49,6 +49,20 @@ def test_one_value_that_no_byte_holds_keeps_all_in_float(late: int) -> None:
 
 
 @pytest.mark.usefixtures("small_chunks")
+@pytest.mark.parametrize("exact", [True, False])
+def test_several_data_sets_are_read_into_one(exact: bool) -> None:
+    first, second = images(), images(seed=1)[:5]
+    if not exact:
+        second[3, 0, 0, 0] = 0.3
+    held = in_memory(TensorDataset(first, LABELS), TensorDataset(second, LABELS[:5]))
+    assert held.sizes == (11, 5)
+    assert held.images.dtype == (torch.uint8 if exact else torch.float32)
+    pixels = held.images.float() / 255 if exact else held.images
+    assert torch.equal(pixels, torch.cat([first, second]))
+    assert torch.equal(held.labels, torch.cat([LABELS, LABELS[:5]]))
+
+
+@pytest.mark.usefixtures("small_chunks")
 def test_event_counts_are_held_as_they_are() -> None:
     counts = images() * 255
     held = in_memory(TensorDataset(counts, LABELS), bounded=False)

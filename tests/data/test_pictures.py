@@ -11,8 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from torch.utils.data import Subset
 
 from spikewright.data import ImageDataset, loader, open_dataset
+from spikewright.data.double import InDouble
 from spikewright.data.preprocessing import FilePreprocessing, Normalisation, Resize
 from spikewright.errors import DataError, MissingExtra
 
@@ -120,6 +122,17 @@ def test_a_picture_of_too_many_pixels_is_a_damaged_one(
         greys(open_dataset(f"imagefolder:{folder}").test)
     left_out: list[str] = []
     test = open_dataset(f"imagefolder:{folder}", on_damaged=left_out.append).test
+    assert sum(len(labels) for _, labels in loader(test, 4)) == 5
+    assert left_out == [str(folder / "test" / "dog" / "101.png")]
+
+
+@pytest.mark.parametrize("wrap", [lambda part: part, InDouble, lambda part: Subset(part, range(6))])
+def test_a_damaged_picture_is_left_out_however_the_data_set_is_wrapped(
+    folder: Path, wrap: Callable[[ImageDataset], ImageDataset]
+) -> None:
+    (folder / "test" / "dog" / "101.png").write_bytes(b"not a picture")
+    left_out: list[str] = []
+    test = wrap(open_dataset(f"imagefolder:{folder}", on_damaged=left_out.append).test)
     assert sum(len(labels) for _, labels in loader(test, 4)) == 5
     assert left_out == [str(folder / "test" / "dog" / "101.png")]
 

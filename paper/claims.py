@@ -1,4 +1,4 @@
-"""What the records say of the paper's claims, in sentences; every number is computed."""
+"""What the records say about the paper's claims, in sentences; every number is computed."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from paper.tables import Entry, NetworkTable, Pair, paired
 from spikewright.neurons.count_law import upper_probability
 
 _PROBED = (2, 4, 8)
-"""T at which temporal misalignment is looked for."""
+"""The T at which temporal misalignment is tested."""
 
 
 def explanation() -> str:
-    """Why the findings are as they are: theory, with its figures computed here."""
+    """The theory behind the findings, with its figures computed here."""
     biases = ", ".join(f"{_bias(t):+.2f} at T = {t}" for t in (4, 8, 16, 32))
     half = float(upper_probability(16, torch.tensor([0.5], dtype=torch.float64))[0, 0])
     return (
@@ -58,7 +58,9 @@ def findings(table: NetworkTable) -> list[str]:
 
 
 def _misalignment(table: NetworkTable) -> str:
-    told, missing, above = [], [], 0
+    differences: list[str] = []
+    missing: list[str] = []
+    above = 0
     for t in _PROBED:
         probe, base = table.entry("shuffled", t), table.entry("if", t)
         pair = paired(probe, base)
@@ -66,16 +68,17 @@ def _misalignment(table: NetworkTable) -> str:
             missing.append(f"T = {t}")
             continue
         above += pair.p_value < SURE and pair.points > 0
-        told.append(f"{_sure(pair)} at T = {t}{_over_seeds(probe, base, pair.images)}")
-    if not told:
+        differences.append(
+            f"{_with_interval(pair)} at T = {t}{_over_seeds(probe, base, pair.images)}"
+        )
+    if not differences:
         return f"Temporal misalignment: not run at {', '.join(missing)}."
-    verdict = {len(told): "holds", 0: "does not hold"}.get(
-        above, f"holds at {above} of {len(told)}"
+    verdict = {len(differences): "holds", 0: "does not hold"}.get(
+        above, f"holds at {above} of {len(differences)}"
     )
     rest = f" Not run: {', '.join(missing)}." if missing else ""
-    return (
-        f"Temporal misalignment (shuffled above the baseline) {verdict}: {'; '.join(told)}.{rest}"
-    )
+    listing = "; ".join(differences)
+    return f"Temporal misalignment (shuffled above the baseline) {verdict}: {listing}.{rest}"
 
 
 def _lossless(table: NetworkTable, levels: int) -> str:
@@ -105,14 +108,17 @@ def _in_double(table: NetworkTable) -> str:
     )
 
 
-def _sure(pair: Pair) -> str:
+def _with_interval(pair: Pair) -> str:
     p = "p < 0.0001" if pair.p_value < 1e-4 else f"p = {pair.p_value:.4f}"
     low, high = pair.interval
     return f"{pair.points:+.2f} points ({low:+.2f} to {high:+.2f}, {p})"
 
 
 def _over_seeds(probe: Entry, base: Entry, images: int) -> str:
-    """The same difference as a mean over the probe's seeds; nothing for one, or other images."""
+    """The same difference as a mean over the probe's seeds.
+
+    Empty for a single seed, and where the two rows were measured on other images than the pair.
+    """
     if probe.seeds == 1 or probe.images != images or base.images != images:
         return ""
     points = 100 * (probe.accuracy - base.accuracy)
@@ -123,11 +129,11 @@ def _energy(table: NetworkTable, levels: int) -> str:
     entry = table.entry("nearest", levels)
     if entry is None or not entry.energy:
         return f"Energy at T = L = {levels}: not counted."
-    kept, found = entry.energy, {name: value / 1000 for name, value in entry.energy.items()}
+    uj = {name.removesuffix("_nj"): value / 1000 for name, value in entry.energy.items()}
     return (
         f"Energy at T = L = {levels}, arithmetic alone: in single precision nearest takes "
-        f"{found['snn_nj']:.3g} µJ an image and the ANN {found['ann_nj']:.3g}; in integers nearest "
-        f"takes {found['snn_integer_nj']:.3g}, and the ANN with weights of 8 bits and activations "
-        f"of {kept['ann_bits']:.0f}, which hold the same counts, "
-        f"{found['ann_quantised_nj']:.3g}. The second pair is the fair one."
+        f"{uj['snn']:.3g} µJ an image and the ANN {uj['ann']:.3g}; in integers nearest "
+        f"takes {uj['snn_integer']:.3g}, and the ANN with weights of 8 bits and activations "
+        f"of {entry.energy['ann_bits']:.0f}, which hold the same counts, "
+        f"{uj['ann_quantised']:.3g}. The second pair is the fair one."
     )

@@ -40,7 +40,12 @@ def verdicts(tables: Sequence[NetworkTable]) -> list[list[str]]:
 
 @dataclass(frozen=True)
 class _Difference:
-    """Of two rows on the same images; `other` is the T of the second where it has its own."""
+    """The difference of two rows on the same images.
+
+    Attributes:
+        pair: the paired comparison.
+        other: the T of the second row; None where it is that of the first.
+    """
 
     pair: Pair
     other: int | None = None
@@ -64,9 +69,9 @@ class _Line:
         if not self.no_later:
             pair = paired(entry, table.entry(self.second, steps))
             return None if pair is None else _Difference(pair)
-        given = None if entry is None else table.no_later(self.second, entry.latency)
-        pair = None if given is None else paired(entry, given[1])
-        return None if given is None or pair is None else _Difference(pair, given[0])
+        rival = None if entry is None else table.no_later(self.second, entry.latency)
+        pair = None if rival is None else paired(entry, rival[1])
+        return None if rival is None or pair is None else _Difference(pair, rival[0])
 
 
 def _lines(table: NetworkTable) -> list[_Line]:
@@ -91,19 +96,19 @@ def _title(table: NetworkTable, line: _Line) -> str:
     return f"{table.title_of(line.first)} against {table.title_of(line.second)}{when}"
 
 
-def _cell(found: _Difference | None) -> str:
-    if found is None:
+def _cell(difference: _Difference | None) -> str:
+    if difference is None:
         return NOT_RUN
-    told = f"{found.pair.points:+.2f}{'' if found.significant else ' n.s.'}"
-    return told if found.other is None else f"{told} (T = {found.other})"
+    points = f"{difference.pair.points:+.2f}{'' if difference.significant else ' n.s.'}"
+    return points if difference.other is None else f"{points} (T = {difference.other})"
 
 
-def _count(found: Sequence[_Difference | None]) -> str:
-    """How many are significantly above and below, of how many that were run."""
-    run = [difference for difference in found if difference is not None]
+def _count(differences: Sequence[_Difference | None]) -> str:
+    """How many differences are significantly above and below 0, of how many that were run."""
+    run = [difference for difference in differences if difference is not None]
     if not run:
         return NOT_RUN
     points = [difference.pair.points for difference in run if difference.significant]
     above, below = sum(p > 0 for p in points), sum(p < 0 for p in points)
-    told = [f"{n} {word}" for n, word in ((above, "above"), (below, "below")) if n]
-    return f"{', '.join(told) or 'none'} of {len(run)}"
+    counts = [f"{n} {word}" for n, word in ((above, "above"), (below, "below")) if n]
+    return f"{', '.join(counts) or 'none'} of {len(run)}"

@@ -1,6 +1,7 @@
 """A rehearsal at ImageNet's size: generated pictures, random weights, two processes and a kill.
 
-It proves that the whole pipeline runs, is shared out, and is resumed, with one and the same table.
+It shows that the whole pipeline runs, that processes share it, and that it resumes, with equal
+tables.
 The accuracies of random networks on random pictures mean nothing, and are shown nowhere.
 """
 
@@ -35,10 +36,10 @@ SEEDS = 2
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 ENERGY_IMAGES = 4
 
-Tell = Callable[[str], None]
+Report = Callable[[str], None]
 
 
-def dry_run(folder: Path, models: Sequence[str], images: int, size: int, tell: Tell) -> str:
+def dry_run(folder: Path, models: Sequence[str], images: int, size: int, report: Report) -> str:
     """Rehearse the experiment in two folders of results.
 
     The first is the work of one process, from beginning to end. The second is that of two, both
@@ -49,7 +50,7 @@ def dry_run(folder: Path, models: Sequence[str], images: int, size: int, tell: T
         models: classifiers of torchvision.
         images: test pictures a class.
         size: side of a picture.
-        tell: told what is going on.
+        report: called with a line of text after every stage.
 
     Returns:
         The page of tables, the same from both.
@@ -62,23 +63,23 @@ def dry_run(folder: Path, models: Sequence[str], images: int, size: int, tell: T
         raise ExperimentError(f"'{folder}' is not empty; name an empty or a new folder")
     with appearing_whole(folder) as partial:
         make_pictures(partial / "images", images, size)
-        tell(f"generated class folders of {size} x {size} pictures")
+        report(f"generated class folders of {size} x {size} pictures")
         described = [make_network(partial, name, size).name for name in models]
-        tell(f"settled the batch norm of {', '.join(models)}")
+        report(f"settled the batch norm of {', '.join(models)}")
     networks = [folder / name for name in described]
     whole, shared = folder / "one", folder / "two"
     cells = len(models) * (1 + sum(len(STEPS) * (SEEDS if "tpp" in row else 1) for row in ROWS))
     start = time.monotonic()
     wait_for_all(_start(folder, networks, whole, 1))
-    tell(f"one process finished {_cells(whole)} cells in {time.monotonic() - start:.0f} s")
+    report(f"one process finished {_cells(whole)} cells in {time.monotonic() - start:.0f} s")
     start = time.monotonic()
     done = _killed_after(_start(folder, networks, shared, 2), shared, cells // 2)
-    tell(f"two processes killed after {time.monotonic() - start:.0f} s, {done} of {cells} cells")
+    report(f"two processes killed after {time.monotonic() - start:.0f} s, {done} of {cells} cells")
     if done >= cells:
         raise ExperimentError("the run was over before it could be killed: nothing is shown")
     start = time.monotonic()
     wait_for_all(_start(folder, networks, shared, 2))
-    tell(f"two processes started again finished in {time.monotonic() - start:.0f} s")
+    report(f"two processes started again finished in {time.monotonic() - start:.0f} s")
     return _same_page(whole, shared, cells)
 
 
@@ -145,10 +146,10 @@ def make_network(folder: Path, name: str, size: int) -> Path:
     try:
         settle(model, [images for images, _ in loader(data.train, TRAINING_PICTURES)])
     except (RuntimeError, AssertionError) as error:  # of layers that shrink a picture to nothing
-        told = " ".join(str(error).split())
+        reason = " ".join(str(error).split())
         raise ExperimentError(
-            f"torchvision:{name} does not take pictures of {size} x {size} ({told}); give a larger "
-            "size"
+            f"torchvision:{name} does not take pictures of {size} x {size} ({reason}); "
+            "give a larger size"
         ) from error
     write_tensors(folder / f"{name}.safetensors", model.state_dict())
     document: dict[str, Any] = {
@@ -202,7 +203,7 @@ def _start(
 
 
 def _records(results: Path) -> dict[str, CellRecord]:
-    """Every cell but for what no run repeats: when, and how long."""
+    """Every record without its time and duration, which no run repeats."""
     return {
         f"{store.folder.name}/{cell.file}": replace(record, run={})
         for store in stores_of(results)

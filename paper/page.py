@@ -106,8 +106,8 @@ def _page(tables: Sequence[NetworkTable], pictures: str) -> str:
     parts += _verdicts([table for table in tables if table.levels is not None])
     for table in tables:
         parts.append(f"**{table.title}** (`{table.name}`)\n")
-        if told := findings(table):
-            parts.append("".join(f"- {finding}\n" for finding in told))
+        if sentences := findings(table):
+            parts.append("".join(f"- {sentence}\n" for sentence in sentences))
         parts.append(_by_steps("difference in points", table, differences(table)))
     titles = Counter(table.title for table in tables)
     for table in tables:
@@ -125,11 +125,11 @@ def _glance(tables: Sequence[NetworkTable]) -> str:
         for table in tables
         for method, *names in _lines(table)
     ]
-    told = (
+    caption = (
         "All networks side by side: the first seed, every line on the images that all of it was "
         "measured on. All images, seeds and intervals stand further down.\n"
     )
-    return f"{told}\n{_grid(['network', 'method', 'images', 'ANN', *columns], rows)}"
+    return f"{caption}\n{_grid(['network', 'method', 'images', 'ANN', *columns], rows)}"
 
 
 def _verdicts(tables: Sequence[NetworkTable]) -> list[str]:
@@ -163,11 +163,11 @@ def _glimpse(table: NetworkTable, rows: Sequence[str | None]) -> list[str]:
     present = [entry for cell in [[ann], *cells] for entry in cell or [] if entry is not None]
     images = min((entry.images for entry in present), default=0)
 
-    def told(entry: Entry | None) -> str:
+    def shown(entry: Entry | None) -> str:
         return NOT_RUN if entry is None else _percent(entry.first_seed_accuracy(images))
 
-    found = ["-" if cell is None else " / ".join(map(told, cell)) for cell in cells]
-    return [f"{images:,}", told(ann), *found]
+    accuracies = ["-" if cell is None else " / ".join(map(shown, cell)) for cell in cells]
+    return [f"{images:,}", shown(ann), *accuracies]
 
 
 def _section(table: NetworkTable, pictures: str) -> list[str]:
@@ -192,14 +192,14 @@ def _section(table: NetworkTable, pictures: str) -> list[str]:
 
 
 def _about(table: NetworkTable) -> str:
-    found = table.configuration
+    about = table.configuration
     ann = NOT_RUN
     if table.ann is not None:
         ann = f"{_percent(table.ann.accuracy)} ({_percent(table.ann.low)} to "
         ann += f"{_percent(table.ann.high)}) on {table.ann.images:,} images"
     subset = ""
-    first: int = found["one_phase_images"]
-    if first != found["images"]:
+    first: int = about["one_phase_images"]
+    if first != about["images"]:
         source = table.entry(ANN, 0)
         there = NOT_RUN if source is None else _percent(source.first_seed_accuracy(first))
         subset = (
@@ -207,10 +207,10 @@ def _about(table: NetworkTable) -> str:
             f"their column says, of which the ANN gets {there} right: compare them with rows on "
             "all images by the differences above alone."
         )
-    note = f"; {found['note']}" if found["note"] else ""
+    note = f"; {about['note']}" if about["note"] else ""
     return (
         f"ANN: {ann}.{subset} Network `{table.name}`{note}; weights SHA-256 "
-        f"`{found['weights_sha256'][:16]}`; {found['calibration_samples']} calibration images; "
+        f"`{about['weights_sha256'][:16]}`; {about['calibration_samples']} calibration images; "
         f"energies over {_several(e.first.energy_images for e in table.entries.values())} images.\n"
     )
 
@@ -241,8 +241,8 @@ def _published(table: NetworkTable, other: Published) -> list[str]:
 def _citation(other: Published) -> str:
     where = f"as in {other.read_in}" if other.read_in else "not read in the paper itself"
     levels = "" if other.levels else "; its L not known for certain"
-    told = f"{other.citation}; its ANN {other.ann:.2f}{levels}; figures {where}"
-    return f"*{other.method}, published*: {told}.\n"
+    source = f"{other.citation}; its ANN {other.ann:.2f}{levels}; figures {where}"
+    return f"*{other.method}, published*: {source}.\n"
 
 
 def _cells(table: NetworkTable, row: Row, tell: Callable[[Entry], str]) -> list[str]:
@@ -260,14 +260,14 @@ def _energy(entry: Entry) -> str:
 
 
 def _rival(table: NetworkTable, steps: int) -> str:
-    """The source network, and as it is with activations that hold the counts of that T."""
+    """The energy of the ANN, and of the ANN with activations that hold the counts of that T."""
     at = (table.entry(row.name, steps) for row in table.rows)
     energy = next((entry.energy for entry in at if entry and entry.energy), {})
     return _microjoules(energy, "ann", "ann_quantised")
 
 
 def _microjoules(energy: Mapping[str, float], network: str, in_integers: str) -> str:
-    """Arithmetic alone in both ways, and with memory; by the names of `measure.Energy`."""
+    """The energy of arithmetic alone, in both precisions, and with memory (`measure.Energy`)."""
     if not energy:
         return "not counted"
     names = (f"{network}_nj", f"{in_integers}_nj", f"{network}_with_memory_nj")
@@ -276,7 +276,7 @@ def _microjoules(energy: Mapping[str, float], network: str, in_integers: str) ->
 
 
 def _three(value: float) -> str:
-    """Three digits that count, and all those before the point."""
+    """Three significant digits, and every digit before the decimal point."""
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
@@ -289,10 +289,10 @@ def _percent(fraction: float) -> str:
 
 
 def _several(values: Iterable[int]) -> str:
-    found = sorted(set(values))
-    if not found:
+    distinct = sorted(set(values))
+    if not distinct:
         return "-"
-    return f"{found[0]:,}" if len(found) == 1 else f"{found[0]:,} to {found[-1]:,}"
+    return f"{distinct[0]:,}" if len(distinct) == 1 else f"{distinct[0]:,} to {distinct[-1]:,}"
 
 
 def _grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

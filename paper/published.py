@@ -16,9 +16,9 @@ class Published:
     """One row of somebody else's table.
 
     Attributes:
-        method: its name there.
-        citation: where it stands.
-        read_in: where the figures were read; None when they were not read in the source itself.
+        method: the name that the table gives it.
+        citation: the paper of the table.
+        read_in: where the figures were read; None when they were not read in the paper itself.
         levels: L of its network; None where that is not known for certain.
         ann: accuracy of the source network in %.
         steps: accuracy in % by T.

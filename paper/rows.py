@@ -19,10 +19,10 @@ class Row:
     """One row of a table.
 
     Attributes:
-        name: in file names and for `--rows`.
-        title: in tables.
-        method: thresholds and correction.
-        neuron: what stands at every site.
+        name: its name in files and for `--rows`.
+        title: its name in tables.
+        method: sets thresholds and correction.
+        neuron: the neuron of every site.
     """
 
     name: str
@@ -57,16 +57,16 @@ QCFS_ROWS = (
 """For a network trained with QCFS: the baseline, the paper's probe with its controls, the rest."""
 
 IN_DOUBLE = Row("nearest-float64", "nearest, in float64", QCFS, NEAREST)
-"""No row of the table: at T = L it shows what rounding leaves unseen in float32."""
+"""Not a row of the table: at T = L it shows what float32 hides by rounding."""
 
 CONTROLS = ("shared", "reversed", "early", "late")
 """Names of the controls among `QCFS_ROWS`."""
 
 _METHODS = (("RTS", RTS), ("SNNC", SNNC), ("MinError", MINERROR))
 RELU_ROWS = tuple(
-    Row(f"{method.name}-{name}", f"{title}, {told}", method, neuron)
+    Row(f"{method.name}-{name}", f"{title}, {label}", method, neuron)
     for title, method in _METHODS
-    for name, told, neuron in (
+    for name, label, neuron in (
         ("if", "IF", method.one_phase),
         ("tpp", "TPP", TPP),
         ("nearest", "nearest", NEAREST),

@@ -51,7 +51,7 @@ class Entry:
         return self.first.latency
 
     def first_seed_accuracy(self, images: int) -> float:
-        """Of the first seed, on the first so many images; with none more than were measured."""
+        """The accuracy of the first seed on the first images, at most as many as were measured."""
         return float(_right(self.first, images).float().mean())
 
     @property
@@ -94,11 +94,11 @@ class NetworkTable:
     """All entries of one network.
 
     Attributes:
-        configuration: of its `network.json`.
+        configuration: what its `network.json` holds.
         ann: the source network; None when it was not run.
         rows: every row that belongs to such a network.
         steps: every T, ascending.
-        entries: by row name and T; what was not run is absent.
+        entries: by row name and T; a cell that was not run is absent.
         in_double: what was measured in float64, `ANN_IN_DOUBLE` and `IN_DOUBLE`, by row name.
     """
 
@@ -134,9 +134,9 @@ class NetworkTable:
         return self.entries.get((row, steps))
 
     def first_seed(self, row: str, steps: int) -> Entry | None:
-        """The same, but None too where seed 0 was not run, which alone can be compared."""
-        found = self.entry(row, steps)
-        return found if found is not None and found.first.hits else None
+        """The entry as in `entry`; None also where seed 0 was not run, which alone is compared."""
+        entry = self.entry(row, steps)
+        return entry if entry is not None and entry.first.hits else None
 
     def title_of(self, row: str) -> str:
         """What a row is called; the source network is the ANN."""
@@ -144,12 +144,12 @@ class NetworkTable:
 
     def no_later(self, row: str, latency: int) -> tuple[int, Entry] | None:
         """The largest T at which a row answers no later than that, with its entry."""
-        found = [
+        entries = [
             (t, entry)
             for t in self.steps
             if (entry := self.entry(row, t)) is not None and entry.latency <= latency
         ]
-        return max(found, key=lambda pair: pair[0], default=None)
+        return max(entries, key=lambda pair: pair[0], default=None)
 
 
 def table_of(store: NetworkStore, steps: Sequence[int]) -> NetworkTable:
@@ -165,16 +165,16 @@ def table_of(store: NetworkStore, steps: Sequence[int]) -> NetworkTable:
     for row in rows:
         for t in steps:
             of_cell = [r for c, r in records.items() if (c.row, c.steps) == (row.name, t)]
-            found = entry_of(sorted(of_cell, key=lambda record: record.cell.seed))
-            if found is not None:
-                entries[row.name, t] = found
+            entry = entry_of(sorted(of_cell, key=lambda record: record.cell.seed))
+            if entry is not None:
+                entries[row.name, t] = entry
     ann = records.get(Cell(ANN, 0, 0))
     in_double = {c.row: r for c, r in records.items() if c.row in (ANN_IN_DOUBLE, IN_DOUBLE.name)}
     return NetworkTable(configuration, ann, rows, tuple(sorted(steps)), entries, in_double)
 
 
 def by_method(table: NetworkTable) -> list[tuple[str, str, str, str]]:
-    """Of a ReLU network: method, and its rows with IF, TPP and nearest."""
+    """The methods of a ReLU network, each with its rows with IF, TPP and nearest."""
     names = list(dict.fromkeys(row.name.partition("-")[0] for row in table.rows))
     titles = {row.name.partition("-")[0]: row.title.partition(",")[0] for row in table.rows}
     return [(titles[name], f"{name}-if", f"{name}-tpp", f"{name}-nearest") for name in names]
@@ -182,7 +182,7 @@ def by_method(table: NetworkTable) -> list[tuple[str, str, str, str]]:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two rows on the same images, first seed.
+    """Two rows compared on the same images, with the first seed.
 
     Attributes:
         images: the images that both were measured on.

@@ -37,11 +37,12 @@ def simulate_events(
         float, typer.Option(help="Change of log intensity that makes an event.")
     ] = 0.14,
     mismatch: Annotated[
-        float, typer.Option(help="Spread of the pixels' thresholds (of their logarithm).")
+        float, typer.Option(help="Standard deviation of the logarithm of the pixels' thresholds.")
     ] = 0.0,
     loops: Annotated[int, typer.Option(min=1, help="Times a picture runs round its path.")] = 6,
     seed: Annotated[
-        int, typer.Option(min=0, max=MAXIMUM_SEED, help="Of the pictures drawn and the pixels.")
+        int,
+        typer.Option(min=0, max=MAXIMUM_SEED, help="Seed of the pictures drawn and of the pixels."),
     ] = 0,
     json: Annotated[
         bool, typer.Option("--json", help="Print the card as JSON, and nothing else.")

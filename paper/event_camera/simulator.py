@@ -17,14 +17,14 @@ from spikewright.errors import DataError
 
 BRIGHTEST = 255
 LUMA = (0.299, 0.587, 0.114)
-"""Of red, green and blue: ITU-R BT.601."""
+"""Weights of red, green and blue: ITU-R BT.601."""
 
 LEAST_THRESHOLD = 0.001
 MOST_LOOPS = 100
 """More than any recording needs; the brightness of each takes 5 MB."""
 
 CORNERS = ((0, 0), (1, -1), (2, 0), (1, 1), (0, 0))
-"""Of one loop, as (column, row) in units of the amplitude: four diagonals that close."""
+"""The corners of one loop of four diagonals, as (column, row) in units of the amplitude."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Simulation:
     diagonal, are the figures with which others have rebuilt the movement; on a 128-pixel view
     of the picture 10 screen pixels are 2.5 camera pixels.
 
-    The real recordings have what this camera has not: noise, dead time, the screen's refresh at
+    The real recordings show what this camera does not: noise, dead time, the screen's refresh at
     60 Hz and its own brightness curve. What it makes is simulated data, not CIFAR10-DVS.
 
     Attributes:
@@ -106,7 +106,7 @@ def simulate(picture: NDArray[np.uint8], simulation: Simulation, seed: int) -> E
     Args:
         picture: grey [H, W] or [1, H, W], or red, green and blue [3, H, W]; uint8.
         simulation: how it is moved and seen.
-        seed: of the pixels' thresholds; without `mismatch` it changes nothing.
+        seed: the seed of the pixels' thresholds; without `mismatch` it changes nothing.
 
     Returns:
         The events; the same arguments give the same ones. None for an even picture.

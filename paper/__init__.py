@@ -3,11 +3,12 @@
 `run_experiment` measures what is missing in a folder of results, `write_page` renders it.
 """
 
+from paper.cell import Cell, CellRecord
 from paper.network import NetworkSource, source_of
 from paper.page import page, write_page
 from paper.rows import QCFS_ROWS, RELU_ROWS, SEEDS, STEPS, Row
 from paper.run import run_experiment
-from paper.store import Cell, CellRecord, NetworkStore
+from paper.store import NetworkStore
 from paper.subject import Settings
 
 __all__ = [

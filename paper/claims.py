@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import torch
 
+from paper.cell import ANN_IN_DOUBLE
 from paper.differences import SURE
 from paper.rows import IN_DOUBLE
-from paper.store import ANN_IN_DOUBLE
 from paper.tables import Entry, NetworkTable, Pair, paired
 from spikewright.neurons.count_law import upper_probability
 

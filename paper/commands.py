@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ import typer
 
 from spikewright.cli.console import results
 from spikewright.cli.failures import WrongUsage, opening
+from spikewright.cli.keeping import share_of
 from spikewright.cli.options import MAXIMUM_BATCH, MAXIMUM_SIZE
 from spikewright.cli.parse import items, steps_of
 from spikewright.processes import launched
@@ -180,10 +180,7 @@ def shared(text: str | None) -> tuple[int, int]:
     """Rank and number of processes, from `R/N` or from the environment of a launcher."""
     if text is None:
         return launched()
-    given = re.fullmatch(r"(\d{1,9})/(\d{1,9})", text)
-    if given is None:
-        raise WrongUsage(f"--share {text}: give R/N, e.g. 0/2 and 1/2 for two processes")
-    return int(given[1]), int(given[2])
+    return share_of(text)
 
 
 def own_device(device: str) -> str:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from paper.cell import ANN
 from paper.rows import CONTROLS
-from paper.store import ANN
 from paper.tables import NOT_RUN, NetworkTable, Pair, by_method, paired
 
 SURE = 0.01

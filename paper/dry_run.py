@@ -19,8 +19,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from paper.cell import CellRecord
 from paper.page import page
-from paper.store import NETWORK_FILE, CellRecord, stores_of
+from paper.store import NETWORK_FILE, stores_of
 from spikewright.data import loader, open_dataset
 from spikewright.errors import ExperimentError
 from spikewright.extras import require_extra
@@ -205,7 +206,7 @@ def _start(
 def _records(results: Path) -> dict[str, CellRecord]:
     """Every record without its time and duration, which no run repeats."""
     return {
-        f"{store.folder.name}/{cell.file}": replace(record, run={})
+        f"{store.folder.name}/{cell.name}": replace(record, run={})
         for store in stores_of(results)
         for cell, record in store.records().items()
     }

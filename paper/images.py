@@ -11,15 +11,14 @@ from torch.utils.data import Subset
 from spikewright.data import ImageData, ImageDataset, calibration_subset, loader
 from spikewright.data.image_data import dataset_length, permutation
 from spikewright.fingerprint import fingerprint
+from spikewright.measure.answers import Batches
+from spikewright.measure.batches import Block
 
 ORDER_SEED = 1
 """Of the order of the test images, so that the first N are a fair sample of all classes."""
 
 CALIBRATION_SEED = 0
 """Of the choice of calibration images."""
-
-KEPT_BYTES = 1 << 30
-"""Test images are kept in memory up to so many bytes, and else read again for every cell."""
 
 FINGERPRINTED_BYTES = 1 << 27
 """Of images that tell a data set from others: all 10,000 test images of CIFAR, 222 of ImageNet."""
@@ -53,43 +52,20 @@ def images_sha256(dataset: ImageDataset) -> str:
     return fingerprint({"images": torch.stack(images), "labels": torch.tensor(labels)})
 
 
-class TestImages:
-    """The test split in a fixed random order: the first N of it are the same for every row.
+def images_in_order(dataset: ImageDataset, count: int, batch_size: int) -> Block:
+    """Batches of the first `count` images in the experiment's order, kept in memory if they fit."""
+    subset = ordered(dataset, count)
+    return Block(0, lambda: loader(subset, batch_size), dataset[0][0].ndim)
 
-    Args:
-        dataset: the test split.
-        count: how many images will be asked for at most.
-        batch_size: images a batch.
-    """
 
-    __test__ = False  # pytest collects classes that are named like tests
-
-    def __init__(self, dataset: ImageDataset, count: int, batch_size: int) -> None:
-        self._subset = ordered(dataset, count)
-        self._batch_size = batch_size
-        self._kept: list[tuple[Tensor, Tensor]] | None = None
-
-    def batches(self, count: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """The first `count` images, `[B, C, H, W]`, with their labels, int64 `[B]`."""
-        left = count
-        for images, labels in self._whole() if self._kept is None else self._kept:
-            if left <= 0:
-                return
-            yield images[:left], labels[:left]
-            left -= len(images)
-
-    def _whole(self) -> Iterator[tuple[Tensor, Tensor]]:
-        """Every batch; kept when the last one has been read and they are small."""
-        kept: list[tuple[Tensor, Tensor]] = []
-        size = 0
-        for images, labels in loader(self._subset, self._batch_size):
-            labels = torch.as_tensor(labels)
-            size += images.nbytes
-            if size <= KEPT_BYTES:
-                kept.append((images, labels))
-            yield images, labels
-        if size <= KEPT_BYTES:
-            self._kept = kept
+def first(batches: Batches, count: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """The first `count` images of batches, `[B, C, H, W]`, with their labels, int64 `[B]`."""
+    left = count
+    for images, labels in batches:
+        if left <= 0:
+            return
+        yield images[:left], labels[:left]
+        left -= len(images)
 
 
 def calibration_batches(

@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
+from paper.cell import ANN
 from paper.claims import explanation, findings
 from paper.differences import differences, verdicts
 from paper.plot import plot
 from paper.published import Published, published_for
 from paper.rows import SEEDS, STEPS, Row
-from paper.store import ANN, stores_of
+from paper.store import stores_of
 from paper.tables import NOT_RUN, Entry, NetworkTable, by_method, table_of
 from spikewright.errors import ExperimentError
 from spikewright.files import write_whole

@@ -7,9 +7,9 @@ from html import escape
 
 from matplotlib.axes import Axes
 
+from paper.cell import ANN
 from paper.chart import Axis, Curve, chart
 from paper.rows import CONTROLS, Row
-from paper.store import ANN
 from paper.tables import Entry, NetworkTable
 
 _COLOURS = ("#b8501c", "#96700a", "#8a3d97", "#007a66", "#1b62b5", "#b0306a", "#3f7f2f", "#50607a")

@@ -11,30 +11,35 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from paper.cell import (
+    ANN,
+    ANN_IN_DOUBLE,
+    Cell,
+    CellRecord,
+    Conversion,
+    measure_cell,
+    record_of,
+)
 from paper.images import (
     CALIBRATION_SEED,
-    TestImages,
     calibration_batches,
     calibration_images,
+    first,
+    images_in_order,
     images_sha256,
     ordered,
 )
-from paper.measure import (
-    Answers,
-    Batches,
-    Ground,
-    answers_of,
-    measure_ann,
-    measure_cell,
-)
 from paper.network import NetworkSource, levels_of
 from paper.rows import IN_DOUBLE, SEEDS, STEPS, Row, rows_for
-from paper.store import ANN, ANN_IN_DOUBLE, Cell, CellRecord, NetworkStore
+from paper.store import cells_in
 from spikewright.data import ImageData, open_dataset
 from spikewright.data.image_data import dataset_length
 from spikewright.errors import ExperimentError
 from spikewright.fingerprint import fingerprint
 from spikewright.measure import RunClock
+from spikewright.measure.answers import Answers, Batches, answers_of
+from spikewright.measure.batches import Block
+from spikewright.measure.cells import Cells
 from spikewright.network import SpikingNetwork
 
 
@@ -99,7 +104,7 @@ class Subject:
         source: which network.
         data: its images.
         settings: of the experiment.
-        store: where its cells are kept.
+        store: its finished cells.
         configuration: everything that decides a number, as `network.json` holds it.
         levels: L of a QCFS network; None for ReLU.
         images: test images of a row.
@@ -109,13 +114,13 @@ class Subject:
     source: NetworkSource
     data: ImageData
     settings: Settings
-    store: NetworkStore
+    store: Cells
     configuration: Mapping[str, Any]
     levels: int | None
     images: int
     one_phase_images: int
     _model: nn.Module | None = None
-    _test: TestImages | None = None
+    _test: Block | None = None
     _ann: Answers | None = None
     _ann_in_double: Answers | None = None
     _converted: tuple[str, SpikingNetwork] | None = None
@@ -156,23 +161,21 @@ class Subject:
         if row is IN_DOUBLE or cell.row == ANN_IN_DOUBLE:
             return self._measure_in_double(row, cell)
         if row is None:
-            clock = RunClock()
-            return measure_ann(self._answers(self.images), clock, self.device)
+            clock, ann = RunClock(), self._answers(self.images)
+            return record_of(cell, ann, ann, clock, self.device)
         count = self.images_of(row)
+        images, counted = self._test_images(), min(self.settings.energy_images, count)
+        energy = list(first(images, counted)) if counted else None
+        conversion = Conversion(row, self._network(row), energy)
         ann = self._answers(count).first(count)
-        network = self._network(row)
-        images = self._test_images()
-        counted = min(self.settings.energy_images, count)
-        energy = images.batches(counted) if counted else None
-        ground = Ground(images.batches(count), ann, self.device, energy)
-        return measure_cell(network, row, cell, ground)
+        return measure_cell(cell, conversion, first(images, count), ann, self.device)
 
     def _measure_in_double(self, row: Row | None, cell: Cell) -> CellRecord:
         """The ANN in float64 against itself in float32; a network in float64 against that ANN."""
         model = deepcopy(self._loaded()).double()
 
         def images() -> Batches:
-            return ((x.double(), labels) for x, labels in self._test_images().batches(self.images))
+            return ((x.double(), y) for x, y in first(self._test_images(), self.images))
 
         clock = RunClock()
         if self._ann_in_double is None:
@@ -181,10 +184,10 @@ class Subject:
         ann = self._ann_in_double
         if row is None:
             usual = self._answers(self.images).first(self.images)
-            return measure_ann(ann, clock, self.device, cell, usual)
+            return record_of(cell, ann, usual, clock, self.device)
         batches = [batch.double() for batch in self._calibration()]
         network = row.method.convert(model, batches, cell.steps, row.neuron, CALIBRATION_SEED)
-        return measure_cell(network, row, cell, Ground(images(), ann, self.device))
+        return measure_cell(cell, Conversion(row, network), images(), ann, self.device)
 
     def release(self) -> None:
         """Forget what takes memory; it is made again when it is needed."""
@@ -195,16 +198,16 @@ class Subject:
             self._model = self.source.load().to(self.device)
         return self._model
 
-    def _test_images(self) -> TestImages:
+    def _test_images(self) -> Block:
         if self._test is None:
             most = max(self.images, self.one_phase_images)
-            self._test = TestImages(self.data.test, most, self.settings.batch_size)
+            self._test = images_in_order(self.data.test, most, self.settings.batch_size)
         return self._test
 
     def _answers(self, count: int) -> Answers:
         """The ANN's answers to at least `count` images."""
         if self._ann is None or len(self._ann.labels) < count:
-            batches = self._test_images().batches(count)
+            batches = first(self._test_images(), count)
             self._ann = answers_of(self._loaded(), batches, self.device, self.source.name)
         return self._ann
 
@@ -222,7 +225,7 @@ class Subject:
                 steps
                 for steps in settings.steps
                 if not all(
-                    self.store.has(Cell(row.name, steps, seed))
+                    self.store.read(Cell(row.name, steps, seed).name, CellRecord)
                     for seed in row.seeds(settings.seeds)
                 )
             )
@@ -247,6 +250,7 @@ def open_subject(
     Raises:
         ExperimentError: when its data is not given, there are fewer images than asked for, or its
             layers differ in L.
+        AnalysisError: when its cells in the folder are of another configuration.
         ModelError, DataError: when the network or its data cannot be used.
     """
     if source.data not in data:
@@ -257,7 +261,7 @@ def open_subject(
     model = source.load()
     whole, subset = _counts(source, images, settings)
     configuration = _configuration(source, model, images, settings, (whole, subset))
-    store = NetworkStore(results / source.name)
+    store = cells_in(results / source.name, configuration)
     levels = configuration["levels"]
     return Subject(source, images, settings, store, configuration, levels, whole, subset)
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from torch import Tensor
 
-from paper.measure import unpacked
+from paper.cell import ANN, ANN_IN_DOUBLE, Cell, CellRecord, unpacked
 from paper.rows import IN_DOUBLE, Row, rows_for
-from paper.store import ANN, ANN_IN_DOUBLE, Cell, CellRecord, NetworkStore
+from paper.store import NetworkStore
 from spikewright.errors import ExperimentError
 from spikewright.measure import mcnemar_exact, paired_interval, wilson_interval
 

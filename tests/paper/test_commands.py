@@ -66,7 +66,7 @@ def test_a_network_of_the_zoo_is_measured_under_its_name(run: Run, tmp_path: Pat
         (["--share", "half"], "give R/N, e.g. 0/2"),
         (["--share", f"{'9' * 5000}/2"], "give R/N, e.g. 0/2"),
         (["--batch-size", "9999999999"], "--batch-size"),
-        (["--share", "2/2"], "numbered from 0, got rank 2"),
+        (["--share", "2/2"], "--share 2/2: give R/N"),
         (["--data", "digits"], "digits is given twice"),
         (["--steps", "0"], "0 is too small"),
         (["--images", "5000"], "the test split of 'digits' holds"),

@@ -15,7 +15,7 @@ from paper import NetworkSource, Settings, page, run_experiment, source_of
 from paper.dry_run import make_pictures
 from paper.images import FINGERPRINTED_BYTES, images_sha256
 from paper.subject import open_subject
-from spikewright.errors import ExperimentError
+from spikewright.errors import AnalysisError, ExperimentError
 from spikewright.runs.zoo import zoo_folder
 from tests.paper.nets import DATA, pooled_cnn
 
@@ -54,13 +54,13 @@ def test_other_arguments_of_the_factory_are_refused(
 ) -> None:
     other = replace(source, arguments={"pool": "max"})
     message = r"arguments: recorded \{\}, asked for \{'pool': 'max'\}"
-    with pytest.raises(ExperimentError, match=message):
+    with pytest.raises(AnalysisError, match=message):
         run_experiment([other], _at(pictures), whole, TINY)
 
 
 def test_another_factory_is_refused(whole: Path, source: NetworkSource, pictures: Path) -> None:
     other = replace(source, model="torch.nn:Flatten", sha256="0" * 64)
-    with pytest.raises(ExperimentError, match=r"model: recorded 'tests.*asked for 'torch.nn:Flat"):
+    with pytest.raises(AnalysisError, match=r"model: recorded 'tests.*asked for 'torch.nn:Flat"):
         run_experiment([other], _at(pictures), whole, TINY)
 
 
@@ -74,7 +74,7 @@ def test_another_folder_of_as_many_pictures_is_refused(
     shutil.copytree(pictures, other)
     first, second = (other / split / "stripes" / f"{n}.png" for n in (0, 1))
     first.write_bytes(second.read_bytes())
-    with pytest.raises(ExperimentError) as caught:
+    with pytest.raises(AnalysisError) as caught:
         run_experiment([source], _at(other), whole, TINY)
     (difference,) = str(caught.value).splitlines()[1:-1]
     assert difference.startswith(f"  {told}: recorded '")
@@ -96,7 +96,7 @@ def test_a_folder_of_older_results_is_shown_and_not_gone_on_with(
     document = json.loads(path.read_text("utf-8"))
     later = ("model", "arguments", "images_sha256", "calibration_sha256")
     path.write_text(json.dumps({k: v for k, v in document.items() if k not in later}), "utf-8")
-    with pytest.raises(ExperimentError) as caught:
+    with pytest.raises(AnalysisError) as caught:
         run_experiment([source], _at(pictures), tmp_path, TINY)
     told = str(caught.value)
     assert all(f"  {key}: recorded None, asked for " in told for key in later)

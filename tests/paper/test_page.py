@@ -17,14 +17,14 @@ import pytest
 import torch
 
 from paper import NetworkSource, page, run_experiment, write_page
+from paper.cell import packed, unpacked
 from paper.claims import explanation
 from paper.differences import differences, verdicts
-from paper.measure import packed, unpacked
 from paper.page import plots
 from paper.published import published_for
 from paper.store import NetworkStore
 from paper.tables import NetworkTable, entry_of, paired, table_of
-from spikewright.errors import ExperimentError
+from spikewright.errors import AnalysisError, ExperimentError
 from spikewright.measure import paired_interval
 from tests.paper.nets import DATA, LEVELS, RELU, SMALL
 
@@ -372,7 +372,7 @@ def test_a_damaged_record_is_refused(
     shutil.copytree(results / "qcfs", tmp_path / "qcfs")
     path = tmp_path / "qcfs" / file
     path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
-    with pytest.raises(ExperimentError, match=message):
+    with pytest.raises((AnalysisError, ExperimentError), match=message):
         page(tmp_path, SMALL.steps)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,13 +20,14 @@ from paper import (
     page,
     run_experiment,
 )
+from paper.cell import packed, unpacked
 from paper.images import ORDER_SEED
-from paper.measure import packed, unpacked
 from paper.rows import QCFS_ROWS, RELU_ROWS
-from paper.run import deal, plan
+from paper.run import plan
 from paper.subject import Subject, open_subject
 from spikewright.data import open_dataset
-from spikewright.errors import ExperimentError
+from spikewright.errors import AnalysisError, ExperimentError
+from spikewright.measure.cells import deal
 from spikewright.methods import QCFS
 from tests.paper.nets import DATA, LEVELS, RELU, SMALL, records
 
@@ -119,9 +121,13 @@ def test_nearest_at_t_equal_l_is_the_ann(whole: Path) -> None:
 
 def test_cheap_cells_come_first(qcfs: NetworkSource, tmp_path: Path) -> None:
     subject = open_subject(qcfs, DATA, tmp_path, replace(SMALL, rows=()))
-    order = [(row is not None and row.expensive, cell.seed) for _, row, cell in plan([subject])]
+    work = [
+        (row, re.fullmatch(r"(.*?)(?:-t\d+-s(\d+))?", task.name))
+        for _, row, task in plan([subject])
+    ]
+    order = [(row is not None and row.expensive, int(name[2] or 0)) for row, name in work if name]
     assert order == sorted(order)  # two seeds here
-    assert {cell.row for _, _, cell in plan([subject])} == {
+    assert {name[1] for _, name in work if name} == {
         *("ann", "ann-float64", "nearest-float64"),
         *(row.name for row in QCFS_ROWS),
     }
@@ -131,9 +137,8 @@ def test_cheap_cells_come_first(qcfs: NetworkSource, tmp_path: Path) -> None:
     ("rows", "processes", "passes"),
     [
         ((), 1, [7 * 63]),
-        ((), 2, [220, 221]),
         (("if", "srp"), 2, [63, 63]),
-        (("if", "srp"), 3, [42, 42, 42]),
+        (("if", "srp"), 3, [41, 42, 43]),  # whoever has less of these has a cell of the ANN more
         (("srp",), 3, [15, 16, 32]),  # no better: a cell is the work of one process
     ],
 )
@@ -141,25 +146,16 @@ def test_processes_share_the_work_and_not_the_number_of_cells(
     rows: tuple[str, ...], processes: int, passes: list[int], qcfs: NetworkSource, tmp_path: Path
 ) -> None:
     """Of every row at T = 1, 2, 4, 8, 16, 32 that runs step by step: 63 passes."""
-    subject = open_subject(qcfs, DATA, tmp_path, Settings(seeds=(0,), rows=rows, images=4))
-    shares = deal(plan([subject]), processes)
-    stepwise = [
-        sum(cell.steps for _, row, cell in share if row is not None and row.expensive)
-        for share in shares
-    ]
+    settings = Settings(seeds=(0,), rows=rows, images=4)
+    work = plan([open_subject(qcfs, DATA, tmp_path, settings)])
+    owners = deal([task for _, _, task in work], processes)
+    stepwise, costs = [0] * processes, [0.0] * processes
+    for (_, row, task), owner in zip(work, owners, strict=True):
+        costs[owner] += task.cost
+        if row is not None and row.expensive:
+            stepwise[owner] += int(task.cost / 4)
     assert sorted(stepwise) == passes
-
-
-def test_every_task_is_dealt_once_in_the_order_of_the_plan(
-    qcfs: NetworkSource, relu: NetworkSource, tmp_path: Path
-) -> None:
-    settings = Settings(seeds=(0, 1, 2), images=8, one_phase_images=4, calibration_samples=8)
-    tasks = plan([open_subject(source, DATA, tmp_path, settings) for source in (qcfs, relu)])
-    shares = deal(tasks, 3)
-    numbers = [[tasks.index(task) for task in share] for share in shares]
-    assert all(share == sorted(share) for share in numbers)
-    assert sorted(number for share in numbers for number in share) == list(range(len(tasks)))
-    assert deal(tasks, 3) == shares
+    assert max(costs) - min(costs) <= max(task.cost for _, _, task in work)
 
 
 def test_every_row_converts(qcfs: NetworkSource, relu: NetworkSource, tmp_path: Path) -> None:
@@ -172,12 +168,12 @@ def test_every_row_converts(qcfs: NetworkSource, relu: NetworkSource, tmp_path: 
 
 def test_another_configuration_is_refused(whole: Path, qcfs: NetworkSource) -> None:
     other = replace(SMALL, images=50)
-    with pytest.raises(ExperimentError, match="images: recorded 60, asked for 50"):
+    with pytest.raises(AnalysisError, match="images: recorded 60, asked for 50"):
         run_experiment([qcfs], DATA, whole, other)
 
 
 def test_other_weights_are_refused(whole: Path, qcfs: NetworkSource) -> None:
-    with pytest.raises(ExperimentError, match=r"weights_sha256: recorded '[0-9a-f]{64}'"):
+    with pytest.raises(AnalysisError, match=r"weights_sha256: recorded '[0-9a-f]{64}'"):
         run_experiment([replace(qcfs, sha256="0" * 64)], DATA, whole, SMALL)
 
 
@@ -194,7 +190,7 @@ def test_a_damaged_record_is_named(relu: NetworkSource, tmp_path: Path) -> None:
     run_experiment([relu], DATA, tmp_path, replace(RELU, steps=(2,), rows=("rts-nearest",)))
     path = tmp_path / "relu" / "rts-nearest-t2-s0.json"
     path.write_text(json.dumps({"right": 3}))
-    with pytest.raises(ExperimentError, match="not the record of a cell; remove it"):
+    with pytest.raises(AnalysisError, match="not the record of a cell; remove it"):
         page(tmp_path)
 
 
@@ -231,7 +227,7 @@ def test_a_run_that_failed_before_its_first_cell_blocks_no_other(
     other = replace(few, images=50)
     run_experiment([qcfs], DATA, tmp_path, other)
     assert records(tmp_path)["qcfs/network.json"]["images"] == 50
-    with pytest.raises(ExperimentError, match="images: recorded 50, asked for 60"):
+    with pytest.raises(AnalysisError, match="images: recorded 50, asked for 60"):
         run_experiment([qcfs], DATA, tmp_path, few)
 
 
@@ -249,7 +245,7 @@ def test_of_two_configurations_begun_at_once_one_is_kept(
         return found
 
     monkeypatch.setattr(Subject, "measure", late)
-    with pytest.raises(ExperimentError, match="images: recorded 50, asked for 60"):
+    with pytest.raises(AnalysisError, match="images: recorded 50, asked for 60"):
         run_experiment([qcfs], DATA, tmp_path, few)
     found = records(tmp_path).values()
     assert {document["images"] for document in found} == {50}

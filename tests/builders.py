@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from scipy.stats import chisquare
 from torch import Tensor, nn
+from torch.export import Dim, ExportedProgram, export
 from torch.utils.data import Dataset, default_collate
 
 from spikewright.graph import Graph, fold_batch_norm, survey
@@ -64,7 +65,14 @@ def images(batch: int = 4, channels: int = 3, size: int = 6, seed: int = 0) -> T
     return torch.randn(batch, channels, size, size, generator=generator, dtype=torch.float64)
 
 
-def captured(model: nn.Module, x: Tensor) -> Graph:
+def exported(model: nn.Module, x: Tensor) -> ExportedProgram:
+    """The model as a program: export is what takes time where one is converted again and again."""
+    batch = ({0: Dim.DYNAMIC},)
+    program = export(model, (x[:2],), dynamic_shapes=batch, strict=False)
+    return program.run_decompositions({})
+
+
+def captured(model: nn.Module | ExportedProgram, x: Tensor) -> Graph:
     """The graph of a model that converts, batch norm folded."""
     return fold_batch_norm(survey(model, x).require_convertible())
 

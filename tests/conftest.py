@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,18 @@ settings.register_profile("explore", deadline=None, print_blob=True)  # --hypoth
 settings.load_profile("spikewright")  # the same cases every time; a busy machine is no failure
 
 
+CAPABILITY = os.environ.get("ATEN_CPU_CAPABILITY")
+if (
+    CAPABILITY
+):  # compiled code is kept for each: torch takes code for other processors from its cache
+    cache = Path(tempfile.gettempdir()) / f"torchinductor-{CAPABILITY}"
+    os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache))
+
+
 def pytest_configure() -> None:
     torch.set_num_threads(1)  # tensors are small here, and parallel workers share the cores
+    if os.environ.get("SPIKEWRIGHT_ONEDNN") == "off":  # as on processors that it does not serve
+        torch.backends.mkldnn.set_flags(_enabled=False)
 
 
 @pytest.hookimpl(tryfirst=True)

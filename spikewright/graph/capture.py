@@ -92,7 +92,7 @@ def _check_example(example: Tensor) -> None:
 def _exported(model: nn.Module | ExportedProgram, example: Tensor) -> ExportedProgram:
     """The model as a functional program of any batch size."""
     if isinstance(model, ExportedProgram):
-        return model.run_decompositions({})
+        return model if model.dialect == "ATEN" else model.run_decompositions({})
     pair = example[:2] if len(example) > 1 else example.expand(2, *example.shape[1:]).contiguous()
     batch = {0: Dim.DYNAMIC}
     try:

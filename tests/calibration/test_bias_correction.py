@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -10,18 +12,20 @@ from torch import nn
 import spikewright as sw
 from spikewright.calibration import collect
 from spikewright.network import Observer
-from tests.builders import captured, images, wired
+from tests.builders import captured, exported, images, wired
 
 
+@cache
 def model():
     torch.manual_seed(0)
-    return wired(
+    net = wired(
         lambda m, x: m.l((F.relu(m.b(y := F.relu(m.n(m.a(x))))) + y).mean((2, 3))),
         a=nn.Conv2d(3, 4, 3),
         n=nn.BatchNorm2d(4),
         b=nn.Conv2d(4, 4, 3, padding=1),
         l=nn.Linear(4, 3),
     )
+    return exported(net, images(2))
 
 
 def mean_inputs(snn, x, **options):

@@ -16,8 +16,8 @@ from spikewright.graph import Kind, evaluate
 from spikewright.graph.evaluate import apply
 from spikewright.network import Observer
 from spikewright.neurons import SRP
-from tests.builders import captured, images, wired
-from tests.network.nets import NETS, converted, net
+from tests.builders import captured, exported, images, wired
+from tests.network.nets import NETS, converted, net, program
 
 SHIFTED = sw.IntegrateFire(v0=0.0, shift=0.5)
 
@@ -115,6 +115,7 @@ def test_channel_means_come_back_to_those_of_the_ann(neuron, rule):
     model, x = net("residual"), images(64, seed=4)
     model.a.bias.data += 0.5
     model.b.bias.data += 0.5
+    model = exported(model, x)
     options = {"neuron": neuron, "threshold": sw.Maximum(), "steps": 3}
     plain = sw.convert(model, x, bias_correction=False, **options)
     corrected = sw.convert(model, x, bias_correction=rule, **options)
@@ -131,7 +132,7 @@ def test_channel_means_come_back_to_those_of_the_ann(neuron, rule):
 
 
 def test_potentials_also_mend_single_neurons():
-    model, x = net("plain"), images(64, seed=4)
+    model, x = program("plain"), images(64, seed=4)
     options = {"neuron": SHIFTED, "threshold": sw.Maximum(), "steps": 3}
     found = {}
     for rule in (OutputMeans(potential=False), OutputMeans()):
@@ -143,7 +144,7 @@ def test_potentials_also_mend_single_neurons():
 
 def assert_simulated_as_run(name, neuron, x):
     """The simulation of layers gives the counts of the converted network."""
-    graph = captured(net(name), x)
+    graph = captured(program(name), x)
     snn = converted(name, neuron=neuron, threshold=sw.Maximum(), steps=4, bias_correction=False)
     simulation, found = LayerSimulation(graph, neuron, 4, x, 0), {}
 
@@ -216,7 +217,7 @@ def test_another_t_has_no_offsets_and_the_same_seed_the_same_ones():
 
 def test_samples_are_spread_and_fit_the_memory():
     x = torch.arange(100.0).reshape(100, 1, 1, 1).expand(100, 3, 6, 6).double()
-    graph = captured(net("plain"), images(2))
+    graph = captured(program("plain"), images(2))
     chosen = spread_samples(graph, sw.IntegrateFire(), 4, x, 5)
     assert chosen[:, 0, 0, 0].tolist() == [0, 25, 50, 74, 99]
     assert len(spread_samples(graph, sw.TPP(), 4, x, 5)) == 100
@@ -240,4 +241,4 @@ def test_a_wrong_configuration_is_refused(options, told):
 @pytest.mark.parametrize("wrong", [OutputMeans, "yes", None])
 def test_convert_refuses_what_is_no_correction(wrong):
     with pytest.raises(sw.ConversionError, match="bias_correction must be True, False or a corr"):
-        sw.convert(net("plain"), images(), bias_correction=wrong)
+        sw.convert(program("plain"), images(), bias_correction=wrong)

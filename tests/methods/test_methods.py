@@ -9,7 +9,7 @@ from torch import nn
 import spikewright as sw
 from spikewright.methods import METHODS, MINERROR, QCFS, RTS, SNNC, SRP, named
 from tests.builders import images, wired
-from tests.network.nets import net
+from tests.network.nets import net, program
 
 RELU_METHODS = [RTS, SNNC, MINERROR]
 
@@ -55,8 +55,8 @@ def test_rts_rounds_a_constant_current_to_nearest_at_every_t(activation, steps):
 def test_rts_takes_the_maximum_of_the_layer():
     x = images(16, seed=3)
     snn, by_hand = (
-        RTS.convert(net("plain"), x, steps=4),
-        sw.convert(net("plain"), x, threshold=sw.Maximum(), steps=4, bias_correction=False),
+        RTS.convert(program("plain"), x, steps=4),
+        sw.convert(program("plain"), x, threshold=sw.Maximum(), steps=4, bias_correction=False),
     )
     for site in snn.sites:
         assert torch.equal(snn.design().thresholds[site], by_hand.design().thresholds[site])
@@ -65,7 +65,7 @@ def test_rts_takes_the_maximum_of_the_layer():
 
 def test_snnc_calibrates_and_rts_does_not():
     x = images(32, seed=3)
-    snnc, rts = (m.convert(net("plain"), x, steps=4) for m in (SNNC, RTS))
+    snnc, rts = (m.convert(program("plain"), x, steps=4) for m in (SNNC, RTS))
     for site in snnc.sites:
         assert float(snnc.design().corrections[site].abs().max()) > 0
         assert snnc.design().potentials[site].shape == snnc.record(x)[site].shape[2:]
@@ -89,8 +89,8 @@ def test_srp_is_qcfs_after_a_rehearsal():
 
 def test_minerror_is_the_default_of_convert():
     x = images(16, seed=3)
-    by_name = MINERROR.convert(net("residual"), x, steps=(4, 8))
-    default = sw.convert(net("residual"), x, steps=(4, 8))
+    by_name = MINERROR.convert(program("residual"), x, steps=(4, 8))
+    default = sw.convert(program("residual"), x, steps=(4, 8))
     assert by_name.neurons == default.neurons
     for t in (4, 8):
         assert torch.equal(by_name(x, steps=t), default(x, steps=t))
@@ -102,7 +102,7 @@ def test_minerror_is_the_default_of_convert():
 )
 def test_methods_and_neurons_compose(method, neuron):
     x = images(12, seed=2)
-    snn = method.convert(net("unequal depths"), x, steps=4, neuron=neuron)
+    snn = method.convert(program("unequal depths"), x, steps=4, neuron=neuron)
     assert set(snn.neurons.values()) == {method.own if neuron is None else neuron}
     for t in (4, 7):
         assert torch.equal(snn(x, steps=t, seed=5), snn(x, steps=t, seed=5))
@@ -112,7 +112,7 @@ def test_methods_and_neurons_compose(method, neuron):
 @pytest.mark.parametrize("method", RELU_METHODS, ids=lambda m: m.name)
 def test_every_method_approaches_the_ann(method):
     model, x = net("residual"), images(24, seed=2)
-    snn = method.convert(model, x, steps=4)
+    snn = method.convert(program("residual"), x, steps=4)
     with torch.no_grad():
         expected = model(x)
     late, early = (float((snn(x, steps=t) - expected).abs().max()) for t in (512, 2))
@@ -122,7 +122,7 @@ def test_every_method_approaches_the_ann(method):
 @pytest.mark.parametrize("method", [QCFS, SRP], ids=lambda m: m.name)
 def test_methods_for_qcfs_refuse_other_networks(method):
     with pytest.raises(sw.CalibrationError, match="has no learned threshold"):
-        method.convert(net("plain"), images())
+        method.convert(program("plain"), images())
 
 
 def test_methods_are_found_by_name():

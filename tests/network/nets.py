@@ -8,9 +8,10 @@ import torch
 import torch.nn.functional as F
 from hypothesis import strategies as st
 from torch import nn
+from torch.export import ExportedProgram
 
 import spikewright as sw
-from tests.builders import images, wired
+from tests.builders import exported, images, wired
 
 NETS = {
     "plain": lambda: wired(
@@ -78,16 +79,14 @@ def net(name: str, seed: int = 0) -> nn.Module:
 
 
 @lru_cache(maxsize=64)
-def _program(name: str, seed: int) -> torch.export.ExportedProgram:
-    batch = ({0: torch.export.Dim.DYNAMIC},)
-    return torch.export.export(
-        net(name, seed), (images(2),), dynamic_shapes=batch, strict=False
-    ).run_decompositions({})
+def program(name: str, seed: int = 0) -> ExportedProgram:
+    """The same network, exported once."""
+    return exported(net(name, seed), images(2))
 
 
 def converted(name: str, seed: int = 0, **options) -> sw.SpikingNetwork:
     """A network of `NETS`, exported once (capture is what takes time) and converted."""
-    return sw.convert(_program(name, seed), images(6, seed=seed), **options)
+    return sw.convert(program(name, seed), images(6, seed=seed), **options)
 
 
 names = st.sampled_from(sorted(NETS))

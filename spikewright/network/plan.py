@@ -149,7 +149,12 @@ SILENT = Observer()
 
 
 def prepared(
-    graph: Graph, neurons: Mapping[str, Neuron], design: Design, steps: int, like: Tensor
+    graph: Graph,
+    neurons: Mapping[str, Neuron],
+    design: Design,
+    steps: int,
+    like: Tensor,
+    precision: Precision,
 ) -> Plan:
     """A network made ready for one T.
 
@@ -158,7 +163,8 @@ def prepared(
         neurons: by site name.
         design: thresholds and corrections at this T.
         steps: T.
-        like: tells dtype and device of thresholds and corrections.
+        like: tells the network's dtype and device.
+        precision: of weights and currents; that of a bfloat16 network is `BF16` in any case.
 
     Raises:
         ConversionError: when neurons of different codes meet in one network.
@@ -180,8 +186,18 @@ def prepared(
             corrections[site] = corrections.get(site, 0.0) + charge / steps
         else:
             potentials[site] = charge
+    if like.dtype is torch.bfloat16:
+        precision = Precision.BF16  # its weights hold no more
     return Plan(
-        graph, neurons, thresholds, corrections, steps, levels, weights, potentials=potentials
+        source=graph,
+        neurons=neurons,
+        thresholds=thresholds,
+        corrections=corrections,
+        steps=steps,
+        levels=levels,
+        weights=weights,
+        precision=precision,
+        potentials=potentials,
     )
 
 

@@ -16,14 +16,14 @@ from spikewright.calibration import Calibration
 from spikewright.calibration.design import Design
 from spikewright.errors import ConversionError
 from spikewright.graph.ir import Graph, Operation
-from spikewright.graph.widened import wide, widened
-from spikewright.network.compiled import CompiledEngines
+from spikewright.graph.widened import wide
 from spikewright.network.compiler import fused
 from spikewright.network.engine import Engine, checked_ids, checked_t, chosen
 from spikewright.network.frames import by_sample, check_shown
 from spikewright.network.graph_network import CapturedANN, GraphNetwork
 from spikewright.network.kernels import Precision
-from spikewright.network.plan import SILENT, Observer, Plan, common_code, plan_cache, prepared
+from spikewright.network.made import Made
+from spikewright.network.plan import SILENT, Observer, Plan, common_code, prepared
 from spikewright.network.simulate import simulate
 from spikewright.network.site_names import matching
 from spikewright.network.stages import depth_of
@@ -235,7 +235,7 @@ class SpikingNetwork(GraphNetwork):
             plan,
             images.to(wide(images.dtype)),
             engine,
-            self._compiled if self._compile else None,
+            self._made.compiled if self._compile else None,
             seed=seed,
             sample_ids=ids,
             observer=observer,
@@ -321,21 +321,16 @@ class SpikingNetwork(GraphNetwork):
         chosen = checked_t(steps, self.steps)
 
         def made() -> Plan:
-            if self._widened is None:
-                self._widened = widened(self.graph)
-            graph, design = self._widened, self.design(chosen)
-            plan = prepared(graph, self._neurons, design, chosen, self._reference)
-            narrow = self.dtype is torch.bfloat16  # what its weights hold is no more
-            plan = replace(plan, precision=Precision.BF16 if narrow else self.precision)
+            graph, design = self._made.widened(self.graph), self.design(chosen)
+            held = (self._neurons, design, chosen, self._reference, self.precision)
+            plan = prepared(graph, *held)
             return replace(plan, fuse=fused, quick=True) if self._compile else plan
 
-        return self._plans.get(chosen, made)
+        return self._made.plans.get(chosen, made)
 
     def _forget_plans(self) -> None:
         """What was made from the tensors is made anew after they changed."""
-        self._plans = plan_cache()
-        self._widened: Graph | None = None
-        self._compiled = CompiledEngines()
+        self._made = Made()
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         self._forget_plans()
@@ -348,12 +343,7 @@ class SpikingNetwork(GraphNetwork):
         super()._load_from_state_dict(*args, **kwargs)
 
     def _copied_state(self) -> dict[str, Any]:
-        return {
-            **self.__dict__,
-            "_plans": plan_cache(),
-            "_widened": None,
-            "_compiled": CompiledEngines(),
-        }
+        return {**self.__dict__, "_made": Made()}
 
     def __repr__(self) -> str:
         labels = ", ".join(sorted({neuron.label for neuron in self.neurons.values()}))

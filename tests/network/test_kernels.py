@@ -86,7 +86,7 @@ def test_exact_kernels_change_next_to_no_count(model: nn.Module, neuron: sw.TwoP
     assert len(changed) == 2  # the first convolution reads the image
     quick = sw.convert(model, images(64), neuron=neuron, steps=16)
     quick._compile = True
-    quick._compiled.serving = lambda *_: None  # the kernels without the compiler
+    quick._made.compiled.serving = lambda *_: None  # the kernels without the compiler
     plain, found = (n.counts(images(200)) for n in (net, quick))
     differing = sum(int((plain[site] != found[site]).sum()) for site in plain)
     assert differing <= 1e-4 * sum(each.numel() for each in plain.values())

@@ -88,7 +88,7 @@ def test_plans_are_bounded_by_their_bytes():
         network(images(), steps=steps)
         size = network.plan(steps).made_bytes
     assert 0 < size < sum(t.nbytes for t in network.graph.tensors.values()) * 2
-    assert len(network._plans) == 19  # small ones are all kept
+    assert len(network._made.plans) == 19  # small ones are all kept
     cache = ByteCache(lambda value: value, budget=100)
     for key, value in enumerate((40, 50, 30, 1000)):
         assert cache.get(key, lambda value=value: value) == value

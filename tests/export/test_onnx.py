@@ -170,6 +170,16 @@ def test_an_option_that_the_exporter_leaves_out_is_refused_by_name(
     assert not list(tmp_path.iterdir())
 
 
+def test_an_operation_without_an_onnx_operator_is_refused_by_name(tmp_path: Path) -> None:
+    model = wired(lambda m, x: m.p(torch.relu(x)).flatten(1), p=nn.AdaptiveAvgPool3d(2))
+    network = sw.convert(model, torch.rand(4, 3, 4, 4, 4), steps=4)
+    with pytest.raises(
+        sw.InterchangeError, match=r"no ONNX operator for aten\.\w*adaptive_avg_pool3d; nothing"
+    ):
+        export_onnx(network, tmp_path / "x", 4)
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_missing_package_is_told(
     residual: sw.SpikingNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -106,10 +107,8 @@ def counting_model(plan: Plan, images: Tensor) -> Any:
     try:
         program = _exported(module, images, ["logits", *(f"{COUNTS}{site}" for site in sites)])
     except torch.onnx.OnnxExporterError as error:
-        found = sorted({op.operator for op in plan.count_graph.operations if op.site is None})
         raise InterchangeError(
-            f"torch cannot write this network as ONNX ({_first_lines(error)}); its operations are "
-            f"{', '.join(found)}"
+            f"torch's exporter has no ONNX operator for {_untranslated(error)}; nothing was written"
         ) from error
     return _tidied(program.model_proto)
 
@@ -128,9 +127,11 @@ def _exported(module: nn.Module, images: Tensor, outputs: list[str]) -> Any:
     )
 
 
-def _first_lines(error: Exception) -> str:
-    causes = [error, *([error.__cause__] if error.__cause__ else [])]
-    return "; ".join(str(cause).strip().partition("\n")[0] for cause in causes)
+def _untranslated(error: Exception) -> str:
+    """The operator that torch's exporter stopped at, or its reason where it names none."""
+    reason = str(error.__cause__ or error).strip().partition("\n")[0]
+    operator = re.search(r"torch\.ops\.([\w.]+)", reason)
+    return operator[1].removesuffix(".default") if operator else f"this network ({reason})"
 
 
 def _tidied(model: Any) -> Any:

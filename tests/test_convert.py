@@ -300,3 +300,16 @@ class Moody(nn.Module):
 def test_a_model_that_chooses_by_batch_size_is_refused():
     with pytest.raises(sw.ConversionError):
         sw.convert(Moody().eval(), images().float())
+
+
+@pytest.mark.parametrize(
+    ("neuron", "steps", "message"),
+    [
+        (sw.TwoPhase("nearest", "binary"), 30, "at T = 30 would count beyond 16,777,216"),
+        (sw.TwoPhase("bernoulli", "binary"), 13, "tabulated for counts up to 4096, got 8191"),
+    ],
+    ids=lambda value: getattr(value, "label", ""),
+)
+def test_more_levels_than_can_be_counted_are_refused(neuron, steps, message):
+    with pytest.raises(sw.ConversionError, match=message):
+        sw.convert(small(), images(8), neuron=neuron, steps=steps)

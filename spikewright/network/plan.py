@@ -56,12 +56,12 @@ class Plan:
     @cached_property
     def graph(self) -> Graph:
         """The network on spikes: its neuron operations emit 0 or 1, scales are in the weights."""
-        return self._folded(self.total_weight / self.levels)
+        return self._folded(self.total_weight / self.levels, 1)
 
     @cached_property
     def step_graph(self) -> Graph:
         """`graph` as the step engine runs it."""
-        graph = self.__dict__.get("graph") or self._folded(self.total_weight / self.levels)
+        graph = self.__dict__.get("graph") or self._folded(self.total_weight / self.levels, 1)
         lowered = with_kernels(graph, self.precision, quick=self.quick, largest=1)
         if lowered is graph:  # one copy of the weights serves as both
             self.__dict__["graph"] = graph
@@ -70,12 +70,16 @@ class Plan:
     @cached_property
     def count_graph(self) -> Graph:
         """The network on counts, as the count engine runs it: neuron operations emit 0..L."""
-        graph = self._folded(1 / self.levels)
+        graph = self._folded(1, self.levels)
         return with_kernels(graph, self.precision, quick=self.quick, largest=self.levels)
 
-    def _folded(self, share: float) -> Graph:
-        """The network in which a spike, or a count of one, is worth this share of the threshold."""
-        return fold_scales(self.source, {name: t * share for name, t in self.thresholds.items()})
+    def _folded(self, times: float, over: int) -> Graph:
+        """The network in which a spike, or a count of one, is worth `theta * times / over`.
+
+        By a division, as it rounds once: `theta * (1 / T)` has other last bits than `theta / T`.
+        """
+        scales = {name: theta * times / over for name, theta in self.thresholds.items()}
+        return fold_scales(self.source, scales)
 
     @property
     def made_bytes(self) -> int:

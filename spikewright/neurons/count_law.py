@@ -24,7 +24,7 @@ INTERVALS = 256
 """Intervals of the grid over f; q is a polynomial in f, read by linear interpolation."""
 
 MAXIMUM_LEVELS = 4096
-"""Largest T of the table: time and memory grow as T squared and T."""
+"""Largest L of the table: time and memory grow as L squared and L."""
 
 
 def interpolation_bound(levels: int) -> float:
@@ -72,7 +72,8 @@ def table(levels: int, *, dtype: torch.dtype, device: torch.device) -> Tensor:
     """
     if not 1 <= levels <= MAXIMUM_LEVELS:
         raise ConversionError(
-            f"the count law is tabulated for 1 to {MAXIMUM_LEVELS} steps, got {levels}"
+            f"the count law of TPP is tabulated for counts up to {MAXIMUM_LEVELS}, got {levels}: "
+            "give fewer steps, or another rounding"
         )
     return _grid(levels).to(device=device, dtype=dtype).flatten()
 

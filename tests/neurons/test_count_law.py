@@ -128,7 +128,7 @@ def test_tpp_overfires_small_charges():
 
 @pytest.mark.parametrize("steps", [0, 4097])
 def test_a_table_out_of_range_is_refused(steps):
-    with pytest.raises(ConversionError, match=f"tabulated for 1 to 4096 steps, got {steps}"):
+    with pytest.raises(ConversionError, match=f"tabulated for counts up to 4096, got {steps}"):
         count_law.table(steps, dtype=torch.float32, device=torch.device("cpu"))
 
 

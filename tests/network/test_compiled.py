@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import shutil
 import warnings
+from collections.abc import Callable
+from functools import cache
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.export import ExportedProgram
 
 import spikewright as sw
 from spikewright.network import compiled_engine
 from spikewright.network import compiler as compiled
 from spikewright.network.plan import Observer
 from spikewright.neurons import Neuron
+from tests.builders import exported
 
 needs_compiler = pytest.mark.skipif(
     shutil.which("g++") is None and shutil.which("clang++") is None,
@@ -26,7 +30,7 @@ def images(batch: int) -> Tensor:
 
 
 @pytest.fixture(scope="module")
-def model() -> nn.Module:
+def model() -> ExportedProgram:
     with torch.random.fork_rng():
         torch.manual_seed(3)
         layers = nn.Sequential(
@@ -39,25 +43,38 @@ def model() -> nn.Module:
             nn.Flatten(),
             nn.Linear(36, 5),
         )
-    return layers.double().eval()
+    return exported(layers.double().eval(), images(2))
+
+
+Both = Callable[[Neuron], tuple[sw.SpikingNetwork, sw.SpikingNetwork]]
+
+
+@pytest.fixture(scope="module")
+def both(model: ExportedProgram) -> Both:
+    """A network and its compiled twin, compiled once for all tests: it takes seconds."""
+
+    @cache
+    def made(neuron: Neuron) -> tuple[sw.SpikingNetwork, sw.SpikingNetwork]:
+        eager = sw.convert(model, images(32), neuron=neuron, steps=(8, 7, 3))
+        return eager, eager.with_neuron(neuron).compile()
+
+    return made
 
 
 @needs_compiler
 @pytest.mark.parametrize("rounding", ["nearest", "unbiased", "bernoulli"])
-def test_compiled_and_eager_agree_in_float64(model: nn.Module, rounding: str) -> None:
-    eager = sw.convert(model, images(32), neuron=sw.TwoPhase(rounding), steps=(8, 3))
-    fast = eager.with_neuron(sw.TwoPhase(rounding)).compile()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # torch's own, while it compiles
-        for batch, steps, seed in ((16, 8, 0), (16, 3, 5), (7, 8, 1), (5, 3, 0)):
-            x = images(batch)
-            torch.testing.assert_close(
-                fast(x, steps=steps, seed=seed), eager(x, steps=steps, seed=seed), rtol=0, atol=1e-9
-            )
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")  # torch's own, while it compiles
+def test_compiled_and_eager_agree_in_float64(both: Both, rounding: str) -> None:
+    eager, fast = both(sw.TwoPhase(rounding))
+    for batch, steps, seed in ((16, 8, 0), (16, 3, 5), (7, 8, 1), (5, 3, 0)):
+        x = images(batch)
+        torch.testing.assert_close(
+            fast(x, steps=steps, seed=seed), eager(x, steps=steps, seed=seed), rtol=0, atol=1e-9
+        )
 
 
 @needs_compiler
-def test_one_compilation_serves_every_t_and_smaller_batches(model: nn.Module) -> None:
+def test_one_compilation_serves_every_t_and_smaller_batches(model: ExportedProgram) -> None:
     net = sw.convert(model, images(32), neuron=sw.TPP(), steps=4).compile()
     torch._dynamo.reset()
     counters = torch._dynamo.utils.counters
@@ -69,21 +86,16 @@ def test_one_compilation_serves_every_t_and_smaller_batches(model: nn.Module) ->
 
 @needs_compiler
 @pytest.mark.parametrize("neuron", [sw.IntegrateFire(), sw.IntegrateFire("hard"), sw.Shuffled()])
-def test_the_compiled_step_engine_sends_the_same_spikes(
-    model: nn.Module, neuron: sw.IntegrateFire | sw.Shuffled
-) -> None:
-    eager = sw.convert(model, images(32), neuron=neuron, steps=7)
-    fast = eager.with_neuron(neuron).compile()
-    expected = eager.record(images(5), seed=2)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # torch's own, while it compiles
-        found = fast.record(images(5), seed=2)
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_the_compiled_step_engine_sends_the_same_spikes(both: Both, neuron: Neuron) -> None:
+    eager, fast = both(neuron)
+    expected, found = (network.record(images(5), seed=2) for network in (eager, fast))
     for site, train in expected.items():
         assert torch.equal(found[site], train), site
 
 
 def test_without_a_compiler_it_warns_once_and_runs(
-    model: nn.Module, monkeypatch: pytest.MonkeyPatch
+    model: ExportedProgram, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class InvalidCxxCompiler(Exception):  # noqa: N818  (torch names it so)
         pass
@@ -103,7 +115,7 @@ def test_without_a_compiler_it_warns_once_and_runs(
         fast(images(3))
 
 
-def test_only_the_tpp_law_bounds_t(model: nn.Module, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_tpp_law_bounds_t(model: ExportedProgram, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiled.torch, "compile", lambda module, **_: module)
     eager = sw.convert(model, images(32), steps=5000)
     fast = eager.with_neuron(sw.TwoPhase()).compile()
@@ -111,7 +123,7 @@ def test_only_the_tpp_law_bounds_t(model: nn.Module, monkeypatch: pytest.MonkeyP
 
 
 def test_compiled_networks_see_changed_weights(
-    model: nn.Module, monkeypatch: pytest.MonkeyPatch
+    model: ExportedProgram, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compiled.torch, "compile", lambda module, **_: module)
     net = sw.convert(model, images(32), steps=4).compile()
@@ -128,10 +140,9 @@ def test_compiled_networks_see_changed_weights(
     ids=lambda neuron: neuron.label,
 )
 def test_compiled_time_steps_give_what_the_step_engine_gives(
-    model: nn.Module, neuron: sw.IntegrateFire
+    both: Both, neuron: sw.IntegrateFire
 ) -> None:
-    eager = sw.convert(model, images(32), neuron=neuron, steps=(7, 12))
-    fast = eager.with_neuron(neuron).compile()
+    eager, fast = both(neuron)
     for batch, steps in ((16, 7), (9, 12)):
         x, sent = images(batch), []
         for network in (eager, fast):
@@ -147,7 +158,7 @@ def test_compiled_time_steps_give_what_the_step_engine_gives(
 
 
 @needs_compiler
-def test_compiled_time_steps_start_from_calibrated_potentials(model: nn.Module) -> None:
+def test_compiled_time_steps_start_from_calibrated_potentials(model: ExportedProgram) -> None:
     eager = sw.methods.SNNC.convert(model, images(32), steps=6)
     fast = eager.with_neuron(next(iter(eager.neurons.values()))).compile()
     assert eager.plan(6).potentials
@@ -157,7 +168,7 @@ def test_compiled_time_steps_start_from_calibrated_potentials(model: nn.Module) 
 @needs_compiler
 @pytest.mark.parametrize("neuron", [sw.TPP(), sw.IntegrateFire()])
 def test_a_batch_run_in_parts_gives_the_same(
-    model: nn.Module, neuron: Neuron, monkeypatch: pytest.MonkeyPatch
+    model: ExportedProgram, neuron: Neuron, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     eager = sw.convert(model, images(32), neuron=neuron, steps=4)
     expected, seen = eager(images(11)), dict[str, Tensor]()

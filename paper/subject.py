@@ -32,6 +32,7 @@ from paper.images import (
 from paper.network import NetworkSource, levels_of
 from paper.rows import IN_DOUBLE, SEEDS, STEPS, Row, rows_for
 from paper.store import cells_in
+from spikewright.convert import Prepared, prepare
 from spikewright.data import ImageData, open_dataset
 from spikewright.data.image_data import dataset_length
 from spikewright.errors import ExperimentError
@@ -124,6 +125,8 @@ class Subject:
     _ann: Answers | None = None
     _ann_in_double: Answers | None = None
     _converted: tuple[str, SpikingNetwork] | None = None
+    _prepared: Prepared | None = None
+    _prepared_in_double: Prepared | None = None
 
     @property
     def rows(self) -> tuple[Row, ...]:
@@ -185,13 +188,18 @@ class Subject:
         if row is None:
             usual = self._answers(self.images).first(self.images)
             return record_of(cell, ann, usual, clock, self.device)
-        batches = [batch.double() for batch in self._calibration()]
-        network = row.method.convert(model, batches, cell.steps, row.neuron, CALIBRATION_SEED)
+        if self._prepared_in_double is None:
+            batches = [batch.double() for batch in self._calibration()]
+            self._prepared_in_double = prepare(model, batches)
+        network = row.method.convert(
+            self._prepared_in_double, steps=cell.steps, neuron=row.neuron, seed=CALIBRATION_SEED
+        )
         return measure_cell(cell, Conversion(row, network), images(), ann, self.device)
 
     def release(self) -> None:
         """Forget what takes memory; it is made again when it is needed."""
         self._model = self._test = self._ann = self._ann_in_double = self._converted = None
+        self._prepared = self._prepared_in_double = None
 
     def _loaded(self) -> nn.Module:
         if self._model is None:
@@ -229,8 +237,10 @@ class Subject:
                     for seed in row.seeds(settings.seeds)
                 )
             )
+            if self._prepared is None:
+                self._prepared = prepare(self._loaded(), self._calibration())
             network = row.method.convert(
-                self._loaded(), self._calibration(), missing, row.neuron, CALIBRATION_SEED
+                self._prepared, steps=missing, neuron=row.neuron, seed=CALIBRATION_SEED
             )
             self._converted = row.name, network.compile() if settings.compiled else network
         return self._converted[1]

@@ -3,7 +3,7 @@
 from spikewright import methods
 from spikewright.activations import QCFS, ClippedReLU
 from spikewright.calibration import Learned, Maximum, MinError, Percentile
-from spikewright.convert import convert
+from spikewright.convert import Prepared, convert, prepare
 from spikewright.errors import (
     AnalysisError,
     CalibrationError,
@@ -51,6 +51,7 @@ __all__ = [
     "ModelError",
     "Operations",
     "Percentile",
+    "Prepared",
     "RecipeError",
     "RunError",
     "Shuffled",
@@ -66,5 +67,6 @@ __all__ = [
     "methods",
     "misalignment",
     "operations",
+    "prepare",
     "sweep",
 ]

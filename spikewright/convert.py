@@ -1,33 +1,151 @@
-"""convert(): capture, sites, thresholds, SpikingNetwork."""
+"""prepare() and convert(): from a trained model to spiking networks.
+
+What depends on no neuron and no T is done once: `prepare` captures the model, checks and folds it,
+and runs it over the calibration data. `Prepared.convert` chooses thresholds and corrections.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
-from spikewright.calibration import (
-    Calibration,
-    Correction,
-    InputMeans,
-    MinError,
-    Threshold,
-    collect,
-    collect_shared,
-    deal_work,
-)
+from spikewright.calibration import Calibration, Correction, InputMeans, MinError, Threshold
+from spikewright.calibration.collecting import collect
+from spikewright.calibration.design import Design
+from spikewright.calibration.reading import Batches, read_batches, remedy
+from spikewright.calibration.samples import MEMORY, Samples, bytes_each, part_size
+from spikewright.calibration.shared import deal_work
+from spikewright.calibration.statistics import SiteStatistics, require_alive
+from spikewright.calibration.thinned import Thinned
+from spikewright.calibration.thresholds import require_positive
 from spikewright.errors import CalibrationError, ConversionError
-from spikewright.graph import Graph, fold_batch_norm, survey
+from spikewright.graph import Graph, InputRefused, fold_batch_norm, survey
+from spikewright.graph.model_checks import check_model, state_of
 from spikewright.graph.widened import wide, widened
-from spikewright.network import Design, SpikingNetwork
+from spikewright.network import SpikingNetwork
 from spikewright.neurons import Neuron, TwoPhase
 from spikewright.processes import ALONE, Processes
 
-Batches = Iterable["Tensor | Sequence[Any]"]
-"""Calibration data: batches `[B, *S]`, or (batch, labels) pairs whose labels are ignored."""
+__all__ = ["Batches", "Prepared", "convert", "prepare"]
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A model that is ready to be converted, with any neuron and at any T; made by `prepare`.
+
+    Attributes:
+        graph: the captured model, batch norm folded, with tensors of its own.
+        statistics: of every site, by name.
+        samples: the calibration samples that corrections are measured on.
+        processes: who shares the work.
+    """
+
+    graph: Graph
+    statistics: Mapping[str, SiteStatistics]
+    samples: Samples
+    processes: Processes = ALONE
+    _designs: dict[Any, Design] = field(default_factory=dict, repr=False)
+
+    def convert(
+        self,
+        neuron: Neuron | None = None,
+        threshold: Threshold | None = None,
+        steps: int | Sequence[int] = 16,
+        bias_correction: bool | Correction = True,
+        seed: int = 0,
+    ) -> SpikingNetwork:
+        """Choose thresholds and corrections; arguments and errors are those of `convert`.
+
+        Networks of one `Prepared` share its tensors.
+
+        Example:
+            >>> import torch, spikewright as sw
+            >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(),
+            ...                             torch.nn.Linear(8, 3)).eval()
+            >>> prepared = sw.prepare(model, torch.rand(64, 4))
+            >>> networks = [prepared.convert(n, steps=(4, 8)) for n in (sw.TPP(), sw.TwoPhase())]
+            >>> [network(torch.rand(5, 4)).shape for network in networks]
+            [torch.Size([5, 3]), torch.Size([5, 3])]
+        """
+        points = _checked_steps(steps)
+        _check_configuration(neuron, threshold, bias_correction)
+        neuron = TwoPhase() if neuron is None else neuron
+        threshold = MinError() if threshold is None else threshold
+        correction = InputMeans() if bias_correction is True else bias_correction or None
+        if correction is not None:
+            self.samples.warn_if_fewer()
+        sites = self.graph.sites
+        learned = learned_thresholds(self.graph)
+        calibration = Calibration(sites, self.statistics, neuron, threshold, learned)
+        designs = self._designs_at(points, calibration, correction, seed)
+        return SpikingNetwork(
+            self.graph,
+            {site.name: neuron for site in sites},
+            points[0],
+            designs,
+            calibration,
+        )
+
+    def _designs_at(
+        self,
+        points: Sequence[int],
+        calibration: Calibration,
+        correction: Correction | None,
+        seed: int,
+    ) -> dict[int, Design]:
+        """The design of every T; several processes deal the T out among them."""
+
+        def made(steps: int) -> Design:
+            thresholds = calibration.thresholds_at(steps)
+            if correction is None:
+                return Design(thresholds)
+            with torch.no_grad():
+                given = (calibration, thresholds, self.samples, steps, seed)
+                offsets = correction.offsets(*given)
+            return Design(thresholds, offsets.currents, offsets.potentials)
+
+        if self.processes.count == 1:
+            designs = {steps: made(steps) for steps in points}
+        else:
+            dealt = deal_work(points, lambda steps: made(steps).tensors(), self.processes)
+            designs = {steps: Design.of(tensors) for steps, tensors in dealt.items()}
+        for steps, design in designs.items():
+            _check_thresholds(design, steps)
+        return designs
+
+
+def prepare(
+    model: nn.Module | ExportedProgram,
+    calibration: Tensor | Batches,
+    *,
+    processes: Processes = ALONE,
+) -> Prepared:
+    """Capture a trained model and run it over calibration data, once for every later conversion.
+
+    The data is read batch by batch. Statistics, from which thresholds come, are those of all of it,
+    and nothing is kept for them. Corrections need samples: as many are kept as fit into 2 GiB, with
+    what a correction keeps of each, evenly spread over the data if not all fit. A conversion that
+    corrects then warns, with the numbers.
+
+    Args:
+        model: as for `convert`.
+        calibration: as for `convert`.
+        processes: as for `convert`.
+
+    Returns:
+        What `Prepared.convert` makes spiking networks of.
+
+    Raises:
+        ConversionError: as `convert` does, and its subclasses.
+        ProcessError: when processes hold other weights or other data.
+    """
+    return _prepared(model, calibration, processes, MEMORY)
 
 
 def convert(
@@ -41,6 +159,9 @@ def convert(
     processes: Processes = ALONE,
 ) -> SpikingNetwork:
     """Turn a trained network into a spiking network, leaving the model untouched.
+
+    This is `prepare(model, calibration).convert(neuron, ...)`; use the two apart to convert one
+    model with several neurons.
 
     Args:
         model: any `nn.Module` in eval mode of one floating-point input and one tensor output, or an
@@ -76,66 +197,73 @@ def convert(
         >>> snn(torch.rand(5, 4)).shape
         torch.Size([5, 3])
     """
-    neuron = neuron if neuron is not None else TwoPhase()
-    threshold = threshold if threshold is not None else MinError()
-    points = _checked_steps(steps)
+    _checked_steps(steps)
     _check_configuration(neuron, threshold, bias_correction)
-    correction = InputMeans() if bias_correction is True else bias_correction or None
-    before = _fingerprint(model)
-    batches = _batches(calibration, _device(model))
-    graph = survey(model, batches[0]).require_convertible()
-    graph = fold_batch_norm(graph)
-    learned = {s.name: graph.tensors[s.threshold].cpu() for s in graph.sites if s.threshold}
-    shared = processes.count > 1
-    statistics = collect_shared(graph, batches, processes) if shared else collect(graph, batches)
-    fitted = Calibration(graph.sites, statistics, neuron, threshold, learned)
-    samples = torch.cat(batches)
-    designs = _designs(graph, fitted, points, correction, samples, seed, processes)
-    neurons = dict.fromkeys(statistics, neuron)
-    network = SpikingNetwork(graph, neurons, points[0], designs, fitted)
-    _check_postconditions(model, before, network)
-    return network
+    kept = 0 if bias_correction is False else MEMORY
+    prepared = _prepared(model, calibration, processes, kept)
+    return prepared.convert(neuron, threshold, steps, bias_correction, seed)
 
 
-def _designs(
-    graph: Graph,
-    calibration: Calibration,
-    points: Sequence[int],
-    correction: Correction | None,
-    samples: Tensor,
-    seed: int,
+def _prepared(
+    model: nn.Module | ExportedProgram,
+    calibration: Tensor | Batches,
     processes: Processes,
-) -> dict[int, Design]:
-    """The design of every T; several processes take them by turns."""
+    memory: int,
+) -> Prepared:
+    """`prepare`, with the bytes of samples that are kept for corrections."""
+    check_model(model)
+    before = _fingerprint(model)
+    device = next((t.device for t in state_of(model).values()), torch.device("cpu"))
+    batches = read_batches(calibration, device)
+    first = next(batches)
+    graph = _captured(model, first)
+    require_positive(learned_thresholds(graph))
+    size = part_size(graph, first)
+    parts = (part for batch in chain([first], batches) for part in batch.split(size))
+    wider = widened(graph)  # counts of a 16-bit model are kept in float32, here as in the engines
+    kept = Thinned(memory // bytes_each(wider, wide(first.dtype)))
+    collected = collect(graph, kept.watch(parts), processes)
+    require_alive(collected.statistics)
+    if _fingerprint(model) != before:
+        raise ConversionError(
+            "the model's parameters or buffers changed while it ran; a model that changes itself "
+            "cannot be converted"
+        )
+    means = collected.input_means(kept.kept)
+    held = tuple(part.to(wide(part.dtype)) for part in kept.kept.values())
+    samples = Samples(wider, held, means, kept.seen)
+    return Prepared(graph, collected.statistics, samples, processes)
 
-    def made(steps: int) -> Design:
-        return _design(graph, calibration, steps, correction, samples, seed)
 
-    if processes.count == 1:
-        return {steps: made(steps) for steps in points}
-    found = deal_work(points, lambda steps: made(steps).tensors(), processes)
-    return {steps: Design.of(tensors) for steps, tensors in found.items()}
+def _captured(model: nn.Module | ExportedProgram, batch: Tensor) -> Graph:
+    """The model as a graph without batch norm."""
+    try:
+        graph = survey(model, batch).require_convertible()
+    except InputRefused as error:
+        dtypes = {t.dtype for t in state_of(model).values() if t.is_floating_point()}
+        advice = remedy(batch, dtypes, lambda other: _takes(model, other))
+        raise CalibrationError(f"{error}{advice and f'. {advice}'}") from error
+    return fold_batch_norm(graph)
 
 
-def _design(
-    graph: Graph,
-    calibration: Calibration,
-    steps: int,
-    correction: Correction | None,
-    samples: Tensor,
-    seed: int,
-) -> Design:
-    """Thresholds at T = `steps`, and what the correction adds."""
-    thresholds = calibration.thresholds_at(steps)
-    if correction is None:
-        return Design(thresholds)
-    # counts of a 16-bit model are kept in float32 here as in the engines
-    samples = samples.to(wide(samples.dtype))
-    found = correction.offsets(widened(graph), calibration, thresholds, samples, steps, seed)
-    return Design(thresholds, found.currents, found.potentials)
+def _takes(model: nn.Module | ExportedProgram, batch: Tensor) -> bool:
+    program = model.module() if isinstance(model, ExportedProgram) else model
+    try:
+        with torch.no_grad():
+            program(batch)
+    except Exception:  # the question was whether it does
+        return False
+    return True
+
+
+def learned_thresholds(graph: Graph) -> dict[str, Tensor]:
+    """The thresholds that sites were trained with (QCFS's lambda), by site name, on the CPU."""
+    return {s.name: graph.tensors[s.threshold].cpu() for s in graph.sites if s.threshold}
 
 
 def _checked_steps(steps: int | Sequence[int]) -> tuple[int, ...]:
+    if isinstance(steps, Tensor):
+        raise ConversionError(f"steps must be whole numbers, at least 1, not a tensor: {steps!r}")
     points = tuple(steps) if isinstance(steps, Iterable) else (steps,)
     if not points or any(isinstance(t, bool) or not isinstance(t, int) or t < 1 for t in points):
         raise ConversionError(f"steps must be whole numbers, at least 1, got {steps!r}")
@@ -143,12 +271,12 @@ def _checked_steps(steps: int | Sequence[int]) -> tuple[int, ...]:
 
 
 def _check_configuration(neuron: Any, threshold: Any, bias_correction: Any) -> None:
-    if not isinstance(neuron, Neuron):
+    if not isinstance(neuron, Neuron | None):
         raise ConversionError(
             f"neuron must be a neuron such as TPP() or IntegrateFire(), got {neuron!r}"
             + (": call it" if isinstance(neuron, type) or callable(neuron) else "")
         )
-    if not isinstance(threshold, Threshold):
+    if not isinstance(threshold, Threshold | None):
         raise ConversionError(
             f"threshold must be a strategy such as MinError() or Percentile(), got {threshold!r}"
             + (": call it" if isinstance(threshold, type) else "")
@@ -160,70 +288,17 @@ def _check_configuration(neuron: Any, threshold: Any, bias_correction: Any) -> N
         )
 
 
-def _state(model: nn.Module | ExportedProgram) -> dict[str, Tensor]:
-    if isinstance(model, ExportedProgram):
-        return dict(model.state_dict)
-    if isinstance(model, nn.Module):
-        return {**dict(model.named_parameters()), **dict(model.named_buffers())}
-    raise ConversionError(
-        f"expected a torch.nn.Module or an ExportedProgram, got {type(model).__name__}"
-    )
-
-
-def _device(model: nn.Module | ExportedProgram) -> torch.device:
-    return next((t.device for t in _state(model).values()), torch.device("cpu"))
-
-
 def _fingerprint(model: nn.Module | ExportedProgram) -> dict[str, tuple[int, int]]:
     """What changes when a tensor is written to or replaced: its storage and version, if kept."""
     return {
         name: (t.data_ptr(), 0 if t.is_inference() else t._version)
-        for name, t in _state(model).items()
+        for name, t in state_of(model).items()
     }
 
 
-def _batches(calibration: Tensor | Batches, device: torch.device) -> list[Tensor]:
-    source = [calibration] if isinstance(calibration, Tensor) else calibration
-    batches: list[Tensor] = []
-    for number, item in enumerate(source):
-        batch = item[0] if isinstance(item, (tuple, list)) else item
-        if not isinstance(batch, Tensor):
-            raise CalibrationError(
-                f"calibration batch {number} is a {type(batch).__name__}; give tensors [B, *S] or "
-                "(tensor, labels) pairs"
+def _check_thresholds(design: Design, steps: int) -> None:
+    for site, theta in design.thresholds.items():
+        if not bool((theta.isfinite() & (theta > 0)).all()):
+            raise ConversionError(
+                f"site '{site}' got a threshold that is not positive and finite at T = {steps}"
             )
-        if batch.is_floating_point() and not bool(batch.isfinite().all()):
-            raise CalibrationError(f"calibration batch {number} holds NaN or infinite values")
-        if batches and batch.shape[1:] != batches[0].shape[1:]:
-            raise CalibrationError(
-                f"calibration batch {number} has samples of shape {list(batch.shape[1:])}, the "
-                f"first batch {list(batches[0].shape[1:])}; all samples must have one shape"
-            )
-        if len(batch):
-            batches.append(batch.detach().to(device))
-    if not batches:
-        raise CalibrationError(
-            "the calibration data is empty; if it is a generator it may already be used up: pass a "
-            "list or a DataLoader"
-        )
-    return batches
-
-
-def _check_postconditions(
-    model: nn.Module | ExportedProgram,
-    before: Mapping[str, tuple[int, int]],
-    network: SpikingNetwork,
-) -> None:
-    if _fingerprint(model) != before:
-        raise ConversionError(
-            "the model's parameters or buffers changed while it ran; a model that changes itself "
-            "cannot be converted"
-        )
-    for steps in network.designed_steps:
-        design = network.design(steps)
-        for site in network.sites:
-            theta = design.thresholds[site]
-            if not bool((theta.isfinite() & (theta > 0)).all()):
-                raise ConversionError(
-                    f"site '{site}' got a threshold that is not positive and finite at T = {steps}"
-                )

@@ -10,7 +10,7 @@ from torch.utils.data import DataLoader
 
 from spikewright.calibration import Learned, MinError
 from spikewright.calibration.thresholds import Threshold
-from spikewright.convert import convert
+from spikewright.convert import prepare
 from spikewright.data import ImageData, calibration_subset, loader, open_dataset
 from spikewright.measure import Misalignment, Sweep, SweepProgress, misalignment, sweep
 from spikewright.network import SpikingNetwork
@@ -198,12 +198,11 @@ def _converted(
 ) -> dict[str, SpikingNetwork]:
     chosen = calibration_subset(data.train, CALIBRATION_SAMPLES, seed)
     calibration = [images for images, _ in loader(chosen, batch_size=CALIBRATION_SAMPLES)]
+    prepared = prepare(model, calibration)
     networks: dict[str, SpikingNetwork] = {}
     for number, neuron in enumerate(NEURONS):
         tell(number, len(NEURONS), f"converting the {plan.name} to {neuron.label}")
-        networks[neuron.label] = convert(
-            model,
-            calibration,
+        networks[neuron.label] = prepared.convert(
             neuron=neuron,
             threshold=plan.threshold,
             steps=steps,

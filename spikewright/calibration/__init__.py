@@ -2,10 +2,10 @@
 
 from spikewright.calibration.bias_correction import InputMeans
 from spikewright.calibration.calibration import Calibration
+from spikewright.calibration.collecting import collect
 from spikewright.calibration.correction import Correction, Offsets
 from spikewright.calibration.output_means import OutputMeans
-from spikewright.calibration.shared import collect_shared, deal_work
-from spikewright.calibration.statistics import SiteStatistics, collect
+from spikewright.calibration.statistics import SiteStatistics
 from spikewright.calibration.thresholds import (
     Learned,
     Maximum,
@@ -29,6 +29,4 @@ __all__ = [
     "SiteStatistics",
     "Threshold",
     "collect",
-    "collect_shared",
-    "deal_work",
 ]

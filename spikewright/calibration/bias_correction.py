@@ -16,14 +16,20 @@ from torch import Tensor
 
 from spikewright.calibration.calibration import Calibration
 from spikewright.calibration.correction import Correction, Offsets
-from spikewright.graph.evaluate import evaluate
-from spikewright.graph.ir import Graph, Kind, Operation
-from spikewright.neurons import Draws, Layer, sample_ids_of
+from spikewright.calibration.layers import Layers, Sent
+from spikewright.calibration.samples import Samples
+from spikewright.neurons import Draws, Layer
 
 
 def per_channel(values: Tensor, like: Tensor) -> Tensor:
     """`[C]` or `[1]` as `[1, C, 1, ...]`, of the dtype and device of `like` `[B, C, ...]`."""
-    return values.to(like).reshape(1, -1, *[1] * (like.ndim - 2))
+    return values.to(like).reshape(*[1] * min(1, like.ndim - 1), -1, *[1] * (like.ndim - 2))
+
+
+def channel_means(values: Tensor) -> Tensor:
+    """The mean of every channel of a sample `[1, C, ...]` (or `[1]`), float64 `[C]` on the CPU."""
+    channels = values.shape[1] if values.ndim > 1 else 1
+    return values.reshape(channels, -1).mean(1, dtype=torch.float64).cpu()
 
 
 @dataclass(frozen=True)
@@ -35,32 +41,26 @@ class InputMeans(Correction):
 
     def offsets(
         self,
-        graph: Graph,
         calibration: Calibration,
         thresholds: Mapping[str, Tensor],
-        samples: Tensor,
+        samples: Samples,
         steps: int,
         seed: int,
     ) -> Offsets:
-        corrections: dict[str, Tensor] = {}
-        ids = sample_ids_of(samples)
         neuron = calibration.neuron
         levels = neuron.levels(steps)
-
-        def spiking(op: Operation, inputs: tuple[Tensor, ...]) -> Tensor:
-            assert op.site is not None
-            (current,) = inputs
-            name = op.site.name
-            mean = current.transpose(0, 1).flatten(1).mean(1, dtype=torch.float64).cpu()
-            corrections[name] = calibration.statistics[name].input_mean - mean
-            theta = per_channel(thresholds[name], current)
-            charge = (current + per_channel(corrections[name], current)) * (levels / theta)
-            if neuron.has_count_law:
-                count = neuron.count(charge, Layer(theta, steps, Draws.of(seed, name, ids)))
-            else:
-                count, _ = neuron.expected_count(charge.clamp(min=0), steps)
-            return count * (theta / levels)
-
-        with torch.no_grad():
-            evaluate(graph, samples, {Kind.UNIT: spiking})
+        corrections: dict[str, Tensor] = {}
+        for layer in Layers(samples.graph, samples.parts, means=True).units():
+            site = layer.site
+            correction = samples.input_means[site] - channel_means(layer.mean_current())
+            corrections[site] = correction
+            for number, current in layer.currents():
+                theta = per_channel(thresholds[site], current)
+                charge = (current + per_channel(correction, current)) * (levels / theta)
+                if neuron.has_count_law:
+                    draws = Draws.of(seed, site, samples.ids[number])
+                    count = neuron.count(charge, Layer(theta, steps, draws))
+                else:
+                    count, _ = neuron.expected_count(charge.clamp(min=0), steps)
+                layer.send(number, Sent(count, theta / levels))
         return Offsets(corrections)

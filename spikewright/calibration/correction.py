@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from spikewright.calibration.calibration import Calibration
-from spikewright.graph.ir import Graph
+from spikewright.calibration.samples import Samples
 
 
 @dataclass(frozen=True)
@@ -31,20 +31,18 @@ class Correction(ABC):
     @abstractmethod
     def offsets(
         self,
-        graph: Graph,
         calibration: Calibration,
         thresholds: Mapping[str, Tensor],
-        samples: Tensor,
+        samples: Samples,
         steps: int,
         seed: int,
     ) -> Offsets:
         """What to add to every site at T = `steps`.
 
         Args:
-            graph: the captured network, scales not folded.
-            calibration: the statistics of the same samples, and the neuron.
+            calibration: the statistics of all calibration samples, and the neuron.
             thresholds: by site, float64 `[C]` or `[1]`.
-            samples: all calibration samples, `[N, *S]`.
+            samples: the calibration samples that fit into memory, with the graph that they run on.
             steps: T.
             seed: of the stochastic neurons' draws.
         """

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import torch
@@ -11,9 +12,10 @@ from torch import Tensor
 from spikewright.calibration.bias_correction import per_channel
 from spikewright.calibration.calibration import Calibration
 from spikewright.calibration.correction import Correction, Offsets
-from spikewright.calibration.layer_simulation import LayerSimulation, spread_samples
-from spikewright.graph.evaluate import apply, evaluate
-from spikewright.graph.ir import Graph, Kind, Operation
+from spikewright.calibration.layer_simulation import LayerSimulation
+from spikewright.calibration.layers import AtLayer, Layers, Sent
+from spikewright.calibration.samples import MEMORY, Samples
+from spikewright.neurons import Neuron
 
 
 @dataclass(frozen=True)
@@ -54,55 +56,82 @@ class OutputMeans(Correction):
 
     def offsets(
         self,
-        graph: Graph,
         calibration: Calibration,
         thresholds: Mapping[str, Tensor],
-        samples: Tensor,
+        samples: Samples,
         steps: int,
         seed: int,
     ) -> Offsets:
-        neuron = calibration.neuron
-        chosen = spread_samples(graph, neuron, steps, samples, self.samples)
-        simulation = LayerSimulation(graph, neuron, steps, chosen, seed)
+        simulation = LayerSimulation(calibration.neuron, steps, seed)
+        chosen = samples.spread(
+            fitting(samples, calibration.neuron, steps, self.samples), simulation.duration
+        )
         currents: dict[str, Tensor] = {}
         potentials: dict[str, Tensor] = {}
-
-        def calibrated(op: Operation, current: Tensor) -> Tensor:
-            assert op.site is not None
-            name = op.site.name
-            theta = per_channel(thresholds[name], current[0])
-            trains = simulation.trains(name, current, theta, 0.0)
-            if self.bias:
-                error = wanted[name] - _mean(simulation.mean(trains))
-                currents[name] = error.reshape(len(error), -1).mean(1)
-                current = current + per_channel(currents[name], current[0])
-                trains = simulation.trains(name, current, theta, 0.0)
-            if self.potential:
-                error = wanted[name] - _mean(simulation.mean(trains))
-                potentials[name] = steps * error
-                trains = simulation.trains(name, current, theta, potentials[name].to(current))
-            return trains
-
         with torch.no_grad():
-            wanted = _mean_activations(graph, chosen)
-            simulation.run(calibrated)
+            held = (simulation.duration, simulation.rehearsal)
+            for layer in Layers(chosen.graph, chosen.parts, *held).units():
+                site = layer.site
+                run = _Run(layer, simulation, chosen, thresholds[site])
+                if self.bias:
+                    error = run.error()
+                    currents[site] = run.shift = error.reshape(max(1, len(error)), -1).mean(1)
+                if self.potential:
+                    potentials[site] = run.potential = steps * run.error()
+                run.send()
         return Offsets(currents, potentials)
 
 
-def _mean_activations(graph: Graph, samples: Tensor) -> dict[str, Tensor]:
-    """The ANN's mean activation of every neuron, by site, float64 `[*S]` on the CPU."""
-    found: dict[str, Tensor] = {}
+class _Run:
+    """One layer, simulated again with what has been settled so far; one use."""
 
-    def keep(op: Operation, inputs: tuple[Tensor, ...]) -> Tensor:
-        assert op.site is not None
-        activations: Tensor = apply(op, inputs, graph.tensors)
-        found[op.site.name] = _mean(activations)
-        return activations
+    shift: Tensor | None = None
+    potential: Tensor | None = None
 
-    evaluate(graph, samples, {Kind.UNIT: keep})
-    return found
+    def __init__(
+        self, layer: AtLayer, simulation: LayerSimulation, samples: Samples, threshold: Tensor
+    ) -> None:
+        self._layer = layer
+        self._simulation = simulation
+        self._samples = samples
+        self._threshold = threshold
+        self._currents = layer.remembered_currents()
+
+    def error(self) -> Tensor:
+        """The ANN's mean activation less what the layer sends, float64 `[*S]` on the CPU."""
+        total = torch.zeros(())
+        for _, sent in self._each():
+            total = total + self._simulation.mean(sent).sum(0, dtype=torch.float64).cpu()
+        return self._samples.activation_means[self._layer.site] - total / len(self._samples)
+
+    def send(self) -> None:
+        """Let the layer send for good."""
+        for number, sent in self._each():
+            self._layer.send(number, Sent(sent.numbers.flatten(0, 1), sent.unit))
+
+    def _each(self) -> Iterator[tuple[int, Sent]]:
+        for number, current in self._currents():
+            ids = self._samples.ids[number]
+            current = current.unflatten(0, (self._simulation.duration, len(ids)))
+            theta = per_channel(self._threshold, current[0])
+            if self.shift is not None:
+                current = current + per_channel(self.shift, current[0])
+            potential = 0.0 if self.potential is None else self.potential.to(current)
+            yield number, self._simulation.trains(self._layer.site, current, theta, potential, ids)
 
 
-def _mean(values: Tensor) -> Tensor:
-    """Over samples, `[B, *S]` to float64 `[*S]` on the CPU."""
-    return values.mean(dim=0, dtype=torch.float64).cpu()
+def fitting(samples: Samples, neuron: Neuron, steps: int, most: int, memory: int = MEMORY) -> int:
+    """How many samples a simulation may hold: all of them for neurons with a count law.
+
+    Args:
+        samples: those given.
+        neuron: at every site.
+        steps: T.
+        most: at most so many, where time steps must be held.
+        memory: bytes.
+    """
+    if neuron.has_count_law:
+        return len(samples)
+    largest = max(math.prod(op.shape) for op in samples.graph.operations)
+    each = 6 * largest * neuron.duration(steps) * samples.parts[0].element_size()
+    return min(len(samples), most, max(1, memory // each))

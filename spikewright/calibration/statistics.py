@@ -7,15 +7,13 @@ how they were cut changes a threshold by a bit.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from spikewright.errors import CalibrationError
-from spikewright.graph.evaluate import apply, evaluate
-from spikewright.graph.ir import Graph, Kind, Operation
 
 BINS = 512
 """Histogram bins of a channel; at least half of them lie below its maximum."""
@@ -23,7 +21,7 @@ BINS = 512
 _SMALLEST_EXPONENT = -1000
 """Of a channel that has not fired; float64 holds this range and the width of its bins."""
 
-_SLICE = 1 << 22
+_SLICE = 1 << 20
 """Values binned at once, which bounds the memory of a pass."""
 
 
@@ -76,23 +74,34 @@ class SiteStatistics:
         middle = (torch.arange(BINS, dtype=torch.float64) + 0.5) / BINS
         return middle * self.span[:, None]
 
-    def add(self, inputs: Tensor, activations: Tensor) -> None:
-        """Take in one batch, `[B, C, ...]` each."""
-        rows = activations.detach().transpose(0, 1).flatten(1).cpu()
-        peak = rows.amax(dim=1).double()
+    def add(self, inputs: Tensor, activations: Tensor) -> Tensor:
+        """Take in one batch, `[B, C, ...]` each, or `[B]` for a single channel.
+
+        Returns:
+            The sum of the inputs, float64 `[C]`.
+        """
+        values, currents = _by_channel(activations), _by_channel(inputs)
+        peak = values.amax((0, 2)).cpu().double()
         self.maximum = torch.maximum(self.maximum, peak)
         self._widen(torch.frexp(peak)[1].long().where(peak > 0, self.exponent))
-        self.values += rows.shape[1]
-        self.input_sum += (
-            inputs.detach().transpose(0, 1).flatten(1).sum(1, dtype=torch.float64).cpu()
-        )
-        first = torch.arange(len(rows))[:, None] * BINS
-        per_unit = BINS / self.span[:, None]  # powers of two: the product below is exact
-        counts = torch.zeros(self.histogram.numel(), dtype=torch.int64)
-        for part in rows.split(max(1, _SLICE // len(rows)), dim=1):
-            bins = (part * per_unit).long() + first
-            counts += torch.bincount(bins[part > 0], minlength=len(counts))
-        self.histogram += counts.reshape(self.histogram.shape)
+        self.values += values.shape[0] * values.shape[2]
+        total = torch.zeros_like(self.input_sum)
+        counts = torch.zeros(self.histogram.numel() + 1, dtype=torch.int64)
+        samples = max(1, _SLICE // values[0].numel())
+        for some in currents.split(samples):
+            total += some.sum((0, 2), dtype=torch.float64).cpu()
+        for some in values.split(samples):
+            counts += torch.bincount(self._bins(some.cpu()), minlength=len(counts))
+        self.input_sum += total
+        self.histogram += counts[:-1].reshape(self.histogram.shape)
+        return total
+
+    def _bins(self, values: Tensor) -> Tensor:
+        """The bins of `[B, C, P]`, those of all channels in a row; the last one takes the rest."""
+        per_unit = BINS / self.span  # powers of two: the product below is exact
+        first = torch.arange(len(per_unit), dtype=torch.int32) * BINS
+        bins = (values * per_unit[:, None]).to(torch.int32) + first[:, None]
+        return bins.where(values > 0, self.histogram.numel()).flatten()
 
     def merged(self, other: SiteStatistics) -> SiteStatistics:
         """The statistics of both data sets together."""
@@ -123,57 +132,18 @@ class SiteStatistics:
         self.exponent = wider
 
 
+def _by_channel(values: Tensor) -> Tensor:
+    """`[B, C, ...]` as `[B, C, P]`, `[B]` as `[B, 1, 1]`."""
+    channels = values.shape[1] if values.ndim > 1 else 1
+    return values.detach().reshape(len(values), channels, -1)
+
+
 def rebinned(histogram: Tensor, doublings: Tensor) -> Tensor:
     """Counts in bins twice as wide, `doublings` `[C]` times over; exact, as bins align at zero."""
     if not bool((doublings > 0).any()):
         return histogram.clone()
     target = torch.arange(BINS)[None] >> doublings.clamp(max=62)[:, None]
     return torch.zeros_like(histogram).scatter_add_(1, target, histogram)
-
-
-def collect(graph: Graph, batches: Iterable[Tensor]) -> dict[str, SiteStatistics]:
-    """Run the ANN over calibration batches and keep the statistics of every site.
-
-    Args:
-        graph: the captured network.
-        batches: `[B, *S]` each, on the graph's device; any sizes, any order.
-
-    Returns:
-        Statistics by site name, on the CPU.
-
-    Raises:
-        CalibrationError: when no batch came, an activation is not finite, or a site never fired.
-    """
-    statistics = collected(graph, batches)
-    require_alive(statistics)
-    return statistics
-
-
-def collected(graph: Graph, batches: Iterable[Tensor]) -> dict[str, SiteStatistics]:
-    """`collect` of a part of the data, in which a site may be silent; arguments are those of it."""
-    statistics: dict[str, SiteStatistics] = {}
-
-    def observe(op: Operation, inputs: tuple[Tensor, ...]) -> Tensor:
-        assert op.site is not None
-        activations: Tensor = apply(op, inputs, graph.tensors)
-        if not bool(activations.isfinite().all()):
-            raise CalibrationError(
-                f"NaN or infinite activations at site '{op.site.name}' ({op.source or op.module}) "
-                "during calibration; check the calibration data and the model's weights"
-            )
-        if op.site.name not in statistics:
-            statistics[op.site.name] = SiteStatistics.empty(activations.shape[1])
-        statistics[op.site.name].add(inputs[0], activations)
-        return activations
-
-    seen = 0
-    with torch.no_grad():
-        for batch in batches:
-            evaluate(graph, batch, {Kind.UNIT: observe})
-            seen += len(batch)
-    if seen == 0:
-        raise CalibrationError("the calibration data held no batch")
-    return statistics
 
 
 def require_alive(statistics: Mapping[str, SiteStatistics]) -> None:

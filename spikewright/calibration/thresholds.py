@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -15,6 +16,9 @@ from spikewright.errors import CalibrationError
 from spikewright.graph.ir import Site
 from spikewright.neurons import Neuron
 from spikewright.neurons.registry import Registry
+
+_SLICE = 1 << 18
+"""Errors that are computed at once: more do not profit from caches."""
 
 
 class Per(StrEnum):
@@ -159,15 +163,13 @@ class MinError(Threshold):
         maximum = _filled(group.maximum, statistics)
         activation = (group.centres / maximum[:, None]).float()  # in maxima: no under- or overflow
         weight = group.histogram.float()
-        best = torch.full_like(maximum, math.inf)
-        threshold = maximum.clone()
-        for k in range(self.candidates, 0, -1):
-            fraction = k / self.candidates
-            error = (weight * _squared_error(activation, fraction, neuron, steps)).sum(1).double()
-            better = error < best
-            threshold = (maximum * fraction).where(better, threshold)
-            best = error.where(better, best)
-        return threshold
+        fractions = torch.arange(self.candidates, 0, -1).double() / self.candidates
+        errors = [
+            (weight * _squared_error(activation, some, neuron, steps)).sum(-1)
+            for some in fractions.split(max(1, _SLICE // activation.numel()))
+        ]
+        best = torch.cat(errors).argmin(0)  # of equal ones the first, which is the largest
+        return maximum * fractions[best]
 
 
 @THRESHOLDS.register
@@ -190,13 +192,8 @@ class Learned(Threshold):
         learned: Tensor | None,
     ) -> Tensor:
         if learned is not None:
-            value = learned.detach().double().reshape(1).cpu()
-            if not bool(value > 0):
-                raise CalibrationError(
-                    f"site '{site.name}': its learned threshold is {value.item():.4g}; a firing "
-                    "threshold must be positive, so this network was not trained well"
-                )
-            return value
+            require_positive({site.name: learned})
+            return learned.detach().double().reshape(1).cpu()
         if self.otherwise is None:
             raise CalibrationError(
                 f"site '{site.name}' has no learned threshold (it is not a QCFS activation); use "
@@ -206,11 +203,34 @@ class Learned(Threshold):
         return self.otherwise.choose(site, statistics, neuron, steps, learned)
 
 
-def _squared_error(activation: Tensor, threshold: float, neuron: Neuron, steps: int) -> Tensor:
-    """Expected squared error of each activation `[C, BINS]` under one threshold."""
-    unit = threshold / neuron.levels(steps)
-    mean, variance = neuron.expected_count(activation / unit, steps)
-    return (mean * unit - activation) ** 2 + variance * unit**2
+def require_positive(learned: Mapping[str, Tensor]) -> None:
+    """See that learned thresholds can be firing thresholds.
+
+    Args:
+        learned: by site name.
+
+    Raises:
+        CalibrationError: naming the sites where they cannot.
+    """
+    wrong = [
+        f"site '{site}': its learned threshold is {t.item():.4g}"
+        for site, t in learned.items()
+        if not bool(t > 0)
+    ]
+    if wrong:
+        raise CalibrationError(
+            f"{'; '.join(wrong)}. A firing threshold must be positive, so the network was not "
+            "trained well: start the thresholds of its QCFS activations at a larger value, or "
+            "train with a smaller learning rate"
+        )
+
+
+def _squared_error(activation: Tensor, thresholds: Tensor, neuron: Neuron, steps: int) -> Tensor:
+    """Expected squared error `[K, C, BINS]` of activations `[C, BINS]` under thresholds `[K]`."""
+    unit = (thresholds / neuron.levels(steps))[:, None, None]
+    one, square = unit.to(activation.dtype), unit.square().to(activation.dtype)
+    mean, variance = neuron.expected_count(activation / one, steps)
+    return (mean * one - activation) ** 2 + variance * square
 
 
 def _grouped(statistics: SiteStatistics, per: Per | str) -> SiteStatistics:

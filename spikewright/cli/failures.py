@@ -143,5 +143,8 @@ _REMEDIES = {
 def _unforeseen(error: Exception, program: str | None) -> str:
     told = f"{type(error).__name__}: {error}"
     if "out of memory" in told or "allocate memory" in told or isinstance(error, MemoryError):
-        return f"{told}\nnot enough memory: lower --batch-size, --calibration-samples or --steps"
+        return (
+            f"{told}\nnot enough memory: conversion takes less with fewer --calibration-samples, "
+            "a measurement with a smaller --batch-size"
+        )
     return f"{told}\nthis is a bug; run again as '{program} --debug ...' and report what it prints"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor, nn
@@ -25,6 +25,7 @@ from spikewright.cli.parse import (
     precision_of,
     threshold_of,
 )
+from spikewright.convert import Prepared, prepare
 from spikewright.data import Resize, calibration_subset, loader
 from spikewright.data.image_data import dataset_length
 from spikewright.errors import DataError
@@ -54,6 +55,7 @@ class Source:
     model: nn.Module
     data: OpenData
     calibration: tuple[Tensor, ...]
+    _prepared: dict[Processes, Prepared] = field(default_factory=dict, repr=False)
 
     def fingerprints(self) -> dict[str, str]:
         """SHA-256 of the model's tensors, and of the calibration images."""
@@ -71,8 +73,10 @@ class Source:
         """Convert the model as the options say; every T named is a design point."""
         method = method_for(options)
         precision = precision_of(options.precision)
+        if processes not in self._prepared:  # once for all networks of a command
+            self._prepared[processes] = prepare(self.model, self.calibration, processes=processes)
         network = method.convert(
-            self.model, self.calibration, steps, neuron, options.seed, processes
+            self._prepared[processes], steps=steps, neuron=neuron, seed=options.seed
         )
         return network.with_precision(precision)
 

@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from spikewright.calibration import Correction, Threshold
-from spikewright.convert import Batches, convert
+from spikewright.convert import Batches, Prepared, convert
+from spikewright.errors import ConversionError
 from spikewright.network import SpikingNetwork
 from spikewright.neurons import IntegrateFire, Neuron
 from spikewright.processes import ALONE, Processes
@@ -42,8 +43,8 @@ class Method:
 
     def convert(
         self,
-        model: nn.Module | ExportedProgram,
-        calibration: Tensor | Batches,
+        model: nn.Module | ExportedProgram | Prepared,
+        calibration: Tensor | Batches | None = None,
         steps: int | Sequence[int] = 16,
         neuron: Neuron | None = None,
         seed: int = 0,
@@ -52,21 +53,23 @@ class Method:
         """Convert a model by this method.
 
         Args:
-            model: as for `spikewright.convert`.
-            calibration: likewise.
+            model: as for `spikewright.convert`, with calibration data; or what
+                `spikewright.prepare` made of both, to convert it by several methods.
+            calibration: as for `spikewright.convert`; left out with a prepared model.
             steps: T of the design point, or several.
             neuron: another neuron under the method's thresholds and correction; its own when None.
                 How charge is rounded is the neuron's business: `TwoPhase("nearest")` under `RTS`
                 has its own half step, and no shift of the bias besides.
             seed: of the draws during calibration.
-            processes: as for `spikewright.convert`.
+            processes: as for `spikewright.convert`; those of a prepared model stay its own.
 
         Returns:
             The spiking network.
 
         Raises:
             ConversionError: as `spikewright.convert` does; `CalibrationError` among them when
-                the method reads learned thresholds and the model has none.
+                the method reads learned thresholds and the model has none; for calibration data
+                or processes given with a prepared model.
 
         Example:
             >>> import torch, spikewright as sw
@@ -75,13 +78,13 @@ class Method:
             >>> sw.methods.RTS.convert(model, torch.rand(64, 4), steps=8)
             SpikingNetwork(1 sites of IF, shifted, T = 8)
         """
-        return convert(
-            model,
-            calibration,
-            neuron=self.own if neuron is None else neuron,
-            threshold=self.threshold,
-            steps=steps,
-            bias_correction=False if self.correction is None else self.correction,
-            seed=seed,
-            processes=processes,
-        )
+        neuron = self.own if neuron is None else neuron
+        correction = False if self.correction is None else self.correction
+        settings = (neuron, self.threshold, steps, correction, seed)
+        if not isinstance(model, Prepared):
+            return convert(model, calibration, *settings, processes)  # pyright: ignore[reportArgumentType]
+        if calibration is not None or processes is not ALONE:
+            raise ConversionError(
+                "a prepared model has its calibration data and its processes: leave them out"
+            )
+        return model.convert(*settings)

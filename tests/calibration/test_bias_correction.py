@@ -45,7 +45,7 @@ def mean_inputs(snn, x, **options):
 )
 def test_mean_inputs_are_those_of_the_ann(neuron):
     ann, x = model(), images(16)
-    expected = collect(captured(ann, x), [x])
+    expected = collect(captured(ann, x), [x]).statistics
     snn = sw.convert(ann, x, neuron=neuron, steps=3, seed=5)
     plain = sw.convert(ann, x, neuron=neuron, steps=3, bias_correction=False)
     corrected, uncorrected = mean_inputs(snn, x, seed=5), mean_inputs(plain, x, seed=5)
@@ -57,7 +57,7 @@ def test_mean_inputs_are_those_of_the_ann(neuron):
 
 def test_mean_inputs_are_those_of_the_ann_for_tpp_in_its_own_count_engine():
     ann, x = model(), images(16)
-    expected = collect(captured(ann, x), [x])
+    expected = collect(captured(ann, x), [x]).statistics
     corrected = mean_inputs(sw.convert(ann, x, neuron=sw.TPP(), steps=3), x, engine="counts")
     for site, mean in corrected.items():
         torch.testing.assert_close(mean, expected[site].input_mean, rtol=0, atol=1e-9)

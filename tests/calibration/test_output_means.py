@@ -11,7 +11,10 @@ from torch import nn
 
 import spikewright as sw
 from spikewright.calibration import OutputMeans
-from spikewright.calibration.layer_simulation import LayerSimulation, spread_samples
+from spikewright.calibration.layer_simulation import LayerSimulation
+from spikewright.calibration.layers import Layers, Sent
+from spikewright.calibration.output_means import fitting
+from spikewright.calibration.samples import Samples
 from spikewright.graph import Kind, evaluate
 from spikewright.graph.evaluate import apply
 from spikewright.network import Observer
@@ -146,15 +149,19 @@ def assert_simulated_as_run(name, neuron, x):
     """The simulation of layers gives the counts of the converted network."""
     graph = captured(program(name), x)
     snn = converted(name, neuron=neuron, threshold=sw.Maximum(), steps=4, bias_correction=False)
-    simulation, found = LayerSimulation(graph, neuron, 4, x, 0), {}
-
-    def layer(op, current):
-        theta = snn.design().thresholds[op.site.name].reshape(1, -1, *[1] * (current.ndim - 3))
-        trains = simulation.trains(op.site.name, current, theta, 0.0)
-        found[op.site.name] = simulation.mean(trains) * 4 / theta
-        return trains
-
-    simulation.run(layer)
+    simulation, found = LayerSimulation(neuron, 4, 0), {}
+    samples = Samples(graph, x.split(2), {}, len(x))
+    layers = Layers(graph, samples.parts, simulation.duration, simulation.rehearsal)
+    for layer in layers.units():
+        site, shares = layer.site, []
+        for number, current in layer.currents():
+            theta = snn.design().thresholds[site].reshape(1, -1, *[1] * (current.ndim - 2))
+            ids = samples.ids[number]
+            current = current.unflatten(0, (simulation.duration, len(ids)))
+            sent = simulation.trains(site, current, theta, 0.0, ids)
+            shares.append(simulation.mean(sent) * 4 / theta)
+            layer.send(number, Sent(sent.numbers.flatten(0, 1), sent.unit))
+        found[site] = torch.cat(shares)
     for site, counts in snn.counts(x).items():
         torch.testing.assert_close(found[site], counts, rtol=0, atol=1e-9)
 
@@ -217,13 +224,19 @@ def test_another_t_has_no_offsets_and_the_same_seed_the_same_ones():
 
 def test_samples_are_spread_and_fit_the_memory():
     x = torch.arange(100.0).reshape(100, 1, 1, 1).expand(100, 3, 6, 6).double()
-    graph = captured(program("plain"), images(2))
-    chosen = spread_samples(graph, sw.IntegrateFire(), 4, x, 5)
-    assert chosen[:, 0, 0, 0].tolist() == [0, 25, 50, 74, 99]
-    assert len(spread_samples(graph, sw.TPP(), 4, x, 5)) == 100
+    samples = Samples(captured(program("plain"), images(2)), x.split(30), {}, 100)
+
+    def chosen(number, steps=1):
+        return samples.spread(number, steps).parts
+
+    assert torch.cat(chosen(5))[:, 0, 0, 0].tolist() == [0, 25, 50, 74, 99]
+    assert torch.equal(torch.cat(chosen(100)), x)
+    assert [len(part) for part in chosen(50, steps=4)] == [7, 7, 1] * 3 + [5]
+    assert fitting(samples, sw.TPP(), 4, 5) == 100
     each = 6 * 64 * 4 * 8  # values of the largest layer, steps, bytes
-    assert len(spread_samples(graph, sw.IntegrateFire(), 4, x, 50, memory=3 * each)) == 3
-    assert len(spread_samples(graph, sw.IntegrateFire(), 4, x, 50, memory=1)) == 1
+    assert fitting(samples, sw.IntegrateFire(), 4, 50) == 50
+    assert fitting(samples, sw.IntegrateFire(), 4, 50, memory=3 * each) == 3
+    assert fitting(samples, sw.IntegrateFire(), 4, 50, memory=1) == 1
 
 
 @pytest.mark.parametrize(

@@ -102,8 +102,8 @@ def test_any_magnitude_has_a_histogram_and_thresholds(magnitude, dtype):
 def test_the_mean_input_is_that_of_all_values():
     values = images(12)
     graph = captured(wired(lambda m, x: F.relu(m.c(x)), c=nn.Conv2d(3, 4, 3)), values)
-    whole = collect(graph, [values])["relu"]
-    cut = collect(graph, values.split(5))["relu"]
+    whole = collect(graph, [values]).statistics["relu"]
+    cut = collect(graph, values.split(5)).statistics["relu"]
     inputs = F.conv2d(values, graph.tensors["c.weight"], graph.tensors["c.bias"])
     torch.testing.assert_close(whole.input_mean, inputs.mean((0, 2, 3)))
     torch.testing.assert_close(cut.input_mean, whole.input_mean)

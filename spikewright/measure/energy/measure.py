@@ -12,6 +12,7 @@ from torch import Tensor
 from spikewright.errors import AnalysisError
 from spikewright.graph import Graph, Operation
 from spikewright.measure.batches import (
+    NO_SAMPLE,
     are_frames,
     image_batches,
     labelled_batches,
@@ -285,12 +286,17 @@ def _sparsity(graph: Graph) -> float:
 
 def _batches(data: Iterable[Any], dimensions: int) -> Iterable[tuple[Tensor, Tensor | None]]:
     """Checked batches, with labels where there are any."""
-    none = True
-    for item in data:
-        none = False
+    samples = 0
+    for number, item in enumerate(data):
+        pairs: Iterable[tuple[Tensor, Tensor | None]]
         if isinstance(item, (tuple, list)) and len(item) == 2:
-            yield from labelled_batches([item], dimensions)
+            pairs = labelled_batches([item], dimensions, first=number, required=False)
+        elif isinstance(item, Tensor) and not len(item):
+            pairs = ()
         else:
-            yield from ((images, None) for images in image_batches([item]))
-    if none:
-        yield from ((images, None) for images in image_batches([]))  # says what is wrong
+            pairs = ((images, None) for images in image_batches([item]))
+        for images, labels in pairs:
+            samples += len(images)
+            yield images, labels
+    if not samples:
+        raise AnalysisError(NO_SAMPLE)

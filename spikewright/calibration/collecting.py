@@ -1,0 +1,139 @@
+"""One pass of the ANN over the calibration data, which is read part by part and not kept.
+
+Several processes find what one finds, to the bit: maxima and integer counts do not know an order,
+and the float64 sums of parts are added up in the order of the parts, whoever computed them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+import torch
+from torch import Tensor
+
+from spikewright.calibration.statistics import SiteStatistics, rebinned
+from spikewright.errors import CalibrationError
+from spikewright.fingerprint import fingerprint
+from spikewright.graph.evaluate import apply, evaluate
+from spikewright.graph.ir import Graph, Kind, Operation
+from spikewright.processes import ALONE, Processes
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What a pass leaves.
+
+    Attributes:
+        statistics: by site name, on the CPU.
+        input_sums: by site name, float64 `[parts, C]`: the sum of the site's input over each part.
+        values: by site name, values of a channel that one sample has.
+    """
+
+    statistics: Mapping[str, SiteStatistics]
+    input_sums: Mapping[str, Tensor]
+    values: Mapping[str, int]
+
+    def input_means(self, parts: Mapping[int, Tensor]) -> dict[str, Tensor]:
+        """The mean inputs of the sites over some of the parts, float64 `[C]`.
+
+        Args:
+            parts: by number.
+        """
+        samples, rows = sum(len(part) for part in parts.values()), list(parts)
+        return {
+            site: _sum_of(sums[rows]) / (samples * self.values[site])
+            for site, sums in self.input_sums.items()
+        }
+
+
+def collect(graph: Graph, parts: Iterable[Tensor], processes: Processes = ALONE) -> Collected:
+    """Run the ANN over calibration data and keep the statistics of every site.
+
+    Args:
+        graph: the captured network, the same in every process.
+        parts: `[B, *S]` each, on the graph's device; any sizes, any order; the same in every
+            process.
+        processes: who shares them: part i is the work of process i modulo their number.
+
+    Returns:
+        The statistics of all parts, in every process.
+
+    Raises:
+        CalibrationError: when no part came, or an activation is not finite.
+        ProcessError: when processes hold other weights or other samples.
+    """
+    channels = {op.site.name: (op.shape or (1,))[0] for op in graph.neurons if op.site is not None}
+    own = {site: SiteStatistics.empty(width) for site, width in channels.items()}
+    sums: dict[str, list[Tensor]] = {site: [] for site in channels}
+    held = sha256(fingerprint(graph.tensors).encode()) if processes.count > 1 else None
+    count = samples = 0
+    with torch.no_grad():
+        for part in parts:
+            if held is not None:
+                held.update(fingerprint({"part": part}).encode())
+            if count % processes.count == processes.rank:
+                for site, row in _observed(graph, part, own).items():
+                    sums[site].append(row)
+            count, samples = count + 1, samples + len(part)
+    if held is not None:
+        processes.require_same(held.digest(), "weights and calibration data")
+    if not samples:
+        raise CalibrationError("the calibration data held no batch")
+    rows = {
+        site: _in_order(sums[site], width, count, processes) for site, width in channels.items()
+    }
+    merged = {site: _merged(own[site], rows[site], processes) for site in channels}
+    return Collected(merged, rows, {site: s.values // samples for site, s in merged.items()})
+
+
+def _observed(
+    graph: Graph, part: Tensor, statistics: Mapping[str, SiteStatistics]
+) -> dict[str, Tensor]:
+    """Add a part to the statistics; the sums of its inputs by site, `[C]`."""
+    sums: dict[str, Tensor] = {}
+
+    def observe(op: Operation, inputs: tuple[Tensor, ...]) -> Tensor:
+        assert op.site is not None
+        activations: Tensor = apply(op, inputs, graph.tensors)
+        if not bool(activations.amax().isfinite()):
+            raise CalibrationError(
+                f"NaN or infinite activations at site '{op.site.name}' ({op.source or op.module}) "
+                "during calibration; check the calibration data and the model's weights"
+            )
+        sums[op.site.name] = statistics[op.site.name].add(inputs[0], activations)
+        return activations
+
+    evaluate(graph, part, {Kind.UNIT: observe})
+    return sums
+
+
+def _merged(own: SiteStatistics, rows: Tensor, processes: Processes) -> SiteStatistics:
+    """The statistics of one site over all parts, from those of this process's parts."""
+    exponent = processes.gather(own.exponent).amax(0)
+    return SiteStatistics(
+        processes.gather(own.maximum).amax(0),
+        exponent,
+        processes.gather(rebinned(own.histogram, exponent - own.exponent)).sum(0),
+        int(processes.gather(torch.tensor(own.values)).sum()),
+        _sum_of(rows),
+    )
+
+
+def _in_order(sums: Sequence[Tensor], channels: int, parts: int, processes: Processes) -> Tensor:
+    """The sums of all parts, float64 `[parts, C]`, first part first."""
+    rounds = -(-parts // processes.count)
+    padded = torch.zeros(rounds, channels, dtype=torch.float64)
+    for turn, row in enumerate(sums):
+        padded[turn] = row
+    dealt = processes.gather(padded).transpose(0, 1).flatten(0, 1)  # [rounds, count, C]: parts
+    return dealt[:parts]
+
+
+def _sum_of(rows: Tensor) -> Tensor:
+    """The sum of rows `[parts, C]`, one after the other."""
+    total = torch.zeros(rows.shape[1], dtype=torch.float64)
+    for row in rows:
+        total += row
+    return total

@@ -1,0 +1,193 @@
+"""One layer after the other, over samples that are too many to run as one batch.
+
+A correction must be settled on all samples before the next layer may run. So the samples stand side
+by side at one layer of the network, in parts, each with the values that later layers read; these
+are counts, kept in the narrowest integers that hold them, and are freed with their last reader.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spikewright.calibration.mean_values import MeanValues
+from spikewright.calibration.segments import Segment, segments_of
+from spikewright.graph.evaluate import call, last_uses
+from spikewright.graph.ir import Graph, Operation
+
+REMEMBERED = 256 << 20
+"""Bytes of currents that a layer remembers where they are needed several times."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What a layer sends: numbers, mostly whole ones, and what one of them stands for.
+
+    Attributes:
+        numbers: `[B, *S]`, counts or spikes, of any dtype.
+        unit: broadcastable to `[B, *S]`.
+    """
+
+    numbers: Tensor
+    unit: Tensor
+
+    def narrowed(self) -> Sent:
+        """The same in the narrowest integers that hold every number; as it is if none does."""
+        for dtype in (torch.uint8, torch.int16):
+            narrow = self.numbers.to(dtype)
+            if torch.equal(narrow.to(self.numbers.dtype), self.numbers):
+                return Sent(narrow, self.unit)
+        return self
+
+    @property
+    def values(self) -> Tensor:
+        """Numbers times units, in the dtype of the unit."""
+        return self.numbers.to(self.unit.dtype) * self.unit
+
+
+class Layers:
+    """Samples on their way through a network; one use.
+
+    Args:
+        graph: scales not folded.
+        parts: the samples, `[B, *S]` each.
+        steps: D, time steps that are held of every value, as `[D * B, *S]`.
+        rehearsal: the first of them, which weigh nothing.
+        means: keep the mean over samples of every value too, for D = 1.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        parts: Sequence[Tensor],
+        steps: int = 1,
+        rehearsal: int = 0,
+        *,
+        means: bool = False,
+    ) -> None:
+        self.graph = graph
+        self.steps = steps
+        self.rehearsal = rehearsal
+        self.sizes = [len(part) for part in parts]
+        self.element_size = parts[0].element_size()
+        self.means = MeanValues(graph, parts) if means else None
+        self.kept: list[dict[str, Any]] = [{graph.input: part} for part in parts]
+
+    def units(self) -> Iterator[AtLayer]:
+        """The layers of units, in order; each must send all of its parts before the next."""
+        for segment in segments_of(self.graph):
+            if self.means is not None:
+                self.means.enter(segment)
+            layer = AtLayer(self, segment)
+            if segment.end.site is not None:
+                yield layer
+            else:
+                layer.pool()
+            if self.means is not None:
+                self.means.leave(segment)
+
+
+class AtLayer:
+    """All samples at one layer."""
+
+    def __init__(self, layers: Layers, segment: Segment) -> None:
+        self._layers = layers
+        self._segment = segment
+        run = (*segment.operations, segment.end)
+        self._freed = last_uses(run, segment.keeps | set(segment.end.inputs))
+
+    @property
+    def operation(self) -> Operation:
+        """The unit."""
+        return self._segment.end
+
+    @property
+    def site(self) -> str:
+        """The name of its site."""
+        assert self.operation.site is not None
+        return self.operation.site.name
+
+    def mean_current(self) -> Tensor:
+        """The mean over all samples, `[1, *S]`."""
+        assert self._layers.means is not None
+        return self._layers.means.of(self.operation.inputs[0])
+
+    def currents(self) -> Iterator[tuple[int, Tensor]]:
+        """Each part's number and current, `[D * B, *S]`; made anew each time it is asked for."""
+        for number in range(len(self._layers.kept)):
+            yield number, self._inputs(number)[0]
+
+    def remembered_currents(self) -> Callable[[], Iterator[tuple[int, Tensor]]]:
+        """`currents` to be gone over several times: kept if they are small, else made anew."""
+        samples = sum(self._layers.sizes) * self._layers.steps
+        if samples * math.prod(self.operation.shape) * self._layers.element_size > REMEMBERED:
+            return self.currents
+        remembered = list(self.currents())
+        return lambda: iter(remembered)
+
+    def send(self, number: int, sent: Sent) -> None:
+        """Keep what a part's units send, and free what no later layer reads."""
+        kept = self._layers.kept[number]
+        kept[self.operation.name] = narrow = sent.narrowed()
+        if self._layers.means is not None:
+            self._layers.means.add(self.operation.name, sent.numbers, sent.unit, narrow.numbers)
+        for name in self._segment.frees:
+            kept.pop(name, None)
+
+    def pool(self) -> None:
+        """Run a maximum on all parts: the largest of counts is a count."""
+        end = self.operation
+        alone = len(end.inputs) == 1 and "max_pool" in end.operator
+        for number, kept in enumerate(self._layers.kept):
+            first = kept.get(end.inputs[0])
+            if alone and isinstance(first, Sent):  # one unit a channel, so the order is theirs
+                highest = self._maximum(number, (first.numbers.to(first.unit.dtype),))
+                self.send(number, Sent(highest, first.unit))
+            else:
+                highest = self._maximum(number, self._inputs(number))
+                self.send(number, Sent(highest, highest.new_ones(())))
+
+    def _maximum(self, number: int, inputs: Sequence[Tensor]) -> Tensor:
+        """A maximum; over time steps it is the rise of the largest sum, a rehearsal apart."""
+        end, layers = self.operation, self._layers
+        batch = layers.sizes[number]
+
+        def largest(values: Sequence[Tensor], size: int) -> Tensor:
+            named = dict(zip(end.inputs, values, strict=True))
+            return call(end, named, layers.graph.tensors, size)
+
+        if layers.steps == 1:
+            return largest(inputs, batch)
+        trains = [value.unflatten(0, (layers.steps, batch)) for value in inputs]
+        risen: list[Tensor] = []
+        for window in (slice(layers.rehearsal), slice(layers.rehearsal, None)):
+            sums = [train[window].cumsum(0) for train in trains]
+            if len(sums[0]):
+                flat = [each.flatten(0, 1) for each in sums]
+                highest = largest(flat, len(flat[0])).unflatten(0, sums[0].shape[:2])
+                risen += [highest[:1], highest[1:] - highest[:-1]]
+        return torch.cat(risen).flatten(0, 1)
+
+    def _inputs(self, number: int) -> tuple[Any, ...]:
+        """The values that the unit or maximum reads, of one part."""
+        layers, segment = self._layers, self._segment
+        kept, batch = layers.kept[number], layers.sizes[number] * layers.steps
+        values = {name: self._opened(name, kept[name]) for name in segment.reads}
+        for op in segment.operations:
+            values[op.name] = call(op, values, layers.graph.tensors, batch)
+            for name in self._freed[op.name]:
+                values.pop(name, None)
+        kept.update({name: values[name] for name in segment.keeps})
+        return tuple(values[name] for name in segment.end.inputs)
+
+    def _opened(self, name: str, kept: Any) -> Any:
+        if isinstance(kept, Sent):
+            return kept.values
+        if name == self._layers.graph.input and self._layers.steps > 1:
+            return kept.repeat(self._layers.steps, *[1] * (kept.ndim - 1))
+        return kept

@@ -1,0 +1,115 @@
+"""The calibration samples that corrections are measured on."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from spikewright.calibration.segments import kept_bytes
+from spikewright.graph.evaluate import apply, evaluate
+from spikewright.graph.ir import Graph, Kind, Operation
+from spikewright.neurons import sample_ids_of
+
+MEMORY = 2 << 30
+"""Bytes that the samples of a correction may take, with the counts that it keeps of them."""
+
+PART_BYTES = 8 << 20
+"""Bytes of a part's largest value on a processor: larger arrays do not profit from caches."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Samples in parts that fit into memory one by one.
+
+    Attributes:
+        graph: of the network.
+        parts: `[B, *S]` each, on the graph's device.
+        input_means: the ANN's mean input of every site on these samples, float64 `[C]`.
+        seen: how many samples calibration saw; more than are here if not all fit into the budget.
+    """
+
+    graph: Graph
+    parts: tuple[Tensor, ...]
+    input_means: Mapping[str, Tensor]
+    seen: int
+    _chosen: dict[tuple[int, int], Samples] = field(default_factory=dict, repr=False, compare=False)
+
+    def __len__(self) -> int:
+        return sum(len(part) for part in self.parts)
+
+    @cached_property
+    def ids(self) -> tuple[Tensor, ...]:
+        """The identities that random draws are keyed by, int64 `[B]` for every part."""
+        return tuple(sample_ids_of(part) for part in self.parts)
+
+    @cached_property
+    def activation_means(self) -> Mapping[str, Tensor]:
+        """The ANN's mean activation of every neuron, by site, float64 `[*S]` on the CPU."""
+        sums: dict[str, Tensor] = {}
+
+        def keep(op: Operation, inputs: tuple[Tensor, ...]) -> Tensor:
+            assert op.site is not None
+            activations: Tensor = apply(op, inputs, self.graph.tensors)
+            total = activations.sum(0, dtype=torch.float64).cpu()
+            sums[op.site.name] = sums.get(op.site.name, 0.0) + total
+            return activations
+
+        for part in self.parts:
+            evaluate(self.graph, part, {Kind.UNIT: keep})
+        return {site: total / len(self) for site, total in sums.items()}
+
+    def spread(self, number: int, steps: int = 1) -> Samples:
+        """At most so many of the samples, evenly spread over them.
+
+        Args:
+            number: at least 1.
+            steps: D, time steps that are held of every value; parts are D times as small.
+        """
+        if number >= len(self) and steps == 1:
+            return self
+        key = number, steps
+        if key not in self._chosen:
+            count = min(number, len(self))
+            places = torch.linspace(0, len(self) - 1, count).round().long()
+            size = max(1, max(len(part) for part in self.parts) // steps)
+            parts = tuple(part for held in self._picked(places) for part in held.split(size))
+            self._chosen[key] = Samples(self.graph, parts, {}, self.seen)
+        return self._chosen[key]
+
+    def _picked(self, places: Tensor) -> Iterator[Tensor]:
+        start = 0
+        for part in self.parts:
+            inside = places[(places >= start) & (places < start + len(part))] - start
+            if len(inside):
+                yield part[inside.to(part.device)]
+            start += len(part)
+
+    def warn_if_fewer(self) -> None:
+        """Warn that corrections see fewer samples than the statistics did."""
+        if len(self) < self.seen:
+            each = bytes_each(self.graph, self.parts[0].dtype)
+            warnings.warn(
+                f"the correction is measured on {len(self):,} of the {self.seen:,} calibration "
+                f"samples, evenly spread over them: each takes {each / 1e6:.3g} MB, and at most "
+                f"{MEMORY / 2**30:.3g} GiB are kept; thresholds come from all samples",
+                stacklevel=3,
+            )
+
+
+def bytes_each(graph: Graph, dtype: torch.dtype) -> int:
+    """What one sample takes in a correction: itself, and what is kept of it between layers."""
+    return math.prod(graph.input_shape) * dtype.itemsize + kept_bytes(graph, dtype.itemsize)
+
+
+def part_size(graph: Graph, batch: Tensor) -> int:
+    """How many samples run at a time: on a processor as many as suit its caches, else a batch."""
+    if batch.device.type != "cpu":
+        return len(batch)
+    widest = max(math.prod(op.shape) for op in graph.operations)
+    return max(1, PART_BYTES // (widest * batch.element_size()))

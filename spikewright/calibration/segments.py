@@ -1,0 +1,112 @@
+"""How a network is cut for work that must finish a layer on all samples before the next one starts.
+
+A segment ends at a unit or a maximum, whose values every later layer may read, and consists of the
+linear operations that lead there from values made before. Each linear operation runs in the first
+segment that needs it, so that what must be kept between two segments is mostly counts.
+
+Example: in a residual block `relu(b(h) + d(x))` with x and h counts, `b`, `d` and the addition run
+in one segment; between segments only the counts x and h are kept, never the outputs of `b` or `d`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from spikewright.graph.ir import Graph, Kind, Operation
+
+_BETWEEN = (Kind.LINEAR, Kind.CONSTANT)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """One step from the values kept to the next unit or maximum.
+
+    Attributes:
+        end: the unit or maximum.
+        operations: what runs before it, in order.
+        reads: names of the kept values that it starts from.
+        keeps: names of values of `operations` that later segments read.
+        frees: names of kept values that no later segment reads.
+    """
+
+    end: Operation
+    operations: tuple[Operation, ...]
+    reads: frozenset[str]
+    keeps: frozenset[str]
+    frees: frozenset[str]
+
+
+def segments_of(graph: Graph) -> tuple[Segment, ...]:
+    """The segments of a network, in order, up to its last unit."""
+    made_by = {op.name: op for op in graph.operations}
+    ends = [op for op in graph.operations if op.kind not in _BETWEEN]
+    while ends and ends[-1].site is None:
+        ends.pop()
+    kept = {graph.input, *(op.name for op in ends)}
+    runs: list[tuple[Operation, tuple[Operation, ...]]] = []
+    for end in ends:
+        operations = _leading_to(end, graph, made_by, kept)
+        kept.update(op.name for op in operations if op.kind is not Kind.CONSTANT)
+        runs.append((end, operations))
+    return _with_lifetimes(graph, runs)
+
+
+def _leading_to(
+    end: Operation, graph: Graph, made_by: Mapping[str, Operation], kept: set[str]
+) -> tuple[Operation, ...]:
+    """The operations between kept values and the end of a segment, in order."""
+    needed, waiting = set[str](), list(end.inputs)
+    while waiting:
+        name = waiting.pop()
+        if name not in kept and name not in needed:
+            needed.add(name)
+            waiting += made_by[name].inputs
+    return tuple(op for op in graph.operations if op.name in needed)
+
+
+def _with_lifetimes(
+    graph: Graph, runs: list[tuple[Operation, tuple[Operation, ...]]]
+) -> tuple[Segment, ...]:
+    """Segments that keep what later ones read, and free what none does."""
+    segments: list[Segment] = []
+    read_later: set[str] = set()
+    for end, operations in reversed(runs):
+        own = {op.name for op in operations}
+        reads = {name for op in (*operations, end) for name in op.inputs} - own
+        constant = {op.name for op in operations if op.kind is Kind.CONSTANT}
+        keeps = (own & read_later) - constant
+        segments.append(
+            Segment(
+                end,
+                operations,
+                frozenset(reads),
+                frozenset(keeps),
+                frozenset(reads - read_later),
+            )
+        )
+        read_later |= reads
+    return tuple(reversed(segments))
+
+
+def kept_bytes(graph: Graph, element_size: int) -> int:
+    """The most that one sample keeps between two segments: a byte a count, else whole numbers.
+
+    Args:
+        graph: of the network.
+        element_size: bytes of a number of the network's dtype.
+    """
+    sizes = {op.name: max(1, math.prod(op.shape)) for op in graph.operations}
+    counts = {op.name for op in graph.operations if op.site is not None}
+    held: dict[str, int] = {}
+    most = 0
+    for segment in segments_of(graph):
+        end = segment.end
+        narrow = end.name in counts or (len(end.inputs) == 1 and end.inputs[0] in counts)
+        held[end.name] = sizes[end.name] * (1 if narrow else element_size)
+        held.update({name: sizes[name] * element_size for name in segment.keeps})
+        most = max(most, sum(held.values()))
+        for name in segment.frees:
+            held.pop(name, None)
+    return most

@@ -1,0 +1,41 @@
+"""Parts of a series of unknown length, as many as fit into a budget and evenly spread over it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from torch import Tensor
+
+
+class Thinned:
+    """Keeps every part, then every second, every fourth, ... so that no more than fit are kept.
+
+    Args:
+        most: the samples that fit; a part that alone holds more is kept all the same.
+
+    Attributes:
+        kept: by the part's number in the series, `[B, *S]` each.
+        seen: samples of the whole series.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.kept: dict[int, Tensor] = {}
+        self.seen = 0
+        self._most = most
+        self._every = 1
+
+    def watch(self, parts: Iterable[Tensor]) -> Iterator[Tensor]:
+        """The same parts, seen on their way."""
+        for number, part in enumerate(parts):
+            self.seen += len(part)
+            if number % self._every == 0:
+                self.kept[number] = part
+            while len(self.kept) > 1 and self._samples() > self._most:
+                self._every *= 2
+                self.kept = {n: p for n, p in self.kept.items() if n % self._every == 0}
+            if self._every > 1 and number in self.kept:
+                self.kept[number] = part.clone()  # a view would hold the whole batch
+            yield part
+
+    def _samples(self) -> int:
+        return sum(len(part) for part in self.kept.values())

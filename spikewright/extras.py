@@ -27,6 +27,25 @@ def require_extra(module: str, extra: str, purpose: str) -> ModuleType:
         >>> require_extra("torch.nn", "vision", "this example").__name__
         'torch.nn'
     """
+    return require_package(module, f"'spikewright[{extra}]'", purpose)
+
+
+def require_package(module: str, installs: str, purpose: str, remark: str = "") -> ModuleType:
+    """Import a package that is no dependency; `require_extra` for one that no extra brings.
+
+    Args:
+        module: the dotted name to import.
+        installs: what `pip install` is given for it.
+        purpose: what needs it, as the subject of a sentence.
+        remark: what follows the line that installs it.
+
+    Returns:
+        The imported module.
+
+    Raises:
+        MissingExtra: if the package is not installed. An error *inside* an installed package
+            is passed on as it is.
+    """
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:
@@ -35,5 +54,5 @@ def require_extra(module: str, extra: str, purpose: str) -> ModuleType:
             raise
         raise MissingExtra(
             f"{purpose} needs the package '{package}', which is not installed; "
-            f"install it with: pip install 'spikewright[{extra}]'"
+            f"install it with: pip install {installs}{remark}"
         ) from error

@@ -39,9 +39,11 @@ class ModelOptions:
         typer.Argument(
             metavar="MODEL",
             help="torchvision:NAME, torchvision:NAME@WEIGHTS (its published weights, such as "
-            "@DEFAULT, are downloaded once), run:DIR (of spikewright train), zoo:NAME (of "
-            "spikewright zoo), package.module:factory, or a .pt2 file (exported program). "
-            "Importing a module and reading a .pt2 can run code: use those you trust.",
+            "@DEFAULT, are downloaded once), timm:NAME, hf:PATH_OR_NAME (a folder, a file of a "
+            "configuration, a model type or a class of transformers), ultralytics:FILE.yaml, "
+            "run:DIR (of spikewright train), zoo:NAME (of spikewright zoo), "
+            "package.module:factory, or a .pt2 file (exported program). Importing a module, "
+            "reading a .pt2 and reading a yaml of ultralytics can run code: use those you trust.",
             show_default=False,
         ),
     ]
@@ -50,7 +52,7 @@ class ModelOptions:
         typer.Option(
             metavar="FILE",
             help="Weights as safetensors; without it the model has those it is made with "
-            "(of torchvision:NAME random ones).",
+            "(of torchvision:NAME and timm:NAME random ones).",
             rich_help_panel=MODEL,
             show_default=False,
         ),

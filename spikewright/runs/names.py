@@ -13,6 +13,7 @@ from torch import nn
 
 from spikewright.errors import ModelError
 from spikewright.models.exported import load_exported
+from spikewright.models.packages import hugging_face_factory, timm_factory, ultralytics_factory
 from spikewright.models.published import preset_of, suggestion, torchvision_factory
 from spikewright.models.weights import load_weights
 from spikewright.runs.trained import load_trained
@@ -20,9 +21,16 @@ from spikewright.runs.zoo import zoo_folder
 from spikewright.seeding import seeded
 
 FORMS = (
-    "torchvision:NAME, torchvision:NAME@WEIGHTS, run:DIR, zoo:NAME, package.module:factory, "
-    "or a path ending in .pt2"
+    "torchvision:NAME, torchvision:NAME@WEIGHTS, timm:NAME, hf:PATH_OR_NAME, "
+    "ultralytics:FILE.yaml, run:DIR, zoo:NAME, package.module:factory, or a path ending in .pt2"
 )
+PACKAGES: dict[str, Callable[[str], Callable[..., Any]]] = {
+    "torchvision": torchvision_factory,
+    "timm": timm_factory,
+    "hf": hugging_face_factory,
+    "ultralytics": ultralytics_factory,
+}
+"""What stands before the colon of a model of one of these packages."""
 INITIALISATION_SEED = 0
 
 
@@ -36,6 +44,11 @@ def load_model(spec: str, weights: Path | None = None, **factory_arguments: Any)
                                `vision`
     `torchvision:resnet18@W`   the same with the weights that torchvision publishes as W, such as
                                `DEFAULT` or `IMAGENET1K_V1`; they are downloaded once
+    `timm:resnet18`            an architecture of timm, with random weights; needs extra `timm`
+    `hf:bert`                  a model of transformers: a folder with `config.json`, a JSON file,
+                               a model type or a class; needs extra `hf`. See
+                               `spikewright.models.packages.hugging_face_factory`
+    `ultralytics:yolov8n.yaml` a network of ultralytics, from a yaml file; needs that package
     `run:DIR`                  what `spikewright train` left in DIR: the network of `card.json`
                                with its weights, which must be those that the card was made for
     `zoo:NAME`                 the same, shipped with the package: see `spikewright.runs.zoo`
@@ -59,7 +72,7 @@ def load_model(spec: str, weights: Path | None = None, **factory_arguments: Any)
 
     Raises:
         ModelError: if the model cannot be found or made, or the weights do not fit it.
-        MissingExtra: for a `torchvision:` model without torchvision.
+        MissingExtra: for a model of a package that is not installed.
 
     Example:
         >>> load_model("spikewright.models:resnet20", num_classes=100).linear.out_features
@@ -76,7 +89,7 @@ def load_model(spec: str, weights: Path | None = None, **factory_arguments: Any)
         return load_trained(folder)
     if weights is not None and preset_of(spec) is not None:
         raise ModelError(f"'{spec}' names its weights: leave '{weights}' out, or what follows @")
-    factory = torchvision_factory(name) if source == "torchvision" else _imported(source, name)
+    factory = PACKAGES[source](name) if source in PACKAGES else _imported(source, name)
     model = _make(spec, factory, factory_arguments)
     if weights is not None:
         load_weights(model, weights)

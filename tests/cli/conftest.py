@@ -28,7 +28,7 @@ def runner(program: Typer) -> Run:
     return call
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def run() -> Run:
     """Run a command of `spikewright`."""
     return runner(app)

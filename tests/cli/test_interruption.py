@@ -49,6 +49,25 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in files}
 
 
+Whole = Callable[[list[str]], dict[str, bytes]]
+
+
+@pytest.fixture(scope="module")
+def whole(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Whole:
+    """What a command writes that nothing interrupts; each is run once."""
+    found: dict[str, dict[str, bytes]] = {}
+
+    def of(words: list[str]) -> dict[str, bytes]:
+        command = words[0]
+        if command not in found:
+            folder = tmp_path_factory.mktemp(command)
+            assert run(*words, "--output", str(folder))[0] == 0
+            found[command] = contents(folder)
+        return found[command]
+
+    return of
+
+
 PLACES = [
     (SWEEP, "spikewright.measure.answers.predictions", 1, False),
     (SWEEP, "spikewright.measure.answers.predictions", 9, True),
@@ -67,14 +86,14 @@ PLACES = [
 def test_the_same_command_goes_on(
     run: Run,
     tmp_path: Path,
+    whole: Whole,
     interrupt: Interrupt,
     words: list[str],
     where: str,
     number: int,
     something: bool,
 ) -> None:
-    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
-    assert run(*words, "--output", str(whole))[0] == 0
+    expected, stopped = whole(words), tmp_path / "stopped"
     interrupt(where, number)
     code, out, err = run(*words, "--output", str(stopped))
     assert (code, out) == (130, "")
@@ -83,7 +102,7 @@ def test_the_same_command_goes_on(
     code, _, err = run(*words, "--output", str(stopped))
     assert code == 0, err
     assert ("going on with the unfinished work" in err) == something
-    assert contents(stopped) == contents(whole)
+    assert contents(stopped) == expected
 
 
 def test_what_was_finished_is_not_done_again(
@@ -157,9 +176,10 @@ def test_the_results_do_not_tell_the_time(run: Run, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("words", [SWEEP, MISALIGNMENT, ENERGY], ids=lambda words: words[0])
-def test_jobs_of_a_cluster_share_the_cells(run: Run, tmp_path: Path, words: list[str]) -> None:
-    whole, shared = tmp_path / "whole", tmp_path / "shared"
-    assert run(*words, "--output", str(whole))[0] == 0
+def test_jobs_of_a_cluster_share_the_cells(
+    run: Run, tmp_path: Path, whole: Whole, words: list[str]
+) -> None:
+    shared = tmp_path / "shared"
     for part in range(3):
         code, out, err = run(*words, "--output", str(shared), "--share", f"{part}/3")
         assert code == 0, err
@@ -167,7 +187,7 @@ def test_jobs_of_a_cluster_share_the_cells(run: Run, tmp_path: Path, words: list
             assert out == ""
             assert "this share is done; " in err
             assert "results.json" not in contents(shared)
-    assert contents(shared) == contents(whole)
+    assert contents(shared) == whole(words)
 
 
 def test_a_share_needs_a_folder_and_a_number(run: Run, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from tests.builders import images
 from tests.network.nets import converted
 
 NEURONS = [sw.TPP(), sw.TwoPhase("unbiased"), sw.Shuffled(), sw.Shuffled(order="shared")]
-SAMPLES = 250
+SAMPLES = 60
 
 
 def all_counts(snn, x, batch, **options):
@@ -36,7 +36,7 @@ def cases(engine):
     [(e, n) for e in ("counts", "steps") for n in cases(e)],
     ids=lambda v: v if isinstance(v, str) else v.label,
 )
-@pytest.mark.parametrize(("dtype", "allowed"), [(torch.float64, 0.0), (torch.float32, 1e-4)])
+@pytest.mark.parametrize(("dtype", "allowed"), [(torch.float64, 0.0), (torch.float32, 1e-3)])
 def test_batches_of_any_size_give_the_same_counts(engine, neuron, dtype, allowed):
     snn = converted("residual", steps=4).with_neuron(neuron).to(dtype)
     x = images(SAMPLES, seed=1).to(dtype)

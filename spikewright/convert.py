@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 
+from spikewright import rules as _register_rules  # noqa: F401  # pyright: ignore
 from spikewright.calibration import Calibration, Correction, InputMeans, MinError, Threshold
 from spikewright.calibration.collecting import collect
 from spikewright.calibration.design import Design

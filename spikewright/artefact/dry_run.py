@@ -11,9 +11,7 @@ from torch import Tensor
 from spikewright.errors import InterchangeError
 from spikewright.graph.evaluate import call, evaluate
 from spikewright.graph.ir import Graph, Kind, Operation
-from spikewright.graph.operations import RULES, argument
-
-aten = torch.ops.aten
+from spikewright.graph.rule import rule_of
 
 _BATCHES = (2, 3)
 """Two sizes, so that a number that only happens to be the batch size is found out."""
@@ -83,19 +81,16 @@ def on_meta(op: Operation) -> Operation:
 
 
 def _check_parts(op: Operation, values: Mapping[str, Any]) -> None:
-    """Refuse a split into very many parts before it is made, and what the table refuses."""
+    """Refuse a split into very many parts before it is made, and what its rule refuses."""
     inputs = [values[name] for name in op.inputs]
     sizes = [n for t in inputs if isinstance(t, Tensor) for n in t.shape]
+    rule = rule_of(op)
     try:
-        if op.target is aten.split.Tensor and max(sizes) > _MOST_PARTS * argument(
-            op, 1, "split_size"
-        ):
+        if rule.parts(op, max(sizes, default=0)) > _MOST_PARTS:
             raise InterchangeError(f"{_where(op)} splits a value into too many parts")
-        if op.target is aten.unbind.int and max(sizes) > _MOST_PARTS:
-            raise InterchangeError(f"{_where(op)} splits a value into too many parts")
-        if op.kind in (Kind.LINEAR, Kind.MAX) and op.target in RULES:
+        if op.kind is not Kind.CONSTANT:
             known = [t.ndim for t in inputs if isinstance(t, Tensor)]
-            objection = RULES[op.target].objection(op, max(known, default=1))
+            objection = rule.objection(op, max(known, default=1))
             if objection:
                 raise InterchangeError(f"{_where(op)} is refused: {objection}")
     except (TypeError, IndexError, ValueError, KeyError, ArithmeticError) as error:

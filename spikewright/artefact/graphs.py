@@ -1,43 +1,24 @@
-"""The graph as JSON. Operations are named as in the table of operations; no other can be loaded.
+"""The graph as JSON. Only operations that have a rule can be written and read.
 
-What an operation is to a spiking network (its kind, its site) is not in the file: it is worked out
-again from the table, so no file can say that something is linear when it is not.
+What an operation is to a spiking network (its kind, its site) is not in the file: its rule tells it
+again, so no file can say that something is linear when it is not.
 """
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-import torch
 from torch import Tensor
 
+from spikewright import rules as _register_rules  # noqa: F401  # pyright: ignore
 from spikewright.artefact import arguments
 from spikewright.artefact.fields import items, mapping, named, typed, whole
 from spikewright.errors import InterchangeError
 from spikewright.graph.ir import Graph, Kind, Operation
-from spikewright.graph.neuron_sites import NEURONS
-from spikewright.graph.operations import RULES, reads_data
+from spikewright.graph.rule import UNKNOWN, rule_of, target_name, target_named
 
-aten = torch.ops.aten
-
-_FILLED: tuple[Any, ...] = (
-    aten.zeros.default,
-    aten.ones.default,
-    aten.full.default,
-    aten.repeat.default,
-)
-"""What makes a constant as long as the batch, beside the operations of the table."""
-
-OPERATIONS: dict[str, Any] = {
-    "getitem": operator.getitem,
-    **{str(target): target for target in (*RULES, *NEURONS, *_FILLED)},
-}
-"""Every operation that a file can name."""
-
-_NAMES = {target: name for name, target in OPERATIONS.items()}
 _PARTS = ("name", "operation", "args", "kwargs", "shape", "module", "source", "site")
 _MOST_OPERATIONS = 100_000
 _LARGEST_SAMPLE = 1 << 28
@@ -58,14 +39,14 @@ def encoded(graph: Graph) -> dict[str, Any]:
 
 
 def _encoded_operation(op: Operation) -> dict[str, Any]:
-    if op.target not in _NAMES:
+    if rule_of(op) is UNKNOWN:
         raise InterchangeError(
             f"operation '{op.name}' ({op.operator}, {op.source or op.module}) cannot be saved: it "
             "depends on the batch size alone; make it a buffer of the model, and convert again"
         )
     return {
         "name": op.name,
-        "operation": _NAMES[op.target],
+        "operation": target_name(op.target),
         "args": arguments.encoded(op.args),
         "kwargs": {name: arguments.encoded(value) for name, value in op.kwargs.items()},
         "shape": list(op.shape),
@@ -109,12 +90,13 @@ def _decoded_operation(entry: Any, what: str) -> Operation:
         mapping(entry, what), _PARTS, what
     )
     what = f"{what} ('{typed(name, str, what)}')"
-    if not isinstance(target, str) or target not in OPERATIONS:
-        raise InterchangeError(f"{what}: {str(target)[:80]!r} is no operation known here")
+    function = target_named(target) if isinstance(target, str) else None
+    if function is None:
+        raise InterchangeError(f"{what}: {str(target)[:80]!r} has no rule here")
     return _classified(
         Operation(
             name,
-            OPERATIONS[target],
+            function,
             tuple(arguments.decoded(items(args, what), what)),
             {key: arguments.decoded(value, what) for key, value in mapping(kwargs, what).items()},
             shape=decoded_shape(shape, what),
@@ -127,12 +109,11 @@ def _decoded_operation(entry: Any, what: str) -> Operation:
 
 
 def _classified(op: Operation, site: str | None, what: str) -> Operation:
-    """The operation with its kind and site, as the tables have them."""
-    recognise = NEURONS.get(op.target)
-    reads = reads_data((op.args, op.kwargs))
-    if recognise is not None and reads:
+    """The operation with its kind and site, as its rule has them."""
+    rule = rule_of(op)
+    if rule.kind is Kind.UNIT and op.reads_data:
         try:
-            found = recognise(op)
+            found = rule.site(op)
         except (IndexError, TypeError) as error:
             raise InterchangeError(f"{what} lacks arguments ({error})") from error
         if isinstance(found, str) or not site:
@@ -140,13 +121,9 @@ def _classified(op: Operation, site: str | None, what: str) -> Operation:
         return replace(op, kind=Kind.UNIT, site=replace(found, name=site))
     if site is not None:
         raise InterchangeError(f"{what} has a site, and is no activation")
-    if not reads:
-        return replace(op, kind=Kind.CONSTANT)
-    if op.target is operator.getitem:
-        return op
-    if op.target not in RULES:
+    if op.reads_data and rule.kind is Kind.CONSTANT:
         raise InterchangeError(f"{what}: {op.operator} is no operation on signals")
-    return replace(op, kind=RULES[op.target].kind)
+    return replace(op, kind=rule.kind if op.reads_data else Kind.CONSTANT)
 
 
 def _check_names(

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 
 from spikewright.graph.ir import Graph, Operation, Stored, Value
-from spikewright.graph.operations import CONVOLUTIONS, argument
+from spikewright.graph.primitives import AFFINE
+from spikewright.graph.rule import rule_of
 
-aten = torch.ops.aten
-_BATCH_NORM = aten._native_batch_norm_legit_no_training.default
+BATCH_NORM = torch.ops.aten._native_batch_norm_legit_no_training.default
+"""Batch norm with running statistics; of its three results the first is the value."""
 
 
 def fold_batch_norm(graph: Graph) -> Graph:
@@ -27,11 +28,15 @@ def fold_batch_norm(graph: Graph) -> Graph:
     replaced: dict[str, Operation] = {}
     renamed: dict[str, str] = {}
     for op in graph.operations:
-        if op.target is not _BATCH_NORM:
+        if op.target is not BATCH_NORM:
             continue
         scale, shift = _affine(op, tensors)
         before = made_by.get(op.args[0].name)
-        if before is not None and _takes_in(before) and len(readers[before.name]) == 1:
+        if (
+            before is not None
+            and rule_of(before).takes_batch_norm(before)
+            and len(readers[before.name]) == 1
+        ):
             folded = _into_weights(before, op, scale, shift, tensors)
             replaced[before.name] = folded
             renamed[op.name] = before.name
@@ -41,7 +46,7 @@ def fold_batch_norm(graph: Graph) -> Graph:
             renamed[op.name] = op.name
     operations: list[Operation] = []
     for op in graph.operations:
-        if op.target is _BATCH_NORM and renamed[op.name] != op.name:
+        if op.target is BATCH_NORM and renamed[op.name] != op.name:
             continue
         if op.target is operator.getitem and op.args[0].name in renamed:
             renamed[op.name] = renamed[op.args[0].name]
@@ -49,13 +54,6 @@ def fold_batch_norm(graph: Graph) -> Graph:
         operations.append(replaced.get(op.name, op).rewired(renamed))
     output = renamed.get(graph.output, graph.output)
     return replace(graph, operations=tuple(operations), tensors=tensors, output=output).pruned()
-
-
-def _takes_in(before: Operation) -> bool:
-    """Whether the channels of its value, dimension 1, are the rows of its weights."""
-    if before.target is aten.linear.default:
-        return len(before.shape) == 1  # of a sequence `[B, N, F]` the rows are F, the channels N
-    return before.target in CONVOLUTIONS
 
 
 def _affine(op: Operation, tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
@@ -78,7 +76,7 @@ def _into_weights(
     before: Operation, norm: Operation, scale: Tensor, shift: Tensor, tensors: dict[str, Tensor]
 ) -> Operation:
     weight = tensors[before.args[1].name]
-    bias_reference = argument(before, 2, "bias")
+    bias_reference = before.argument(2, "bias")
     bias = 0 if bias_reference is None else tensors[bias_reference.name].double()
     rows = scale.reshape(-1, *[1] * (weight.ndim - 1))
     names = f"{before.name}.weight", f"{before.name}.bias"
@@ -98,4 +96,4 @@ def _as_affine(
     tensors[f"{op.name}.shift"] = shift.to(dtype).reshape(shape)
     source: Value = op.args[0]
     args = (Stored(f"{op.name}.shift"), source, Stored(f"{op.name}.scale"))
-    return replace(op, target=aten.addcmul.default, args=args)
+    return replace(op, target=AFFINE, args=args)

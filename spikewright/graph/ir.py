@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
+from functools import cached_property
 from typing import Any
 
+import torch
 from torch import Tensor
 
 
@@ -104,7 +106,24 @@ class Operation:
     def operator(self) -> str:
         """The operator's own name, such as `aten.conv2d`."""
         name = str(self.target)
-        return name.removesuffix(".default") if name.startswith(("aten.", "spikewright.")) else name
+        return name.removesuffix(".default")
+
+    @property
+    def function(self) -> str:
+        """The operator's name without library and overload, such as `conv2d`."""
+        parts = self.operator.split(".")
+        return parts[min(1, len(parts) - 1)]
+
+    @property
+    def reads_data(self) -> bool:
+        """Whether it reads a value, which depends on the input or the batch."""
+        return reads_data((self.args, self.kwargs))
+
+    def argument(self, position: int, name: str, default: Any = None) -> Any:
+        """An argument, wherever the call put it."""
+        if position < len(self.args):
+            return self.args[position]
+        return self.kwargs.get(name, default)
 
     def rewired(self, names: Mapping[str, str]) -> Operation:
         """The same operation reading other values."""
@@ -143,10 +162,26 @@ class Graph:
         """The neuron sites, in order."""
         return tuple(op.site for op in self.operations if op.site is not None)
 
+    @cached_property
+    def shapes(self) -> Mapping[str, tuple[int, ...]]:
+        """The shape of every value for one sample, by name; the input's too."""
+        return {self.input: self.input_shape, **{op.name: op.shape for op in self.operations}}
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """The dtype of the network's numbers."""
+        floats = (t.dtype for t in self.tensors.values() if t.is_floating_point())
+        return next(floats, torch.float32)
+
+    def stored(self, op: Operation, position: int, name: str) -> Tensor | None:
+        """The stored tensor that stands as an argument, or None where none does."""
+        reference = op.argument(position, name)
+        return self.tensors[reference.name] if isinstance(reference, Stored) else None
+
     @property
     def output_shape(self) -> tuple[int, ...]:
         """The shape of the answer for one sample."""
-        return next(op.shape for op in self.operations if op.name == self.output)
+        return self.shapes[self.output]
 
     def consumers(self) -> dict[str, list[Operation]]:
         """For every value, the operations that read it."""
@@ -181,6 +216,11 @@ def walk(tree: Any) -> Iterator[Any]:
             yield from walk(branch)
     else:
         yield tree
+
+
+def reads_data(tree: Any) -> bool:
+    """Whether nested arguments hold a value."""
+    return any(isinstance(leaf, Value) for leaf in walk(tree))
 
 
 def mapped(tree: Any, change: Callable[[Any], Any]) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 import re
 from dataclasses import replace
 from typing import Any
@@ -13,18 +12,11 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 
 from spikewright.errors import ConversionError
+from spikewright.graph.batch_norm import BATCH_NORM
 from spikewright.graph.ir import BATCH, Graph, Kind, Operation, Stored, Value, mapped, walk
-from spikewright.graph.neuron_sites import NEURONS
 from spikewright.graph.offenders import Offender
-from spikewright.graph.operations import RULES, advice, reads_data
-
-aten = torch.ops.aten
-_RUNNING_BATCH_NORM = aten._native_batch_norm_legit_no_training.default
-_ANY_LAYOUT: dict[Any, Any] = {
-    aten.view.default: aten.reshape.default,
-    aten._unsafe_view.default: aten.reshape.default,
-}
-"""Operations that demand a memory layout, and those that do the same in any."""
+from spikewright.graph.primitives import SQUEEZE, UNSQUEEZE
+from spikewright.graph.rule import remedy_of, rule_of
 
 
 class _Unknown:
@@ -148,7 +140,7 @@ class _Reader:
             self._references[node] = Value(node.name)
             self._operations.append(replace(op, shape=self._sample_shape(op, value)))
             return
-        if not reads_data((op.args, op.kwargs)):
+        if not op.reads_data:
             self._read_constant(node, op)
             return
         self._references[node] = Value(node.name)
@@ -200,32 +192,29 @@ class _Reader:
     def _classified(self, op: Operation, value: Any) -> Operation:
         """The operation with its kind, shape and site; an offender is noted, once."""
         op = replace(op, shape=self._sample_shape(op, value))
-        if op.target is operator.getitem:
-            return op
-        recognise, rule = NEURONS.get(op.target), RULES.get(op.target)
-        if recognise is None and rule is None:
-            self._refuse(op, "no rule for this operation", advice(op))
+        rule = rule_of(op)
+        if rule.kind is Kind.CONSTANT:
+            self._refuse(op, "no rule for this operation", remedy_of(op))
             return op
         if self._without_batch.intersection(op.inputs):
             return op  # what moved the batch away is refused; rules cannot judge what follows
-        if recognise is not None:
-            site = recognise(op)
+        if rule.kind is Kind.UNIT:
+            site = rule.site(op)
             if isinstance(site, str):
                 self._refuse(op, site)
                 return op
             return replace(op, kind=Kind.UNIT, site=replace(site, name=self._site_name(op)))
-        assert rule is not None
         objection = rule.objection(op, self._data_dimensions(op))
         if objection is None and op.name in self._without_batch:
             objection = "its result has lost the batch as its first dimension"
         if objection:
             self._refuse(op, objection)
-        return replace(op, kind=rule.kind, target=_ANY_LAYOUT.get(op.target, op.target))
+        return replace(rule.normal_form(op), kind=rule.kind)
 
     def _sample_shape(self, op: Operation, value: Any) -> tuple[int, ...]:
         """Shape of one sample's value; values whose first dimension is not the batch are noted."""
         tensors = [v for v in walk(value) if isinstance(v, Tensor)]
-        if op.target is _RUNNING_BATCH_NORM:
+        if op.target is BATCH_NORM:
             tensors = tensors[:1]
         for tensor in tensors:
             first = tensor.shape[0] if tensor.ndim else None
@@ -236,17 +225,16 @@ class _Reader:
             return ()
         shape = tuple(int(n) for n in tensors[0].shape[1:])
         self._shapes[op.name] = shape
-        return shape if isinstance(value, Tensor) or op.target is _RUNNING_BATCH_NORM else ()
+        return shape if isinstance(value, Tensor) or op.target is BATCH_NORM else ()
 
     def _data_dimensions(self, op: Operation) -> int:
         known = [len(self._shapes[n]) for n in op.inputs if n in self._shapes]
         return 1 + max(known, default=len(op.shape))
 
     def _site_name(self, op: Operation) -> str:
-        short = op.operator.split(".")[-1 if "::" in op.operator else 1].split("::")[-1]
         name = op.module
         if not _is_leaf(self._model, op.module):
-            name = f"{op.module}.{short}" if op.module else short
+            name = f"{op.module}.{op.function}" if op.module else op.function
         calls = self._site_calls[name] = self._site_calls.get(name, 0) + 1
         return name if calls == 1 else f"{name}:{calls}"
 
@@ -260,7 +248,7 @@ def _counts_the_batch(op: Operation) -> bool:
     if any(leaf is UNKNOWN_SIZE for leaf in walk((op.args, op.kwargs))):
         return True
     plain = any(value is BATCH for value in (*op.args, *op.kwargs.values()))
-    return plain and op.target is not aten.slice.Tensor
+    return plain and not rule_of(op).reads_batch_size
 
 
 def _with_a_channel(op: Operation) -> list[Operation]:
@@ -268,7 +256,7 @@ def _with_a_channel(op: Operation) -> list[Operation]:
     column = replace(
         op,
         name=f"{op.name}_column",
-        target=aten.unsqueeze.default,
+        target=UNSQUEEZE,
         args=(op.args[0], 1),
         kwargs={},
         kind=Kind.LINEAR,
@@ -278,9 +266,7 @@ def _with_a_channel(op: Operation) -> list[Operation]:
     units = replace(
         op, name=f"{op.name}_units", args=(Value(column.name), *op.args[1:]), shape=(1,)
     )
-    answer = replace(
-        column, name=op.name, target=aten.squeeze.dim, args=(Value(units.name), 1), shape=()
-    )
+    answer = replace(column, name=op.name, target=SQUEEZE, args=(Value(units.name), 1), shape=())
     return [column, units, answer]
 
 

@@ -11,9 +11,7 @@ import torch
 from torch import Tensor, fx
 
 from spikewright.graph.ir import BATCH, Operation, Stored, Value, mapped
-from spikewright.graph.operations import argument
-
-aten = torch.ops.aten
+from spikewright.graph.rule import rule_of
 
 _LARGEST_FILL = 4
 """A batch is filled up to a compiled size at most so many times its own."""
@@ -142,8 +140,7 @@ class StraightLine:
     def run(self, op: Operation) -> None:
         """Compute an operation's value with its own target."""
         arguments, options = self.arguments(op)
-        target = zero_padded if _pads_with_zeros(op) else op.target
-        self.values[op.name] = self.call(target, *arguments, **options)
+        self.values[op.name] = self.call(rule_of(op).compiled_target(op), *arguments, **options)
 
     def module(self, outputs: Sequence[Any]) -> fx.GraphModule:
         """The finished code, giving a tuple."""
@@ -153,25 +150,3 @@ class StraightLine:
 
 def _item(parts: Sequence[Any], which: int) -> Any:
     return parts[which]
-
-
-def _pads_with_zeros(op: Operation) -> bool:
-    if op.target is aten.pad.default:
-        zero = argument(op, 2, "mode", "constant") == "constant" and not argument(op, 3, "value")
-    elif op.target is aten.constant_pad_nd.default:
-        zero = not argument(op, 2, "value", 0)
-    else:
-        return False
-    return zero and min(argument(op, 1, "pad")) >= 0
-
-
-def zero_padded(x: Tensor, pad: Sequence[int], *_: Any, **__: Any) -> Tensor:
-    """Padding by concatenation, which the compiler makes faster code of; none may be negative."""
-    for i in range(0, len(pad), 2):
-        dim = x.ndim - 1 - i // 2
-        ends = [list(x.shape), list(x.shape)]
-        ends[0][dim], ends[1][dim] = pad[i], pad[i + 1]
-        before, after = (x.new_zeros(()).expand(end) for end in ends)
-        if pad[i] or pad[i + 1]:
-            x = torch.cat([before, x, after], dim)
-    return x

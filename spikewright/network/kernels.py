@@ -21,10 +21,9 @@ from torch import Tensor
 
 from spikewright.errors import ConversionError
 from spikewright.graph.ir import Graph, Kind, Operation, Stored, Value
-from spikewright.graph.operations import CONVOLUTIONS, MAX_POOLS, argument
+from spikewright.graph.primitives import CONVERSION, PRODUCT
+from spikewright.graph.rule import rule_of
 from spikewright.network.compiler import fused
-
-aten = torch.ops.aten
 
 LARGEST_BYTE = 255
 """Largest count that the exact kernels read."""
@@ -107,8 +106,7 @@ class _Lowering:
         self._graph = graph
         self._kernel = kernel
         self._dtype = dtype
-        floats = (t.dtype for t in graph.tensors.values() if t.is_floating_point())
-        self._wide = next(floats, torch.float32)
+        self._wide = graph.dtype
         self._whole = _whole_numbers(graph)
         self._tensors = dict(graph.tensors)
 
@@ -116,7 +114,7 @@ class _Lowering:
         found: dict[str, Operation] = {}
         for op in self._graph.operations:
             if op.inputs and op.inputs[0] in self._whole:
-                made: _Lowered | None = self._kernel(op, self._graph.tensors)
+                made: _Lowered | None = self._kernel(op, self._graph)
                 if made is not None:
                     found[op.name] = made[0]
                     self._tensors.update(made[1])
@@ -135,34 +133,24 @@ class _Lowering:
 
 def _scales(op: Operation) -> bool:
     """Whether it multiplies by a stored tensor, whose dtype the product then has."""
-    return op.target is aten.mul.Tensor and isinstance(op.args[1], Stored)
+    return op.target is PRODUCT and isinstance(op.args[1], Stored)
 
 
 def _whole_numbers(graph: Graph) -> set[str]:
     """The values that hold whole numbers: what neurons emit, and the largest of it."""
     whole: set[str] = set()
     for op in graph.operations:
-        passes = op.target in _KEEPING and op.inputs[0] in whole
-        if op.kind is Kind.UNIT or passes:
+        passes = rule_of(op).keeps_whole_numbers and whole.issuperset(op.inputs)
+        if op.kind is Kind.UNIT or (passes and op.kind is not Kind.CONSTANT):
             whole.add(op.name)
     return whole
-
-
-_KEEPING = (
-    *MAX_POOLS,
-    aten.view.default,
-    aten.reshape.default,
-    aten.clone.default,
-    aten.alias.default,
-    aten.detach.default,
-)
 
 
 def _converted(op: Operation, source: str, form: str, dtype: torch.dtype) -> Operation:
     return replace(
         op,
         name=f"{op.name}.{form}",
-        target=aten._to_copy.default,
+        target=CONVERSION,
         args=(Value(source),),
         kwargs={"dtype": dtype},
         kind=Kind.LINEAR,
@@ -170,18 +158,18 @@ def _converted(op: Operation, source: str, form: str, dtype: torch.dtype) -> Ope
     )
 
 
-def _exact(op: Operation, tensors: Any) -> _Lowered | None:
-    if op.target is not aten.conv2d.default or argument(op, 6, "groups", 1) != 1:
+def _exact(op: Operation, graph: Graph) -> _Lowered | None:
+    found = rule_of(op).geometry(op, graph)
+    if found is None:
         return None
-    weight = tensors[op.args[1].name]
+    weight, bias = _weight_and_bias(op, graph)
     if weight[0].numel() > _LARGEST_FAN_IN:
         return None
-    bias = argument(op, 2, "bias")
     digits, scales = cut_in_digits(weight)
     first = weight.new_zeros(len(digits))
     if bias is not None:
-        first[: len(weight)] = tensors[bias.name]
-    geometry = _geometry(op)
+        first[: len(weight)] = bias
+    geometry = (list(found.stride), list(found.padding), list(found.dilation))
     packed = torch.ops.onednn.qconv_prepack(digits, scales, 1.0, 0, *geometry, 1, None)
     stored = {
         f"{op.name}.digits": packed,
@@ -294,31 +282,30 @@ _LIBRARY.impl("digit_sums", _digit_sums, "CompositeExplicitAutograd")
 torch.library.register_fake("spikewright::digit_sums", _digit_sums_shape, lib=_LIBRARY)
 
 
-def _geometry(op: Operation) -> tuple[list[int], list[int], list[int]]:
-    """Stride, padding and dilation, two each."""
-
-    def pair(position: int, name: str, default: int) -> list[int]:
-        value = argument(op, position, name, default)
-        return [value, value] if isinstance(value, int) else [*value, *value][:2]
-
-    return pair(3, "stride", 1), pair(4, "padding", 0), pair(5, "dilation", 1)
+def _weight_and_bias(op: Operation, graph: Graph) -> tuple[Tensor, Tensor | None]:
+    """The stored tensors of an operation whose rule says where they stand: after the value."""
+    weight, bias = graph.stored(op, 1, "weight"), graph.stored(op, 2, "bias")
+    assert weight is not None
+    return weight, bias
 
 
-def _in_bf16(op: Operation, tensors: Any) -> _Lowered | None:
-    if op.target not in (*CONVOLUTIONS, aten.linear.default):
+def _in_bf16(op: Operation, graph: Graph) -> _Lowered | None:
+    rule = rule_of(op)
+    if not rule.rounds_to_bf16:
         return None
     name = f"{op.name}.bf16"
-    weight = tensors[op.args[1].name].to(torch.bfloat16)
-    rest = op.args[3:]
-    full = tensors[op.args[1].name].dtype
-    args = (op.target, full, op.args[0], Stored(name), argument(op, 2, "bias"), *rest)
+    weight, _ = _weight_and_bias(op, graph)
+    about = (op.target, weight.dtype, rule.bias_dim)
+    args = (*about, op.args[0], Stored(name), op.argument(2, "bias"), *op.args[3:])
     options = {key: value for key, value in op.kwargs.items() if key != "bias"}
-    return replace(op, target=bf16_product, args=args, kwargs=options), {name: weight}
+    lowered = replace(op, target=bf16_product, args=args, kwargs=options)
+    return lowered, {name: weight.to(torch.bfloat16)}
 
 
 def bf16_product(
     target: Any,
     dtype: torch.dtype,
+    bias_dim: int,
     counts: Tensor,
     weight: Tensor,
     bias: Tensor | None,
@@ -330,6 +317,7 @@ def bf16_product(
     Args:
         target: the operation.
         dtype: of the result.
+        bias_dim: the dimension of the result along which the bias runs.
         counts: bfloat16, exact.
         weight: bfloat16.
         bias: `[O]`, of dtype `dtype`, or None.
@@ -338,5 +326,5 @@ def bf16_product(
     current = target(counts, weight, None, *rest, **options).to(dtype)
     if bias is None:
         return current
-    places = [1] * (current.ndim - 2) if target is not aten.linear.default else []
+    places = [1] * (current.ndim - 1 - bias_dim % current.ndim)
     return current + bias.reshape(-1, *places)

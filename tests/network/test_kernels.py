@@ -172,7 +172,7 @@ def test_bf16_kernels_compute_with_rounded_weights(model: nn.Module) -> None:
     counts = torch.randint(0, 5, (7, 8, 4, 4), generator=seeded(3)).float()
     weight, bias = torch.randn(6, 8, 3, 3, generator=seeded(4)), torch.randn(6)
     found = kernels.bf16_product(
-        torch.ops.aten.conv2d.default, torch.float32, counts.bfloat16(), weight.bfloat16(), bias
+        torch.ops.aten.conv2d.default, torch.float32, 1, counts.bfloat16(), weight.bfloat16(), bias
     )
     exact = F.conv2d(counts, weight.bfloat16().float(), bias)
     assert ((found - exact).abs() <= 2.0**-8 * (exact - bias.reshape(-1, 1, 1)).abs()).all()

@@ -101,7 +101,7 @@ def _graph(
     """The graph as objects of the package `nir`."""
     known: Mapping[str, Any] = {
         "Input": {"input_type": {"input": np.array(network.graph.input_shape)}},
-        "Output": {"output_type": {"output": np.array(_output_shape(network))}},
+        "Output": {"output_type": {"output": np.array(network.graph.output_shape)}},
     }
     nodes: dict[str, Any] = {}
     for name, node in drawing.nodes.items():
@@ -112,12 +112,6 @@ def _graph(
     if source_sha256 is not None:
         metadata["source_sha256"] = source_sha256
     return nir.NIRGraph(nodes=nodes, edges=drawing.edges, metadata=metadata)
-
-
-def _output_shape(network: SpikingNetwork) -> tuple[int, ...]:
-    graph = network.graph
-    shapes = {graph.input: graph.input_shape, **{op.name: op.shape for op in graph.operations}}
-    return shapes[graph.output]
 
 
 def _told(drawing: Drawing, path: Path, steps: int) -> str:

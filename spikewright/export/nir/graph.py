@@ -17,15 +17,13 @@ import torch
 
 from spikewright.errors import UnsupportedOperation
 from spikewright.export.nir.neurons import neurons_of
-from spikewright.export.nir.nodes import AFFINE, Array, Node, Refusal, per_channel
-from spikewright.export.nir.rules import Reading, nodes_of
-from spikewright.graph.ir import Kind, Operation, Value
+from spikewright.graph.ir import Kind, Operation
+from spikewright.graph.nodes import AFFINE, Array, Meeting, Node, Refusal, per_channel
 from spikewright.graph.offenders import Offender, complaint
-from spikewright.graph.operations import argument
+from spikewright.graph.primitives import PRODUCT
+from spikewright.graph.rule import rule_of
 from spikewright.network.kernels import Precision
 from spikewright.network.plan import Plan
-
-aten = torch.ops.aten
 
 
 @dataclass(frozen=True)
@@ -55,8 +53,6 @@ class _Pen:
         self._edges: list[tuple[str, str]] = []
         self._offenders: list[Offender] = []
         self._offsets: dict[str, Array] = {}
-        self._shapes = {self._graph.input: self._graph.input_shape}
-        self._shapes.update((op.name, op.shape) for op in self._graph.operations)
         # By value: the nodes that add up to it; none for constants and what follows an offender.
         self._sources: dict[str, tuple[str, ...]] = {}
 
@@ -76,53 +72,37 @@ class _Pen:
         return self._numbered()
 
     def _check_numbers(self) -> None:
-        floats = {t.dtype for t in self._graph.tensors.values() if t.is_floating_point()}
         if self._plan.precision is not Precision.FLOAT32:
             reason = "its currents are rounded to bfloat16, which NIR cannot say"
             remedy = "export SpikingNetwork.with_precision('float32')"
             self._offenders.append(Offender("precision bf16", "", "", reason, remedy))
-        for dtype in floats - {torch.float32, torch.float64}:
-            reason = "NIR holds 32- and 64-bit numbers"
-            self._offenders.append(Offender(str(dtype), "", "", reason, "export network.float()"))
 
     def _draw(self, op: Operation) -> tuple[str, ...]:
-        sources = [self._sources[name] for name in op.inputs]
-        if op.target is aten.add.Tensor:
-            refusal = self._not_a_sum(op)
-            reached = tuple(name for source in sources for name in source)
-            return reached if refusal is None else self._refuse(op, refusal)
         if op.site is not None:
-            found = neurons_of(op, self._plan)
-            if isinstance(found, Refusal):
-                return self._refuse(op, found, self._plan.neurons[op.site.name].label)
-            (name,) = self._add(op.site.name, found.node, sources[0])
-            if found.offset is not None:
-                self._offsets[name] = found.offset
-            return (name,)
-        reading = Reading(self._shapes[op.inputs[0]], self._graph.tensors)
-        nodes = nodes_of(op, reading)
+            return self._draw_neurons(op)
+        nodes = rule_of(op).nir(op, self._graph)
         if isinstance(nodes, Refusal):
             return self._refuse(op, nodes)
-        reached = sources[0]
+        if isinstance(nodes, Meeting):
+            met = tuple(source for name in nodes.values for source in self._sources[name])
+            if len(set(met)) == len(met):
+                return met
+            reason = "NIR has one edge between two nodes at most"
+            return self._refuse(op, Refusal(reason, "multiply by 2 instead"))
+        reached = self._sources[op.inputs[0]]
         for node in nodes:
             reached = self._add(_title(op), node, reached)
         return reached
 
-    def _not_a_sum(self, op: Operation) -> Refusal | None:
-        """Why an addition is no meeting of edges."""
-        terms = op.args[:2]
-        names = [term.name for term in terms if isinstance(term, Value)]
-        constants = {o.name for o in self._graph.operations if o.kind is Kind.CONSTANT}
-        if len(names) < 2 or constants & set(names):
-            return Refusal("it adds a constant", "use the bias of the layer before it")
-        if argument(op, 2, "alpha", 1) != 1:
-            return Refusal("NIR sums edges without weights", "multiply one branch instead")
-        if any(self._shapes[name] != op.shape for name in names):
-            return Refusal("NIR sums values of one shape", "bring both branches to one shape")
-        met = [source for name in names for source in self._sources[name]]
-        if len(set(met)) < len(met):
-            return Refusal("NIR has one edge between two nodes at most", "multiply by 2 instead")
-        return None
+    def _draw_neurons(self, op: Operation) -> tuple[str, ...]:
+        assert op.site is not None
+        found = neurons_of(op, self._plan)
+        if isinstance(found, Refusal):
+            return self._refuse(op, found, self._plan.neurons[op.site.name].label)
+        (name,) = self._add(op.site.name, found.node, self._sources[op.inputs[0]])
+        if found.offset is not None:
+            self._offsets[name] = found.offset
+        return (name,)
 
     def _refuse(self, op: Operation, refusal: Refusal, operator: str = "") -> tuple[str, ...]:
         place = op.site.name if op.site is not None else op.module
@@ -175,6 +155,6 @@ def _moved_before(nodes: Mapping[str, Node], moved: str, place: str) -> dict[str
 
 def _title(op: Operation) -> str:
     """What a node is called: the module of the user's model, or the operation."""
-    if op.target is aten.mul.Tensor:  # of scales that no weights took in
+    if op.target is PRODUCT:  # of scales that no weights took in
         return f"{op.module or op.name}.scaled"
     return op.module or op.name

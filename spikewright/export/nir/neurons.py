@@ -20,8 +20,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from spikewright.export.nir.nodes import Array, Node, Refusal, array
 from spikewright.graph.ir import Operation
+from spikewright.graph.nodes import Array, Node, Refusal, array
 from spikewright.network.plan import Plan
 from spikewright.neurons import IntegrateFire, Neuron
 from spikewright.neurons.integrate_fire import Reset

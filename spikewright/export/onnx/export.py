@@ -20,7 +20,6 @@ from spikewright.export.onnx.graph import COUNTS, OPSET, counting_model
 from spikewright.extras import require_extra
 from spikewright.files import write_whole
 from spikewright.graph import Graph
-from spikewright.graph.operations import argument
 from spikewright.network import Precision, SpikingNetwork
 from spikewright.network.plan import Plan
 from spikewright.version import __version__
@@ -116,7 +115,7 @@ def _dropped_options(graph: Graph) -> list[str]:
     found: list[str] = []
     for op in graph.operations:
         position, option = _DROPPED.get(op.operator, (0, ""))
-        value = argument(op, position, option) if option else None
+        value = op.argument(position, option) if option else None
         if value is not None:
             place = f"{op.operator} in '{op.module}' ({op.source})"
             found.append(

@@ -3,14 +3,15 @@
 An event is sent along every connection and adds to the potential at its end; pooling, views and
 concatenation only route it. So what a spike costs is the number of ways from its neuron to the
 next neurons, exact at borders, and two rules of thumb follow: sums that end in one potential are
-not added a second time, and what is constant in time is computed once.
+not added a second time, and what is constant in time is computed once. Which connections an
+operation has is in its rule.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,23 +19,11 @@ from torch import Tensor
 from spikewright.errors import AnalysisError
 from spikewright.graph import Graph, Kind, Operation
 from spikewright.graph.evaluate import call
-from spikewright.graph.ir import Value
-from spikewright.graph.operations import PLANE_MEANS, argument, reads_data
-from spikewright.measure.energy import structure
+from spikewright.graph.routes import Added, Averaged, Chosen, Moved, Route, Scaled, Weighted
+from spikewright.graph.rule import rule_of
 from spikewright.measure.energy.counts import Counts
 from spikewright.measure.energy.flow import EVENTS, Flow, Form, evenly
-from spikewright.measure.energy.routes import (
-    FACTORS,
-    MOVES,
-    OUTPUT,
-    PADS,
-    REDUCTIONS,
-    SUMS,
-    owners,
-)
-from spikewright.measure.energy.structure import WEIGHTED, PlaneMap, size_of
-
-aten = torch.ops.aten
+from spikewright.measure.energy.layers import OUTPUT, owners
 
 SiteRule = Callable[[Operation, Flow], tuple[Flow, Counts]]
 """What a site sends when a flow arrives, and the work of its neurons."""
@@ -55,20 +44,44 @@ class Account:
         self.graph = graph
         self.duration = duration
         self._weighed = weighed
-        self._shapes = {graph.input: graph.input_shape}
-        self._shapes |= {op.name: op.shape for op in graph.operations}
+        self._shapes = graph.shapes
         self._owners = owners(graph)
+        self._routes = {op.name: _route(op, graph) for op in graph.operations}
         readers = graph.consumers()
         self._accumulators = {
-            op.name
-            for op in graph.operations
-            if (op.target in WEIGHTED or op.target in SUMS) and len(readers[op.name]) == 1
+            name
+            for name, route in self._routes.items()
+            if isinstance(route, Weighted | Added) and len(readers[name]) == 1
         }
         self._fan_outs: dict[str, Tensor] = {}
-        self._planes: dict[str, PlaneMap] = {}
         self._spikes_of: Callable[[Tensor], Tensor] = lambda count: count
         self._samples = 0
         self._charged: dict[str, Counts] = {}
+
+    @property
+    def sites_before_maxima(self) -> frozenset[str]:
+        """Sites whose counts a maximum asks for, by name."""
+        wanted: set[str] = set()
+        sites: set[str] = set()
+        for op in reversed(self.graph.operations):
+            if op.site is not None and op.name in wanted:
+                sites.add(op.site.name)
+            route = self._routes[op.name]
+            moves = isinstance(route, Moved) and route.counted and op.name in wanted
+            if moves or isinstance(route, Chosen):
+                wanted.update(op.inputs)
+        return frozenset(sites)
+
+    @property
+    def sparsity(self) -> float:
+        """The fraction of weights, of weighted operations, that are 0."""
+        weights = [
+            self.graph.tensors[op.stored[0]]
+            for op in self.graph.operations
+            if isinstance(self._routes[op.name], Weighted)
+        ]
+        total = sum(weight.numel() for weight in weights)
+        return sum(int((weight == 0).sum()) for weight in weights) / max(1, total)
 
     def walk(
         self, shown: Flow, samples: int, site: SiteRule, spikes_of: Callable[[Tensor], Tensor]
@@ -93,14 +106,14 @@ class Account:
                 flows[op.name] = self._passed(op, flows)
         answer = flows[self.graph.output]
         shape = self._shapes[self.graph.output]
-        told = self._received(answer, shape)
-        told += Counts(bias_additions=samples * size_of(shape) * answer.constant)
-        self._charged[OUTPUT] = self._charged.get(OUTPUT, Counts()) + told
+        received = self._received(answer, shape)
+        received += Counts(bias_additions=samples * math.prod(shape) * answer.constant)
+        self._charged[OUTPUT] = self._charged.get(OUTPUT, Counts()) + received
         return self._charged
 
     def _received(self, flow: Flow, shape: tuple[int, ...]) -> Counts:
         """What neurons, or the answer, do to take in a flow."""
-        often = self._times(flow) * size_of(shape) * (self._weighed and flow.varies)
+        often = self._times(flow) * math.prod(shape) * (self._weighed and flow.varies)
         return Counts(additions=flow.events(), updates=often)
 
     def _charge(self, op: Operation, counts: Counts) -> None:
@@ -108,28 +121,24 @@ class Account:
         self._charged[owner] = self._charged.get(owner, Counts()) + counts
 
     def _passed(self, op: Operation, flows: Mapping[str, Flow]) -> Flow:
-        if op.kind is Kind.CONSTANT:
-            return Flow(constant=True)
-        if op.target in WEIGHTED:
-            return self._weighted(op, flows[op.inputs[0]])
-        if op.kind is Kind.MAX:
-            return self._max_pooled(op, flows[op.inputs[0]])
-        if op.target in PLANE_MEANS or op.target in REDUCTIONS:
-            return self._averaged(op, flows[op.inputs[0]])
-        if op.target in SUMS:
-            addends = [leaf for leaf in op.args[:2] if isinstance(leaf, Value)]
-            constant = any(not reads_data(leaf) and leaf != 0 for leaf in op.args[:2])
-            return self._added(op, [(v.name, flows[v.name]) for v in addends], constant=constant)
-        if op.target in FACTORS:
-            return self._scaled(op, flows[op.inputs[0]])
-        if op.target is aten.neg.default:
-            return replace(flows[op.inputs[0]], counts=None)
-        if op.target in MOVES:
-            return self._moved(op, flows)
-        raise AnalysisError(
-            f"the operations of {op.operator} ({op.module or 'the model itself'}, {op.source}) are "
-            "not counted yet: replace it in the model, or report it"
-        )
+        route, flow = self._routes[op.name], flows[op.inputs[0]] if op.inputs else Flow()
+        match route:
+            case None:
+                return Flow(constant=True)
+            case Weighted():
+                return self._weighted(op, route, flow)
+            case Chosen():
+                return self._chosen(op, route, flow)
+            case Averaged():
+                return self._averaged(op, route, flow)
+            case Added():
+                addends = [(name, flows[name]) for name in route.addends]
+                return self._added(op, addends, constant=route.constant)
+            case Scaled():
+                scaled = self._scaled(op, self._widened(op, flow))
+                return self._added(op, [("", scaled)], constant=True) if route.shifted else scaled
+            case Moved():
+                return self._moved(op, route, {name: flows[name] for name in op.inputs})
 
     def _times(self, flow: Flow) -> float:
         """How often a number is computed where this flow leads, for all samples."""
@@ -145,10 +154,9 @@ class Account:
             made = replace(made, parts={**made.parts, Form.PRESENT: made.parts[form]})
         return made
 
-    def _weighted(self, op: Operation, flow: Flow) -> Flow:
+    def _weighted(self, op: Operation, route: Weighted, flow: Flow) -> Flow:
         if op.name not in self._fan_outs:
-            shape = self._shapes[op.inputs[0]]
-            self._fan_outs[op.name] = structure.fan_out(op, shape, self.graph.tensors)
+            self._fan_outs[op.name] = route.fan_out()
         reach = self._fan_outs[op.name]
         used = {form: float((values * reach).sum()) for form, values in flow.parts.items()}
         macs = used.get(Form.GRADED, 0.0) + used.get(Form.CURRENT, 0.0)
@@ -159,49 +167,35 @@ class Account:
             additions=used.get(Form.SPIKES, 0.0),
         )
         self._charge(op, counts)
-        return self._result(op, flow, constant=structure.biased(op, self.graph.tensors))
+        return self._result(op, flow, constant=route.biased)
 
-    def _max_pooled(self, op: Operation, flow: Flow) -> Flow:
-        if op.name not in self._planes:
-            self._planes[op.name] = structure.window_map(op, self._shapes[op.inputs[0]])
-        windows = self._planes[op.name]
+    def _chosen(self, op: Operation, route: Chosen, flow: Flow) -> Flow:
+        shape, windows = self._shapes[op.inputs[0]], route.windows
         if flow.counts is not None and set(flow.parts) <= {Form.SPIKES}:
-            spikes = flow.part(Form.SPIKES, self._shapes[op.inputs[0]])
+            spikes = flow.part(Form.SPIKES, shape)
             compared = float(windows(spikes).sum())
             self._charge(op, Counts(updates=float(spikes.sum()), comparisons=compared))
             counts: Tensor = call(op, {op.inputs[0]: flow.counts}, {}, len(flow.counts))
             sent = self._spikes_of(counts).sum(0, keepdim=True, dtype=torch.float64)
             return Flow({Form.SPIKES: sent}, counts)
-        shape = self._shapes[op.inputs[0]]
-        pairs = float(windows(torch.ones(1, *shape, dtype=torch.float64)).sum()) - size_of(op.shape)
+        pairs = float(windows(torch.ones(1, *shape, dtype=torch.float64)).sum()) - math.prod(
+            op.shape
+        )
         times = self._times(flow)
-        biased = times * size_of(shape) * flow.constant * flow.varies
+        biased = times * math.prod(shape) * flow.constant * flow.varies
         self._charge(op, Counts(comparisons=pairs * times, bias_additions=biased))
         return self._result(op, replace(flow, constant=flow.constant and not flow.varies))
 
-    def _averaged(self, op: Operation, flow: Flow) -> Flow:
+    def _averaged(self, op: Operation, route: Averaged, flow: Flow) -> Flow:
         """Events are routed, their common factor folding into weights; numbers are added up."""
-        source, uniform = op.inputs[0], True
-        arriving: Callable[[Tensor], Tensor]
-        if op.target in REDUCTIONS:
-            dims, keep = argument(op, 1, "dim"), argument(op, 2, "keepdim", False)
-
-            def summed(events: Tensor) -> Tensor:
-                return events.sum(dims, keepdim=keep)
-
-            arriving = summed
-        else:
-            if op.name not in self._planes:
-                self._planes[op.name] = structure.mean_map(op, self._shapes[source])
-            arriving, uniform = self._planes[op.name], self._planes[op.name].uniform
-        moved = replace(flow, counts=None).moved(arriving)
+        moved = replace(flow, counts=None).moved(route.arriving)
         numbers = (Form.CURRENT, Form.STEADY)
         added = sum(float(moved.parts[form].sum()) for form in numbers if form in moved.parts)
         self._charge(op, Counts(additions=added))
         if not flow.only_events:
             self._charge(op, Counts(additions=moved.events()))
             return self._result(op, flow)
-        return moved if uniform else self._graded(op, moved)
+        return moved if route.uniform else self._graded(op, moved)
 
     def _graded(self, op: Operation, flow: Flow) -> Flow:
         """Events multiplied by a factor that differs between them."""
@@ -210,21 +204,15 @@ class Account:
         return Flow({Form.GRADED: values}) if flow.parts else flow
 
     def _scaled(self, op: Operation, flow: Flow) -> Flow:
-        wide = self._widened(op, flow)
-        if op.target is aten.addcmul.default:
-            return self._added(op, [("", self._scaled_part(op, wide))], constant=True)
-        return self._scaled_part(op, wide)
-
-    def _scaled_part(self, op: Operation, flow: Flow) -> Flow:
         if flow.only_events:
             return self._graded(op, flow)
-        numbers = size_of(op.shape) * self._times(flow)
+        numbers = math.prod(op.shape) * self._times(flow)
         self._charge(op, Counts(scale_multiplications=numbers))
         return self._result(op, flow)
 
-    def _added(self, op: Operation, given: Sequence[tuple[str, Flow]], *, constant: bool) -> Flow:
+    def _added(self, op: Operation, addends: Iterable[tuple[str, Flow]], *, constant: bool) -> Flow:
         """A sum of branches; those that still accumulate take the others in where they stand."""
-        flows = [(name, self._widened(op, flow)) for name, flow in given]
+        flows = [(name, self._widened(op, flow)) for name, flow in addends]
         merged = _merged(flow for _, flow in flows)
         merged = replace(merged, constant=constant or any(flow.constant for _, flow in flows))
         if merged.only_events:
@@ -235,7 +223,7 @@ class Account:
             if (flow.varies or not merged.varies) and not set(flow.parts) <= set(EVENTS)
         ]
         taken_in = max(1, sum(name in self._accumulators for name in numbers))
-        extra = max(0, len(numbers) - taken_in) * size_of(op.shape) * self._times(merged)
+        extra = max(0, len(numbers) - taken_in) * math.prod(op.shape) * self._times(merged)
         self._charge(op, Counts(additions=merged.events() + extra))
         return self._result(op, merged, constant=merged.varies and Form.STEADY in merged.parts)
 
@@ -250,32 +238,16 @@ class Account:
 
         return replace(flow, counts=None).moved(change)
 
-    def _moved(self, op: Operation, flows: Mapping[str, Flow]) -> Flow:
-        """The operation itself moves the numbers of each form."""
-        sources = {name: flows[name] for name in op.inputs}
-        constant = any(flow.constant for flow in sources.values())
-        if op.target in PADS:
-            op, filled = _padded_by_zeros(op)
-            constant = constant or filled
-        stored = {name: self.graph.tensors[name].cpu() for name in op.stored}
-        beside = {  # numbers that are moved along are constants, indices are what they are
-            name: torch.zeros_like(t, dtype=torch.float64) if t.is_floating_point() else t
-            for name, t in stored.items()
-        }
-        constant = constant or any(t.is_floating_point() for t in stored.values())
-        forms = {form for flow in sources.values() for form in flow.parts}
-
-        def moved(values: Mapping[str, Any]) -> Any:
-            lead = next((len(v) for v in values.values() if isinstance(v, Tensor)), 1)
-            return call(op, values, beside, lead)
-
+    def _moved(self, op: Operation, route: Moved, flows: Mapping[str, Flow]) -> Flow:
+        forms = {form for flow in flows.values() for form in flow.parts}
         parts = {
-            form: moved({n: flow.part(form, self._shapes[n]) for n, flow in sources.items()})
+            form: route.move({n: flow.part(form, self._shapes[n]) for n, flow in flows.items()})
             for form in forms
         }
-        counts = {name: flow.counts for name, flow in sources.items()}
-        known = all(c is not None for c in counts.values())
-        return Flow(parts, moved(counts) if known else None, constant)
+        counts = {name: flow.counts for name, flow in flows.items()}
+        known = route.counted and all(c is not None for c in counts.values())
+        constant = route.constant or any(flow.constant for flow in flows.values())
+        return Flow(parts, route.move(counts) if known else None, constant)
 
 
 def _merged(flows: Iterable[Flow]) -> Flow:
@@ -286,12 +258,14 @@ def _merged(flows: Iterable[Flow]) -> Flow:
     return Flow(parts)
 
 
-def _padded_by_zeros(op: Operation) -> tuple[Operation, bool]:
-    """The same padding with zeros, and whether it was with another constant."""
-    if op.target is aten.pad.default and argument(op, 2, "mode", "constant") != "constant":
-        return op, False
-    place = 3 if op.target is aten.pad.default else 2
-    value = argument(op, place, "value", 0)
-    arguments = (op.args[0], argument(op, 1, "pad"))
-    plain = replace(op, target=aten.constant_pad_nd.default, args=arguments, kwargs={})
-    return plain, value not in (None, 0)
+def _route(op: Operation, graph: Graph) -> Route | None:
+    """The route of an operation; None for sites and constants, which are charged otherwise."""
+    if op.site is not None or op.kind is Kind.CONSTANT:
+        return None
+    route = rule_of(op).route(op, graph)
+    if route is None:
+        raise AnalysisError(
+            f"the operations of {op.operator} ({op.module or 'the model itself'}, {op.source}) are "
+            "not counted yet: replace it in the model, or report it"
+        )
+    return route

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor
 
 from spikewright.errors import AnalysisError
-from spikewright.graph import Graph, Operation
+from spikewright.graph import Operation
 from spikewright.measure.batches import (
     NO_SAMPLE,
     are_frames,
@@ -23,10 +24,8 @@ from spikewright.measure.energy.activity import Activities, Written, observe_act
 from spikewright.measure.energy.counts import Counts, OperationsRow
 from spikewright.measure.energy.estimate import HOROWITZ_45NM, EnergyModel
 from spikewright.measure.energy.flow import Flow, Form, evenly
-from spikewright.measure.energy.layer_kinds import layer_kinds
+from spikewright.measure.energy.layers import OUTPUT, layer_kinds
 from spikewright.measure.energy.results import Operations
-from spikewright.measure.energy.routes import OUTPUT, pooled_sites
-from spikewright.measure.energy.structure import WEIGHTED, size_of
 from spikewright.measure.placement import device_of
 from spikewright.measure.run_record import RunClock
 from spikewright.network import Engine, SpikingNetwork
@@ -114,9 +113,9 @@ def counted(
     """
     clock = RunClock()
     place = device_of(network)
-    tallies = [_Tally(network, steps, code) for code in codes]
-    source = _source_account(network)
-    pooled = pooled_sites(network.plan(steps).graph)
+    source = Account(network.graph, 1)
+    tallies = [_Tally(network, steps, code, source) for code in codes]
+    pooled = tallies[0].account.sites_before_maxima
     dimensions = len(network.graph.input_shape)
     samples, right, labelled = 0, 0, 0
     for shown, labels in _batches(data, dimensions):
@@ -138,7 +137,9 @@ def counted(
     asked = {"steps": steps, "engine": str(engine), "constants": model.source}
     record = clock.finish(place, seed=seed, samples=samples, configuration=asked)
     accuracy = right / labelled if labelled else None
-    ann = source.walk(_still(network), 1, _analogue, lambda count: count)
+    ann = source.walk(
+        evenly(Form.STEADY, network.graph.input_shape, 1), 1, _analogue, lambda count: count
+    )
     return [tally.result(ann, samples, accuracy, model, record) for tally in tallies]
 
 
@@ -149,6 +150,7 @@ class _Tally:
     network: SpikingNetwork
     steps: int
     code: Written
+    source: Account
     charged: dict[str, Counts] = field(default_factory=dict)
     spikes: dict[str, float] = field(default_factory=dict)
 
@@ -181,7 +183,7 @@ class _Tally:
     ) -> Operations:
         graph = self.network.graph
         kinds = layer_kinds(graph)
-        sizes = {op.site.name: size_of(op.shape) for op in graph.neurons if op.site is not None}
+        sizes = {op.site.name: math.prod(op.shape) for op in graph.neurons if op.site is not None}
         rows = tuple(
             OperationsRow(
                 site=site,
@@ -204,7 +206,7 @@ class _Tally:
             rows=rows,
             model=model,
             footprint_bytes=sum(t.numel() * t.element_size() for t in graph.tensors.values()),
-            connection_sparsity=_sparsity(graph),
+            connection_sparsity=self.source.sparsity,
             record=record,
         )
 
@@ -215,7 +217,7 @@ def _spiking(plan: Plan, code: Written, duration: int, samples: int, sent: Activ
     def rule(op: Operation, arriving: Flow) -> tuple[Flow, Counts]:
         assert op.site is not None
         site = op.site.name
-        neuron, size = code.neurons[site], samples * size_of(op.shape)
+        neuron, size = code.neurons[site], samples * math.prod(op.shape)
         shifted = site in plan.corrections or site in plan.potentials
         steady = Form.STEADY in arriving.parts
         times = 1 if neuron.has_count_law else duration
@@ -232,18 +234,9 @@ def _spiking(plan: Plan, code: Written, duration: int, samples: int, sent: Activ
 
 def _analogue(op: Operation, arriving: Flow) -> tuple[Flow, Counts]:
     """Sites of the source: an activation is one comparison, its bias one addition."""
-    size = size_of(op.shape)
+    size = math.prod(op.shape)
     work = Counts(bias_additions=size * arriving.constant, comparisons=size)
     return evenly(Form.CURRENT, op.shape, 1), work
-
-
-def _source_account(network: SpikingNetwork) -> Account:
-    return Account(network.graph, 1)
-
-
-def _still(network: SpikingNetwork) -> Flow:
-    shape = network.graph.input_shape
-    return evenly(Form.STEADY, shape, 1)
 
 
 def _in_events(shown: Tensor, value: float, *, frames: bool) -> Tensor:
@@ -275,13 +268,6 @@ def _input_flow(shown: Tensor, event_value: float | None, *, frames: bool) -> Fl
     if bool((shown == shown.round()).all()) and bool((shown >= 0).all()):
         return Flow({Form.SPIKES: shown.double().sum((0, 1))[None]})
     return Flow({Form.GRADED: present.sum((0, 1))[None]})
-
-
-def _sparsity(graph: Graph) -> float:
-    """The fraction of weights, of weighted operations, that are 0."""
-    weights = [graph.tensors[op.stored[0]] for op in graph.operations if op.target in WEIGHTED]
-    total = sum(weight.numel() for weight in weights)
-    return sum(int((weight == 0).sum()) for weight in weights) / max(1, total)
 
 
 def _batches(data: Iterable[Any], dimensions: int) -> Iterable[tuple[Tensor, Tensor | None]]:

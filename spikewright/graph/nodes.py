@@ -1,4 +1,8 @@
-"""The nodes of a NIR graph while it is drawn: primitives by name, fields as plain arrays."""
+"""The nodes of a NIR graph while it is drawn: primitives by name, fields as plain arrays.
+
+NIR is the Neuromorphic Intermediate Representation (Pedersen et al., Nature Communications 15,
+8122, 2024). Its package is not needed here: rules say by which nodes their operations are written.
+"""
 
 from __future__ import annotations
 
@@ -33,6 +37,17 @@ class Node:
         bias: Array = self.fields["bias"]
         moved = (bias.astype(np.float64) + offset.astype(np.float64)).astype(bias.dtype)
         return replace(self, fields={**self.fields, "bias": moved})
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """No node: edges meet, and what they bring adds up there.
+
+    Attributes:
+        values: the names of what meets, each as often as it is added.
+    """
+
+    values: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -79,6 +94,12 @@ def convolution(
         single = {name: values[0] for name, values in geometry.items()}
         return Node("Conv1d", {"input_shape": int(shape[1]), **common, **single})
     return Node("Conv2d", {"input_shape": tuple(int(n) for n in shape[1:]), **common, **geometry})
+
+
+def identity(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
+    """Weights `[C, C, 1, ...]` of a 1x1 convolution that leaves a value `[C, *places]` as it is."""
+    channels, *places = shape
+    return torch.eye(channels, dtype=dtype).reshape(channels, channels, *[1] * len(places))
 
 
 def affine(weight: Tensor, bias: Tensor | None = None) -> Node:

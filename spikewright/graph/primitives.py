@@ -1,0 +1,14 @@
+"""The operations that passes over a graph write themselves."""
+
+from __future__ import annotations
+
+import torch
+
+PRODUCT = torch.ops.aten.mul.Tensor
+"""`value * constant`: a scale that no weights took in."""
+AFFINE = torch.ops.aten.addcmul.default
+"""`shift + value * scale`: a batch norm that no weights took in."""
+UNSQUEEZE, SQUEEZE = torch.ops.aten.unsqueeze.default, torch.ops.aten.squeeze.dim
+"""A dimension of size 1 more, or less."""
+CONVERSION = torch.ops.aten._to_copy.default
+"""The same numbers in another dtype, a keyword."""

@@ -1,0 +1,174 @@
+"""What one family of operations is to every room: the base class, and the registry of its kinds.
+
+A rule is registered once and then tells all that is asked of an operation: what it is to a spiking
+network, which of its calls are refused, how a scale passes through it, what it costs, how reports
+name it and how NIR writes it. The rules of the library stand in `spikewright.rules`, one file a
+family; a rule from elsewhere is one class and one call of `register`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor
+from torch._ops import OpOverload
+
+from spikewright.graph.ir import Graph, Kind, Operation, Site
+from spikewright.graph.nodes import Meeting, Node, Refusal
+from spikewright.graph.routes import Route
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where the kernel of a 2-d convolution of one group stands: rows, then columns."""
+
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    dilation: tuple[int, int]
+
+
+class Rule:
+    """A family of operations; subclasses change the answers that are not these.
+
+    The answers of this class are those of an operation that nobody knows: it may compute a
+    constant and is refused where it reads data.
+
+    Attributes:
+        targets: the functions that the rule speaks for, ATen overloads or custom operators.
+        kind: what they are to a spiking network; `CONSTANT` for those that may read no data.
+        reads_batch_size: whether the size of the batch may stand as an argument of its own.
+        weight_at, bias_at: positions of the stored weights and bias among the arguments, or None.
+        bias_dim: the dimension of the value along which the bias runs.
+        keeps_whole_numbers: whether it gives whole numbers where it reads whole numbers.
+        rounds_to_bf16: whether it may read whole numbers and its weights in bfloat16.
+    """
+
+    targets: tuple[Callable[..., Any], ...] = ()
+    kind: Kind = Kind.CONSTANT
+    reads_batch_size: bool = False
+    weight_at: int | None = None
+    bias_at: int | None = None
+    bias_dim: int = 1
+    keeps_whole_numbers: bool = False
+    rounds_to_bf16: bool = False
+
+    def objection(self, op: Operation, ndim: int) -> str | None:
+        """Why a call is refused, or None; asked only of operations that read data.
+
+        Args:
+            op: the call.
+            ndim: dimensions of the data that it reads, the batch included.
+        """
+        return None
+
+    def site(self, op: Operation) -> Site | str:
+        """The site that an activation makes, its name still empty, or why it makes none."""
+        return "it is no activation"
+
+    def normal_form(self, op: Operation) -> Operation:
+        """The operation as the graph keeps it."""
+        return op
+
+    def parts(self, op: Operation, largest: int) -> int:
+        """How many values it gives at most, where `largest` is the largest size that it reads."""
+        return 1
+
+    def takes_batch_norm(self, op: Operation) -> bool:
+        """Whether the rows of its weights are the channels (dimension 1) of its value."""
+        return False
+
+    def absorbed(self, op: Operation, weight: Tensor, scale: Tensor) -> Tensor | None:
+        """Weights that take in the scale of the input, or None where they cannot.
+
+        Args:
+            op: of a rule with `weight_at`.
+            weight: the stored weights.
+            scale: of its first input, broadcastable to `[1, *S]`.
+        """
+        return None
+
+    def passed(self, op: Operation, scales: Mapping[str, Any], graph: Graph) -> Any | None:
+        """The scale of the value, as small as it can be written, or None where none can pass.
+
+        Args:
+            op: the operation.
+            scales: of those inputs that have one, by name, broadcastable to `[1, *S]`; for the
+                input of several values, a list.
+            graph: that it stands in.
+        """
+        return None
+
+    def geometry(self, op: Operation, graph: Graph) -> Geometry | None:
+        """The 2-d convolution of one group that it is, or None; asked for the integer kernels."""
+        return None
+
+    def compiled_target(self, op: Operation) -> Callable[..., Any]:
+        """The function that a compiler makes the fastest code of, of the same arguments."""
+        return op.target
+
+    def route(self, op: Operation, graph: Graph) -> Route | None:
+        """What it does to events and numbers, for the account of energy; None where unknown."""
+        return None
+
+    def words(self, op: Operation, graph: Graph) -> str:
+        """What it computes, such as "conv 3×3, 16 → 32"; "" where it only moves data."""
+        return ""
+
+    def nir(self, op: Operation, graph: Graph) -> tuple[Node, ...] | Meeting | Refusal:
+        """The NIR nodes that stand for it, one after the other, or why there are none."""
+        return Refusal("NIR has no node for it", f"make it of {WRITTEN_IN_NIR}")
+
+
+WRITTEN_IN_NIR = (
+    "convolutions, linear layers, average pooling, additions, products with constants and flatten"
+)
+
+UNKNOWN = Rule()
+"""The rule of an operation that nobody registered."""
+
+_RULES: dict[Any, Rule] = {}
+_TARGETS: dict[str, Any] = {}
+_REMEDIES: dict[str, str] = {}
+
+
+def register(*rules: Rule) -> None:
+    """Let rules speak for their targets; the last one registered speaks."""
+    for rule in rules:
+        _RULES.update((target, rule) for target in rule.targets)
+        _TARGETS.update((target_name(target), target) for target in rule.targets)
+
+
+def rule_of(op: Operation) -> Rule:
+    """The rule of an operation; `UNKNOWN` where none is registered."""
+    return _RULES.get(op.target, UNKNOWN)
+
+
+def registered() -> Mapping[Any, Rule]:
+    """Every rule by target."""
+    return dict(_RULES)
+
+
+def target_name(target: Any) -> str:
+    """The name of a registered function in a file, such as `aten.conv2d.default`."""
+    return str(target) if isinstance(target, OpOverload) else str(target.__name__)
+
+
+def target_named(name: str) -> Any | None:
+    """The registered function of a name, or None."""
+    return _TARGETS.get(name)
+
+
+def register_remedies(remedies: Mapping[str, str]) -> None:
+    """What to do about operations that have no rule, by a part of their names."""
+    _REMEDIES.update(remedies)
+
+
+def remedy_of(op: Operation) -> str:
+    """What to do about an operation that has no rule."""
+    base = op.function.strip("_")
+    for name in sorted(_REMEDIES, key=len, reverse=True):
+        if name in (base, base.removeprefix("native_")) or (len(name) > 4 and name in base):
+            return _REMEDIES[name]
+    return "replace it in the model by supported operations, or convert only the part before it"

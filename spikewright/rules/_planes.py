@@ -1,0 +1,35 @@
+"""Weighted means within a channel's plane: what average pooling and upsampling share."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from spikewright.graph.evaluate import call
+from spikewright.graph.ir import Graph, Operation
+from spikewright.graph.routes import Averaged, PlaneMap
+from spikewright.rules._arguments import dimensions_of
+
+
+def same_over_plane(op: Operation, scale: Tensor) -> Tensor | None:
+    """The scale where it is constant along the plane, else None; max_pool1d may read `[B, L]`."""
+    return scale if all(n == 1 for n in scale.shape[-dimensions_of(op) :]) else None
+
+
+def averaged(op: Operation, graph: Graph) -> Averaged:
+    """The route of a weighted mean, its connections found by giving it one line at a time."""
+    shape = graph.shapes[op.inputs[0]]
+    plane = shape[len(shape) - dimensions_of(op) :]
+    matrices: list[Tensor] = []
+    uniform = True
+    for axis, size in enumerate(plane):
+        lines = torch.eye(size, dtype=torch.float64)
+        lines = lines.reshape(size, 1, *(size if a == axis else 1 for a in range(len(plane))))
+        probe = lines.expand(size, 1, *plane).contiguous()
+        answer: Tensor = call(op, {op.inputs[0]: probe}, {}, size)
+        others = [2 + a for a in range(len(plane)) if a != axis]
+        weights = answer.abs().amax([1, *others]).T
+        used = weights[weights > 0]
+        uniform = uniform and bool(torch.isclose(used, used[:1]).all())
+        matrices.append((weights > 0).double())
+    return Averaged(PlaneMap(matrices), uniform)

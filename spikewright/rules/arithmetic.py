@@ -1,0 +1,140 @@
+"""Sums of branches, and products with constants."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spikewright.graph.ir import Graph, Kind, Operation, Value, reads_data
+from spikewright.graph.nodes import Meeting, Node, Refusal, per_channel, scale
+from spikewright.graph.primitives import AFFINE, PRODUCT
+from spikewright.graph.routes import Added, Moved, Scaled
+from spikewright.graph.rule import Rule, register
+from spikewright.rules._arguments import COMPUTED
+
+aten = torch.ops.aten
+
+
+class Sum(Rule):
+    """Sums and differences of two values, or of a value and a constant."""
+
+    targets = (
+        aten.add.Tensor,
+        aten.add.Scalar,
+        aten.sub.Tensor,
+        aten.sub.Scalar,
+        aten.rsub.Scalar,
+    )
+    kind = Kind.LINEAR
+
+    def route(self, op: Operation, graph: Graph) -> Added:
+        constant = any(not reads_data(leaf) and leaf != 0 for leaf in op.args[:2])
+        return Added(_addends(op), constant)
+
+    def words(self, op: Operation, graph: Graph) -> str:
+        return "add" if len(_addends(op)) == 2 else ""  # a constant is no layer's work
+
+    def nir(self, op: Operation, graph: Graph) -> Any:
+        if op.target is not aten.add.Tensor:
+            return super().nir(op, graph)
+        names = _addends(op)
+        constants = {o.name for o in graph.operations if o.kind is Kind.CONSTANT}
+        if len(names) < 2 or constants & set(names):
+            return Refusal("it adds a constant", "use the bias of the layer before it")
+        if op.argument(2, "alpha", 1) != 1:
+            return Refusal("NIR sums edges without weights", "multiply one branch instead")
+        if any(graph.shapes[name] != op.shape for name in names):
+            return Refusal("NIR sums values of one shape", "bring both branches to one shape")
+        return Meeting(names)
+
+
+class Product(Rule):
+    """Products and quotients of a value and a constant."""
+
+    targets = (PRODUCT, aten.mul.Scalar, aten.div.Tensor, aten.div.Scalar)
+    kind = Kind.LINEAR
+
+    def objection(self, op: Operation, ndim: int) -> str | None:
+        by_signal = reads_data((op.args[1:], op.kwargs))
+        if op.target is PRODUCT and reads_data(op.args[:1]) and by_signal:
+            return "it multiplies two signals; only products with constants are linear"
+        if op.target is aten.div.Tensor and by_signal:
+            return "it divides by a signal; only division by constants is linear"
+        if op.target is aten.div.Tensor and op.argument(2, "rounding_mode") is not None:
+            return "a division that rounds is not linear"
+        return None
+
+    def route(self, op: Operation, graph: Graph) -> Scaled:
+        return Scaled()
+
+    def words(self, op: Operation, graph: Graph) -> str:
+        return "scaling"
+
+    def nir(self, op: Operation, graph: Graph) -> tuple[Node, ...] | Refusal:
+        divided = op.target in (aten.div.Tensor, aten.div.Scalar)
+        factor = graph.stored(op, 1, "other")
+        if factor is None:
+            factor = graph.stored(op, 0, "self")
+        if factor is None:
+            plain = op.argument(1, "other")
+            if not isinstance(plain, (int, float)):
+                return COMPUTED
+            factor = torch.tensor(plain, dtype=graph.dtype)
+        if op.shape != graph.shapes[op.inputs[0]] or factor.ndim > len(op.shape) + 1:
+            return Refusal(
+                "NIR scales value by value, it changes the shape", "repeat the value first"
+            )
+        return (scale(1 / factor if divided else factor, op.shape),)
+
+
+class ShiftedProduct(Rule):
+    """`shift + value * scale`, what batch norm becomes that no convolution takes in."""
+
+    targets = (AFFINE,)
+    kind = Kind.LINEAR
+    weight_at = 2
+
+    def objection(self, op: Operation, ndim: int) -> str | None:
+        if reads_data((op.args[0], op.args[2:])):
+            return "only shift + scale * signal with constant shift and scale is linear"
+        return None
+
+    def absorbed(self, op: Operation, weight: Tensor, scale: Tensor) -> Tensor | None:
+        return weight * scale
+
+    def route(self, op: Operation, graph: Graph) -> Scaled:
+        return Scaled(shifted=True)
+
+    def words(self, op: Operation, graph: Graph) -> str:
+        return "scaling"
+
+    def nir(self, op: Operation, graph: Graph) -> tuple[Node, ...] | Refusal:
+        shift, factor = graph.stored(op, 0, "input"), graph.stored(op, 2, "tensor2")
+        if shift is None or factor is None:
+            return COMPUTED
+        channels, given = op.shape[0], graph.shapes[op.inputs[0]]
+        if op.shape != given or {shift.numel(), factor.numel()} - {1, channels}:
+            return Refusal("NIR shifts whole channels only", "use batch norm")
+        return (per_channel(op.shape, *(t.flatten().expand(channels) for t in (factor, shift))),)
+
+
+class Negation(Rule):
+    """The value with the other sign."""
+
+    targets = (aten.neg.default,)
+    kind = Kind.LINEAR
+
+    def route(self, op: Operation, graph: Graph) -> Moved:
+        return Moved(lambda values: values[op.inputs[0]], counted=False)
+
+    def nir(self, op: Operation, graph: Graph) -> tuple[Node, ...]:
+        return (scale(torch.tensor(-1.0, dtype=graph.dtype), op.shape),)
+
+
+def _addends(op: Operation) -> tuple[str, ...]:
+    return tuple(leaf.name for leaf in op.args[:2] if isinstance(leaf, Value))
+
+
+register(Sum(), Product(), ShiftedProduct(), Negation())

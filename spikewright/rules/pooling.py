@@ -1,0 +1,154 @@
+"""Pooling of windows, and means and sums over whole dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spikewright.graph.ir import Graph, Kind, Operation
+from spikewright.graph.nodes import Node, Refusal, average, flatten
+from spikewright.graph.routes import Averaged, Chosen, PlaneMap
+from spikewright.graph.rule import Rule, register
+from spikewright.rules._arguments import dimensions_of, each, keeps_batch
+from spikewright.rules._planes import averaged, same_over_plane
+
+aten = torch.ops.aten
+
+
+class MaxPool(Rule):
+    """The largest of each window."""
+
+    targets = (aten.max_pool1d.default, aten.max_pool2d.default, aten.max_pool3d.default)
+    kind = Kind.MAX
+    keeps_whole_numbers = True
+
+    def passed(self, op: Operation, scales: Mapping[str, Any], graph: Graph) -> Any | None:
+        return same_over_plane(op, scales[op.inputs[0]])
+
+    def route(self, op: Operation, graph: Graph) -> Chosen:
+        return Chosen(_windows(op, graph))
+
+    def words(self, op: Operation, graph: Graph) -> str:
+        return "max pool"
+
+    def nir(self, op: Operation, graph: Graph) -> Refusal:
+        return Refusal("NIR has no max pooling", "use average pooling and train the model anew")
+
+
+class AveragePool(Rule):
+    """The mean of each window."""
+
+    targets = (
+        aten.avg_pool1d.default,
+        aten.avg_pool2d.default,
+        aten.avg_pool3d.default,
+        aten.adaptive_avg_pool1d.default,
+        aten.adaptive_avg_pool2d.default,
+        aten.adaptive_avg_pool3d.default,
+    )
+    kind = Kind.LINEAR
+
+    def passed(self, op: Operation, scales: Mapping[str, Any], graph: Graph) -> Any | None:
+        return same_over_plane(op, scales[op.inputs[0]])
+
+    def route(self, op: Operation, graph: Graph) -> Averaged:
+        return averaged(op, graph)
+
+    def words(self, op: Operation, graph: Graph) -> str:
+        return "avg pool"
+
+    def nir(self, op: Operation, graph: Graph) -> tuple[Node, ...] | Any:
+        shape = graph.shapes[op.inputs[0]]
+        if op.target is aten.avg_pool2d.default:
+            return _average_pool(op, shape)
+        if op.target is aten.adaptive_avg_pool2d.default:
+            return _adaptive_pool(op, shape)
+        return super().nir(op, graph)
+
+
+class Reduction(Rule):
+    """The mean or the sum over dimensions."""
+
+    targets = (aten.mean.dim, aten.sum.dim_IntList)
+    kind = Kind.LINEAR
+
+    def objection(self, op: Operation, ndim: int) -> str | None:
+        return keeps_batch(op.argument(1, "dim"), ndim)
+
+    def passed(self, op: Operation, scales: Mapping[str, Any], graph: Graph) -> Any | None:
+        scale: Tensor = scales[op.inputs[0]]
+        dims = [d % scale.ndim for d in op.argument(1, "dim")]
+        if any(scale.shape[d] != 1 for d in dims):
+            return None
+        return scale.amax(dims, keepdim=op.argument(2, "keepdim", False))
+
+    def route(self, op: Operation, graph: Graph) -> Averaged:
+        dims, keep = op.argument(1, "dim"), op.argument(2, "keepdim", False)
+        return Averaged(lambda events: events.sum(dims, keepdim=keep))
+
+    def words(self, op: Operation, graph: Graph) -> str:
+        return op.function
+
+    def nir(self, op: Operation, graph: Graph) -> Any:
+        if op.target is not aten.mean.dim:
+            return super().nir(op, graph)
+        shape = graph.shapes[op.inputs[0]]
+        dims = {d % (len(shape) + 1) for d in op.argument(1, "dim")}
+        if len(shape) != 3 or dims != {2, 3} or op.argument(3, "dtype") is not None:
+            return Refusal("NIR averages over both dimensions of an image only", "use mean((2, 3))")
+        pooled = average(shape[1:], shape[1:])
+        return (pooled,) if len(op.shape) == 3 else (pooled, flatten((shape[0], 1, 1)))
+
+
+def _windows(op: Operation, graph: Graph) -> PlaneMap:
+    """Which inputs each output of a max pool chooses from."""
+    dimensions = dimensions_of(op)
+    shape = graph.shapes[op.inputs[0]]
+    plane, out = shape[len(shape) - dimensions :], op.shape[len(op.shape) - dimensions :]
+    kernel = each(op.argument(1, "kernel_size"), dimensions)
+    stride = each(op.argument(2, "stride") or kernel, dimensions)
+    padding = each(op.argument(3, "padding", 0), dimensions)
+    dilation = each(op.argument(4, "dilation", 1), dimensions)
+    matrices: list[Tensor] = []
+    for axis in range(dimensions):
+        matrix = torch.zeros(out[axis], plane[axis], dtype=torch.float64)
+        for o in range(out[axis]):
+            start = o * stride[axis] - padding[axis]
+            places = (start + k * dilation[axis] for k in range(kernel[axis]))
+            matrix[o, [p for p in places if 0 <= p < plane[axis]]] = 1
+        matrices.append(matrix)
+    return PlaneMap(matrices)
+
+
+def _average_pool(op: Operation, shape: tuple[int, ...]) -> tuple[Node, ...] | Refusal:
+    kernel = each(op.argument(1, "kernel_size"), 2)
+    stride = each(op.argument(2, "stride") or kernel, 2)
+    if any(each(op.argument(3, "padding", 0), 2)):
+        return Refusal(
+            "NIR does not say whether an average counts padded zeros",
+            "average without padding, or by a convolution",
+        )
+    if op.argument(6, "divisor_override") is not None:
+        return Refusal("NIR's averages divide by the size of the window", "drop divisor_override")
+    down = [(n - k) // s + 1 for n, k, s in zip(shape[1:], kernel, stride, strict=True)]
+    if op.shape != (shape[0], *down):
+        return Refusal("NIR's averages take whole windows only", "use ceil_mode=False")
+    return (average(kernel, stride),)
+
+
+def _adaptive_pool(op: Operation, shape: tuple[int, ...]) -> tuple[Node, ...] | Refusal:
+    _, *before = shape
+    _, *after = op.shape
+    if any(n % m for n, m in zip(before, after, strict=True)):
+        return Refusal(
+            f"its windows from {before} to {after} are of uneven size, NIR's are all alike",
+            "choose an output size that divides the input's",
+        )
+    kernel = tuple(n // m for n, m in zip(before, after, strict=True))
+    return (average(kernel, kernel),) if before != after else ()
+
+
+register(MaxPool(), AveragePool(), Reduction())

@@ -1,0 +1,184 @@
+"""Operations that move the values of one input, or keep some of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from spikewright.graph.evaluate import call
+from spikewright.graph.ir import BATCH, Graph, Kind, Operation
+from spikewright.graph.nodes import Node, Refusal, convolution, flatten, identity
+from spikewright.graph.primitives import CONVERSION
+from spikewright.graph.routes import Moved, moved_by
+from spikewright.graph.rule import Rule, register
+from spikewright.rules._arguments import keeps_batch
+from spikewright.rules._scales import compressed
+
+aten = torch.ops.aten
+
+
+class Rearranging(Rule):
+    """Values move, and their scales move the same way."""
+
+    targets = (aten.expand.default, aten.unsqueeze.default)
+    kind = Kind.LINEAR
+
+    def passed(self, op: Operation, scales: Mapping[str, Any], graph: Graph) -> Any | None:
+        source = op.inputs[0]
+        scale = scales[source]
+        if not isinstance(scale, list):
+            scale = scale.expand(1, *graph.shapes[source]).contiguous()
+        moved = call(op, {source: scale}, {}, batch=1)
+        return list(moved) if isinstance(moved, (list, tuple)) else compressed(moved)
+
+    def route(self, op: Operation, graph: Graph) -> Moved:
+        return moved_by(op, graph)
+
+
+class Reshape(Rearranging):
+    """The same values in another shape; `view` demands a memory layout, `reshape` takes any."""
+
+    targets = (aten.view.default, aten._unsafe_view.default, aten.reshape.default)
+    keeps_whole_numbers = True
+
+    def normal_form(self, op: Operation) -> Operation:
+        return replace(op, target=aten.reshape.default)
+
+    def nir(self, op: Operation, graph: Graph) -> tuple[Node, ...] | Refusal:
+        return _reshaped(op, graph)
+
+
+class Copy(Rearranging):
+    """The value itself."""
+
+    targets = (aten.clone.default, aten.alias.default, aten.detach.default)
+    keeps_whole_numbers = True
+
+    def nir(self, op: Operation, graph: Graph) -> tuple[Node, ...]:
+        return ()
+
+
+class Conversion(Rule):
+    """The value in a dtype; only its own is taken."""
+
+    targets = (CONVERSION,)
+    kind = Kind.LINEAR
+
+    def objection(self, op: Operation, ndim: int) -> str | None:
+        dtype = op.argument(1, "dtype")
+        if dtype is None:
+            return None
+        return f"it converts to {dtype}; keep one floating dtype throughout"
+
+    def route(self, op: Operation, graph: Graph) -> Moved:
+        return moved_by(op, graph)
+
+    def nir(self, op: Operation, graph: Graph) -> tuple[Node, ...]:
+        return ()
+
+
+class Squeeze(Rearranging):
+    """Without dimensions of size 1."""
+
+    targets = (aten.squeeze.dim, aten.squeeze.dims)
+
+    def objection(self, op: Operation, ndim: int) -> str | None:
+        return keeps_batch(op.argument(1, "dim"), ndim)
+
+    def nir(self, op: Operation, graph: Graph) -> tuple[Node, ...] | Refusal:
+        return _reshaped(op, graph)
+
+
+class Choice(Rearranging):
+    """One place of a dimension, the other order of some, or two dimensions changed over."""
+
+    targets = (aten.select.int, aten.flip.default, aten.transpose.int)
+
+    def objection(self, op: Operation, ndim: int) -> str | None:
+        return keeps_batch(op.argument(1, _DIMENSIONS[op.function]), ndim)
+
+
+class Permutation(Rearranging):
+    """All dimensions in another order."""
+
+    targets = (aten.permute.default,)
+
+    def objection(self, op: Operation, ndim: int) -> str | None:
+        if op.argument(1, "dims")[0] % ndim != 0:
+            return "it moves the batch dimension; keep the batch first"
+        return None
+
+
+class IndexSelection(Rule):
+    """Places of a dimension by stored indices."""
+
+    targets = (aten.index_select.default,)
+    kind = Kind.LINEAR
+
+    def objection(self, op: Operation, ndim: int) -> str | None:
+        return keeps_batch(op.argument(1, "dim"), ndim)
+
+    def route(self, op: Operation, graph: Graph) -> Moved:
+        return moved_by(op, graph)
+
+
+class Slice(Rearranging):
+    """Every n-th place of a dimension, between a first and a last."""
+
+    targets = (aten.slice.Tensor,)
+    reads_batch_size = True
+
+    def objection(self, op: Operation, ndim: int) -> str | None:
+        start, end = op.argument(2, "start"), op.argument(3, "end")
+        whole = start in (None, 0) and (end is None or end is BATCH or end >= 2**31)
+        whole = whole and op.argument(4, "step", 1) == 1
+        if op.argument(1, "dim", 0) % ndim == 0 and not whole:
+            return "it slices the batch dimension, which drops samples"
+        return None
+
+    def nir(self, op: Operation, graph: Graph) -> tuple[Node, ...] | Refusal:
+        """Every n-th row or column from the first on is a 1x1 convolution with that stride."""
+        shape = graph.shapes[op.inputs[0]]
+        if op.shape == shape:
+            return ()
+        dim = op.argument(1, "dim", 0) % (len(shape) + 1) - 1
+        step = op.argument(4, "step", 1)
+        from_first = op.argument(2, "start") in (None, 0)
+        if dim < 1 or not from_first or op.shape[dim] != (shape[dim] - 1) // step + 1:
+            return Refusal(
+                "of slices NIR can say every n-th row or column only",
+                "use a convolution with stride",
+            )
+        stride = [1] * (len(shape) - 1)
+        stride[dim - 1] = step
+        return (convolution(shape, identity(shape, graph.dtype), stride=stride),)
+
+
+_DIMENSIONS = {"select": "dim", "flip": "dims", "transpose": "dim0"}
+
+
+def _reshaped(op: Operation, graph: Graph) -> tuple[Node, ...] | Refusal:
+    shape = graph.shapes[op.inputs[0]]
+    if op.shape == shape:
+        return ()
+    if len(op.shape) == 1:
+        return (flatten(shape),)
+    return Refusal(
+        f"NIR cannot reshape {list(shape)} to {list(op.shape)}", "flatten to one dimension"
+    )
+
+
+register(
+    Rearranging(),
+    Reshape(),
+    Copy(),
+    Conversion(),
+    Squeeze(),
+    Choice(),
+    Permutation(),
+    IndexSelection(),
+    Slice(),
+)

@@ -1,0 +1,39 @@
+"""What to do about operations that have no rule, by a part of their names."""
+
+from __future__ import annotations
+
+from spikewright.graph.rule import register_remedies
+
+_SAMPLE_NORM = "its statistics depend on the sample; use batch norm, which folds away"
+_SOFTMAX = "convert the model up to its logits and apply the softmax to the result"
+_SLOPE = "negative slopes need signed spikes; retrain with ReLU"
+_MAXIMUM = "use max pooling (nn.MaxPool2d), which has a rule"
+
+register_remedies(
+    {
+        "sigmoid": "gates (squeeze-and-excitation) and sigmoids have no spiking form; retrain "
+        "without",
+        "silu": "retrain with ReLU or spikewright.QCFS in place of SiLU",
+        "gelu": "retrain with ReLU or spikewright.QCFS in place of GELU",
+        "hardswish": "retrain with ReLU or spikewright.QCFS in place of Hardswish",
+        "hardsigmoid": "retrain without the gate",
+        "leaky_relu": _SLOPE,
+        "elu": "retrain with ReLU",
+        "prelu": _SLOPE,
+        "tanh": "retrain with ReLU",
+        "layer_norm": _SAMPLE_NORM,
+        "group_norm": _SAMPLE_NORM,
+        "instance_norm": _SAMPLE_NORM,
+        "batch_norm": "use batch norm with running statistics (track_running_stats=True) in eval "
+        "mode",
+        "softmax": _SOFTMAX,
+        "log_softmax": _SOFTMAX,
+        "scaled_dot_product_attention": "attention multiplies signals with each other; not "
+        "convertible",
+        "native_dropout": "dropout that stays on in eval mode; pass training=self.training",
+        "bernoulli": "random operations inside the model; call model.eval() and remove them",
+        "adaptive_max_pool2d": "use max_pool2d with an explicit kernel",
+        "max": _MAXIMUM,
+        "amax": _MAXIMUM,
+    }
+)

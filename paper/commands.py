@@ -10,111 +10,74 @@ from typing import Annotated
 
 import typer
 
-from spikewright.cli.console import results
+from paper.dry_run import dry_run
+from paper.network import source_of
+from paper.page import write_page
+from paper.run import run_experiment
+from paper.subject import Settings
+from spikewright.cli.command import shared
+from spikewright.cli.console import print_text
 from spikewright.cli.failures import WrongUsage, opening
 from spikewright.cli.keeping import share_of
-from spikewright.cli.options import MAXIMUM_BATCH, MAXIMUM_SIZE
-from spikewright.cli.parse import items, steps_of
+from spikewright.cli.options import MAXIMUM_BATCH, MAXIMUM_SEEDS, MAXIMUM_SIZE, Steps
+from spikewright.cli.source import usable_device
 from spikewright.processes import launched
 
-OutOption = Annotated[
-    Path,
-    typer.Option(
-        "--out",
-        "--output",
-        metavar="DIR",
-        help="Folder of the results: one folder a network, one file a cell. A cell that is there "
-        "is not measured again.",
-        show_default=False,
-    ),
-]
+Out = Annotated[Path, typer.Option("--out", "--output", metavar="DIR")]
+COLUMNS = (1, 2, 4, 8, 16, 32)
 
 
+@shared
 def tables(
-    networks: Annotated[
-        list[str],
-        typer.Argument(
-            metavar="NETWORK...",
-            help="Folders of finished training runs, zoo:NAME, or files ending in .json that name "
-            "a model, its data and its weights.",
-            show_default=False,
-        ),
-    ],
-    data: Annotated[
-        list[str],
-        typer.Option(
-            metavar="SPEC",
-            help="A data set and its folder, e.g. cifar10:DIR; repeat the option for several.",
-            show_default=False,
-        ),
-    ],
-    out: OutOption,
-    steps: Annotated[
-        str, typer.Option(metavar="T,T,...", help="Time steps: the columns of the tables.")
-    ] = "1,2,4,8,16,32",
-    seeds: Annotated[
-        int, typer.Option(min=1, max=10_000, help="Runs of every row that draws random numbers.")
-    ] = 5,
-    rows: Annotated[
-        str | None,
-        typer.Option(metavar="NAME,NAME,...", help="Measure only these rows.", show_default="all"),
-    ] = None,
-    images: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Measure on only N test images.", show_default="all"),
-    ] = None,
-    one_phase_images: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            metavar="N",
-            help="Test images for the rows that are simulated step by step, which takes T times "
-            "as long.",
-            show_default="as --images",
-        ),
-    ] = None,
-    energy_images: Annotated[
-        int,
-        typer.Option(
-            min=0,
-            metavar="N",
-            help="Count operations, for the energy, on the first N test images; 0 counts none.",
-        ),
-    ] = 100,
-    calibration_samples: Annotated[
-        int, typer.Option(min=1, help="Training images that set the thresholds.")
-    ] = 512,
-    batch_size: Annotated[
-        int, typer.Option(min=1, max=MAXIMUM_BATCH, help="Images a batch.")
-    ] = 250,
-    device: Annotated[str, typer.Option(help="cpu, cuda, cuda:1, ...")] = "cpu",
-    compile: Annotated[bool, typer.Option("--compile", help="Compile the networks first.")] = False,
-    share: Annotated[
-        str | None,
-        typer.Option(
-            metavar="R/N",
-            help="Measure the part of process R, counted from 0, of N that share the cells. "
-            "Default: what 'torchrun --nproc-per-node N -m paper ...' or 'accelerate launch "
-            "--multi_gpu' says; without a launcher, all cells.",
-            show_default=False,
-        ),
-    ] = None,
+    networks: Annotated[list[str], typer.Argument(metavar="NETWORK...")],
+    data: Annotated[list[str], typer.Option(metavar="SPEC")],
+    out: Out,
+    steps: Steps = COLUMNS,
+    seeds: Annotated[int, typer.Option(min=1, max=MAXIMUM_SEEDS)] = 5,
+    rows: tuple[str, ...] | None = None,
+    images: Annotated[int | None, typer.Option(min=1, metavar="N")] = None,
+    one_phase_images: Annotated[int | None, typer.Option(min=1, metavar="N")] = None,
+    energy_images: Annotated[int, typer.Option(min=0, metavar="N")] = 100,
+    calibration_samples: Annotated[int, typer.Option(min=1)] = 512,
+    batch_size: Annotated[int, typer.Option(min=1, max=MAXIMUM_BATCH)] = 250,
+    device: str = "cpu",
+    compile: bool = False,
+    share: Annotated[str | None, typer.Option(metavar="R/N")] = None,
 ) -> None:
     """Measure the tables of the paper for trained NETWORKs; go on where an earlier run stopped.
 
     A QCFS network gets the one-phase baseline, its spikes rearranged, SRP, TPP, unbiased and
     nearest; a ReLU network gets RTS, SNNC and MinError with IF, TPP and nearest. Then
     'python -m paper page' renders them.
-    """
-    from paper import Settings, run_experiment, source_of
-    from spikewright.cli.device import usable_device
 
+    Args:
+        networks: The folders of finished training runs, zoo:NAME, or files ending in .json that
+            name a model, its data and its weights.
+        data: A data set and its folder, such as cifar10:DIR; the option is repeated for several.
+        out: The folder of the results: one folder a network, one file a cell. A cell that is there
+            is not measured again.
+        steps: The numbers of time steps: the columns of the tables.
+        seeds: The number of runs of every row that draws random numbers.
+        rows: The rows that are measured. Default: all.
+        images: The number of test images. Default: all.
+        one_phase_images: The number of test images for the rows that are simulated step by step,
+            which takes T times as long. Default: that of --images.
+        energy_images: The number of test images on which operations are counted, for the energy;
+            0 counts none.
+        calibration_samples: The number of training images that set the thresholds.
+        batch_size: The number of images in a batch.
+        device: The device: cpu, cuda, cuda:1, ...
+        compile: The networks are compiled first.
+        share: The part R of N, counted from 0, that this process measures. Default: what
+            'torchrun --nproc-per-node N -m paper ...' or 'accelerate launch --multi_gpu' says;
+            without a launcher, all cells.
+    """
     usable_device(device)
-    rank, processes = shared(share)
+    rank, processes = part_of(share)
     settings = Settings(
-        steps=steps_of(steps),
+        steps=steps,
         seeds=tuple(range(seeds)),
-        rows=() if rows is None else tuple(items(rows, "--rows")),
+        rows=rows or (),
         images=images,
         one_phase_images=one_phase_images,
         energy_images=energy_images,
@@ -127,56 +90,47 @@ def tables(
     )
     places = places_of(data)
     with opening():
-        run_experiment([source_of(name) for name in networks], places, out, settings, _tell)
+        run_experiment([source_of(name) for name in networks], places, out, settings, _progress)
 
 
 def page(
-    out: OutOption = Path("results"),
-    page: Annotated[
-        Path,
-        typer.Option(
-            metavar="FILE",
-            help="File of the page; its plots go into a folder of the same name beside it.",
-        ),
-    ] = Path("docs/results.md"),
-    steps: Annotated[
-        str, typer.Option(metavar="T,T,...", help="Time steps: the columns of the tables.")
-    ] = "1,2,4,8,16,32",
+    out: Out = Path("results"),
+    page: Annotated[Path, typer.Option(metavar="FILE")] = Path("docs/results.md"),
+    steps: Steps = COLUMNS,
 ) -> None:
-    """Render the page of tables and plots from the records of a folder, and nothing else."""
-    from paper import write_page
+    """Render the page of tables and plots from the records of a folder, and nothing else.
 
-    write_page(out, page, steps_of(steps))
-    results().print(f"written: {page}", markup=False, soft_wrap=True)
+    Args:
+        out: The folder of the results.
+        page: The file of the page; its plots go into a folder of the same name beside it.
+        steps: The numbers of time steps: the columns of the tables.
+    """
+    write_page(out, page, steps)
+    print_text(f"written: {page}")
 
 
 def imagenet_dry_run(
-    out: Annotated[
-        Path,
-        typer.Option("--out", "--output", metavar="DIR", help="A folder that is empty or new."),
-    ],
-    models: Annotated[
-        str, typer.Option(metavar="NAME,NAME,...", help="Classifiers of torchvision.")
-    ] = "resnet34,vgg16,regnet_x_400mf",
-    images: Annotated[
-        int, typer.Option(min=1, max=10_000, metavar="N", help="Test images a class.")
-    ] = 2,
-    size: Annotated[
-        int, typer.Option(min=32, max=MAXIMUM_SIZE, metavar="PIXELS", help="Side of the images.")
-    ] = 224,
+    out: Out,
+    models: tuple[str, ...] = ("resnet34", "vgg16", "regnet_x_400mf"),
+    images: Annotated[int, typer.Option(min=1, max=10_000, metavar="N")] = 2,
+    size: Annotated[int, typer.Option(min=32, max=MAXIMUM_SIZE, metavar="PIXELS")] = 224,
 ) -> None:
     """Rehearse the tables at ImageNet's size, on generated images with random weights.
 
     One process measures every cell; then two processes share the cells, are killed halfway, and
     are started again. Both tables must be equal to the byte. The accuracies mean nothing.
+
+    Args:
+        out: A folder that is empty or new.
+        models: The classifiers, by their names in torchvision.
+        images: The number of test images of every class.
+        size: The side of the images.
     """
-    from paper.dry_run import dry_run
-
-    dry_run(out, tuple(items(models, "--models")), images, size, _say)
-    results().print("the tables are the same: of one process, and of two that were killed")
+    dry_run(out, models, images, size, _say)
+    print_text("the tables are the same: of one process, and of two that were killed")
 
 
-def shared(text: str | None) -> tuple[int, int]:
+def part_of(text: str | None) -> tuple[int, int]:
     """Rank and number of processes, from `R/N` or from the environment of a launcher."""
     if text is None:
         return launched()
@@ -195,12 +149,12 @@ def places_of(specs: Sequence[str]) -> dict[str, str]:
     for spec in specs:
         name = spec.partition(":")[0]
         if name in found:
-            raise WrongUsage(f"--data {spec}: {name} is given twice")
+            raise WrongUsage(f"--data {spec}: {name} is named twice")
         found[name] = spec
     return found
 
 
-def _tell(done: int, total: int, what: str) -> None:
+def _progress(done: int, total: int, what: str) -> None:
     _say(f"{done}/{total} {what}")
 
 

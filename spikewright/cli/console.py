@@ -27,6 +27,16 @@ def errors() -> Console:
     return Console(stderr=True, width=None if sys.stderr.isatty() else PLAIN_WIDTH)
 
 
+def print_text(text: str) -> None:
+    """Print a result as it is, without markup and without breaking its lines."""
+    results().print(text, markup=False, soft_wrap=True, highlight=False)
+
+
+def print_note(text: str) -> None:
+    """Print a line on stderr, beside the results."""
+    errors().print(text, markup=False, soft_wrap=True, highlight=False)
+
+
 def print_json(document: Any) -> None:
     """Print one JSON document and nothing else on stdout."""
     sys.stdout.write(to_json(document))

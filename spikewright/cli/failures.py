@@ -6,10 +6,9 @@ import errno
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
 from enum import IntEnum
-from functools import wraps
 from typing import Any
 
 import typer
@@ -71,33 +70,29 @@ def exit_code_of(error: SpikewrightError) -> ExitCode:
     return ExitCode.USAGE
 
 
-def reported(command: Callable[..., None]) -> Callable[..., None]:
-    """Wrap a command: errors become one message on stderr and the exit code they stand for."""
-
-    @wraps(command)
-    def run(context: typer.Context, /, **options: Any) -> None:
-        try:
-            with _plain_warnings():
-                command(**options)
-        except SpikewrightError as error:
-            _tell("error", str(error), context)
-            raise typer.Exit(exit_code_of(error)) from None
-        except KeyboardInterrupt as error:
-            _tell("interrupted", str(error) or "nothing more was written", context)
-            raise typer.Exit(ExitCode.INTERRUPTED) from None
-        except (typer.Exit, typer.Abort, BrokenPipeError):
-            raise
-        except OSError as error:
-            _tell("error", _file_trouble(error), context)
-            raise typer.Exit(ExitCode.FILES) from None
-        except Exception as error:
-            _tell("internal error", _unforeseen(error, context.find_root().info_name), context)
-            raise typer.Exit(ExitCode.INTERNAL) from None
-
-    return run
+@contextmanager
+def reporting(context: typer.Context) -> Generator[None]:
+    """Errors become one message on stderr, and the exit code that they stand for."""
+    try:
+        with _plain_warnings():
+            yield
+    except SpikewrightError as error:
+        _print("error", str(error), context)
+        raise typer.Exit(exit_code_of(error)) from None
+    except KeyboardInterrupt as error:
+        _print("interrupted", str(error) or "nothing more was written", context)
+        raise typer.Exit(ExitCode.INTERRUPTED) from None
+    except (typer.Exit, typer.Abort, BrokenPipeError):
+        raise
+    except OSError as error:
+        _print("error", _file_trouble(error), context)
+        raise typer.Exit(ExitCode.FILES) from None
+    except Exception as error:
+        _print("internal error", _unforeseen(error, context.find_root().info_name), context)
+        raise typer.Exit(ExitCode.INTERNAL) from None
 
 
-def _tell(kind: str, message: str, context: typer.Context) -> None:
+def _print(kind: str, message: str, context: typer.Context) -> None:
     if context.find_root().params.get("debug"):
         traceback.print_exc(file=sys.stderr)
     console = errors()
@@ -125,9 +120,9 @@ def _plain_warnings() -> Generator[None]:
 def _file_trouble(error: OSError) -> str:
     """What an operating system refused, and what to do; files are written whole or not at all."""
     where = "" if error.filename is None else f" '{error.filename}'"
-    told = f"{error.strerror or error}:{where}" if where else str(error)
+    message = f"{error.strerror or error}:{where}" if where else str(error)
     remedy = _REMEDIES.get(error.errno or 0, "see to it and run the command again")
-    return f"{told}\n{remedy}; files that were there before are as they were"
+    return f"{message}\n{remedy}; files that were there before are as they were"
 
 
 _REMEDIES = {
@@ -141,10 +136,10 @@ _REMEDIES = {
 
 
 def _unforeseen(error: Exception, program: str | None) -> str:
-    told = f"{type(error).__name__}: {error}"
-    if "out of memory" in told or "allocate memory" in told or isinstance(error, MemoryError):
+    text = f"{type(error).__name__}: {error}"
+    if "out of memory" in text or "allocate memory" in text or isinstance(error, MemoryError):
         return (
-            f"{told}\nnot enough memory: conversion takes less with fewer --calibration-samples, "
+            f"{text}\nnot enough memory: conversion takes less with fewer --calibration-samples, "
             "a measurement with a smaller --batch-size"
         )
-    return f"{told}\nthis is a bug; run again as '{program} --debug ...' and report what it prints"
+    return f"{text}\nthis is a bug; run again as '{program} --debug ...' and report what it prints"

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from spikewright.cli.check import exported_shape
 from spikewright.cli.failures import WrongUsage
 from spikewright.data import ImageData
+from spikewright.models.exported import exported_shape
 
 USUAL_SIDES = (8, 28, 32, 48, 64, 96, 128, 224, 299)
 """Sides of images that are tried when a model refuses those given."""
@@ -34,7 +34,7 @@ def check_fit(model: nn.Module, batch: Tensor, data: ImageData) -> None:
     except Exception as error:  # whatever the user's model raises on these images
         raise WrongUsage(
             f"the model does not take the images of '{data.name}', which are "
-            f"{told(batch.shape[1:])}; {_other_dtype(model, batch) or _wanted(model, batch)} "
+            f"{shape_text(batch.shape[1:])}; {_other_dtype(model, batch) or _wanted(model, batch)} "
             f"({type(error).__name__}: {error})"
         ) from error
     if not isinstance(logits, Tensor) or logits.ndim != 2:
@@ -79,11 +79,11 @@ def _wanted(model: nn.Module, batch: Tensor) -> str:
     """What a model takes, as far as can be found out."""
     exported = exported_shape(model)
     if exported is not None:
-        return f"it was exported for {told(exported)}. {_SIZE}"
+        return f"it was exported for {shape_text(exported)}. {_SIZE}"
     first = next((m for m in model.modules() if isinstance(m, nn.Conv2d)), None)
     channels = int(batch.shape[1]) if first is None else first.in_channels
     shapes = [(channels, side, side) for side in USUAL_SIDES]
-    taken = [told(shape) for shape in shapes if _takes(model, batch.new_zeros(2, *shape))]
+    taken = [shape_text(shape) for shape in shapes if _takes(model, batch.new_zeros(2, *shape))]
     if taken:
         return f"it takes {', '.join(taken)}, of the sizes that were tried. {_SIZE}"
     channels_alone = f"it takes {channels} channels" if first is not None else ""
@@ -99,6 +99,6 @@ def _takes(model: nn.Module, images: Tensor) -> bool:
     return True
 
 
-def told(shape: Sequence[int]) -> str:
+def shape_text(shape: Sequence[int]) -> str:
     """A shape in words."""
     return " x ".join(map(str, shape))

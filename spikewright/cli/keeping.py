@@ -10,9 +10,9 @@ from typing import Any
 
 import typer
 
-from spikewright.cli.console import errors
+from spikewright.cli.console import print_note
 from spikewright.cli.failures import Interrupted, WrongUsage
-from spikewright.cli.record import DATASET
+from spikewright.cli.record import ARGUMENTS, DATASET
 from spikewright.errors import AnalysisError
 from spikewright.measure.cells import Cells, Unfinished, discard
 from spikewright.processes import ALONE, Processes
@@ -45,18 +45,20 @@ def keeping(
     part, parts = (0, 1) if share is None else share_of(share)
     if share is not None and folder is None:
         raise WrongUsage("--share needs --output: jobs find each other's cells in that folder")
-    deciding = {key: value for key, value in configuration.items() if key != DATASET}
+    deciding = {
+        key: value for key, value in configuration.items() if key not in (DATASET, ARGUMENTS)
+    }
     place = None if folder is None else folder / CELLS
     try:
         cells = Cells(place, deciding, processes=processes, part=part, parts=parts)
     except AnalysisError as error:
         raise WrongUsage(str(error)) from error
     if cells.begun and processes.main:
-        _say(f"going on with the unfinished work in {place}")
+        print_note(f"going on with the unfinished work in {place}")
     try:
         yield cells
     except Unfinished as error:
-        _say(f"this share is done; {error}")
+        print_note(f"this share is done; {error}")
         raise typer.Exit from None
     except KeyboardInterrupt:
         if place is None:
@@ -85,7 +87,3 @@ def share_of(text: str) -> tuple[int, int]:
     if not part < parts:
         raise WrongUsage(f"--share {text}: give R/N, e.g. 0/2 and 1/2 for two jobs")
     return part, parts
-
-
-def _say(text: str) -> None:
-    errors().print(text, markup=False, highlight=False, soft_wrap=True)

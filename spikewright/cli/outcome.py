@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from rich.table import Table
 
-from spikewright.cli.console import errors, print_json, results, to_json
+from spikewright.cli.console import print_json, print_note, results, to_json
 from spikewright.cli.keeping import discard_cells
 from spikewright.cli.options import OutputOptions
 from spikewright.cli.output import prepare_folder, times_of, without_times, write_files
@@ -17,12 +17,12 @@ from spikewright.measure import LayerEffect, Sweep
 from spikewright.report import FORMAT, Report, accuracy_matrix, page_record, render
 
 FILES = ("config.json", "results.csv", "results.json", "timing.json", "report.html")
-"""What DIR receives."""
+"""The files that DIR receives."""
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a command found.
+    """What a command measured.
 
     Attributes:
         configuration: what was asked for; becomes config.json.
@@ -40,15 +40,15 @@ class Outcome:
     tables: Sequence[tuple[Table, Sequence[str]]]
 
 
-def prepare(output: OutputOptions) -> None:
-    """See that results can be written, before any long work.
+def prepare(output: OutputOptions, *, page: bool = True) -> None:
+    """See that results, and the report page among them, can be written, before any long work.
 
     Raises:
         WrongUsage: when the folder cannot be written to.
         MissingExtra: without the packages of the report page.
     """
     prepare_folder(output.output)
-    if output.output is not None:
+    if page and output.output is not None:
         for package in ("jinja2", "plotly"):
             require_extra(package, "report", "the report page of --output")
 
@@ -77,8 +77,33 @@ def deliver(outcome: Outcome, output: OutputOptions) -> None:
                 console.print(line, markup=False)
             console.print()
     if output.output is not None:
-        told = f"written: {output.output}/ with {', '.join(FILES)}"
-        errors().print(told, markup=False, highlight=False)
+        print_note(f"written: {output.output}/ with {', '.join(FILES)}")
+
+
+def sweep_outcome(title: str, report: Report, skipped: Sequence[str]) -> Outcome:
+    """The outcome of a sweep.
+
+    Args:
+        title: of the table in the terminal.
+        report: of one study.
+        skipped: names of pictures that were left out.
+    """
+    (study,) = report.studies
+    document = {"skipped_pictures": skipped, **study.sweep.to_dict()}
+    document["errors"] = [asdict(error) for error in study.errors]
+    return outcome_of(report, study.sweep.to_csv(), document, [sweep_table(title, study.sweep)])
+
+
+def outcome_of(
+    report: Report,
+    csv: str,
+    measured: Mapping[str, Any],
+    tables: Sequence[tuple[Table, Sequence[str]]],
+) -> Outcome:
+    """The outcome that a report belongs to; `measured` are plain JSON values."""
+    asked = report.configuration
+    document = {"configuration": asked, "subject": report.subject, **measured}
+    return Outcome(asked, document, csv, report, tables)
 
 
 def sweep_table(title: str, sweep: Sweep) -> tuple[Table, list[str]]:

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-from spikewright import files
 from spikewright.cli.failures import WrongUsage
+from spikewright.files import sweep_leftovers, write_whole
 
 
 def prepare_folder(folder: Path | None) -> None:
@@ -21,7 +21,7 @@ def prepare_folder(folder: Path | None) -> None:
         return
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        files.sweep_leftovers(folder)
+        sweep_leftovers(folder)
         probe = folder / f".{uuid4().hex}.partial"
         probe.touch()
         probe.unlink()
@@ -30,9 +30,9 @@ def prepare_folder(folder: Path | None) -> None:
 
 
 TIMES = ("started", "seconds")
-"""What no two runs have in common."""
+"""The entries that no two runs have in common."""
 NAMES = ("network", "steps")
-"""What tells in timing.json whose time it is."""
+"""The entries that say in timing.json whose time it is."""
 
 
 def without_times(document: Any) -> Any:
@@ -61,9 +61,4 @@ def write_files(folder: Path | None, files: Mapping[str, str]) -> None:
     """Write texts by file name; each replaces an older file in one move."""
     if folder is not None:
         for name, text in files.items():
-            write_whole(folder / name, text)
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file so that no reader, and no crash, ever sees a part of it."""
-    files.write_whole(path, text.encode())
+            write_whole(folder / name, text.encode())

@@ -12,18 +12,18 @@ from spikewright.calibration.thresholds import Per, Threshold
 from spikewright.cli.failures import WrongUsage
 from spikewright.methods import METHODS, MINERROR, Method
 from spikewright.network import Precision
-from spikewright.neurons import IntegrateFire, Neuron, Order, spellings
+from spikewright.neurons import IntegrateFire, Neuron, codes, spellings
 
 MAXIMUM_STEPS = 2**16
-"""Of T. Counts stay exact far beyond it, but no network needs as many."""
+"""The largest T. Counts stay exact far beyond it, but no network needs as many."""
 MAXIMUM_VALUES = 2**26
-"""Of one sample."""
+"""The largest number of values in a sample."""
 OWN_ARGUMENTS = {
     "weights": "weights are given as --weights FILE, or torchvision's own as "
     "torchvision:NAME@DEFAULT",
     "spec": "MODEL says which model it is",
 }
-"""Of `load_model` itself: they never reach a factory."""
+"""The arguments of `load_model` itself, which never reach a factory, and what to do instead."""
 
 
 def method_of(text: str) -> Method:
@@ -39,10 +39,19 @@ def neuron_names() -> tuple[str, ...]:
     return (*spellings(), "own")
 
 
+NEURON_HELP = (
+    f"The neurons: {', '.join(neuron_names())}. The waiting ones take a code behind a colon, as in "
+    f"nearest:binary ({', '.join(codes())}), srp its tau, as in srp:4; own is the neuron of "
+    "--method."
+)
+
+
 def neuron_of(text: str, method: Method = MINERROR) -> Neuron:
     """A neuron by its name, e.g. `if`, `tpp` or `nearest:binary`, as the method makes it."""
     name, colon, option = text.strip().lower().partition(":")
-    if name == "own" and not colon:
+    if name == "own":
+        if colon:
+            raise WrongUsage(f"--neuron {text}: nothing may follow this name, but ':{option}' does")
         return method.own
     make = spellings().get(name)
     if make is None:
@@ -110,28 +119,19 @@ def _per(rest: Sequence[str], text: str, default: Per) -> Per:
 
 def steps_of(text: str) -> tuple[int, ...]:
     """Numbers of time steps, separated by commas, each once."""
-    found = tuple(dict.fromkeys(_whole(part, "--steps", 1) for part in items(text, "--steps")))
-    if max(found) > MAXIMUM_STEPS:
-        raise WrongUsage(f"--steps {max(found)}: give at most {MAXIMUM_STEPS:,}")
-    return found
+    parts = items(text, "--steps")
+    return tuple(dict.fromkeys(whole(part, "--steps", 1, MAXIMUM_STEPS) for part in parts))
 
 
 def shape_of(text: str) -> tuple[int, ...]:
     """The shape of one sample, e.g. `3,224,224`."""
-    shape = tuple(_whole(part, "--input-shape", 1) for part in items(text, "--input-shape"))
+    shape = tuple(whole(part, "--input-shape", 1) for part in items(text, "--input-shape"))
     if math.prod(shape) > MAXIMUM_VALUES:
         raise WrongUsage(
             f"--input-shape {text}: a sample of {math.prod(shape):,} values is larger than any "
             f"image; give at most {MAXIMUM_VALUES:,}"
         )
     return shape
-
-
-def channels_of(text: str | None, option: str) -> tuple[float, ...] | None:
-    """One number a channel, or None when the option is not given."""
-    if text is None:
-        return None
-    return tuple(number(part, option) for part in items(text, option))
 
 
 def arguments_of(pairs: Sequence[str] | None) -> dict[str, Any]:
@@ -161,16 +161,6 @@ def integrate_fire_of(text: str, method: Method = MINERROR) -> Neuron:
     return neuron
 
 
-def orders_of(text: str) -> tuple[Order, ...]:
-    """Rearrangements of spikes, separated by commas, each once."""
-    found: list[Order] = []
-    for part in items(text, "--orders"):
-        if part.lower() not in list(Order):
-            raise WrongUsage(f"--orders {part}: give some of {', '.join(Order)}")
-        found.append(Order(part.lower()))
-    return tuple(dict.fromkeys(found))
-
-
 def items(text: str, option: str) -> list[str]:
     """The parts between commas, none of them empty."""
     parts = [part.strip() for part in text.split(",")]
@@ -190,11 +180,14 @@ def number(text: str, option: str) -> float:
     return value
 
 
-def _whole(text: str, option: str, least: int) -> int:
+def whole(text: str, option: str, least: float | None = None, most: float | None = None) -> int:
+    """A whole number in a range."""
     try:
         value = int(text)
     except ValueError as error:
         raise WrongUsage(f"{option}: '{text}' is not a whole number") from error
-    if value < least:
+    if least is not None and value < least:
         raise WrongUsage(f"{option}: {value} is too small, give at least {least}")
+    if most is not None and value > most:
+        raise WrongUsage(f"{option}: {value} is too large, give at most {most:,}")
     return value

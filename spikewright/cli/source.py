@@ -1,21 +1,22 @@
-"""Opens the model that the options name, and the images that its thresholds come from."""
+"""The model that the options name, and the images that its thresholds come from."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from torch import Tensor, nn
 
 from spikewright.calibration import InputMeans
-from spikewright.cli.device import usable_device
 from spikewright.cli.failures import WrongUsage
 from spikewright.cli.fit import check_fit
-from spikewright.cli.open_data import OpenData, Preparation, open_data
+from spikewright.cli.images import OpenData, Preparation, open_data
 from spikewright.cli.options import (
     DEFAULT_THRESHOLD,
     ConversionOptions,
     DataOptions,
+    MeasurementOptions,
     ModelOptions,
 )
 from spikewright.cli.parse import (
@@ -50,12 +51,18 @@ class Source:
         model: in eval mode, on its device.
         data: what it is measured on.
         calibration: batches `[B, C, H, W]` of the training split, on the model's device.
+        processes: who shares the calibration.
     """
 
     model: nn.Module
     data: OpenData
     calibration: tuple[Tensor, ...]
-    _prepared: dict[Processes, Prepared] = field(default_factory=dict, repr=False)
+    processes: Processes = ALONE
+
+    @cached_property
+    def prepared(self) -> Prepared:
+        """The model captured and calibrated, once for all networks of a command."""
+        return prepare(self.model, self.calibration, processes=self.processes)
 
     def fingerprints(self) -> dict[str, str]:
         """SHA-256 of the model's tensors, and of the calibration images."""
@@ -64,72 +71,20 @@ class Source:
         return {"model": fingerprint(state), "calibration": fingerprint(batches)}
 
     def convert(
-        self,
-        neuron: Neuron,
-        steps: tuple[int, ...],
-        options: ConversionOptions,
-        processes: Processes = ALONE,
+        self, neuron: Neuron, steps: tuple[int, ...], options: ConversionOptions
     ) -> SpikingNetwork:
         """Convert the model as the options say; every T named is a design point."""
         method = method_for(options)
-        precision = precision_of(options.precision)
-        if processes not in self._prepared:  # once for all networks of a command
-            self._prepared[processes] = prepare(self.model, self.calibration, processes=processes)
-        network = method.convert(
-            self._prepared[processes], steps=steps, neuron=neuron, seed=options.seed
-        )
-        return network.with_precision(precision)
+        network = method.convert(self.prepared, steps=steps, neuron=neuron, seed=options.seed)
+        return network.with_precision(precision_of(options.precision))
 
 
-def method_for(options: ConversionOptions) -> Method:
-    """The method that the options name; without --method, one made of the single options.
-
-    Raises:
-        WrongUsage: for an unknown name or rule, or an option that a method settles itself.
-    """
-    if options.method is None:
-        threshold = threshold_of(options.threshold or DEFAULT_THRESHOLD)
-        correction = None if options.bias_correction is False else InputMeans()
-        return replace(MINERROR, threshold=threshold, correction=correction)
-    given = {
-        "--threshold": options.threshold is not None,
-        "--bias-correction": options.bias_correction is True,
-        "--no-bias-correction": options.bias_correction is False,
-    }
-    for option in (name for name, used in given.items() if used):
-        raise WrongUsage(
-            f"--method {options.method} settles thresholds and correction itself: leave {option} "
-            "out, or leave --method out and name the parts (--neuron, --threshold, ...)"
-        )
-    return method_of(options.method)
-
-
-def open_model(options: ModelOptions, device: str = "cpu") -> nn.Module:
-    """The model, in eval mode, on the device.
-
-    Raises:
-        WrongUsage: for a device that is not there.
-        ModelError: see `load_model`.
-    """
-    place = usable_device(device)
-    arguments = arguments_of(options.model_argument)
-    return load_model(options.model, options.weights, **arguments).to(place)
-
-
-def preparation_of(model: ModelOptions) -> Preparation:
-    """How a trained or published network is given its images; of others nothing is known."""
-    folder = trained_folder(model.model)
-    if folder is None:
-        preset = preset_of(model.model)
-        if preset is None:
-            return Preparation()
-        resize = Resize(preset.resize, preset.interpolation)
-        return Preparation(preset.mean, preset.std, preset.size, resize)
-    card = read_card(folder)
-    return Preparation(card.data.mean, card.data.std, card.recipe.data.size)
-
-
-def open_source(model: ModelOptions, data: DataOptions, conversion: ConversionOptions) -> Source:
+def open_source(
+    model: ModelOptions,
+    data: DataOptions,
+    conversion: ConversionOptions,
+    processes: Processes = ALONE,
+) -> Source:
     """The model and its calibration images, the model checked against the data.
 
     Raises:
@@ -155,4 +110,80 @@ def open_source(model: ModelOptions, data: DataOptions, conversion: ConversionOp
     if not batches:
         raise DataError(f"none of the {count} pictures drawn for calibration can be read")
     check_fit(network, batches[0], images)
-    return Source(network, opened, batches)
+    return Source(network, opened, batches, processes)
+
+
+def open_model(options: ModelOptions, device: str = "cpu") -> nn.Module:
+    """The model, in eval mode, on the device.
+
+    Raises:
+        WrongUsage: for a device that is not there.
+        ModelError: see `load_model`.
+    """
+    place = usable_device(device)
+    arguments = arguments_of(options.model_argument)
+    return load_model(options.model, options.weights, **arguments).to(place)
+
+
+def usable_device(name: str) -> torch.device:
+    """A device by its name.
+
+    Raises:
+        WrongUsage: when there is none of that name, or it cannot be used here.
+    """
+    try:
+        device = torch.device(name)
+        torch.zeros(1, device=device).cpu()
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise WrongUsage(f"--device {name}: cannot be used here ({first})") from error
+    return device
+
+
+def method_for(options: ConversionOptions) -> Method:
+    """The method that the options name; without --method, one made of the single options.
+
+    Raises:
+        WrongUsage: for an unknown name or rule, or an option that a method settles itself.
+    """
+    if options.method is None:
+        threshold = threshold_of(options.threshold or DEFAULT_THRESHOLD)
+        correction = None if options.bias_correction is False else InputMeans()
+        return replace(MINERROR, threshold=threshold, correction=correction)
+    settled = {
+        "--threshold": options.threshold is not None,
+        "--bias-correction": options.bias_correction is True,
+        "--no-bias-correction": options.bias_correction is False,
+    }
+    for option in (name for name, used in settled.items() if used):
+        raise WrongUsage(
+            f"--method {options.method} settles thresholds and correction itself: leave {option} "
+            "out, or leave --method out and name the parts (--neuron, --threshold, ...)"
+        )
+    return method_of(options.method)
+
+
+def subject_of(
+    model: ModelOptions, conversion: ConversionOptions, measurement: MeasurementOptions, data: str
+) -> str:
+    """What was converted and measured on which data, in a sentence."""
+    weights = f" with {model.weights.name}" if model.weights else ""
+    how = f"with thresholds by {conversion.threshold or DEFAULT_THRESHOLD}"
+    if conversion.method is not None:
+        method = method_for(conversion)
+        how = f"by the method {method.name} ({method.paper})"
+    split = measurement.split
+    return f"{model.model}{weights}, converted {how} and measured on the {split} split of {data}."
+
+
+def preparation_of(model: ModelOptions) -> Preparation:
+    """How a trained or published network is given its images; of others nothing is known."""
+    folder = trained_folder(model.model)
+    if folder is None:
+        preset = preset_of(model.model)
+        if preset is None:
+            return Preparation()
+        resize = Resize(preset.resize, preset.interpolation)
+        return Preparation(preset.mean, preset.std, preset.size, resize)
+    card = read_card(folder)
+    return Preparation(card.data.mean, card.data.std, card.recipe.data.size)

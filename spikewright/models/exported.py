@@ -87,6 +87,19 @@ def _trains(node: torch.fx.Node) -> bool:
     return given.get("training") is True or given.get("train") is True
 
 
+def exported_shape(model: nn.Module) -> tuple[int, ...] | None:
+    """The shape of a sample that an exported program takes; None for other models."""
+    graph = getattr(model, "graph", None)
+    if not isinstance(graph, torch.fx.Graph):
+        return None
+    for node in graph.nodes:
+        value = node.meta.get("val")
+        if node.op == "placeholder" and isinstance(value, torch.Tensor):
+            sizes = value.shape[1:]
+            return tuple(sizes) if all(isinstance(n, int) for n in sizes) else None
+    return None
+
+
 def _pickled_objects(path: Path) -> list[str]:
     """List what an archive stores as pickles, by the archive's own index of its payloads."""
     found: list[str] = []

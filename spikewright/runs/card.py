@@ -34,6 +34,12 @@ class SplitAccuracy:
         """The accuracy that these counts come to."""
         return cls(right, images, right / images, wilson_interval(right, images))
 
+    def __str__(self) -> str:
+        """The accuracy with its interval and its counts."""
+        low, high = (100 * end for end in self.wilson_95)
+        counts = f"{self.right} of {self.images}"
+        return f"{100 * self.accuracy:.2f} %  (95 %: {low:.2f} .. {high:.2f}; {counts})"
+
 
 @dataclass(frozen=True)
 class TrainingData:

@@ -141,7 +141,7 @@ class OptimisationRecipe:
         momentum: The momentum of SGD, from 0 to below 1; AdamW has none. Default: 0.9.
         weight_decay: The decay of all parameters, batch norm and biases too, as usual for CIFAR;
             of learned thresholds only with decay_thresholds. From 0 to 1e6.
-        decay_thresholds: Let weight decay pull learned thresholds down as well.
+        decay_thresholds: Weight decay pulls learned thresholds down as well.
         schedule: The course of the learning rate, which changes at every step.
         warmup_epochs: The number of epochs over which the learning rate first rises from 0; a
             one-cycle schedule has its own rise and takes none.
@@ -200,9 +200,11 @@ class NumericsRecipe:
     """How it is computed.
 
     Attributes:
-        bf16: Train in bfloat16 (autocast); weights, normalisation and validation stay in float32.
-        channels_last: Use the memory layout in which most convolutions are faster.
-        compile: Compile the training steps: a minute or so to start, then faster, QCFS most of all.
+        bf16: Training steps run in bfloat16 (autocast); weights, normalisation and validation
+            stay in float32.
+        channels_last: Tensors have the memory layout in which most convolutions are faster.
+        compile: Training steps are compiled: a minute or so to start, then faster, QCFS most of
+            all.
     """
 
     bf16: bool = False

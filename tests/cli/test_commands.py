@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 from pathlib import Path
 
 import pytest
 
-from spikewright.cli.output import write_whole
+from spikewright.files import write_whole
 
 from .conftest import DIGITS, SMALL, Run
 
@@ -117,7 +118,7 @@ def test_a_sweep_by_every_method(
     assert found["configuration"]["method"] == method
     page = (tmp_path / "out" / "report.html").read_text()
     assert f"by the method {method}" in page
-    assert f"--method {method} --calibration-samples 16 --neuron own" in page
+    assert f"--calibration-samples 16 --steps 1,2 --method {method}" in page
 
 
 def test_a_method_decides_what_if_starts_from(run: Run) -> None:
@@ -187,7 +188,7 @@ def test_a_file_is_replaced_as_a_whole_or_not_at_all(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "results.json"
-    write_whole(path, "old")
+    write_whole(path, b"old")
 
     def full(*_: object) -> None:
         raise OSError("no space left")
@@ -195,29 +196,21 @@ def test_a_file_is_replaced_as_a_whole_or_not_at_all(
     with monkeypatch.context() as patch:
         patch.setattr("os.fsync", full)
         with pytest.raises(OSError, match="no space"):
-            write_whole(path, "new")
+            write_whole(path, b"new")
     assert path.read_text() == "old"
     assert names(tmp_path) == ["results.json"]
-    write_whole(path, "new")
+    write_whole(path, b"new")
     assert path.read_text() == "new"
 
 
-def test_the_command_of_the_report_repeats_the_run() -> None:
-    import shlex
-
-    from spikewright.cli.options import ConversionOptions, DataOptions, ModelOptions
-    from spikewright.cli.record import command_line
-
-    groups = (
-        ModelOptions(DIGITS, model_argument=["num_classes=10"]),
-        DataOptions("digits"),
-        ConversionOptions(bias_correction=False, seed=3),
-    )
-    words = shlex.split(command_line("sweep", groups, steps="1,2"))
-    assert words[:3] == ["spikewright", "sweep", DIGITS]
-    told = "--data digits --no-bias-correction --seed 3 --steps 1,2"
-    assert words[3:5] == ["--model-argument", "num_classes=10"]
-    assert " ".join(words[5:]) == told
+def test_a_run_folder_holds_the_command_line_as_given(run: Run, tmp_path: Path) -> None:
+    asked = [*SMALL, "--neuron", "if", "--seeds=1", "--no-bias-correction"]
+    code, _, err = run("sweep", "--json", f"--output={tmp_path}", DIGITS, *asked)
+    assert code == 0, err
+    configuration = json.loads((tmp_path / "config.json").read_text())
+    assert configuration["arguments"] == ["sweep", DIGITS, *asked]
+    line = shlex.join(["spikewright", "sweep", DIGITS, *asked])
+    assert line in (tmp_path / "report.html").read_text()
 
 
 def test_a_window_too_long_to_be_drawn_has_no_raster(run: Run, tmp_path: Path) -> None:

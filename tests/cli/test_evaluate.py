@@ -59,7 +59,7 @@ def test_files_and_rerun(run: Run, saved: Path, tmp_path: Path) -> None:
     assert "TPP" in out
     configuration = json.loads((folder / "config.json").read_text())
     assert configuration["command"] == "evaluate"
-    assert configuration["steps"] == "2,4"
+    assert configuration["steps"] == [2, 4]
     assert set(configuration["inputs"]) == {"file"}
     page = (folder / "report.html").read_text()
     assert "A saved network, measured" in page
@@ -170,7 +170,7 @@ def test_a_kill_goes_on(run: Run, saved: Path, tmp_path: Path, monkeypatch: Any)
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("spikewright.cli.evaluate.inside_study", stopped)
+        patch.setattr("spikewright.cli.commands.evaluate.inside_study", stopped)
         assert run(*words)[0] == 130
     code, _, err = run(*words)
     assert code == 0, err

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-import spikewright.cli.energy
+import spikewright.cli.commands.energy
 
 from .conftest import DIGITS, Run
 
@@ -71,12 +71,12 @@ def whole(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Whole:
 PLACES = [
     (SWEEP, "spikewright.measure.answers.predictions", 1, False),
     (SWEEP, "spikewright.measure.answers.predictions", 9, True),
-    (SWEEP, "spikewright.cli.measure.inside_study", 1, True),
+    (SWEEP, "spikewright.cli.commands.sweep.inside_study", 1, True),
     (SWEEP, "spikewright.cli.output.write_whole", 3, True),
     (MISALIGNMENT, "spikewright.measure.inside.watch_spikes", 1, True),
     (MISALIGNMENT, "spikewright.measure.inside.decompose", 2, True),
-    (ENERGY, "spikewright.cli.energy.operations", 1, False),
-    (ENERGY, "spikewright.cli.energy.operations", 4, True),
+    (ENERGY, "spikewright.cli.commands.energy.operations", 1, False),
+    (ENERGY, "spikewright.cli.commands.energy.operations", 4, True),
 ]
 
 
@@ -109,19 +109,19 @@ def test_what_was_finished_is_not_done_again(
     run: Run, tmp_path: Path, interrupt: Interrupt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = [*ENERGY, "--output", str(tmp_path)]
-    interrupt("spikewright.cli.energy.operations", 4)
+    interrupt("spikewright.cli.commands.energy.operations", 4)
     code, _, err = run(*words)
     assert code == 130
     assert "the same command goes on from there" in " ".join(err.split())
     assert len(list((tmp_path / "cells").glob("*.json"))) == 3 + 1  # and their configuration
     again: list[int] = []
-    original = spikewright.cli.energy.operations
+    original = spikewright.cli.commands.energy.operations
 
     def counted(network: object, data: object, steps: int, **named: object) -> object:
         again.append(steps)
         return original(network, data, steps, **named)
 
-    monkeypatch.setattr("spikewright.cli.energy.operations", counted)
+    monkeypatch.setattr("spikewright.cli.commands.energy.operations", counted)
     code, _, err = run(*words)
     assert code == 0
     assert "going on with the unfinished work" in err
@@ -131,7 +131,7 @@ def test_what_was_finished_is_not_done_again(
 def test_unfinished_work_of_another_command_is_not_lost(
     run: Run, tmp_path: Path, interrupt: Interrupt
 ) -> None:
-    interrupt("spikewright.cli.energy.operations", 4)
+    interrupt("spikewright.cli.commands.energy.operations", 4)
     run(*ENERGY, "--output", str(tmp_path))
     before = contents(tmp_path)
     code, out, err = run(*ENERGY, "--seed", "3", "--output", str(tmp_path))
@@ -145,7 +145,7 @@ def test_finished_results_are_replaced_when_the_new_ones_are_there(
 ) -> None:
     run(*ENERGY, "--output", str(tmp_path))
     before = contents(tmp_path)
-    interrupt("spikewright.cli.energy.operations", 2)
+    interrupt("spikewright.cli.commands.energy.operations", 2)
     assert run(*ENERGY, "--seed", "3", "--output", str(tmp_path))[0] == 130
     kept_now = contents(tmp_path)
     assert {name: kept_now[name] for name in before} == before

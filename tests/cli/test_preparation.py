@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from spikewright.cli.open_data import Preparation, open_data
+from spikewright.cli.images import Preparation, open_data
 from spikewright.cli.options import DataOptions, ModelOptions
 from spikewright.cli.source import preparation_of
 from spikewright.data import Resize

@@ -35,16 +35,16 @@ WRONG = [
     (["sweep", DIGITS, "--data", "zzz"], "unknown data set"),
     (["sweep", DIGITS, "--data", "cifar10:none"], "there is no folder"),
     ([*SWEEP, "--neuron", "zzz"], "give one of if, if-hard"),
-    ([*SWEEP, "--neuron", "if:binary"], "only two-phase neurons"),
+    ([*SWEEP, "--neuron", "if:binary"], "nothing may follow this name"),
     ([*SWEEP, "--neuron", "nearest:zzz"], "first-spike"),
     ([*SWEEP, "--neuron", "tpp,bernoulli"], "named twice"),
     ([*SWEEP, "--neuron", "if,,tpp"], "single commas"),
     ([*SWEEP, "--threshold", "percentile"], "percentile:99.9"),
     ([*SWEEP, "--threshold", "percentile:101"], "at most at 100"),
     ([*SWEEP, "--threshold", "maximum:row"], ":layer or :channel"),
-    ([*SWEEP, "--neuron", "srp:0"], "too small"),
-    ([*SWEEP, "--neuron", "srp:65537"], "give at most 65,536"),
-    ([*SWEEP, "--neuron", "own:burst"], "only two-phase neurons"),
+    ([*SWEEP, "--neuron", "srp:0"], "srp:TAU with 1 to 65,536"),
+    ([*SWEEP, "--neuron", "srp:65537"], "srp:TAU with 1 to 65,536"),
+    ([*SWEEP, "--neuron", "own:burst"], "nothing may follow this name"),
     ([*SWEEP, "--method", "cos"], "give one of qcfs, rts, snnc, srp, minerror"),
     ([*SWEEP, "--method", "rts", "--threshold", "maximum"], "leave --threshold out"),
     ([*SWEEP, "--method", "snnc", "--bias-correction"], "leave --bias-correction out"),
@@ -128,7 +128,7 @@ def test_an_unforeseen_error_is_1_and_hides_its_traceback(
     def broken(*_: object) -> None:
         raise RuntimeError("a bolt came loose")
 
-    monkeypatch.setattr("spikewright.cli.check.inspected", broken)
+    monkeypatch.setattr("spikewright.cli.commands.check.surveyed", broken)
     code, _, err = run("check", DIGITS)
     assert code == 1
     assert "a bolt came loose" in err
@@ -142,7 +142,7 @@ def test_an_interrupt_is_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("spikewright.cli.check.inspected", interrupted)
+    monkeypatch.setattr("spikewright.cli.commands.check.surveyed", interrupted)
     assert run("check", DIGITS)[0] == 130
 
 

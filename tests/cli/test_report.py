@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from spikewright.cli.compare import names_of
+from spikewright.cli.commands.report import names_of
 
 from .conftest import DIGITS, SMALL, Run
 

@@ -48,13 +48,6 @@ def change(path: Path, how: Callable[[Any], None]) -> None:
     path.write_text(json.dumps(document))
 
 
-def test_a_run_that_does_not_name_its_dataset_can_be_repeated(run: Run, folder: Path) -> None:
-    change(folder / "config.json", lambda d: d.pop("dataset"))
-    code, out, err = run("rerun", str(folder))
-    assert code == 0, err
-    assert out.startswith("the same: all ")
-
-
 def test_a_number_that_differs_is_named(run: Run, folder: Path) -> None:
     change(folder / "operations.json", lambda d: d["networks"][0].update(latency=77))
     code, out, _ = run("rerun", str(folder))
@@ -98,7 +91,7 @@ def test_as_many_threads_as_then(run: Run, folder: Path) -> None:
     change(folder / "config.json", lambda d: d["environment"].update(threads=2))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            "spikewright.cli.energy.run_energy",
+            "spikewright.cli.commands.energy.open_source",
             lambda *_, **__: (seen.append(torch.get_num_threads()), {}["stop"]),
         )
         assert run("rerun", str(folder))[0] == 1
@@ -107,17 +100,20 @@ def test_as_many_threads_as_then(run: Run, folder: Path) -> None:
 
 
 def test_the_error_of_the_command_is_that_of_the_rerun(run: Run, folder: Path) -> None:
-    change(folder / "config.json", lambda d: d.update(limit=100_000))
+    change(folder / "config.json", lambda d: d["arguments"].extend(["--limit", "100000"]))
     code, out, err = run("rerun", str(folder))
     assert (code, out) == (2, "")
     assert "holds 450 images" in err
 
 
 def test_an_option_that_this_version_does_not_know(run: Run, folder: Path) -> None:
-    change(folder / "config.json", lambda d: d.update(colour="red"))
+    change(folder / "config.json", lambda d: d["arguments"].append("--colour=red"))
     code, _, err = run("rerun", str(folder))
     assert code == 2
     assert "--colour" in err
+
+
+OF_TRAINING = '{"command": "train", "arguments": [], "environment": {}, "inputs": {}}'
 
 
 @pytest.mark.parametrize(
@@ -126,9 +122,10 @@ def test_an_option_that_this_version_does_not_know(run: Run, folder: Path) -> No
         ({}, "holds no readable config.json"),
         ({"config.json": "[" * 50_000}, "holds no readable config.json"),
         ({"config.json": "nonsense"}, "holds no readable config.json"),
-        ({"config.json": '{"command": "train"}'}, "not of a command that can be repeated"),
-        ({"config.json": '{"command": ["sweep"]}'}, "not of a command that can be repeated"),
-        ({"config.json": "[1]"}, "not of a command that can be repeated"),
+        ({"config.json": '{"command": ["sweep"]}'}, "it.command: expected str, got array"),
+        ({"config.json": "[1]"}, "it: expected object, got array"),
+        ({"config.json": '{"command": "sweep"}'}, "it: object missing required field arguments"),
+        ({"config.json": OF_TRAINING}, "not of a command that can be repeated"),
         ({"cells/a.json": "{}"}, "is unfinished: start its command again"),
     ],
 )

@@ -113,7 +113,7 @@ def test_pictures_left_out_before_an_interruption_stay_listed(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr("spikewright.cli.measure.inside_study", stopped)
+        patch.setattr("spikewright.cli.commands.sweep.inside_study", stopped)
         assert measure(run, pictures, *words)[0] == 130
     code, found, err = measure(run, pictures, *words)
     assert code == 0, err

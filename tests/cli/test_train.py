@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from spikewright.cli.train import ProgressLine, duration
+from spikewright.cli.commands.train import ProgressLine, duration
 from spikewright.runs.card import read_card
 from spikewright.runs.zoo import zoo_folder
 from spikewright.training.checkpoint import EpochMetrics
@@ -92,7 +92,7 @@ def test_every_option_reaches_the_recipe(run: Run, tmp_path: Path) -> None:
     ("words", "message"),
     [
         (["--data", "digits"], "--output DIR names the folder of the run"),
-        (["--output", "x"], "--data SPEC says what to train on"),
+        (["--output", "x"], "--data is needed"),
         (["--output", "x", "--data", "digits"], "qcfs needs its number of levels"),
         (["--resume", "x", "--epochs", "3", "--bf16"], "leave out --epochs, --bf16"),
         (["--output", "x", "--levels", "4", "--data", "cifar10:none"], "there is no folder 'none'"),

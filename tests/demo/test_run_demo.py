@@ -5,7 +5,7 @@ import io
 
 import pytest
 
-from spikewright.cli.demo import demo_outcome
+from spikewright.cli.commands.demo import demo_outcome
 from spikewright.demo import LEVELS, DemoResult, run_demo
 from spikewright.report import render
 
@@ -43,7 +43,7 @@ def test_shuffling_keeps_the_spikes_of_the_first_layer(result: DemoResult) -> No
 
 
 def test_the_outcome_holds_both_parts(result: DemoResult) -> None:
-    outcome = demo_outcome(result)
+    outcome = demo_outcome(result, {"arguments": ["demo"], "seed": 0})
     rows = list(csv.DictReader(io.StringIO(outcome.csv)))
     assert len(rows) == 2 * 5 * 2
     assert {row["source"] for row in rows} == {"ReLU network", "QCFS twin"}

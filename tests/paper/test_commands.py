@@ -67,7 +67,7 @@ def test_a_network_of_the_zoo_is_measured_under_its_name(run: Run, tmp_path: Pat
         (["--share", f"{'9' * 5000}/2"], "give R/N, e.g. 0/2"),
         (["--batch-size", "9999999999"], "--batch-size"),
         (["--share", "2/2"], "--share 2/2: give R/N"),
-        (["--data", "digits"], "digits is given twice"),
+        (["--data", "digits"], "digits is named twice"),
         (["--steps", "0"], "0 is too small"),
         (["--images", "5000"], "the test split of 'digits' holds"),
     ],

@@ -1,4 +1,1 @@
-"""The commands, one a file: their options and help, and the few lines that carry them out.
-
-Nothing heavy is imported before a command runs, so that `--help` answers soon.
-"""
+"""The commands, one a file: a function whose parameters are the options, and what it needs."""

@@ -2,60 +2,112 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import lru_cache, partial
+from typing import Any
 
 import typer
 
-from spikewright.cli.console import progress_bar
+from spikewright.cli.command import shared
+from spikewright.cli.console import print_json, print_note, print_text, to_json
 from spikewright.cli.failures import WrongUsage
+from spikewright.cli.keeping import discard_cells
+from spikewright.cli.measuring import measuring
 from spikewright.cli.options import (
-    NEURON_HELP,
     ConversionOptions,
     DataOptions,
     MeasurementOptions,
     ModelOptions,
+    NeuronNames,
     OutputOptions,
-    ShareOption,
-    StepsOption,
+    Steps,
 )
+from spikewright.cli.output import times_of, without_times, write_files
+from spikewright.cli.parse import neurons_of
+from spikewright.cli.record import DATASET
+from spikewright.cli.source import method_for, open_source
+from spikewright.measure import Operations, code_table, operations, operations_csv
+from spikewright.measure.cells import Task
+from spikewright.measure.memory import Portions
+from spikewright.network import SpikingNetwork
+from spikewright.report import FORMAT
 
 
+@shared
 def energy(
+    context: typer.Context,
     model: ModelOptions,
     data: DataOptions,
     measurement: MeasurementOptions,
     conversion: ConversionOptions,
     output: OutputOptions,
-    neuron: Annotated[
-        str,
-        typer.Option(metavar="NAME,NAME,...", help=NEURON_HELP),
-    ] = "if,nearest,nearest:binary,nearest:first-spike",
-    steps: StepsOption = "8",
-    share: ShareOption = None,
+    neuron: NeuronNames = "if,nearest,nearest:binary,nearest:first-spike",
+    steps: Steps = (8,),
 ) -> None:
     """Count the operations of a converted MODEL, layer by layer, and estimate their energy.
 
-    Spikes times exact fan-outs, beside the ANN; energies are estimates by published constants
-    (Horowitz 2014, 45 nm). Stochastic neurons are run with --seed alone.
+    Spikes are multiplied by exact fan-outs, beside the ANN; energies are estimates by published
+    constants (Horowitz 2014, 45 nm). Stochastic neurons are run with --seed alone.
 
     DIR receives config.json, operations.csv, operations.json and timing.json. Until then
     its folder cells keeps what is finished: after a kill the same command goes on from there.
     spikewright report DIR shows which layers cost the energy, and why.
-    """
-    from spikewright.cli.energy import deliver, run_energy
-    from spikewright.cli.measure import Task
-    from spikewright.cli.output import prepare_folder
-    from spikewright.cli.parse import neurons_of, steps_of
-    from spikewright.cli.source import method_for
 
+    Args:
+        steps: The numbers of time steps T; each is a design point of the conversion.
+    """
     if measurement.seeds != MeasurementOptions().seeds:
         raise WrongUsage("--seeds has no effect on energy: it runs with --seed alone")
-    task = Task(model, data, measurement, conversion, steps_of(steps))
-    neurons = neurons_of(neuron, method_for(conversion))
-    prepare_folder(output.output)
-    with progress_bar("energy") as advance:
-        asked = {"neuron": neuron, "steps": steps}
-        configuration, found = run_energy(
-            task, neurons, asked, advance, folder=output.output, share=share
-        )
-    deliver(configuration, found, output)
+    neurons, seed = neurons_of(neuron, method_for(conversion)), conversion.seed
+    groups, own = (model, data, measurement, conversion), {"neuron": neuron, "steps": steps}
+    with measuring(context, output, conversion.device, measurement.share, page=False) as job:
+        here = replace(conversion, device=job.device)
+        source = open_source(model, data, here)
+        images = source.data.measured(measurement, seed)
+
+        @lru_cache(maxsize=1)
+        def network_of(name: str) -> SpikingNetwork:
+            return source.convert(neurons[name], steps, here)
+
+        def count(name: str, t: int) -> Operations:
+            network = network_of(name)
+            return Portions().again(
+                lambda batches: operations(network, batches, t, seed=seed),
+                images,
+                len(network.graph.input_shape),
+            )
+
+        tasks = [
+            Task(f"{name}, T = {t}", partial(count, name, t), group=name)
+            for name in neurons
+            for t in steps
+        ]
+        with job.keeping(source.data, source.fingerprints(), *groups, **own) as (asked, cells):
+            for number, task in enumerate(cells.measure(tasks), start=1):
+                job.advance(number, cells.own(tasks), task.name)
+            found = cells.gather([task.name for task in tasks], Operations)
+    if job.processes.main:
+        _deliver(asked, found, output)
+
+
+def _deliver(asked: Mapping[str, Any], found: list[Operations], output: OutputOptions) -> None:
+    """Write the folder if there is one, then print."""
+    document = {"format": FORMAT, "configuration": asked, "networks": [o.to_dict() for o in found]}
+    files = {
+        "config.json": to_json(asked),
+        "operations.csv": operations_csv(found),
+        "operations.json": to_json(without_times(document)),
+        "timing.json": to_json(times_of(document)),
+    }
+    write_files(output.output, files)
+    if output.output is not None:
+        discard_cells(output.output)
+    if output.json:
+        print_json(without_times(document))
+    else:
+        measured = f"{asked['model']} on {asked[DATASET]}"
+        tables = [f"{measured}, {one}" for one in found]
+        print_text("\n\n".join([*tables, "for one sample, the mean", code_table(found)]))
+    if output.output is not None:
+        print_note(f"written: {output.output}/ with {', '.join(files)}")

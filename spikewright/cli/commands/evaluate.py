@@ -2,45 +2,52 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
+import torch
 import typer
 
-from spikewright.cli.console import progress_bar
+from spikewright import measure
+from spikewright.artefact import describe
+from spikewright.cli.command import shared
+from spikewright.cli.console import print_note
+from spikewright.cli.failures import WrongUsage
+from spikewright.cli.fit import check_outputs, shape_text
+from spikewright.cli.images import CLASSES, PREPARATION, OpenData, Preparation, open_data
+from spikewright.cli.inside import inside_study
+from spikewright.cli.measuring import measuring
 from spikewright.cli.options import (
-    CONVERSION,
-    CompileOption,
     DataOptions,
-    DeviceOption,
-    FramesOption,
     MeasurementOptions,
     OutputOptions,
     SavedNetwork,
-    SeedOption,
-    ShareOption,
+    Seed,
 )
+from spikewright.cli.outcome import deliver, sweep_outcome
+from spikewright.cli.parse import steps_of
+from spikewright.cli.record import command_line
+from spikewright.data import ImageData
+from spikewright.decoding import decoded
+from spikewright.errors import DataError, RunError
+from spikewright.network import SpikingNetwork, load
+from spikewright.report import Report
 
 
+@shared
 def evaluate(
+    context: typer.Context,
     file: SavedNetwork,
     data: DataOptions,
     measurement: MeasurementOptions,
     output: OutputOptions,
     steps: Annotated[
-        str | None,
-        typer.Option(
-            metavar="T,T,...",
-            help="Numbers of time steps. Default: those that it was converted for; at others its "
-            "thresholds come from the same statistics, without bias correction.",
-            rich_help_panel=CONVERSION,
-            show_default=False,
-        ),
+        tuple[int, ...] | None, typer.Option(parser=steps_of, metavar="T,T,...")
     ] = None,
-    seed: SeedOption = 0,
-    device: DeviceOption = "cpu",
-    compile: CompileOption = False,
-    frames: FramesOption = False,
-    share: ShareOption = None,
+    seed: Seed = 0,
+    device: str = "cpu",
+    compile: bool = False,
+    frames: bool = False,
 ) -> None:
     """Measure a saved network on images, beside the ANN that it was made of.
 
@@ -48,16 +55,111 @@ def evaluate(
     those that it was calibrated with, when 'spikewright convert' saved it.
 
     DIR receives config.json, results.csv, results.json, timing.json and report.html. Until then
-    its folder cells keeps what is finished: after a kill the same command goes on from there, to
-    the same results.
-    """
-    from spikewright.cli.evaluate import Evaluation, run_evaluation
-    from spikewright.cli.outcome import deliver, prepare
-    from spikewright.cli.parse import steps_of
+    its folder cells keeps what is finished: after a kill the same command goes on from there.
 
-    asked = Evaluation(file, data, measurement, seed, device, compile, frames)
-    times = None if steps is None else steps_of(steps)
-    prepare(output)
-    with progress_bar("evaluate") as advance:
-        outcome = run_evaluation(asked, times, advance, output.output, share)
-    deliver(outcome, output)
+    Args:
+        steps: The numbers of time steps T. Default: those that the network was converted for; at
+            others its thresholds come from the same statistics, without bias correction.
+        seed: The seed of everything random: --limit, spikes.
+        device: The device: cpu, cuda, cuda:1, mps, ...
+        compile: The network is compiled first: seconds, then up to several times faster.
+        frames: Event recordings are shown as T frames, one a step, instead of their mean.
+    """
+    with measuring(context, output, device, measurement.share) as job:
+        network, description = load(file).to(torch.device(job.device)), describe(file)
+        steps = steps or network.designed_steps
+        opened = open_for(network, description.notes, data)
+        images = opened.shown(measurement, seed, frames=frames)
+        label = "/".join(dict.fromkeys(neuron.label for neuron in network.neurons.values()))
+        networks = {label: network.compile() if compile else network}
+        own = {"file": file, "steps": steps, "seed": seed, "device": device, "compile": compile}
+        with job.keeping(
+            opened, {"file": description.sha256}, data, measurement, **own, frames=frames
+        ) as (asked, cells):
+            found = measure.sweep(
+                networks,
+                images,
+                steps,
+                measurement.seeds_from(seed),
+                network.ann(),
+                progress=job.progress,
+                configuration=asked,
+                cells=cells,
+            )
+        study = inside_study(file.name, found, networks, images, opened.images.classes, seed)
+    if job.processes.main:
+        measured = opened.name(frames=frames)
+        report = Report(
+            title="A saved network, measured",
+            subject=f"{file.name} (SHA-256 {description.sha256[:16]}), measured on the "
+            f"{measurement.split} split of {measured}.",
+            studies=(study,),
+            command=command_line(asked),
+            configuration=asked,
+        )
+        title = f"{file.name} on {measured}"
+        deliver(sweep_outcome(title, report, opened.skipped.names), output)
+
+
+def open_for(network: SpikingNetwork, notes: Mapping[str, Any], options: DataOptions) -> OpenData:
+    """Open data for a saved network.
+
+    Args:
+        network: as loaded.
+        notes: of its file; they say how images are prepared where the options do not.
+        options: which data.
+
+    Raises:
+        WrongUsage: when it does not exist, or does not fit the network.
+        RunError: when the notes hold no preparation that makes sense.
+    """
+    known = _preparation_in(notes)
+    if known is None and options.mean is None and options.size is None:
+        print_note(
+            "the file does not say how images were prepared: pixels are left in 0 .. 1, unless "
+            "--mean, --std and --size say otherwise"
+        )
+    double = network.dtype is torch.float64
+    data = open_data(options, known or Preparation(), double=double)
+    images, graph = data.images, network.graph
+    if tuple(images.image_shape) != graph.input_shape:
+        raise WrongUsage(
+            f"the network takes {shape_text(graph.input_shape)}, the images of '{images.name}' are "
+            f"{shape_text(images.image_shape)}; --size sets the side of pictures"
+        )
+    check_outputs(graph.output_shape[0], images)
+    _check_classes(notes, images)
+    return data
+
+
+def _preparation_in(notes: Mapping[str, Any]) -> Preparation | None:
+    """How a saved network is given images; None when its file does not say.
+
+    Raises:
+        RunError: when what it says is no preparation.
+    """
+    if notes.get(PREPARATION) is None:
+        return None
+    what = "the saved network's note 'preparation'"
+    try:
+        return decoded(Preparation, notes[PREPARATION], what)
+    except DataError as error:
+        raise RunError(f"{what}: {error}") from error
+
+
+def _check_classes(notes: Mapping[str, Any], data: ImageData) -> None:
+    """Refuse data whose classes are those of the saved network in another order.
+
+    Raises:
+        WrongUsage: naming the first class that stands elsewhere.
+    """
+    known = notes.get(CLASSES)
+    if not isinstance(known, list) or sorted(map(str, known)) != sorted(data.classes):
+        return  # other names may well mean the same classes
+    for number, (then, now) in enumerate(zip(known, data.classes, strict=True)):
+        if then != now:
+            raise WrongUsage(
+                f"answer {number} of the saved network means '{then}', and label {number} of "
+                f"'{data.name}' is '{now}': the same classes in another order; give the data in "
+                "the order of the network's"
+            )

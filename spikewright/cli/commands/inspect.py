@@ -2,46 +2,36 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Any
 
-import typer
-
-from spikewright.cli.console import print_json, results
+from spikewright.artefact import Description, describe
+from spikewright.cli.commands.convert import network_document
+from spikewright.cli.console import print_json, print_text
 from spikewright.cli.options import SavedNetwork
-
-if TYPE_CHECKING:
-    from spikewright.artefact import Description
-    from spikewright.network import SpikingNetwork
+from spikewright.network import SpikingNetwork, load
 
 
-def inspect(
-    file: SavedNetwork,
-    json: Annotated[
-        bool, typer.Option("--json", help="Print one JSON document, and nothing else.")
-    ] = False,
-) -> None:
+def inspect(file: SavedNetwork, json: bool = False) -> None:
     """Show a saved network: where it comes from, its sites, thresholds and latency.
 
     The file is checked as a whole; nothing of it is executed.
+
+    Args:
+        json: One JSON document is printed on stdout, and nothing else.
     """
-    from spikewright.artefact import describe
-    from spikewright.network import load
-
-    network, said = load(file), describe(file)
+    network, description = load(file), describe(file)
     if json:
-        print_json(as_document(network, said))
+        print_json(as_document(network, description))
     else:
-        results().print(as_text(network, said), markup=False, soft_wrap=True)
+        print_text(as_text(network, description))
 
 
-def as_document(network: SpikingNetwork, said: Description) -> dict[str, Any]:
+def as_document(network: SpikingNetwork, description: Description) -> dict[str, Any]:
     """The same as `as_text`, as plain JSON values."""
-    from spikewright.cli.summary import as_document as network_document
-
     return {
-        "sha256": said.sha256,
-        "versions": dict(said.versions),
-        "notes": dict(said.notes),
+        "sha256": description.sha256,
+        "versions": dict(description.versions),
+        "notes": dict(description.notes),
         "input_shape": list(network.graph.input_shape),
         "precision": str(network.precision),
         "threshold": repr(network.calibration.threshold),
@@ -49,16 +39,17 @@ def as_document(network: SpikingNetwork, said: Description) -> dict[str, Any]:
     }
 
 
-def as_text(network: SpikingNetwork, said: Description) -> str:
+def as_text(network: SpikingNetwork, description: Description) -> str:
     """Where it comes from, then the summary of every designed T."""
-    versions = ", ".join(f"{name} {version}" for name, version in said.versions.items())
+    versions = ", ".join(f"{name} {version}" for name, version in description.versions.items())
+    notes = {name: value for name, value in description.notes.items() if value is not None}
     lines = [
-        f"sha256: {said.sha256}",
+        f"sha256: {description.sha256}",
         f"saved by: {versions}",
         f"input: {' x '.join(map(str, network.graph.input_shape))}",
         f"precision: {network.precision}",
         f"thresholds: {network.calibration.threshold!r}",
-        *(f"note, {name}: {value}" for name, value in said.notes.items() if value is not None),
+        *(f"note, {name}: {value}" for name, value in notes.items()),
     ]
     summaries = [network.summary(steps) for steps in network.designed_steps]
     return "\n\n".join(["\n".join(lines), *summaries])

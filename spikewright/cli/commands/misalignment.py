@@ -7,36 +7,42 @@ from typing import Annotated
 
 import typer
 
-from spikewright.cli.console import progress_bar
+from spikewright import measure
+from spikewright.cli.command import shared
+from spikewright.cli.measuring import measuring
 from spikewright.cli.options import (
     ConversionOptions,
     DataOptions,
     MeasurementOptions,
     ModelOptions,
     OutputOptions,
-    ShareOption,
-    StepsOption,
+    Steps,
+)
+from spikewright.cli.outcome import deliver, layer_table, outcome_of, sweep_table
+from spikewright.cli.parse import integrate_fire_of
+from spikewright.cli.record import command_line
+from spikewright.cli.source import method_for, open_source, subject_of
+from spikewright.neurons import Order
+from spikewright.report import Report, Study
+
+NOTE = (
+    "IF is the network as converted; in the others the spikes that leave every layer are "
+    "rearranged in time, their number unchanged (the experiment of arXiv 2502.14487)."
 )
 
 
+@shared
 def misalignment(
+    context: typer.Context,
     model: ModelOptions,
     data: DataOptions,
     measurement: MeasurementOptions,
     conversion: ConversionOptions,
     output: OutputOptions,
-    neuron: Annotated[str, typer.Option(metavar="NAME", help="if or if-hard.")] = "if",
-    orders: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME,NAME,...",
-            help="How spikes are rearranged: independent (the paper's probe), shared, early, "
-            "late, reversed.",
-        ),
-    ] = "independent,shared,early,late,reversed",
-    layerwise: Annotated[bool, typer.Option(help="Also rearrange one layer at a time.")] = True,
-    steps: StepsOption = "4,8,16",
-    share: ShareOption = None,
+    neuron: Annotated[str, typer.Option(metavar="NAME")] = "if",
+    orders: tuple[Order, ...] = tuple(Order),
+    layerwise: bool = True,
+    steps: Steps = (4, 8, 16),
 ) -> None:
     """Rearrange the spikes of a converted MODEL in time, and see what that does to its accuracy.
 
@@ -46,30 +52,53 @@ def misalignment(
     DIR receives config.json, results.csv, results.json, timing.json and report.html. Until then
     its folder cells keeps what is finished: after a kill the same command goes on from there, to
     the same results.
-    """
-    from spikewright.cli.measure import Task, run_misalignment
-    from spikewright.cli.outcome import deliver, prepare
-    from spikewright.cli.parse import integrate_fire_of, orders_of, steps_of
-    from spikewright.cli.source import method_for
-    from spikewright.cli.together import together
 
-    task = Task(model, data, measurement, conversion, steps_of(steps))
-    base, named = integrate_fire_of(neuron, method_for(conversion)), orders_of(orders)
-    asked = {"neuron": neuron, "orders": orders, "layerwise": layerwise, "steps": steps}
-    with together(conversion, lambda: prepare(output)) as (processes, there):
-        task = replace(task, conversion=there)
-        with progress_bar("misalignment", shown=processes.main) as advance:
-            outcome = run_misalignment(
-                task,
-                base,
-                named,
+    Args:
+        neuron: The neuron whose spikes are rearranged: if or if-hard.
+        orders: The orders that spikes are brought into: independent (the paper's probe), shared,
+            early, late, reversed.
+        layerwise: The spikes of one layer at a time are rearranged as well.
+        steps: The numbers of time steps T; each is a design point of the conversion.
+    """
+    base, seed = integrate_fire_of(neuron, method_for(conversion)), conversion.seed
+    own = {"neuron": neuron, "orders": orders, "layerwise": layerwise, "steps": steps}
+    groups = (model, data, measurement, conversion)
+    with measuring(context, output, conversion.device, measurement.share) as job:
+        here = replace(conversion, device=job.device)
+        source = open_source(model, data, here, job.processes)
+        images = source.data.measured(measurement, seed)
+        with job.keeping(source.data, source.fingerprints(), *groups, **own) as (asked, cells):
+            job.advance(0, None, f"converting to {base.label}")
+            found = measure.misalignment(
+                source.convert(base, steps, here),
+                images,
+                steps,
+                measurement.seeds_from(seed),
+                source.model,
+                tuple(dict.fromkeys(orders)),
                 layerwise,
-                asked,
-                advance,
-                folder=output.output,
-                processes=processes,
-                share=share,
+                progress=job.progress,
+                cells=cells,
             )
-        processes.wait()
-        if processes.main:
-            deliver(outcome, output)
+    study = Study(
+        model.model,
+        found.whole,
+        note=NOTE,
+        histograms=found.histograms,
+        layers=found.layers,
+        errors=found.errors,
+        residuals=found.residuals,
+    )
+    measured = source.data.images.name
+    report = Report(
+        title="Temporal misalignment",
+        subject=subject_of(model, conversion, measurement, measured),
+        studies=(study,),
+        command=command_line(asked),
+        configuration=asked,
+    )
+    tables = [sweep_table(f"{model.model} on {measured}", found.whole)]
+    tables += [layer_table(found.layers)] if found.layers else []
+    document = {"skipped_pictures": source.data.skipped.names, **found.to_dict()}
+    if job.processes.main:
+        deliver(outcome_of(report, found.whole.to_csv(), document, tables), output)

@@ -7,23 +7,32 @@ from typing import Annotated
 
 import typer
 
-from spikewright.cli.console import progress_bar
+from spikewright import measure
+from spikewright.cli.command import shared
+from spikewright.cli.inside import inside_study
+from spikewright.cli.measuring import measuring
 from spikewright.cli.options import (
-    NEURON_HELP,
-    SWEPT_NEURONS,
-    CompileOption,
     ConversionOptions,
     DataOptions,
-    FramesOption,
     MeasurementOptions,
     ModelOptions,
     OutputOptions,
-    ShareOption,
-    StepsOption,
+    Steps,
 )
+from spikewright.cli.outcome import deliver, sweep_outcome
+from spikewright.cli.parse import NEURON_HELP, neurons_of
+from spikewright.cli.record import command_line
+from spikewright.cli.source import method_for, open_source, subject_of
+from spikewright.network import SpikingNetwork
+from spikewright.report import Report
+
+NEURONS = "if,shuffled,tpp,unbiased,nearest"
+"""The neurons that are compared when neither neurons nor a method are named."""
 
 
+@shared
 def sweep(
+    context: typer.Context,
     model: ModelOptions,
     data: DataOptions,
     measurement: MeasurementOptions,
@@ -33,14 +42,12 @@ def sweep(
         str | None,
         typer.Option(
             metavar="NAME,NAME,...",
-            help=f"{NEURON_HELP} Default: own with a method, else {SWEPT_NEURONS}.",
-            show_default=False,
+            help=f"{NEURON_HELP} Default: own with a method, else {NEURONS}.",
         ),
     ] = None,
-    steps: StepsOption = "1,2,4,8,16,32",
-    compile: CompileOption = False,
-    frames: FramesOption = False,
-    share: ShareOption = None,
+    steps: Steps = (1, 2, 4, 8, 16, 32),
+    compile: bool = False,
+    frames: bool = False,
 ) -> None:
     """Measure the accuracy of MODEL with several neurons at every T, beside the ANN.
 
@@ -50,35 +57,51 @@ def sweep(
     its folder cells keeps what is finished: after a kill the same command goes on from there, to
     the same results.
 
-    Several processes share the calibration and the images, and find what one finds, when they are
-    started by 'torchrun --nproc-per-node N -m spikewright sweep ...' or 'accelerate launch
+    Several processes share the calibration and the images, and measure what one measures, when they
+    are started by 'torchrun --nproc-per-node N -m spikewright sweep ...' or 'accelerate launch
     --multi_gpu --num_processes N -m spikewright sweep ...', with --device cpu on CPUs.
     ('accelerate launch --cpu' starts one process alone.)
-    """
-    from spikewright.cli.measure import Task, run_sweep
-    from spikewright.cli.outcome import deliver, prepare
-    from spikewright.cli.parse import neurons_of, steps_of
-    from spikewright.cli.source import method_for
-    from spikewright.cli.together import together
 
-    task = Task(model, data, measurement, conversion, steps_of(steps))
-    neuron = neuron or ("own" if conversion.method else SWEPT_NEURONS)
-    neurons = neurons_of(neuron, method_for(conversion))
-    asked = {"neuron": neuron, "steps": steps, "compile": compile, "frames": frames}
-    with together(conversion, lambda: prepare(output)) as (processes, there):
-        task = replace(task, conversion=there)
-        with progress_bar("sweep", shown=processes.main) as advance:
-            outcome = run_sweep(
-                task,
-                neurons,
-                asked,
-                advance,
-                folder=output.output,
-                compiled=compile,
-                frames=frames,
-                processes=processes,
-                share=share,
+    Args:
+        steps: The numbers of time steps T; each is a design point of the conversion.
+        compile: The networks are compiled first: seconds each, then up to several times faster.
+        frames: Event recordings are shown as T frames, one a step, instead of their mean.
+    """
+    neuron = neuron or ("own" if conversion.method else NEURONS)
+    neurons, seed = neurons_of(neuron, method_for(conversion)), conversion.seed
+    own = {"neuron": neuron, "steps": steps, "compile": compile, "frames": frames}
+    groups = (model, data, measurement, conversion)
+    with measuring(context, output, conversion.device, measurement.share) as job:
+        here = replace(conversion, device=job.device)
+        source = open_source(model, data, here, job.processes)
+        images = source.data.shown(measurement, seed, frames=frames)
+        with job.keeping(source.data, source.fingerprints(), *groups, **own) as (asked, cells):
+            networks: dict[str, SpikingNetwork] = {}
+            for number, (name, kind) in enumerate(neurons.items()):
+                job.advance(number, len(neurons), f"converting to {name}")
+                networks[name] = source.convert(kind, steps, here)
+                if compile:
+                    networks[name].compile()
+            found = measure.sweep(
+                networks,
+                images,
+                steps,
+                measurement.seeds_from(seed),
+                source.model,
+                progress=job.progress,
+                configuration=asked,
+                cells=cells,
             )
-        processes.wait()
-        if processes.main:
-            deliver(outcome, output)
+        classes = source.data.images.classes
+        study = inside_study(model.model, found, networks, images, classes, seed)
+    if job.processes.main:
+        measured = source.data.name(frames=frames)
+        report = Report(
+            title="From ANN to spikes",
+            subject=subject_of(model, conversion, measurement, measured),
+            studies=(study,),
+            command=command_line(asked),
+            configuration=asked,
+        )
+        title = f"{model.model} on {measured}"
+        deliver(sweep_outcome(title, report, source.data.skipped.names), output)

@@ -8,7 +8,7 @@ from typing import Any
 
 from spikewright.report.compare.points import Source
 
-OTHER_PARTS = ("dataset", "environment", "inputs")
+OTHER_PARTS = ("arguments", "dataset", "environment", "inputs")
 """Parts of a configuration that no option gives."""
 HASH_SHOWN = 12
 """Characters of a SHA-256 that tell two apart."""

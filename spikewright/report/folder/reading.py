@@ -89,7 +89,7 @@ def _guarded(path: Path, read: Any) -> Any:
 
 def _document(path: Path) -> Mapping[str, Any]:
     try:
-        document = decoded(dict[str, Any], parsed(path.read_bytes(), "the text"), "the document")
+        document = decoded(dict[str, Any], parsed(path.read_bytes(), "it"), "it")
     except OSError as error:
         raise RunError(f"'{path}' cannot be read ({error.strerror})") from error
     except RunError as error:

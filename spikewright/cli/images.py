@@ -1,24 +1,65 @@
-"""Opens the data that the options name, and draws from it the images to measure on."""
+"""The data that the options name: opened, prepared, and the images to measure on drawn from it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from spikewright.cli.console import print_note
 from spikewright.cli.failures import WrongUsage, opening
 from spikewright.cli.options import MAXIMUM_SIZE, DataOptions, MeasurementOptions, Split
-from spikewright.cli.parse import channels_of
-from spikewright.cli.skipped import SkippedPictures
 from spikewright.data import ImageData, Resize, calibration_subset, loader, open_dataset
 from spikewright.data.double import InDouble
 from spikewright.data.events import EventData, EventImages, frame_batches
 from spikewright.data.image_data import dataset_length
+from spikewright.measure.cells import Cells
 
 LIMIT_SEED_OFFSET = 1
 """Keeps the draw of `--limit` apart from that of the calibration images."""
+SKIPPED_SHOWN = 5
+"""The number of pictures left out that are named on stderr; all stand in the results."""
+PREPARATION, CLASSES = "preparation", "classes"
+"""The notes that a saved network carries of its images."""
+
+
+class SkippedPictures:
+    """The names of pictures that cannot be read, over interruptions too."""
+
+    def __init__(self) -> None:
+        self._names: set[str] = set()
+        self._cells: Cells | None = None
+
+    @property
+    def names(self) -> list[str]:
+        """The pictures left out so far, in this process and in others, in order."""
+        kept = [] if self._cells is None else self._cells.all_within(str)
+        return sorted(self._names.union(kept))
+
+    def __call__(self, name: str) -> None:
+        """Note a picture."""
+        if name not in self._names:
+            self._names.add(name)
+            if self._cells is not None:
+                self._cells.keep(name, name)
+
+    def keep_in(self, cells: Cells) -> None:
+        """Note pictures among the cells of a measurement, where a later start finds them."""
+        self._cells = cells.within("picture left out")
+
+    def report(self) -> None:
+        """Say on stderr what was left out, if anything was."""
+        left_out = self.names
+        if left_out:
+            more = len(left_out) - SKIPPED_SHOWN
+            names = ", ".join(left_out[:SKIPPED_SHOWN]) + (f" and {more} more" if more > 0 else "")
+            print_note(
+                f"left out {len(left_out)} pictures that cannot be read (--strict refuses them): "
+                f"{names}"
+            )
 
 
 @dataclass(frozen=True)
@@ -48,15 +89,14 @@ class Preparation:
 
     def overruled(self, options: DataOptions) -> Preparation:
         """The same, where the options say nothing else; of another size the same part is kept."""
-        mean, std = channels_of(options.mean, "--mean"), channels_of(options.std, "--std")
         size, resize = self.size, self.resize
         if options.size is not None:
             if size is not None and resize is not None:
                 resize = replace(resize, side=round(resize.side * options.size / size))
             size = options.size
-        if mean is None and std is None:
+        if options.mean is None and options.std is None:
             return Preparation(self.mean, self.std, size, resize)
-        return Preparation(mean, std, size, resize)
+        return Preparation(options.mean, options.std, size, resize)
 
 
 @dataclass(frozen=True)
@@ -67,7 +107,7 @@ class OpenData:
         images: all splits.
         preparation: that the images went through.
         batch_size: images a batch.
-        skipped: pictures that were left out.
+        skipped: the pictures that were left out.
         double: whether images are given in float64.
     """
 
@@ -107,9 +147,20 @@ class OpenData:
 
         return at
 
+    def shown(
+        self, options: MeasurementOptions, seed: int, *, frames: bool
+    ) -> DataLoader[tuple[Tensor, int]] | Callable[[int], DataLoader[tuple[Tensor, int]]]:
+        """The images to measure on, or of recordings, with `frames`, T frames by T."""
+        return self.frames(options, seed) if frames else self.measured(options, seed)
+
     def name(self, *, frames: bool) -> str:
         """What was measured on, as images or as T frames."""
         return f"{self.images.name}, as T frames" if frames else self.images.name
+
+    @property
+    def notes(self) -> dict[str, Any]:
+        """The notes to save with a network that was calibrated on this data."""
+        return {PREPARATION: asdict(self.preparation), CLASSES: list(self.images.classes)}
 
     def typed(self, images: Dataset[tuple[Tensor, int]]) -> Dataset[tuple[Tensor, int]]:
         """Images in the precision that is asked for."""

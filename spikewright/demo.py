@@ -141,17 +141,17 @@ def run_demo(
     if LEVELS not in steps:
         raise ValueError(f"steps={steps} must hold {LEVELS}, the levels of the QCFS twin")
     data = open_dataset("digits")
-    tell = progress if progress is not None else _silent
+    report = progress or _silent
     with intra_op_threads(1):
-        parts = [_part(plan, data, seed, tell, epochs, steps) for plan in (_RELU, _QCFS)]
+        parts = [_part(plan, data, seed, report, epochs, steps) for plan in (_RELU, _QCFS)]
     return DemoResult(seed, data, parts[0], parts[1])
 
 
 def _part(
-    plan: _Plan, data: ImageData, seed: int, tell: Progress, epochs: int, steps: tuple[int, ...]
+    plan: _Plan, data: ImageData, seed: int, report: Progress, epochs: int, steps: tuple[int, ...]
 ) -> DemoPart:
     def step(epoch: int, epochs: int, *_: object) -> None:
-        tell(epoch, epochs, f"training the {plan.name}")
+        report(epoch, epochs, f"training the {plan.name}")
 
     optimisation = OptimisationRecipe(
         epochs,
@@ -164,7 +164,7 @@ def _part(
     recipe = Recipe(DataRecipe("digits", augment=()), plan.network, optimisation, seed=seed)
     training = train_in_memory(recipe, data, progress=step)
     model = training.model
-    networks = _converted(plan, model, data, seed, tell, steps)
+    networks = _converted(plan, model, data, seed, report, steps)
     test = loader(data.test, batch_size=TEST_BATCH)
     best = training.best
     configuration = {
@@ -181,7 +181,7 @@ def _part(
         steps,
         tuple(range(seed, seed + SEEDS)),
         model,
-        progress=_telling(tell, f"measuring the {plan.name}"),
+        progress=_reporting(report, f"measuring the {plan.name}"),
         configuration=configuration,
     )
     experiment = _experiment(networks["IF"], test, model, seed) if plan is _RELU else None
@@ -193,7 +193,7 @@ def _converted(
     model: nn.Module,
     data: ImageData,
     seed: int,
-    tell: Progress,
+    report: Progress,
     steps: tuple[int, ...],
 ) -> dict[str, SpikingNetwork]:
     chosen = calibration_subset(data.train, CALIBRATION_SAMPLES, seed)
@@ -201,7 +201,7 @@ def _converted(
     prepared = prepare(model, calibration)
     networks: dict[str, SpikingNetwork] = {}
     for number, neuron in enumerate(NEURONS):
-        tell(number, len(NEURONS), f"converting the {plan.name} to {neuron.label}")
+        report(number, len(NEURONS), f"converting the {plan.name} to {neuron.label}")
         networks[neuron.label] = prepared.convert(
             neuron=neuron,
             threshold=plan.threshold,
@@ -220,8 +220,8 @@ def _experiment(
     )
 
 
-def _telling(tell: Progress, what: str) -> Callable[[SweepProgress], None]:
-    return lambda p: tell(p.done, p.total, f"{what}: {p.network}, T = {p.steps}")
+def _reporting(report: Progress, what: str) -> Callable[[SweepProgress], None]:
+    return lambda p: report(p.done, p.total, f"{what}: {p.network}, T = {p.steps}")
 
 
 def _silent(done: int, total: int | None, what: str) -> None:

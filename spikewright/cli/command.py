@@ -130,8 +130,8 @@ def described(docstring: str | None, section: str) -> dict[str, str]:
     text = re.split(r"\n(?=\S)", text)[0]
     entries = re.findall(r"^    (\w[\w, ]*): (.*(?:\n(?: {5,}.*|))*)", text, re.MULTILINE)
     return {
-        name.strip(): " ".join(said.replace("`", "").split())
-        for names, said in entries
+        name.strip(): " ".join(text.replace("`", "").split())
+        for names, text in entries
         for name in names.split(",")
     }
 
@@ -154,11 +154,11 @@ def _group(hint: Any) -> _Group | None:
 
 def _made(group: _Group, values: Mapping[str, Any], context: typer.Context) -> Any:
     def make() -> Any:
-        given = {option.name: option.convert(values[option.name]) for option in group.options}
+        made = {option.name: option.convert(values[option.name]) for option in group.options}
         for field in fields(group.kind):
-            if group.deferred and field.default is MISSING and given[field.name] is None:
+            if group.deferred and field.default is MISSING and made[field.name] is None:
                 raise WrongUsage(f"{_spelled(field.name)} is needed; see --help")
-        return group.kind(**given)
+        return group.kind(**made)
 
     if not group.deferred:
         return make()

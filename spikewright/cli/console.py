@@ -14,7 +14,7 @@ PLAIN_WIDTH = 120
 """Columns when the output is not a terminal, so that files do not depend on a window."""
 
 Progress = Callable[[int, int | None, str], None]
-"""Told (done, total if known, what is under way)."""
+"""Called with (done, total if known, what is under way)."""
 
 
 def results() -> Console:

@@ -12,7 +12,7 @@ from spikewright.data import ImageData
 from spikewright.models.exported import exported_shape
 
 USUAL_SIDES = (8, 28, 32, 48, 64, 96, 128, 224, 299)
-"""Sides of images that are tried when a model refuses those given."""
+"""The sides of images that are tried when a model refuses those of the data."""
 
 _SIZE = "--size sets the side of pictures"
 
@@ -50,7 +50,7 @@ def check_outputs(outputs: int, data: ImageData, more: str = "") -> None:
     Args:
         outputs: of the model.
         data: what it is measured on.
-        more: how another model is given.
+        more: how another model is named.
 
     Raises:
         WrongUsage: if not.

@@ -24,7 +24,7 @@ ERROR_SAMPLES = 64
 
 def inside_study(
     title: str,
-    found: Sweep,
+    swept: Sweep,
     networks: Mapping[str, SpikingNetwork],
     data: Batches | Callable[[int], Batches],
     classes: Sequence[str],
@@ -34,7 +34,7 @@ def inside_study(
 
     Args:
         title: what was converted.
-        found: the sweep.
+        swept: the sweep.
         networks: that were swept, by name.
         data: that they were swept on, batches or a function of T that gives them; the first batch
             is looked at.
@@ -42,7 +42,7 @@ def inside_study(
         seed: of stochastic neurons.
     """
     name, network = list(networks.items())[-1]
-    steps = shown_steps(found.steps)
+    steps = shown_steps(swept.steps)
     batches = data if isinstance(data, Iterable) else data(steps)
     images, labels = next(batch for batch in batches if len(batch[1]))
     images = images.to(device_of(network))
@@ -65,7 +65,7 @@ def inside_study(
     )
     return Study(
         title,
-        found,
+        swept,
         raster=raster,
         thresholds=thresholds,
         errors=errors,

@@ -56,19 +56,19 @@ def prepare(output: OutputOptions, *, page: bool = True) -> None:
 def deliver(outcome: Outcome, output: OutputOptions) -> None:
     """Write the folder if there is one, then print."""
     page = page_record(outcome.report)
-    found = without_times({"format": FORMAT, **outcome.document, "page": page})
+    document = without_times({"format": FORMAT, **outcome.document, "page": page})
     if output.output is not None:
         texts = (
             to_json(outcome.configuration),
             outcome.csv,
-            to_json(found),
+            to_json(document),
             to_json(times_of(outcome.document)),
             render(outcome.report),
         )
         write_files(output.output, dict(zip(FILES, texts, strict=True)))
         discard_cells(output.output)
     if output.json:
-        print_json(found)
+        print_json(document)
     else:
         console = results()
         for table, beneath in outcome.tables:

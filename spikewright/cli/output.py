@@ -47,14 +47,14 @@ def without_times(document: Any) -> Any:
 def times_of(document: Any) -> Any:
     """The wall times in plain JSON values, with the names of what they belong to; None if none."""
     if isinstance(document, (list, tuple)):
-        return [found for found in map(times_of, document) if found] or None
+        return [times for times in map(times_of, document) if times] or None
     if not isinstance(document, Mapping):
         return None
     inner = {key: times_of(value) for key, value in document.items()}
-    found = {key: document[key] for key in TIMES if key in document}
-    found |= {key: value for key, value in inner.items() if value}
+    times = {key: document[key] for key in TIMES if key in document}
+    times |= {key: value for key, value in inner.items() if value}
     names = {key: document[key] for key in NAMES if key in document}
-    return {**names, **found} if found else None
+    return {**names, **times} if times else None
 
 
 def write_files(folder: Path | None, files: Mapping[str, str]) -> None:

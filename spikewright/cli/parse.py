@@ -64,13 +64,13 @@ def neuron_of(text: str, method: Method = MINERROR) -> Neuron:
 
 def neurons_of(text: str, method: Method = MINERROR) -> dict[str, Neuron]:
     """Several neurons, separated by commas, by their labels in tables."""
-    found: dict[str, Neuron] = {}
+    neurons: dict[str, Neuron] = {}
     for part in items(text, "--neuron"):
         neuron = neuron_of(part, method)
-        if neuron.label in found:
+        if neuron.label in neurons:
             raise WrongUsage(f"--neuron {text}: '{neuron.label}' is named twice")
-        found[neuron.label] = neuron
-    return found
+        neurons[neuron.label] = neuron
+    return neurons
 
 
 def threshold_of(text: str) -> Threshold:
@@ -136,19 +136,19 @@ def shape_of(text: str) -> tuple[int, ...]:
 
 def arguments_of(pairs: Sequence[str] | None) -> dict[str, Any]:
     """Factory arguments from KEY=VALUE; a VALUE that is JSON is read as such, else as text."""
-    found: dict[str, Any] = {}
+    arguments: dict[str, Any] = {}
     for pair in pairs or ():
         key, equals, value = pair.partition("=")
-        if not equals or not key.isidentifier() or key in found:
-            why = "is named twice" if key in found else "must be KEY=VALUE, e.g. num_classes=10"
+        if not equals or not key.isidentifier() or key in arguments:
+            why = "is named twice" if key in arguments else "must be KEY=VALUE, e.g. num_classes=10"
             raise WrongUsage(f"--model-argument {pair}: {why}")
         if key in OWN_ARGUMENTS:
             raise WrongUsage(f"--model-argument {pair}: {OWN_ARGUMENTS[key]}")
         try:
-            found[key] = json.loads(value)
+            arguments[key] = json.loads(value)
         except (ValueError, RecursionError):
-            found[key] = value
-    return found
+            arguments[key] = value
+    return arguments
 
 
 def integrate_fire_of(text: str, method: Method = MINERROR) -> Neuron:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 import pytest
 import typer
+from typer.main import get_command
 from typer.testing import CliRunner
 
+from paper.app import app as paper_app
 from spikewright.cli.app import COMMANDS
+from spikewright.cli.app import app as spikewright_app
 from spikewright.cli.command import Deferred, described
 from spikewright.cli.failures import WrongUsage
 from spikewright.cli.program import program
@@ -127,6 +131,19 @@ def test_a_deferred_group_is_made_when_it_is_needed() -> None:
     assert run("plan", "--width", "3", "--now")[1] == "('--width',) 3\n"
     code, _, err = run("plan", "--now")
     assert (code, err) == (2, "error: --width is needed; see --help")
+
+
+@pytest.mark.parametrize("app", [spikewright_app, paper_app], ids=["spikewright", "paper"])
+def test_every_option_says_what_it_is_in_a_sentence(app: typer.Typer) -> None:
+    group: Any = get_command(app)
+    helps = [
+        (name, option.name, option.help or "")
+        for name, command in group.commands.items()
+        for option in command.params
+        if option.name != "help"
+    ]
+    assert len(helps) > 20
+    assert [entry for entry in helps if not re.match(r"[A-Z].* .*\.$", entry[2])] == []
 
 
 def test_a_section_of_a_docstring_ends_where_the_next_begins() -> None:

@@ -86,17 +86,17 @@ def energy(
         with job.keeping(source.data, source.fingerprints(), *groups, **own) as (asked, cells):
             for number, task in enumerate(cells.measure(tasks), start=1):
                 job.advance(number, cells.own(tasks), task.name)
-            found = cells.gather([task.name for task in tasks], Operations)
+            counts = cells.gather([task.name for task in tasks], Operations)
     if job.processes.main:
-        _deliver(asked, found, output)
+        _deliver(asked, counts, output)
 
 
-def _deliver(asked: Mapping[str, Any], found: list[Operations], output: OutputOptions) -> None:
+def _deliver(asked: Mapping[str, Any], counts: list[Operations], output: OutputOptions) -> None:
     """Write the folder if there is one, then print."""
-    document = {"format": FORMAT, "configuration": asked, "networks": [o.to_dict() for o in found]}
+    document = {"format": FORMAT, "configuration": asked, "networks": [o.to_dict() for o in counts]}
     files = {
         "config.json": to_json(asked),
-        "operations.csv": operations_csv(found),
+        "operations.csv": operations_csv(counts),
         "operations.json": to_json(without_times(document)),
         "timing.json": to_json(times_of(document)),
     }
@@ -107,7 +107,7 @@ def _deliver(asked: Mapping[str, Any], found: list[Operations], output: OutputOp
         print_json(without_times(document))
     else:
         measured = f"{asked['model']} on {asked[DATASET]}"
-        tables = [f"{measured}, {one}" for one in found]
-        print_text("\n\n".join([*tables, "for one sample, the mean", code_table(found)]))
+        tables = [f"{measured}, {one}" for one in counts]
+        print_text("\n\n".join([*tables, "for one sample, the mean", code_table(counts)]))
     if output.output is not None:
         print_note(f"written: {output.output}/ with {', '.join(files)}")

@@ -76,7 +76,7 @@ def evaluate(
         with job.keeping(
             opened, {"file": description.sha256}, data, measurement, **own, frames=frames
         ) as (asked, cells):
-            found = measure.sweep(
+            swept = measure.sweep(
                 networks,
                 images,
                 steps,
@@ -86,7 +86,7 @@ def evaluate(
                 configuration=asked,
                 cells=cells,
             )
-        study = inside_study(file.name, found, networks, images, opened.images.classes, seed)
+        study = inside_study(file.name, swept, networks, images, opened.images.classes, seed)
     if job.processes.main:
         measured = opened.name(frames=frames)
         report = Report(

@@ -69,7 +69,7 @@ def misalignment(
         images = source.data.measured(measurement, seed)
         with job.keeping(source.data, source.fingerprints(), *groups, **own) as (asked, cells):
             job.advance(0, None, f"converting to {base.label}")
-            found = measure.misalignment(
+            result = measure.misalignment(
                 source.convert(base, steps, here),
                 images,
                 steps,
@@ -82,12 +82,12 @@ def misalignment(
             )
     study = Study(
         model.model,
-        found.whole,
+        result.whole,
         note=NOTE,
-        histograms=found.histograms,
-        layers=found.layers,
-        errors=found.errors,
-        residuals=found.residuals,
+        histograms=result.histograms,
+        layers=result.layers,
+        errors=result.errors,
+        residuals=result.residuals,
     )
     measured = source.data.images.name
     report = Report(
@@ -97,8 +97,8 @@ def misalignment(
         command=command_line(asked),
         configuration=asked,
     )
-    tables = [sweep_table(f"{model.model} on {measured}", found.whole)]
-    tables += [layer_table(found.layers)] if found.layers else []
-    document = {"skipped_pictures": source.data.skipped.names, **found.to_dict()}
+    tables = [sweep_table(f"{model.model} on {measured}", result.whole)]
+    tables += [layer_table(result.layers)] if result.layers else []
+    document = {"skipped_pictures": source.data.skipped.names, **result.to_dict()}
     if job.processes.main:
-        deliver(outcome_of(report, found.whole.to_csv(), document, tables), output)
+        deliver(outcome_of(report, result.whole.to_csv(), document, tables), output)

@@ -65,8 +65,8 @@ def rerun(
     with TemporaryDirectory(prefix="spikewright-") as scratch:
         folder = Path(scratch) if output is None else output
         _repeat(context, before, folder)
-        after, found = _configuration(folder), _values(folder)
-    changed, unequal = _differing(before.besides, after.besides), _differing(recorded, found)
+        after, now = _configuration(folder), _values(folder)
+    changed, unequal = _differing(before.besides, after.besides), _differing(recorded, now)
     print_text(_verdict(changed, unequal, len(recorded)))
     if unequal:
         raise typer.Exit(ExitCode.DIFFERENT)

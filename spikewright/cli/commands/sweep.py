@@ -82,7 +82,7 @@ def sweep(
                 networks[name] = source.convert(kind, steps, here)
                 if compile:
                     networks[name].compile()
-            found = measure.sweep(
+            swept = measure.sweep(
                 networks,
                 images,
                 steps,
@@ -93,7 +93,7 @@ def sweep(
                 cells=cells,
             )
         classes = source.data.images.classes
-        study = inside_study(model.model, found, networks, images, classes, seed)
+        study = inside_study(model.model, swept, networks, images, classes, seed)
     if job.processes.main:
         measured = source.data.name(frames=frames)
         report = Report(

@@ -41,6 +41,8 @@ class Rule:
         reads_batch_size: whether the size of the batch may stand as an argument of its own.
         weight_at, bias_at: positions of the stored weights and bias among the arguments, or None.
         bias_dim: the dimension of the value along which the bias runs.
+        label: its words in reports where `words` says no more; "" where it only moves data.
+        unwritten: why NIR has no node for it, where `nir` says no more.
         keeps_whole_numbers: whether it gives whole numbers where it reads whole numbers.
         rounds_to_bf16: whether it may read whole numbers and its weights in bfloat16.
     """
@@ -51,6 +53,12 @@ class Rule:
     weight_at: int | None = None
     bias_at: int | None = None
     bias_dim: int = 1
+    label: str = ""
+    unwritten: Refusal = Refusal(
+        "NIR has no node for it",
+        "make it of convolutions, linear layers, average pooling, additions, products with "
+        "constants and flatten",
+    )
     keeps_whole_numbers: bool = False
     rounds_to_bf16: bool = False
 
@@ -113,17 +121,17 @@ class Rule:
         return None
 
     def words(self, op: Operation, graph: Graph) -> str:
-        """What it computes, such as "conv 3×3, 16 → 32"; "" where it only moves data."""
-        return ""
+        """What it computes, such as "conv 3×3, 16 → 32"."""
+        return self.label
 
     def nir(self, op: Operation, graph: Graph) -> tuple[Node, ...] | Meeting | Refusal:
         """The NIR nodes that stand for it, one after the other, or why there are none."""
-        return Refusal("NIR has no node for it", f"make it of {WRITTEN_IN_NIR}")
+        return self.unwritten
 
+    def lost_in_onnx(self, op: Operation) -> str | None:
+        """What torch's exporter to ONNX leaves out, such as "divisor_override=3", or None."""
+        return None
 
-WRITTEN_IN_NIR = (
-    "convolutions, linear layers, average pooling, additions, products with constants and flatten"
-)
 
 UNKNOWN = Rule()
 """The rule of an operation that nobody registered."""

@@ -55,6 +55,7 @@ class Product(Rule):
 
     targets = (PRODUCT, aten.mul.Scalar, aten.div.Tensor, aten.div.Scalar)
     kind = Kind.LINEAR
+    label = "scaling"
 
     def objection(self, op: Operation, ndim: int) -> str | None:
         by_signal = reads_data((op.args[1:], op.kwargs))
@@ -68,9 +69,6 @@ class Product(Rule):
 
     def route(self, op: Operation, graph: Graph) -> Scaled:
         return Scaled()
-
-    def words(self, op: Operation, graph: Graph) -> str:
-        return "scaling"
 
     def nir(self, op: Operation, graph: Graph) -> tuple[Node, ...] | Refusal:
         divided = op.target in (aten.div.Tensor, aten.div.Scalar)
@@ -95,6 +93,7 @@ class ShiftedProduct(Rule):
     targets = (AFFINE,)
     kind = Kind.LINEAR
     weight_at = 2
+    label = "scaling"
 
     def objection(self, op: Operation, ndim: int) -> str | None:
         if reads_data((op.args[0], op.args[2:])):
@@ -106,9 +105,6 @@ class ShiftedProduct(Rule):
 
     def route(self, op: Operation, graph: Graph) -> Scaled:
         return Scaled(shifted=True)
-
-    def words(self, op: Operation, graph: Graph) -> str:
-        return "scaling"
 
     def nir(self, op: Operation, graph: Graph) -> tuple[Node, ...] | Refusal:
         shift, factor = graph.stored(op, 0, "input"), graph.stored(op, 2, "tensor2")

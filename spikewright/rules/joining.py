@@ -10,22 +10,24 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spikewright.graph.ir import Graph, Kind, Operation
+from spikewright.graph.ir import Graph, Operation
 from spikewright.graph.nodes import Refusal
-from spikewright.graph.routes import Moved, moved_by
-from spikewright.graph.rule import Rule, register
+from spikewright.graph.rule import register
 from spikewright.rules._arguments import keeps_batch
 from spikewright.rules._scales import compressed
-from spikewright.rules.rearranging import Rearranging
+from spikewright.rules.rearranging import Moving, Rearranging
 
 aten = torch.ops.aten
 
 
-class Concatenation(Rule):
+_NO_JOIN = Refusal("NIR's nodes sum what reaches them and never join it", "add branches")
+
+
+class Concatenation(Moving):
     """Values one after the other along a dimension."""
 
     targets = (aten.cat.default,)
-    kind = Kind.LINEAR
+    label, unwritten = "concat", _NO_JOIN
 
     def objection(self, op: Operation, ndim: int) -> str | None:
         return keeps_batch(op.argument(1, "dim", 0), ndim)
@@ -43,33 +45,15 @@ class Concatenation(Rule):
         parts = [p.expand(*full[:dim], p.shape[dim], *full[dim + 1 :]) for p in parts]
         return compressed(torch.cat(parts, dim))
 
-    def route(self, op: Operation, graph: Graph) -> Moved:
-        return moved_by(op, graph)
 
-    def words(self, op: Operation, graph: Graph) -> str:
-        return "concat"
-
-    def nir(self, op: Operation, graph: Graph) -> Refusal:
-        return Refusal("NIR's nodes sum what reaches them and never join it", "add branches")
-
-
-class Stack(Rule):
+class Stack(Moving):
     """Values side by side along a new dimension."""
 
     targets = (aten.stack.default,)
-    kind = Kind.LINEAR
+    label, unwritten = "concat", _NO_JOIN
 
     def objection(self, op: Operation, ndim: int) -> str | None:
         return keeps_batch(op.argument(1, "dim", 0), ndim + 1)
-
-    def route(self, op: Operation, graph: Graph) -> Moved:
-        return moved_by(op, graph)
-
-    def words(self, op: Operation, graph: Graph) -> str:
-        return "concat"
-
-    def nir(self, op: Operation, graph: Graph) -> Refusal:
-        return Refusal("NIR's nodes sum what reaches them and never join it", "add branches")
 
 
 class Split(Rearranging):
@@ -85,20 +69,16 @@ class Split(Rearranging):
         return math.ceil(largest / sizes) if op.target is aten.split.Tensor else len(sizes)
 
 
-class Unbinding(Rule):
+class Unbinding(Moving):
     """A value cut into its places along a dimension, which goes."""
 
     targets = (aten.unbind.int,)
-    kind = Kind.LINEAR
 
     def objection(self, op: Operation, ndim: int) -> str | None:
         return keeps_batch(op.argument(1, "dim", 0), ndim)
 
     def parts(self, op: Operation, largest: int) -> int:
         return largest
-
-    def route(self, op: Operation, graph: Graph) -> Moved:
-        return moved_by(op, graph)
 
 
 class Part(Rearranging):

@@ -57,15 +57,13 @@ class MatrixProduct(Rule):
 
     targets = (aten.matmul.default,)
     kind = Kind.LINEAR
+    label = "matmul"
 
     def objection(self, op: Operation, ndim: int) -> str | None:
         return only_first_reads_data(op)
 
     def route(self, op: Operation, graph: Graph) -> Weighted:
         return weighted_by(op, graph)
-
-    def words(self, op: Operation, graph: Graph) -> str:
-        return "matmul"
 
 
 register(Linear(), MatrixProduct())

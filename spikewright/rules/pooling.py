@@ -13,7 +13,7 @@ from spikewright.graph.nodes import Node, Refusal, average, flatten
 from spikewright.graph.routes import Averaged, Chosen, PlaneMap
 from spikewright.graph.rule import Rule, register
 from spikewright.rules._arguments import dimensions_of, each, keeps_batch
-from spikewright.rules._planes import averaged, same_over_plane
+from spikewright.rules._planes import PlaneMean, same_over_plane
 
 aten = torch.ops.aten
 
@@ -23,6 +23,8 @@ class MaxPool(Rule):
 
     targets = (aten.max_pool1d.default, aten.max_pool2d.default, aten.max_pool3d.default)
     kind = Kind.MAX
+    label = "max pool"
+    unwritten = Refusal("NIR has no max pooling", "use average pooling and train the model anew")
     keeps_whole_numbers = True
 
     def passed(self, op: Operation, scales: Mapping[str, Any], graph: Graph) -> Any | None:
@@ -31,14 +33,8 @@ class MaxPool(Rule):
     def route(self, op: Operation, graph: Graph) -> Chosen:
         return Chosen(_windows(op, graph))
 
-    def words(self, op: Operation, graph: Graph) -> str:
-        return "max pool"
 
-    def nir(self, op: Operation, graph: Graph) -> Refusal:
-        return Refusal("NIR has no max pooling", "use average pooling and train the model anew")
-
-
-class AveragePool(Rule):
+class AveragePool(PlaneMean):
     """The mean of each window."""
 
     targets = (
@@ -49,24 +45,21 @@ class AveragePool(Rule):
         aten.adaptive_avg_pool2d.default,
         aten.adaptive_avg_pool3d.default,
     )
-    kind = Kind.LINEAR
+    label = "avg pool"
 
-    def passed(self, op: Operation, scales: Mapping[str, Any], graph: Graph) -> Any | None:
-        return same_over_plane(op, scales[op.inputs[0]])
-
-    def route(self, op: Operation, graph: Graph) -> Averaged:
-        return averaged(op, graph)
-
-    def words(self, op: Operation, graph: Graph) -> str:
-        return "avg pool"
-
-    def nir(self, op: Operation, graph: Graph) -> tuple[Node, ...] | Any:
+    def nir(self, op: Operation, graph: Graph) -> Any:
         shape = graph.shapes[op.inputs[0]]
         if op.target is aten.avg_pool2d.default:
             return _average_pool(op, shape)
         if op.target is aten.adaptive_avg_pool2d.default:
             return _adaptive_pool(op, shape)
         return super().nir(op, graph)
+
+    def lost_in_onnx(self, op: Operation) -> str | None:
+        if op.function.startswith("adaptive"):
+            return None
+        divisor = op.argument(6, "divisor_override")
+        return None if divisor is None else f"divisor_override={divisor}"
 
 
 class Reduction(Rule):

@@ -20,11 +20,20 @@ from spikewright.rules._scales import compressed
 aten = torch.ops.aten
 
 
-class Rearranging(Rule):
-    """Values move, and their scales move the same way."""
+class Moving(Rule):
+    """Values move; scales are made explicit before."""
+
+    targets = (aten.pixel_shuffle.default,)
+    kind = Kind.LINEAR
+
+    def route(self, op: Operation, graph: Graph) -> Moved:
+        return moved_by(op, graph)
+
+
+class Rearranging(Moving):
+    """Values of one input move, and their scales move the same way."""
 
     targets = (aten.expand.default, aten.unsqueeze.default)
-    kind = Kind.LINEAR
 
     def passed(self, op: Operation, scales: Mapping[str, Any], graph: Graph) -> Any | None:
         source = op.inputs[0]
@@ -33,9 +42,6 @@ class Rearranging(Rule):
             scale = scale.expand(1, *graph.shapes[source]).contiguous()
         moved = call(op, {source: scale}, {}, batch=1)
         return list(moved) if isinstance(moved, (list, tuple)) else compressed(moved)
-
-    def route(self, op: Operation, graph: Graph) -> Moved:
-        return moved_by(op, graph)
 
 
 class Reshape(Rearranging):
@@ -61,20 +67,16 @@ class Copy(Rearranging):
         return ()
 
 
-class Conversion(Rule):
+class Conversion(Moving):
     """The value in a dtype; only its own is taken."""
 
     targets = (CONVERSION,)
-    kind = Kind.LINEAR
 
     def objection(self, op: Operation, ndim: int) -> str | None:
         dtype = op.argument(1, "dtype")
         if dtype is None:
             return None
         return f"it converts to {dtype}; keep one floating dtype throughout"
-
-    def route(self, op: Operation, graph: Graph) -> Moved:
-        return moved_by(op, graph)
 
     def nir(self, op: Operation, graph: Graph) -> tuple[Node, ...]:
         return ()
@@ -112,17 +114,13 @@ class Permutation(Rearranging):
         return None
 
 
-class IndexSelection(Rule):
+class IndexSelection(Moving):
     """Places of a dimension by stored indices."""
 
     targets = (aten.index_select.default,)
-    kind = Kind.LINEAR
 
     def objection(self, op: Operation, ndim: int) -> str | None:
         return keeps_batch(op.argument(1, "dim"), ndim)
-
-    def route(self, op: Operation, graph: Graph) -> Moved:
-        return moved_by(op, graph)
 
 
 class Slice(Rearranging):
@@ -172,6 +170,7 @@ def _reshaped(op: Operation, graph: Graph) -> tuple[Node, ...] | Refusal:
 
 
 register(
+    Moving(),
     Rearranging(),
     Reshape(),
     Copy(),

@@ -20,15 +20,10 @@ from spikewright.export.onnx.graph import COUNTS, OPSET, counting_model
 from spikewright.extras import require_extra
 from spikewright.files import write_whole
 from spikewright.graph import Graph
+from spikewright.graph.rule import rule_of
 from spikewright.network import Precision, SpikingNetwork
 from spikewright.network.plan import Plan
 from spikewright.version import __version__
-
-_DROPPED = {
-    "aten.avg_pool2d": (6, "divisor_override"),
-    "aten.avg_pool3d": (6, "divisor_override"),
-}
-"""The options that torch's exporter leaves out, by operation: the argument's position and name."""
 
 _BATCHES = (3, 1)
 """Sizes of the random batches that a model is checked on; the first one is traced."""
@@ -114,13 +109,12 @@ def _dropped_options(graph: Graph) -> list[str]:
     """Options that torch's exporter leaves out, so that the model would compute other numbers."""
     found: list[str] = []
     for op in graph.operations:
-        position, option = _DROPPED.get(op.operator, (0, ""))
-        value = op.argument(position, option) if option else None
-        if value is not None:
+        lost = rule_of(op).lost_in_onnx(op)
+        if lost is not None:
             place = f"{op.operator} in '{op.module}' ({op.source})"
             found.append(
-                f"{place} has {option}={value}, which torch's exporter to ONNX leaves out: use the "
-                "plain average, multiplied by a constant"
+                f"{place} has {lost}, which torch's exporter to ONNX leaves out: use the plain "
+                "average, multiplied by a constant"
             )
     return found
 

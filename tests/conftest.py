@@ -25,6 +25,7 @@ if (
 
 def pytest_configure() -> None:
     torch.set_num_threads(1)  # tensors are small here, and parallel workers share the cores
+    torch.backends.nnpack.set_flags(False)  # its convolutions round where a plain sum is exact
     if os.environ.get("SPIKEWRIGHT_ONEDNN") == "off":  # as on processors that it does not serve
         torch.backends.mkldnn.set_flags(_enabled=False)
 

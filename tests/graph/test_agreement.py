@@ -28,8 +28,6 @@ MIXING = {
     "reversed": lambda x: x.flip(0),
     "the next sample": lambda x: torch.cat([x[1:], x[:1]]),
     "the sample before": lambda x: torch.cat([torch.zeros_like(x[:1]), x[:-1]]),
-    "the place in the batch": lambda x: x + torch.arange(len(x)).view(-1, 1, 1, 1),
-    "the size of the batch": lambda x: x + len(x),
 }
 
 
@@ -38,7 +36,7 @@ MIXING = {
 def test_a_graph_that_mixes_samples_is_refused(case, size):
     graph, _ = altered(images(size), MIXING[case])
     answer = graph.operations[-1].target(F.relu(images(size)), 2.0)
-    with pytest.raises(sw.ConversionError, match="when it is alone in its batch"):
+    with pytest.raises(sw.ConversionError, match="with the others in its batch"):
         check_agreement(graph, images(size), answer)
 
 
@@ -49,6 +47,23 @@ def test_a_graph_that_computes_something_else_is_refused():
     graph, expected = altered(images(), lambda x: x.flatten(1))
     with pytest.raises(sw.ConversionError, match=r"answers \[4, 108\], the model \[4, 3, 6, 6\]"):
         check_agreement(graph, images(), expected)
+
+
+def test_constants_that_tell_places_apart_are_refused():
+    model = wired(lambda m, x: F.relu(x) + torch.arange(x.size(0)).view(-1, 1, 1, 1))
+    (offender, *_) = survey(model, images()).offenders
+    assert "the batch size enters its arithmetic" in offender.reason
+
+
+def test_kernels_that_round_otherwise_for_other_batches_are_no_mixing():
+    """Every charge lies on the border of two levels, so that any rounding moves it by one."""
+
+    def by_size(x):
+        return x + 1e-9 * (len(x) % 2)
+
+    graph, _ = altered(images(5), lambda x: torch.floor(by_size(x.round())))
+    answer = graph.operations[-1].target(F.relu(images(5)), 2.0)
+    check_agreement(graph, images(5), answer)
 
 
 def test_rounding_is_no_difference():

@@ -34,10 +34,10 @@ class SkippedPictures:
         self._cells: Cells | None = None
 
     @property
-    def names(self) -> list[str]:
+    def names(self) -> tuple[str, ...]:
         """The pictures left out so far, in this process and in others, in order."""
         kept = [] if self._cells is None else self._cells.all_within(str)
-        return sorted(self._names.union(kept))
+        return tuple(sorted(self._names.union(kept)))
 
     def __call__(self, name: str) -> None:
         """Note a picture."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from rich.table import Table
 
@@ -14,7 +13,7 @@ from spikewright.cli.options import OutputOptions
 from spikewright.cli.output import prepare_folder, times_of, without_times, write_files
 from spikewright.extras import require_extra
 from spikewright.measure import LayerEffect, Sweep
-from spikewright.report import FORMAT, Report, accuracy_matrix, page_record, render
+from spikewright.report import Report, accuracy_matrix, render, results_of
 
 FILES = ("config.json", "results.csv", "results.json", "timing.json", "report.html")
 """The files that DIR receives."""
@@ -25,16 +24,12 @@ class Outcome:
     """What a command measured.
 
     Attributes:
-        configuration: what was asked for; becomes config.json.
-        document: everything measured, as plain JSON values; becomes results.json and, as far as
-            it is wall times, timing.json.
         csv: the rows; becomes results.csv.
-        report: becomes report.html.
+        report: everything measured; becomes report.html, results.json, config.json and, as far as
+            it is wall times, timing.json.
         tables: what a person sees in the terminal, with the lines beneath each.
     """
 
-    configuration: Mapping[str, Any]
-    document: Mapping[str, Any]
     csv: str
     report: Report
     tables: Sequence[tuple[Table, Sequence[str]]]
@@ -55,20 +50,20 @@ def prepare(output: OutputOptions, *, page: bool = True) -> None:
 
 def deliver(outcome: Outcome, output: OutputOptions) -> None:
     """Write the folder if there is one, then print."""
-    page = page_record(outcome.report)
-    document = without_times({"format": FORMAT, **outcome.document, "page": page})
+    document = results_of(outcome.report)
+    untimed = without_times(document)
     if output.output is not None:
         texts = (
-            to_json(outcome.configuration),
+            to_json(outcome.report.configuration),
             outcome.csv,
-            to_json(document),
-            to_json(times_of(outcome.document)),
+            to_json(untimed),
+            to_json(times_of(document)),
             render(outcome.report),
         )
         write_files(output.output, dict(zip(FILES, texts, strict=True)))
         discard_cells(output.output)
     if output.json:
-        print_json(document)
+        print_json(untimed)
     else:
         console = results()
         for table, beneath in outcome.tables:
@@ -80,30 +75,15 @@ def deliver(outcome: Outcome, output: OutputOptions) -> None:
         print_note(f"written: {output.output}/ with {', '.join(FILES)}")
 
 
-def sweep_outcome(title: str, report: Report, skipped: Sequence[str]) -> Outcome:
+def sweep_outcome(title: str, report: Report) -> Outcome:
     """The outcome of a sweep.
 
     Args:
         title: of the table in the terminal.
         report: of one study.
-        skipped: names of pictures that were left out.
     """
     (study,) = report.studies
-    document = {"skipped_pictures": skipped, **study.sweep.to_dict()}
-    document["errors"] = [asdict(error) for error in study.errors]
-    return outcome_of(report, study.sweep.to_csv(), document, [sweep_table(title, study.sweep)])
-
-
-def outcome_of(
-    report: Report,
-    csv: str,
-    measured: Mapping[str, Any],
-    tables: Sequence[tuple[Table, Sequence[str]]],
-) -> Outcome:
-    """The outcome that a report belongs to; `measured` are plain JSON values."""
-    asked = report.configuration
-    document = {"configuration": asked, "subject": report.subject, **measured}
-    return Outcome(asked, document, csv, report, tables)
+    return Outcome(study.sweep.to_csv(), report, [sweep_table(title, study.sweep)])
 
 
 def sweep_table(title: str, sweep: Sweep) -> tuple[Table, list[str]]:

@@ -43,8 +43,8 @@ class RunRecord:
     platform: str
     device: str
     threads: int
-    started: str
-    seconds: float
+    started: str = field(default="", kw_only=True)
+    seconds: float = field(default=0.0, kw_only=True)
     seed: int
     samples: int
     configuration: dict[str, Any]

@@ -31,7 +31,7 @@ class Reference:
     low: float
     high: float
     samples: int
-    seconds: float
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ class SweepRow:
     p_value: float | None
     spikes_per_image: float
     spikes_per_neuron: float
-    seconds: float
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True)

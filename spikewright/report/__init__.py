@@ -10,10 +10,9 @@ from spikewright.report.contents import (
     Study,
     Thresholds,
 )
-from spikewright.report.folder.reading import read_run
-from spikewright.report.folder.run import FORMAT, Run, page_record
 from spikewright.report.observe import observe_errors, observe_raster, observe_thresholds
 from spikewright.report.page import render
+from spikewright.report.results import FORMAT, Run, read_run, results_of
 from spikewright.report.study_view import accuracy_matrix
 
 __all__ = [
@@ -30,8 +29,8 @@ __all__ = [
     "observe_errors",
     "observe_raster",
     "observe_thresholds",
-    "page_record",
     "read_run",
     "render",
     "render_comparison",
+    "results_of",
 ]

@@ -9,6 +9,7 @@ from typing import Any
 from spikewright.measure import (
     LayerEffect,
     LayerError,
+    Operations,
     ResidualSummary,
     SpikeTimeHistogram,
     Sweep,
@@ -162,14 +163,19 @@ class Study:
 
 @dataclass(frozen=True)
 class Report:
-    """A page.
+    """What a command measured.
 
     Attributes:
-        title: of the page.
+        title: of its page.
         subject: what was converted and measured on which data, in a sentence.
-        studies: at least one.
+        studies: accuracies, of each source network.
         command: repeats the run.
         configuration: what was asked for, as plain JSON values.
+        operations: counted, of every network and T.
+        skipped_pictures: names of pictures that were left out, as they cannot be read.
+
+    Raises:
+        ValueError: without a study and without operations.
     """
 
     title: str
@@ -177,7 +183,9 @@ class Report:
     studies: tuple[Study, ...]
     command: str
     configuration: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    operations: tuple[Operations, ...] = ()
+    skipped_pictures: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        if not self.studies:
-            raise ValueError("a report needs at least one study")
+        if not self.studies and not self.operations:
+            raise ValueError("a report needs at least one study, or operations")

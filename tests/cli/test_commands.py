@@ -64,11 +64,11 @@ def test_sweep_writes_four_files_that_agree(run: Run, tmp_path: Path) -> None:
     assert found["configuration"] == json.loads((tmp_path / "config.json").read_text())
     rows = list(csv.DictReader((tmp_path / "results.csv").read_text().splitlines()))
     assert [(r["network"], int(r["steps"])) for r in rows] == [
-        (r["network"], r["steps"]) for r in found["rows"]
+        (r["network"], r["steps"]) for r in found["studies"][0]["sweep"]["rows"]
     ]
     assert {r["network"] for r in rows} == {"IF", "TPP", "nearest, binary"}
-    assert found["record"]["samples"] == 20
-    assert found["record"]["seed"] == 5
+    assert found["studies"][0]["sweep"]["record"]["samples"] == 20
+    assert found["studies"][0]["sweep"]["record"]["seed"] == 5
     assert "report.html" in err
 
 
@@ -114,7 +114,9 @@ def test_a_sweep_by_every_method(
     code, _, err = run("sweep", model, *words)
     assert code == 0, err
     found = json.loads((tmp_path / "out" / "results.json").read_text())
-    assert [(r["network"], r["latency"]) for r in found["rows"]] == [(neuron, n) for n in latency]
+    assert [(r["network"], r["latency"]) for r in found["studies"][0]["sweep"]["rows"]] == [
+        (neuron, n) for n in latency
+    ]
     assert found["configuration"]["method"] == method
     page = (tmp_path / "out" / "report.html").read_text()
     assert f"by the method {method}" in page
@@ -125,7 +127,9 @@ def test_a_method_decides_what_if_starts_from(run: Run) -> None:
     words = [*SMALL, "--seeds", "1", "--method", "rts", "--neuron", "if,shuffled,srp:2,nearest"]
     code, out, err = run("sweep", DIGITS, *words, "--json")
     assert code == 0, err
-    networks = list(dict.fromkeys(r["network"] for r in json.loads(out)["rows"]))
+    networks = list(
+        dict.fromkeys(r["network"] for r in json.loads(out)["studies"][0]["sweep"]["rows"])
+    )
     assert networks == [
         "IF, shifted",
         "shuffled IF, shifted",
@@ -149,7 +153,7 @@ def test_the_method_minerror_is_what_no_method_means(run: Run) -> None:
 
 def test_the_same_command_gives_the_same_numbers(run: Run) -> None:
     words = ["sweep", DIGITS, *SMALL, "--neuron", "tpp", "--json"]
-    rows = [json.loads(run(*words)[1])["rows"] for _ in range(2)]
+    rows = [json.loads(run(*words)[1])["studies"][0]["sweep"]["rows"] for _ in range(2)]
     assert [r["per_seed"] for r in rows[0]] == [r["per_seed"] for r in rows[1]]
 
 
@@ -175,8 +179,8 @@ def test_misalignment(run: Run, tmp_path: Path) -> None:
     code, out, err = run("misalignment", DIGITS, *words)
     assert code == 0, err
     assert names(tmp_path) == FILES
-    found = json.loads(out)
-    networks = {row["network"] for row in found["whole"]["rows"]}
+    (found,) = json.loads(out)["studies"]
+    networks = {row["network"] for row in found["sweep"]["rows"]}
     assert networks == {"IF", "independent", "late"}
     assert [entry["site"] for entry in found["layers"]] == ["act1", "act2", "act3"]
     page = (tmp_path / "report.html").read_text()

@@ -14,17 +14,17 @@ def test_energy_writes_files_that_agree(run: Run, tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "config.json",
         "operations.csv",
-        "operations.json",
+        "results.json",
         "timing.json",
     ]
     found = json.loads(out)
-    assert found == json.loads((tmp_path / "operations.json").read_text())
+    assert found == json.loads((tmp_path / "results.json").read_text())
     assert found["configuration"] == json.loads((tmp_path / "config.json").read_text())
-    told = [(one["network"], one["steps"]) for one in found["networks"]]
+    told = [(one["network"], one["steps"]) for one in found["operations"]]
     assert told == [("IF", 1), ("IF", 2), ("nearest, binary", 1), ("nearest, binary", 2)]
     lines = list(csv.DictReader((tmp_path / "operations.csv").read_text().splitlines()))
     totals = [float(line["snn_nj"]) for line in lines if line["site"] == "total"]
-    assert totals == [one["total"]["snn_nj"] for one in found["networks"]]
+    assert totals == [one["energy"]["snn_nj"] for one in found["operations"]]
 
 
 def test_energy_prints_layers_and_a_comparison(run: Run) -> None:

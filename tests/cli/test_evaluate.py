@@ -32,7 +32,7 @@ def saved(run: Run, tmp_path: Path) -> Path:
 
 
 def rows_of(out: str) -> list[dict[str, Any]]:
-    return json.loads(out)["rows"]
+    return json.loads(out)["studies"][0]["sweep"]["rows"]
 
 
 def test_a_saved_network_answers_as_the_sweep_that_converts_it(run: Run, saved: Path) -> None:

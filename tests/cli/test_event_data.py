@@ -58,7 +58,7 @@ def test_every_output_on_simulated_recordings_says_so(
     for folder in ("energy", "sweep", "convert"):
         configuration = json.loads((tmp_path / folder / "config.json").read_text())
         assert configuration["dataset"] == "cifar10dvs-simulated"
-    for name in ("energy/operations.json", "sweep/results.json"):
+    for name in ("energy/results.json", "sweep/results.json"):
         document = json.loads((tmp_path / name).read_text())
         assert document["configuration"]["dataset"] == "cifar10dvs-simulated"
 
@@ -66,7 +66,7 @@ def test_every_output_on_simulated_recordings_says_so(
 def first_errors(document: str) -> dict[str, float]:
     """The total error of every network's first layer."""
     found: dict[str, float] = {}
-    for error in json.loads(document)["errors"]:
+    for error in json.loads(document)["studies"][0]["errors"]:
         found.setdefault(error["network"], error["total"])
     return found
 

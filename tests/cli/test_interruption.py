@@ -166,8 +166,9 @@ def test_the_results_do_not_tell_the_time(run: Run, tmp_path: Path) -> None:
     assert '"seconds"' not in found
     assert '"started"' not in found
     timing = json.loads((tmp_path / "timing.json").read_text())
-    assert timing["record"]["seconds"] > 0
-    assert [(row["network"], row["steps"]) for row in timing["rows"]] == [
+    timed = timing["studies"][0]["sweep"]
+    assert timed["record"]["seconds"] > 0
+    assert [(row["network"], row["steps"]) for row in timed["rows"]] == [
         ("IF", 1),
         ("IF", 2),
         ("TPP", 1),

@@ -14,7 +14,7 @@ def test_in_float64_a_qcfs_network_converts_without_any_loss(run: Run) -> None:
     code, out, err = run(*QCFS, "--precision", "float64", "--json")
     assert code == 0, err
     found = json.loads(out)
-    (row,) = found["rows"]
+    (row,) = found["studies"][0]["sweep"]["rows"]
     assert (row["agreement"], row["samples"]) == (1.0, 450)
     assert found["configuration"]["precision"] == "float64"
 

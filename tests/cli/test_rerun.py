@@ -32,7 +32,7 @@ def test_every_command_gives_its_numbers_again(run: Run, tmp_path: Path, command
     assert out.startswith("the same: all ")
     files = sorted(path.name for path in first.iterdir())
     assert sorted(path.name for path in second.iterdir()) == files
-    for name in {"config.json", "results.json", "operations.json", "summary.txt"} & set(files):
+    for name in {"config.json", "results.json", "summary.txt"} & set(files):
         assert (first / name).read_bytes() == (second / name).read_bytes()
 
 
@@ -49,11 +49,11 @@ def change(path: Path, how: Callable[[Any], None]) -> None:
 
 
 def test_a_number_that_differs_is_named(run: Run, folder: Path) -> None:
-    change(folder / "operations.json", lambda d: d["networks"][0].update(latency=77))
+    change(folder / "results.json", lambda d: d["operations"][0].update(latency=77))
     code, out, _ = run("rerun", str(folder))
     assert code == 6
     assert "different: 1 of " in out
-    assert "networks/0/latency: 77, now 2" in out
+    assert "operations/0/latency: 77, now 2" in out
 
 
 def test_what_changed_besides_is_named(run: Run, folder: Path) -> None:
@@ -141,10 +141,10 @@ def test_folders_that_are_no_finished_run(
 
 
 def test_a_run_whose_results_are_gone_is_told_before_the_work(run: Run, folder: Path) -> None:
-    (folder / "operations.json").write_text("{")
+    (folder / "results.json").write_text("{")
     code, _, err = run("rerun", str(folder))
     assert code == 2
-    assert "operations.json' cannot be read" in err
+    assert "results.json' cannot be read" in err
 
 
 def test_a_run_is_not_written_over(run: Run, folder: Path) -> None:

@@ -63,7 +63,7 @@ def test_damaged_pictures_are_left_out_and_listed(
     damage(pictures, "train", "a/0.png")
     code, found, err = measure(run, pictures, "--batch-size", batch_size)
     assert code == 0, err
-    assert found["record"]["samples"] == 2 * PICTURES - 2
+    assert found["studies"][0]["sweep"]["record"]["samples"] == 2 * PICTURES - 2
     assert "left out 3 pictures that cannot be read (--strict refuses them)" in err
     names = [str(pictures / name) for name in ("test/a/0.png", "test/b/3.png", "train/a/0.png")]
     assert found["skipped_pictures"] == names
@@ -74,7 +74,7 @@ def test_damaged_pictures_are_left_out_and_listed(
 def test_sound_pictures_are_all_measured(run: Run, pictures: Path) -> None:
     code, found, err = measure(run, pictures)
     assert code == 0
-    assert found["record"]["samples"] == 2 * PICTURES
+    assert found["studies"][0]["sweep"]["record"]["samples"] == 2 * PICTURES
     assert found["skipped_pictures"] == []
     assert "left out" not in err
 
@@ -224,7 +224,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_told(
         warnings.simplefilter("default")  # as outside of the tests: the same words once
         code, out, err = run(*words)
     assert code == 0, err
-    assert json.loads(out)["rows"] == whole["rows"]
+    assert json.loads(out)["studies"][0]["sweep"]["rows"] == whole["studies"][0]["sweep"]["rows"]
     assert "warning: a batch of 20 samples does not fit into memory" in err
     assert err.count("does not fit") == 1
 

@@ -28,7 +28,7 @@ def test_two_processes_write_the_files_of_one(tmp_path: Path) -> None:
     first, second = together(*SWEEP, "--output", str(tmp_path / "two"))
     assert second == ""
     assert first == alone
-    assert json.loads(first)["record"]["samples"] == 45
+    assert json.loads(first)["studies"][0]["sweep"]["record"]["samples"] == 45
     for name in REPEATED:
         one, two = ((tmp_path / which / name).read_bytes() for which in ("one", "two"))
         assert one == two, name

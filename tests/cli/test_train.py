@@ -37,7 +37,9 @@ def test_a_run_is_trained_resumed_and_swept(run: Run, tmp_path: Path) -> None:
     more = ["--no-bias-correction", "--neuron", "nearest", "--steps", "4", "--json"]
     code, out, err = run("sweep", f"run:{folder}", *small, *more)
     assert code == 0, err
-    accuracies = {row["network"]: row["accuracy"] for row in json.loads(out)["rows"]}
+    accuracies = {
+        row["network"]: row["accuracy"] for row in json.loads(out)["studies"][0]["sweep"]["rows"]
+    }
     # normalised as in training without being told, and lossless at T = L
     assert accuracies["nearest"] == card["test"]["accuracy"]
 

@@ -30,7 +30,7 @@ def test_a_network_of_the_zoo_is_swept_as_it_was_trained(run: Run) -> None:
     words = "--data digits --threshold learned --no-bias-correction --neuron nearest --steps 8"
     code, out, err = run("sweep", "zoo:digits-qcfs8", *words.split(), "--json")
     assert code == 0, err
-    (row,) = json.loads(out)["rows"]
+    (row,) = json.loads(out)["studies"][0]["sweep"]["rows"]
     card = json.loads(run("zoo", "--json")[1])["digits-qcfs8"]
     assert row["accuracy"] == card["test"]["accuracy"]  # lossless at T = L
     assert row["agreement"] == 1.0

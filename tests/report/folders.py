@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from spikewright.measure import HOROWITZ_45NM, Counts, Operations, OperationsRow, RunRecord
-from spikewright.report import FORMAT, Report, page_record
+from spikewright.measure import (
+    HOROWITZ_45NM,
+    Counts,
+    EnergyModel,
+    Operations,
+    OperationsRow,
+    RunRecord,
+)
+from spikewright.report import Report, results_of
 
 SWEPT: dict[str, Any] = {
     "spikewright": "0.1.0",
@@ -26,20 +33,9 @@ SWEPT: dict[str, Any] = {
 }
 
 
-def results_of(report: Report, configuration: Mapping[str, Any]) -> dict[str, Any]:
+def sweep_results(report: Report, configuration: Mapping[str, Any]) -> dict[str, Any]:
     """What `sweep` writes as results.json."""
-    (study,) = report.studies
-    return {
-        "format": FORMAT,
-        "configuration": dict(configuration),
-        "subject": report.subject,
-        **study.sweep.to_dict(),
-        "histograms": [asdict(h) for h in study.histograms],
-        "layers": [asdict(e) for e in study.layers],
-        "errors": [asdict(e) for e in study.errors],
-        "residuals": [asdict(r) for r in study.residuals],
-        "page": page_record(report),
-    }
+    return results_of(replace(report, configuration=configuration))
 
 
 RECORD = RunRecord(
@@ -88,15 +84,18 @@ ROWS = (
 
 
 def layered_of(
-    networks: Mapping[tuple[str, int], Sequence[OperationsRow]], configuration: Mapping[str, Any]
+    networks: Mapping[tuple[str, int], Sequence[OperationsRow]],
+    configuration: Mapping[str, Any],
+    model: EnergyModel = HOROWITZ_45NM,
 ) -> dict[str, Any]:
-    """What `energy` writes as operations.json, all of it.
+    """What `energy` writes as results.json.
 
     Args:
         networks: rows by network and T.
         configuration: what was asked for.
+        model: energies of single operations.
     """
-    found = [
+    found = tuple(
         Operations(
             network=network,
             steps=steps,
@@ -105,54 +104,41 @@ def layered_of(
             latency=4 * steps,
             accuracy=0.9,
             rows=tuple(rows),
-            model=HOROWITZ_45NM,
+            model=model,
             footprint_bytes=4000,
             connection_sparsity=0.0,
             record=RECORD,
         )
         for (network, steps), rows in networks.items()
-    ]
-    return {
-        "format": FORMAT,
-        "configuration": {**configuration, "command": "energy"},
-        "networks": [one.to_dict() for one in found],
-    }
+    )
+    asked = {**configuration, "command": "energy"}
+    return results_of(Report("T", "S.", (), "spikewright energy", asked, operations=found))
 
 
 def operations_of(
     energies: Mapping[tuple[str, int], float], configuration: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What `energy` writes as operations.json, as far as totals are read; layers are not told.
+    """The same, of one layer, with these energies of the spiking network in nJ and 500 of the ANN.
 
     Args:
-        energies: of the spiking network in nJ, by network and T.
+        energies: by network and T.
         configuration: what was asked for.
     """
-    return {
-        "configuration": {**configuration, "command": "energy"},
-        "networks": [
-            {
-                "network": network,
-                "steps": steps,
-                "levels": steps,
-                "duration": steps,
-                "latency": 4 * steps,
-                "accuracy": 0.9,
-                "total": {
-                    "spikes": 100.0 * steps,
-                    "snn_nj": energy,
-                    "snn_integer_nj": energy / 10,
-                    "snn_with_memory_nj": energy * 20,
-                    "ann_nj": 500.0,
-                    "ann_quantised_nj": 50.0 + steps.bit_length(),
-                    "ann_with_memory_nj": 5000.0,
-                },
-                "energy_model": {"source": "Horowitz, ISSCC 2014, 45 nm"},
-                "record": {"samples": 1000},
-            }
-            for (network, steps), energy in energies.items()
-        ],
+    networks = {
+        (network, steps): [
+            OperationsRow(
+                site="output",
+                neuron="",
+                neurons=10,
+                spikes=100.0 * steps,
+                snn=Counts(additions=1000 * energy),
+                ann=Counts(additions=500_000),
+                kind="linear",
+            )
+        ]
+        for (network, steps), energy in energies.items()
     }
+    return layered_of(networks, configuration, replace(HOROWITZ_45NM, fp32_add_pj=1.0))
 
 
 def write(folder: Path, **documents: Any) -> Path:

@@ -11,7 +11,7 @@ import pytest
 from spikewright.report import Report, Run, read_run, render_comparison
 from spikewright.report.compare.differences import differing
 
-from .folders import SWEPT, operations_of, results_of, write
+from .folders import SWEPT, operations_of, sweep_results, write
 from .test_page import Page, parsed, words
 
 
@@ -27,9 +27,9 @@ def runs(report: Report, tmp_path: Path) -> list[Run]:
     asked = {**SWEPT, "threshold": "maximum", "limit": 500}
     operations = operations_of({("IF", 8): 40.0, ("TPP", 4): 90.0}, SWEPT)
     folders = [
-        write(tmp_path / "first", results=results_of(report, SWEPT)),
-        write(tmp_path / "second", results=results_of(other, asked)),
-        write(tmp_path / "energy", operations=operations),
+        write(tmp_path / "first", results=sweep_results(report, SWEPT)),
+        write(tmp_path / "second", results=sweep_results(other, asked)),
+        write(tmp_path / "energy", results=operations),
     ]
     return [read_run(folder) for folder in folders]
 
@@ -91,7 +91,7 @@ def test_every_measurement_stands_in_one_table(runs: list[Run]) -> None:
     assert (first["nJ, fp32"], first["nJ, 8 bit"], first["nJ, with memory"]) == (
         "40.0",
         "4.0",
-        "800.0",
+        "2,840.0",
     )
     assert first["on the front of"] == "latency, energy"
     worst = next(r for r in rows if (r["run"], r["network"], r["T"]) == ("B", "TPP", "8"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Generator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from spikewright.report import Report, read_run, render_comparison
 
-from .folders import ROWS, SWEPT, layered_of, results_of, write
+from .folders import ROWS, SWEPT, layered_of, sweep_results, write
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
@@ -38,11 +39,14 @@ def chromium() -> Generator[Any]:
 @pytest.fixture(scope="module")
 def page_file(report: Report, tmp_path_factory: pytest.TempPathFactory) -> Path:
     tmp_path = tmp_path_factory.mktemp("comparison")
-    operations = layered_of({("IF", 8): ROWS, ("TPP", 4): ROWS[:2]}, SWEPT)
+    counted = read_run(
+        write(tmp_path / "c", results=layered_of({("IF", 8): ROWS, ("TPP", 4): ROWS[:2]}, SWEPT))
+    )
+    both = replace(report, operations=counted.report.operations)
     asked = {**SWEPT, "threshold": "maximum"}
     runs = [
-        read_run(write(tmp_path / "a", results=results_of(report, SWEPT), operations=operations)),
-        read_run(write(tmp_path / "b", results=results_of(report, asked))),
+        read_run(write(tmp_path / "a", results=sweep_results(both, SWEPT))),
+        read_run(write(tmp_path / "b", results=sweep_results(report, asked))),
     ]
     file = tmp_path / "comparison.html"
     file.write_text(render_comparison(runs), encoding="utf-8")

@@ -17,14 +17,14 @@ from spikewright.errors import RunError
 from spikewright.measure import HOROWITZ_45NM, Counts, OperationsRow
 from spikewright.measure.energy.estimate import energy_of
 from spikewright.report import Run, read_run, render_comparison
+from spikewright.report.costs import Energies
 from spikewright.report.energy.figures import layer_bars
 from spikewright.report.energy.parts import COMPUTED, WITH_MEMORY, dearest
 from spikewright.report.energy.words import details, headline
-from spikewright.report.folder.run import Energies
 
-from .folders import ROWS, SWEPT, layered_of, operations_of, write
+from .folders import ROWS, SWEPT, layered_of, write
 from .test_comparison import table
-from .test_page import parsed, words
+from .test_page import parsed
 from .test_reading import places
 
 NETWORKS = {("IF", 8): ROWS, ("TPP", 4): ROWS[:2]}
@@ -32,11 +32,11 @@ NETWORKS = {("IF", 8): ROWS, ("TPP", 4): ROWS[:2]}
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
-    return read_run(write(tmp_path / "energy", operations=layered_of(NETWORKS, SWEPT)))
+    return read_run(write(tmp_path / "energy", results=layered_of(NETWORKS, SWEPT)))
 
 
 def energies_of(rows: Sequence[OperationsRow], folder: Path) -> Energies:
-    (one,) = read_run(write(folder, operations=layered_of({("IF", 8): rows}, SWEPT))).energies
+    (one,) = read_run(write(folder, results=layered_of({("IF", 8): rows}, SWEPT))).energies
     return one
 
 
@@ -51,53 +51,27 @@ def test_the_layers_are_those_that_were_counted(run: Run) -> None:
     assert first.model == HOROWITZ_45NM
 
 
-def test_an_older_file_is_read_without_what_it_does_not_tell(tmp_path: Path) -> None:
-    older = layered_of(NETWORKS, SWEPT)
-    for row in older["networks"][0]["rows"]:
-        del row["kind"], row["ann_scale_multiplications"]
-    del older["networks"][1]["rows"]
-    first, second = read_run(write(tmp_path / "run", operations=older)).energies
-    assert [layer.operations.kind for layer in first.layers] == ["", "", ""]
-    assert second.layers == ()
-    html = words(parsed(render_comparison([read_run(tmp_path / "run")])))
-    assert "The file of A · run holds no energies of layers that this version can tell" in html
-    assert "TPP at T = 4" not in html
-    totals = operations_of({("IF", 8): 40.0}, SWEPT)
-    oldest = render_comparison([read_run(write(tmp_path / "oldest", operations=totals))])
-    assert "The file of A · oldest holds no energies of layers" in words(parsed(oldest))
-    assert "takes the most" not in words(parsed(oldest))
-
-
-def test_energies_that_the_counts_do_not_explain_are_not_taken_apart(tmp_path: Path) -> None:
-    other = layered_of(NETWORKS, SWEPT)
-    other["networks"][0]["energy_model"]["fp32_add_pj"] = 0.8
-    first, second = read_run(write(tmp_path / "run", operations=other)).energies
-    assert first.layers == ()
-    assert len(second.layers) == 2
-
-
 WRONG: list[tuple[list[Any], Any, str]] = [
     (["rows"], 3, "rows: expected array, got int"),
+    (["rows"], [], "rows is empty"),
     (["rows", 0], 3, r"rows\[0\]: expected object, got int"),
     (["rows", 0, "site"], 3, "site: expected str, got int"),
-    (["rows", 0, "updates"], "many", "updates: expected float, got str"),
-    (["rows", 0, "additions"], -1.0, "number below 0"),
-    (["rows", 1, "snn_nj"], 1.0, "total.snn_nj is not the sum of its rows"),
-    (["total", "ann_with_memory_nj"], 1.0, "total.ann_with_memory_nj is not the sum"),
-    (["total", "spikes"], 1.0, "total.spikes is not the sum"),
-    (["energy_model", "fp32_add_pj"], -1.0, "must be finite and at least 0"),
+    (["rows", 0, "snn", "updates"], "many", "updates: expected float, got str"),
+    (["rows", 0, "snn", "additions"], -1.0, "number below 0"),
+    (["model", "fp32_add_pj"], -1.0, "must be finite and at least 0"),
+    (["accuracy"], 1.5, "has an accuracy, T, latency or samples out of range"),
 ]
 
 
 @pytest.mark.parametrize(("path", "value", "told"), WRONG, ids=lambda v: str(v)[:40])
 def test_damage_is_refused_by_name(tmp_path: Path, path: list[Any], value: Any, told: str) -> None:
     document = copy.deepcopy(layered_of(NETWORKS, SWEPT))
-    place: Any = document["networks"][0]
+    place: Any = document["operations"][0]
     for step in path[:-1]:
         place = place[step]
     place[path[-1]] = value
-    with pytest.raises(RunError, match=f"(?s)operations.json.*{told}"):
-        read_run(write(tmp_path / "run", operations=document))
+    with pytest.raises(RunError, match=f"(?s)results.json.*{told}"):
+        read_run(write(tmp_path / "run", results=document))
 
 
 @settings(deadline=None, max_examples=60)
@@ -113,7 +87,7 @@ def test_any_change_is_read_or_refused_and_never_crashes(
     values: list[Any] = [None, True, -1, 0, 3.5, 10**30, "", "x<y>", [], [None], {}, {"x": 1}]
     place[path[-1]] = data.draw(st.sampled_from(values))
     try:
-        run = read_run(write(tmp_path_factory.getbasetemp() / "layers", operations=document))
+        run = read_run(write(tmp_path_factory.getbasetemp() / "layers", results=document))
     except RunError:
         return
     assert "<h2>Energy, layer by layer</h2>" in render_comparison([run])
@@ -255,7 +229,7 @@ def test_the_costliest_layers_stand_side_by_side(run: Run) -> None:
 
 
 def test_one_network_needs_no_choice(tmp_path: Path) -> None:
-    single = read_run(write(tmp_path / "one", operations=layered_of({("IF", 8): ROWS}, SWEPT)))
+    single = read_run(write(tmp_path / "one", results=layered_of({("IF", 8): ROWS}, SWEPT)))
     html = render_comparison([single])
     assert "Energy, layer by layer" in html
     assert 'href="#energy"' in html

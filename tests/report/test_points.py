@@ -11,23 +11,22 @@ from spikewright.report import Report, Run, read_run
 from spikewright.report.compare.pareto import dominates
 from spikewright.report.compare.points import COSTS, data_of, fronts, points_of, sources_of
 
-from .folders import SWEPT, operations_of, results_of, write
+from .folders import SWEPT, operations_of, sweep_results, write
 
 ENERGIES = {("IF", 4): 10.0, ("TPP", 8): 80.0, ("other", 4): 7.0}
 
 
 @pytest.fixture
 def swept(report: Report, tmp_path: Path) -> Run:
-    return read_run(write(tmp_path / "swept", results=results_of(report, SWEPT)))
+    return read_run(write(tmp_path / "swept", results=sweep_results(report, SWEPT)))
 
 
 def energy_run(tmp_path: Path, **changed: Any) -> Run:
     operations = operations_of(ENERGIES, {**SWEPT, **changed})
-    return read_run(write(tmp_path / "energy", operations=operations))
+    return read_run(write(tmp_path / "energy", results=operations))
 
 
 def test_marks_are_letters_and_numbered_where_a_run_has_several(swept: Run) -> None:
-    assert swept.report is not None
     twice = replace(swept.report, studies=swept.report.studies * 2)
     sources = sources_of([swept, replace(swept, name="b", report=twice)])
     assert [s.mark for s in sources] == ["A", "B1", "B2"]
@@ -55,7 +54,6 @@ def test_a_sweep_takes_its_energies_from_a_run_with_the_same_options(
 def test_energies_of_another_network_stay_by_themselves(
     swept: Run, tmp_path: Path, changed: dict[str, Any]
 ) -> None:
-    assert swept.report is not None
     asked = {**swept.configuration, "inputs": {"model": "this"}}
     known = replace(swept, report=replace(swept.report, configuration=asked))
     points = points_of(sources_of([known, energy_run(tmp_path, **changed)]))
@@ -64,8 +62,9 @@ def test_energies_of_another_network_stay_by_themselves(
 
 
 def test_energies_of_the_own_run_go_first(report: Report, tmp_path: Path) -> None:
-    own = operations_of({("IF", 4): 11.0}, SWEPT)
-    both = read_run(write(tmp_path / "both", results=results_of(report, SWEPT), operations=own))
+    own = read_run(write(tmp_path / "own", results=operations_of({("IF", 4): 11.0}, SWEPT)))
+    counted = replace(report, operations=own.report.operations)
+    both = read_run(write(tmp_path / "both", results=sweep_results(counted, SWEPT)))
     points = points_of(sources_of([energy_run(tmp_path), both]))
     (found,) = [p for p in points if (p.mark, p.network, p.steps) == ("B", "IF", 4)]
     assert found.energies is not None

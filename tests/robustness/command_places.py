@@ -47,7 +47,7 @@ ODD_DOCUMENTS = (
 )
 """JSON that cannot be read, or is of the wrong form; each fills a folder under known names."""
 NAMES = (
-    *("config.json", "results.json", "timing.json", "operations.json", "run.json"),
+    *("config.json", "results.json", "timing.json", "run.json"),
     *("card.json", "network.json", "ann.json", "dataset-card.json", "if-t1-s0.json"),
 )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -65,23 +64,8 @@ def demo(context: typer.Context, output: OutputOptions, seed: Seed = 0) -> None:
 def demo_outcome(result: DemoResult, asked: dict[str, Any]) -> Outcome:
     """Tables, files and report of the demonstration."""
     report = _report(result, asked)
-    document = {
-        "configuration": asked,
-        "differing_images": result.differing_images,
-        "parts": {study.title: _part_document(study) for study in report.studies},
-    }
     parts = (result.relu, result.qcfs)
-    return Outcome(asked, document, _joined_csv(parts), report, [_joined_table(result)])
-
-
-def _part_document(study: Study) -> dict[str, Any]:
-    """What was measured on one source network, as plain JSON values."""
-    return {
-        **study.sweep.to_dict(),
-        "histograms": [asdict(entry) for entry in study.histograms],
-        "residuals": [asdict(entry) for entry in study.residuals],
-        "errors": [asdict(entry) for entry in study.errors],
-    }
+    return Outcome(_joined_csv(parts), report, [_joined_table(result)])
 
 
 def _joined_table(result: DemoResult) -> tuple[Table, Sequence[str]]:

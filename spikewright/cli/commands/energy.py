@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from functools import lru_cache, partial
-from typing import Any
 
 import typer
 
@@ -25,13 +23,13 @@ from spikewright.cli.options import (
 )
 from spikewright.cli.output import times_of, without_times, write_files
 from spikewright.cli.parse import neurons_of
-from spikewright.cli.record import DATASET
-from spikewright.cli.source import method_for, open_source
+from spikewright.cli.record import DATASET, command_line
+from spikewright.cli.source import method_for, open_source, subject_of
 from spikewright.measure import Operations, code_table, operations, operations_csv
 from spikewright.measure.cells import Task
 from spikewright.measure.memory import Portions
 from spikewright.network import SpikingNetwork
-from spikewright.report import FORMAT
+from spikewright.report import Report, results_of
 
 
 @shared
@@ -50,7 +48,7 @@ def energy(
     Spikes are multiplied by exact fan-outs, beside the ANN; energies are estimates by published
     constants (Horowitz 2014, 45 nm). Stochastic neurons are run with --seed alone.
 
-    DIR receives config.json, operations.csv, operations.json and timing.json. Until then
+    DIR receives config.json, operations.csv, results.json and timing.json. Until then
     its folder cells keeps what is finished: after a kill the same command goes on from there.
     spikewright report DIR shows which layers cost the energy, and why.
 
@@ -88,16 +86,25 @@ def energy(
                 job.advance(number, cells.own(tasks), task.name)
             counts = cells.gather([task.name for task in tasks], Operations)
     if job.processes.main:
-        _deliver(asked, counts, output)
+        report = Report(
+            title="Operations and energy",
+            subject=subject_of(model, conversion, measurement, source.data.images.name),
+            studies=(),
+            command=command_line(asked),
+            configuration=asked,
+            operations=tuple(counts),
+            skipped_pictures=source.data.skipped.names,
+        )
+        _deliver(report, output)
 
 
-def _deliver(asked: Mapping[str, Any], counts: list[Operations], output: OutputOptions) -> None:
+def _deliver(report: Report, output: OutputOptions) -> None:
     """Write the folder if there is one, then print."""
-    document = {"format": FORMAT, "configuration": asked, "networks": [o.to_dict() for o in counts]}
+    document, asked = results_of(report), report.configuration
     files = {
         "config.json": to_json(asked),
-        "operations.csv": operations_csv(counts),
-        "operations.json": to_json(without_times(document)),
+        "operations.csv": operations_csv(report.operations),
+        "results.json": to_json(without_times(document)),
         "timing.json": to_json(times_of(document)),
     }
     write_files(output.output, files)
@@ -107,7 +114,9 @@ def _deliver(asked: Mapping[str, Any], counts: list[Operations], output: OutputO
         print_json(without_times(document))
     else:
         measured = f"{asked['model']} on {asked[DATASET]}"
-        tables = [f"{measured}, {one}" for one in counts]
-        print_text("\n\n".join([*tables, "for one sample, the mean", code_table(counts)]))
+        tables = [f"{measured}, {one}" for one in report.operations]
+        print_text(
+            "\n\n".join([*tables, "for one sample, the mean", code_table(report.operations)])
+        )
     if output.output is not None:
         print_note(f"written: {output.output}/ with {', '.join(files)}")

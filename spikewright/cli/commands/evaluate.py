@@ -96,9 +96,9 @@ def evaluate(
             studies=(study,),
             command=command_line(asked),
             configuration=asked,
+            skipped_pictures=opened.skipped.names,
         )
-        title = f"{file.name} on {measured}"
-        deliver(sweep_outcome(title, report, opened.skipped.names), output)
+        deliver(sweep_outcome(f"{file.name} on {measured}", report), output)
 
 
 def open_for(network: SpikingNetwork, notes: Mapping[str, Any], options: DataOptions) -> OpenData:

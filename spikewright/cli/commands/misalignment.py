@@ -18,7 +18,7 @@ from spikewright.cli.options import (
     OutputOptions,
     Steps,
 )
-from spikewright.cli.outcome import deliver, layer_table, outcome_of, sweep_table
+from spikewright.cli.outcome import Outcome, deliver, layer_table, sweep_table
 from spikewright.cli.parse import integrate_fire_of
 from spikewright.cli.record import command_line
 from spikewright.cli.source import method_for, open_source, subject_of
@@ -96,9 +96,9 @@ def misalignment(
         studies=(study,),
         command=command_line(asked),
         configuration=asked,
+        skipped_pictures=source.data.skipped.names,
     )
     tables = [sweep_table(f"{model.model} on {measured}", result.whole)]
     tables += [layer_table(result.layers)] if result.layers else []
-    document = {"skipped_pictures": source.data.skipped.names, **result.to_dict()}
     if job.processes.main:
-        deliver(outcome_of(report, result.whole.to_csv(), document, tables), output)
+        deliver(Outcome(result.whole.to_csv(), report, tables), output)

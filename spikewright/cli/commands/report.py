@@ -27,8 +27,7 @@ def report(
     The page shows what the runs were asked for as far as it differs, accuracy against T, fronts of
     accuracy against latency, energy and spikes, the layers that cost the energy, the first bad
     layer of each network, and a look inside every run. Nothing is measured again: all comes from
-    results.json and operations.json. Energies of a run of energy join those of a sweep that was
-    given the same options.
+    results.json. Energies of a run of energy join those of a sweep that was given the same options.
 
     Args:
         runs: The folders that --output of sweep, evaluate, misalignment, demo or energy named.
@@ -78,6 +77,6 @@ def _page_of(runs: Sequence[Run]) -> str:
     A single run with energies is shown as a comparison, which has a place for them.
     """
     first = runs[0]
-    if len(runs) == 1 and first.report is not None and not first.energies:
+    if len(runs) == 1 and first.report.studies and not first.energies:
         return render(first.report)
     return render_comparison(runs)

@@ -29,7 +29,7 @@ NUMBERS = {
     "misalignment": ("results.json",),
     "demo": ("results.json",),
     "evaluate": ("results.json",),
-    "energy": ("operations.json",),
+    "energy": ("results.json",),
     "convert": ("summary.txt", "network.safetensors"),
 }
 """The files of a command's folder that hold its numbers."""

@@ -102,6 +102,6 @@ def sweep(
             studies=(study,),
             command=command_line(asked),
             configuration=asked,
+            skipped_pictures=source.data.skipped.names,
         )
-        title = f"{model.model} on {measured}"
-        deliver(sweep_outcome(title, report, source.data.skipped.names), output)
+        deliver(sweep_outcome(f"{model.model} on {measured}", report), output)

@@ -12,8 +12,8 @@ from spikewright.report.compare.words import cautions, findings
 from spikewright.report.diagnosis import BAD
 from spikewright.report.energy.view import energy_view
 from spikewright.report.environment import Figures, filled
-from spikewright.report.folder.run import Run
 from spikewright.report.page import record_rows
+from spikewright.report.results import Run
 from spikewright.report.series import series_of
 from spikewright.report.study_view import diagnoses, inside_view
 from spikewright.report.words import percent

@@ -9,7 +9,8 @@ from typing import Any
 from spikewright.measure import SweepRow, wilson_interval
 from spikewright.report.compare.pareto import pareto_front
 from spikewright.report.contents import Study
-from spikewright.report.folder.run import Energies, Run
+from spikewright.report.costs import Energies
+from spikewright.report.results import Run
 
 CONVERSION = (
     "model",
@@ -51,7 +52,7 @@ class Source:
     @property
     def title(self) -> str:
         """The mark, the run and, where the run has several, which of its networks."""
-        several = self.run.report is not None and len(self.run.report.studies) > 1
+        several = len(self.run.report.studies) > 1
         part = f", {self.study.title}" if several and self.study is not None else ""
         return f"{self.mark} · {self.run.name}{part}"
 
@@ -98,7 +99,7 @@ def sources_of(runs: Sequence[Run]) -> tuple[Source, ...]:
     for number, run in enumerate(runs):
         letter = _letter(number)
         data = data_of(run.configuration)
-        if run.report is None:
+        if not run.report.studies:
             found.append(Source(letter, run, None, data))
         elif len(run.report.studies) == 1:
             found.append(Source(letter, run, run.report.studies[0], data))
@@ -148,14 +149,14 @@ def points_of(sources: Sequence[Source]) -> tuple[Point, ...]:
 
 def first_of_run(source: Source) -> bool:
     """Whether a source stands for its run: of the sources of one run, one does."""
-    report = source.run.report
-    return report is None or source.study is report.studies[0]
+    studies = source.run.report.studies
+    return not studies or source.study is studies[0]
 
 
 def _fits(source: Source, row: SweepRow, other: Source, entry: Energies) -> bool:
     if (row.network, row.steps) != (entry.network, entry.steps):
         return False
-    mine, theirs = source.run.configuration, other.run.energy_configuration
+    mine, theirs = source.run.configuration, other.run.configuration
     inputs = (mine.get("inputs"), theirs.get("inputs"))  # hashes of weights and images
     alike = all(mine.get(key) == theirs.get(key) for key in CONVERSION)
     alike = alike and (None in inputs or inputs[0] == inputs[1])
@@ -189,7 +190,7 @@ def _measured_alone(source: Source, entry: Energies) -> Point:
     low, high = wilson_interval(entry.accuracy * entry.samples, entry.samples)
     return Point(
         mark=source.mark,
-        data=data_of(source.run.energy_configuration),
+        data=data_of(source.run.configuration),
         network=entry.network,
         steps=entry.steps,
         latency=entry.latency,

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from html import escape
 
 from spikewright.measure import Counts
+from spikewright.report.costs import Energies, LayerCosts
 from spikewright.report.energy.parts import Part, present, share
 from spikewright.report.figures import Figure, axis, layout
-from spikewright.report.folder.run import Energies, LayerCosts
 from spikewright.report.words import percent
 
 ROW_PIXELS = ((12, 36), (30, 26), (None, 20))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from spikewright.measure.energy import EnergyParts
-from spikewright.report.folder.run import Energies, LayerCosts
+from spikewright.report.costs import Energies, LayerCosts
 
 
 @dataclass(frozen=True)

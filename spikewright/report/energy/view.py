@@ -7,25 +7,24 @@ from typing import Any
 
 from spikewright.measure.energy.counts import summed
 from spikewright.report.compare.points import Source, first_of_run
+from spikewright.report.costs import Energies
 from spikewright.report.energy.figures import layer_bars
 from spikewright.report.energy.parts import COMPUTED, WITH_MEMORY, dearest, present, share
 from spikewright.report.energy.words import details, headline
 from spikewright.report.environment import Figures
-from spikewright.report.folder.run import Energies
 
 
 def energy_view(sources: Sequence[Source], figures: Figures) -> dict[str, Any]:
     """The energies of layers of all runs that were asked for them.
 
     Returns:
-        `panels`, one for every network and T that has layers, in groups by run; `dearest`, their
-        first lines side by side; `lacking`, the sources whose files tell no layers apart.
+        `groups`, a panel for every network and T, by run; `dearest`, their first lines side by
+        side.
     """
     measured = [source for source in sources if first_of_run(source) and source.run.energies]
     panels = [
-        (source, [_panel(source, one, number, figures) for number, one in numbered])
+        (source, [_panel(source, one, n, figures) for n, one in enumerate(source.run.energies, 1)])
         for source in measured
-        if (numbered := [(n, e) for n, e in enumerate(source.run.energies, 1) if e.layers])
     ]
     return {
         "groups": panels,
@@ -34,7 +33,6 @@ def energy_view(sources: Sequence[Source], figures: Figures) -> dict[str, Any]:
             for source, own in panels
             for p in own
         ],
-        "lacking": [s for s in measured if not all(e.layers for e in s.run.energies)],
     }
 
 

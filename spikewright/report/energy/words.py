@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from spikewright.measure import OperationsRow
+from spikewright.report.costs import Energies, LayerCosts
 from spikewright.report.energy.parts import Dearest, dearest
-from spikewright.report.folder.run import Energies, LayerCosts
 from spikewright.report.words import percent
 
 MOST_NAMES = 3

@@ -16,7 +16,6 @@ ELSEWHERE = {
     "graph/primitives.py": "what passes over a graph write themselves",
     "graph/batch_norm.py": "the operation that folds away",
     "network/compiler.py": "the size of a batch, asked for in compiled code",
-    "cli/check.py": "the names that users know of operations that capture calls otherwise",
     "neurons/count_law.py": "an index that needs no check",
 }
 """Files outside `rules` that may name an operator of ATen, and why."""

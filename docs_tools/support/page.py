@@ -14,7 +14,7 @@ from docs_tools.support.refused import REFUSED
 from docs_tools.support.tried import Verdict, tried
 from spikewright.graph import Kind
 from spikewright.graph.ir import Operation
-from spikewright.graph.rule import registered
+from spikewright.graph.rule import known_as, registered
 
 PAGE = Path(__file__).parents[2] / "docs" / "support.md"
 COMMAND = "python -m docs_tools support"
@@ -69,7 +69,7 @@ def models_part(rows: Iterable[ModelRow]) -> str:
     lines += ["| model | refused operations |", "|---|---|"]
     for row in found:
         if row.refusals:
-            told = ", ".join(f"`{_short(name)}` {times}" for name, times in row.refusals)
+            told = ", ".join(f"`{known_as(name)}` {times}" for name, times in row.refusals)
             lines.append(f"| {row.name} | {told} |")
     return "\n".join(lines) + "\n"
 
@@ -130,7 +130,7 @@ source line, the reason and what to do; the last two are quoted here."""
 def _accepted_table(heading: str, verdicts: Sequence[tuple[Case, Verdict]]) -> str:
     lines = [f"### {heading}", "", "| call | captured as | class |", "|---|---|---|"]
     for case, verdict in verdicts:
-        names = ", ".join(f"`{_short(name)}`" for name, _ in verdict.operations)
+        names = ", ".join(f"`{known_as(name)}`" for name, _ in verdict.operations)
         kinds = ", ".join(dict.fromkeys(kind for _, kind in verdict.operations))
         lines.append(f"| `{case.call}` | {names or 'nothing: it leaves no operation'} | {kinds} |")
     return "\n".join(lines)
@@ -140,7 +140,7 @@ def _refused_table(heading: str, verdicts: Sequence[tuple[Case, Verdict]]) -> st
     lines = [f"### {heading}", "", "| call | refused | reason | what to do |", "|---|---|---|---|"]
     for case, verdict in verdicts:
         for operator, reason, remedy in verdict.refusals:
-            named = f"`{_short(operator)}`" if operator else "the model"
+            named = f"`{known_as(operator)}`" if operator else "the model"
             lines.append(f"| `{case.call}` | {named} | {_plain(reason)} | {_plain(remedy)} |")
     return "\n".join(lines)
 
@@ -151,7 +151,7 @@ def _unreached(accepted: Verdicts) -> str:
     }
     rules = registered().items()
     known = {Operation("", t, ()).operator for t, rule in rules if rule.kind is not Kind.CONSTANT}
-    missing = sorted(_short(name) for name in known - reached)
+    missing = sorted(known_as(name) for name in known - reached)
     if not missing:
         return "Every operation that has a rule stands above."
     told = ", ".join(f"`{name}`" for name in missing)
@@ -159,13 +159,6 @@ def _unreached(accepted: Verdicts) -> str:
         "These have a rule too, but are not what the calls above are captured as by this "
         f"version of torch (other spellings, or exported programs, may reach them): {told}."
     )
-
-
-def _short(operator: str) -> str:
-    """An operator's name as its user knows it."""
-    if operator == "<built-in function getitem>":
-        return "getitem"
-    return operator.replace("_native_batch_norm_legit_no_training", "batch_norm")
 
 
 def _plain(text: str) -> str:

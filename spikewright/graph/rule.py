@@ -41,6 +41,7 @@ class Rule:
         reads_batch_size: whether the size of the batch may stand as an argument of its own.
         weight_at, bias_at: positions of the stored weights and bias among the arguments, or None.
         bias_dim: the dimension of the value along which the bias runs.
+        called: the name that users know, where capture has another, such as "aten.batch_norm".
         label: its words in reports where `words` says no more; "" where it only moves data.
         unwritten: why NIR has no node for it, where `nir` says no more.
         keeps_whole_numbers: whether it gives whole numbers where it reads whole numbers.
@@ -53,6 +54,7 @@ class Rule:
     weight_at: int | None = None
     bias_at: int | None = None
     bias_dim: int = 1
+    called: str = ""
     label: str = ""
     unwritten: Refusal = Refusal(
         "NIR has no node for it",
@@ -138,6 +140,7 @@ UNKNOWN = Rule()
 
 _RULES: dict[Any, Rule] = {}
 _TARGETS: dict[str, Any] = {}
+_CALLED: dict[str, str] = {}
 _REMEDIES: dict[str, str] = {}
 
 
@@ -146,6 +149,8 @@ def register(*rules: Rule) -> None:
     for rule in rules:
         _RULES.update((target, rule) for target in rule.targets)
         _TARGETS.update((target_name(target), target) for target in rule.targets)
+        if rule.called:
+            _CALLED.update((Operation("", t, ()).operator, rule.called) for t in rule.targets)
 
 
 def rule_of(op: Operation) -> Rule:
@@ -156,6 +161,11 @@ def rule_of(op: Operation) -> Rule:
 def registered() -> Mapping[Any, Rule]:
     """Every rule by target."""
     return dict(_RULES)
+
+
+def known_as(operator: str) -> str:
+    """The name that users know of an `Operation.operator`."""
+    return _CALLED.get(operator, operator)
 
 
 def target_name(target: Any) -> str:

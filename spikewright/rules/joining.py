@@ -85,6 +85,7 @@ class Part(Rearranging):
     """One of several values."""
 
     targets = (operator.getitem,)
+    called = "getitem"
 
 
 register(Concatenation(), Stack(), Split(), Unbinding(), Part())

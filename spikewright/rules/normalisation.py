@@ -13,6 +13,7 @@ class BatchNorm(Rule):
 
     targets = (BATCH_NORM,)
     kind = Kind.LINEAR
+    called = "aten.batch_norm"
 
     def objection(self, op: Operation, ndim: int) -> str | None:
         return only_first_reads_data(op)

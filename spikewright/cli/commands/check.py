@@ -18,6 +18,7 @@ from spikewright.cli.source import open_model
 from spikewright.errors import ConversionError
 from spikewright.graph import InputRefused, Survey
 from spikewright.graph import survey as survey_of
+from spikewright.graph.rule import known_as
 from spikewright.models.exported import exported_shape
 
 DEFAULT_SHAPE = (3, 224, 224)
@@ -143,17 +144,8 @@ def operation_counts(survey: Survey) -> list[tuple[tuple[str, str], int]]:
     refused = {(o.operator, o.module, o.source) for o in survey.offenders}
     places = [(op.operator, op.module, op.source) for op in survey.graph.operations]
     counts = Counter(
-        (_shown(op.operator), "refused" if place in refused else str(op.kind))
+        (known_as(op.operator), "refused" if place in refused else str(op.kind))
         for op, place in zip(survey.graph.operations, places, strict=True)
     )
     counts.update((place[0], "refused") for place in refused.difference(places))
     return sorted(counts.items(), key=lambda entry: (entry[0][1], entry[0][0]))
-
-
-def _shown(operator: str) -> str:
-    """An operator's name as its user knows it."""
-    known = {
-        "aten._native_batch_norm_legit_no_training": "aten.batch_norm",
-        "<built-in function getitem>": "getitem",
-    }
-    return known.get(operator, operator)

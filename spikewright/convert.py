@@ -6,7 +6,7 @@ and runs it over the calibration data. `Prepared.convert` chooses thresholds and
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -111,14 +111,32 @@ class Prepared:
                 offsets = correction.offsets(*given)
             return Design(thresholds, offsets.currents, offsets.potentials)
 
+        shared = _shared_by(calibration, correction, seed)
+        missing = [steps for steps in points if (shared, steps) not in self._designs]
         if self.processes.count == 1:
-            designs = {steps: made(steps) for steps in points}
+            designs = {steps: made(steps) for steps in missing}
         else:
-            dealt = deal_work(points, lambda steps: made(steps).tensors(), self.processes)
+            dealt = deal_work(missing, lambda steps: made(steps).tensors(), self.processes)
             designs = {steps: Design.of(tensors) for steps, tensors in dealt.items()}
         for steps, design in designs.items():
             _check_thresholds(design, steps)
-        return designs
+            if shared is not None and not design.potentials:  # those are as many as neurons
+                self._designs[shared, steps] = design
+        return {steps: (designs.get(steps) or self._designs[shared, steps]) for steps in points}
+
+
+def _shared_by(
+    calibration: Calibration, correction: Correction | None, seed: int
+) -> Hashable | None:
+    """What decides a design: neurons that count alike share it. None where that cannot be told."""
+    neuron = calibration.neuron
+    corrected = None if correction is None else (correction, correction.depends_on(neuron), seed)
+    key = (neuron.evenly_driven, calibration.threshold, corrected)
+    try:
+        hash(key)
+    except TypeError:  # a strategy of the user's own may hold anything
+        return None
+    return key
 
 
 def prepare(

@@ -12,13 +12,14 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import spikewright as sw
-from spikewright.calibration import OutputMeans
+from spikewright.calibration import InputMeans, OutputMeans
 from spikewright.calibration.layers import Layers, Sent
 from spikewright.calibration.segments import kept_bytes, segments_of
 from spikewright.calibration.thinned import Thinned
 from spikewright.cli.options import ConversionOptions
 from spikewright.cli.source import Source
 from spikewright.methods import METHODS, RTS
+from spikewright.neurons import NEURONS as REGISTERED
 from tests.builders import captured, images, wired
 from tests.network.nets import NETS, net
 
@@ -68,6 +69,37 @@ def test_convert_is_prepare_and_convert(neuron, correction):
         assert torch.equal(whole(x, steps=steps, seed=1), apart(x, steps=steps, seed=1))
 
 
+VARIANTS = [neuron for kind in REGISTERED for neuron in kind.variants()]
+
+
+@pytest.mark.parametrize("neuron", VARIANTS, ids=str)
+def test_neurons_that_share_a_design_count_alike(neuron):
+    charge = torch.linspace(0, 9, 1001)
+    twin = neuron.evenly_driven
+    assert twin.evenly_driven == twin
+    for steps in (1, 3):
+        assert twin.levels(steps) == neuron.levels(steps)
+        ours, theirs = (n.expected_count(charge, steps) for n in (neuron, twin))
+        assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+@pytest.mark.parametrize("threshold", [sw.MinError(), sw.Maximum()])
+def test_a_shared_design_is_the_one_that_is_made_alone(threshold, monkeypatch):
+    x, passes = images(12), []
+    offsets = InputMeans.offsets
+    monkeypatch.setattr(InputMeans, "offsets", lambda *a: passes.append(0) or offsets(*a))
+    prepared = sw.prepare(net("residual"), x)
+    for neuron in NEURONS:
+        together = prepared.convert(neuron, threshold, steps=(4, 3))
+        with monkeypatch.context() as context:
+            context.setattr(InputMeans, "offsets", offsets)
+            alone = sw.convert(net("residual"), x, neuron, threshold, steps=(4, 3))
+        for steps in (4, 3):
+            ours, theirs = (s.design(steps).tensors() for s in (together, alone))
+            assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
+    assert len(passes) == 3 * 2  # IF, its shuffled trains and nearest count alike
+
+
 @pytest.mark.parametrize("name", sorted(NETS))
 @pytest.mark.parametrize("correction", [True, OutputMeans()])
 @pytest.mark.parametrize("neuron", [sw.TPP(), sw.IntegrateFire()])
@@ -99,7 +131,8 @@ def test_a_segment_keeps_counts_not_the_currents_of_branches():
     assert not first.keeps | second.keeps | third.keeps
     assert second.reads == {first.end.name}
     assert third.reads == third.frees == {first.end.name, second.end.name}
-    assert kept_bytes(graph, 8) == (4 + 4 + 5) * 16  # one byte a count
+    assert (first.lasts, second.lasts, third.lasts) == (True, True, False)
+    assert kept_bytes(graph, 8) == (4 + 4) * 16  # one byte a count
 
 
 @pytest.mark.parametrize("name", sorted(NETS))

@@ -18,7 +18,7 @@ from spikewright.calibration.calibration import Calibration
 from spikewright.calibration.correction import Correction, Offsets
 from spikewright.calibration.layers import Layers, Sent
 from spikewright.calibration.samples import Samples
-from spikewright.neurons import Draws, Layer
+from spikewright.neurons import Draws, Layer, Neuron
 
 
 def per_channel(values: Tensor, like: Tensor) -> Tensor:
@@ -38,6 +38,9 @@ class InputMeans(Correction):
 
     Neurons without a count law are taken at their expected count, as if their input came evenly.
     """
+
+    def depends_on(self, neuron: Neuron) -> Neuron:
+        return neuron.evenly_driven
 
     def offsets(
         self,

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from spikewright.calibration.calibration import Calibration
 from spikewright.calibration.samples import Samples
+from spikewright.neurons import Neuron
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,10 @@ class Offsets:
 
 class Correction(ABC):
     """A way to make up for errors, site after site: configuration only."""
+
+    def depends_on(self, neuron: Neuron) -> Neuron:
+        """What the correction knows of a neuron; neurons of one answer are corrected alike."""
+        return neuron
 
     @abstractmethod
     def offsets(

@@ -133,9 +133,10 @@ class AtLayer:
     def send(self, number: int, sent: Sent) -> None:
         """Keep what a part's units send, and free what no later layer reads."""
         kept = self._layers.kept[number]
-        kept[self.operation.name] = narrow = sent.narrowed()
-        if self._layers.means is not None:
-            self._layers.means.add(self.operation.name, sent.numbers, sent.unit, narrow.numbers)
+        if self._segment.lasts:
+            kept[self.operation.name] = narrow = sent.narrowed()
+            if self._layers.means is not None:
+                self._layers.means.add(self.operation.name, sent.numbers, sent.unit, narrow.numbers)
         for name in self._segment.frees:
             kept.pop(name, None)
 

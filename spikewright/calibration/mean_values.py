@@ -67,12 +67,14 @@ class MeanValues:
 
     def leave(self, segment: Segment) -> None:
         """Turn the sums of a finished layer into means, and free what no later layer reads."""
-        end = segment.end.name
-        total = self._sums.pop(end) * self._units.pop(end).double()
         unread = {op.name for op in segment.operations} - segment.keeps
         for name in unread | segment.frees:
             self._means.pop(name, None)
-        self._means[end] = self._mean(total[0] if total.ndim > len(segment.end.shape) else total)
+        if segment.lasts:
+            end = segment.end.name
+            total = self._sums.pop(end) * self._units.pop(end).double()
+            full = total.ndim > len(segment.end.shape)
+            self._means[end] = self._mean(total[0] if full else total)
 
     def _mean(self, total: Tensor) -> Tensor:
         return (total / self._samples)[None].to(self._dtype)

@@ -29,6 +29,7 @@ class Segment:
         reads: names of the kept values that it starts from.
         keeps: names of values of `operations` that later segments read.
         frees: names of kept values that no later segment reads.
+        lasts: whether a later segment reads the value of the end.
     """
 
     end: Operation
@@ -36,6 +37,7 @@ class Segment:
     reads: frozenset[str]
     keeps: frozenset[str]
     frees: frozenset[str]
+    lasts: bool
 
 
 def segments_of(graph: Graph) -> tuple[Segment, ...]:
@@ -84,6 +86,7 @@ def _with_lifetimes(
                 frozenset(reads),
                 frozenset(keeps),
                 frozenset(reads - read_later),
+                end.name in read_later,
             )
         )
         read_later |= reads
@@ -104,7 +107,8 @@ def kept_bytes(graph: Graph, element_size: int) -> int:
     for segment in segments_of(graph):
         end = segment.end
         narrow = end.name in counts or (len(end.inputs) == 1 and end.inputs[0] in counts)
-        held[end.name] = sizes[end.name] * (1 if narrow else element_size)
+        if segment.lasts:
+            held[end.name] = sizes[end.name] * (1 if narrow else element_size)
         held.update({name: sizes[name] * element_size for name in segment.keeps})
         most = max(most, sum(held.values()))
         for name in segment.frees:

@@ -124,6 +124,14 @@ class IntegrateFire(Neuron):
     def expected_count(self, charge: Tensor, steps: int) -> tuple[Tensor, Tensor]:
         return (charge + self.v0 + self.shift).floor().clamp(0, steps), torch.zeros_like(charge)
 
+    @property
+    def evenly_driven(self) -> Neuron:
+        if type(self) is not IntegrateFire:
+            return self
+        if self.v0 and self.shift:  # their sum would be rounded otherwise
+            return replace(self, reset=Reset.SOFT)
+        return IntegrateFire(v0=self.v0 + self.shift)
+
     def work(self, steps: int) -> Work:
         """An update and a comparison a step."""
         return Work(updates=steps, comparisons=steps)

@@ -121,6 +121,15 @@ class Neuron(ABC):
             Mean and variance of the count, each of the shape of `charge`.
         """
 
+    @property
+    def evenly_driven(self) -> Neuron:
+        """A neuron of the same counts where charge comes evenly, the same one for all such neurons.
+
+        Thresholds and corrections that know no more of a neuron are shared between them. A class
+        derived from another one answers with itself, as it may count otherwise.
+        """
+        return self
+
     @abstractmethod
     def start(self, layer: Layer) -> WaitingDynamics | StreamingDynamics:
         """Fresh dynamics of a layer of these neurons: the step-wise reference."""

@@ -114,6 +114,10 @@ class Shuffled(Neuron):
     def expected_count(self, charge: Tensor, steps: int) -> tuple[Tensor, Tensor]:
         return self.neuron.expected_count(charge, steps)
 
+    @property
+    def evenly_driven(self) -> Neuron:
+        return self.neuron.evenly_driven if type(self) is Shuffled else self
+
     def levels(self, steps: int) -> int:
         return self.neuron.levels(steps)
 

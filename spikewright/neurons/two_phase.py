@@ -12,6 +12,7 @@ from torch import Tensor
 
 from spikewright.errors import ConversionError
 from spikewright.neurons.codes import Code, Rate, code_of, codes
+from spikewright.neurons.integrate_fire import IntegrateFire
 from spikewright.neurons.layer import Layer, LayerLaw
 from spikewright.neurons.neuron import Neuron, Spelling, WaitingDynamics
 from spikewright.neurons.random_order import RandomOrder
@@ -83,6 +84,13 @@ class TwoPhase(Neuron):
 
     def expected_count(self, charge: Tensor, steps: int) -> tuple[Tensor, Tensor]:
         return Rounding(self.rounding).expected_count(charge, self.levels(steps))
+
+    @property
+    def evenly_driven(self) -> Neuron:
+        if type(self) is not TwoPhase or not isinstance(self.code, Rate):
+            return self
+        nearest = self.rounding is Rounding.NEAREST
+        return IntegrateFire(v0=0.5) if nearest else TwoPhase(self.rounding)
 
     def start(self, layer: Layer) -> WaitingDynamics:
         return _TppDynamics(layer) if self._draws_every_step else _CountedDynamics(self, layer)

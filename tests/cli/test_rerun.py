@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -36,10 +37,17 @@ def test_every_command_gives_its_numbers_again(run: Run, tmp_path: Path, command
         assert (first / name).read_bytes() == (second / name).read_bytes()
 
 
+@pytest.fixture(scope="module")
+def finished(run: Run, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("finished")
+    assert run("energy", DIGITS, *COMMANDS["energy"], "--output", str(folder))[0] == 0
+    return folder
+
+
 @pytest.fixture
-def folder(run: Run, tmp_path: Path) -> Path:
-    assert run("energy", DIGITS, *COMMANDS["energy"], "--output", str(tmp_path / "run"))[0] == 0
-    return tmp_path / "run"
+def folder(finished: Path, tmp_path: Path) -> Path:
+    """A finished run that a test may change."""
+    return Path(shutil.copytree(finished, tmp_path / "run"))
 
 
 def change(path: Path, how: Callable[[Any], None]) -> None:

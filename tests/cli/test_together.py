@@ -14,18 +14,20 @@ from .conftest import Run
 pytest.importorskip("sklearn", reason="needs the extra 'digits'")
 
 SWEEP = (
-    *("-m", "spikewright", "sweep", "zoo:digits-qcfs8", "--data", "digits", "--json"),
+    *("sweep", "zoo:digits-qcfs8", "--data", "digits", "--json"),
     *("--neuron", "tpp,if", "--steps", "2,4", "--seeds", "2", "--limit", "45"),
     *("--batch-size", "10", "--calibration-samples", "25"),
 )
 REPEATED = ("config.json", "results.csv", "results.json")
 
 
-def test_two_processes_write_the_files_of_one(tmp_path: Path) -> None:
+def test_two_processes_write_the_files_of_one(run: Run, tmp_path: Path) -> None:
     for package, extra in (("accelerate", "train"), ("plotly", "report")):
         pytest.importorskip(package, reason=f"needs the extra '{extra}'")
-    (alone,) = together(*SWEEP, "--output", str(tmp_path / "one"), count=1)
-    first, second = together(*SWEEP, "--output", str(tmp_path / "two"))
+    code, alone, err = run(*SWEEP, "--output", str(tmp_path / "one"))
+    assert code == 0, err
+    words = ("-m", "spikewright", *SWEEP, "--output", str(tmp_path / "two"))
+    first, second = together(*words)
     assert second == ""
     assert first == alone
     assert json.loads(first)["studies"][0]["sweep"]["record"]["samples"] == 45

@@ -145,7 +145,7 @@ def assert_folds(model: nn.Module, x: Tensor, seed: int) -> None:
     torch.testing.assert_close(answer, expected, rtol=1e-9, atol=1e-9)
 
 
-@settings(max_examples=20, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=8, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.sampled_from(sorted(BLOCKS)), min_size=2, max_size=4),
     st.sampled_from(sorted(HEADS)),

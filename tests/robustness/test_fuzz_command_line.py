@@ -16,6 +16,6 @@ NO_PROCESS = 10**9
 
 
 def test_random_command_lines_end_as_documented(tmp_path: Path) -> None:
-    found = Fuzz(tmp_path).random(30, 5, one_in=NO_PROCESS)
+    found = Fuzz(tmp_path).random(15, 5, one_in=NO_PROCESS)
     assert [verdict for verdict in found if verdict.fault is not None] == []
     assert {ExitCode.OK, ExitCode.USAGE} <= {verdict.code for verdict in found}

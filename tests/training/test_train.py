@@ -114,7 +114,7 @@ def test_another_seed_gives_other_weights(tmp_path: Path) -> None:
 
 
 def test_a_process_killed_with_no_chance_to_clean_up_goes_on(tmp_path: Path) -> None:
-    recipe = replace(RECIPE, optimisation=replace(RECIPE.optimisation, epochs=40))
+    recipe = replace(RECIPE, optimisation=replace(RECIPE.optimisation, epochs=12))
     broken = RunFolder(tmp_path / "broken")
     broken.prepare(recipe)
     code = (
@@ -128,16 +128,16 @@ def test_a_process_killed_with_no_chance_to_clean_up_goes_on(tmp_path: Path) -> 
         finally:
             process.send_signal(signal.SIGKILL)
     done = len(history(broken.path))
-    assert done < 40
-    assert train(recipe, broken.path).epochs == 40
+    assert done < 12
+    assert train(recipe, broken.path).epochs == 12
     whole = train(recipe, tmp_path / "whole")
     assert sha256(broken.weights) == whole.weights_sha256
 
 
 def wait_until(condition) -> None:
-    end = time.monotonic() + 120
+    end = time.monotonic() + 300
     while not condition():
-        assert time.monotonic() < end, "the process did not get there in two minutes"
+        assert time.monotonic() < end, "the process did not get there in five minutes"
         time.sleep(0.01)
 
 

@@ -24,7 +24,7 @@ class Accuracy:
 
     Attributes:
         right: how many are right; a mean over seeds may be fractional.
-        samples: of how many, at least 1.
+        samples: how many samples were answered, at least 1.
     """
 
     right: float
@@ -76,7 +76,7 @@ class Tally:
         right: how many answers are right.
         agree: how many are the reference's.
         only_network, only_reference: samples that one of the two alone gets right.
-        spikes: of all sites together.
+        spikes: spikes of all sites together.
         seconds: wall time.
     """
 
@@ -124,7 +124,7 @@ def answers_of(
     """Ask a classifier, without gradients.
 
     Args:
-        network: from images to logits `[B, classes]`.
+        network: a map from images to logits `[B, classes]`.
         data: batches with labels, such as `labelled_batches` checks.
         device: where the network is.
         who: names the network in errors.

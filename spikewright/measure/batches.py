@@ -54,8 +54,8 @@ def labelled_batches(
     for number, item in enumerate(data, first):
         if not isinstance(item, (tuple, list)) or len(item) != 2:
             raise AnalysisError(
-                f"batch {number} is {_told(item)}, so it has no labels to measure accuracy by: "
-                "give (images, labels) pairs"
+                f"batch {number} is {_described(item)}, so it has no labels to measure accuracy "
+                "by: give (images, labels) pairs"
             )
         images, labels = _images(item[0], number), _labels(item[1], number)
         samples = samples_in(images, dimensions)
@@ -77,7 +77,7 @@ class Block:
     Attributes:
         first: the number of its first batch.
         read: reads its batches.
-        dimensions: of one sample.
+        dimensions: how many dimensions one sample has.
     """
 
     first: int
@@ -115,7 +115,7 @@ def blocks_of(data: Labelled, shape: Sequence[int], frames: int = 1) -> Iterable
 
     Args:
         data: batches.
-        shape: of one sample, or of one frame of it.
+        shape: the shape of one sample, or of one frame of it.
         frames: how many of these a sample has.
     """
     bytes_each = 4 * frames * max(1, torch.Size(shape).numel())
@@ -219,7 +219,7 @@ def image_batches(data: Iterable[Any], dimensions: int | None = None) -> Iterato
 
 def _images(images: Any, number: int) -> Tensor:
     if not isinstance(images, Tensor) or images.ndim == 0:
-        raise AnalysisError(f"batch {number} holds {_told(images)}; give a tensor [B, *S]")
+        raise AnalysisError(f"batch {number} holds {_described(images)}; give a tensor [B, *S]")
     if images.is_floating_point() and not bool(images.isfinite().all()):
         raise AnalysisError(
             f"batch {number} holds NaN or infinite values; check the files and the preprocessing"
@@ -229,17 +229,19 @@ def _images(images: Any, number: int) -> Tensor:
 
 def _labels(labels: Any, number: int) -> Tensor:
     if not isinstance(labels, (Tensor, list, tuple)):
-        raise AnalysisError(f"the labels of batch {number} are {_told(labels)}; give integers [B]")
-    found = torch.as_tensor(labels)
-    if found.ndim != 1 or found.is_floating_point() or found.dtype == torch.bool:
         raise AnalysisError(
-            f"the labels of batch {number} are {found.dtype} {list(found.shape)}; give class "
+            f"the labels of batch {number} are {_described(labels)}; give integers [B]"
+        )
+    classes = torch.as_tensor(labels)
+    if classes.ndim != 1 or classes.is_floating_point() or classes.dtype == torch.bool:
+        raise AnalysisError(
+            f"the labels of batch {number} are {classes.dtype} {list(classes.shape)}; give class "
             "numbers, integers of shape [B]"
         )
-    return found.long().cpu()
+    return classes.long().cpu()
 
 
-def _told(item: Any) -> str:
+def _described(item: Any) -> str:
     if isinstance(item, Tensor):
         return f"one tensor {list(item.shape)}"
     if isinstance(item, (tuple, list)):
@@ -266,18 +268,18 @@ def checked_steps(steps: int | Sequence[int]) -> tuple[int, ...]:
     Raises:
         AnalysisError: for none, or anything but whole numbers of at least 1.
     """
-    given = whole_numbers(steps)
-    if not given or min(given) < 1:
+    numbers = whole_numbers(steps)
+    if not numbers or min(numbers) < 1:
         raise AnalysisError(
             f"steps must be whole numbers of time steps, at least one of them, got {steps!r}: "
             "try steps=(4, 8, 16)"
         )
-    return tuple(dict.fromkeys(given))
+    return tuple(dict.fromkeys(numbers))
 
 
-def whole_numbers(given: Any) -> tuple[int, ...]:
+def whole_numbers(value: Any) -> tuple[int, ...]:
     """One integer or several as a tuple; empty for anything else."""
-    several = tuple(given) if isinstance(given, Sequence) else (given,)
+    several = tuple(value) if isinstance(value, Sequence) else (value,)
     return several if all(type(number) is int for number in several) else ()
 
 

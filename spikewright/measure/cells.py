@@ -1,4 +1,4 @@
-"""Parts of a long measurement, each measured once, kept, found again and shared out.
+"""Parts of a long measurement, each measured once, kept, read again and shared out.
 
 A measurement is a list of cells: one network at one T with one seed on some images, or any other
 part that can be measured by itself. A finished cell is one file of a folder, written as a whole or
@@ -40,7 +40,7 @@ class Task:
     """A cell to measure.
 
     Attributes:
-        name: of its record, unique within the measurement.
+        name: the name of its record, unique within the measurement.
         work: measures it; returns dataclasses or plain JSON values.
         cost: how long it takes, in any unit that all tasks share.
         group: tasks of one group, such as those on the same images, stay together where there are
@@ -146,7 +146,7 @@ class Cells:
             tasks: the same ones in every process and job, in the order of work.
 
         Yields:
-            Every task of this process when it is finished, or was found finished.
+            Every task of this process when it is finished, or was finished before.
         """
         for task, owner in zip(tasks, deal(tasks, self.count), strict=True):
             if owner == self.rank:
@@ -162,11 +162,11 @@ class Cells:
         """
         for message in self.processes.exchange(json.dumps(self._here).encode()):
             self._here.update(json.loads(message))
-        found = [self.read(name, kind) for name in names]
-        records = [record for record in found if record is not None]
-        if len(records) < len(found):
+        read = [self.read(name, kind) for name in names]
+        records = [record for record in read if record is not None]
+        if len(records) < len(read):
             raise Unfinished(
-                f"{len(found) - len(records)} of {len(found)} cells in '{self.folder}' are not "
+                f"{len(read) - len(records)} of {len(read)} cells in '{self.folder}' are not "
                 "finished: when all parts of the work are, the same command without --share "
                 "gathers them"
             )
@@ -174,13 +174,13 @@ class Cells:
 
     def all_within(self, kind: type[R]) -> list[R]:
         """The records of all cells whose names stand behind this one's, see `within`."""
-        found = {
+        records = {
             n: decoded(kind, r, n) for n, r in self._here.items() if n.startswith(self._inside)
         }
-        names = {f"{_file_name(name)}.json" for name in found}
+        names = {f"{_file_name(name)}.json" for name in records}
         start = f"{_readable(self._inside)}"
         others = (p for p in self.files() if p.name.startswith(start) and p.name not in names)
-        return [*found.values(), *(read_record(path, kind) for path in others)]
+        return [*records.values(), *(read_record(path, kind) for path in others)]
 
     def _path(self, name: str) -> Path | None:
         return None if self.folder is None else self.folder / f"{_file_name(name)}.json"

@@ -53,7 +53,7 @@ class LayerError:
         unevenness: what the arrival times of spikes add. For two-phase neurons, whose count does
             not depend on them, it is 0 (nearest) or the noise of the draw (stochastic roundings);
             for a hard reset it includes the charge that the reset throws away.
-        total: of `theta n/T - a`.
+        total: the root mean square of `theta n/T - a`.
         bias: the mean of `theta n/T - a`, likewise relative; negative where too little is sent.
         activation: root mean square of the ANN's activation, in the model's own units. Where it is
             0 the errors above are absolute, there being nothing to be relative to.
@@ -93,7 +93,7 @@ def split_error(
         function: h, the ANN's activation function.
 
     Returns:
-        By the names of `TERMS`, `[B, *S]` each, in the units of the activation.
+        Tensors `[B, *S]` by the names of `TERMS`, in the units of the activation.
     """
     unit = threshold / neuron.levels(steps)
     wanted = function(charge * unit)
@@ -122,11 +122,11 @@ def decompose(
         data: batches `[B, *S]`, or (batch, labels) pairs whose labels are ignored; read once. Of
             frames `[T, B, *S]` the ANN is shown the mean over time.
         steps: one T or several.
-        seed: of the random draws.
+        seed: the seed of the random draws.
         name: what `LayerError.network` says; the labels of its neurons when None.
 
     Returns:
-        For every T, one entry a site, in the order in which they run.
+        One entry for every T and site, in the order in which they run.
 
     Raises:
         AnalysisError: when the data is empty or not made of tensors, or steps are not whole
@@ -152,21 +152,21 @@ def decompose(
         for t in times:
             here = {site: sums[t, site] for site in network.sites}
             network.observe(images, _watch(network, t, activations, here), steps=t, seed=seed)
-    return tuple(found.error(site, t, label) for (t, site), found in sums.items())
+    return tuple(summed.error(site, t, label) for (t, site), summed in sums.items())
 
 
 def _ann_activations(network: SpikingNetwork, images: Tensor) -> dict[str, Tensor]:
     graph = network.graph
-    found: dict[str, Tensor] = {}
+    activations: dict[str, Tensor] = {}
 
     def keep(op: Operation, inputs: tuple[Tensor, ...]) -> Tensor:
         assert op.site is not None
-        found[op.site.name] = apply(op, inputs, graph.tensors)
-        return found[op.site.name]
+        activations[op.site.name] = apply(op, inputs, graph.tensors)
+        return activations[op.site.name]
 
     with torch.no_grad():
         evaluate(graph, images, {Kind.UNIT: keep})
-    return found
+    return activations
 
 
 def _watch(

@@ -50,7 +50,7 @@ class Portions:
         Args:
             on: goes over batches.
             data: batches, alone or with labels, that can be gone over again.
-            dimensions: of one sample.
+            dimensions: how many dimensions one sample has.
         """
         while True:
             cut = _Cut(data, self.largest, dimensions)

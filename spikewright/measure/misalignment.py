@@ -159,10 +159,10 @@ def misalignment(
         layers.measure(shared.within("layers"), progress)
     inside.measure(shared)
     asked = {"experiment": "misalignment", "layer_steps": at if layerwise else None}
-    found = whole.result(shared.within("whole"), asked)
+    sweep = whole.result(shared.within("whole"), asked)
     effects = () if layers is None else _effects(layers.result(shared.within("layers"), {}))
     spikes, errors = inside.result(shared)
-    return Misalignment(found, effects, spikes.histograms, spikes.residuals, errors)
+    return Misalignment(sweep, effects, spikes.histograms, spikes.residuals, errors)
 
 
 def shuffled(
@@ -171,7 +171,7 @@ def shuffled(
     """The same network with the trains that leave some sites rearranged in time.
 
     Args:
-        network: of one-phase neurons, which stay what they are inside.
+        network: a network of one-phase neurons, which stay what they are inside.
         order: how.
         sites: names; every site when None.
 
@@ -196,9 +196,9 @@ class _AtSteps(nn.Module):
         return self._network(images, steps=self._steps)
 
 
-def _effects(found: Sweep) -> tuple[LayerEffect, ...]:
-    assert found.reference is not None
-    return tuple(_effect(row.network, row, found.reference) for row in found.rows)
+def _effects(sweep: Sweep) -> tuple[LayerEffect, ...]:
+    assert sweep.reference is not None
+    return tuple(_effect(row.network, row, sweep.reference) for row in sweep.rows)
 
 
 def _effect(site: str, row: SweepRow, baseline: Reference) -> LayerEffect:
@@ -249,8 +249,8 @@ def _check_neurons(network: SpikingNetwork) -> None:
         if not isinstance(neuron, IntegrateFire)
     }
     if others:
-        told = ", ".join(f"{label} at {site}" for site, label in others.items())
+        wrong = ", ".join(f"{label} at {site}" for site, label in others.items())
         raise AnalysisError(
-            f"misalignment needs IntegrateFire neurons at every site, got {told}: convert with "
+            f"misalignment needs IntegrateFire neurons at every site, got {wrong}: convert with "
             "neuron=IntegrateFire(); it shuffles by itself"
         )

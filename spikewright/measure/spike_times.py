@@ -57,7 +57,7 @@ class ResidualSummary:
     Attributes:
         site: the layer.
         steps: T.
-        edges: of the bins, one more than `counts`.
+        edges: the edges of the bins, one more than `counts`.
         counts: neurons and samples in each bin; the first and last bin also hold all beyond.
         mean: mean potential.
         below_zero: fraction below 0, silent neurons with negative input included.
@@ -142,7 +142,7 @@ def watch_spikes(
         shuffled: the same network after its trains are rearranged.
         data: batches `[B, *S]`, or (batch, labels) pairs whose labels are ignored; read once.
         steps: T.
-        seed: of the random draws.
+        seed: the seed of the random draws.
 
     Returns:
         Histograms and residuals, one a site each, in the order in which they run.

@@ -20,7 +20,7 @@ def wilson_interval(successes: float, trials: int, confidence: float = 0.95) -> 
     Args:
         successes: 0..trials; a mean over repetitions may be fractional.
         trials: n, at least 1.
-        confidence: in (0, 1).
+        confidence: the level of confidence, in (0, 1).
 
     Returns:
         The lower and upper end, in 0..1.
@@ -61,7 +61,7 @@ def paired_interval(
         only_first: samples that only the first classifier gets right.
         only_second: samples that only the second gets right.
         samples: all of them, at least 1.
-        confidence: in (0, 1).
+        confidence: the level of confidence, in (0, 1).
 
     Returns:
         The lower and upper end, in -1..1; positive where the first is better.

@@ -30,7 +30,7 @@ def sweep(
     """Measure networks at every T, in one pass over the data (or one for each T, see `data`).
 
     Args:
-        networks: by the name that tables show.
+        networks: networks by the name that tables show.
         data: batches (images `[B, *S]`, labels `[B]`, class numbers from 0). The result does not
             depend on how they were cut, nor on their order; a loader that shuffles is read in the
             order of its data set. Or a function of T that gives such batches of frames

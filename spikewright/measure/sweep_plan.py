@@ -57,7 +57,7 @@ class Key:
         part: the number of the pass over the data.
         network: its name, or "reference".
         steps: T; 0 for the reference.
-        seed: of the random draws.
+        seed: the seed of the random draws.
     """
 
     part: int
@@ -107,7 +107,7 @@ class SweepPlan:
         reference: nn.Module | None = None,
         device: torch.device | str | None = None,
     ) -> SweepPlan:
-        """Check what `sweep` was given; nothing is measured yet."""
+        """Check the arguments of `sweep`; nothing is measured yet."""
         _check_networks(networks)
         _check_reference(reference)
         chosen, times = _checked_seeds(seeds), checked_steps(steps)

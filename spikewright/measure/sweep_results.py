@@ -1,4 +1,4 @@
-"""What a sweep found: rows, their reference, and their table."""
+"""The results of a sweep: rows, their reference, and their table."""
 
 from __future__ import annotations
 
@@ -96,12 +96,12 @@ class Sweep:
 
     @property
     def networks(self) -> tuple[str, ...]:
-        """Names of the networks, in the order they were given."""
+        """Names of the networks, in the order of the arguments."""
         return tuple(dict.fromkeys(row.network for row in self.rows))
 
     @property
     def steps(self) -> tuple[int, ...]:
-        """Every T, in the order they were given."""
+        """Every T, in the order of the arguments."""
         return tuple(dict.fromkeys(row.steps for row in self.rows))
 
     def row(self, network: str, steps: int) -> SweepRow:
@@ -151,9 +151,11 @@ class Sweep:
         widths[0] = max(widths[0], len("ANN"))
         text = [_aligned(line, widths) for line in lines]
         if self.reference is not None:
-            found = self.reference
-            told = f"{100 * found.accuracy:.2f}  ({100 * found.low:.2f} to {100 * found.high:.2f})"
-            text.insert(0, f"{'ANN':<{widths[0]}}  {told}")
+            right, low, high = (
+                100 * getattr(self.reference, n) for n in ("accuracy", "low", "high")
+            )
+            cell = f"{right:.2f}  ({low:.2f} to {high:.2f})"
+            text.insert(0, f"{'ANN':<{widths[0]}}  {cell}")
         text.insert(0, f"Accuracy in % on {samples:,} samples{_spread_note(self.rows)}")
         return "\n".join(text)
 
@@ -164,10 +166,10 @@ def row_of(
     """The row of a network at one T.
 
     Args:
-        name: of the network.
+        name: the network's name.
         network: that was measured.
         steps: T.
-        tallies: of each seed, over the same samples.
+        tallies: one for each seed, over the same samples.
         compared: whether there was a reference.
     """
     first, samples = tallies[0], tallies[0].samples

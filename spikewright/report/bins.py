@@ -12,7 +12,7 @@ THRESHOLD_BINS = 24
 RATE_EDGES = tuple(k / 10 for k in range(11))
 """Edges of the bins of mean rates; neurons that never fire are counted before the first bin."""
 _ROOM = 1e-6
-"""Of the range, beyond its ends, so that rounding cannot put the extremes outside."""
+"""The fraction of the range added at either end, so that rounding keeps the extremes inside."""
 
 
 def threshold_edges(thresholds: Sequence[Tensor]) -> tuple[float, ...]:

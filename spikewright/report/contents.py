@@ -22,12 +22,12 @@ class SiteRow:
 
     Attributes:
         site: its name.
-        neurons: how many, for one sample.
+        neurons: how many neurons it has for one sample.
         channels: how many thresholds it has; 1 when the layer shares one.
-        low, median, high: of its thresholds, in units of the ANN's activation.
+        low, median, high: the range and median of its thresholds, in units of the ANN's activation.
         spikes_per_neuron: mean over neurons and the samples looked at, in one window.
-        threshold_counts: of its thresholds, how many lie in each bin of the table's edges.
-        rate_counts: of its neurons, how many are silent on all samples looked at, then how many
+        threshold_counts: how many of its thresholds lie in each bin of the table's edges.
+        rate_counts: how many of its neurons are silent on all samples looked at, then how many
             have their mean rate in each bin of the table's edges.
     """
 
@@ -51,8 +51,9 @@ class Thresholds:
         steps: T.
         samples: how many samples the spikes were counted on.
         rows: one a site, in the order in which they run.
-        threshold_edges: of the bins of thresholds, ascending, in units of the ANN's activation.
-        rate_edges: of the bins of rates (count / T), ascending, from 0 to 1.
+        threshold_edges: edges of the bins of thresholds, ascending, in units of the ANN's
+            activation.
+        rate_edges: edges of the bins of rates (count / T), ascending, from 0 to 1.
 
     Raises:
         ValueError: when a row has another number of bins than the edges make.
@@ -105,7 +106,7 @@ class NetworkRaster:
         window: time steps of one layer's window.
         latency: time steps to the answer.
         answer: the class it names.
-        layers: in the order in which they run.
+        layers: the layers in the order in which they run.
     """
 
     network: str
@@ -142,7 +143,7 @@ class Study:
         note: what a reader should know of this network, in a sentence or two.
         raster: one image through the layers.
         histograms: spike times before and after shuffling.
-        thresholds: of one network.
+        thresholds: the thresholds of one network.
         layers: accuracies with one layer rearranged at a time.
         errors: the decomposition of each layer's error.
         error_samples: how many samples the errors come from; 0 means all of the sweep.
@@ -166,7 +167,7 @@ class Report:
     """What a command measured.
 
     Attributes:
-        title: of its page.
+        title: the title of its page.
         subject: what was converted and measured on which data, in a sentence.
         studies: accuracies, of each source network.
         command: repeats the run.

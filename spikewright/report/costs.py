@@ -13,8 +13,8 @@ class LayerCosts:
     """What one layer costs for the mean sample.
 
     Attributes:
-        operations: counted, of the spiking network and of its source.
-        energy: estimated from them.
+        operations: the operations of the spiking network and of its source.
+        energy: the energy estimated from them.
     """
 
     operations: OperationsRow
@@ -30,13 +30,13 @@ class Energies:
         steps: T.
         latency: time steps from the first input to the answer, unpipelined.
         accuracy: fraction of samples right; None without labels.
-        samples: how many were counted.
-        spikes: of all layers for one sample.
+        samples: how many samples were counted.
+        spikes: spikes of all layers for one sample.
         snn_nj, snn_integer_nj, snn_with_memory_nj: estimated energies of the spiking network in nJ
             (see `measure.Energy`).
-        ann_nj, ann_quantised_nj, ann_with_memory_nj: of its source.
+        ann_nj, ann_quantised_nj, ann_with_memory_nj: the energies of its source.
         model: energies of single operations, and where they come from.
-        layers: in the order in which they run.
+        layers: the layers in the order in which they run.
     """
 
     network: str

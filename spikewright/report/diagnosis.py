@@ -11,9 +11,9 @@ from spikewright.neurons.registry import labelled
 BAD = 0.25
 """A layer is called bad from a total error of a quarter of its activation (root mean squares)."""
 LOSSLESS = 0.005
-"""Below this the largest error is told as none: it is less than one per cent when rounded."""
+"""A largest error below this is reported as none: it rounds to less than one per cent."""
 CAUSES = ("clipping", "rounding", "unevenness")
-"""What a layer adds to the error that it is given."""
+"""The terms that a layer adds to the error of its input."""
 
 _MORE_STEPS = "more time steps"
 
@@ -28,11 +28,11 @@ class Diagnosis:
         layer: the first with an error of at least `BAD`; None when there is none.
         error: that layer's total error, a fraction of its activation; without one, the largest.
         worst: the layer with the largest error.
-        inherited: the part of the error that came with its input, at the layer told about.
-        cause: of what the layers up to there add, the largest: one of `CAUSES`; "none" where no
+        inherited: the part of the error that came with its input, at the layer described.
+        cause: the largest term that the layers up to there add: one of `CAUSES`; "none" where no
             layer errs by `LOSSLESS`.
-        share: that cause's error at the layer told about.
-        explanation, meaning, advice: in words: the whole finding, the cause alone, and what to try;
+        share: that cause's error at the layer described.
+        explanation, meaning, advice: the whole diagnosis, the cause alone, and what to try;
             the last two are empty where no layer errs.
     """
 
@@ -56,7 +56,7 @@ def diagnose(errors: Sequence[LayerError], network: str | None = None) -> Diagno
     largest: an error that is inherited was made by some of them.
 
     Args:
-        errors: of one network at one T, a layer each, in the order in which they run.
+        errors: one for each layer of a network at one T, in the order in which they run.
         network: the name to use; the one in the errors when None.
     """
     worst = max(errors, key=lambda e: e.total)
@@ -108,13 +108,13 @@ def _explanation(shown: LayerError, good: bool, cause: str, name: str) -> str:
         else f"{shown.site} is the first layer whose error reaches {_percent(BAD)} of its "
         f"activation: {_percent(shown.total)}."
     )
-    told = f"{cause} ({_percent(share)} here): {_meaning(cause, name)}."
+    part = f"{cause} ({_percent(share)} here): {_meaning(cause, name)}."
     if shown.inherited > share:
         return (
             f"{head} {_percent(shown.inherited)} came with its input; of what the layers up to it "
-            f"add, the largest part is {told}"
+            f"add, the largest part is {part}"
         )
-    return f"{head} The largest part is {told}"
+    return f"{head} The largest part is {part}"
 
 
 def _meaning(cause: str, name: str) -> str:

@@ -45,7 +45,9 @@ def filled(template: str, figures: Figures, **context: Any) -> str:
         lstrip_blocks=True,
         loader=jinja2.FunctionLoader(_template),
     )
-    environment.filters.update(percent=percent, p_value=_p_value, told=told, bound=_bound)
+    environment.filters.update(
+        percent=percent, p_value=_p_value, setting=setting_text, bound=_bound
+    )
     environment.filters["capitalised"] = _capitalised
     environment.filters["breakable"] = lambda text: _breakable(jinja2.utils.markupsafe, text)
     return environment.get_template(template).render(
@@ -64,10 +66,10 @@ def _bound(text: str) -> str:
 
 def _breakable(markupsafe: Any, text: str) -> Any:
     """HTML that may be broken after a comma or colon: paper is narrow."""
-    found = markupsafe.escape(text)
+    escaped = markupsafe.escape(text)
     for sign in ",:":
-        found = found.replace(sign, markupsafe.Markup(f"{sign}<wbr>"))
-    return found
+        escaped = escaped.replace(sign, markupsafe.Markup(f"{sign}<wbr>"))
+    return escaped
 
 
 def _capitalised(text: str) -> str:
@@ -81,12 +83,12 @@ def _p_value(value: float | None) -> str:
     return "< 0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def told(value: Any) -> str:
+def setting_text(value: Any) -> str:
     """A configuration value, as it would be typed."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{key}: {told(entry)}" for key, entry in value.items())
+        return ", ".join(f"{key}: {setting_text(entry)}" for key, entry in value.items())
     if isinstance(value, (list, tuple)):
-        return ", ".join(told(entry) for entry in value)
+        return ", ".join(setting_text(entry) for entry in value)
     if value is None:
         return "–"
     return {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)

@@ -65,7 +65,7 @@ def accuracy_curves(sweep: Sweep, against: str) -> Figure:
     """
     drawn = series_of(sweep.networks)
     rows = {n: [row for row in sweep.rows if row.network == n] for n in sweep.networks}
-    rows = {n: sorted(found, key=lambda r: getattr(r, against)) for n, found in rows.items()}
+    rows = {n: sorted(own, key=lambda r: getattr(r, against)) for n, own in rows.items()}
     places = sorted({getattr(row, against) for row in sweep.rows})
     span = (math.log10(places[0]) - 0.06, math.log10(places[-1]) + 0.06)
     low, high = _accuracy_range(sweep)
@@ -137,7 +137,7 @@ def _band(rows: Sequence[SweepRow], series: Series, against: str) -> Figure:
 
 
 def _curve(rows: Sequence[SweepRow], series: Series, against: str) -> Figure:
-    told = [
+    hover = [
         f"<b>{r.network}</b>, T = {r.steps}, latency {r.latency}<br>{100 * r.accuracy:.2f} % "
         f"({100 * r.low:.2f} to {100 * r.high:.2f})"
         for r in rows
@@ -148,7 +148,7 @@ def _curve(rows: Sequence[SweepRow], series: Series, against: str) -> Figure:
         "name": series.name,
         "x": [getattr(row, against) for row in rows],
         "y": [100 * row.accuracy for row in rows],
-        "text": told,
+        "text": hover,
         "hovertemplate": "%{text}<extra></extra>",
         "line": {"color": series.colour, "width": 2, "dash": series.dash},
         "marker": {

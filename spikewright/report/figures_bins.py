@@ -18,9 +18,9 @@ def threshold_histogram(thresholds: Thresholds) -> Figure:
     """How the thresholds of every layer lie, in the ANN's own units."""
     edges = thresholds.threshold_edges
     rows = [(row.site, row.threshold_counts) for row in thresholds.rows]
-    told = [f"{a:.3g} to {b:.3g}" for a, b in pairwise(edges)]
+    bins = [f"{a:.3g} to {b:.3g}" for a, b in pairwise(edges)]
     x = axis("threshold (units of the ANN’s activation)", type="log", nticks=6)
-    return _picture(rows, edges, told, x, "thresholds")
+    return _picture(rows, edges, bins, x, "thresholds")
 
 
 def rate_histogram(thresholds: Thresholds) -> Figure:
@@ -35,9 +35,9 @@ def residual_histogram(residuals: Sequence[ResidualSummary]) -> Figure:
     """What the neurons of every layer keep after the last step, in thresholds."""
     edges = residuals[0].edges
     rows = [(r.site, r.counts) for r in residuals]
-    told = [f"{a:g} to {b:g}" for a, b in pairwise(edges)]
+    bins = [f"{a:g} to {b:g}" for a, b in pairwise(edges)]
     x = axis("potential left after the last step (thresholds)", dtick=1)
-    figure = _picture(rows, edges, told, x, "neurons and images")
+    figure = _picture(rows, edges, bins, x, "neurons and images")
     figure["layout"]["shapes"] = [upright(0, 1, "dot"), upright(1, 1, "dot")]
     return figure
 
@@ -51,7 +51,7 @@ def _picture(
 ) -> Figure:
     """Shares of a row by colour, as their square roots so that small ones can be seen."""
     shares = [[count / max(1, sum(counts)) for count in counts] for _, counts in rows]
-    told = [
+    hover = [
         [
             f"{site}<br>{bin_}: {count:,} {what}, {100 * share:.1f} %"
             for bin_, count, share in zip(bins, counts, own, strict=True)
@@ -65,7 +65,7 @@ def _picture(
         "z": [[share**0.5 for share in own] for own in shares],
         "zmin": 0,
         "zmax": 1,
-        "text": told,
+        "text": hover,
         "hovertemplate": "%{text}<extra></extra>",
         "colorscale": [[0, "$tint"], [1, "$s5"]],
         "showscale": False,

@@ -108,7 +108,7 @@ def histogram_figure(histogram: SpikeTimeHistogram, highest: float) -> Figure:
     """When the spikes of one layer leave, before and after shuffling.
 
     Args:
-        histogram: of the layer.
+        histogram: the layer's histogram.
         highest: the largest value of all layers, so that their axes agree.
     """
     drawn = series_of(("IF", "shuffled IF"))
@@ -184,7 +184,7 @@ def error_figure(errors: Sequence[LayerError], highest: float) -> Figure:
         {
             "type": "scatter",
             "mode": "markers",
-            "name": told,
+            "name": name,
             "x": [100 * getattr(e, term) for e in errors],
             "y": [e.site for e in errors],
             "marker": {
@@ -193,10 +193,10 @@ def error_figure(errors: Sequence[LayerError], highest: float) -> Figure:
                 "color": colour,
                 "line": {"width": 2.5 if term == "total" else 0, "color": colour},
             },
-            "hovertemplate": f"{told}, %{{y}}: %{{x:.1f}} %<extra></extra>",
+            "hovertemplate": f"{name}, %{{y}}: %{{x:.1f}} %<extra></extra>",
             "cliponaxis": False,
         }
-        for term, told, marker, colour in TERMS
+        for term, name, marker, colour in TERMS
     ]
     y = axis("", autorange="reversed", automargin=True, type="category")
     x = axis("root mean square, % of the ANN's activation", range=[-1.5, 105 * highest])

@@ -48,21 +48,21 @@ def observe_raster(
     spikes is the mean of frames.
 
     Args:
-        networks: by name, with the same sites.
+        networks: networks by name, with the same sites.
         image: `[C, H, W]`, or frames `[T, C, H, W]`, on the networks' device.
         label: the image's class.
-        classes: class names by number.
+        classes: the names of the classes by number.
         steps: T.
-        seed: of stochastic neurons.
+        seed: the seed of stochastic neurons.
     """
     graph = next(iter(networks.values())).graph
     batch = image.unsqueeze(image.ndim - len(graph.input_shape))  # [1, C, H, W] or [T, 1, C, H, W]
     trains = {
-        name: {site: train[:, 0].flatten(1).cpu() for site, train in found.items()}
-        for name, found in ((n, s.record(batch, steps, seed)) for n, s in networks.items())
+        name: {site: train[:, 0].flatten(1).cpu() for site, train in by_site.items()}
+        for name, by_site in ((n, s.record(batch, steps, seed)) for n, s in networks.items())
     }
     sites = _spaced(next(iter(networks.values())).sites, LAYERS_SHOWN)
-    shown = {site: _neurons_shown([found[site] for found in trains.values()]) for site in sites}
+    shown = {site: _neurons_shown([by_site[site] for by_site in trains.values()]) for site in sites}
     pictures = tuple(
         _network_raster(
             name,
@@ -123,11 +123,11 @@ def observe_thresholds(
     """The thresholds of every site at one T, and how often its neurons fire on some images.
 
     Args:
-        name: of the network.
-        network: converted.
+        name: the network's name.
+        network: a converted network.
         images: `[B, *S]`, or frames `[T, B, *S]`, on the network's device.
         steps: T.
-        seed: of stochastic neurons.
+        seed: the seed of stochastic neurons.
     """
     spikes: dict[str, float] = {}
     rates: dict[str, tuple[int, ...]] = {}
@@ -159,10 +159,10 @@ def observe_errors(
     """Where the errors of the layers of several networks come from, network after network.
 
     Args:
-        networks: by name, of the same source.
+        networks: networks by name, of the same source.
         images: `[B, *S]`, or frames `[T, B, *S]`, on the networks' device.
         steps: T.
-        seed: of stochastic neurons.
+        seed: the seed of stochastic neurons.
     """
     dimension = batch_dimension(next(iter(networks.values())).graph, images)
     batches = images.split(BATCH, dimension)  # the ANN's activations of one are kept all at once

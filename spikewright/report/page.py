@@ -28,7 +28,7 @@ def render(report: Report) -> str:
         MissingExtra: without the packages of the extra `report`.
     """
     figures = Figures()
-    untold = {"spikewright", *OTHER_PARTS}
+    shown_elsewhere = {"spikewright", *OTHER_PARTS}
     return filled(
         "page.html.jinja",
         figures,
@@ -36,7 +36,7 @@ def render(report: Report) -> str:
         studies=[_view(study, figures, n) for n, study in enumerate(report.studies)],
         several=len(report.studies) > 1,
         record=record_rows(report.studies),
-        configuration={k: v for k, v in report.configuration.items() if k not in untold},
+        configuration={k: v for k, v in report.configuration.items() if k not in shown_elsewhere},
     )
 
 
@@ -69,7 +69,7 @@ def record_rows(studies: Iterable[Study]) -> list[tuple[str, str]]:
 
 
 def _run_words(record: RunRecord) -> str:
-    told = f"{record.samples:,} images, first seed {record.seed}"
+    words = f"{record.samples:,} images, first seed {record.seed}"
     if not record.started:
-        return told
-    return f"{told}, started {record.started}, {record.seconds:.1f} s"
+        return words
+    return f"{words}, started {record.started}, {record.seconds:.1f} s"

@@ -74,7 +74,7 @@ def read_run(folder: Path, name: str | None = None) -> Run:
 
     Args:
         folder: what --output named.
-        name: of the run; the folder's own when None.
+        name: the run's name; the folder's own when None.
 
     Raises:
         RunError: when it is no such folder, or a file in it is damaged or of another format.
@@ -207,6 +207,6 @@ def _sweep_problems(study: Study, what: str) -> Iterator[str]:
             yield f"{what}: a row lacks its comparison with the reference"
 
 
-def _accuracy_problems(found: SweepRow | Reference, what: str) -> Iterator[str]:
-    if not 0 <= found.low <= found.high <= 1 or not 0 <= found.accuracy <= 1 or found.samples < 1:
+def _accuracy_problems(row: SweepRow | Reference, what: str) -> Iterator[str]:
+    if not 0 <= row.low <= row.high <= 1 or not 0 <= row.accuracy <= 1 or row.samples < 1:
         yield f"{what} has an accuracy outside 0 .. 1 or no samples"

@@ -86,17 +86,17 @@ _OTHERS = (
 
 def series_of(names: Iterable[str]) -> dict[str, Series]:
     """A series for every name: known networks look the same on all pages."""
-    known = {series.name: series for series in KNOWN}
+    known = {one.name: one for one in KNOWN}
     chosen = list(dict.fromkeys(names))
-    found = {name: known[name] for name in chosen if name in known}
-    taken = {(series.slot, series.marker) for series in found.values()}
+    series = {name: known[name] for name in chosen if name in known}
+    taken = {(one.slot, one.marker) for one in series.values()}
     free = [look for look in _OTHERS if look not in taken]
     others = [name for name in chosen if name not in known]
     for number, name in enumerate(others):
         slot, marker = free[number % len(free)]
         neuron = labelled(name)
         meaning = "" if neuron is None else neuron.meaning
-        found[name] = Series(
+        series[name] = Series(
             name, slot, marker, "dash" if number >= len(free) else "solid", meaning
         )
-    return {name: found[name] for name in chosen}
+    return {name: series[name] for name in chosen}

@@ -89,14 +89,14 @@ def accuracy_matrix(sweep: Sweep) -> list[tuple[str, list[str]]]:
     """Rows of the compact table: a network's name, and its accuracy in % at every T."""
     rows: list[tuple[str, list[str]]] = []
     for network in sweep.networks:
-        found = [sweep.row(network, steps) for steps in sweep.steps]
+        chosen = [sweep.row(network, steps) for steps in sweep.steps]
         rows.append(
             (
                 network,
                 [
                     f"{100 * row.accuracy:.1f}"
                     + (f" ± {100 * row.spread:.1f}" if row.seeds > 1 else "")
-                    for row in found
+                    for row in chosen
                 ],
             )
         )

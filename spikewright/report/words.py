@@ -1,4 +1,4 @@
-"""The page's sentences: what was found, in words that the numbers carry."""
+"""The sentences of a page that say what a sweep measured."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ def best(sweep: Sweep) -> tuple[SweepRow | None, SweepRow | None]:
 
 
 def headline(sweep: Sweep) -> str:
-    """What the sweep found, in a few sentences."""
+    """The result of the sweep in a few sentences."""
     reference = sweep.reference
     fewest, fastest = best(sweep)
-    told = "" if reference is None else f"The ANN gets {percent(reference.accuracy)} right. "
+    opening = "" if reference is None else f"The ANN gets {percent(reference.accuracy)} right. "
     if fewest is None or fastest is None:
         row = max(sweep.rows, key=lambda r: (r.accuracy, -r.latency))
         missed = "" if reference is None else "No conversion comes within one point of it. "
-        return f"{told}{missed}The most accurate: {_answer(row)}."
+        return f"{opening}{missed}The most accurate: {_answer(row)}."
     if fewest is fastest:
         return (
-            f"{told}Within one point of it, with the fewest time steps and the lowest latency: "
+            f"{opening}Within one point of it, with the fewest time steps and the lowest latency: "
             f"{_answer(fewest)}."
         )
     return (
-        f"{told}Within one point of it, with the fewest time steps: {_answer(fewest)}. "
+        f"{opening}Within one point of it, with the fewest time steps: {_answer(fewest)}. "
         f"With the lowest latency: {_answer(fastest)}."
     )
 
@@ -59,16 +59,16 @@ def _answer(row: SweepRow) -> str:
 def caveats(sweep: Sweep) -> tuple[str, ...]:
     """What a reader must know before believing the figures."""
     samples = sweep.rows[0].samples
-    told = [_size_caveat(samples, sweep.reference or sweep.rows[0])]
+    sentences = [_size_caveat(samples, sweep.reference or sweep.rows[0])]
     slower = [row for row in sweep.rows if row.latency > row.steps]
     if slower:
         ratio = max(row.latency / row.steps for row in slower)
-        told.append(
+        sentences.append(
             "T is not the latency. A two-phase or shuffled layer answers only after its whole "
             f"window, so at the same T such a network answers up to {ratio:.3g} times as late as "
             "one-phase IF. Where time matters, compare by latency."
         )
-    return tuple(told)
+    return tuple(sentences)
 
 
 def _size_caveat(samples: int, row: SweepRow | Reference) -> str:

@@ -19,7 +19,7 @@ from spikewright.measure.energy.estimate import energy_of
 from spikewright.report import Run, read_run, render_comparison
 from spikewright.report.costs import Energies
 from spikewright.report.energy.figures import layer_bars
-from spikewright.report.energy.parts import COMPUTED, WITH_MEMORY, dearest
+from spikewright.report.energy.parts import COMPUTED, WITH_MEMORY, largest_consumer
 from spikewright.report.energy.words import details, headline
 
 from .folders import ROWS, SWEPT, layered_of, write
@@ -151,7 +151,7 @@ def test_a_network_that_takes_nothing_is_told_so(tmp_path: Path) -> None:
         "Layer by layer, the spiking network takes more than the ANN in none by arithmetic "
         "alone, and in none with memory.",
     )
-    assert dearest(one, memory=True).share == 0
+    assert largest_consumer(one, memory=True).share == 0
 
 
 @pytest.mark.parametrize("memory", [False, True])

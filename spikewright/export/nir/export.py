@@ -51,7 +51,7 @@ def export_nir(
 
     Args:
         network: one-phase, soft reset; stays as it is.
-        path: of the file, `.nir` by custom; an older file there is replaced in one move.
+        path: the path of the file, `.nir` by custom; an older file there is replaced in one move.
         steps: T that thresholds and corrections are for.
         source_sha256: of the saved network that this one was loaded from, for the metadata.
 

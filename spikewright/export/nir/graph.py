@@ -96,12 +96,12 @@ class _Pen:
 
     def _draw_neurons(self, op: Operation) -> tuple[str, ...]:
         assert op.site is not None
-        found = neurons_of(op, self._plan)
-        if isinstance(found, Refusal):
-            return self._refuse(op, found, self._plan.neurons[op.site.name].label)
-        (name,) = self._add(op.site.name, found.node, self._sources[op.inputs[0]])
-        if found.offset is not None:
-            self._offsets[name] = found.offset
+        neurons = neurons_of(op, self._plan)
+        if isinstance(neurons, Refusal):
+            return self._refuse(op, neurons, self._plan.neurons[op.site.name].label)
+        (name,) = self._add(op.site.name, neurons.node, self._sources[op.inputs[0]])
+        if neurons.offset is not None:
+            self._offsets[name] = neurons.offset
         return (name,)
 
     def _refuse(self, op: Operation, refusal: Refusal, operator: str = "") -> tuple[str, ...]:

@@ -37,7 +37,7 @@ class NeuronLayer:
     """A layer of neurons to be.
 
     Attributes:
-        node: of kind IF.
+        node: a node of kind IF.
         offset: `[C]`, a current at every step, for the bias of what feeds the layer; None when 0.
     """
 

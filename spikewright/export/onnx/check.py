@@ -106,21 +106,21 @@ def compared(plan: Plan, images: Tensor, logits: Tensor, counts: Mapping[str, Te
     return Agreement(sum(sizes), sum(flips), apart)
 
 
-def _flipped(plan: Plan, site: str, charge: Tensor, found: Tensor) -> int:
+def _flipped(plan: Plan, site: str, charge: Tensor, counts: Tensor) -> int:
     """Counts that differ at a site, all of them on a decision boundary."""
     layer = plan.layer(site, 0, torch.zeros(len(charge), dtype=torch.int64))
     expected = plan.neurons[site].count(charge, layer)
     tolerance = BOUNDARY * charge.abs().amax().clamp(min=1)
     shifted = charge + 0.5
     above = shifted.round()  # the boundary between the counts above - 1 and above
-    beside = (found == above) | (found == above - 1)
+    beside = (counts == above) | (counts == above - 1)
     excused = ((shifted - above).abs() <= tolerance) & beside
-    differing = found != expected
+    differing = counts != expected
     wrong = int((differing & ~excused).sum())
     if wrong:
         raise InterchangeError(
             f"the exported model computes other counts than the count engine: {wrong:,} of "
-            f"{found.numel():,} at site '{site}'; nothing was written, please report this"
+            f"{counts.numel():,} at site '{site}'; nothing was written, please report this"
         )
     return int(differing.sum())
 

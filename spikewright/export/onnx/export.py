@@ -76,7 +76,7 @@ def export_onnx(
 
 def objections(network: SpikingNetwork) -> list[str]:
     """Why ONNX cannot hold a network; empty if it can."""
-    found: list[str] = []
+    reasons: list[str] = []
     for label in dict.fromkeys(neuron.label for neuron in network.neurons.values()):
         sites = [site for site, neuron in network.neurons.items() if neuron.label == label]
         neuron = network.neurons[sites[0]]
@@ -90,33 +90,33 @@ def objections(network: SpikingNetwork) -> list[str]:
         else:
             continue
         exchange = 'network.with_neuron(spikewright.TwoPhase("nearest"))'
-        found.append(f"'{label}' at {', '.join(sites)} {why} {exchange}")
+        reasons.append(f"'{label}' at {', '.join(sites)} {why} {exchange}")
     tensors = network.graph.tensors.values()
     dtypes = sorted({str(t.dtype) for t in tensors if t.is_floating_point()} - {"torch.float32"})
     if dtypes:
-        found.append(f"its weights are {', '.join(dtypes)}: call network.float()")
+        reasons.append(f"its weights are {', '.join(dtypes)}: call network.float()")
     if any(tensor.device.type != "cpu" for tensor in tensors):
-        found.append("it is not on the CPU: call network.cpu()")
+        reasons.append("it is not on the CPU: call network.cpu()")
     if network.precision is not Precision.FLOAT32:
-        found.append(
+        reasons.append(
             f"it computes in {network.precision}: call network.with_precision('float32'), and "
             "quantise the ONNX model with its runtime's own tools"
         )
-    return found + _dropped_options(network.graph)
+    return reasons + _dropped_options(network.graph)
 
 
 def _dropped_options(graph: Graph) -> list[str]:
     """Options that torch's exporter leaves out, so that the model would compute other numbers."""
-    found: list[str] = []
+    reasons: list[str] = []
     for op in graph.operations:
         lost = rule_of(op).lost_in_onnx(op)
         if lost is not None:
             place = f"{op.operator} in '{op.module}' ({op.source})"
-            found.append(
+            reasons.append(
                 f"{place} has {lost}, which torch's exporter to ONNX leaves out: use the plain "
                 "average, multiplied by a constant"
             )
-    return found
+    return reasons
 
 
 def checked(plan: Plan, model: Any, batches: list[Tensor]) -> tuple[bytes, Agreement]:
@@ -135,17 +135,17 @@ def checked(plan: Plan, model: Any, batches: list[Tensor]) -> tuple[bytes, Agree
     del model.graph.output[1:]
     content: bytes = model.SerializeToString(deterministic=True)
     last = Runner(content)
-    found: list[Agreement] = []
+    agreements: list[Agreement] = []
     for images in batches:
         values = whole(images)
         logits = values.pop("logits")
         counts = {name.removeprefix(COUNTS): count for name, count in values.items()}
-        found.append(compared(plan, images, logits, counts))
-        found.append(compared(plan, images, last(images)["logits"], counts))
+        agreements.append(compared(plan, images, logits, counts))
+        agreements.append(compared(plan, images, last(images)["logits"], counts))
     return content, Agreement(
-        sum(each.counts for each in found[::2]),
-        sum(each.flipped for each in found[::2]),
-        max(each.logits for each in found),
+        sum(each.counts for each in agreements[::2]),
+        sum(each.flipped for each in agreements[::2]),
+        max(each.logits for each in agreements),
     )
 
 

@@ -35,7 +35,7 @@ class CountingModule(nn.Module):
         """Take over a plan's weights, gains and corrections, each by its own name.
 
         Args:
-            plan: of neurons whose count is a function of their charge alone, without random draws.
+            plan: a plan of neurons whose count follows from their charge alone, without draws.
         """
         super().__init__()
         graph = plan.count_graph
@@ -64,8 +64,8 @@ def _straight_line(plan: Plan, stored: list[str]) -> fx.GraphModule:
             arguments, options = line.arguments(op)
             line.values[op.name] = line.call(op.target, *arguments, **options)
             continue
-        given = [f"{name}:{op.site.name}" for name in ("gain", "correction")]
-        layer = [line.values[name] for name in (op.inputs[0], *given) if name in line.values]
+        parameters = [f"{name}:{op.site.name}" for name in ("gain", "correction")]
+        layer = [line.values[name] for name in (op.inputs[0], *parameters) if name in line.values]
         line.values[op.name] = line.call(_emitting(plan, op), *layer)
         counts.append(line.values[op.name])
     return line.module([line.values[graph.output], *counts])

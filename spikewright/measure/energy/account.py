@@ -30,7 +30,7 @@ SiteRule = Callable[[Operation, Flow], tuple[Flow, Counts]]
 
 
 class Account:
-    """Charges operations to sites; holds the connections of one graph, found once.
+    """Charges operations to sites; holds the connections of one graph, computed once.
 
     Args:
         graph: scales folded for a spiking network; as captured for its source.
@@ -89,10 +89,10 @@ class Account:
         """Operations by site, and of the output, for a batch.
 
         Args:
-            shown: the input.
-            samples: in the batch.
-            site: what neurons send.
-            spikes_of: spikes that carry counts.
+            shown: the flow at the input.
+            samples: how many the batch holds.
+            site: what the neurons of a site send.
+            spikes_of: the number of spikes that carry a count.
         """
         self._samples, self._spikes_of, self._charged = samples, spikes_of, {}
         flows: dict[str, Flow] = {self.graph.input: shown}

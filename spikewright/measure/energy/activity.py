@@ -19,8 +19,8 @@ class Activity:
     """What one site sent.
 
     Attributes:
-        spikes: of every neuron, all samples and steps, float64 `[1, *S]`.
-        counts: of every neuron and sample, float64 `[R, *S]`, where a max pool asks for them.
+        spikes: spikes of every neuron, all samples and steps, float64 `[1, *S]`.
+        counts: count of every neuron and sample, float64 `[R, *S]`, where a max pool asks for them.
             A rehearsal's counts are rows of their own beside those of the window.
     """
 
@@ -29,7 +29,7 @@ class Activity:
 
 
 Activities = dict[str, Activity]
-"""By site."""
+"""The activity of every site, by name."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Written:
     """The same counts written by certain neurons.
 
     Attributes:
-        neurons: by site, of one code, and of the count law of the network's own neurons.
+        neurons: neurons by site, all of one code and of the network's own count law.
         steps: T of their window, in which they count at least as far as the network does.
     """
 
@@ -58,24 +58,24 @@ def observe_activity(
     """Simulate a batch and add up the spikes of every neuron.
 
     Args:
-        network: what to run; a compiled one runs uncompiled, as single neurons are looked at.
+        network: the network to run; a compiled one runs uncompiled, to observe single neurons.
         shown: `[B, *S]`, or frames `[T, B, *S]`.
         steps: T.
-        seed: of the random draws.
+        seed: the seed of the random draws.
         engine: as in `SpikingNetwork.forward`.
         pooled: sites whose counts are kept.
-        codes: each tells another number of spikes for the same counts.
+        codes: the neurons of each code, which send the same counts in other numbers of spikes.
 
     Returns:
-        Logits, and the activities under each of the codes.
+        The logits, and the activities under each code.
     """
     weights = network.plan(steps).weights
     counts: dict[str, Tensor] = {}
-    found: list[Activities] = [{} for _ in codes]
+    by_code: list[Activities] = [{} for _ in codes]
 
     def settle(site: str, count: Tensor) -> None:
         rows = count.double().cpu()
-        for activities, code in zip(found, codes, strict=True):
+        for activities, code in zip(by_code, codes, strict=True):
             spikes = code.neurons[site].spikes_of(rows).sum(0, keepdim=True)
             activities[site] = Activity(spikes, rows if site in pooled else None)
 
@@ -97,4 +97,4 @@ def observe_activity(
     logits = network.observe(shown, observer, steps=steps, engine=engine, seed=seed)
     for site, rows in counts.items():
         settle(site, rows)
-    return logits, found
+    return logits, by_code

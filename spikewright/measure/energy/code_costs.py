@@ -36,9 +36,9 @@ def code_costs(
     code needs 4.
 
     Args:
-        network: of two-phase neurons.
+        network: one of two-phase neurons.
         data, steps, seed, model, event_value, progress: as in `operations`.
-        codes: which, by name or as objects.
+        codes: the codes to compare, by name or as objects.
 
     Returns:
         One result a code, in their order.
@@ -60,18 +60,18 @@ def code_costs(
                 )
             neurons[site] = replace(neuron, code=code)
         written.append(Written(neurons, code.steps_for(levels)))
-    found = counted(
+    results = counted(
         network, data, steps, written, seed=seed, engine=Engine.COUNTS, model=model,
         event_value=event_value, progress=progress,
     )  # fmt: skip
-    return tuple(found)
+    return tuple(results)
 
 
-def code_table(found: Sequence[Operations]) -> str:
+def code_table(results: Sequence[Operations]) -> str:
     """Results side by side: accuracy, spikes, steps and energy.
 
     Args:
-        found: at least one.
+        results: one a code, at least one.
     """
     head = ["neuron", "T", "accuracy %", "spikes", "window", "latency", "additions", "MACs"]
     head += [
@@ -83,7 +83,7 @@ def code_table(found: Sequence[Operations]) -> str:
         "ANN+memory nJ",
     ]
     lines = [head]
-    for one in found:
+    for one in results:
         total, energy = one.total, one.energy
         accuracy = "" if one.accuracy is None else f"{100 * one.accuracy:.2f}"
         counts = (total.spikes, one.duration, one.latency, total.snn.additions, total.snn.all_macs)
@@ -95,6 +95,6 @@ def code_table(found: Sequence[Operations]) -> str:
             energy.ann_quantised_nj,
             energy.ann_with_memory_nj,
         )
-        told = [f"{number:,.0f}" for number in (*counts, *energies)]
-        lines.append([one.network, str(one.steps), accuracy, *told])
+        cells = [f"{number:,.0f}" for number in (*counts, *energies)]
+        lines.append([one.network, str(one.steps), accuracy, *cells])
     return "\n".join(aligned(lines))

@@ -12,21 +12,22 @@ WORD_BYTES = 4
 
 @dataclass(frozen=True)
 class Counts:
-    """Operations, by kind; sums over samples or means for one, as the holder says.
+    """Numbers of operations by kind; sums over samples or means for one, as the holder says.
 
     Attributes:
         input_macs: multiply-accumulates on an analogue input that is constant in time: computed
             once a sample, whatever T, since their result is the same at every step.
         macs: other multiply-accumulates: on values that are neither constant nor binary.
-        effective_macs: of both, those whose input value is not 0.
+        effective_macs: the multiply-accumulates of both kinds whose input value is not 0.
         additions: synaptic additions, one for every spike and every connection it passes.
-        scale_multiplications: of a spike by its threshold, where no weight could take it in.
-        bias_additions: of what is constant in time (biases, corrections, an analogue input's
-            current) to a neuron: at each step of a one-phase neuron, once a window of a two-phase
-            neuron. All constants of a neuron are one.
+        scale_multiplications: multiplications of a spike by its threshold, where no weight could
+            take it in.
+        bias_additions: additions to a neuron of what is constant in time (biases, corrections, an
+            analogue input's current): at each step of a one-phase neuron, once a window
+            of a two-phase neuron. All constants of a neuron are one.
         updates: visits to a neuron's state that are not synaptic additions.
-        comparisons: with a threshold, a count or, in max pooling, another input.
-        draws: random numbers.
+        comparisons: comparisons with a threshold, a count or, in max pooling, another input.
+        draws: random numbers drawn.
     """
 
     input_macs: float = 0.0
@@ -43,7 +44,7 @@ class Counts:
         return Counts(*map(operator.add, astuple(self), astuple(other)))
 
     def divided(self, by: float) -> Counts:
-        """Every number over `by`."""
+        """Every number divided by `by`."""
         return Counts(*(value / by for value in astuple(self)))
 
     @property
@@ -74,9 +75,9 @@ class OperationsRow:
     Attributes:
         site: its name; "output" for what comes after the last site.
         neuron: label of its neuron, "" for the output.
-        neurons: how many.
-        spikes: that they send for one sample, the mean.
-        snn: operations of the spiking network for one sample, the mean.
+        neurons: how many it has.
+        spikes: how many they send for the mean sample.
+        snn: operations of the spiking network for the mean sample.
         ann: operations of its source for one sample: one forward pass.
         kind: what computes on the way to its neurons, such as "conv 3×3, 16 → 32".
     """
@@ -91,17 +92,17 @@ class OperationsRow:
 
     def to_dict(self) -> dict[str, float | str]:
         """Flat, by column: the spiking network's counts under their names, the ANN's as `ann_*`."""
-        told: dict[str, float | str] = {
+        columns: dict[str, float | str] = {
             "site": self.site,
             "kind": self.kind,
             "neuron": self.neuron,
             "neurons": self.neurons,
             "spikes": self.spikes,
         }
-        told |= {field.name: getattr(self.snn, field.name) for field in fields(Counts)}
-        told |= {"weight_bytes": self.snn.weight_bytes, "state_bytes": self.snn.state_bytes}
-        told |= {f"ann_{name}": getattr(self.ann, name) for name in _ANN_COLUMNS}
-        return told
+        columns |= {field.name: getattr(self.snn, field.name) for field in fields(Counts)}
+        columns |= {"weight_bytes": self.snn.weight_bytes, "state_bytes": self.snn.state_bytes}
+        columns |= {f"ann_{name}": getattr(self.ann, name) for name in _ANN_COLUMNS}
+        return columns
 
 
 _ANN_COLUMNS = (

@@ -175,7 +175,7 @@ def energy_of(row: OperationsRow, levels: int, model: EnergyModel = HOROWITZ_45N
     """The energy of a row.
 
     Args:
-        row: of one layer or of all.
+        row: the row of one layer or of all.
         levels: L, the largest count.
         model: energies of single operations.
     """

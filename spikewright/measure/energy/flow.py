@@ -1,4 +1,4 @@
-"""What travels on an edge, told by how much of each kind of value arrives at every element."""
+"""What travels on an edge: how many values of each kind arrive at every element."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Form(StrEnum):
     STEADY = "steady"
     """A number that is the same at every step: computed once."""
     PRESENT = "present"
-    """Of steady numbers, those that are not 0."""
+    """Steady numbers that are not 0."""
 
 
 EVENTS = (Form.SPIKES, Form.GRADED)
@@ -34,11 +34,11 @@ class Flow:
     """The value of an operation, for a batch of samples and all steps of a window.
 
     Attributes:
-        parts: by form, how many such values arrive at each element, added up over the samples and
+        parts: how many values of each form arrive at each element, added up over the samples and
             steps of a batch, float64 `[1, *S]`; a form that is not there has none. For operations
             of several results, lists of such tensors.
-        counts: of spikes that have only moved since they were sent, the count of every element and
-            sample `[R, *S]`, where a max pool will ask for it; else None.
+        counts: the count of every element and sample `[R, *S]`, of spikes that have only moved
+            since they were sent, where a max pool will ask for it; else None.
         constant: whether a constant is added somewhere on the way, at every step.
     """
 
@@ -58,8 +58,8 @@ class Flow:
 
     def part(self, form: Form, shape: tuple[int, ...]) -> Tensor:
         """One form's values, `[1, *S]`; zeros where there are none."""
-        found = self.parts.get(form)
-        return torch.zeros(1, *shape, dtype=torch.float64) if found is None else found
+        values = self.parts.get(form)
+        return torch.zeros(1, *shape, dtype=torch.float64) if values is None else values
 
     def events(self) -> float:
         """Spikes and graded events, all elements."""

@@ -42,6 +42,6 @@ def layer_kinds(graph: Graph) -> dict[str, str]:
         if words:
             kinds.setdefault(charged[op.name], Counter())[words] += 1
     return {
-        site: " + ".join(f"{n} × {words}" if n > 1 else words for words, n in found.items())
-        for site, found in kinds.items()
+        site: " + ".join(f"{n} × {words}" if n > 1 else words for words, n in counted.items())
+        for site, counted in kinds.items()
     }

@@ -52,12 +52,12 @@ def operations(
     which assumptions, stands in `Counts`.
 
     Args:
-        network: with either engine, compiled or not.
+        network: the network to count, compiled or not.
         data: batches of images `[B, *S]` or frames `[T, B, *S]`, alone or with labels. Frames of
             whole numbers from 0 are taken as events: an addition each. Others are multiplied,
             unless `event_value` says how many events they are.
         steps: T; the design point when None.
-        seed: of the random draws.
+        seed: the seed of the random draws.
         engine: "auto", "counts" or "steps".
         model: energies of single operations.
         event_value: what one event adds to a frame, above 0, such as `EventData.event_value`: a
@@ -86,11 +86,11 @@ def operations(
             f"operations counts a SpikingNetwork, got a {type(network).__name__}: convert it first"
         )
     steps = network.steps if steps is None else steps
-    (found,) = counted(
+    (result,) = counted(
         network, data, steps, [Written(network.neurons, steps)], seed=seed, engine=engine,
         model=model, event_value=event_value, progress=progress,
     )  # fmt: skip
-    return found
+    return result
 
 
 def counted(
@@ -105,11 +105,11 @@ def counted(
     event_value: float | None,
     progress: Callable[[int], None] | None,
 ) -> list[Operations]:
-    """`operations` of the same counts under several codes; the arguments are those of it.
+    """`operations` of the same counts under several codes; it takes the arguments of `operations`.
 
     Args:
-        steps: T of the network.
-        codes: how the counts are written.
+        steps: the network's T.
+        codes: the neurons that write the counts.
     """
     clock = RunClock()
     place = device_of(network)
@@ -245,10 +245,10 @@ def _in_events(shown: Tensor, value: float, *, frames: bool) -> Tensor:
     Raises:
         AnalysisError: for still images, and frames that are no multiples of the value from 0.
     """
-    found = shown.double() / value
-    events = found.round()
-    multiples = torch.allclose(found, events, rtol=_ROUNDING, atol=0) and bool((events >= 0).all())
-    if not frames or not value > 0 or not multiples:
+    multiples = shown.double() / value
+    events = multiples.round()
+    whole = torch.allclose(multiples, events, rtol=_ROUNDING, atol=0) and bool((events >= 0).all())
+    if not frames or not value > 0 or not whole:
         raise AnalysisError(
             f"event_value={value}: a batch {list(shown.shape)} is no frames [T, B, ...] of whole "
             "numbers from 0 times that; give EventData.event_value with frames that are not "

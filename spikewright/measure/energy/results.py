@@ -27,7 +27,7 @@ class Operations:
         accuracy: fraction of samples right; None without labels.
         rows: one for every site, and one for what follows the last.
         model: energies of single operations.
-        footprint_bytes: of weights and other stored tensors.
+        footprint_bytes: size of weights and other stored tensors.
         connection_sparsity: fraction of weights that are 0.
         record: how it was measured.
     """
@@ -51,7 +51,7 @@ class Operations:
 
     @property
     def energy(self) -> Energy:
-        """Of the total."""
+        """The energy of the total."""
         return energy_of(self.total, self.levels, self.model)
 
     def row(self, site: str) -> OperationsRow:
@@ -98,8 +98,8 @@ class Operations:
             "duration": self.duration,
             "latency": self.latency,
             "accuracy": self.accuracy,
-            "rows": [self._told(row) for row in self.rows],
-            "total": self._told(self.total),
+            "rows": [self._columns(row) for row in self.rows],
+            "total": self._columns(self.total),
             "energy_model": asdict(self.model),
             "neurobench": self.neurobench(),
             "record": self.record.to_dict(),
@@ -112,9 +112,9 @@ class Operations:
     def lines(self) -> list[dict[str, Any]]:
         """The lines of the CSV."""
         first = {"network": self.network, "steps": self.steps}
-        return [first | self._told(row) for row in (*self.rows, self.total)]
+        return [first | self._columns(row) for row in (*self.rows, self.total)]
 
-    def _told(self, row: OperationsRow) -> dict[str, Any]:
+    def _columns(self, row: OperationsRow) -> dict[str, Any]:
         return {**row.to_dict(), **energy_of(row, self.levels, self.model).to_dict()}
 
     def __str__(self) -> str:
@@ -131,22 +131,22 @@ class Operations:
         lines = [head]
         for row in (*self.rows, self.total):
             work = row.snn.updates + row.snn.comparisons + row.snn.draws
-            found = energy_of(row, self.levels, self.model)
+            energy = energy_of(row, self.levels, self.model)
             numbers = (row.neurons, row.spikes, row.snn.all_macs, row.snn.additions, work)
-            told = [f"{number:,.0f}" for number in numbers]
-            lines.append([row.site, *told, f"{found.snn_nj:,.1f}", f"{found.ann_nj:,.1f}"])
+            cells = [f"{number:,.0f}" for number in numbers]
+            lines.append([row.site, *cells, f"{energy.snn_nj:,.1f}", f"{energy.ann_nj:,.1f}"])
         title = f"{self.network} at T = {self.steps}: operations for one sample, the mean"
         return "\n".join([title, *aligned(lines), "", self._verdict()])
 
     def _verdict(self) -> str:
-        found = self.energy
+        energy = self.energy
         return (
             f"estimated energy in nJ ({self.model.source}), arithmetic alone: "
-            f"SNN {found.snn_nj:,.1f}, ANN fp32 {found.ann_nj:,.1f}; "
-            f"with 8-bit weights: SNN {found.snn_integer_nj:,.1f}, ANN with {found.ann_bits}-bit "
-            f"activations {found.ann_quantised_nj:,.1f}\n"
-            f"with memory (fp32, no reuse): SNN {found.snn_with_memory_nj:,.1f}, "
-            f"ANN {found.ann_with_memory_nj:,.1f}"
+            f"SNN {energy.snn_nj:,.1f}, ANN fp32 {energy.ann_nj:,.1f}; "
+            f"with 8-bit weights: SNN {energy.snn_integer_nj:,.1f}, ANN with {energy.ann_bits}-bit "
+            f"activations {energy.ann_quantised_nj:,.1f}\n"
+            f"with memory (fp32, no reuse): SNN {energy.snn_with_memory_nj:,.1f}, "
+            f"ANN {energy.ann_with_memory_nj:,.1f}"
         )
 
 
@@ -164,13 +164,13 @@ def aligned(lines: Sequence[Sequence[str]]) -> list[str]:
     ]
 
 
-def operations_csv(found: Sequence[Operations]) -> str:
+def operations_csv(results: Sequence[Operations]) -> str:
     """The lines of several results under one heading.
 
     Args:
-        found: at least one.
+        results: one a network and T, at least one.
     """
-    lines = [line for operations in found for line in operations.lines()]
+    lines = [line for operations in results for line in operations.lines()]
     text = io.StringIO()
     writer = csv.DictWriter(text, list(lines[0]), lineterminator="\n")
     writer.writeheader()

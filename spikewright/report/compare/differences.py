@@ -19,8 +19,8 @@ class Setting:
     """One setting in which runs differ.
 
     Attributes:
-        name: of the option or version.
-        values: of each run, None where it is not set.
+        name: the option or version.
+        values: one for each run, None where it is not set.
         known: for each run, whether its command has such a setting at all.
     """
 
@@ -39,15 +39,15 @@ class Setting:
 def settings_of(source: Source) -> dict[str, Any]:
     """What a source's run was asked for, and the versions and device that ran it."""
     asked = source.run.configuration
-    found = {name: value for name, value in asked.items() if name not in OTHER_PARTS}
+    settings = {name: value for name, value in asked.items() if name not in OTHER_PARTS}
     inputs = asked.get("inputs")
     if isinstance(inputs, Mapping):
-        found |= {f"{k} SHA-256": str(value)[:HASH_SHOWN] for k, value in inputs.items()}
+        settings |= {f"{k} SHA-256": str(value)[:HASH_SHOWN] for k, value in inputs.items()}
     if source.study is not None:
         record = source.study.sweep.record
-        found |= {"torch": record.torch, "Python": record.python, "platform": record.platform}
-        found |= {"device": record.device, "threads": record.threads}
-    return found
+        settings |= {"torch": record.torch, "Python": record.python, "platform": record.platform}
+        settings |= {"device": record.device, "threads": record.threads}
+    return settings
 
 
 def differing(
@@ -58,7 +58,7 @@ def differing(
     A setting that is absent counts as not set (None).
 
     Args:
-        settings: of each run, at least one.
+        settings: those of each run, of at least one.
 
     Returns:
         The differing ones, and the others that are set by name; both in the order in which they
@@ -66,7 +66,7 @@ def differing(
     """
     names = dict.fromkeys(name for one in settings for name in one)
     values = {name: tuple(one.get(name) for one in settings) for name in names}
-    apart = {name for name, told in values.items() if any(v != told[0] for v in told)}
+    apart = {name for name, per_run in values.items() if any(v != per_run[0] for v in per_run)}
     different = tuple(
         Setting(name, values[name], tuple(name in one for one in settings))
         for name in names

@@ -1,7 +1,8 @@
 """Plots of a comparison: every network of every run against T, and fronts against each cost.
 
-A network keeps its colour and marker whatever its run; the line's dashes tell the run. A trace and
-a label carry in `meta` and `name` whose they are, so that the page's script can leave some out.
+A network keeps its colour and marker whatever its run; the line's dashes name the run. A trace and
+a label name in `meta` and `name` their run and network, so that the page's script can leave some
+out.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from spikewright.report.figures import LABEL_SPACING, Figure, axis, layout, spre
 from spikewright.report.series import Series, series_of
 
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
-"""Of runs, in their order."""
+"""The dashes of runs, in their order."""
 HEIGHT = 460
 MARGIN = {"l": 56, "r": 140, "t": 18, "b": 52}
 BARE_MARGIN = {**MARGIN, "r": 20}
@@ -53,13 +54,13 @@ def accuracy_figure(points: Sequence[Point], sources: Sequence[Source]) -> Figur
     ranges = _accuracy_ranges(points)
     traces = _ann_lines(points, span)
     traces += [
-        _curve(found, [p.steps for p in found], drawn[network], dashes[mark], sources)
-        for (mark, network), found in curves
+        _curve(curve, [p.steps for p in curve], drawn[network], dashes[mark], sources)
+        for (mark, network), curve in curves
     ]
     places = sorted({p.steps for p in points})
     x = axis("time steps T", type="log", range=list(span), **_ticks(places))
     y = axis("accuracy (%)", range=ranges["whole"])
-    labels = _labels([found[-1] for _, found in curves], drawn, ranges["whole"], len(sources) > 1)
+    labels = _labels([curve[-1] for _, curve in curves], drawn, ranges["whole"], len(sources) > 1)
     margin = dict(MARGIN if labels else BARE_MARGIN)
     shape = layout(HEIGHT, x, y, margin=margin, annotations=labels, meta=ranges)
     return {"data": traces, "layout": shape}
@@ -72,7 +73,7 @@ def front_figure(points: Sequence[Point], sources: Sequence[Source], cost: str) 
     """
     drawn, dashes = series_of(p.network for p in points), dashes_of(sources)
     value = COSTS[cost]
-    known = [p for p in points if (found := value(p)) is not None and found > 0]
+    known = [p for p in points if (at := value(p)) is not None and at > 0]
     if not known:
         return None
     span = _log_span([value(p) or 1.0 for p in known] + [e for e, _ in _ann_costs(known, cost)])
@@ -81,20 +82,20 @@ def front_figure(points: Sequence[Point], sources: Sequence[Source], cost: str) 
         _front([p for p in known if p.data == data], cost, span)
         for data in dict.fromkeys(p.data for p in known)
     ]
-    for (mark, network), found in in_order(known):
-        at = [value(p) for p in found]
-        traces.append(_curve(found, at, drawn[network], dashes[mark], sources, width=1))
+    for (mark, network), curve in in_order(known):
+        at = [value(p) for p in curve]
+        traces.append(_curve(curve, at, drawn[network], dashes[mark], sources, width=1))
     lines = _ann_costs(known, cost)
     x = axis(TITLES[cost], type="log", range=list(span), **_readable_ticks(span))
     y = axis("accuracy (%)", range=ranges["whole"])
     more = {"shapes": [upright(e, 1.5, "dash") for e, _ in lines], "meta": ranges}
-    labels = [_top_label(e, told) for e, told in lines]
+    labels = [_top_label(e, name) for e, name in lines]
     shape = layout(HEIGHT, x, y, margin=dict(BARE_MARGIN), annotations=labels, **more)
     return {"data": traces, "layout": shape}
 
 
-def told(point: Point, sources: Sequence[Source]) -> str:
-    """Everything about a point, for the one who points at it."""
+def hover_text(point: Point, sources: Sequence[Source]) -> str:
+    """Everything about a point, shown when the mouse points at it."""
     source = next(s for s in sources if s.mark == point.mark)
     p, e = point, point.energies
     interval = f"{100 * p.low:.2f} to {100 * p.high:.2f}"
@@ -130,7 +131,7 @@ def _curve(
         "meta": {"marks": [points[0].mark], "network": series.name},
         "x": list(at),
         "y": [100 * p.accuracy for p in points],
-        "text": [told(p, sources) for p in points],
+        "text": [hover_text(p, sources) for p in points],
         "hovertemplate": "%{text}<extra></extra>",
         "line": {"color": series.colour, "width": width, "dash": dash},
         "marker": {
@@ -145,21 +146,21 @@ def _curve(
 def _front(points: Sequence[Point], cost: str, span: tuple[float, float]) -> Figure:
     """A staircase: the best accuracy that each cost buys, up to the right edge."""
     value = COSTS[cost]
-    found = sorted(front_of(points, cost), key=lambda p: (value(p) or 0.0, p.accuracy))
+    front = sorted(front_of(points, cost), key=lambda p: (value(p) or 0.0, p.accuracy))
     return {
         "type": "scatter",
         "mode": "lines",
         "name": f"front, {escape(points[0].data)}",
         "meta": {"marks": sorted({p.mark for p in points})},
-        "x": [*(value(p) for p in found), 10 ** span[1]],
-        "y": [*(100 * p.accuracy for p in found), 100 * found[-1].accuracy],
+        "x": [*(value(p) for p in front), 10 ** span[1]],
+        "y": [*(100 * p.accuracy for p in front), 100 * front[-1].accuracy],
         "line": {"color": "$ink/0.22", "width": 7, "shape": "hv"},
         "hoverinfo": "skip",
     }
 
 
 def _ann_lines(points: Sequence[Point], span: tuple[float, float]) -> list[Figure]:
-    """A dashed line for each accuracy of an ANN, told with the runs that it belongs to."""
+    """A dashed line for each accuracy of an ANN, named with the runs that it belongs to."""
     return [
         {
             "type": "scatter",
@@ -190,7 +191,7 @@ def _labels(
     y_range: Sequence[float],
     several: bool,
 ) -> list[Figure]:
-    """Run and network beside the end of each curve, none where there are too many to tell."""
+    """Run and network beside the end of each curve, none where there are too many to read."""
     entries = [
         (f"{p.mark} {p.network}" if several else p.network, f"{p.mark}{SEPARATOR}{p.network}",
          100 * p.accuracy, drawn[p.network].colour)

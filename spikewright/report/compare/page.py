@@ -47,7 +47,7 @@ def render_comparison(runs: Sequence[Run]) -> str:
     """The page that compares runs: figures, tables, styles and scripts in one file.
 
     Args:
-        runs: at least one, with different names.
+        runs: one run at least; their names differ.
 
     Returns:
         HTML text.
@@ -76,10 +76,10 @@ def render_comparison(runs: Sequence[Run]) -> str:
         fronts=_fronts_view(points, sources, figures),
         table=_table(points),
         diagnoses=[
-            (source, found)
+            (source, diagnosis)
             for source in sources
             if source.study is not None
-            for found in diagnoses(source.study)
+            for diagnosis in diagnoses(source.study)
         ],
         bad=BAD,
         energy=energy_view(sources, figures),
@@ -119,12 +119,12 @@ def _fronts_view(
     points: Sequence[Point], sources: Sequence[Source], figures: Figures
 ) -> list[dict[str, Any]]:
     """One entry a heading, with its figures."""
-    found: dict[str, list[tuple[str, str]]] = {}
+    by_heading: dict[str, list[tuple[str, str]]] = {}
     for cost, heading, which in FRONTS:
         figure = front_figure(points, sources, cost)
         if figure is not None:
-            found.setdefault(heading, []).append((which, figures.add(figure)))
-    return [{"heading": heading, "figures": shown} for heading, shown in found.items()]
+            by_heading.setdefault(heading, []).append((which, figures.add(figure)))
+    return [{"heading": heading, "figures": shown} for heading, shown in by_heading.items()]
 
 
 def _table(points: Sequence[Point]) -> dict[str, Any]:

@@ -19,16 +19,16 @@ def pareto_front(items: Sequence[Item], costs: Callable[[Item], Costs]) -> tuple
 
     Args:
         items: any number.
-        costs: of an item, as many for each; lower is better, so give an accuracy as its negative.
+        costs: the costs of an item, as many for each; lower is better, so an accuracy is negated.
 
     Example:
         >>> runs = [(8, 0.90), (16, 0.95), (32, 0.94)]
         >>> pareto_front(runs, lambda run: (run[0], -run[1]))
         ((8, 0.9), (16, 0.95))
     """
-    told = [tuple(costs(item)) for item in items]
+    all_costs = [tuple(costs(item)) for item in items]
     return tuple(
         item
-        for item, own in zip(items, told, strict=True)
-        if not any(dominates(other, own) for other in told)
+        for item, own in zip(items, all_costs, strict=True)
+        if not any(dominates(other, own) for other in all_costs)
     )

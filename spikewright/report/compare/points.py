@@ -39,7 +39,7 @@ class Source:
 
     Attributes:
         mark: short and unique on a page: "A", or "A1", "A2" where a run has several.
-        run: whose it is.
+        run: the run that it belongs to.
         study: its accuracies; None for a run of `energy` alone.
         data: what it was measured on; accuracies on different data do not compare.
     """
@@ -62,17 +62,17 @@ class Point:
     """One network at one T.
 
     Attributes:
-        mark, data: of its source.
+        mark, data: those of its source.
         network: its name.
         steps: T.
         latency: time steps from the first input to the answer, unpipelined.
         accuracy, low, high: fraction of samples right and its Wilson 95 % interval.
-        samples: how many.
+        samples: how many samples were measured.
         spread: standard deviation over seeds; 0 for one seed.
         ann: accuracy of its source; None where not measured.
         p_value: exact McNemar test against the source; None where there is none.
-        spikes: of all layers for one sample.
-        energies: None where not measured.
+        spikes: spikes of all layers for one sample.
+        energies: its energies; None where not measured.
         energy_mark: the source whose run measured the energies, "" without.
     """
 
@@ -95,18 +95,18 @@ class Point:
 
 def sources_of(runs: Sequence[Run]) -> tuple[Source, ...]:
     """Every source network of every run, with its mark."""
-    found: list[Source] = []
+    sources: list[Source] = []
     for number, run in enumerate(runs):
         letter = _letter(number)
         data = data_of(run.configuration)
         if not run.report.studies:
-            found.append(Source(letter, run, None, data))
+            sources.append(Source(letter, run, None, data))
         elif len(run.report.studies) == 1:
-            found.append(Source(letter, run, run.report.studies[0], data))
+            sources.append(Source(letter, run, run.report.studies[0], data))
         else:
             studies = enumerate(run.report.studies, start=1)
-            found += [Source(f"{letter}{n}", run, study, data) for n, study in studies]
-    return tuple(found)
+            sources += [Source(f"{letter}{n}", run, study, data) for n, study in studies]
+    return tuple(sources)
 
 
 def _letter(number: int) -> str:
@@ -136,15 +136,15 @@ def points_of(sources: Sequence[Source]) -> tuple[Point, ...]:
     """
     offered = [(s, e) for s in sources if first_of_run(s) for e in s.run.energies]
     taken: set[int] = set()
-    found: list[Point] = []
+    points: list[Point] = []
     for source in sources:
         for row in () if source.study is None else source.study.sweep.rows:
             fits = [(s, e) for s, e in offered if _fits(source, row, s, e)]
             taken |= {id(e) for _, e in fits}
             fits.sort(key=lambda offer: offer[0].run is not source.run)
-            found.append(_point(source, row, *(fits[0] if fits else (None, None))))
+            points.append(_point(source, row, *(fits[0] if fits else (None, None))))
     alone = [(s, e) for s, e in offered if id(e) not in taken and e.accuracy is not None]
-    return (*found, *(_measured_alone(source, entry) for source, entry in alone))
+    return (*points, *(_measured_alone(source, entry) for source, entry in alone))
 
 
 def first_of_run(source: Source) -> bool:

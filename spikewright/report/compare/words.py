@@ -1,4 +1,4 @@
-"""The sentences of a comparison: what must be known before comparing, and what was found."""
+"""The sentences of a comparison: what must be known before comparing, and the results."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ _EPSILON = 1e-12
 
 def cautions(sources: Sequence[Source], points: Sequence[Point]) -> tuple[tuple[str, str], ...]:
     """What a reader must know before comparing these runs: a few words, and a sentence each."""
-    found = [_different_data(sources), _different_numbers(points), _copies(sources)]
-    return tuple(caution for caution in found if caution is not None)
+    possible = [_different_data(sources), _different_numbers(points), _copies(sources)]
+    return tuple(caution for caution in possible if caution is not None)
 
 
 def _different_data(sources: Sequence[Source]) -> tuple[str, str] | None:
@@ -22,16 +22,16 @@ def _different_data(sources: Sequence[Source]) -> tuple[str, str] | None:
         by_data.setdefault(source.data, []).append(source.mark)
     if len(by_data) < 2:
         return None
-    told = "; ".join(f"{', '.join(marks)}: {data}" for data, marks in by_data.items())
+    groups = "; ".join(f"{', '.join(marks)}: {data}" for data, marks in by_data.items())
     return (
         "Different data sets.",
-        f"{told}. Accuracies on different data do not compare; fronts are drawn for each data set "
-        "by itself.",
+        f"{groups}. Accuracies on different data do not compare; fronts are drawn for each data "
+        "set by itself.",
     )
 
 
 def _different_numbers(points: Sequence[Point]) -> tuple[str, str] | None:
-    told: list[str] = []
+    groups: list[str] = []
     for data in dict.fromkeys(p.data for p in points):
         numbers: dict[int, list[str]] = {}
         for p in points:
@@ -39,12 +39,12 @@ def _different_numbers(points: Sequence[Point]) -> tuple[str, str] | None:
             if p.mark not in marks:
                 marks.append(p.mark)
         if len(numbers) > 1:
-            told += [f"{', '.join(marks)}: {n:,} images" for n, marks in numbers.items()]
-    if not told:
+            groups += [f"{', '.join(marks)}: {n:,} images" for n, marks in numbers.items()]
+    if not groups:
         return None
     return (
         "Different numbers of images.",
-        f"{'; '.join(told)}. They saw different images of the same data, so a difference between "
+        f"{'; '.join(groups)}. They saw different images of the same data, so a difference between "
         "them within the intervals says nothing.",
     )
 
@@ -56,45 +56,45 @@ def _copies(sources: Sequence[Source]) -> tuple[str, str] | None:
         names = same.setdefault(source.run.fingerprint, [])
         if source.run.fingerprint and name not in names:
             names.append(name)
-    told = [" and ".join(names) for names in same.values() if len(names) > 1]
-    return ("The same results.", f"{'; '.join(told)} hold the same.") if told else None
+    copies = [" and ".join(names) for names in same.values() if len(names) > 1]
+    return ("The same results.", f"{'; '.join(copies)} hold the same.") if copies else None
 
 
 def findings(sources: Sequence[Source], points: Sequence[Point]) -> tuple[str, ...]:
     """The most accurate network, and those that come close to their ANN at the least cost."""
-    told: list[str] = []
+    sentences: list[str] = []
     several = len({p.data for p in points}) > 1
     for data in dict.fromkeys(p.data for p in points):
         here = [p for p in points if p.data == data]
         best = min(here, key=lambda p: (-p.accuracy, p.latency))
-        found = [f"The most accurate is {_name(best)}.", *_close_ones(here)]
-        told += [_sentence(data if several else "", text) for text in found]
+        own = [f"The most accurate is {_name(best)}.", *_close_ones(here)]
+        sentences += [_sentence(data if several else "", text) for text in own]
     if points and all(p.energies is None for p in points):
-        told.append(
+        sentences.append(
             "Energy was measured in none of these runs: run spikewright energy with the same "
             "options, and add its folder."
         )
     elif points:
-        told += _without_energy(sources, points)
-    return tuple(told)
+        sentences += _without_energy(sources, points)
+    return tuple(sentences)
 
 
 def _close_ones(points: Sequence[Point]) -> list[str]:
-    """The cheapest points within one percentage point of their own ANN."""
+    """The points of least latency and energy within one percentage point of their own ANN."""
     compared = [p for p in points if p.ann is not None]
     close = [p for p in compared if p.accuracy >= (p.ann or 0.0) - CLOSE - _EPSILON]
     if not close:
         return ["No network comes within one point of its ANN."] if compared else []
     fastest = min(close, key=lambda p: (p.latency, -p.accuracy))
-    told = [f"Within one point of its ANN, {_name(fastest)} has the lowest latency."]
+    sentences = [f"Within one point of its ANN, {_name(fastest)} has the lowest latency."]
     energies = [(p, e) for p in close if (e := p.energies) is not None]
     if energies:
         thrifty, energy = min(energies, key=lambda pair: (pair[1].snn_nj, -pair[0].accuracy))
-        told.append(
+        sentences.append(
             f"Within one point of its ANN, {_name(thrifty)} takes the least energy: "
             f"{energy.snn_nj:,.1f} nJ an image, estimated; its ANN takes {energy.ann_nj:,.1f} nJ."
         )
-    return told
+    return sentences
 
 
 def _without_energy(sources: Sequence[Source], points: Sequence[Point]) -> list[str]:
@@ -104,7 +104,7 @@ def _without_energy(sources: Sequence[Source], points: Sequence[Point]) -> list[
 
 
 def _sentence(data: str, text: str) -> str:
-    """The text, behind what it holds for if that must be said."""
+    """The text, with its data set in front where there are several."""
     return f"On {data}, {text[0].lower()}{text[1:]}" if data else text
 
 

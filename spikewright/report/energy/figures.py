@@ -15,28 +15,28 @@ ROW_PIXELS = ((12, 36), (30, 26), (None, 20))
 """Height of a row, by how many there may be at most."""
 SNN = ("SNN", -0.14, 0.44, 1.0)
 ANN = ("ANN", 0.27, 0.26, 0.45)
-"""Of either network: its name, where its bar lies in the row, how thick it is, how opaque."""
+"""The name of either network, the place of its bar in the row, its thickness and opacity."""
 LONGEST_NAME = 22
 ROOM = 1.16
-"""Of the longest bar: room for the share beside it."""
+"""The axis in lengths of the longest bar, so that its share fits beside it."""
 
 
 def layer_bars(one: Energies, parts: Sequence[Part], title: str) -> Figure:
     """The energy of every layer by its parts, one after another from the left.
 
     Args:
-        one: with layers.
-        parts: which, in the order of the bars.
-        title: of the axis.
+        one: the energies, with at least one layer.
+        parts: the parts to show, in the order of the bars.
+        title: the title of the axis.
     """
     traces: list[Figure] = []
     ends: dict[str, list[float]] = {}
     for place, counts_of in ((ANN, _ann_counts), (SNN, _snn_counts)):
-        found = [one.model.parts(counts_of(layer)) for layer in one.layers]
-        whole = [sum(part.of(p) for part in parts) for p in found]
-        base = [0.0] * len(found)
-        for part in present(parts, found):
-            own = [part.of(p) for p in found]
+        energies = [one.model.parts(counts_of(layer)) for layer in one.layers]
+        whole = [sum(part.of(p) for part in parts) for p in energies]
+        base = [0.0] * len(energies)
+        for part in present(parts, energies):
+            own = [part.of(p) for p in energies]
             traces.append(_bars(one.layers, part, own, base, whole, place))
             base = [at + more for at, more in zip(base, own, strict=True)]
         ends[place[0]] = whole
@@ -68,7 +68,7 @@ def _bars(
     place: tuple[str, float, float, float],
 ) -> Figure:
     network, shift, thickness, opacity = place
-    told = [
+    hover = [
         f"<b>{escape(layer.operations.site)}</b>, {network}<br>{part.name}: {value:,.1f} nJ, "
         f"{percent(share(value, all_), 0)} of its {all_:,.1f} nJ"
         for layer, value, all_ in zip(layers, values, whole, strict=True)
@@ -84,14 +84,14 @@ def _bars(
         "offset": -thickness / 2,
         "marker": {"color": part.colour, "line": {"width": 0}},
         "opacity": opacity,
-        "text": told,
+        "text": hover,
         "textposition": "none",
         "hovertemplate": "%{text}<extra></extra>",
     }
 
 
 def _shares(ends: Sequence[float]) -> Figure:
-    """Beside each bar of the spiking network, its share of all."""
+    """The share of every bar of the spiking network, beside it."""
     total = sum(ends)
     return {
         "type": "scatter",

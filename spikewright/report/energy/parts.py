@@ -1,4 +1,4 @@
-"""The parts that a layer's energy is told in, and the layer that takes most."""
+"""The parts of a layer's energy, and the layer that takes the most of it."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Part:
     """One part of an energy.
 
     Attributes:
-        field: of `EnergyParts`.
-        name: for people.
+        field: its field in `EnergyParts`.
+        name: its name in figures and tables.
         slot: number of its colour in the style sheet; 0 is that of text.
     """
 
@@ -34,7 +34,7 @@ class Part:
         return self.colour.removeprefix("$")
 
     def of(self, parts: EnergyParts) -> float:
-        """In nJ."""
+        """The part's energy in nJ."""
         return getattr(parts, self.field)
 
 
@@ -45,19 +45,19 @@ COMPUTED = (
     Part("draws_nj", "random draws", 2),
     Part("scales_nj", "scaling", 6),
 )
-"""What arithmetic consists of."""
+"""The parts of the arithmetic."""
 MOVED = (Part("weights_nj", "reading weights", 5), Part("states_nj", "potentials", 3))
-"""What memory traffic consists of."""
+"""The parts of the memory traffic."""
 WITH_MEMORY = (Part("arithmetic_nj", "arithmetic", 0), *MOVED)
 
 
 @dataclass(frozen=True)
-class Dearest:
+class LargestConsumer:
     """The layer that takes most of a network's energy.
 
     Attributes:
-        layer: which.
-        energy_nj, total_nj: of the layer and of all, in nJ.
+        layer: the layer.
+        energy_nj, total_nj: the energy of the layer and of all layers, in nJ.
         part: what takes most of it there.
         part_share: the part's share of the layer's energy, 0 .. 1.
     """
@@ -79,11 +79,11 @@ class Dearest:
         return share(self.energy_nj, self.total_nj)
 
 
-def dearest(one: Energies, *, memory: bool) -> Dearest:
-    """The layer that takes most, and what in it; the first of equals.
+def largest_consumer(one: Energies, *, memory: bool) -> LargestConsumer:
+    """The layer that takes the most energy, and its largest part; the first of equals.
 
     Args:
-        one: with layers.
+        one: the energies, with at least one layer.
         memory: whether memory traffic counts beside arithmetic.
     """
 
@@ -93,7 +93,7 @@ def dearest(one: Energies, *, memory: bool) -> Dearest:
     top = max(one.layers, key=energy)
     parts = one.model.parts(top.operations.snn)
     main = max((*COMPUTED, *MOVED) if memory else COMPUTED, key=lambda part: part.of(parts))
-    return Dearest(
+    return LargestConsumer(
         layer=top,
         energy_nj=energy(top),
         total_nj=one.snn_with_memory_nj if memory else one.snn_nj,
@@ -107,6 +107,6 @@ def share(part: float, whole: float) -> float:
     return part / whole if whole else 0.0
 
 
-def present(parts: Sequence[Part], found: Sequence[EnergyParts]) -> tuple[Part, ...]:
+def present(parts: Sequence[Part], energies: Sequence[EnergyParts]) -> tuple[Part, ...]:
     """The parts that take any energy."""
-    return tuple(part for part in parts if any(part.of(one) for one in found))
+    return tuple(part for part in parts if any(part.of(one) for one in energies))

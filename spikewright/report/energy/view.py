@@ -9,7 +9,7 @@ from spikewright.measure.energy.counts import summed
 from spikewright.report.compare.points import Source, first_of_run
 from spikewright.report.costs import Energies
 from spikewright.report.energy.figures import layer_bars
-from spikewright.report.energy.parts import COMPUTED, WITH_MEMORY, dearest, present, share
+from spikewright.report.energy.parts import COMPUTED, WITH_MEMORY, largest_consumer, present, share
 from spikewright.report.energy.words import details, headline
 from spikewright.report.environment import Figures
 
@@ -18,8 +18,8 @@ def energy_view(sources: Sequence[Source], figures: Figures) -> dict[str, Any]:
     """The energies of layers of all runs that were asked for them.
 
     Returns:
-        `groups`, a panel for every network and T, by run; `dearest`, their first lines side by
-        side.
+        `groups`, a panel for every network and T, by run; `largest_consumers`, the layers that take
+        most, side by side.
     """
     measured = [source for source in sources if first_of_run(source) and source.run.energies]
     panels = [
@@ -28,7 +28,7 @@ def energy_view(sources: Sequence[Source], figures: Figures) -> dict[str, Any]:
     ]
     return {
         "groups": panels,
-        "dearest": [
+        "largest_consumers": [
             (source, p["one"], p["with_memory"], p["computed"])
             for source, own in panels
             for p in own
@@ -37,7 +37,7 @@ def energy_view(sources: Sequence[Source], figures: Figures) -> dict[str, Any]:
 
 
 def _panel(source: Source, one: Energies, number: int, figures: Figures) -> dict[str, Any]:
-    found = [
+    energies = [
         one.model.parts(counts)
         for layer in one.layers
         for counts in (layer.operations.snn, layer.operations.ann)
@@ -48,10 +48,10 @@ def _panel(source: Source, one: Energies, number: int, figures: Figures) -> dict
         "one": one,
         "headline": headline(one),
         "details": details(one),
-        "with_memory": dearest(one, memory=True),
-        "computed": dearest(one, memory=False),
-        "arithmetic_parts": present(COMPUTED, found),
-        "memory_parts": present(WITH_MEMORY, found),
+        "with_memory": largest_consumer(one, memory=True),
+        "computed": largest_consumer(one, memory=False),
+        "arithmetic_parts": present(COMPUTED, energies),
+        "memory_parts": present(WITH_MEMORY, energies),
         "arithmetic": figures.add(layer_bars(one, COMPUTED, "nJ an image, arithmetic")),
         "memory": figures.add(layer_bars(one, WITH_MEMORY, "nJ an image, with memory")),
         "rows": [(layer, _share(layer.energy.snn_with_memory_nj, one)) for layer in one.layers],

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from spikewright.measure import OperationsRow
 from spikewright.report.costs import Energies, LayerCosts
-from spikewright.report.energy.parts import Dearest, dearest
+from spikewright.report.energy.parts import LargestConsumer, largest_consumer
 from spikewright.report.words import percent
 
 MOST_NAMES = 3
@@ -16,9 +16,9 @@ def headline(one: Energies) -> str:
     """The layer that takes most, memory included, and what in it.
 
     Args:
-        one: with layers.
+        one: the energies, with at least one layer.
     """
-    top = dearest(one, memory=True)
+    top = largest_consumer(one, memory=True)
     if not top.total_nj:
         return "No layer takes any energy."
     return (
@@ -31,22 +31,22 @@ def details(one: Energies) -> tuple[str, ...]:
     """The layer whose arithmetic takes most, and how the layers stand beside the ANN's.
 
     Args:
-        one: with layers.
+        one: the energies, with at least one layer.
     """
-    told = [_beside_the_ann(one)]
-    top = dearest(one, memory=False)
+    sentences = [_beside_the_ann(one)]
+    top = largest_consumer(one, memory=False)
     if top.total_nj:
-        same = top.site == dearest(one, memory=True).site
+        same = top.site == largest_consumer(one, memory=True).site
         which = f"it is {top.site} too" if same else f"it is {top.site}"
-        told.insert(
+        sentences.insert(
             0,
             f"By arithmetic alone {which}: {_of_total(top)}, {percent(top.part_share, 0)} of that "
             f"for {reason(top)}.",
         )
-    return tuple(told)
+    return tuple(sentences)
 
 
-def reason(top: Dearest) -> str:
+def reason(top: LargestConsumer) -> str:
     """What the largest part of a layer's energy is, with the number of operations behind it."""
     row, counts = top.layer.operations, top.layer.operations.snn
     field = top.part.field
@@ -73,7 +73,7 @@ def reason(top: Dearest) -> str:
     return f"reading and writing potentials, for {_writers(row)}"
 
 
-def _of_total(top: Dearest) -> str:
+def _of_total(top: LargestConsumer) -> str:
     return f"{top.energy_nj:,.1f} of {top.total_nj:,.1f} nJ ({percent(top.share, 0)})"
 
 
@@ -111,9 +111,9 @@ def _beside_the_ann(one: Energies) -> str:
     )
 
 
-def _names(found: Sequence[LayerCosts], one: Energies) -> str:
-    """Of the layers, those found: named where they are few."""
-    sites = [layer.operations.site for layer in found]
+def _names(layers: Sequence[LayerCosts], one: Energies) -> str:
+    """The names of these layers where they are few, else how many they are."""
+    sites = [layer.operations.site for layer in layers]
     if not sites:
         return "none"
     if len(sites) == len(one.layers):

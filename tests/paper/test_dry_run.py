@@ -17,7 +17,6 @@ from paper.dry_run import dry_run, settle, wait_for_all
 from spikewright.errors import ExperimentError
 
 
-@pytest.mark.slow
 def test_two_killed_processes_leave_the_table_of_one(tmp_path: Path) -> None:
     pytest.importorskip("torchvision", reason="needs the extra 'vision'")
     told: list[str] = []

@@ -171,10 +171,10 @@ def _energy(cell: Cell, conversion: Conversion | None) -> tuple[Mapping[str, flo
     if conversion is None or conversion.counted is None or cell.seed != 0:
         return {}, 0
     try:
-        found = operations(conversion.network, conversion.counted, cell.steps, seed=cell.seed)
+        counted = operations(conversion.network, conversion.counted, cell.steps, seed=cell.seed)
     except AnalysisError:  # an operation or a neuron that it has no rule for: the cell stands
         return {}, 0
-    return found.energy.to_dict(), found.record.samples
+    return counted.energy.to_dict(), counted.record.samples
 
 
 def packed(right: Tensor) -> str:

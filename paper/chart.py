@@ -30,7 +30,7 @@ FONTS = "'DejaVu Sans', 'Bitstream Vera Sans', 'Computer Modern Sans Serif'"
 """What matplotlib writes first among the fonts of a text; readers have others."""
 
 NAME_HEIGHT = 0.043
-"""Space for the name of a curve, as a share of the chart's height."""
+"""The space for the name of a curve, as a share of the chart's height."""
 
 
 @dataclass(frozen=True)

@@ -145,13 +145,13 @@ def own_device(device: str) -> str:
 
 def places_of(specs: Sequence[str]) -> dict[str, str]:
     """Data sets by name."""
-    found: dict[str, str] = {}
+    places: dict[str, str] = {}
     for spec in specs:
         name = spec.partition(":")[0]
-        if name in found:
+        if name in places:
             raise WrongUsage(f"--data {spec}: {name} is named twice")
-        found[name] = spec
-    return found
+        places[name] = spec
+    return places
 
 
 def _progress(done: int, total: int, what: str) -> None:

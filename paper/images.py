@@ -15,13 +15,13 @@ from spikewright.measure.answers import Batches
 from spikewright.measure.batches import Block
 
 ORDER_SEED = 1
-"""Of the order of the test images, so that the first N are a fair sample of all classes."""
+"""The seed of the order of the test images: the first N are a fair sample of all classes."""
 
 CALIBRATION_SEED = 0
-"""Of the choice of calibration images."""
+"""The seed of the choice of calibration images."""
 
 FINGERPRINTED_BYTES = 1 << 27
-"""Of images that tell a data set from others: all 10,000 test images of CIFAR, 222 of ImageNet."""
+"""The bytes of images that identify a data set: 10,000 test images of CIFAR, 222 of ImageNet."""
 
 
 def ordered(dataset: ImageDataset, count: int) -> Subset[tuple[Tensor, int]]:

@@ -54,7 +54,7 @@ _NEEDED = {"name", "model", "data"}
 
 @dataclass(frozen=True)
 class NetworkSource:
-    """Where a network comes from and what it was trained on.
+    """The origin of a network and what it was trained on.
 
     Attributes:
         name: a folder of results carries it.
@@ -172,38 +172,38 @@ def _training_note(recipe: Recipe) -> str:
 
 def _described(path: Path) -> NetworkSource:
     try:
-        found = read_json(path)
+        document = read_json(path)
     except RunError as error:
         raise ExperimentError(str(error)) from error
-    keys: set[str] = set(found) if isinstance(found, dict) else set()
+    keys: set[str] = set(document) if isinstance(document, dict) else set()
     if not _NEEDED <= keys <= _KNOWN:
         raise ExperimentError(
             f"'{path}' does not describe a network: it needs {', '.join(sorted(_NEEDED))} and may "
             f"have {', '.join(sorted(_KNOWN - _NEEDED))}, got {', '.join(sorted(keys)) or 'none'}"
         )
     try:
-        told = decoded(_Description, found, f"'{path}'")
+        description = decoded(_Description, document, f"'{path}'")
     except RunError as error:
         raise ExperimentError(f"{error}: it does not describe a network") from error
-    weights = None if told.weights is None else path.parent / told.weights
+    weights = None if description.weights is None else path.parent / description.weights
     if weights is not None and not weights.is_file():
         raise ExperimentError(f"'{path}' names weights that are not there: '{weights}'")
-    if {"spec", "weights"} & told.arguments.keys():
+    if {"spec", "weights"} & description.arguments.keys():
         raise ExperimentError(
             f"'{path}': 'model' and 'weights' stand beside 'arguments', not in it"
         )
     return NetworkSource(
-        name=told.name,
-        architecture=_architecture(told.model.rpartition(":")[2]),
-        data=told.data,
-        model=told.model,
+        name=description.name,
+        architecture=_architecture(description.model.rpartition(":")[2]),
+        data=description.data,
+        model=description.model,
         weights=weights,
-        arguments=told.arguments,
-        mean=told.mean,
-        std=told.std,
-        size=told.size,
+        arguments=description.arguments,
+        mean=description.mean,
+        std=description.std,
+        size=description.size,
         sha256=None if weights is None else file_sha256(weights),
-        note=told.note,
+        note=description.note,
     )
 
 

@@ -246,9 +246,9 @@ def _citation(other: Published) -> str:
     return f"*{other.method}, published*: {source}.\n"
 
 
-def _cells(table: NetworkTable, row: Row, tell: Callable[[Entry], str]) -> list[str]:
+def _cells(table: NetworkTable, row: Row, text: Callable[[Entry], str]) -> list[str]:
     entries = (table.entry(row.name, t) for t in table.steps)
-    return [NOT_RUN if entry is None else tell(entry) for entry in entries]
+    return [NOT_RUN if entry is None else text(entry) for entry in entries]
 
 
 def _cost(entry: Entry) -> str:

@@ -54,10 +54,10 @@ QCFS_ROWS = (
     Row("unbiased", "unbiased", QCFS, UNBIASED),
     Row("nearest", "nearest", QCFS, NEAREST),
 )
-"""For a network trained with QCFS: the baseline, the paper's probe with its controls, the rest."""
+"""The rows of a QCFS network: the baseline, the paper's probe with its controls, the rest."""
 
 IN_DOUBLE = Row("nearest-float64", "nearest, in float64", QCFS, NEAREST)
-"""Not a row of the table: at T = L it shows what float32 hides by rounding."""
+"""A row outside the table: at T = L it shows what float32 hides by rounding."""
 
 CONTROLS = ("shared", "reversed", "early", "late")
 """Names of the controls among `QCFS_ROWS`."""
@@ -72,7 +72,7 @@ RELU_ROWS = tuple(
         ("nearest", "nearest", NEAREST),
     )
 )
-"""For a network trained with plain ReLU: three ways to thresholds, each with three neurons."""
+"""The rows of a ReLU network: three ways to choose thresholds, each with three neurons."""
 
 
 def rows_for(levels: int | None) -> tuple[Row, ...]:

@@ -18,7 +18,7 @@ from spikewright.errors import ExperimentError
 from spikewright.measure.cells import Task, deal
 
 Progress = Callable[[int, int, str], None]
-"""Called with (cells done, cells of this process, what was just done)."""
+"""A callback that receives (cells done, cells of this process, what was just done)."""
 
 
 def plan(subjects: Sequence[Subject]) -> list[tuple[Subject, Row | None, Task]]:
@@ -33,7 +33,7 @@ def plan(subjects: Sequence[Subject]) -> list[tuple[Subject, Row | None, Task]]:
 
 
 def _task(subject: Subject, row: Row | None, cell: Cell) -> Task:
-    """Its cost is counted in images times forward passes: T passes of the step engine, or one."""
+    """A task, its cost in images times forward passes: T passes of the step engine, or one."""
     stepwise = row is not None and row.expensive
     cost = subject.one_phase_images * cell.steps if stepwise else subject.images
     return Task(cell.name, lambda: subject.measure(row, cell), cost)

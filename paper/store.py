@@ -62,17 +62,17 @@ class NetworkStore:
             ExperimentError: when it is of another format, or lacks what a page needs.
         """
         path = self.folder / NETWORK_FILE
-        found = read_record(path, dict[str, Any])
-        if found.get("format") != FORMAT:
+        document = read_record(path, dict[str, Any])
+        if document.get("format") != FORMAT:
             raise ExperimentError(
                 f"'{path}' is no file of format {FORMAT}; its results are of another version of "
                 "this library"
             )
         try:
-            decoded(_Configuration, found, f"'{path}'")
+            decoded(_Configuration, document, f"'{path}'")
         except RunError as error:
             raise ExperimentError(f"{error}: it was changed or damaged") from error
-        return found
+        return document
 
     def records(self) -> dict[Cell, CellRecord]:
         """Every finished cell.
@@ -81,8 +81,8 @@ class NetworkStore:
             AnalysisError: for a damaged file.
         """
         files = sorted(p for p in self.folder.glob("*.json") if p.name != NETWORK_FILE)
-        found = (read_record(path, CellRecord) for path in files)
-        return {record.cell: record for record in found}
+        records = (read_record(path, CellRecord) for path in files)
+        return {record.cell: record for record in records}
 
 
 def stores_of(results: Path) -> list[NetworkStore]:

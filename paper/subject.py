@@ -136,7 +136,7 @@ class Subject:
 
     @property
     def device(self) -> torch.device:
-        """Where it runs."""
+        """The device of the measurement."""
         return torch.device(self.settings.device)
 
     def images_of(self, row: Row) -> int:
@@ -145,19 +145,19 @@ class Subject:
 
     def cells(self) -> list[tuple[Row | None, Cell]]:
         """Every cell; None stands for the ANN."""
-        found: list[tuple[Row | None, Cell]] = [(None, Cell(ANN, 0, 0))]
+        cells: list[tuple[Row | None, Cell]] = [(None, Cell(ANN, 0, 0))]
         for row in self.rows:
-            found += [
+            cells += [
                 (row, Cell(row.name, steps, seed))
                 for steps in self.settings.steps
                 for seed in row.seeds(self.settings.seeds)
             ]
         if self.levels in self.settings.steps and any(row.name == "nearest" for row in self.rows):
-            found += [
+            cells += [
                 (None, Cell(ANN_IN_DOUBLE, 0, 0)),
                 (IN_DOUBLE, Cell(IN_DOUBLE.name, self.levels, 0)),
             ]
-        return found
+        return cells
 
     def measure(self, row: Row | None, cell: Cell) -> CellRecord:
         """Measure one cell."""

@@ -1,4 +1,4 @@
-"""From cell records to the entries of a table: means and spreads over seeds, paired tests."""
+"""Cell records become the entries of a table: means and spreads over seeds, paired tests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from spikewright.measure import mcnemar_exact, paired_interval, wilson_interval
 DATA_TITLES = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagefolder": "images by folder"}
 
 NOT_RUN = "not run"
-"""Stands where a cell has no record."""
+"""The mark of a cell without a record."""
 
 
 @dataclass(frozen=True)
@@ -218,5 +218,5 @@ def paired(first: Entry | None, second: Entry | None) -> Pair | None:
 
 
 def _right(record: CellRecord, images: int) -> Tensor:
-    """Which of the first so many images a record of a first seed got right, bool `[images]`."""
+    """The images that a record of a first seed got right, of the first so many; bool `[images]`."""
     return unpacked(record.hits or "", record.images)[:images]

@@ -107,8 +107,8 @@ class Prepared:
             if correction is None:
                 return Design(thresholds)
             with torch.no_grad():
-                given = (calibration, thresholds, self.samples, steps, seed)
-                offsets = correction.offsets(*given)
+                arguments = (calibration, thresholds, self.samples, steps, seed)
+                offsets = correction.offsets(*arguments)
             return Design(thresholds, offsets.currents, offsets.potentials)
 
         shared = _shared_by(calibration, correction, seed)
@@ -128,7 +128,7 @@ class Prepared:
 def _shared_by(
     calibration: Calibration, correction: Correction | None, seed: int
 ) -> Hashable | None:
-    """What decides a design: neurons that count alike share it. None where that cannot be told."""
+    """The key of a design, which neurons that count alike share; None if it cannot be hashed."""
     neuron = calibration.neuron
     corrected = None if correction is None else (correction, correction.depends_on(neuron), seed)
     key = (neuron.evenly_driven, calibration.threshold, corrected)
@@ -249,8 +249,8 @@ def _prepared(
             "cannot be converted"
         )
     means = collected.input_means(kept.kept)
-    held = tuple(part.to(wide(part.dtype)) for part in kept.kept.values())
-    samples = Samples(wider, held, means, kept.seen)
+    parts = tuple(part.to(wide(part.dtype)) for part in kept.kept.values())
+    samples = Samples(wider, parts, means, kept.seen)
     return Prepared(graph, collected.statistics, samples, processes)
 
 

@@ -56,8 +56,8 @@ def events_of(
             threshold is not above 0.
 
     Example:
-        >>> found = events_of(np.array([[0.0], [0.5]]), np.array([0.0, 100.0]), threshold=0.25)
-        >>> found.t.tolist(), found.on.tolist()
+        >>> events = events_of(np.array([[0.0], [0.5]]), np.array([0.0, 100.0]), threshold=0.25)
+        >>> events.t.tolist(), events.on.tolist()
         ([50, 100], [True, True])
     """
     _check(brightness, times, threshold)

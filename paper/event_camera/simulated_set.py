@@ -27,7 +27,7 @@ PUBLISHED_EVENTS_PER_RECORDING = 205_071
 average, as a public script of the package `stsc` counts them with jackd/events-tfds."""
 
 Progress = Callable[[int, int | None, str], None]
-"""Told (recordings done, recordings in all, the class of the last one)."""
+"""A callback that receives (recordings done, recordings in all, the class of the last one)."""
 
 
 def write_simulated_set(
@@ -108,20 +108,20 @@ def _drawn(
     data: ImageData, per_class: int, seed: int
 ) -> Generator[tuple[int, int, int, NDArray[np.uint8]]]:
     """Draw pictures until each class has enough: (index, label, number in class, picture)."""
-    found: Counter[int] = Counter()
+    drawn: Counter[int] = Counter()
     missing = len(data.classes)
     for index in permutation(dataset_length(data.train), seed):
         image, label = data.train[index]
-        if found[label] < per_class:
-            yield index, label, found[label], _as_bytes(image, data.name)
-            found[label] += 1
-            missing -= found[label] == per_class
+        if drawn[label] < per_class:
+            yield index, label, drawn[label], _as_bytes(image, data.name)
+            drawn[label] += 1
+            missing -= drawn[label] == per_class
             if not missing:
                 return
-    short = min(range(len(data.classes)), key=lambda label: found[label])
+    short = min(range(len(data.classes)), key=lambda label: drawn[label])
     raise DataError(
         f"{per_class} recordings a class were asked for, but the training split of '{data.name}' "
-        f"holds {found[short]} pictures of '{data.classes[short]}'; ask for fewer"
+        f"holds {drawn[short]} pictures of '{data.classes[short]}'; ask for fewer"
     )
 
 

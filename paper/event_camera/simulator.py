@@ -21,7 +21,7 @@ LUMA = (0.299, 0.587, 0.114)
 
 LEAST_THRESHOLD = 0.001
 MOST_LOOPS = 100
-"""More than any recording needs; the brightness of each takes 5 MB."""
+"""The most loops, more than any recording needs; the brightness of each takes 5 MB."""
 
 CORNERS = ((0, 0), (1, -1), (2, 0), (1, 1), (0, 0))
 """The corners of one loop of four diagonals, as (column, row) in units of the amplitude."""
@@ -118,9 +118,9 @@ def simulate(picture: NDArray[np.uint8], simulation: Simulation, seed: int) -> E
     loop = _seen_on_the_path(enlarged, simulation)  # [4 * steps, P]; the end is the beginning
     brightness = np.concatenate([np.tile(loop, (simulation.loops, 1)), loop[:1]])
     times = np.linspace(0, simulation.duration_us, len(brightness))
-    found = events_of(brightness, times, _thresholds(simulation, seed))
-    y, x = np.divmod(found.pixel, SENSOR_SIDE)
-    return Events(found.t, x.astype(np.uint8), y.astype(np.uint8), found.on)
+    events = events_of(brightness, times, _thresholds(simulation, seed))
+    y, x = np.divmod(events.pixel, SENSOR_SIDE)
+    return Events(events.t, x.astype(np.uint8), y.astype(np.uint8), events.on)
 
 
 def luma(picture: NDArray[np.uint8]) -> NDArray[np.float64]:

@@ -52,7 +52,7 @@ _FIELDS = (
 
 @dataclass(frozen=True)
 class Parts:
-    """Everything that a converted network answers from.
+    """All parts of a converted network.
 
     Attributes:
         graph: the captured network with its tensors, batch norm folded, scales not folded.
@@ -73,7 +73,7 @@ class Parts:
 
 @dataclass(frozen=True)
 class Description:
-    """What the header of a file tells.
+    """The contents of the header of a file.
 
     Attributes:
         sha256: of the contents.
@@ -182,7 +182,7 @@ def load(path: str | os.PathLike[str]) -> Parts:
 
 
 class _Loader:
-    """Puts the parts together from what a file holds; one use."""
+    """A builder of the parts from the contents of one file."""
 
     def __init__(self, tensors: dict[str, Tensor], document: Mapping[str, Any]) -> None:
         self._left = tensors

@@ -25,7 +25,7 @@ _MOST_STEPS = 1 << 20
 _EXPONENTS = (-1100, 1100)
 
 Take = Callable[[str], Tensor]
-"""Gives the tensor of a name, once."""
+"""A function that gives the tensor of a name, once."""
 
 
 def narrowest(counts: Tensor) -> Tensor:
@@ -39,10 +39,10 @@ def encoded_designs(designs: Mapping[int, Design]) -> tuple[list[Any], dict[str,
     listed: list[Any] = []
     tensors: dict[str, Tensor] = {}
     for steps, design in designs.items():
-        parts = {part: getattr(design, held) for part, held in _PARTS.items()}
-        listed.append({"steps": steps, **{part: list(held) for part, held in parts.items()}})
-        for part, held in parts.items():
-            tensors |= {f"design/{steps}/{part}/{site}": t for site, t in held.items()}
+        parts = {part: getattr(design, field) for part, field in _PARTS.items()}
+        listed.append({"steps": steps, **{part: list(sites) for part, sites in parts.items()}})
+        for part, sites in parts.items():
+            tensors |= {f"design/{steps}/{part}/{site}": t for site, t in sites.items()}
     return listed, tensors
 
 
@@ -57,23 +57,23 @@ def decoded_designs(document: Any, graph: Graph, take: Take) -> dict[int, Design
     for entry in items(document, "the designs"):
         values = named(mapping(entry, "a design"), ("steps", *_PARTS), "a design")
         steps = whole(values[0], "a design's T", 1, _MOST_STEPS)
-        found: dict[str, dict[str, Tensor]] = {}
+        parts: dict[str, dict[str, Tensor]] = {}
         for part, sites in zip(_PARTS, values[1:], strict=True):
-            held = found[_PARTS[part]] = {}
+            tensors = parts[_PARTS[part]] = {}
             for site in items(sites, f"the {part}s at T = {steps}"):
                 what = f"the {part} of {site!r} at T = {steps}"
                 op = _layer(layers, site, what)
-                held[site] = _checked(take(f"design/{steps}/{part}/{site}"), op, part, what)
-        if set(found["thresholds"]) != set(layers) or steps in designs:
+                tensors[site] = _checked(take(f"design/{steps}/{part}/{site}"), op, part, what)
+        if set(parts["thresholds"]) != set(layers) or steps in designs:
             raise InterchangeError(f"the design at T = {steps} must hold every site, once")
-        designs[steps] = Design(**found)
+        designs[steps] = Design(**parts)
     return designs
 
 
 def _checked(values: Tensor, op: Operation, part: str, what: str) -> Tensor:
     shapes = [op.shape] if part == "potential" else [(1,), op.shape[:1]]
     if values.dtype is not torch.float64 or tuple(values.shape) not in shapes:
-        raise InterchangeError(f"{what} must be float64 {shapes}, got {_told(values)}")
+        raise InterchangeError(f"{what} must be float64 {shapes}, got {_type_and_shape(values)}")
     _require_finite(values, what)
     if part == "threshold":
         _require(bool((values > 0).all()), f"{what} must be positive")
@@ -83,16 +83,16 @@ def _checked(values: Tensor, op: Operation, part: str, what: str) -> Tensor:
 def encoded_calibration(calibration: Calibration) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Statistics, strategy and neuron, as plain values and tensors."""
     tensors: dict[str, Tensor] = {}
-    for site, held in calibration.statistics.items():
-        tensors[f"statistics/{site}/maximum"] = held.maximum
-        tensors[f"statistics/{site}/exponent"] = held.exponent
-        tensors[f"statistics/{site}/histogram"] = narrowest(held.histogram)
-        tensors[f"statistics/{site}/input_sum"] = held.input_sum
+    for site, statistics in calibration.statistics.items():
+        tensors[f"statistics/{site}/maximum"] = statistics.maximum
+        tensors[f"statistics/{site}/exponent"] = statistics.exponent
+        tensors[f"statistics/{site}/histogram"] = narrowest(statistics.histogram)
+        tensors[f"statistics/{site}/input_sum"] = statistics.input_sum
     tensors |= {f"learned/{site}": t for site, t in calibration.learned.items()}
     document = {
         "neuron": configurations.encoded(calibration.neuron),
         "threshold": configurations.encoded(calibration.threshold),
-        "values": {site: held.values for site, held in calibration.statistics.items()},
+        "values": {site: statistics.values for site, statistics in calibration.statistics.items()},
         "learned": list(calibration.learned),
     }
     return document, tensors
@@ -124,21 +124,23 @@ def decoded_calibration(document: Any, graph: Graph, take: Take) -> Calibration:
 
 def _statistics(op: Operation, site: str, values: Any, take: Take) -> SiteStatistics:
     what, channels = f"the statistics of '{site}'", op.shape[0]
-    found = {
+    tensors = {
         part: take(f"statistics/{site}/{part}")
         for part in ("maximum", "exponent", "histogram", "input_sum")
     }
     expected = {"histogram": (channels, BINS)}
-    for part, tensor in found.items():
+    for part, tensor in tensors.items():
         shape = expected.get(part, (channels,))
         right = tensor.dtype in {
             "exponent": (torch.int64,),
             "histogram": _INTEGERS,
         }.get(part, (torch.float64,))
         if not right or tuple(tensor.shape) != shape:
-            raise InterchangeError(f"{what}: {part} must be of shape {shape}, got {_told(tensor)}")
+            raise InterchangeError(
+                f"{what}: {part} must be of shape {shape}, got {_type_and_shape(tensor)}"
+            )
         _require_finite(tensor, f"{what}: {part}")
-    maximum, exponent, histogram = (found[p] for p in ("maximum", "exponent", "histogram"))
+    maximum, exponent, histogram = (tensors[p] for p in ("maximum", "exponent", "histogram"))
     histogram = histogram.to(torch.int64)
     values = whole(values, f"{what}: its values", 1, 1 << 53)
     low, high = _EXPONENTS
@@ -149,7 +151,7 @@ def _statistics(op: Operation, site: str, values: Any, take: Take) -> SiteStatis
         and bool((histogram.sum(1) <= values).all()),
         f"{what}: its histogram holds more than the {values} activations seen",
     )
-    return SiteStatistics(maximum, exponent, histogram, values, found["input_sum"])
+    return SiteStatistics(maximum, exponent, histogram, values, tensors["input_sum"])
 
 
 def _learned(layers: Mapping[str, Operation], site: Any, take: Take) -> Tensor:
@@ -176,10 +178,10 @@ def _require_finite(values: Tensor, what: str) -> None:
     _require(bool(values.isfinite().all()), f"{what} must be finite")
 
 
-def _require(holds: bool, told: str) -> None:
+def _require(holds: bool, message: str) -> None:
     if not holds:
-        raise InterchangeError(told)
+        raise InterchangeError(message)
 
 
-def _told(tensor: Tensor) -> str:
+def _type_and_shape(tensor: Tensor) -> str:
     return f"{tensor.dtype} {list(tensor.shape)}"

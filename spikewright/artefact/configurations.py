@@ -23,7 +23,7 @@ _REGISTRIES: dict[type[Any], Registry[Any]] = {
     Code: CODES,
     Threshold: THRESHOLDS,
 }
-"""Where the classes of each kind of configuration are listed, by their common base."""
+"""The registry of each kind of configuration, by the common base of its classes."""
 
 _LARGEST = 10_000
 """The largest whole number of a field: no more candidates, no longer rehearsal."""
@@ -46,8 +46,8 @@ def encoded(configuration: Neuron | Threshold | Code | None) -> Any:
             "that are registered where it is written and read; register yours with "
             "spikewright.neurons.register"
         )
-    held = {f.name: _plain(getattr(configuration, f.name)) for f in fields(kind)}
-    return {"kind": kind.__name__, **held}
+    values = {f.name: _plain(getattr(configuration, f.name)) for f in fields(kind)}
+    return {"kind": kind.__name__, **values}
 
 
 def _plain(value: Any) -> Any:

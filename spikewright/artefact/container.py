@@ -1,7 +1,7 @@
 """The file itself: safetensors with one JSON document, sealed by a SHA-256 of every byte.
 
-The document's "sha256" is the digest of the file in which its 64 digits read 0. It tells damage; it
-does not tell who wrote the file, so whatever is read is checked all the same.
+The document's "sha256" is the digest of the file in which its 64 digits read 0. It shows damage; it
+does not show who wrote the file, so whatever is read is checked all the same.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ def unpacked(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     content = path.read_bytes()
     if len(content) != needed:
         raise InterchangeError(
-            f"'{path}' holds {len(content):,} bytes where its header tells of {needed:,}: it was "
+            f"'{path}' holds {len(content):,} bytes where its header announces {needed:,}: it was "
             "cut short or added to; copy it again from where it was saved"
         )
     if len(seal) != len(_UNSEALED) or _digest(content, seal) != seal:
@@ -109,7 +109,7 @@ def _header(path: Path) -> tuple[str, int]:
         start = _LENGTH_BYTES + length
         if size < _LENGTH_BYTES or start > size or length > _LONGEST_HEADER:
             raise InterchangeError(
-                f"'{path}' is not a safetensors file, or was cut short: its first 8 bytes tell of "
+                f"'{path}' is not a safetensors file, or was cut short: its first 8 bytes announce "
                 f"a header of {length:,} bytes in a file of {size:,}"
             )
         header = file.read(length)

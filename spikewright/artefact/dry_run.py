@@ -14,13 +14,13 @@ from spikewright.graph.ir import Graph, Kind, Operation
 from spikewright.graph.rule import rule_of
 
 _BATCHES = (2, 3)
-"""Two sizes, so that a number that only happens to be the batch size is found out."""
+"""Two sizes, so that a constant that happens to equal the batch size is noticed."""
 _MOST_PARTS = 4096
-"""Into which one operation may split a value."""
+"""The most parts into which one operation may split a value."""
 
 
 def check_graph(graph: Graph) -> None:
-    """Every operation must take its arguments and give the shape that the graph tells.
+    """Every operation must take its arguments and give the shape that the graph states.
 
     Raises:
         InterchangeError: naming the first that does not.
@@ -46,16 +46,16 @@ def _run_once(graph: Graph, dtype: torch.dtype) -> None:
         with torch.no_grad():
             evaluate(graph, torch.zeros((1, *graph.input_shape), dtype=dtype, device=device))
     except Exception as error:  # torch raises whatever wrong arguments lead to
-        told = str(error).strip().partition("\n")[0]
-        raise InterchangeError(f"the graph does not run: {told}") from error
+        message = str(error).strip().partition("\n")[0]
+        raise InterchangeError(f"the graph does not run: {message}") from error
 
 
 def _common_dtype(graph: Graph) -> torch.dtype:
-    found = {t.dtype for t in graph.tensors.values() if t.is_floating_point() and t.ndim}
+    dtypes = {t.dtype for t in graph.tensors.values() if t.is_floating_point() and t.ndim}
     first = next((t.dtype for t in graph.tensors.values() if t.is_floating_point()), None)
-    if first is None or len(found | {first}) != 1:
+    if first is None or len(dtypes | {first}) != 1:
         raise InterchangeError(
-            f"weights must be of one floating dtype, got {sorted(map(str, found))}"
+            f"weights must be of one floating dtype, got {sorted(map(str, dtypes))}"
         )
     return first
 
@@ -67,8 +67,8 @@ def _computed(
         with torch.no_grad():
             result = call(on_meta(op), values, tensors, batch)
     except Exception as error:  # torch raises whatever wrong arguments lead to
-        told = str(error).strip().partition("\n")[0]
-        raise InterchangeError(f"{_where(op)} does not take its arguments: {told}") from error
+        message = str(error).strip().partition("\n")[0]
+        raise InterchangeError(f"{_where(op)} does not take its arguments: {message}") from error
     return result
 
 
@@ -107,7 +107,7 @@ def _check_value(op: Operation, value: Any, batch: int, dtype: torch.dtype) -> N
     got = tuple(value.shape)
     expected = op.shape if op.kind is Kind.CONSTANT else (batch, *op.shape)
     if (got[1:] if op.kind is Kind.CONSTANT else got) != expected:
-        raise InterchangeError(f"{_where(op)} gives {got} where the graph tells of {expected}")
+        raise InterchangeError(f"{_where(op)} gives {got} where the graph states {expected}")
     if op.kind is not Kind.CONSTANT and value.dtype is not dtype:
         raise InterchangeError(f"{_where(op)} gives {value.dtype} in a network of {dtype}")
     if op.kind is Kind.UNIT and not op.shape:

@@ -10,7 +10,7 @@ from spikewright.errors import InterchangeError
 
 T = TypeVar("T")
 WHOLE = 2**31
-"""Whole numbers in a file lie between -WHOLE and WHOLE, or are torch's END."""
+"""The bound of whole numbers in a file: they lie between -WHOLE and WHOLE, or are torch's END."""
 END = 2**63 - 1
 """What torch writes for "to the end" of a slice."""
 
@@ -28,10 +28,10 @@ def strict_json(text: str, what: str) -> Any:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
+    document = dict(pairs)
+    if len(document) != len(pairs):
         raise ValueError("a name occurs twice in one object")
-    return found
+    return document
 
 
 def _no_constant(name: str) -> Any:

@@ -1,7 +1,7 @@
 """The graph as JSON. Only operations that have a rule can be written and read.
 
-What an operation is to a spiking network (its kind, its site) is not in the file: its rule tells it
-again, so no file can say that something is linear when it is not.
+What an operation is to a spiking network (its kind, its site) is not in the file: its rule decides
+it again, so no file can claim that something is linear when it is not.
 """
 
 from __future__ import annotations
@@ -113,12 +113,12 @@ def _classified(op: Operation, site: str | None, what: str) -> Operation:
     rule = rule_of(op)
     if rule.kind is Kind.UNIT and op.reads_data:
         try:
-            found = rule.site(op)
+            described = rule.site(op)
         except (IndexError, TypeError) as error:
             raise InterchangeError(f"{what} lacks arguments ({error})") from error
-        if isinstance(found, str) or not site:
-            raise InterchangeError(f"{what} is no layer of neurons: {found}, site {site!r}")
-        return replace(op, kind=Kind.UNIT, site=replace(found, name=site))
+        if isinstance(described, str) or not site:
+            raise InterchangeError(f"{what} is no layer of neurons: {described}, site {site!r}")
+        return replace(op, kind=Kind.UNIT, site=replace(described, name=site))
     if site is not None:
         raise InterchangeError(f"{what} has a site, and is no activation")
     if op.reads_data and rule.kind is Kind.CONSTANT:

@@ -12,7 +12,7 @@ from spikewright.errors import InterchangeError
 
 
 def orders_of(tensors: Mapping[str, Tensor]) -> dict[str, list[int]]:
-    """For tensors that are dense but not in row-major order, dimensions from slow to fast."""
+    """The dimensions of dense tensors that are not in row-major order, from slow to fast."""
     return {
         name: sorted(range(t.ndim), key=lambda d: -t.stride(d))
         for name, t in tensors.items()
@@ -44,10 +44,10 @@ def checked(document: Any, tensors: Mapping[str, Tensor]) -> Mapping[str, Any]:
     """The layouts of a file.
 
     Raises:
-        InterchangeError: when one is of no tensor of the graph.
+        InterchangeError: when one names no tensor of the graph.
     """
-    found = mapping(document, "the layouts")
-    for name in found:
+    layouts = mapping(document, "the layouts")
+    for name in layouts:
         if name not in tensors:
-            raise InterchangeError(f"a layout is of '{name}', which is no tensor of the graph")
-    return found
+            raise InterchangeError(f"a layout names '{name}', which is no tensor of the graph")
+    return layouts

@@ -1,4 +1,4 @@
-"""From calibration data to thresholds and corrections."""
+"""Calibration turns data into statistics, thresholds and corrections."""
 
 from spikewright.calibration.bias_correction import InputMeans
 from spikewright.calibration.calibration import Calibration

@@ -67,18 +67,18 @@ def collect(graph: Graph, parts: Iterable[Tensor], processes: Processes = ALONE)
     channels = {op.site.name: (op.shape or (1,))[0] for op in graph.neurons if op.site is not None}
     own = {site: SiteStatistics.empty(width) for site, width in channels.items()}
     sums: dict[str, list[Tensor]] = {site: [] for site in channels}
-    held = sha256(fingerprint(graph.tensors).encode()) if processes.count > 1 else None
+    digest = sha256(fingerprint(graph.tensors).encode()) if processes.count > 1 else None
     count = samples = 0
     with torch.no_grad():
         for part in parts:
-            if held is not None:
-                held.update(fingerprint({"part": part}).encode())
+            if digest is not None:
+                digest.update(fingerprint({"part": part}).encode())
             if count % processes.count == processes.rank:
                 for site, row in _observed(graph, part, own).items():
                     sums[site].append(row)
             count, samples = count + 1, samples + len(part)
-    if held is not None:
-        processes.require_same(held.digest(), "weights and calibration data")
+    if digest is not None:
+        processes.require_same(digest.digest(), "weights and calibration data")
     if not samples:
         raise CalibrationError("the calibration data held no batch")
     rows = {

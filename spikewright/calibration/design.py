@@ -25,7 +25,7 @@ class Design:
     potentials: Mapping[str, Tensor] = field(default_factory=dict)
 
     def tensors(self) -> dict[str, Tensor]:
-        """All of it under names that say what and which site."""
+        """All tensors, by names of their part and site."""
         return {
             f"{part.name}:{site}": tensor
             for part in fields(self)
@@ -34,9 +34,9 @@ class Design:
 
     @classmethod
     def of(cls, tensors: Mapping[str, Tensor]) -> Design:
-        """What `tensors` gave."""
-        found: dict[str, dict[str, Tensor]] = {part.name: {} for part in fields(cls)}
+        """The design whose `tensors()` these are."""
+        parts: dict[str, dict[str, Tensor]] = {part.name: {} for part in fields(cls)}
         for name, tensor in tensors.items():
             part, _, site = name.partition(":")
-            found[part][site] = tensor
-        return cls(**found)
+            parts[part][site] = tensor
+        return cls(**parts)

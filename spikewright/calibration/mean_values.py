@@ -18,7 +18,7 @@ from spikewright.graph.evaluate import call
 from spikewright.graph.ir import Graph
 
 _EXACT = 1 << 24
-"""Whole numbers up to which sums in float32 are exact."""
+"""The whole number up to which sums in float32 are exact."""
 
 
 class MeanValues:

@@ -69,8 +69,8 @@ class OutputMeans(Correction):
         currents: dict[str, Tensor] = {}
         potentials: dict[str, Tensor] = {}
         with torch.no_grad():
-            held = (simulation.duration, simulation.rehearsal)
-            for layer in Layers(chosen.graph, chosen.parts, *held).units():
+            times = (simulation.duration, simulation.rehearsal)
+            for layer in Layers(chosen.graph, chosen.parts, *times).units():
                 site = layer.site
                 run = _Run(layer, simulation, chosen, thresholds[site])
                 if self.bias:
@@ -124,8 +124,8 @@ def fitting(samples: Samples, neuron: Neuron, steps: int, most: int, memory: int
     """How many samples a simulation may hold: all of them for neurons with a count law.
 
     Args:
-        samples: those given.
-        neuron: at every site.
+        samples: the calibration samples.
+        neuron: the neuron of every site.
         steps: T.
         most: at most so many, where time steps must be held.
         memory: bytes.

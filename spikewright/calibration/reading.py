@@ -79,7 +79,7 @@ def remedy(batch: Tensor, dtypes: Iterable[torch.dtype], accepts: Callable[[Tens
     Args:
         batch: as it was given.
         dtypes: of the model's weights.
-        accepts: tells whether the model takes a batch; called on a few samples.
+        accepts: whether the model takes a batch; called on a few samples.
     """
     for dtype in dtypes:
         if batch.dtype != dtype and accepts(batch[:2].to(dtype)):

@@ -65,7 +65,7 @@ class Samples:
         return {site: total / len(self) for site, total in sums.items()}
 
     def spread(self, number: int, steps: int = 1) -> Samples:
-        """At most so many of the samples, evenly spread over them.
+        """A selection of at most so many samples, evenly spread over all.
 
         Args:
             number: at least 1.
@@ -78,7 +78,7 @@ class Samples:
             count = min(number, len(self))
             places = torch.linspace(0, len(self) - 1, count).round().long()
             size = max(1, max(len(part) for part in self.parts) // steps)
-            parts = tuple(part for held in self._picked(places) for part in held.split(size))
+            parts = tuple(part for picked in self._picked(places) for part in picked.split(size))
             self._chosen[key] = Samples(self.graph, parts, {}, self.seen)
         return self._chosen[key]
 

@@ -102,15 +102,15 @@ def kept_bytes(graph: Graph, element_size: int) -> int:
     """
     sizes = {op.name: max(1, math.prod(op.shape)) for op in graph.operations}
     counts = {op.name for op in graph.operations if op.site is not None}
-    held: dict[str, int] = {}
+    live: dict[str, int] = {}
     most = 0
     for segment in segments_of(graph):
         end = segment.end
         narrow = end.name in counts or (len(end.inputs) == 1 and end.inputs[0] in counts)
         if segment.lasts:
-            held[end.name] = sizes[end.name] * (1 if narrow else element_size)
-        held.update({name: sizes[name] * element_size for name in segment.keeps})
-        most = max(most, sum(held.values()))
+            live[end.name] = sizes[end.name] * (1 if narrow else element_size)
+        live.update({name: sizes[name] * element_size for name in segment.keeps})
+        most = max(most, sum(live.values()))
         for name in segment.frees:
-            held.pop(name, None)
+            live.pop(name, None)
     return most

@@ -1,4 +1,4 @@
-"""Designs computed by several processes: each takes a part of the T and tells the others."""
+"""Designs computed by several processes: each takes a part of the T and sends the results."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def deal_work(
     work: Callable[[int], Mapping[str, Tensor]],
     processes: Processes,
 ) -> dict[int, dict[str, Tensor]]:
-    """The tensors that work gives for every key, each computed by one process and told to all.
+    """The tensors that work gives for every key, each computed by one process and sent to all.
 
     Args:
         keys: different numbers, the same in every process.
@@ -31,11 +31,11 @@ def deal_work(
         for key, tensors in own.items()
         for number, (name, tensor) in enumerate(tensors.items())
     }
-    found: dict[int, dict[str, Tensor]] = {key: {} for key in keys}
+    results: dict[int, dict[str, Tensor]] = {key: {} for key in keys}
     for message in processes.exchange(safetensors.torch.save(named)):
         for label, tensor in sorted(
             safetensors.torch.load(message).items(), key=lambda named: named[0]
         ):
             key, _, name = label.split("/", 2)
-            found[int(key)][name] = tensor
-    return found
+            results[int(key)][name] = tensor
+    return results

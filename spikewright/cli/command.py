@@ -1,4 +1,4 @@
-"""From a function to a command: options from its parameters, help from its docstring.
+"""A function becomes a command: its parameters are the options, its docstring is the help.
 
     def draw(size: Size, colour: str = "red") -> None:
         '''Draw a picture.
@@ -38,7 +38,7 @@ REQUIRED = inspect.Parameter.empty
 NONE = "none"
 """Spells a tuple of nothing, where a tuple names members of an enumeration."""
 METAVARS = {int: "N,N,...", float: "X,X,...", str: "NAME,NAME,..."}
-"""Of tuples that do not say theirs."""
+"""The metavariables of tuples whose fields name none, by the type of their members."""
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from typing import Any
 from rich.console import Console
 
 PLAIN_WIDTH = 120
-"""Columns when the output is not a terminal, so that files do not depend on a window."""
+"""The width in columns where the output is no terminal: files do not depend on a window."""
 
 Progress = Callable[[int, int | None, str], None]
-"""Called with (done, total if known, what is under way)."""
+"""A callback that receives (done, total if known, what is under way)."""
 
 
 def results() -> Console:

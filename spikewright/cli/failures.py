@@ -1,4 +1,4 @@
-"""From exceptions to exit codes, each with one clear message on stderr and no traceback."""
+"""Exceptions become exit codes, each with one clear message on stderr and no traceback."""
 
 from __future__ import annotations
 

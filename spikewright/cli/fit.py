@@ -1,4 +1,4 @@
-"""Does a model suit the images? If not, both shapes are named."""
+"""A check that a model suits the images; where it does not, both shapes are named."""
 
 from __future__ import annotations
 
@@ -76,16 +76,16 @@ def _other_dtype(model: nn.Module, batch: Tensor) -> str:
 
 
 def _wanted(model: nn.Module, batch: Tensor) -> str:
-    """What a model takes, as far as can be found out."""
+    """The input that a model takes, as far as trials can show."""
     exported = exported_shape(model)
     if exported is not None:
         return f"it was exported for {shape_text(exported)}. {_SIZE}"
     first = next((m for m in model.modules() if isinstance(m, nn.Conv2d)), None)
     channels = int(batch.shape[1]) if first is None else first.in_channels
     shapes = [(channels, side, side) for side in USUAL_SIDES]
-    taken = [shape_text(shape) for shape in shapes if _takes(model, batch.new_zeros(2, *shape))]
-    if taken:
-        return f"it takes {', '.join(taken)}, of the sizes that were tried. {_SIZE}"
+    accepted = [shape_text(shape) for shape in shapes if _takes(model, batch.new_zeros(2, *shape))]
+    if accepted:
+        return f"it takes {', '.join(accepted)}, of the sizes that were tried. {_SIZE}"
     channels_alone = f"it takes {channels} channels" if first is not None else ""
     return f"{channels_alone or 'nor any of the usual sizes'}. {_SIZE}"
 

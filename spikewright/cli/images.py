@@ -19,7 +19,7 @@ from spikewright.data.image_data import dataset_length
 from spikewright.measure.cells import Cells
 
 LIMIT_SEED_OFFSET = 1
-"""Keeps the draw of `--limit` apart from that of the calibration images."""
+"""The offset of the seed that keeps the draw of `--limit` apart from that of calibration."""
 SKIPPED_SHOWN = 5
 """The number of pictures left out that are named on stderr; all stand in the results."""
 PREPARATION, CLASSES = "preparation", "classes"

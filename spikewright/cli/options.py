@@ -22,7 +22,7 @@ DEFAULT_THRESHOLD = "minerror:channel"
 
 
 class Split(StrEnum):
-    """Which images accuracies are measured on."""
+    """The images that accuracies are measured on."""
 
     TEST = "test"
     VALIDATION = "validation"
@@ -42,7 +42,7 @@ SavedNetwork = Annotated[
 
 @dataclass(frozen=True)
 class ModelOptions:
-    """Which network.
+    """The choice of a network.
 
     Attributes:
         model: The trained network: torchvision:NAME, torchvision:NAME@WEIGHTS (its published
@@ -65,7 +65,7 @@ class ModelOptions:
 
 @dataclass(frozen=True)
 class DataOptions:
-    """Which images.
+    """The choice of images.
 
     Attributes:
         data: The images: digits, cifar10:DIR, cifar100:DIR, imagefolder:DIR or cifar10dvs:DIR.
@@ -146,7 +146,7 @@ class ConversionOptions:
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """Where results go.
+    """The place of results.
 
     Attributes:
         output: The folder that the results are written to as well; a file of the same name is

@@ -32,7 +32,7 @@ def prepare_folder(folder: Path | None) -> None:
 TIMES = ("started", "seconds")
 """The entries that no two runs have in common."""
 NAMES = ("network", "steps")
-"""The entries that say in timing.json whose time it is."""
+"""The entries of timing.json that name what was timed."""
 
 
 def without_times(document: Any) -> Any:

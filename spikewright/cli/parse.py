@@ -1,4 +1,4 @@
-"""From what a user writes to neurons, thresholds and numbers; anything else is a clear refusal."""
+"""Options as text are parsed to neurons, thresholds and numbers, or refused with the reason."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from spikewright.measure.run_record import describe_device
 from spikewright.version import __version__
 
 DATASET = "dataset"
-"""The name of the opened data: unlike --data it tells simulated recordings from a camera's."""
+"""The name of the opened data: unlike --data it separates simulated recordings from a camera's."""
 ARGUMENTS = "arguments"
 """The words of the command line."""
 NOT_RECORDED = {"output": 1, "share": 1, "json": 0}

@@ -18,9 +18,9 @@ from spikewright.errors import DataError
 from spikewright.extras import require_extra
 
 OnDamaged = Callable[[str], None]
-"""Called with the name of a picture that cannot be read, and is left out."""
+"""A callback that receives the name of a picture that cannot be read, and is left out."""
 HoldOut = Callable[[Sequence[int]], tuple[list[int], list[int]]]
-"""From the labels of a training set to the indices (kept, held out for validation)."""
+"""A function of the labels of a training set that gives the indices (kept, held out)."""
 
 
 class _DamagedPicture(DataError):  # noqa: N818 (it reads as a sentence)

@@ -1,4 +1,4 @@
-"""From the pixels of a file to the input of a network: resize, crop, scale, normalise."""
+"""The pixels of a file become the input of a network: resize, crop, scale, normalise."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ INTERPOLATIONS = ("bilinear", "bicubic")
 
 @dataclass(frozen=True)
 class Normalisation:
-    """Per channel `(pixel - mean) / std`, with pixels in 0 .. 1.
+    """The normalisation `(pixel - mean) / std` by channel, with pixels in 0 .. 1.
 
     Attributes:
         mean: one value a channel, in units of the pixel range 0 .. 1.

@@ -1,4 +1,4 @@
-"""From a model to a plan: capture, folding, the table of operations, neuron sites."""
+"""A model becomes a graph: capture, folding, the rules of operations, neuron sites."""
 
 from spikewright.graph.batch_norm import fold_batch_norm
 from spikewright.graph.capture import InputRefused, Survey, survey

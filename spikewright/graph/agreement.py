@@ -1,4 +1,4 @@
-"""Does a captured graph compute what its model computes, each sample by itself?"""
+"""A check that a captured graph computes what its model computes, each sample by itself."""
 
 from __future__ import annotations
 

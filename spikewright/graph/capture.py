@@ -1,4 +1,4 @@
-"""From a user's unmodified model to a plan: check, export, read, compare with the model."""
+"""A user's unmodified model becomes a graph: check, export, read, compare with the model."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def apply(op: Operation, inputs: Sequence[Any], tensors: Mapping[str, Tensor]) -
 
 
 def last_uses(operations: Sequence[Operation], keep: Iterable[str]) -> dict[str, list[str]]:
-    """For every operation, the values that nothing needs once it has run."""
+    """The values that nothing needs once an operation has run, by operation."""
     kept, freed = set(keep), {}
     for op in reversed(operations):
         done = [name for name in (*op.inputs, op.name) if name not in kept]
@@ -77,7 +77,7 @@ def check_input(graph: Graph, x: Tensor, like: Tensor) -> None:
     Args:
         graph: of the network.
         x: the batch.
-        like: tells the network's dtype and device.
+        like: a tensor of the network's dtype and device.
 
     Raises:
         ConversionError: for another shape, dtype or device, or an empty batch.

@@ -16,17 +16,17 @@ class Kind(StrEnum):
     """What an operation is to a spiking network."""
 
     LINEAR = "linear"
-    """It commutes with summing over time."""
+    """An operation that commutes with summing over time."""
     UNIT = "unit"
     """An activation: it becomes a layer of spiking neurons."""
     MAX = "max"
     """A maximum: the winner by count."""
     CONSTANT = "constant"
-    """It does not depend on the input."""
+    """An operation that does not depend on the input."""
 
 
 class Batch(Enum):
-    """Stands in an operation's arguments where the model wrote the size of the batch."""
+    """The mark in an operation's arguments where the model wrote the size of the batch."""
 
     SIZE = "batch"
 
@@ -93,14 +93,14 @@ class Operation:
     @property
     def inputs(self) -> tuple[str, ...]:
         """Names of the values it reads, in order, each once."""
-        found = (v.name for v in walk((self.args, self.kwargs)) if isinstance(v, Value))
-        return tuple(dict.fromkeys(found))
+        names = (v.name for v in walk((self.args, self.kwargs)) if isinstance(v, Value))
+        return tuple(dict.fromkeys(names))
 
     @property
     def stored(self) -> tuple[str, ...]:
         """Names of the stored tensors it reads."""
-        found = (v.name for v in walk((self.args, self.kwargs)) if isinstance(v, Stored))
-        return tuple(dict.fromkeys(found))
+        names = (v.name for v in walk((self.args, self.kwargs)) if isinstance(v, Stored))
+        return tuple(dict.fromkeys(names))
 
     @property
     def operator(self) -> str:
@@ -184,7 +184,7 @@ class Graph:
         return self.shapes[self.output]
 
     def consumers(self) -> dict[str, list[Operation]]:
-        """For every value, the operations that read it."""
+        """The operations that read each value, by value."""
         readers: dict[str, list[Operation]] = {op.name: [] for op in self.operations}
         readers[self.input] = []
         for op in self.operations:
@@ -193,7 +193,7 @@ class Graph:
         return readers
 
     def pruned(self) -> Graph:
-        """Without operations and tensors that the output does not need."""
+        """The graph without operations and tensors that the output does not need."""
         needed = {self.output}
         kept: list[Operation] = []
         for op in reversed(self.operations):

@@ -1,4 +1,4 @@
-"""Which models can be captured at all: what a model must be before torch.export sees it."""
+"""What a model must be before torch.export sees it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _QUANTISED = (
     "torch.ao.quantization.fake_quantize",
     "torch.ao.quantization.observer",
 )
-"""Where torch.ao keeps modules that quantise or observe; its stubs and float fusions are not."""
+"""The places of torch.ao's modules that quantise or observe; its stubs and fusions are not."""
 
 
 def check_model(model: nn.Module | ExportedProgram) -> None:

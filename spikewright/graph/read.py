@@ -20,7 +20,7 @@ from spikewright.graph.rule import remedy_of, rule_of
 
 
 class _Unknown:
-    """Stands for a size computed from the batch size other than the batch size itself."""
+    """The mark of a size computed from the batch size other than the batch size itself."""
 
 
 UNKNOWN_SIZE = _Unknown()
@@ -116,9 +116,9 @@ class _Reader:
                 inputs.append(node)
                 continue
             name = str(spec.target)
-            held: Any = self._program.state_dict.get(name)
-            held = self._program.constants[name] if held is None else held
-            self._tensors[name] = held.detach().clone()
+            tensor: Any = self._program.state_dict.get(name)
+            tensor = self._program.constants[name] if tensor is None else tensor
+            self._tensors[name] = tensor.detach().clone()
             self._references[node] = Stored(name)
         (source,) = inputs
         self._batch = source.meta["val"].shape[0]
@@ -271,14 +271,14 @@ def _with_a_channel(op: Operation) -> list[Operation]:
 
 
 def _ancestors(node: fx.Node) -> set[fx.Node]:
-    found: set[fx.Node] = set()
+    ancestors: set[fx.Node] = set()
     pending = [node]
     while pending:
         current = pending.pop()
-        if current not in found:
-            found.add(current)
+        if current not in ancestors:
+            ancestors.add(current)
             pending.extend(current.all_input_nodes)
-    return found
+    return ancestors
 
 
 def _is_leaf(model: nn.Module | ExportedProgram, path: str) -> bool:

@@ -1,4 +1,4 @@
-"""MinError: what `convert` does when it is told nothing else.
+"""MinError: the defaults of `convert`.
 
 Thresholds minimise, channel by channel, the squared error of the neuron that runs, at this T; each
 channel's mean input is then put back where the ANN had it; neurons are two-phase and round to

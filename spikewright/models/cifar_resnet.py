@@ -101,12 +101,12 @@ class CifarResNet(nn.Module):
         self._stages = tuple(f"layer{number}" for number in range(1, len(widths) + 1))
         inputs = widths[0]
         for number, (name, width) in enumerate(zip(self._stages, widths, strict=True)):
-            made: list[nn.Module] = []
+            stage: list[nn.Module] = []
             for block in range(blocks):
                 stride = 2 if number > 0 and block == 0 else 1
-                made.append(BasicBlock(inputs, width, stride, activation, projection))
+                stage.append(BasicBlock(inputs, width, stride, activation, projection))
                 inputs = width
-            self.add_module(name, nn.Sequential(*made))
+            self.add_module(name, nn.Sequential(*stage))
         self.linear = nn.Linear(widths[-1], num_classes)
         for module in self.modules():
             if isinstance(module, nn.Conv2d | nn.Linear):

@@ -83,8 +83,8 @@ def _trains(node: torch.fx.Node) -> bool:
     if schema is None:
         return False
     names: list[str] = [argument.name for argument in schema.arguments]
-    given = {**dict(zip(names, node.args, strict=False)), **node.kwargs}
-    return given.get("training") is True or given.get("train") is True
+    arguments = {**dict(zip(names, node.args, strict=False)), **node.kwargs}
+    return arguments.get("training") is True or arguments.get("train") is True
 
 
 def exported_shape(model: nn.Module) -> tuple[int, ...] | None:
@@ -102,18 +102,18 @@ def exported_shape(model: nn.Module) -> tuple[int, ...] | None:
 
 def _pickled_objects(path: Path) -> list[str]:
     """List what an archive stores as pickles, by the archive's own index of its payloads."""
-    found: list[str] = []
+    payloads: list[str] = []
     try:
         with zipfile.ZipFile(path) as archive:
             for name in archive.namelist():
                 _, _, inner = name.partition("/")
                 if inner.startswith(("data/weights/", "data/constants/")):
-                    found += _pickled_payloads(inner, archive.read(name))
+                    payloads += _pickled_payloads(inner, archive.read(name))
     except (zipfile.BadZipFile, ValueError, RecursionError, AttributeError) as error:
         raise ModelError(
             f"'{path}' is not a program saved by torch.export.save: {error}"
         ) from error
-    return found
+    return payloads
 
 
 def _pickled_payloads(name: str, content: bytes) -> list[str]:

@@ -67,17 +67,17 @@ def hugging_face_factory(name: str) -> Callable[..., Any]:
     if path.is_dir() or path.suffix == ".json":
         return lambda **fields: _saved(library, path, fields)
     if name in library.CONFIG_MAPPING:
-        made, configuration = library.AutoModel.from_config, library.CONFIG_MAPPING[name]
-        return lambda **fields: made(_configuration(configuration, fields))
-    made = getattr(library, name, None) if name.isidentifier() else None
-    configuration = getattr(made, "config_class", None)
-    if made is None or configuration is None:
+        factory, configuration = library.AutoModel.from_config, library.CONFIG_MAPPING[name]
+        return lambda **fields: factory(_configuration(configuration, fields))
+    factory = getattr(library, name, None) if name.isidentifier() else None
+    configuration = getattr(factory, "config_class", None)
+    if factory is None or configuration is None:
         raise ModelError(
             f"'hf:{name}' is no folder with a config.json, no JSON file, and transformers has no "
             f"model type or class of this name{suggestion(name, list(library.CONFIG_MAPPING))}; "
             "nothing is downloaded: fetch a model of the hub into a folder first"
         )
-    return lambda **fields: made(_configuration(configuration, fields))
+    return lambda **fields: factory(_configuration(configuration, fields))
 
 
 def ultralytics_factory(name: str) -> Callable[..., Any]:
@@ -112,14 +112,14 @@ def _saved(library: Any, path: Path, fields: dict[str, Any]) -> nn.Module:
     read = partial(library.AutoConfig.from_pretrained, local_files_only=True)
     config = _configuration(partial(read, str(path), trust_remote_code=False), fields)
     wanted = (config.architectures or ["AutoModel"])[0]
-    made = getattr(library, wanted, None)
-    if made is None:
+    factory = getattr(library, wanted, None)
+    if factory is None:
         raise ModelError(
             f"transformers has no class '{wanted}', which '{path}' names (code that comes beside "
             "a configuration is not run)"
         )
     if any(path.glob("*.safetensors")):
-        model, report = made.from_pretrained(
+        model, report = factory.from_pretrained(
             str(path),
             config=config,
             local_files_only=True,
@@ -135,7 +135,7 @@ def _saved(library: Any, path: Path, fields: dict[str, Any]) -> nn.Module:
             f"the weights in '{path}' are pickles, which can run any code when they are read: "
             "save them as safetensors (model.save_pretrained does)"
         )
-    return library.AutoModel.from_config(config) if wanted == "AutoModel" else made(config)
+    return library.AutoModel.from_config(config) if wanted == "AutoModel" else factory(config)
 
 
 def _configuration(make: Callable[..., Any], fields: dict[str, Any]) -> Any:

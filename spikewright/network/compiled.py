@@ -1,4 +1,4 @@
-"""Which compiled engine serves a call, kept from one call to the next."""
+"""The choice of the compiled engine for a call, kept from one call to the next."""
 
 from __future__ import annotations
 

@@ -86,8 +86,8 @@ def counting_module(
             continue
         site = op.site.name
         words = [line.call(_row, line.values[word], sites.index(site)) for word in ("low", "high")]
-        given = [f"neurons:{site}", f"gain:{site}", f"correction:{site}", "levels", "law"]
-        layer = [line.values[name] for name in (op.inputs[0], *given)]
+        names = [f"neurons:{site}", f"gain:{site}", f"correction:{site}", "levels", "law"]
+        layer = [line.values[name] for name in (op.inputs[0], *names)]
         emitted = line.call(_emitting(neurons[site]), *layer, *words)
         line.values[op.name], spikes = line.parts(emitted, 2)
         sent.append(spikes)

@@ -77,9 +77,9 @@ class CompiledEngine(ABC):
         answers: list[list[Tensor]] = []
         for part, ids in zip(x.split(size), sample_ids.split(size), strict=True):
             fill = self._sizes.fill(len(part))
-            given = filled(part, fill), seed, filled(ids, fill)
-            found = self._run(plan, *given, count_spikes=counting)
-            answers.append([each[: len(part)] for each in found])
+            inputs = filled(part, fill), seed, filled(ids, fill)
+            outputs = self._run(plan, *inputs, count_spikes=counting)
+            answers.append([output[: len(part)] for output in outputs])
         logits, *sent = (torch.cat(parts) for parts in zip(*answers, strict=True))
         if observer.sent is not None:
             for op, spikes in zip(self.graph_of(plan).neurons, sent, strict=True):

@@ -100,8 +100,8 @@ def step_module(plan: Plan, *, count_spikes: bool) -> fx.GraphModule:
         if op.site is not None:
             neuron = plan.neurons[op.site.name]
             assert neuron.one_step is not None
-            given = (f"threshold:{op.name}", f"offset:{op.name}")
-            threshold, offset = (line.values[name] for name in given)
+            names = (f"threshold:{op.name}", f"offset:{op.name}")
+            threshold, offset = (line.values[name] for name in names)
             current = line.call(torch.add, line.values[op.inputs[0]], offset)
             potential = line.values[f"potential:{op.name}"]
             emitted = line.call(neuron.one_step, potential, current, threshold)

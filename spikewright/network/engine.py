@@ -1,4 +1,4 @@
-"""Which of the two engines simulates a network, and the identities that its draws are keyed by."""
+"""The choice between the two engines, and the identities that random draws are keyed by."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ def are_frames(graph: Graph, shown: Tensor) -> bool:
 
 
 def batch_dimension(graph: Graph, shown: Tensor) -> int:
-    """Which dimension of the input counts samples: 0 of `[B, *S]`, 1 of frames `[T, B, *S]`."""
+    """The dimension of the input that counts samples: 0 of `[B, *S]`, 1 of frames `[T, B, *S]`."""
     return 1 if are_frames(graph, shown) else 0
 
 
@@ -42,7 +42,7 @@ def check_shown(plan: Plan, shown: Tensor, like: Tensor) -> None:
     Args:
         plan: the network at one T.
         shown: a batch `[B, *S]`, or frames `[T, B, *S]`.
-        like: tells the network's dtype and device.
+        like: a tensor of the network's dtype and device.
 
     Raises:
         ConversionError: for another shape, dtype or device, an empty batch, a number of frames

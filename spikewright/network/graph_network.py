@@ -35,7 +35,7 @@ class GraphNetwork(nn.Module):
     @property
     def graph(self) -> Graph:
         """The captured network, batch norm folded, with its tensors where they now are."""
-        tensors = {name: self.get_buffer(held) for name, held in self._buffer_names.items()}
+        tensors = {name: self.get_buffer(buffer) for name, buffer in self._buffer_names.items()}
         return replace(self._graph, tensors=tensors)
 
     @property

@@ -35,14 +35,14 @@ _DIGITS = 3
 _BASE = 256
 _LARGEST_FIXED = 127 * _BASE**2  # its digits are within -128..127
 _LARGEST_FAN_IN = (2**31 - 1) // (128 * LARGEST_BYTE)
-"""Products that a 32-bit integer can sum whatever they are."""
+"""The number of products that a 32-bit integer can sum, whatever they are."""
 
 
 class Precision(StrEnum):
     """The number format of weights that meet spikes, and of the currents they make."""
 
     FLOAT32 = "float32"
-    """That of the model: float64 stays float64, a bfloat16 model runs as `BF16`, and a float16
+    """The model's own precision: float64 stays float64, a bfloat16 model runs as `BF16`, a float16
     model in float32, since charges, counts and sums over time need more than 16 bits."""
     BF16 = "bf16"
     """bfloat16, which holds spikes, and counts up to 256, exactly. Weights that meet them are
@@ -111,17 +111,17 @@ class _Lowering:
         self._tensors = dict(graph.tensors)
 
     def lowered(self) -> Graph:
-        found: dict[str, Operation] = {}
+        kernels: dict[str, Operation] = {}
         for op in self._graph.operations:
             if op.inputs and op.inputs[0] in self._whole:
-                made: _Lowered | None = self._kernel(op, self._graph)
-                if made is not None:
-                    found[op.name] = made[0]
-                    self._tensors.update(made[1])
-        narrow = {made.inputs[0] for made in found.values()}
+                lowered: _Lowered | None = self._kernel(op, self._graph)
+                if lowered is not None:
+                    kernels[op.name] = lowered[0]
+                    self._tensors.update(lowered[1])
+        narrow = {lowered.inputs[0] for lowered in kernels.values()}
         operations: list[Operation] = []
         for op in self._graph.operations:
-            kernel = found.get(op.name)
+            kernel = kernels.get(op.name)
             form = "narrow" if kernel is not None or _scales(op) else "wide"
             forms = {name: f"{name}.{form}" for name in op.inputs if name in narrow}
             operations.append((kernel or op).rewired(forms))
@@ -159,8 +159,8 @@ def _converted(op: Operation, source: str, form: str, dtype: torch.dtype) -> Ope
 
 
 def _exact(op: Operation, graph: Graph) -> _Lowered | None:
-    found = rule_of(op).geometry(op, graph)
-    if found is None:
+    geometry = rule_of(op).geometry(op, graph)
+    if geometry is None:
         return None
     weight, bias = _weight_and_bias(op, graph)
     if weight[0].numel() > _LARGEST_FAN_IN:
@@ -169,15 +169,15 @@ def _exact(op: Operation, graph: Graph) -> _Lowered | None:
     first = weight.new_zeros(len(digits))
     if bias is not None:
         first[: len(weight)] = bias
-    geometry = (list(found.stride), list(found.padding), list(found.dilation))
-    packed = torch.ops.onednn.qconv_prepack(digits, scales, 1.0, 0, *geometry, 1, None)
+    arguments = (list(geometry.stride), list(geometry.padding), list(geometry.dilation))
+    packed = torch.ops.onednn.qconv_prepack(digits, scales, 1.0, 0, *arguments, 1, None)
     stored = {
         f"{op.name}.digits": packed,
         f"{op.name}.scales": scales,
         f"{op.name}.no_offset": torch.zeros(len(digits), dtype=torch.int32),
         f"{op.name}.first": first,
     }
-    args = (op.args[0], *(Stored(name) for name in stored), *geometry)
+    args = (op.args[0], *(Stored(name) for name in stored), *arguments)
     return replace(op, target=exact_convolution, args=args, kwargs={}), stored
 
 

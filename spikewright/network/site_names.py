@@ -20,11 +20,11 @@ def matching(sites: Sequence[str], patterns: Sequence[str] | str | None) -> set[
     """
     if patterns is None:
         return set(sites)
-    given = [patterns] if isinstance(patterns, str) else list(patterns)
+    chosen = [patterns] if isinstance(patterns, str) else list(patterns)
     known = f"this network's sites are {', '.join(sites)}"
-    if not given:
+    if not chosen:
         raise ConversionError(f"sites=[] chooses no site; leave it out to choose all: {known}")
-    for pattern in given:
+    for pattern in chosen:
         if not fnmatch.filter(sites, pattern):
             raise ConversionError(f"no site matches '{pattern}'; {known}")
-    return {name for pattern in given for name in fnmatch.filter(sites, pattern)}
+    return {name for pattern in chosen for name in fnmatch.filter(sites, pattern)}

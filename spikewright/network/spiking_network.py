@@ -195,15 +195,15 @@ class SpikingNetwork(GraphNetwork):
             By site name, `[B, *S]`, integral values in the network's dtype, float32 for one of 16
             bits, which would not hold every count.
         """
-        found: dict[str, Tensor] = {}
+        counts: dict[str, Tensor] = {}
 
         def keep(op: Operation, charge: Tensor, count: Tensor, residual: Tensor | None) -> None:
             assert op.site is not None
-            found[op.site.name] = count
+            counts[op.site.name] = count
 
         options: dict[str, Any] = {"engine": engine, "seed": seed, "sample_ids": sample_ids}
         self.observe(images, Observer(layer=keep), steps=steps, **options)
-        return found
+        return counts
 
     @torch.no_grad()
     def observe(
@@ -293,8 +293,8 @@ class SpikingNetwork(GraphNetwork):
 
     def _remade(self, neurons: Mapping[str, Neuron], precision: Precision) -> SpikingNetwork:
         parts = (self.graph, neurons, self.steps, self._designs, self.calibration)
-        made = SpikingNetwork(*parts, precision=precision)
-        return made.compile() if self._compile else made
+        network = SpikingNetwork(*parts, precision=precision)
+        return network.compile() if self._compile else network
 
     def save(self, path: str | os.PathLike[str], notes: Mapping[str, Any] | None = None) -> None:
         """Write all it answers from, at any T, as one file that `spikewright.load` reads anywhere.
@@ -309,8 +309,8 @@ class SpikingNetwork(GraphNetwork):
             InterchangeError: for neurons or strategies of your own (a file holds no code), weights
                 that are not finite, notes that are not plain values, or a place that refuses it.
         """
-        held = (self._neurons, self.steps, self._designs, self.calibration)
-        artefact.save(artefact.Parts(self.graph, *held, str(self.precision)), path, notes)
+        state = (self._neurons, self.steps, self._designs, self.calibration)
+        artefact.save(artefact.Parts(self.graph, *state, str(self.precision)), path, notes)
 
     def summary(self, steps: int | None = None) -> str:
         """Every site with its threshold, and every operation with its class, as text."""
@@ -320,13 +320,13 @@ class SpikingNetwork(GraphNetwork):
         """The scale-folded graph with its neurons at one T, as the engines run it."""
         chosen = checked_t(steps, self.steps)
 
-        def made() -> Plan:
+        def make() -> Plan:
             graph, design = self._made.widened(self.graph), self.design(chosen)
-            held = (self._neurons, design, chosen, self._reference, self.precision)
-            plan = prepared(graph, *held)
+            arguments = (self._neurons, design, chosen, self._reference, self.precision)
+            plan = prepared(graph, *arguments)
             return replace(plan, fuse=fused, quick=True) if self._compile else plan
 
-        return self._made.plans.get(chosen, made)
+        return self._made.plans.get(chosen, make)
 
     def _forget_plans(self) -> None:
         """What was made from the tensors is made anew after they changed."""

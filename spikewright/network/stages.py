@@ -61,7 +61,7 @@ def constant_in_time(graph: Graph, *, frames: bool = False) -> tuple[Operation, 
 
 
 def depth_of(graph: Graph, neurons: Mapping[str, Neuron]) -> dict[str, int]:
-    """For every value, the waiting sites on the longest path to it, itself included."""
+    """The number of waiting sites on the longest path to each value, its own included."""
     depth = {graph.input: 0}
     for op in graph.operations:
         before = max((depth[name] for name in op.inputs), default=0)

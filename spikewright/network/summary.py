@@ -1,4 +1,4 @@
-"""The text that tells what a converted network is."""
+"""The text that describes a converted network."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ def summarise(plan: Plan, design: Design, windows: int) -> str:
         size = math.prod(op.shape)
         total += size
         theta = design.thresholds[name]
-        told = f"{theta.min().item():.4g}"
+        thresholds = f"{theta.min().item():.4g}"
         if len(theta) > 1:
-            told += f" .. {theta.max().item():.4g} in {len(theta)} channels"
-        lines.append(f"{name:<{width}}  {plan.neurons[name].label:<14} {size:>9,}  {told}")
+            thresholds += f" .. {theta.max().item():.4g} in {len(theta)} channels"
+        lines.append(f"{name:<{width}}  {plan.neurons[name].label:<14} {size:>9,}  {thresholds}")
     lines.append(f"{'total':<{width}}  {'':<14} {total:>9,}")
     lines += ["", f"{'operation':<28} {'class':<10} {'times':>5}"]
     kinds = Counter(

@@ -17,7 +17,7 @@ from spikewright.errors import RunError
 from spikewright.files import write_whole
 
 DOCUMENT = "document"
-"""Under this name a safetensors file's header holds its JSON document."""
+"""The name of the JSON document in the header of a safetensors file."""
 
 
 def read_json(path: Path) -> Any:

@@ -11,7 +11,7 @@ Kind = TypeVar("Kind", bound=StrEnum)
 
 
 class ActivationKind(StrEnum):
-    """Which activation every site of the network gets."""
+    """The activation at every site of a network."""
 
     QCFS = "qcfs"
     CLIPPED = "clipped"

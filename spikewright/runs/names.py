@@ -122,11 +122,11 @@ def _exported(path: Path, weights: Path | None, factory_arguments: dict[str, Any
 
 def _refuse_own(spec: str, weights: Path | None, factory_arguments: dict[str, Any]) -> None:
     """A trained network is complete: nothing can be given besides."""
-    given = ([] if weights is None else [f"weights '{weights}'"]) + list(factory_arguments)
-    if given:
+    superfluous = ([] if weights is None else [f"weights '{weights}'"]) + list(factory_arguments)
+    if superfluous:
         raise ModelError(
             f"'{spec}' is a network with its own weights and arguments; leave out: "
-            f"{', '.join(given)}, or name the factory, e.g. spikewright.models:resnet20"
+            f"{', '.join(superfluous)}, or name the factory, e.g. spikewright.models:resnet20"
         )
 
 

@@ -1,4 +1,4 @@
-"""From the network part of a recipe to a network with random weights."""
+"""The network part of a recipe is built with random weights."""
 
 from __future__ import annotations
 

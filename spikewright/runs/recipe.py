@@ -24,7 +24,7 @@ LARGEST_RATE = 1e6
 
 @dataclass(frozen=True)
 class NetworkRecipe:
-    """Which network.
+    """The network of a training run.
 
     Attributes:
         model: The architecture: resnet20, resnet18, vgg16, digits_cnn or events_cnn (for event
@@ -72,7 +72,7 @@ class NetworkRecipe:
 
 @dataclass(frozen=True)
 class StartRecipe:
-    """Which trained weights training starts from.
+    """The trained weights that training starts from.
 
     Attributes:
         weights: `run:DIR`, `zoo:NAME` or a safetensors file.
@@ -85,7 +85,7 @@ class StartRecipe:
 
 @dataclass(frozen=True)
 class DataRecipe:
-    """Which images, and how they vary.
+    """The images of a training run, and how they vary.
 
     Attributes:
         data: The data set: cifar10:DIR, cifar100:DIR, imagefolder:DIR, cifar10dvs:DIR or digits.
@@ -130,7 +130,7 @@ class DataRecipe:
 
 @dataclass(frozen=True)
 class OptimisationRecipe:
-    """How the weights are found.
+    """The optimisation of the weights.
 
     Attributes:
         epochs: The number of passes over the training images, at least 1.
@@ -219,7 +219,7 @@ class Recipe:
     Attributes:
         data: which images.
         network: which network.
-        optimisation: how the weights are found.
+        optimisation: how the weights are optimised.
         numerics: how it is computed.
         seed: the seed of the first weights, the order of images and their augmentation, at least 0.
         start: trained weights to start from, as `spikewright.training.start_from` names them;

@@ -1,8 +1,8 @@
 """The zoo: networks trained by this library whose weights ship in the package.
 
 An entry is a folder `spikewright/zoo/NAME` with what a finished run of `spikewright train` leaves:
-`weights.safetensors`, the `card.json` that tells data, recipe, seed, accuracy on validation and
-test, and the SHA-256 of the weights, and `held_out.safetensors`, which tells the images they never
+`weights.safetensors`, the `card.json` that states data, recipe, seed, accuracy on validation and
+test, and the SHA-256 of the weights, and `held_out.safetensors`, which lists the images they never
 saw from those they were trained on.
 """
 

@@ -59,11 +59,11 @@ class Augmenter:
             DataError: if mean and standard deviation do not fit the number of channels.
         """
         channels = data.image_shape[0]
-        given = normalisation(recipe.mean, recipe.std, channels)
+        own = normalisation(recipe.mean, recipe.std, channels)
         known = KNOWN_STATISTICS.get(data.name, ((0.0,) * channels, (1.0,) * channels))
         mean, std = (
             torch.tensor(values, device=device).view(-1, 1, 1)
-            for values in (known if given is None else (given.mean, given.std))
+            for values in (known if own is None else (own.mean, own.std))
         )
         return cls(frozenset(recipe.augment), mean, std, seed)
 

@@ -21,7 +21,7 @@ from spikewright.runs.metrics import EpochMetrics
 
 @dataclass
 class TrainingState:
-    """Where a run stands; changed as it goes.
+    """The progress of a run, changed as it goes.
 
     Attributes:
         model: the weights that are trained.

@@ -52,7 +52,7 @@ def learning_rate(recipe: OptimisationRecipe, step: int, steps_per_epoch: int) -
         one-cycle:  a cosine from peak / 25 to peak over 30 % of all steps, then one to 0
 
     Args:
-        recipe: how the weights are found.
+        recipe: how the weights are optimised.
         step: the step s, counted from 0 over all epochs.
         steps_per_epoch: S and w are this times the epochs and the warm-up's epochs.
 

@@ -31,7 +31,7 @@ from spikewright.training.splits import Splits
 from spikewright.training.start import load_start
 
 Progress = Callable[[int, int, int, int, EpochMetrics | None], None]
-"""Called with (epoch from 1, epochs, steps done in it, its steps, its metrics once it is over)."""
+"""A callback that receives (epoch from 1, epochs, steps done, its steps, metrics at its end)."""
 
 
 @dataclass(frozen=True)

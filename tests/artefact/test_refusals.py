@@ -73,7 +73,7 @@ def put(document: Any, *way: Any) -> None:
         (("version", 1), "T was the largest count.*convert the model again"),
         (("graph", "operations", 0, "operation", "os.system"), "has no rule here"),
         (("graph", "operations", 0, "args", 0, {"value": "later"}), "not there yet"),
-        (("graph", "operations", 0, "shape", [4, 5, 4]), "gives .* where the graph tells"),
+        (("graph", "operations", 0, "shape", [4, 5, 4]), "gives .* where the graph states"),
         (("graph", "operations", 0, "kwargs", {"x": 1}), "does not take its arguments"),
         (("graph", "input_shape", [3, 2**30, 2**30]), "too large"),
         (("graph", "output", "nothing"), "computes no output"),

@@ -40,7 +40,7 @@ def as_document(network: SpikingNetwork, description: Description) -> dict[str, 
 
 
 def as_text(network: SpikingNetwork, description: Description) -> str:
-    """Where it comes from, then the summary of every designed T."""
+    """The origin of the network, then the summary of every designed T."""
     versions = ", ".join(f"{name} {version}" for name, version in description.versions.items())
     notes = {name: value for name, value in description.notes.items() if value is not None}
     lines = [

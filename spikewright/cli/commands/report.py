@@ -58,7 +58,7 @@ def open_runs(folders: Sequence[Path]) -> list[Run]:
 
 
 def names_of(places: Sequence[Path]) -> list[str]:
-    """The shortest ends of the paths that tell them apart.
+    """The shortest ends of the paths that differ from each other.
 
     Args:
         places: absolute and different.

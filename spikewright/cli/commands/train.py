@@ -37,7 +37,7 @@ SECONDS_BETWEEN_LINES = 1.0
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Where it runs and what it leaves.
+    """The device, the folder and the records of a training run.
 
     Attributes:
         output: The folder of the run; named again with the same recipe, the run goes on.
@@ -57,7 +57,7 @@ class RunOptions:
 
 @dataclass(frozen=True)
 class StartOptions:
-    """Where training starts.
+    """The weights that training starts from.
 
     Attributes:
         seed: The seed of first weights, of the order of images and of their augmentation.

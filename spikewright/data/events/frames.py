@@ -1,4 +1,4 @@
-"""From events to frames: counts of events by time step, polarity and pixel."""
+"""Frames of events: their counts by time step, polarity and pixel."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ VALIDATION_SEED = 20250713
 FEWEST = 3
 """The fewest recordings a class, so that each split has one."""
 CARD_NAME = "dataset-card.json"
-"""The file that tells of a whole folder whether its recordings are simulated."""
+"""The file that states whether the recordings of a folder are simulated."""
 SIMULATED_MARK = "SIMULATED"
 """This word stands in the header of every simulated recording."""
 
@@ -36,7 +36,7 @@ class Recording:
 
 
 class Division(StrEnum):
-    """Which tenth of each class is for testing; the data set itself names none.
+    """The choice of the tenth of each class for testing; the data set itself names none.
 
     Classes of 1,000 recordings have the numbers 0 to 999. Accuracies on different divisions are
     not comparable.
@@ -129,7 +129,7 @@ def count_simulated(folder: Path, recordings: Sequence[Recording]) -> int:
     """Count the recordings that are simulated: all by the folder's card, or each by its header.
 
     Raises:
-        DataError: if there is a card that does not tell, or a recording cannot be read.
+        DataError: if a card does not state it, or a recording cannot be read.
     """
     card = folder / CARD_NAME
     if card.is_file():

@@ -1,10 +1,12 @@
-"""`python -m docs_tools support | peers`: write the support matrix; run the claims about peers."""
+"""`python -m docs_tools support | census | peers`: what converts, and the claims about peers."""
 
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -19,8 +21,17 @@ def main(words: list[str] | None = None) -> int:
     support.add_argument(
         "--operations-only", action="store_true", help="keep the table of models as it stands"
     )
+    census = commands.add_parser("census", help="try 290 architectures; --page writes their page")
+    census.add_argument("--source", choices=("timm", "torchvision", "hf", "others"))
+    census.add_argument("--only", default="", metavar="RE", help="names in which this is found")
+    census.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at a time")
+    census.add_argument("--redo", action="store_true", help="also those with a record")
+    census.add_argument("--records", type=Path, default=Path("out/census"), metavar="DIR")
+    census.add_argument("--page", action="store_true", help="write docs/census.md; needs them all")
     commands.add_parser("peers", help="run the claims of docs/comparison.md")
     given = parser.parse_args(words)
+    if given.command == "census":
+        return _census(given)
     return _support(given.operations_only) if given.command == "support" else _peers()
 
 
@@ -34,6 +45,26 @@ def _support(operations_only: bool) -> int:
         told = page.models_part(_reported(models.rows()))
     page.PAGE.write_text(operations + told, encoding="utf-8")
     print(f"written: {page.PAGE}")
+    return 0
+
+
+def _census(given: argparse.Namespace) -> int:
+    from docs_tools.census import entries, page, record, run
+
+    sources = [given.source] if given.source else list(entries.PACKAGES)
+    chosen = [e for source in sources for e in entries.entries(source)]
+    chosen = [e for e in chosen if re.search(given.only, e.name)]
+    for found in run.run(chosen, given.records, given.jobs, given.redo):
+        print(f"{found.source} {found.name}: {found.verdict} {found.message[:100]}", flush=True)
+    records, missing = record.read_all(given.records, [(e.source, e.name) for e in chosen])
+    for row in page.summary(records):
+        print("".join(cell.rjust(14) for cell in row))
+    if given.page:
+        if missing or given.source or given.only:
+            print("the page needs every architecture: leave --source and --only out")
+            return 1
+        page.PAGE.write_text(page.page(records), encoding="utf-8")
+        print(f"written: {page.PAGE}")
     return 0
 
 

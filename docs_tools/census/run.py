@@ -1,0 +1,114 @@
+"""Many architectures, each in a process of its own with limits of time and memory."""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+
+from docs_tools.census.entries import PACKAGES, Entry, entries
+from docs_tools.census.record import Record, path_of, read, write
+
+SECONDS = 900
+"""Of processor time for one architecture; four times as much may pass on the clock."""
+GIB = 12
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "HF_HUB_OFFLINE": "1",
+    "TRANSFORMERS_VERBOSITY": "error",
+    "YOLO_OFFLINE": "True",
+    "YOLO_VERBOSE": "False",
+}
+"""Nothing is downloaded, and nothing is printed between the lines."""
+
+
+def run(
+    chosen: Sequence[Entry],
+    folder: Path,
+    jobs: int = 1,
+    redo: bool = False,
+    limits: tuple[int, int] = (SECONDS, GIB),
+) -> Iterator[Record]:
+    """Try those that have no record yet, and yield every record as it is finished.
+
+    Args:
+        chosen: the architectures.
+        folder: of the records.
+        jobs: how many processes at a time.
+        redo: whether to try those with a record again.
+        limits: of one process: seconds of processor time, GiB of data.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    os.environ.update(ENVIRONMENT)
+    context = get_context("forkserver")  # it imports the packages once, and forks from there
+    context.set_forkserver_preload(_modules(chosen))
+    waiting = [e for e in chosen if redo or not _finished_before(e, folder)]
+    working: dict[BaseProcess, tuple[Entry, float]] = {}
+    while waiting or working:
+        while waiting and len(working) < jobs:
+            entry = waiting.pop(0)
+            write(Record(entry.source, entry.name), folder)
+            given = (entry.source, entry.name, folder, limits)
+            process = context.Process(target=_examined, args=given)
+            process.start()
+            working[process] = (entry, time.monotonic())
+        for process, (entry, started) in list(working.items()):
+            process.join(0.2)
+            if process.is_alive() and time.monotonic() - started > 4 * limits[0]:
+                process.kill()
+                process.join()
+            if not process.is_alive():
+                del working[process]
+                yield _finished(process, entry, folder)
+
+
+def _finished_before(entry: Entry, folder: Path) -> bool:
+    """Whether there is a record, and not that of a run which was itself interrupted."""
+    path = path_of(folder, entry.source, entry.name)
+    if not path.exists():
+        return False
+    record = read(path)
+    return record.verdict != "stopped" or bool(record.message)
+
+
+def _modules(chosen: Sequence[Entry]) -> list[str]:
+    packages = [p for source in {e.source for e in chosen} for p in PACKAGES[source]]
+    return ["docs_tools.census.examine", *packages]
+
+
+def _examined(source: str, name: str, folder: Path, limits: tuple[int, int]) -> None:
+    """What a process does: one architecture, quietly."""
+    import torch
+
+    from docs_tools.census.examine import examine
+
+    seconds, gib = limits
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
+    resource.setrlimit(resource.RLIMIT_DATA, (gib << 30, gib << 30))
+    torch.set_num_threads(1)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        os.dup2(nowhere.fileno(), sys.stderr.fileno())
+    entry = next(e for e in entries(source) if e.name == name)
+    examine(entry, lambda record: write(record, folder))
+
+
+def _finished(process: BaseProcess, entry: Entry, folder: Path) -> Record:
+    record = read(path_of(folder, entry.source, entry.name))
+    if record.verdict == "stopped":
+        record.message = f"{_why(process.exitcode)} in stage '{record.stage}'"
+        write(record, folder)
+    with suppress(ValueError):
+        process.close()
+    return record
+
+
+def _why(code: int | None) -> str:
+    names = {-9: "stopped after too long on the clock", -24: "stopped after too much time"}
+    return names.get(code or 0, f"the process ended with {code}")

@@ -1,0 +1,162 @@
+"""The census: its list, one architecture tried, and its page from made-up records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from docs_tools.census.entries import PACKAGES, Entry, called, entries
+from docs_tools.census.examine import difference, examine
+from docs_tools.census.page import page, summary
+from docs_tools.census.plain import PLAIN
+from docs_tools.census.record import Reason, Record, path_of, read, read_all, write
+from docs_tools.census.run import run
+
+MADE_UP = [
+    Record(
+        "timm",
+        "resnet",
+        "done",
+        "converts",
+        units={"aten.relu": 17, "aten.gelu": 2},
+        values=1000,
+        twin=0.0,
+        steps=2e-16,
+        error=2e-5,
+        audit=[],
+        library={"torch": "2.14", "commit": "abc"},
+    ),
+    Record("timm", "loose", "done", "converts", units={"aten.silu": 3}, twin=1e-3, error=0.02),
+    Record(
+        "timm",
+        "sorter",
+        "survey",
+        "refused",
+        "2 operations have no spiking form",
+        [Reason("aten.sort.default", "it sorts | a signal", "leave it out", 2)],
+    ),
+    Record("hf", "bert", "convert", "failed", "ValueError: <no>"),
+    Record("others", "huge", "survey", "stopped", "stopped after too much time"),
+]
+
+
+def test_there_are_290_architectures_with_files_of_their_own() -> None:
+    listed = {source: entries(source) for source in PACKAGES}
+    assert {k: len(v) for k, v in listed.items()} == {
+        "timm": 98,
+        "torchvision": 50,
+        "hf": 53,
+        "others": 89,
+    }
+    files = {path_of(Path(), e.source, e.name) for found in listed.values() for e in found}
+    assert len(files) == 290
+
+
+def test_timm_has_every_architecture() -> None:
+    timm = pytest.importorskip("timm", reason="needs timm")
+    assert [e.name for e in entries("timm") if not timm.is_model(e.name)] == []
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel lengths")  # EEGNet's own
+@pytest.mark.parametrize("name", PLAIN)
+def test_a_plain_network_takes_its_inputs(name: str) -> None:
+    if name == "mel spectrogram, CNN":
+        pytest.importorskip("torchaudio", reason="needs torchaudio")
+    model, inputs = PLAIN[name]()
+    with torch.no_grad():
+        answer = called(model.eval(), inputs)
+    assert isinstance(answer, torch.Tensor | tuple | dict)
+
+
+def examined(entry: Entry) -> Record:
+    records: list[Record] = []
+    examine(entry, records.append)
+    return records[-1]
+
+
+def test_a_network_that_converts_is_measured() -> None:
+    record = examined(Entry("others", "MLP", PLAIN["MLP"]))
+    assert (record.verdict, record.stage, record.message) == ("converts", "done", "")
+    assert record.units == {"aten.relu": 2}
+    assert record.error is not None
+    assert record.error < 1e-3
+    assert record.steps is not None
+    assert record.steps < 1e-12
+    assert torch.get_default_dtype() is torch.float32
+
+
+def test_a_refusal_is_kept_with_every_reason() -> None:
+    def sorts() -> tuple[nn.Module, tuple[torch.Tensor]]:
+        class Sorts(nn.Module):
+            def forward(self, x: torch.Tensor) -> torch.Tensor:
+                return torch.sort(x.relu(), 1)[0].relu()
+
+        return Sorts(), (torch.randn(2, 4),)
+
+    record = examined(Entry("others", "sorts", sorts))
+    assert (record.verdict, record.stage) == ("refused", "survey")
+    assert [reason.operator for reason in record.reasons] == ["aten.sort"]
+
+
+def test_what_cannot_be_built_is_told_apart() -> None:
+    def broken() -> tuple[nn.Module, tuple[torch.Tensor]]:
+        return nn.Linear(3, 2), (torch.randn(2, 4),)
+
+    record = examined(Entry("others", "broken", broken))
+    assert record.verdict == "not built"
+    assert record.message.startswith("RuntimeError: mat1 and mat2")
+
+
+def test_answers_are_compared_in_their_own_structure() -> None:
+    one, two = torch.tensor([3.0, 4.0]), torch.tensor([3.0, 4.5])
+    assert difference({"a": one, "b": (two, None)}, {"a": one, "b": (one, None)}) == 0.1
+    assert difference([two], [one], largest=True) == 0.125
+    masked = torch.tensor([float("-inf"), 1.0])
+    assert difference(masked, masked.clone()) == 0
+    with pytest.raises(ValueError, match="zip"):
+        difference([one], [one, two])
+
+
+def test_records_come_back_and_gaps_are_named(tmp_path: Path) -> None:
+    write(MADE_UP[2], tmp_path)
+    assert read(path_of(tmp_path, "timm", "sorter")) == MADE_UP[2]
+    found, missing = read_all(tmp_path, [("timm", "sorter"), ("hf", "bert")])
+    assert (found, missing) == ([MADE_UP[2]], ["hf bert"])
+
+
+def test_the_page_shows_every_record() -> None:
+    text = page(MADE_UP)
+    assert "| timm | 3 | 2 | 1 | 0 | 0 | 0 | 67% |" in text
+    assert "| all | 5 | 2 | 1 | 1 | 0 | 1 | 40% |" in text
+    assert "| resnet | relu 17, gelu 2 | 2.0e-05 | 0 | 2.0e-16 | clean |" in text
+    assert r"| sorter | refused | `sort` 2: it sorts \| a signal |" in text
+    assert "| bert | failed | ValueError: &lt;no> |" in text
+    assert "- twin: 1 of 2 equal, at most 1.0e-03." in text
+    assert "- error below 0.001: 1 of 2; above: loose." in text
+    assert "Versions: torch 2.14." in text
+    assert [row[0] for row in summary(MADE_UP)] == [
+        "source",
+        "timm",
+        "transformers",
+        "others",
+        "all",
+    ]
+
+
+def test_an_architecture_is_tried_once_in_a_process_of_its_own(tmp_path: Path) -> None:
+    chosen = [e for e in entries("others") if e.name in ("DeepSets", "maxout")]
+    found = {record.name: record.verdict for record in run(chosen, tmp_path, jobs=2)}
+    assert set(found) == {"DeepSets", "maxout"}
+    assert found["DeepSets"] == "converts"
+    assert list(run(chosen, tmp_path)) == []
+
+
+def test_one_that_takes_too_long_is_stopped_and_says_where(tmp_path: Path) -> None:
+    chosen = [e for e in entries("others") if e.name == "capsules"]
+    (record,) = run(chosen, tmp_path, limits=(1, 12))
+    assert record.verdict == "stopped"
+    assert record.message.startswith("stopped after too much time in stage '")
+    assert path_of(tmp_path, "others", "capsules").exists()

@@ -40,11 +40,13 @@ def encoded(configuration: Neuron | Threshold | Code | None) -> Any:
     if configuration is None:
         return None
     kind: type[Any] = type(configuration)
-    if not any(kind in registry for registry in _REGISTRIES.values()):
+    registries = (r for base, r in _REGISTRIES.items() if isinstance(configuration, base))
+    if not any(kind in registry for registry in registries):
         raise InterchangeError(
             f"{configuration!r} cannot be saved: a file holds no code, so it can name only classes "
-            "that are registered where it is written and read; register yours with "
-            "spikewright.neurons.register"
+            "that are registered where it is written and read; register a neuron by "
+            "spikewright.neurons.register, a code by spikewright.neurons.register_code, a "
+            "threshold strategy by spikewright.calibration.thresholds.THRESHOLDS.register"
         )
     values = {f.name: _plain(getattr(configuration, f.name)) for f in fields(kind)}
     return {"kind": kind.__name__, **values}

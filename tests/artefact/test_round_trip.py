@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 import spikewright as sw
 from spikewright.artefact import describe
+from spikewright.artefact.configurations import decoded_threshold, encoded
 from spikewright.calibration import OutputMeans
+from spikewright.calibration.thresholds import THRESHOLDS
+from spikewright.neurons.registry import NEURONS, Registry
 from tests.builders import images, wired
 from tests.network.nets import NETS, converted
 
@@ -126,6 +130,29 @@ def test_no_folder_of_this_machine_is_in_the_file(tmp_path: Path) -> None:
 @dataclass(frozen=True)
 class MyNeuron(sw.IntegrateFire):
     """Somebody's own."""
+
+
+@dataclass(frozen=True)
+class MyStrategy(sw.Maximum):
+    """Somebody's own."""
+
+
+def test_a_strategy_of_your_own_is_saved_once_strategies_have_it() -> None:
+    THRESHOLDS.register(MyStrategy)
+    try:
+        assert decoded_threshold(encoded(MyStrategy()), "the strategy") == MyStrategy()
+    finally:
+        THRESHOLDS.remove(MyStrategy)
+
+
+def test_a_strategy_among_the_neurons_is_refused_where_it_is_saved() -> None:
+    registry: Registry[Any] = NEURONS
+    registry.register(MyStrategy)
+    try:
+        with pytest.raises(sw.InterchangeError, match=r"strategy by .*THRESHOLDS\.register"):
+            encoded(MyStrategy())
+    finally:
+        registry.remove(MyStrategy)
 
 
 def test_neurons_of_your_own_are_refused_and_nothing_is_written(tmp_path: Path) -> None:

@@ -30,7 +30,7 @@ class Portions:
     """Cuts batches into portions that fit: half as large after every one that did not.
 
     What fitted once is kept for later batches. Draws belong to samples, not to batches, so spikes
-    and predictions stay what they are. The first time it happens, a RuntimeWarning tells of it.
+    and predictions stay what they are. The first time it happens, it warns (RuntimeWarning).
     """
 
     def __init__(self) -> None:

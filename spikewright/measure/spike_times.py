@@ -157,7 +157,7 @@ def watch_spikes(
 
     def watch_layer(op: Operation, charge: Tensor, count: Tensor, residual: Tensor | None) -> None:
         assert op.site is not None
-        assert residual is not None  # the step engine always tells it
+        assert residual is not None  # the step engine always gives it
         residuals[op.site.name].add(residual, count, steps)
 
     first = Observer(layer=watch_layer, spikes=_spikes_into(before))

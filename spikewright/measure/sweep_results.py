@@ -13,6 +13,7 @@ from typing import Any
 from spikewright.errors import AnalysisError
 from spikewright.measure.answers import Accuracy, Tally
 from spikewright.measure.run_record import RunRecord
+from spikewright.measure.tables import aligned
 from spikewright.network import SpikingNetwork
 
 
@@ -144,18 +145,17 @@ class Sweep:
 
     def __str__(self) -> str:
         samples = self.rows[0].samples
-        lines = [["", *(f"T={steps}" for steps in self.steps)]]
+        width = max(map(len, ("ANN", *self.networks)))
+        lines = [[" " * width, *(f"T={steps}" for steps in self.steps)]]
         for name in self.networks:
             lines.append([name, *(_cell(self.row(name, steps)) for steps in self.steps)])
-        widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-        widths[0] = max(widths[0], len("ANN"))
-        text = [_aligned(line, widths) for line in lines]
+        text = aligned(lines)
         if self.reference is not None:
             right, low, high = (
                 100 * getattr(self.reference, n) for n in ("accuracy", "low", "high")
             )
             cell = f"{right:.2f}  ({low:.2f} to {high:.2f})"
-            text.insert(0, f"{'ANN':<{widths[0]}}  {cell}")
+            text.insert(0, f"{'ANN':<{width}}  {cell}")
         text.insert(0, f"Accuracy in % on {samples:,} samples{_spread_note(self.rows)}")
         return "\n".join(text)
 
@@ -167,7 +167,7 @@ def row_of(
 
     Args:
         name: the network's name.
-        network: that was measured.
+        network: the network that was measured.
         steps: T.
         tallies: one for each seed, over the same samples.
         compared: whether there was a reference.
@@ -207,13 +207,6 @@ def reference_of(tally: Tally) -> Reference:
 def _cell(row: SweepRow) -> str:
     accuracy = f"{100 * row.accuracy:.2f}"
     return accuracy if row.seeds == 1 else f"{accuracy} ±{100 * row.spread:.2f}"
-
-
-def _aligned(line: list[str], widths: list[int]) -> str:
-    first = f"{line[0]:<{widths[0]}}"
-    return "  ".join(
-        [first, *(f"{cell:>{w}}" for cell, w in zip(line[1:], widths[1:], strict=True))]
-    )
 
 
 def _spread_note(rows: tuple[SweepRow, ...]) -> str:

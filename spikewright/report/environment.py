@@ -8,8 +8,8 @@ from importlib.resources import files
 from typing import Any
 
 from spikewright.extras import require_extra
-from spikewright.report.figures import Figure
-from spikewright.report.words import percent
+from spikewright.report.plotting import Figure
+from spikewright.report.summary import percent
 
 
 class Figures:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import base64
+import io
 import math
-import struct
-import zlib
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
 import torch
 from torch import Tensor
 
+from spikewright.extras import require_extra
 from spikewright.graph import Operation
 from spikewright.measure import LayerError, decompose
 from spikewright.network import Observer, SpikingNetwork
@@ -198,20 +198,18 @@ def png_uri(image: Tensor) -> str:
     """An image `[C, H, W]` as a PNG in a `data:` URI, its own range stretched to 0 .. 255.
 
     One channel gives grey, three give colour, any other number the grey mean of all.
+
+    Raises:
+        MissingExtra: without the packages of the extra `report`.
     """
+    pictures = require_extra("PIL.Image", "report", "the image on a report")
     pixels = image.detach().float().cpu()
     pixels = pixels if len(pixels) in (1, 3) else pixels.mean(dim=0, keepdim=True)
     low, high = pixels.min(), pixels.max()
     scaled = ((pixels - low) / (high - low).clamp(min=1e-12) * 255).round().to(torch.uint8)
-    rows = scaled.permute(1, 2, 0).contiguous()
-    height, width, channels = rows.shape
-    raw = b"".join(b"\x00" + bytes(row.flatten().tolist()) for row in rows)
-    header = struct.pack(">IIBBBBB", width, height, 8, 2 if channels == 3 else 0, 0, 0, 0)
-    chunks = (_chunk(b"IHDR", header), _chunk(b"IDAT", zlib.compress(raw)), _chunk(b"IEND", b""))
-    png = b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
-    return "data:image/png;base64," + base64.b64encode(png).decode("ascii")
-
-
-def _chunk(kind: bytes, content: bytes) -> bytes:
-    checksum = struct.pack(">I", zlib.crc32(kind + content))
-    return struct.pack(">I", len(content)) + kind + content + checksum
+    height, width = scaled.shape[1:]
+    mode = "RGB" if len(scaled) == 3 else "L"
+    picture = pictures.frombytes(mode, (width, height), scaled.permute(1, 2, 0).numpy().tobytes())
+    png = io.BytesIO()
+    picture.save(png, "PNG")
+    return "data:image/png;base64," + base64.b64encode(png.getvalue()).decode("ascii")

@@ -6,13 +6,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from spikewright.measure import RunRecord
+from spikewright.report.accuracy_curves import accuracy_curves
 from spikewright.report.compare.differences import OTHER_PARTS
 from spikewright.report.contents import Report, Study
 from spikewright.report.environment import Figures, filled
-from spikewright.report.figures import accuracy_curves
 from spikewright.report.series import series_of
 from spikewright.report.study_view import inside_view
-from spikewright.report.words import caveats
+from spikewright.report.summary import caveats
 
 
 def render(report: Report) -> str:

@@ -6,21 +6,21 @@ from collections.abc import Sequence
 from typing import Any
 
 from spikewright.measure import LayerError, Sweep
-from spikewright.report.contents import Study
-from spikewright.report.diagnosis import Diagnosis, diagnose
-from spikewright.report.environment import Figures
-from spikewright.report.figures_bins import (
+from spikewright.report.bin_figures import (
     rate_histogram,
     residual_histogram,
     threshold_histogram,
 )
-from spikewright.report.figures_inside import (
+from spikewright.report.contents import Study
+from spikewright.report.diagnosis import Diagnosis, diagnose
+from spikewright.report.environment import Figures
+from spikewright.report.layer_figures import (
     error_figure,
     histogram_figure,
     layer_figure,
     raster_figure,
 )
-from spikewright.report.words import headline
+from spikewright.report.summary import headline
 
 ERROR_TITLES = {"independent": "shuffled IF"}
 

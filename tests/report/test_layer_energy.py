@@ -18,9 +18,9 @@ from spikewright.measure import HOROWITZ_45NM, Counts, OperationsRow
 from spikewright.measure.energy.estimate import energy_of
 from spikewright.report import Run, read_run, render_comparison
 from spikewright.report.costs import Energies
-from spikewright.report.energy.figures import layer_bars
+from spikewright.report.energy.bars import layer_bars
+from spikewright.report.energy.explanations import details, headline
 from spikewright.report.energy.parts import COMPUTED, WITH_MEMORY, largest_consumer
-from spikewright.report.energy.words import details, headline
 
 from .folders import ROWS, SWEPT, layered_of, write
 from .test_comparison import table

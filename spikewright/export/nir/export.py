@@ -38,7 +38,7 @@ CONTRACT = {
     "edges": "without delay: a spike arrives in the step in which it is sent; several edges add up",
     "readout": "the logits are the mean over the steps of what reaches the output node",
 }
-"""What a reader must know that NIR's own fields do not tell; part of the graph's metadata."""
+"""What a reader must know and NIR's own fields do not hold; part of the graph's metadata."""
 
 
 def export_nir(
@@ -50,10 +50,11 @@ def export_nir(
     NIR has no field for is in metadata (see `CONTRACT`); what it cannot say at all is refused.
 
     Args:
-        network: one-phase, soft reset; stays as it is.
+        network: one of one-phase neurons with soft reset; it stays as it is.
         path: the path of the file, `.nir` by custom; an older file there is replaced in one move.
         steps: T that thresholds and corrections are for.
-        source_sha256: of the saved network that this one was loaded from, for the metadata.
+        source_sha256: the SHA-256 of the saved network that this one was loaded from, for the
+            metadata.
 
     Returns:
         What was written, and what a reader must know, as text.
@@ -71,7 +72,7 @@ def export_nir(
         write_whole(path, content.getvalue())
     except OSError as error:
         raise InterchangeError(f"cannot write '{path}' ({error.strerror})") from error
-    return _told(drawing, path, steps)
+    return _summary(drawing, path, steps)
 
 
 class _Written:
@@ -114,7 +115,7 @@ def _graph(
     return nir.NIRGraph(nodes=nodes, edges=drawing.edges, metadata=metadata)
 
 
-def _told(drawing: Drawing, path: Path, steps: int) -> str:
+def _summary(drawing: Drawing, path: Path, steps: int) -> str:
     kinds = Counter(node.kind for node in drawing.nodes.values())
     listed = ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
     neurons = sum(n.fields["r"].size for n in drawing.nodes.values() if n.kind == "IF")

@@ -50,7 +50,7 @@ def neurons_of(op: Operation, plan: Plan) -> NeuronLayer | Refusal:
 
     Args:
         op: a neuron operation of `plan.graph`.
-        plan: tells its neuron, threshold, correction and first potential.
+        plan: holds its neuron, threshold, correction and first potential.
     """
     assert op.site is not None
     site = op.site.name

@@ -107,10 +107,6 @@ class EnergyModel:
             states_nj=counts.state_bytes * self.state_pj_per_byte / _PJ_PER_NJ,
         )
 
-    def fp32_nj(self, counts: Counts) -> float:
-        """Arithmetic in single precision; comparisons and updates are taken as additions."""
-        return self.parts(counts).arithmetic_nj
-
     def integer_nj(self, counts: Counts, bits: int = 8) -> float:
         """Arithmetic on weights of 8 bits, activations of `bits` (the input: 8), 32-bit sums."""
         narrow = self.int8_multiply_pj * bits / 8
@@ -119,10 +115,6 @@ class EnergyModel:
         added = summed * self.int32_add_pj
         scaled = counts.scale_multiplications * self.int32_multiply_pj
         return (macs + added + scaled + counts.draws * self.random_draw_pj) / _PJ_PER_NJ
-
-    def memory_nj(self, counts: Counts) -> float:
-        """Reading weights and states, every operation for itself (see `Counts.weight_bytes`)."""
-        return self.parts(counts).memory_nj
 
 
 def _neuron_operations(counts: Counts) -> float:
@@ -180,12 +172,13 @@ def energy_of(row: OperationsRow, levels: int, model: EnergyModel = HOROWITZ_45N
         model: energies of single operations.
     """
     bits = levels.bit_length()
+    ann, snn = model.parts(row.ann), model.parts(row.snn)
     return Energy(
-        ann_nj=model.fp32_nj(row.ann),
+        ann_nj=ann.arithmetic_nj,
         ann_quantised_nj=model.integer_nj(row.ann, bits),
-        ann_memory_nj=model.memory_nj(row.ann),
-        snn_nj=model.fp32_nj(row.snn),
+        ann_memory_nj=ann.memory_nj,
+        snn_nj=snn.arithmetic_nj,
         snn_integer_nj=model.integer_nj(row.snn),
-        snn_memory_nj=model.memory_nj(row.snn),
+        snn_memory_nj=snn.memory_nj,
         ann_bits=bits,
     )

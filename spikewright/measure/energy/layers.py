@@ -1,4 +1,4 @@
-"""The layers of an account: which one an operation is charged to, and what it computes."""
+"""The layers of an account: which layer an operation is charged to, and what it computes."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ from spikewright.errors import AnalysisError
 from spikewright.measure.energy.counts import OperationsRow, summed
 from spikewright.measure.energy.estimate import Energy, EnergyModel, energy_of
 from spikewright.measure.run_record import RunRecord
+from spikewright.measure.tables import aligned
 
 
 @dataclass(frozen=True)
@@ -148,20 +149,6 @@ class Operations:
             f"with memory (fp32, no reuse): SNN {energy.snn_with_memory_nj:,.1f}, "
             f"ANN {energy.ann_with_memory_nj:,.1f}"
         )
-
-
-def aligned(lines: Sequence[Sequence[str]]) -> list[str]:
-    """Columns of equal width; the first to the left, the others to the right."""
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
-    return [
-        "  ".join(
-            [
-                f"{line[0]:<{widths[0]}}",
-                *(f"{c:>{w}}" for c, w in zip(line[1:], widths[1:], strict=True)),
-            ]
-        )
-        for line in lines
-    ]
 
 
 def operations_csv(results: Sequence[Operations]) -> str:

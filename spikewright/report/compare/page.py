@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from spikewright.report.compare.curves import accuracy_figure, dashes_of, front_figure
 from spikewright.report.compare.differences import differing, settings_of
-from spikewright.report.compare.figures import accuracy_figure, dashes_of, front_figure
+from spikewright.report.compare.findings import cautions, findings
 from spikewright.report.compare.points import Point, Source, fronts, points_of, sources_of
-from spikewright.report.compare.words import cautions, findings
 from spikewright.report.diagnosis import BAD
 from spikewright.report.energy.view import energy_view
 from spikewright.report.environment import Figures, filled
@@ -16,7 +16,7 @@ from spikewright.report.page import record_rows
 from spikewright.report.results import Run
 from spikewright.report.series import series_of
 from spikewright.report.study_view import diagnoses, inside_view
-from spikewright.report.words import percent
+from spikewright.report.summary import percent
 
 FRONTS = (
     ("latency", "Latency", ""),

@@ -8,9 +8,9 @@ from typing import Any
 from spikewright.measure.energy.counts import summed
 from spikewright.report.compare.points import Source, first_of_run
 from spikewright.report.costs import Energies
-from spikewright.report.energy.figures import layer_bars
+from spikewright.report.energy.bars import layer_bars
+from spikewright.report.energy.explanations import details, headline
 from spikewright.report.energy.parts import COMPUTED, WITH_MEMORY, largest_consumer, present, share
-from spikewright.report.energy.words import details, headline
 from spikewright.report.environment import Figures
 
 
@@ -54,10 +54,9 @@ def _panel(source: Source, one: Energies, number: int, figures: Figures) -> dict
         "memory_parts": present(WITH_MEMORY, energies),
         "arithmetic": figures.add(layer_bars(one, COMPUTED, "nJ an image, arithmetic")),
         "memory": figures.add(layer_bars(one, WITH_MEMORY, "nJ an image, with memory")),
-        "rows": [(layer, _share(layer.energy.snn_with_memory_nj, one)) for layer in one.layers],
+        "rows": [
+            (layer, share(layer.energy.snn_with_memory_nj, one.snn_with_memory_nj))
+            for layer in one.layers
+        ],
         "total": total,
     }
-
-
-def _share(energy: float, one: Energies) -> float:
-    return share(energy, one.snn_with_memory_nj)

@@ -110,11 +110,11 @@ def test_energy_by_hand() -> None:
     """10 MACs at 4.6 pJ, 100 additions, comparisons and updates at 0.9 pJ; in integers, 0.2 + 0.1
     a MAC on the input, 0.2 * 4/8 + 0.1 on 4-bit activations, 0.1 an addition."""
     counts = Counts(input_macs=10, additions=50, updates=20, comparisons=30)
-    assert HOROWITZ_45NM.fp32_nj(counts) == pytest.approx((46 + 90) / 1000)
+    assert HOROWITZ_45NM.parts(counts).arithmetic_nj == pytest.approx((46 + 90) / 1000)
     assert HOROWITZ_45NM.integer_nj(counts) == pytest.approx((3 + 10) / 1000)
     assert HOROWITZ_45NM.integer_nj(Counts(macs=10), 4) == pytest.approx(2 / 1000)
     # 60 weights of 4 bytes at 12.5 pJ; 70 potentials read and written, 10 inputs read, 2.5 pJ
-    assert HOROWITZ_45NM.memory_nj(counts) == pytest.approx((60 * 50 + 150 * 10) / 1000)
+    assert HOROWITZ_45NM.parts(counts).memory_nj == pytest.approx((60 * 50 + 150 * 10) / 1000)
 
 
 def test_parts_of_energy_by_hand() -> None:
@@ -133,8 +133,10 @@ def test_parts_of_energy_by_hand() -> None:
     assert parts.weights_nj == pytest.approx((30 + 50 + 5) * 50 / 1000)
     assert parts.states_nj == pytest.approx((77 * 20 + 30 * 10) / 1000)
     told = (parts.macs_nj, parts.additions_nj, parts.neurons_nj, parts.draws_nj, parts.scales_nj)
-    assert sum(told) == pytest.approx(HOROWITZ_45NM.fp32_nj(counts))
-    assert parts.weights_nj + parts.states_nj == pytest.approx(HOROWITZ_45NM.memory_nj(counts))
+    assert sum(told) == pytest.approx(HOROWITZ_45NM.parts(counts).arithmetic_nj)
+    assert parts.weights_nj + parts.states_nj == pytest.approx(
+        HOROWITZ_45NM.parts(counts).memory_nj
+    )
 
 
 def test_constants_can_be_replaced() -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from spikewright.measure import OperationsRow
 from spikewright.report.costs import Energies, LayerCosts
 from spikewright.report.energy.parts import LargestConsumer, largest_consumer
-from spikewright.report.words import percent
+from spikewright.report.summary import percent
 
 MOST_NAMES = 3
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from spikewright.measure import LayerEffect, LayerError, SpikeTimeHistogram
 from spikewright.report.contents import NetworkRaster, Raster
-from spikewright.report.figures import Figure, axis, layout
+from spikewright.report.plotting import Figure, axis, layer_axis, layout, upright
 from spikewright.report.series import series_of
 
 ROW_PIXELS = 7
@@ -65,8 +65,7 @@ def raster_figure(raster: Raster, picture: NetworkRaster) -> Figure:
         "automargin": True,
     }
     shapes = [*windows, _answer_line(picture.latency, rows)]
-    margin = {"l": 56, "r": 14, "t": 10, "b": 48}
-    shape = layout(rows * ROW_PIXELS + 66, x, y, margin=margin, shapes=shapes)
+    shape = layout(rows * ROW_PIXELS + 66, (56, 14, 10, 48), x, y, shapes=shapes)
     return {"data": [spikes], "layout": shape}
 
 
@@ -119,8 +118,7 @@ def histogram_figure(histogram: SpikeTimeHistogram, highest: float) -> Figure:
     ]
     x = axis("time step", range=[0.4, histogram.steps + 0.6], showgrid=False)
     y = axis("spikes per neuron", range=[0, 1.08 * highest])
-    margin = {"l": 60, "r": 10, "t": 8, "b": 48}
-    return {"data": traces, "layout": layout(230, x, y, margin=margin)}
+    return {"data": traces, "layout": layout(230, (60, 10, 8, 48), x, y)}
 
 
 def _steps_trace(
@@ -158,18 +156,14 @@ def layer_figure(effects: Sequence[LayerEffect]) -> Figure:
         },
         "hovertemplate": "%{y}: %{x:.2f} %<extra></extra>",
     }
-    line: Figure = {
-        "type": "line",
-        "x0": base,
-        "x1": base,
-        "yref": "paper",
-        "y0": 0,
-        "y1": 1,
-        "line": {"color": "$ink", "width": 1.5, "dash": "dash"},
-    }
-    y = axis("", autorange="reversed", automargin=True, type="category")
-    margin = {"l": 56, "r": 20, "t": 10, "b": 52}
-    shape = layout(90 + 24 * len(effects), axis("accuracy (%)"), y, margin=margin, shapes=[line])
+    y = layer_axis()
+    shape = layout(
+        90 + 24 * len(effects),
+        (56, 20, 10, 52),
+        axis("accuracy (%)"),
+        y,
+        shapes=[upright(base, 1.5, "dash")],
+    )
     return {"data": [dots], "layout": shape}
 
 
@@ -198,9 +192,8 @@ def error_figure(errors: Sequence[LayerError], highest: float) -> Figure:
         }
         for term, name, marker, colour in TERMS
     ]
-    y = axis("", autorange="reversed", automargin=True, type="category")
+    y = layer_axis()
     x = axis("root mean square, % of the ANN's activation", range=[-1.5, 105 * highest])
     x |= {"zeroline": True, "zerolinecolor": "$axis"}
     y["showline"] = False
-    margin = {"l": 56, "r": 20, "t": 8, "b": 52}
-    return {"data": traces, "layout": layout(84 + 32 * len(errors), x, y, margin=margin)}
+    return {"data": traces, "layout": layout(84 + 32 * len(errors), (56, 20, 8, 52), x, y)}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from spikewright.report.compare.points import Point, Source
-from spikewright.report.words import CLOSE, percent
+from spikewright.report.summary import CLOSE, percent
 
 _EPSILON = 1e-12
 
@@ -89,9 +89,9 @@ def _close_ones(points: Sequence[Point]) -> list[str]:
     sentences = [f"Within one point of its ANN, {_name(fastest)} has the lowest latency."]
     energies = [(p, e) for p in close if (e := p.energies) is not None]
     if energies:
-        thrifty, energy = min(energies, key=lambda pair: (pair[1].snn_nj, -pair[0].accuracy))
+        least, energy = min(energies, key=lambda pair: (pair[1].snn_nj, -pair[0].accuracy))
         sentences.append(
-            f"Within one point of its ANN, {_name(thrifty)} takes the least energy: "
+            f"Within one point of its ANN, {_name(least)} takes the least energy: "
             f"{energy.snn_nj:,.1f} nJ an image, estimated; its ANN takes {energy.ann_nj:,.1f} nJ."
         )
     return sentences

@@ -8,7 +8,7 @@ from typing import Any
 
 from spikewright.measure import ResidualSummary
 from spikewright.report.contents import Thresholds
-from spikewright.report.figures import Figure, axis, layout, upright
+from spikewright.report.plotting import Figure, axis, layer_axis, layout, upright
 
 ROW_PIXELS = 22
 _RATE_LABELS = ("silent", *(f"≤ {k}0" for k in range(1, 10)), "≤ 100")
@@ -72,7 +72,6 @@ def _picture(
         "xgap": 1,
         "ygap": 2,
     }
-    y = axis("", autorange="reversed", automargin=True, type="category", showgrid=False)
-    margin = {"l": 56, "r": 14, "t": 8, "b": 52}
+    y = layer_axis(showgrid=False)
     height = 70 + ROW_PIXELS * max(2, len(rows))
-    return {"data": [trace], "layout": layout(height, x_axis, y, margin=margin)}
+    return {"data": [trace], "layout": layout(height, (56, 14, 8, 52), x_axis, y)}

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
-from spikewright.measure import Counts
 from spikewright.report.costs import Energies, LayerCosts
 from spikewright.report.energy.parts import Part, present, share
-from spikewright.report.figures import Figure, axis, layout
-from spikewright.report.words import percent
+from spikewright.report.plotting import Figure, axis, layout
+from spikewright.report.summary import percent
 
 ROW_PIXELS = ((12, 36), (30, 26), (None, 20))
 """Height of a row, by how many there may be at most."""
@@ -31,8 +30,9 @@ def layer_bars(one: Energies, parts: Sequence[Part], title: str) -> Figure:
     """
     traces: list[Figure] = []
     ends: dict[str, list[float]] = {}
-    for place, counts_of in ((ANN, _ann_counts), (SNN, _snn_counts)):
-        energies = [one.model.parts(counts_of(layer)) for layer in one.layers]
+    rows = [layer.operations for layer in one.layers]
+    for place, counts in ((ANN, [row.ann for row in rows]), (SNN, [row.snn for row in rows])):
+        energies = [one.model.parts(each) for each in counts]
         whole = [sum(part.of(p) for part in parts) for p in energies]
         base = [0.0] * len(energies)
         for part in present(parts, energies):
@@ -43,20 +43,11 @@ def layer_bars(one: Energies, parts: Sequence[Part], title: str) -> Figure:
     traces.append(_shares(ends["SNN"]))
     longest = max((*ends["SNN"], *ends["ANN"])) or 1.0
     number = len(one.layers)
-    row = next(height for most, height in ROW_PIXELS if most is None or number <= most)
+    height = next(height for most, height in ROW_PIXELS if most is None or number <= most)
     x = axis(title, range=[0, ROOM * longest], nticks=6)
     y = axis("", range=[number - 0.45, -0.55], automargin=True, showgrid=False, ticks="")
     y |= {"tickvals": list(range(number)), "ticktext": [_short(e) for e in one.layers]}
-    margin = {"l": 56, "r": 10, "t": 8, "b": 52}
-    return {"data": traces, "layout": layout(66 + row * number, x, y, margin=margin)}
-
-
-def _snn_counts(layer: LayerCosts) -> Counts:
-    return layer.operations.snn
-
-
-def _ann_counts(layer: LayerCosts) -> Counts:
-    return layer.operations.ann
+    return {"data": traces, "layout": layout(66 + height * number, (56, 10, 8, 52), x, y)}
 
 
 def _bars(
@@ -107,6 +98,6 @@ def _shares(ends: Sequence[float]) -> Figure:
 
 
 def _short(layer: LayerCosts) -> str:
-    """A name that leaves room for the bars: its end tells more than its beginning."""
+    """A name that leaves room for the bars: its end is kept, as it differs most."""
     name = layer.operations.site
     return escape(name if len(name) <= LONGEST_NAME else f"…{name[1 - LONGEST_NAME :]}")

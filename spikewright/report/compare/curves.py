@@ -13,14 +13,24 @@ from html import escape
 from typing import Any
 
 from spikewright.report.compare.points import COSTS, Point, Source, front_of, in_order
-from spikewright.report.figures import LABEL_SPACING, Figure, axis, layout, spread, upright
+from spikewright.report.plotting import (
+    Figure,
+    ann_line,
+    axis,
+    curve,
+    end_labels,
+    layout,
+    log_span,
+    step_ticks,
+    upright,
+)
 from spikewright.report.series import Series, series_of
 
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash", "longdashdot")
 """The dashes of runs, in their order."""
 HEIGHT = 460
-MARGIN = {"l": 56, "r": 140, "t": 18, "b": 52}
-BARE_MARGIN = {**MARGIN, "r": 20}
+MARGIN = (56, 140, 18, 52)
+BARE_MARGIN = (56, 20, 18, 52)
 MOST_LABELS = 22
 TOP = 10.0
 """Percentage points below the best that the closer look shows."""
@@ -50,19 +60,19 @@ def accuracy_figure(points: Sequence[Point], sources: Sequence[Source]) -> Figur
     """Accuracy against T, a curve a network and run, and the ANNs."""
     drawn, dashes = series_of(p.network for p in points), dashes_of(sources)
     curves = list(in_order(points))
-    span = _log_span([p.steps for p in points])
+    span = log_span([p.steps for p in points])
     ranges = _accuracy_ranges(points)
     traces = _ann_lines(points, span)
     traces += [
-        _curve(curve, [p.steps for p in curve], drawn[network], dashes[mark], sources)
-        for (mark, network), curve in curves
+        _curve(own, [p.steps for p in own], drawn[network], dashes[mark], sources)
+        for (mark, network), own in curves
     ]
     places = sorted({p.steps for p in points})
-    x = axis("time steps T", type="log", range=list(span), **_ticks(places))
+    x = axis("time steps T", type="log", range=list(span), **step_ticks(places))
     y = axis("accuracy (%)", range=ranges["whole"])
-    labels = _labels([curve[-1] for _, curve in curves], drawn, ranges["whole"], len(sources) > 1)
-    margin = dict(MARGIN if labels else BARE_MARGIN)
-    shape = layout(HEIGHT, x, y, margin=margin, annotations=labels, meta=ranges)
+    labels = _labels([own[-1] for _, own in curves], drawn, ranges["whole"], len(sources) > 1)
+    margin = MARGIN if labels else BARE_MARGIN
+    shape = layout(HEIGHT, margin, x, y, annotations=labels, meta=ranges)
     return {"data": traces, "layout": shape}
 
 
@@ -76,21 +86,21 @@ def front_figure(points: Sequence[Point], sources: Sequence[Source], cost: str) 
     known = [p for p in points if (at := value(p)) is not None and at > 0]
     if not known:
         return None
-    span = _log_span([value(p) or 1.0 for p in known] + [e for e, _ in _ann_costs(known, cost)])
+    span = log_span([value(p) or 1.0 for p in known] + [e for e, _ in _ann_costs(known, cost)])
     ranges = _accuracy_ranges(known)
     traces = [
         _front([p for p in known if p.data == data], cost, span)
         for data in dict.fromkeys(p.data for p in known)
     ]
-    for (mark, network), curve in in_order(known):
-        at = [value(p) for p in curve]
-        traces.append(_curve(curve, at, drawn[network], dashes[mark], sources, width=1))
+    for (mark, network), own in in_order(known):
+        at = [value(p) for p in own]
+        traces.append(_curve(own, at, drawn[network], dashes[mark], sources, width=1))
     lines = _ann_costs(known, cost)
     x = axis(TITLES[cost], type="log", range=list(span), **_readable_ticks(span))
     y = axis("accuracy (%)", range=ranges["whole"])
     more = {"shapes": [upright(e, 1.5, "dash") for e, _ in lines], "meta": ranges}
     labels = [_top_label(e, name) for e, name in lines]
-    shape = layout(HEIGHT, x, y, margin=dict(BARE_MARGIN), annotations=labels, **more)
+    shape = layout(HEIGHT, BARE_MARGIN, x, y, annotations=labels, **more)
     return {"data": traces, "layout": shape}
 
 
@@ -124,23 +134,15 @@ def _curve(
     sources: Sequence[Source],
     width: float = 2,
 ) -> Figure:
-    return {
-        "type": "scatter",
-        "mode": "lines+markers",
-        "name": f"{points[0].mark} {escape(series.name)}",
-        "meta": {"marks": [points[0].mark], "network": series.name},
-        "x": list(at),
-        "y": [100 * p.accuracy for p in points],
-        "text": [hover_text(p, sources) for p in points],
-        "hovertemplate": "%{text}<extra></extra>",
-        "line": {"color": series.colour, "width": width, "dash": dash},
-        "marker": {
-            "color": series.colour,
-            "size": 8,
-            "symbol": series.marker,
-            "line": {"width": 1.5, "color": series.colour},
-        },
-    }
+    return curve(
+        at,
+        [100 * p.accuracy for p in points],
+        series,
+        [hover_text(p, sources) for p in points],
+        name=f"{points[0].mark} {escape(series.name)}",
+        meta={"marks": [points[0].mark], "network": series.name},
+        line={"color": series.colour, "width": width, "dash": dash},
+    )
 
 
 def _front(points: Sequence[Point], cost: str, span: tuple[float, float]) -> Figure:
@@ -162,17 +164,13 @@ def _front(points: Sequence[Point], cost: str, span: tuple[float, float]) -> Fig
 def _ann_lines(points: Sequence[Point], span: tuple[float, float]) -> list[Figure]:
     """A dashed line for each accuracy of an ANN, named with the runs that it belongs to."""
     return [
-        {
-            "type": "scatter",
-            "mode": "lines",
-            "name": "ANN",
-            "meta": {"marks": own},
-            "x": [10**place for place in span],
-            "y": [100 * accuracy] * 2,
-            "line": {"color": "$ink", "width": 1.5, "dash": "dash"},
-            "hovertemplate": f"ANN of {', '.join(own)}: {100 * accuracy:.2f} %<extra></extra>",
-        }
-        for accuracy, own in _ann_marks(points).items()
+        ann_line(
+            span,
+            100 * accuracy,
+            f"ANN of {', '.join(marks)}: {100 * accuracy:.2f} %",
+            meta={"marks": marks},
+        )
+        for accuracy, marks in _ann_marks(points).items()
     ]
 
 
@@ -204,26 +202,8 @@ def _labels(
     ]  # fmt: skip
     if len(entries) > MOST_LABELS:
         return []
-    entries.sort(key=lambda entry: -entry[2])
-    inside = HEIGHT - MARGIN["t"] - MARGIN["b"]
-    per_pixel = (y_range[1] - y_range[0]) / inside
-    placed = spread([(y_range[1] - e[2]) / per_pixel for e in entries], LABEL_SPACING, inside)
-    return [
-        {
-            "text": escape(text if len(text) <= 20 else f"{text[:19]}…"),
-            "name": name,
-            "x": 1,
-            "xref": "paper",
-            "xanchor": "left",
-            "xshift": 8,
-            "y": 1 - at / inside,
-            "yref": "paper",
-            "yanchor": "middle",
-            "showarrow": False,
-            "font": {"color": colour, "size": 12},
-        }
-        for (text, name, _, colour), at in zip(entries, placed, strict=True)
-    ]
+    shown = [(escape(e[0] if len(e[0]) <= 20 else f"{e[0][:19]}…"), *e[1:]) for e in entries]
+    return end_labels(shown, y_range, HEIGHT - MARGIN[2] - MARGIN[3])
 
 
 def _ann_costs(points: Sequence[Point], cost: str) -> list[tuple[float, str]]:
@@ -257,12 +237,6 @@ def _top_label(at: float, text: str) -> Figure:
     }
 
 
-def _log_span(values: Sequence[float]) -> tuple[float, float]:
-    low, high = math.log10(min(values)), math.log10(max(values))
-    room = max(0.06, 0.04 * (high - low))
-    return low - room, high + room
-
-
 def _accuracy_ranges(points: Sequence[Point]) -> dict[str, list[float]]:
     """The whole range of accuracies, and the best `TOP` points of it."""
     values = [100 * p.accuracy for p in points] + [100 * p.ann for p in points if p.ann is not None]
@@ -273,12 +247,6 @@ def _accuracy_ranges(points: Sequence[Point]) -> dict[str, list[float]]:
         "whole": [max(0.0, low - room), top],
         "top": [max(0.0, low - room, high - TOP), min(100.5, high + 0.05 * TOP)],
     }
-
-
-def _ticks(places: Sequence[int]) -> dict[str, Any]:
-    shown = [p for p in places if p & (p - 1) == 0] if len(places) > 8 else list(places)
-    shown = shown or [places[0], places[-1]]
-    return {"tickvals": shown, "ticktext": [f"{p:,}" for p in shown]}
 
 
 def _readable_ticks(span: tuple[float, float]) -> dict[str, Any]:

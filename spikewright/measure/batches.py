@@ -195,25 +195,29 @@ def samples_in(images: Tensor, dimensions: int | None) -> int:
     return images.shape[1] if are_frames(images, dimensions) else len(images)
 
 
-def image_batches(data: Iterable[Any], dimensions: int | None = None) -> Iterator[Tensor]:
+def image_batches(
+    data: Iterable[Any], dimensions: int | None = None, *, first: int = 0, required: bool = True
+) -> Iterator[Tensor]:
     """Checked batches of images `[B, *S]`; labels, where there are any, are ignored.
 
     Args:
         data: batches.
         dimensions: how many a sample has, where batches of frames `[T, B, *S]` are taken too.
+        first: the number of the first batch, for errors.
+        required: whether there must be a sample.
 
     Raises:
         AnalysisError: for a batch that is no tensor, values that are not finite, or no sample at
             all.
     """
     seen = 0
-    for number, item in enumerate(data):
+    for number, item in enumerate(data, first):
         images = _images(item[0] if isinstance(item, (tuple, list)) else item, number)
         samples = samples_in(images, dimensions)
         seen += samples
         if samples:
             yield images
-    if not seen:
+    if required and not seen:
         raise AnalysisError(NO_SAMPLE)
 
 

@@ -4,9 +4,9 @@
 """
 
 from spikewright.measure.energy.code_costs import code_costs, code_table
+from spikewright.measure.energy.counting import operations
 from spikewright.measure.energy.counts import Counts, OperationsRow
 from spikewright.measure.energy.estimate import HOROWITZ_45NM, Energy, EnergyModel, EnergyParts
-from spikewright.measure.energy.measure import operations
 from spikewright.measure.energy.results import Operations, operations_csv
 
 __all__ = [

@@ -8,8 +8,8 @@ from typing import Any
 
 from spikewright.errors import AnalysisError
 from spikewright.measure.energy.activity import Written
+from spikewright.measure.energy.counting import counted
 from spikewright.measure.energy.estimate import HOROWITZ_45NM, EnergyModel
-from spikewright.measure.energy.measure import counted
 from spikewright.measure.energy.results import Operations
 from spikewright.measure.tables import aligned
 from spikewright.network import Engine, SpikingNetwork

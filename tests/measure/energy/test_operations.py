@@ -206,11 +206,13 @@ def test_refusals() -> None:
         sw.code_costs(snn, [images(2)])
     with pytest.raises(sw.AnalysisError, match="held no sample"):
         sw.operations(snn, [])
+    with pytest.raises(sw.AnalysisError, match="batch 2 holds"):
+        sw.operations(snn, [images(2), images(2)[:0], "x"])
     with pytest.raises(sw.AnalysisError, match="there is no row of 'x'"):
         sw.operations(snn, [images(2)]).row("x")
 
 
-def test_every_rule_tells_a_route() -> None:
+def test_every_rule_has_a_route() -> None:
     counted = {Kind.LINEAR, Kind.MAX}
     rules = {rule for rule in registered().values() if rule.kind in counted}
     silent = [type(rule).__name__ for rule in rules if type(rule).route is Rule.route]

@@ -277,10 +277,9 @@ def _batches(data: Iterable[Any], dimensions: int) -> Iterable[tuple[Tensor, Ten
         pairs: Iterable[tuple[Tensor, Tensor | None]]
         if isinstance(item, (tuple, list)) and len(item) == 2:
             pairs = labelled_batches([item], dimensions, first=number, required=False)
-        elif isinstance(item, Tensor) and not len(item):
-            pairs = ()
         else:
-            pairs = ((images, None) for images in image_batches([item]))
+            images_only = image_batches([item], first=number, required=False)
+            pairs = ((images, None) for images in images_only)
         for images, labels in pairs:
             samples += len(images)
             yield images, labels

@@ -156,9 +156,10 @@ def _statistics(op: Operation, site: str, values: Any, take: Take) -> SiteStatis
 
 def _learned(layers: Mapping[str, Operation], site: Any, take: Take) -> Tensor:
     what = f"the learned threshold of {site!r}"
-    _layer(layers, site, what)
+    channels = _layer(layers, site, what).shape[:1]
     threshold = take(f"learned/{site}")
-    _require(threshold.is_floating_point() and threshold.numel() == 1, f"{what} must be one number")
+    whole = threshold.is_floating_point() and threshold.numel() in (1, *channels)
+    _require(whole, f"{what} must be one number, or one a channel")
     _require_finite(threshold, what)
     return threshold
 

@@ -163,6 +163,11 @@ def _capture_failure(message: str) -> str:
             "index on tensor data), so it is not one fixed graph; make that choice before the "
             f"model. torch.export says: {first}"
         )
+    if "fake tensor in the exported program constant" in message:
+        return (
+            "the model reads `.data` of a parameter, which torch.export cannot follow; write the "
+            "parameter itself (self.weight), or self.weight.detach()"
+        )
     if re.search(
         r"onstraint|specializ|dynamic dim|marked .* as dynamic|invalid for input of size .*s\d",
         message,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 from dataclasses import replace
 from typing import Any
@@ -16,7 +17,7 @@ from spikewright.graph.batch_norm import BATCH_NORM
 from spikewright.graph.ir import BATCH, Graph, Kind, Operation, Stored, Value, mapped, walk
 from spikewright.graph.offenders import Offender
 from spikewright.graph.primitives import SQUEEZE, UNSQUEEZE
-from spikewright.graph.rule import remedy_of, rule_of
+from spikewright.graph.rule import Reading, remedy_of, rule_of
 
 
 class _Unknown:
@@ -55,8 +56,10 @@ class _Reader:
         self._references: dict[fx.Node, Any] = {}
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._operations: list[Operation] = []
+        self._makers: dict[str, Operation] = {}  # the same by name, before they get a channel
         self._offenders: list[Offender] = []
         self._site_calls: dict[str, int] = {}
+        self._single: set[fx.Node] = set()  # calls of whose several values the first is kept
         self._without_batch: set[str] = set()  # values whose first dimension is not the batch
 
     def read(self) -> tuple[Graph, tuple[Offender, ...]]:
@@ -134,7 +137,13 @@ class _Reader:
         if isinstance(value, (torch.SymFloat, torch.SymBool)):
             self._references[node] = UNKNOWN_SIZE
             return
+        if self._reads_first(node):
+            return
         op = self._operation(node)
+        op = rule_of(op).normal_form(op, self._reading(node))
+        if op.target is not node.target and isinstance(value, (tuple, list)):
+            value: Any = value[0]
+            self._single.add(node)
         if _counts_the_batch(op):
             self._refuse(op, "the batch size enters its arithmetic; keep the batch a dimension")
             self._references[node] = Value(node.name)
@@ -145,8 +154,26 @@ class _Reader:
             return
         self._references[node] = Value(node.name)
         op = self._classified(op, value)
+        self._makers[op.name] = op
         alone = op.kind is Kind.UNIT and not op.shape
         self._operations.extend(_with_a_channel(op) if alone else [op])
+
+    def _reads_first(self, node: fx.Node) -> bool:
+        """Whether a node takes the first of several values where the graph keeps that one alone."""
+        source: Any = node.args[0] if node.args else None
+        if node.target is not operator.getitem or source not in self._single:
+            return False
+        self._references[node] = self._references[source]
+        if node.args[1] != 0:
+            self._refuse(self._operation(node), f"only the values of {source.target} are read")
+        return True
+
+    def _reading(self, node: fx.Node) -> Reading:
+        source: Any = node.args[0] if node.args else None
+        values = [node.meta.get("val")]
+        values.append(source.meta.get("val") if isinstance(source, fx.Node) else None)
+        result, first = (v.dtype if isinstance(v, Tensor) else None for v in values)
+        return Reading(self._tensors, self._shapes, self._makers, result, first)
 
     def _operation(self, node: fx.Node) -> Operation:
         def reference(leaf: Any) -> Any:
@@ -172,7 +199,8 @@ class _Reader:
         reads_batch = any(leaf is BATCH for leaf in walk((op.args, op.kwargs)))
         if reads_batch:
             shape = tuple(int(n) for n in node.meta["val"].shape[1:])
-            self._operations.append(replace(op, kind=Kind.CONSTANT, shape=shape))
+            self._makers[op.name] = replace(op, kind=Kind.CONSTANT, shape=shape)
+            self._operations.append(self._makers[op.name])
             self._references[node] = Value(node.name)
             return
 
@@ -209,7 +237,7 @@ class _Reader:
             objection = "its result has lost the batch as its first dimension"
         if objection:
             self._refuse(op, objection)
-        return replace(rule.normal_form(op), kind=rule.kind)
+        return replace(op, kind=rule.kind)
 
     def _sample_shape(self, op: Operation, value: Any) -> tuple[int, ...]:
         """Shape of one sample's value; values whose first dimension is not the batch are noted."""

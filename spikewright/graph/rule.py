@@ -12,10 +12,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch._ops import OpOverload
 
-from spikewright.graph.ir import Graph, Kind, Operation, Site
+from spikewright.graph.ir import Graph, Kind, Operation, Site, Stored, Value
 from spikewright.graph.nodes import Meeting, Node, Refusal
 from spikewright.graph.routes import Route
 
@@ -27,6 +28,38 @@ class Geometry:
     stride: tuple[int, int]
     padding: tuple[int, int]
     dilation: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What is known of a program where one of its calls is read.
+
+    Attributes:
+        tensors: the stored tensors, by name; a rule adds those that its form of the call needs.
+        shapes: of the signals read so far, for one sample, by name.
+        makers: the operations read so far, by name.
+        dtype: of the call's value, or None where it gives no tensor.
+        source_dtype: of its first argument, or None where that is no tensor.
+    """
+
+    tensors: dict[str, Tensor]
+    shapes: Mapping[str, tuple[int, ...]]
+    makers: Mapping[str, Operation]
+    dtype: torch.dtype | None = None
+    source_dtype: torch.dtype | None = None
+
+    def maker(self, leaf: Any) -> Operation | None:
+        """The operation that computes an argument, or None."""
+        return self.makers.get(leaf.name) if isinstance(leaf, Value) else None
+
+    def tensor(self, leaf: Any) -> Tensor | None:
+        """The stored tensor that stands as an argument, or None."""
+        return self.tensors[leaf.name] if isinstance(leaf, Stored) else None
+
+    def keep(self, name: str, tensor: Tensor) -> Stored:
+        """Store a tensor; the reference to it."""
+        self.tensors[name] = tensor
+        return Stored(name)
 
 
 class Rule:
@@ -77,8 +110,12 @@ class Rule:
         """The site that an activation makes, its name still empty, or why it makes none."""
         return "it is no activation"
 
-    def normal_form(self, op: Operation) -> Operation:
-        """The operation as the graph keeps it."""
+    def normal_form(self, op: Operation, reading: Reading) -> Operation:
+        """The operation as the graph keeps it: another spelling of the same call.
+
+        It is asked before the call is judged, and the rule of its answer judges. Where the call
+        gives several values and its form gives one, that one is the first.
+        """
         return op
 
     def parts(self, op: Operation, largest: int) -> int:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from spikewright import activations as _register_operators  # noqa: F401  # pyright: ignore
-from spikewright.graph.ir import Kind, Operation, Site, Stored
-from spikewright.graph.rule import Rule, register
+from spikewright.graph.ir import Kind, Operation, Site, Stored, Value
+from spikewright.graph.rule import Reading, Rule, register
 
 aten = torch.ops.aten
 own = torch.ops.spikewright
@@ -25,14 +27,33 @@ class Rectifier(Rule):
 
 
 class Clamp(Rectifier):
-    """The value between bounds that the call names; the lower one must be 0."""
+    """The value between bounds that the call names; the lower one must be 0.
 
-    targets = (aten.hardtanh.default, aten.clamp.default, aten.clamp_min.default)
+    An upper bound for each channel, from a buffer, makes it a `spikewright.ClippedReLU` with a
+    threshold for each. An upper bound alone is one with 0 where it reads a rectified value.
+    """
+
+    targets = (
+        aten.hardtanh.default,
+        aten.clamp.default,
+        aten.clamp.Tensor,
+        aten.clamp_min.default,
+        aten.clamp_max.default,
+    )
+
+    def normal_form(self, op: Operation, reading: Reading) -> Operation:
+        if not isinstance(op.args[0], Value):
+            return op
+        lower, upper = (_plain(bound, reading) for bound in _bounds(op))
+        return _between(op, lower, upper, reading)
 
     def site(self, op: Operation) -> Site | str:
         lower, upper = _bounds(op)
         if not all(isinstance(bound, int | float | None) for bound in (lower, upper)):
-            return "its bounds are not plain numbers"
+            return (
+                "its bounds are neither plain numbers nor one stored number a channel; a layer "
+                "of neurons needs one of these"
+            )
         if lower is None or lower != 0:
             return f"its lower bound is {lower}; a spiking neuron needs exactly 0"
         if upper is not None and not upper > 0:
@@ -56,11 +77,111 @@ class LearnedClip(Rectifier):
         return Site("", threshold.name)
 
 
+class Extremum(Rule):
+    """The larger of a value and 0, or the smaller of a rectified value and a constant."""
+
+    targets = (aten.maximum.default, aten.minimum.default, aten.max.other, aten.min.other)
+    kind = Kind.UNIT
+
+    def normal_form(self, op: Operation, reading: Reading) -> Operation:
+        bounds = [_plain(leaf, reading) for leaf in op.args[:2]]
+        signals = [leaf for leaf in bounds if isinstance(leaf, Value)]
+        if len(signals) != 1:
+            return op
+        (bound,) = (leaf for leaf in bounds if not isinstance(leaf, Value))
+        op = replace(op, args=(signals[0],), kwargs={})
+        if op.target in (aten.maximum.default, aten.max.other):
+            return _between(op, bound, None, reading)
+        return _between(op, None, bound, reading)
+
+    def site(self, op: Operation) -> Site | str:
+        return "it compares two signals, or a signal with a constant that is no clipped rectifier"
+
+
+class Threshold(Rule):
+    """`F.threshold(x, 0, 0)`, which is a rectifier."""
+
+    targets = (aten.threshold.default, aten.leaky_relu.default)
+    kind = Kind.UNIT
+
+    def normal_form(self, op: Operation, reading: Reading) -> Operation:
+        leaky = op.target is aten.leaky_relu.default
+        numbers = (op.argument(1, "negative_slope", 0.01),) if leaky else op.args[1:3]
+        if any(number != 0 for number in numbers):
+            return op
+        return replace(op, target=aten.relu.default, args=op.args[:1], kwargs={})
+
+    def site(self, op: Operation) -> Site | str:
+        if op.target is aten.leaky_relu.default:
+            slope = op.argument(1, "negative_slope", 0.01)
+            return (
+                f"negative slopes need signed spikes, and its slope is {slope}; retrain with ReLU"
+            )
+        return f"it jumps at {op.args[1]} to {op.args[2]}; only F.threshold(x, 0, 0) is a rectifier"
+
+
+class Clip(Rule):
+    """`torch.clip`, another name of `torch.clamp`."""
+
+    targets = (aten.clip.default, aten.clip.Tensor)
+    kind = Kind.UNIT
+
+    def normal_form(self, op: Operation, reading: Reading) -> Operation:
+        plain = op.target is aten.clip.default
+        op = replace(op, target=aten.clamp.default if plain else aten.clamp.Tensor)
+        return Clamp().normal_form(op, reading)
+
+
+def _between(op: Operation, lower: Any, upper: Any, reading: Reading) -> Operation:
+    """A clamp of its first argument, as plainly as it can be written."""
+    source = reading.maker(op.args[0])
+    if lower is None and source is not None and source.kind is Kind.UNIT and source.site:
+        if source.site.threshold is None and isinstance(upper, int | float):
+            before = _bounds(source)[1]  # a clamp of a clamp is one between 0 and the lesser bound
+            upper = upper if before is None else min(before, upper)
+            op, lower = replace(op, args=source.args[:1]), 0
+        elif source.target is aten.relu.default:
+            op, lower = replace(op, args=source.args[:1]), 0
+    numbers = all(isinstance(bound, int | float | None) for bound in (lower, upper))
+    if numbers and upper is None and lower == 0:
+        return replace(op, target=aten.clamp_min.default, args=(op.args[0], 0), kwargs={})
+    if numbers:
+        return replace(op, target=aten.clamp.default, args=(op.args[0], lower, upper), kwargs={})
+    ceiling, shape = reading.tensor(upper), reading.shapes.get(op.args[0].name)
+    if lower == 0 and ceiling is not None and shape is not None and _by_channel(ceiling, shape):
+        name = f"{op.name}.ceiling"
+        kept = reading.keep(name, ceiling.reshape(-1, *[1] * (len(shape) - 1)))
+        return replace(op, target=own.clipped_relu.default, args=(op.args[0], kept), kwargs={})
+    return replace(op, target=aten.clamp.Tensor, args=(op.args[0], lower, upper), kwargs={})
+
+
+def _by_channel(ceiling: Tensor, shape: tuple[int, ...]) -> bool:
+    """Whether a tensor holds one number for each channel of values `[B, C, *S]`."""
+    sizes = (1,) * (len(shape) + 1 - ceiling.ndim) + tuple(ceiling.shape)
+    return len(sizes) == len(shape) + 1 and all(n == 1 for i, n in enumerate(sizes) if i != 1)
+
+
+def _plain(leaf: Any, reading: Reading) -> Any:
+    """A constant of one number as that number; other arguments as they are."""
+    tensor, maker = reading.tensor(leaf), reading.maker(leaf)
+    if tensor is not None and tensor.numel() and bool((tensor == tensor.flatten()[0]).all()):
+        return tensor.flatten()[0].item()
+    if maker is not None and maker.target is aten.full.default:
+        return maker.argument(1, "fill_value")
+    return leaf
+
+
 def _bounds(op: Operation) -> tuple[Any, Any]:
+    if op.target is aten.relu.default:
+        return 0, None
+    if op.target is aten.relu6.default:
+        return 0, 6
+    if op.target is aten.clamp_max.default:
+        return None, op.argument(1, "max")
     if op.target is aten.hardtanh.default:
         return op.argument(1, "min_val", -1), op.argument(2, "max_val", 1)
     upper = None if op.target is aten.clamp_min.default else op.argument(2, "max")
     return op.argument(1, "min"), upper
 
 
-register(Rectifier(), Clamp(), LearnedClip())
+register(Rectifier(), Clamp(), LearnedClip(), Extremum(), Threshold(), Clip())

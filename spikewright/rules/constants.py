@@ -12,7 +12,7 @@ aten = torch.ops.aten
 class Filled(Rule):
     """A tensor of one value, or of a repeated one."""
 
-    targets = (aten.zeros.default, aten.ones.default, aten.full.default, aten.repeat.default)
+    targets = (aten.zeros.default, aten.ones.default, aten.full.default)
 
 
 register(Filled())

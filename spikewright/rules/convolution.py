@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from spikewright.graph.ir import Graph, Kind, Operation
 from spikewright.graph.nodes import Node, Refusal, convolution
 from spikewright.graph.routes import Weighted, weighted_by
-from spikewright.graph.rule import Geometry, Rule, register
+from spikewright.graph.rule import Geometry, Reading, Rule, register
 from spikewright.rules._arguments import (
     COMPUTED,
     each,
@@ -129,6 +130,33 @@ class TransposedConvolution(Rule):
         return _words("transposed conv", weight, len(weight), weight.shape[1] * groups, op)
 
 
+class GeneralConvolution(Rule):
+    """The convolution that core ATen programs write all others as."""
+
+    targets = (aten.convolution.default,)
+    kind = Kind.LINEAR
+
+    def normal_form(self, op: Operation, reading: Reading) -> Operation:
+        x, weight, bias, stride, padding, dilation, transposed, more, groups = op.args
+        target = (_TRANSPOSED if transposed else _PLAIN).get(len(stride))
+        if target is None:
+            return op
+        rest = (more, groups, dilation) if transposed else (dilation, groups)
+        args = (x, weight, bias, stride, padding, *rest)
+        return replace(op, target=target, args=args, kwargs={})
+
+    def objection(self, op: Operation, ndim: int) -> str | None:
+        return "it has more than three dimensions"
+
+
+_PLAIN = {1: aten.conv1d.default, 2: aten.conv2d.default, 3: aten.conv3d.default}
+_TRANSPOSED = {
+    1: aten.conv_transpose1d.default,
+    2: aten.conv_transpose2d.input,
+    3: aten.conv_transpose3d.input,
+}
+
+
 def _groups(op: Operation) -> int:
     return int(op.argument(6, "groups", 1))
 
@@ -179,4 +207,4 @@ def _in_one_group(weight: Tensor, groups: int) -> Tensor:
     return full
 
 
-register(Convolution(), TransposedConvolution())
+register(Convolution(), TransposedConvolution(), GeneralConvolution())

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from spikewright.graph.ir import Graph, Kind, Operation
+from spikewright.graph.ir import Graph, Kind, Operation, Value, reads_data
 from spikewright.graph.nodes import Node, Refusal, affine
 from spikewright.graph.routes import Weighted, weighted_by
-from spikewright.graph.rule import Rule, register
-from spikewright.rules._arguments import COMPUTED, only_first_reads_data, stored_or_none
+from spikewright.graph.rule import Reading, Rule, register
+from spikewright.rules._arguments import (
+    COMPUTED,
+    keeps_batch,
+    only_first_reads_data,
+    stored_or_none,
+)
 
 aten = torch.ops.aten
 
@@ -53,17 +61,130 @@ class Linear(Rule):
 
 
 class MatrixProduct(Rule):
-    """A value times a stored matrix."""
+    """A value times a stored matrix, on either side; `x @ weight` is a linear layer."""
 
-    targets = (aten.matmul.default,)
+    targets = (
+        aten.matmul.default,
+        aten.mm.default,
+        aten.bmm.default,
+        aten.mv.default,
+        aten.inner.default,
+        aten.tensordot.default,
+    )
     kind = Kind.LINEAR
-    label = "matmul"
+
+    def normal_form(self, op: Operation, reading: Reading) -> Operation:
+        first, second = op.args[:2]
+        if op.target in (aten.mm.default, aten.bmm.default):
+            first, second = (_of_every_sample(leaf, reading) for leaf in (first, second))
+            op = replace(op, target=aten.matmul.default, args=(first, second))
+        weight = reading.tensor(second)
+        if op.target is not aten.matmul.default or weight is None or weight.ndim != 2:
+            return op
+        kept = reading.keep(f"{op.name}.weight", weight.T)
+        return replace(op, target=aten.linear.default, args=(first, kept), kwargs={})
 
     def objection(self, op: Operation, ndim: int) -> str | None:
-        return only_first_reads_data(op)
+        first, second = op.args[:2]
+        if reads_data(first) and reads_data(second):
+            return TWO_SIGNALS
+        if op.target is aten.tensordot.default:
+            return _keeps_first(first, op.args[2], ndim)
+        if op.target is aten.matmul.default and reads_data(second) and ndim < 3:
+            return "it sums over the batch; write x @ weight.T"
+        if reads_data(first) and ndim < 2:
+            return "it sums over the batch, which mixes samples"
+        return None
 
     def route(self, op: Operation, graph: Graph) -> Weighted:
         return weighted_by(op, graph)
 
+    def words(self, op: Operation, graph: Graph) -> str:
+        return "matmul"
 
-register(Linear(), MatrixProduct())
+
+class Addmm(Rule):
+    """`beta * bias + alpha * (x @ weight)`, a linear layer where the bias is stored."""
+
+    targets = (aten.addmm.default, aten.baddbmm.default)
+    kind = Kind.LINEAR
+
+    def normal_form(self, op: Operation, reading: Reading) -> Operation:
+        bias = reading.tensor(_of_every_sample(op.args[0], reading))
+        weight = reading.tensor(_of_every_sample(op.args[2], reading))
+        if bias is None or weight is None or not isinstance(op.args[1], Value):
+            return op
+        rows = weight.shape[-1]
+        if (
+            weight.ndim != 2
+            or bias.numel() not in (1, rows)
+            or bias.numel() != bias.shape[-1:].numel()
+        ):
+            return op
+        scaled = bias.flatten().expand(rows) * op.kwargs.get("beta", 1)
+        kept = reading.keep(f"{op.name}.weight", weight.T * op.kwargs.get("alpha", 1))
+        args = (op.args[1], kept, reading.keep(f"{op.name}.bias", scaled.contiguous()))
+        return replace(op, target=aten.linear.default, args=args, kwargs={})
+
+    def objection(self, op: Operation, ndim: int) -> str | None:
+        if reads_data(op.args[1]) and reads_data(op.args[2]):
+            return TWO_SIGNALS
+        return "its bias is not one number a column; write x @ weight + bias"
+
+
+class Einsum(Rule):
+    """A value and constants multiplied and summed as an equation of subscripts says."""
+
+    targets = (aten.einsum.default,)
+    kind = Kind.LINEAR
+
+    def objection(self, op: Operation, ndim: int) -> str | None:
+        taken, _, given = op.args[0].replace(" ", "").partition("->")
+        operands = op.args[1]
+        signals = [at for at, operand in enumerate(operands) if reads_data(operand)]
+        if len(signals) != 1:
+            return TWO_SIGNALS
+        terms = taken.split(",")
+        term = terms.pop(signals[0])
+        batch = "..." if term.startswith("...") else term[:1]
+        if batch == "...":
+            return None if given.startswith(batch) else "its batch is not the first dimension"
+        elsewhere = any(batch in other for other in terms) or term.count(batch) != 1
+        if elsewhere or (given and not given.startswith(batch)):
+            return (
+                f"its subscript '{batch}' is the batch, which must come first in the result and "
+                "in no other operand"
+            )
+        return None
+
+    def route(self, op: Operation, graph: Graph) -> Weighted:
+        return weighted_by(op, graph)
+
+    def words(self, op: Operation, graph: Graph) -> str:
+        return f"einsum {op.args[0].replace('->', ' → ')}"
+
+
+TWO_SIGNALS = "it multiplies two signals; only products with constants are linear"
+
+
+def _keeps_first(first: Any, dims: list[int], ndim: int) -> str | None:
+    """Object to a contraction that takes the batch, or puts it behind a constant's dimensions."""
+    if not reads_data(first):
+        return "its constant stands first, and so do its dimensions; write the signal first"
+    return keeps_batch(dims, ndim)
+
+
+def _of_every_sample(leaf: Any, reading: Reading) -> Any:
+    """What a batch of copies repeats, where it broadcasts; other arguments as they are."""
+    maker = reading.maker(leaf)
+    if maker is None or maker.kind is not Kind.CONSTANT or maker.target is not aten.expand.default:
+        return leaf
+    source = reading.tensor(maker.args[0])
+    if source is None:
+        return leaf
+    lone = source.ndim == len(maker.shape) + 1 and len(source) == 1
+    sample = source[0] if lone else source
+    return reading.keep(f"{maker.name}.sample", sample) if sample.shape == maker.shape else leaf
+
+
+register(Linear(), MatrixProduct(), Addmm(), Einsum())

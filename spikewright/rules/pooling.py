@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 from spikewright.graph.ir import Graph, Kind, Operation
 from spikewright.graph.nodes import Node, Refusal, average, flatten
 from spikewright.graph.routes import Averaged, Chosen, PlaneMap
-from spikewright.graph.rule import Rule, register
+from spikewright.graph.rule import Reading, Rule, register
 from spikewright.rules._arguments import dimensions_of, each, keeps_batch
 from spikewright.rules._planes import PlaneMean, same_over_plane
 
@@ -32,6 +33,22 @@ class MaxPool(Rule):
 
     def route(self, op: Operation, graph: Graph) -> Chosen:
         return Chosen(_windows(op, graph))
+
+
+class PoolOfCoreAten(Rule):
+    """Pooling under the names that core ATen programs have for it."""
+
+    targets = (
+        aten.max_pool2d_with_indices.default,
+        aten.max_pool3d_with_indices.default,
+        aten._adaptive_avg_pool2d.default,
+        aten._adaptive_avg_pool3d.default,
+    )
+    kind = Kind.LINEAR
+
+    def normal_form(self, op: Operation, reading: Reading) -> Operation:
+        name = op.function.removeprefix("_").removesuffix("_with_indices")
+        return replace(op, target=getattr(aten, name).default)
 
 
 class AveragePool(PlaneMean):
@@ -144,4 +161,4 @@ def _adaptive_pool(op: Operation, shape: tuple[int, ...]) -> tuple[Node, ...] | 
     return (average(kernel, kernel),) if before != after else ()
 
 
-register(MaxPool(), AveragePool(), Reduction())
+register(MaxPool(), PoolOfCoreAten(), AveragePool(), Reduction())

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 
 from spikewright.graph.evaluate import call
-from spikewright.graph.ir import BATCH, Graph, Kind, Operation
+from spikewright.graph.ir import BATCH, Graph, Kind, Operation, Value
 from spikewright.graph.nodes import Node, Refusal, convolution, flatten, identity
 from spikewright.graph.primitives import CONVERSION
 from spikewright.graph.routes import Moved, moved_by
-from spikewright.graph.rule import Rule, register
+from spikewright.graph.rule import Reading, Rule, register
 from spikewright.rules._arguments import keeps_batch
 from spikewright.rules._scales import compressed
 
@@ -40,7 +40,7 @@ class Rearranging(Moving):
         scale = scales[source]
         if not isinstance(scale, list):
             scale = scale.expand(1, *graph.shapes[source]).contiguous()
-        moved = call(op, {source: scale}, {}, batch=1)
+        moved = call(op, {source: scale}, graph.tensors, batch=1)
         return list(moved) if isinstance(moved, (list, tuple)) else compressed(moved)
 
 
@@ -50,7 +50,7 @@ class Reshape(Rearranging):
     targets = (aten.view.default, aten._unsafe_view.default, aten.reshape.default)
     keeps_whole_numbers = True
 
-    def normal_form(self, op: Operation) -> Operation:
+    def normal_form(self, op: Operation, reading: Reading) -> Operation:
         return replace(op, target=aten.reshape.default)
 
     def nir(self, op: Operation, graph: Graph) -> tuple[Node, ...] | Refusal:
@@ -85,7 +85,19 @@ class Conversion(Moving):
 class Squeeze(Rearranging):
     """Without dimensions of size 1."""
 
-    targets = (aten.squeeze.dim, aten.squeeze.dims)
+    targets = (aten.squeeze.dim, aten.squeeze.dims, aten.squeeze.default)
+
+    def normal_form(self, op: Operation, reading: Reading) -> Operation:
+        """Without named dimensions it drops all of size 1 but the batch."""
+        if op.target is not aten.squeeze.default or not isinstance(op.args[0], Value):
+            return op
+        shape = reading.shapes.get(op.args[0].name)
+        if shape is None:
+            return op
+        dims = [dim for dim, size in enumerate(shape, 1) if size == 1]
+        if not dims:
+            return replace(op, target=aten.alias.default)
+        return replace(op, target=aten.squeeze.dims, args=(op.args[0], dims), kwargs={})
 
     def objection(self, op: Operation, ndim: int) -> str | None:
         return keeps_batch(op.argument(1, "dim"), ndim)

@@ -7,6 +7,15 @@ from spikewright.graph.rule import register_remedies
 _SAMPLE_NORM = "its statistics depend on the sample; use batch norm, which folds away"
 _SOFTMAX = "convert the model up to its logits and apply the softmax to the result"
 _SLOPE = "negative slopes need signed spikes; retrain with ReLU"
+_QCFS = (
+    "a quantised clipped ReLU written out by hand, such as "
+    "floor(clamp(x / up, 0, 1) * L + 0.5) / L * up, is spikewright.QCFS(L, up): put that module in "
+    "its place; otherwise take the rounding out"
+)
+_CHOICE = (
+    "a choice by the sign of x is F.relu(x), between bounds x.clamp(0, c); compare nothing else "
+    "that depends on the input"
+)
 _MAXIMUM = "use max pooling (nn.MaxPool2d), which has a rule"
 
 register_remedies(
@@ -17,7 +26,6 @@ register_remedies(
         "gelu": "retrain with ReLU or spikewright.QCFS in place of GELU",
         "hardswish": "retrain with ReLU or spikewright.QCFS in place of Hardswish",
         "hardsigmoid": "retrain without the gate",
-        "leaky_relu": _SLOPE,
         "elu": "retrain with ReLU",
         "prelu": _SLOPE,
         "tanh": "retrain with ReLU",
@@ -33,6 +41,16 @@ register_remedies(
         "native_dropout": "dropout that stays on in eval mode; pass training=self.training",
         "bernoulli": "random operations inside the model; call model.eval() and remove them",
         "adaptive_max_pool2d": "use max_pool2d with an explicit kernel",
+        "floor": _QCFS,
+        "round": _QCFS,
+        "ceil": _QCFS,
+        "trunc": _QCFS,
+        "gt": _CHOICE,
+        "ge": _CHOICE,
+        "lt": _CHOICE,
+        "le": _CHOICE,
+        "eq": _CHOICE,
+        "sign": _CHOICE,
         "max": _MAXIMUM,
         "amax": _MAXIMUM,
     }

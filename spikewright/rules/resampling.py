@@ -12,7 +12,7 @@ aten = torch.ops.aten
 
 
 class Upsampling(PlaneMean):
-    """Nearest neighbours or linear interpolation."""
+    """Nearest neighbours, linear or cubic interpolation."""
 
     targets = (
         aten.upsample_nearest1d.vec,
@@ -21,6 +21,12 @@ class Upsampling(PlaneMean):
         aten.upsample_linear1d.vec,
         aten.upsample_bilinear2d.vec,
         aten.upsample_trilinear3d.vec,
+        aten.upsample_bicubic2d.vec,
+        aten._upsample_nearest_exact1d.vec,
+        aten._upsample_nearest_exact2d.vec,
+        aten._upsample_nearest_exact3d.vec,
+        aten._upsample_bilinear2d_aa.vec,
+        aten._upsample_bicubic2d_aa.vec,
     )
     label = "upsample"
     unwritten = Refusal("NIR has no upsampling", "convert the part of the model before it")

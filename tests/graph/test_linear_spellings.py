@@ -1,0 +1,164 @@
+"""Linear operations and clipped rectifiers convert whatever they are called, in both engines."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import spikewright as sw
+from spikewright.graph import survey
+
+
+class Net(nn.Module):
+    """A convolution, a rectifier, the call, and a second rectifier that reads all of it."""
+
+    def __init__(self, call: Callable[[Any, Tensor], Tensor], *, activation: bool = False) -> None:
+        super().__init__()
+        self.first, self.call, self.activation = nn.Conv2d(3, 3, 1), call, activation
+        generator = torch.Generator().manual_seed(1)
+        self.w = nn.Parameter(torch.rand(8, 8, generator=generator))
+        self.register_buffer("top", torch.tensor([0.2, 0.3, 0.4]).reshape(1, 3, 1, 1))
+        self.register_buffer("order", torch.tensor([2, 1, 0]))
+        self.register_buffer("mask", torch.arange(64).reshape(8, 8) % 3 == 0)
+        self.register_buffer("places", torch.arange(192).reshape(1, 3, 8, 8) % 7)
+        with torch.no_grad():
+            self.first.weight.abs_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(x)
+        if self.activation:
+            return self.call(self, x).flatten(1) @ torch.ones(192, 2, dtype=x.dtype)
+        y = F.relu(self.call(self, F.relu(x)).flatten(1) + 0.01)
+        return y.sum(1, keepdim=True) + y[:, :1]
+
+
+def x() -> Tensor:
+    return torch.rand(4, 3, 8, 8, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+
+
+def part(x: Tensor) -> Tensor:
+    return x.flatten(1)[:, :8]
+
+
+def assigned(x: Tensor) -> Tensor:
+    y = x.clone()
+    y[:, 0] = 0.0
+    y[:, :, 1:3] = x[:, :, 3:5]
+    return y
+
+
+ACTIVATIONS = {
+    "torch.clip": lambda m, x: torch.clip(x, 0, 0.3),
+    "threshold": lambda m, x: F.threshold(x, 0.0, 0.0),
+    "maximum": lambda m, x: torch.maximum(x, torch.zeros((), dtype=x.dtype)),
+    "maximum of zeros_like": lambda m, x: torch.maximum(x, torch.zeros_like(x)),
+    "minimum of relu": lambda m, x: torch.minimum(F.relu(x), torch.tensor(0.3)),
+    "clamp of relu": lambda m, x: F.relu(x).clamp(max=0.3),
+    "leaky relu of slope 0": lambda m, x: F.leaky_relu(x, 0.0),
+    "clamp per channel": lambda m, x: torch.clamp(x, torch.zeros((), dtype=x.dtype), m.top),
+    "minimum per channel": lambda m, x: torch.minimum(F.relu(x), m.top),
+}
+LINEAR = {
+    "mm": lambda m, x: torch.mm(part(x), m.w),
+    "addmm": lambda m, x: torch.addmm(torch.ones(8, dtype=x.dtype), part(x), m.w),
+    "bmm": lambda m, x: torch.bmm(x[:, 0], m.w.expand(x.shape[0], 8, 8)),
+    "weight @ x": lambda m, x: m.w @ x,
+    "einsum": lambda m, x: torch.einsum("bchw,wo->bcho", x, m.w),
+    "einsum, weight first": lambda m, x: torch.einsum("oc,bchw->bohw", m.w[:, :3], x),
+    "tensordot": lambda m, x: torch.tensordot(x, m.w, ([3], [0])),
+    "mv": lambda m, x: part(x).mv(m.w[0]).unsqueeze(1),
+    "squeeze": lambda m, x: torch.squeeze(x.mean((2, 3), keepdim=True)),
+    "list index": lambda m, x: x[:, [2, 1, 0]],
+    "buffer index": lambda m, x: x[:, m.order],
+    "two indices": lambda m, x: x[:, :, [0, 1], [2, 3]],
+    "gather": lambda m, x: torch.gather(x, 2, m.places.expand(x.shape[0], -1, -1, -1)),
+    "roll": lambda m, x: torch.roll(x, (1, 2), (2, 3)),
+    "repeat": lambda m, x: x.repeat(1, 2, 1, 1),
+    "repeat_interleave": lambda m, x: x.repeat_interleave(2, 1),
+    "tile": lambda m, x: x.tile(1, 1, 2, 1),
+    "assignment": lambda m, x: assigned(x),
+    "copy": lambda m, x: torch.zeros(x.shape[0], 3, 8, 8, dtype=x.dtype).copy_(x),
+    "type_as": lambda m, x: x.type_as(m.w),
+    "new_zeros": lambda m, x: torch.cat([x, x.new_zeros(x.shape[0], 1, 8, 8)], 1),
+    "ones_like": lambda m, x: x + torch.ones_like(x),
+    "masked_fill": lambda m, x: x.masked_fill(m.mask, 0.5),
+    "where": lambda m, x: torch.where(m.mask, x, -x),
+    "cumsum": lambda m, x: x.cumsum(2),
+    "unfold": lambda m, x: F.unfold(x, 3),
+    "fold": lambda m, x: F.fold(F.unfold(x, 3), (8, 8), 3),
+    "Tensor.unfold": lambda m, x: x.unfold(2, 3, 2),
+    "pixel_unshuffle": lambda m, x: F.pixel_unshuffle(x, 2),
+    "channel_shuffle": lambda m, x: F.channel_shuffle(x, 3),
+    "nearest-exact": lambda m, x: F.interpolate(x, scale_factor=1.5, mode="nearest-exact"),
+    "bicubic": lambda m, x: F.interpolate(x, scale_factor=2, mode="bicubic", align_corners=True),
+    "antialias": lambda m, x: F.interpolate(x, size=(3, 5), mode="bilinear", antialias=True),
+    "tril": lambda m, x: x.tril(),
+    "diff": lambda m, x: x.diff(dim=2),
+    "diagonal": lambda m, x: x.diagonal(0, 2, 3),
+    "rot90": lambda m, x: torch.rot90(x, 1, (2, 3)),
+}
+
+
+@pytest.mark.parametrize("name", [*ACTIVATIONS, *LINEAR])
+def test_a_spelling_converts_exactly_in_both_engines_and_from_a_file(name, tmp_path):
+    activation = name in ACTIVATIONS
+    model = Net((ACTIVATIONS | LINEAR)[name], activation=activation).double().eval()
+    snn = sw.convert(model, x(), steps=4096, threshold=sw.Maximum())
+    with torch.no_grad():
+        expected = model(x())
+    error = (snn(x(), steps=4096) - expected).abs().max() / expected.abs().max()
+    assert error < 5e-3
+    counts = snn(x()[:2], steps=5, engine="counts")
+    torch.testing.assert_close(snn(x()[:2], steps=5, engine="steps"), counts)
+    snn.save(tmp_path / "net.snn")
+    assert torch.equal(sw.load(tmp_path / "net.snn")(x()[:2], steps=5, engine="counts"), counts)
+
+
+REFUSED = {
+    "indices of the batch": (lambda m, x: x[[0, 0]], "indexes the batch"),
+    "a repeated batch": (lambda m, x: x.repeat(2, 1, 1, 1), "repeats the batch"),
+    "a rolled batch": (lambda m, x: x.roll(1, 0), "batch dimension"),
+    "a mask of the input": (lambda m, x: x.masked_fill(x > 0.2, 0.0), "depends on the input"),
+    "two signals in einsum": (lambda m, x: torch.einsum("bchw,bchv->bcwv", x, x), "two signals"),
+    "a sum over the batch": (lambda m, x: m.w[:2, :4] @ part(x).T.T[:4], "batch"),
+    "a slope": (lambda m, x: F.leaky_relu(x, 0.2), "signed spikes"),
+    "levels by hand": (
+        lambda m, x: torch.floor((x / 0.5).clamp(0, 1) * 8 + 0.5) / 8,
+        r"is spikewright\.QCFS\(L, up\)",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_not_linear_is_refused_by_its_reason(name):
+    call, reason = REFUSED[name]
+    with pytest.raises(sw.ConversionError, match=reason):
+        sw.convert(Net(call).double().eval(), x())
+
+
+def test_programs_of_core_aten_convert():
+    class Small(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.c, self.d, self.n = (
+                nn.Conv2d(3, 4, 3),
+                nn.ConvTranspose2d(4, 2, 2),
+                nn.Linear(8, 2),
+            )
+
+        def forward(self, x):
+            x = F.max_pool2d(F.relu(self.c(x)), 2)
+            return self.n(F.relu(F.adaptive_avg_pool2d(self.d(x), 2).flatten(1)))
+
+    model = Small().double().eval()
+    program = torch.export.export(
+        model, (x(),), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},)
+    ).run_decompositions()
+    graph = survey(program, x()).require_convertible()
+    assert len(graph.sites) == 2
+    assert {op.function for op in graph.operations} >= {"conv2d", "conv_transpose2d", "linear"}

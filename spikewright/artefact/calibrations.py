@@ -156,10 +156,9 @@ def _statistics(op: Operation, site: str, values: Any, take: Take) -> SiteStatis
 
 def _learned(layers: Mapping[str, Operation], site: Any, take: Take) -> Tensor:
     what = f"the learned threshold of {site!r}"
-    channels = _layer(layers, site, what).shape[:1]
+    _layer(layers, site, what)
     threshold = take(f"learned/{site}")
-    whole = threshold.is_floating_point() and threshold.numel() in (1, *channels)
-    _require(whole, f"{what} must be one number, or one a channel")
+    _require(threshold.is_floating_point() and threshold.numel() == 1, f"{what} must be one number")
     _require_finite(threshold, what)
     return threshold
 

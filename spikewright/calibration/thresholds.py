@@ -193,7 +193,7 @@ class Learned(Threshold):
     ) -> Tensor:
         if learned is not None:
             require_positive({site.name: learned})
-            return learned.detach().double().flatten().cpu()
+            return learned.detach().double().reshape(1).cpu()
         if self.otherwise is None:
             raise CalibrationError(
                 f"site '{site.name}' has no learned threshold (it is not a QCFS activation); use "
@@ -213,9 +213,9 @@ def require_positive(learned: Mapping[str, Tensor]) -> None:
         CalibrationError: naming the sites where they cannot.
     """
     wrong = [
-        f"site '{site}': its learned threshold is {t.min().item():.4g}"
+        f"site '{site}': its learned threshold is {t.item():.4g}"
         for site, t in learned.items()
-        if not bool((t > 0).all())
+        if not bool(t > 0)
     ]
     if wrong:
         raise CalibrationError(

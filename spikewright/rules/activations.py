@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from spikewright import activations as _register_operators  # noqa: F401  # pyright: ignore
 from spikewright.graph.ir import Kind, Operation, Site, Stored, Value
@@ -29,8 +28,7 @@ class Rectifier(Rule):
 class Clamp(Rectifier):
     """The value between bounds that the call names; the lower one must be 0.
 
-    An upper bound for each channel, from a buffer, makes it a `spikewright.ClippedReLU` with a
-    threshold for each. An upper bound alone is one with 0 where it reads a rectified value.
+    An upper bound alone is one with 0 where it reads a rectified value.
     """
 
     targets = (
@@ -51,8 +49,8 @@ class Clamp(Rectifier):
         lower, upper = _bounds(op)
         if not all(isinstance(bound, int | float | None) for bound in (lower, upper)):
             return (
-                "its bounds are neither plain numbers nor one stored number a channel; a layer "
-                "of neurons needs one of these"
+                "its bounds are not plain numbers; a layer with one threshold cannot clip "
+                "each channel at its own, so clamp all channels between 0 and one number"
             )
         if lower is None or lower != 0:
             return f"its lower bound is {lower}; a spiking neuron needs exactly 0"
@@ -147,18 +145,7 @@ def _between(op: Operation, lower: Any, upper: Any, reading: Reading) -> Operati
         return replace(op, target=aten.clamp_min.default, args=(op.args[0], 0), kwargs={})
     if numbers:
         return replace(op, target=aten.clamp.default, args=(op.args[0], lower, upper), kwargs={})
-    ceiling, shape = reading.tensor(upper), reading.shapes.get(op.args[0].name)
-    if lower == 0 and ceiling is not None and shape is not None and _by_channel(ceiling, shape):
-        name = f"{op.name}.ceiling"
-        kept = reading.keep(name, ceiling.reshape(-1, *[1] * (len(shape) - 1)))
-        return replace(op, target=own.clipped_relu.default, args=(op.args[0], kept), kwargs={})
     return replace(op, target=aten.clamp.Tensor, args=(op.args[0], lower, upper), kwargs={})
-
-
-def _by_channel(ceiling: Tensor, shape: tuple[int, ...]) -> bool:
-    """Whether a tensor holds one number for each channel of values `[B, C, *S]`."""
-    sizes = (1,) * (len(shape) + 1 - ceiling.ndim) + tuple(ceiling.shape)
-    return len(sizes) == len(shape) + 1 and all(n == 1 for i, n in enumerate(sizes) if i != 1)
 
 
 def _plain(leaf: Any, reading: Reading) -> Any:

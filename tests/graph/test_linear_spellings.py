@@ -60,8 +60,6 @@ ACTIVATIONS = {
     "minimum of relu": lambda m, x: torch.minimum(F.relu(x), torch.tensor(0.3)),
     "clamp of relu": lambda m, x: F.relu(x).clamp(max=0.3),
     "leaky relu of slope 0": lambda m, x: F.leaky_relu(x, 0.0),
-    "clamp per channel": lambda m, x: torch.clamp(x, torch.zeros((), dtype=x.dtype), m.top),
-    "minimum per channel": lambda m, x: torch.minimum(F.relu(x), m.top),
 }
 LINEAR = {
     "mm": lambda m, x: torch.mm(part(x), m.w),
@@ -120,6 +118,10 @@ def test_a_spelling_converts_exactly_in_both_engines_and_from_a_file(name, tmp_p
 
 
 REFUSED = {
+    "a bound for each channel": (
+        lambda m, x: torch.clamp(x, torch.zeros((), dtype=x.dtype), m.top),
+        "each channel at its own",
+    ),
     "indices of the batch": (lambda m, x: x[[0, 0]], "indexes the batch"),
     "a repeated batch": (lambda m, x: x.repeat(2, 1, 1, 1), "repeats the batch"),
     "a rolled batch": (lambda m, x: x.roll(1, 0), "batch dimension"),

@@ -42,7 +42,10 @@ class Clamp(Rectifier):
     def normal_form(self, op: Operation, reading: Reading) -> Operation:
         if not isinstance(op.args[0], Value):
             return op
-        lower, upper = (_plain(bound, reading) for bound in _bounds(op))
+        bounds = _bounds(op)
+        if bounds[0] is not None and all(isinstance(b, int | float | None) for b in bounds):
+            return op  # it is plain already, and keeps its name
+        lower, upper = (_plain(bound, reading) for bound in bounds)
         return _between(op, lower, upper, reading)
 
     def site(self, op: Operation) -> Site | str:

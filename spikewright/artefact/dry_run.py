@@ -74,7 +74,8 @@ def _computed(
 
 def on_meta(op: Operation) -> Operation:
     """A constant is made where the others are."""
-    if "device" not in op.kwargs:
+    made_here = op.kind is Kind.CONSTANT and not op.inputs and not op.stored
+    if "device" not in op.kwargs and not made_here:
         return op
     kwargs = {**op.kwargs, "device": torch.device("meta")}
     return Operation(op.name, op.target, op.args, kwargs, op.kind, op.shape, op.module, op.source)

@@ -127,7 +127,6 @@ REFUSED = {
     "a rolled batch": (lambda m, x: x.roll(1, 0), "batch dimension"),
     "a mask of the input": (lambda m, x: x.masked_fill(x > 0.2, 0.0), "depends on the input"),
     "two signals in einsum": (lambda m, x: torch.einsum("bchw,bchv->bcwv", x, x), "two signals"),
-    "a sum over the batch": (lambda m, x: m.w[:2, :4] @ part(x).T.T[:4], "batch"),
     "a slope": (lambda m, x: F.leaky_relu(x, 0.2), "signed spikes"),
     "levels by hand": (
         lambda m, x: torch.floor((x / 0.5).clamp(0, 1) * 8 + 0.5) / 8,

@@ -109,11 +109,15 @@ OPERATIONS = {
     ),
     "batch swapped": (lambda m, x: m.c(x).transpose(1, 0), "aten.transpose", "lost the batch"),
     "whole mean": (lambda m, x: x - m.c(x).mean(), "aten.mean", "no rule"),
-    "batch folded": (lambda m, x: m.c(x).view(x.size(0) * 3, 36), "aten.view", "batch size enters"),
+    "batch folded": (
+        lambda m, x: m.c(x).view(x.size(0) * 3, 36),
+        "aten.reshape",
+        "batch size enters",
+    ),
     "batch as divisor": (lambda m, x: m.c(x) / x.size(0), "aten.div.Tensor", "batch size enters"),
     "batch as summand": (lambda m, x: m.c(x) + x.size(0), "aten.add.Tensor", "batch size enters"),
     "batch halved": (lambda m, x: m.c(x) + x.size(0) // 2, "aten.add.Tensor", "batch size enters"),
-    "computed weights": (lambda m, x: x @ m.c(x), "aten.matmul", "product of two signals"),
+    "computed weights": (lambda m, x: x @ m.c(x), "aten.matmul", "multiplies two signals"),
     "statistics": (
         lambda m, x: F.instance_norm(m.c(x)),
         "instance_norm|batch_norm",

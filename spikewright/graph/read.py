@@ -58,6 +58,7 @@ class _Reader:
         self._operations: list[Operation] = []
         self._makers: dict[str, Operation] = {}  # the same by name, before they get a channel
         self._offenders: list[Offender] = []
+        self._as_written: dict[str, str] = {}  # operators by the names of values, for refusals
         self._site_calls: dict[str, int] = {}
         self._single: set[fx.Node] = set()  # calls of whose several values the first is kept
         self._without_batch: set[str] = set()  # values whose first dimension is not the batch
@@ -140,6 +141,7 @@ class _Reader:
         if self._reads_first(node):
             return
         op = self._operation(node)
+        self._as_written[op.name] = op.operator
         op = rule_of(op).normal_form(op, self._reading(node))
         if op.target is not node.target and isinstance(value, (tuple, list)):
             value: Any = value[0]
@@ -268,7 +270,8 @@ class _Reader:
 
     def _refuse(self, op: Operation, reason: str, remedy: str | None = None) -> None:
         remedy = remedy or "change the call in the model"
-        self._offenders.append(Offender(op.operator, op.module, op.source, reason, remedy))
+        operator = self._as_written.get(op.name, op.operator)
+        self._offenders.append(Offender(operator, op.module, op.source, reason, remedy))
 
 
 def _counts_the_batch(op: Operation) -> bool:

@@ -111,7 +111,7 @@ OPERATIONS = {
     "whole mean": (lambda m, x: x - m.c(x).mean(), "aten.mean", "no rule"),
     "batch folded": (
         lambda m, x: m.c(x).view(x.size(0) * 3, 36),
-        "aten.reshape",
+        "aten.view",
         "batch size enters",
     ),
     "batch as divisor": (lambda m, x: m.c(x) / x.size(0), "aten.div.Tensor", "batch size enters"),

@@ -27,7 +27,7 @@ from spikewright.calibration.thinned import Thinned
 from spikewright.calibration.thresholds import require_positive
 from spikewright.errors import CalibrationError, ConversionError
 from spikewright.graph import Graph, InputRefused, fold_batch_norm, survey
-from spikewright.graph.model_checks import check_model, state_of
+from spikewright.graph.model_checks import check_model, state_of, takes
 from spikewright.graph.widened import wide, widened
 from spikewright.network import SpikingNetwork
 from spikewright.neurons import Neuron, TwoPhase
@@ -260,19 +260,9 @@ def _captured(model: nn.Module | ExportedProgram, batch: Tensor) -> Graph:
         graph = survey(model, batch).require_convertible()
     except InputRefused as error:
         dtypes = {t.dtype for t in state_of(model).values() if t.is_floating_point()}
-        advice = remedy(batch, dtypes, lambda other: _takes(model, other))
+        advice = remedy(batch, dtypes, lambda other: takes(model, other))
         raise CalibrationError(f"{error}{advice and f'. {advice}'}") from error
     return fold_batch_norm(graph)
-
-
-def _takes(model: nn.Module | ExportedProgram, batch: Tensor) -> bool:
-    program = model.module() if isinstance(model, ExportedProgram) else model
-    try:
-        with torch.no_grad():
-            program(batch)
-    except Exception:  # the question was whether it does
-        return False
-    return True
 
 
 def learned_thresholds(graph: Graph) -> dict[str, Tensor]:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from spikewright.cli.failures import WrongUsage
 from spikewright.data import ImageData
+from spikewright.graph.model_checks import takes
 from spikewright.models.exported import exported_shape
 
 USUAL_SIDES = (8, 28, 32, 48, 64, 96, 128, 224, 299)
@@ -83,20 +84,11 @@ def _wanted(model: nn.Module, batch: Tensor) -> str:
     first = next((m for m in model.modules() if isinstance(m, nn.Conv2d)), None)
     channels = int(batch.shape[1]) if first is None else first.in_channels
     shapes = [(channels, side, side) for side in USUAL_SIDES]
-    accepted = [shape_text(shape) for shape in shapes if _takes(model, batch.new_zeros(2, *shape))]
+    accepted = [shape_text(shape) for shape in shapes if takes(model, batch.new_zeros(2, *shape))]
     if accepted:
         return f"it takes {', '.join(accepted)}, of the sizes that were tried. {_SIZE}"
     channels_alone = f"it takes {channels} channels" if first is not None else ""
     return f"{channels_alone or 'nor any of the usual sizes'}. {_SIZE}"
-
-
-def _takes(model: nn.Module, images: Tensor) -> bool:
-    try:
-        with torch.no_grad():
-            model(images)
-    except Exception:  # the question was whether it does
-        return False
-    return True
 
 
 def shape_text(shape: Sequence[int]) -> str:

@@ -61,6 +61,17 @@ def state_of(model: nn.Module | ExportedProgram) -> Mapping[str, Tensor]:
     return {**dict(model.named_parameters()), **dict(model.named_buffers())}
 
 
+def takes(model: nn.Module | ExportedProgram, batch: Tensor) -> bool:
+    """Whether a model runs on a batch without an error."""
+    program = model.module() if isinstance(model, ExportedProgram) else model
+    try:
+        with torch.no_grad():
+            program(batch)
+    except Exception:  # the question was whether it does
+        return False
+    return True
+
+
 def check_program(program: ExportedProgram) -> None:
     """Refuse an exported program that does not take batches of any size as its one argument.
 

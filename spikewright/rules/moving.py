@@ -12,7 +12,7 @@ from spikewright.graph.primitives import CONVERSION
 from spikewright.graph.routes import Averaged, Moved, moved_by
 from spikewright.graph.rule import Reading, Rule, register
 from spikewright.rules._arguments import keeps_batch
-from spikewright.rules.rearranging import Rearranging
+from spikewright.rules.rearranging import Moving, Rearranging
 
 aten = torch.ops.aten
 
@@ -58,31 +58,23 @@ class Repetition(Rearranging):
         return None
 
 
-class Blocks(Rule):
+class Blocks(Moving):
     """Values of a plane become channels, or channels change places."""
 
     targets = (aten.pixel_unshuffle.default, aten.channel_shuffle.default, aten.im2col.default)
-    kind = Kind.LINEAR
 
     def objection(self, op: Operation, ndim: int) -> str | None:
         least = 3 if op.target is aten.channel_shuffle.default else 4
         return None if ndim >= least else f"of {ndim} dimensions the first is no batch to it"
 
-    def route(self, op: Operation, graph: Graph) -> Moved:
-        return moved_by(op, graph)
 
-
-class Triangle(Rule):
+class Triangle(Moving):
     """The values on one side of a diagonal of the last two dimensions; 0 on the other."""
 
     targets = (aten.tril.default, aten.triu.default)
-    kind = Kind.LINEAR
 
     def objection(self, op: Operation, ndim: int) -> str | None:
         return None if ndim > 2 else "the batch is one of the two dimensions of its triangle"
-
-    def route(self, op: Operation, graph: Graph) -> Moved:
-        return moved_by(op, graph)
 
 
 class Accumulation(Rule):
@@ -188,11 +180,10 @@ def _size(leaf: Any, reading: Reading) -> list[Any] | None:
     return None if shape is None else [BATCH, *shape]
 
 
-class Insertion(Rule):
+class Insertion(Moving):
     """Some places of a value by those of another."""
 
     targets = (aten.slice_scatter.default, aten.select_scatter.default)
-    kind = Kind.LINEAR
 
     def normal_form(self, op: Operation, reading: Reading) -> Operation:
         """A slice of everything is the other value."""
@@ -202,9 +193,6 @@ class Insertion(Rule):
 
     def objection(self, op: Operation, ndim: int) -> str | None:
         return keeps_batch(op.argument(2, "dim", 0), ndim)
-
-    def route(self, op: Operation, graph: Graph) -> Moved:
-        return moved_by(op, graph)
 
 
 def _whole(op: Operation) -> bool:

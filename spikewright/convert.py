@@ -30,6 +30,7 @@ from spikewright.graph import Graph, InputRefused, fold_batch_norm, survey
 from spikewright.graph.model_checks import check_model, state_of, takes
 from spikewright.graph.widened import wide, widened
 from spikewright.network import SpikingNetwork
+from spikewright.network.units import require_units_served
 from spikewright.neurons import Neuron, TwoPhase
 from spikewright.processes import ALONE, Processes
 
@@ -77,6 +78,7 @@ class Prepared:
         points = _checked_steps(steps)
         _check_configuration(neuron, threshold, bias_correction)
         neuron = TwoPhase() if neuron is None else neuron
+        require_units_served(self.graph, {site.name: neuron for site in self.graph.sites})
         threshold = MinError() if threshold is None else threshold
         correction = InputMeans() if bias_correction is True else bias_correction or None
         if correction is not None:

@@ -125,7 +125,7 @@ class NeuronContract:
         snn.observe(x, observer, engine="steps", seed=4)
         assert list(trains) == list(snn.sites)
         for site, train in trains.items():
-            assert train.dtype is torch.uint8
+            assert train.dtype is torch.int8
             assert train.shape == (neuron.duration(STEPS), *counts[site].shape)
             assert torch.equal(carried(neuron, train.double()), counts[site])
             assert torch.equal(train.double().flatten(2).sum((0, 2)), sent[site])

@@ -181,9 +181,9 @@ def test_the_summary_tells_sites_operations_and_latency():
     assert [line.rstrip() for line in snn.summary().splitlines()] == [
         "Spiking network at T = 4",
         "",
-        "site   neuron           neurons  threshold",
-        "act    nearest                2  2 .. 3 in 2 channels",
-        "total                         2",
+        "site   unit        neuron           neurons  threshold",
+        "act    relu        nearest                2  2 .. 3 in 2 channels",
+        "total                                     2",
         "",
         "operation                    class      times",
         "aten.linear                  linear         2",

@@ -58,13 +58,12 @@ def test_the_default_strategy_reaches_them_too():
 
 
 REFUSED = {
-    # 16 inverted residual blocks, each with a gate (sigmoid, then a product)
-    "efficientnet_b0": {"aten.silu": 49, "aten.sigmoid": 16, "aten.mul.Tensor": 16},
+    # 16 inverted residual blocks, each with a gate (a product)
+    "efficientnet_b0": {"aten.mul.Tensor": 16},
     # 18 blocks; layer norm in each, after the stem, before 3 downsamplings and the classifier
-    "convnext_tiny": {"aten.gelu": 18, "aten.layer_norm": 23},
+    "convnext_tiny": {"aten.layer_norm": 23},
     # 2 layers of two norms each, and one at the end; attention moves the batch and folds heads in
     "vit of 2 layers": {
-        "aten.gelu": 2,
         "aten.layer_norm": 5,
         "aten.scaled_dot_product_attention": 2,
         "aten.transpose.int": 2,
@@ -72,7 +71,7 @@ REFUSED = {
         "aten.permute": 2,
     },
 }
-FOREIGN = ("silu", "sigmoid", "gelu", "layer_norm", "scaled_dot_product_attention")
+FOREIGN = ("layer_norm", "scaled_dot_product_attention")
 
 
 def foreign_nodes(model: nn.Module, x: torch.Tensor) -> Counter[str]:
@@ -97,4 +96,4 @@ def test_a_classifier_outside_the_table_is_refused_with_every_offender(name):
     assert len(re.findall(r"^    in ", message, re.MULTILINE)) == told.total()
     foreign = foreign_nodes(model, x)
     assert {kind: told[kind] for kind in foreign} == foreign
-    assert foreign
+    assert set(foreign) == {f"aten.{kind}" for kind in FOREIGN} & set(REFUSED[name])

@@ -46,6 +46,10 @@ def _call(call: str, run: Callable[[Tensor], Tensor], shape: tuple[int, ...] = I
     return Case(call, lambda _, x: run(x), shape)
 
 
+def _bounds(like: Tensor) -> tuple[Tensor, Tensor]:
+    return torch.zeros((), dtype=like.dtype), torch.ones((), dtype=like.dtype)
+
+
 ACTIVATIONS = (
     Case("nn.ReLU()", lambda m, x: m.it(x), IMAGE, {"it": nn.ReLU}, bare=True),
     _activation("F.relu(x)", F.relu),
@@ -55,6 +59,46 @@ ACTIVATIONS = (
     _activation("x.clamp(0, 2)", lambda x: x.clamp(0, 2)),
     _activation("x.clamp(min=0)", lambda x: x.clamp(min=0)),
     _activation("x.clamp_min(0)", lambda x: x.clamp_min(0)),
+    Case("nn.PReLU(4)", lambda m, x: m.it(x), IMAGE, {"it": lambda: nn.PReLU(4)}, bare=True),
+    _activation("F.leaky_relu(x, 0.2)", lambda x: F.leaky_relu(x, 0.2)),
+    _activation("F.elu(x)", F.elu),
+    _activation("F.celu(x)", F.celu),
+    _activation("F.selu(x)", F.selu),
+    _activation("F.silu(x)", F.silu),
+    _activation("F.gelu(x)", F.gelu),
+    _activation('F.gelu(x, approximate="tanh")', lambda x: F.gelu(x, approximate="tanh")),
+    _activation("F.mish(x)", F.mish),
+    _activation("F.softplus(x)", F.softplus),
+    _activation("F.logsigmoid(x)", F.logsigmoid),
+    _activation("torch.sigmoid(x)", torch.sigmoid),
+    _activation("torch.tanh(x)", torch.tanh),
+    _activation("F.tanhshrink(x)", F.tanhshrink),
+    _activation("F.hardswish(x)", F.hardswish),
+    _activation("F.hardsigmoid(x)", F.hardsigmoid),
+    _activation("F.hardtanh(x)", F.hardtanh),
+    _activation("F.threshold(x, 0.1, 0.2)", lambda x: F.threshold(x, 0.1, 0.2)),
+    _activation("x.clamp(-1, 2)", lambda x: x.clamp(-1, 2)),
+    _activation("x.clamp(max=1)", lambda x: x.clamp(max=1)),
+    _activation("x.clamp_max(1)", lambda x: x.clamp_max(1)),
+    _activation("x.clamp(low, high)  # tensors", lambda x: x.clamp(*_bounds(x))),
+    _activation("torch.maximum(x, constant)", lambda x: torch.maximum(x, _bounds(x)[1])),
+    _activation("torch.minimum(x, constant)", lambda x: torch.minimum(x, _bounds(x)[1])),
+    _activation("x.abs()", torch.abs),
+    _activation("x.exp()", torch.exp),
+    _activation("torch.expm1(x)", torch.expm1),
+    _activation("(x.abs() + 1).log()", lambda x: (x.abs() + 1).log()),
+    _activation("(x.abs() + 1).log2()", lambda x: (x.abs() + 1).log2()),
+    _activation("x.abs().sqrt()", lambda x: x.abs().sqrt()),
+    _activation("(x.abs() + 1).rsqrt()", lambda x: (x.abs() + 1).rsqrt()),
+    _activation("1 / (x.abs() + 1)", lambda x: 1 / (x.abs() + 1)),
+    _activation("x ** 2", lambda x: x**2),
+    _activation("torch.square(x)", torch.square),
+    _activation("2 ** x", lambda x: 2**x),
+    _activation("x.abs() ** constant", lambda x: x.abs() ** _bounds(x)[1]),
+    _activation("x.sin()", torch.sin),
+    _activation("x.cos()", torch.cos),
+    _activation("torch.atan(x)", torch.atan),
+    _activation("torch.erf(x)", torch.erf),
     Case("sw.QCFS(8)", lambda m, x: m.it(x), IMAGE, {"it": lambda: sw.QCFS(8, 2.0)}, bare=True),
     Case(
         "sw.ClippedReLU()", lambda m, x: m.it(x), IMAGE,

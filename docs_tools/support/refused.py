@@ -20,15 +20,9 @@ def _behind_relu(call: str, run: Callable[[Tensor], Tensor]) -> Case:
 
 
 ACTIVATIONS = (
-    _on_input("torch.sigmoid(x)", torch.sigmoid),
-    _on_input("F.silu(x)", F.silu),
-    _on_input("F.gelu(x)", F.gelu),
-    _on_input("F.hardswish(x)", F.hardswish),
-    _on_input("F.leaky_relu(x)", F.leaky_relu),
-    _on_input("F.elu(x)", F.elu),
-    _on_input("torch.tanh(x)", torch.tanh),
-    _on_input("F.hardtanh(x)", F.hardtanh),
-    _on_input("x.clamp(min=0.5)", lambda x: x.clamp(min=0.5)),
+    _on_input("F.glu(x, 1)", lambda x: F.glu(x[:, :2], 1)),
+    _on_input("F.softsign(x)", F.softsign),
+    _on_input("F.hardshrink(x)", F.hardshrink),
     _on_input("F.softmax(x, 1)", lambda x: F.softmax(x, 1)),
 )
 NORMS = (
@@ -45,7 +39,6 @@ PRODUCTS = (
     _behind_relu("x * gate(x)", lambda x: x * x.mean((2, 3), keepdim=True)),
     _behind_relu("x / (1 + x)", lambda x: x / (1 + x)),
     _behind_relu("x @ x", lambda x: x @ x),
-    _behind_relu("x ** 2", lambda x: x**2),
     _behind_relu('torch.div(x, 2, rounding_mode="floor")',
                  lambda x: torch.div(x, 2, rounding_mode="floor")),
     _behind_relu("x.amax((2, 3))", lambda x: x.amax((2, 3))),

@@ -6,6 +6,7 @@ Histograms are stored in the narrowest integers that hold them: a quarter to a h
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -93,6 +94,7 @@ def encoded_calibration(calibration: Calibration) -> tuple[dict[str, Any], dict[
         "neuron": configurations.encoded(calibration.neuron),
         "threshold": configurations.encoded(calibration.threshold),
         "values": {site: statistics.values for site, statistics in calibration.statistics.items()},
+        "signed": sorted(calibration.signed),
         "learned": list(calibration.learned),
     }
     return document, tensors
@@ -104,18 +106,24 @@ def decoded_calibration(document: Any, graph: Graph, take: Take) -> Calibration:
     Raises:
         InterchangeError: for anything else.
     """
-    neuron, threshold, values, learned = named(
+    neuron, threshold, values, signed, learned = named(
         mapping(document, "the calibration"),
-        ("neuron", "threshold", "values", "learned"),
+        ("neuron", "threshold", "values", "signed", "learned"),
         "the calibration",
     )
     layers = layers_of(graph)
     values = mapping(values, "the numbers of values")
     if set(values) != set(layers):
         raise InterchangeError("the calibration must hold statistics of every site, and no other")
+    negative = {_signed(layers, site) for site in items(signed, "the signed sites")}
     return Calibration(
         graph.sites,
-        {site: _statistics(layers[site], site, values[site], take) for site in values},
+        {
+            site: replace(
+                _statistics(layers[site], site, values[site], take), signed=site in negative
+            )
+            for site in values
+        },
         configurations.decoded_neuron(neuron, "the calibration's neuron"),
         configurations.decoded_threshold(threshold, "the calibration's strategy"),
         {site: _learned(layers, site, take) for site in items(learned, "learned thresholds")},
@@ -152,6 +160,13 @@ def _statistics(op: Operation, site: str, values: Any, take: Take) -> SiteStatis
         f"{what}: its histogram holds more than the {values} activations seen",
     )
     return SiteStatistics(maximum, exponent, histogram, values, tensors["input_sum"])
+
+
+def _signed(layers: Mapping[str, Operation], site: Any) -> str:
+    what = f"the signed site {site!r}"
+    op = _layer(layers, site, what)
+    _require(op.site is not None and not op.site.rectifies, f"{what} is a rectifier")
+    return site
 
 
 def _learned(layers: Mapping[str, Operation], site: Any, take: Take) -> Tensor:

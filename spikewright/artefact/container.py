@@ -20,10 +20,11 @@ from spikewright.artefact.fields import mapping, strict_json, typed
 from spikewright.errors import InterchangeError
 
 FORMAT = "spikewright network"
-VERSION = 2
+VERSION = 3
 """Raised whenever a reader of the version before would misread a file; only this one is read.
 
 In version 1, T was the largest count, whatever the code; now it is the time steps of a window.
+Version 2 did not tell whose counts have signs.
 """
 
 _DOCUMENT = "document"
@@ -130,6 +131,11 @@ def _check_version(path: Path, document: dict[str, Any]) -> None:
         raise InterchangeError(
             f"'{path}' is of format version 1, in which T was the largest count; since version 2 "
             "it is the number of time steps, whatever the code: convert the model again"
+        )
+    if version == 2:
+        raise InterchangeError(
+            f"'{path}' is of format version 2, which did not tell whose counts have signs: convert "
+            "the model again"
         )
     if version != VERSION or "sha256" not in document:
         raise InterchangeError(f"'{path}' is of no known format version ({version})")

@@ -18,6 +18,7 @@ from spikewright.calibration.calibration import Calibration
 from spikewright.calibration.correction import Correction, Offsets
 from spikewright.calibration.layers import Layers, Sent
 from spikewright.calibration.samples import Samples
+from spikewright.graph.units import function_of
 from spikewright.neurons import Draws, Layer, Neuron
 
 
@@ -53,16 +54,20 @@ class InputMeans(Correction):
         neuron = calibration.neuron
         levels = neuron.levels(steps)
         corrections: dict[str, Tensor] = {}
+        signed = calibration.signed
         for layer in Layers(samples.graph, samples.parts, means=True).units():
             site = layer.site
+            function = function_of(layer.operation, samples.graph.tensors)
             correction = samples.input_means[site] - channel_means(layer.mean_current())
             corrections[site] = correction
             for number, current in layer.currents():
                 theta = per_channel(thresholds[site], current)
-                charge = (current + per_channel(correction, current)) * (levels / theta)
+                shifted = current + per_channel(correction, current)
+                charge = (shifted if function is None else function(shifted)) * (levels / theta)
                 if neuron.has_count_law:
                     draws = Draws.of(seed, site, samples.ids[number])
-                    count = neuron.count(charge, Layer(theta, steps, draws))
+                    here = Layer(theta, steps, draws, function=function, signed=site in signed)
+                    count = neuron.count(charge, here)
                 else:
                     count, _ = neuron.expected_count(charge.clamp(min=0), steps)
                 layer.send(number, Sent(count, theta / levels))

@@ -31,6 +31,11 @@ class Calibration:
     threshold: Threshold
     learned: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
 
+    @property
+    def signed(self) -> frozenset[str]:
+        """Names of the sites where a negative activation was seen: their counts have signs."""
+        return frozenset(site for site, seen in self.statistics.items() if seen.signed)
+
     def thresholds_at(self, steps: int) -> dict[str, Tensor]:
         """Thresholds of every site at T = `steps`: float64 `[C]` or `[1]`, positive, on the CPU."""
         return {

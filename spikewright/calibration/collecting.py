@@ -97,7 +97,7 @@ def _observed(
     def observe(op: Operation, inputs: tuple[Tensor, ...]) -> Tensor:
         assert op.site is not None
         activations: Tensor = apply(op, inputs, graph.tensors)
-        if not bool(activations.amax().isfinite()):
+        if not all(bool(end.isfinite()) for end in torch.aminmax(activations)):
             raise CalibrationError(
                 f"NaN or infinite activations at site '{op.site.name}' ({op.source or op.module}) "
                 "during calibration; check the calibration data and the model's weights"
@@ -118,6 +118,7 @@ def _merged(own: SiteStatistics, rows: Tensor, processes: Processes) -> SiteStat
         processes.gather(rebinned(own.histogram, exponent - own.exponent)).sum(0),
         int(processes.gather(torch.tensor(own.values)).sum()),
         _sum_of(rows),
+        bool(processes.gather(torch.tensor([int(own.signed)])).any()),
     )
 
 

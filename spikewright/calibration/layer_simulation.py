@@ -7,11 +7,14 @@ from their mean current, and D is 1.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from torch import Tensor
 
 from spikewright.calibration.layers import Sent
+from spikewright.graph.ir import Operation
+from spikewright.graph.units import function_of
 from spikewright.neurons import Draws, Layer, Neuron, StreamingDynamics
 
 
@@ -23,11 +26,15 @@ class LayerSimulation:
         neuron: at every site.
         steps: T.
         seed: of the draws.
+        tensors: the stored tensors of the graph.
+        signed: names of the sites whose counts have signs.
     """
 
     neuron: Neuron
     steps: int
     seed: int
+    tensors: Mapping[str, Tensor]
+    signed: frozenset[str]
 
     @property
     def duration(self) -> int:
@@ -40,12 +47,17 @@ class LayerSimulation:
         return 0 if self.neuron.has_count_law else self.neuron.rehearsal
 
     def trains(
-        self, site: str, current: Tensor, theta: Tensor, potential: Tensor | float, ids: Tensor
+        self,
+        op: Operation,
+        current: Tensor,
+        theta: Tensor,
+        potential: Tensor | float,
+        ids: Tensor,
     ) -> Sent:
         """What a layer sends.
 
         Args:
-            site: its name.
+            op: its unit.
             current: `[D, B, *S]`.
             theta: broadcastable to `[B, *S]`.
             potential: charge before the first step, broadcastable too.
@@ -54,10 +66,18 @@ class LayerSimulation:
         Returns:
             Counts `[1, B, *S]` where D is 1, else spikes `[D, B, *S]`.
         """
-        layer = Layer(theta, self.steps, Draws.of(self.seed, site, ids), potential=potential)
+        assert op.site is not None
+        function, signed = function_of(op, self.tensors), op.site.name in self.signed
+        draws = Draws.of(self.seed, op.site.name, ids)
+        layer = Layer(
+            theta, self.steps, draws, potential=potential, function=function, signed=signed
+        )
         if self.neuron.has_count_law:
             levels = self.neuron.levels(self.steps)
-            charge = (current[0] * levels + potential * (levels / self.steps)) / theta
+            if function is None:
+                charge = (current[0] * levels + potential * (levels / self.steps)) / theta
+            else:
+                charge = function(current[0] + potential / self.steps) * (levels / theta)
             return Sent(self.neuron.count(charge, layer)[None], theta / levels)
         dynamics = self.neuron.start(layer)
         if isinstance(dynamics, StreamingDynamics):

@@ -34,6 +34,9 @@ class OutputMeans(Correction):
     part of what is measured. Every step of a layer lies in memory then: no more samples are taken
     than fit in about 2 GB, spread evenly over those given.
 
+    Units that are no rectifiers get no correction of their own: the rule takes it that so much more
+    input gives so much more output.
+
     Args:
         bias: calibrate the bias of every channel.
         potential: calibrate the initial potential of every neuron.
@@ -62,7 +65,8 @@ class OutputMeans(Correction):
         steps: int,
         seed: int,
     ) -> Offsets:
-        simulation = LayerSimulation(calibration.neuron, steps, seed)
+        held = (calibration.neuron, steps, seed, samples.graph.tensors, calibration.signed)
+        simulation = LayerSimulation(*held)
         chosen = samples.spread(
             fitting(samples, calibration.neuron, steps, self.samples), simulation.duration
         )
@@ -73,10 +77,11 @@ class OutputMeans(Correction):
             for layer in Layers(chosen.graph, chosen.parts, *times).units():
                 site = layer.site
                 run = _Run(layer, simulation, chosen, thresholds[site])
-                if self.bias:
+                rectifies = layer.operation.site is not None and layer.operation.site.rectifies
+                if self.bias and rectifies:
                     error = run.error()
                     currents[site] = run.shift = error.reshape(max(1, len(error)), -1).mean(1)
-                if self.potential:
+                if self.potential and rectifies:
                     potentials[site] = run.potential = steps * run.error()
                 run.send()
         return Offsets(currents, potentials)
@@ -117,7 +122,10 @@ class _Run:
             if self.shift is not None:
                 current = current + per_channel(self.shift, current[0])
             potential = 0.0 if self.potential is None else self.potential.to(current)
-            yield number, self._simulation.trains(self._layer.site, current, theta, potential, ids)
+            yield (
+                number,
+                self._simulation.trains(self._layer.operation, current, theta, potential, ids),
+            )
 
 
 def fitting(samples: Samples, neuron: Neuron, steps: int, most: int, memory: int = MEMORY) -> int:

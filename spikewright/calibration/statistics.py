@@ -33,11 +33,12 @@ class SiteStatistics:
     When the maximum grows, neighbouring bins merge exactly, so only the final maximum matters.
 
     Attributes:
-        maximum: float64 `[C]`, largest activation seen.
+        maximum: float64 `[C]`, largest magnitude of an activation seen.
         exponent: int64 `[C]`.
-        histogram: int64 `[C, BINS]`, counts of positive activations.
+        histogram: int64 `[C, BINS]`, counts of the magnitudes of activations other than 0.
         values: how many activations of each channel were seen, zeros included.
         input_sum: float64 `[C]`, sum of the activation's input (the pre-activation).
+        signed: whether a negative activation was seen, in any channel.
     """
 
     maximum: Tensor
@@ -45,6 +46,7 @@ class SiteStatistics:
     histogram: Tensor
     values: int
     input_sum: Tensor
+    signed: bool = False
 
     @classmethod
     def empty(cls, channels: int) -> SiteStatistics:
@@ -70,7 +72,7 @@ class SiteStatistics:
 
     @property
     def centres(self) -> Tensor:
-        """The activation each bin stands for, float64 `[C, BINS]`."""
+        """The magnitude each bin stands for, float64 `[C, BINS]`."""
         middle = (torch.arange(BINS, dtype=torch.float64) + 0.5) / BINS
         return middle * self.span[:, None]
 
@@ -81,6 +83,9 @@ class SiteStatistics:
             The sum of the inputs, float64 `[C]`.
         """
         values, currents = _by_channel(activations), _by_channel(inputs)
+        if bool(values.amin() < 0):
+            self.signed = True
+            values = values.abs()
         peak = values.amax((0, 2)).cpu().double()
         self.maximum = torch.maximum(self.maximum, peak)
         self._widen(torch.frexp(peak)[1].long().where(peak > 0, self.exponent))
@@ -112,6 +117,7 @@ class SiteStatistics:
             both.histogram += rebinned(part.histogram, both.exponent - part.exponent)
             both.values += part.values
             both.input_sum += part.input_sum
+            both.signed |= part.signed
         return both
 
     def pooled(self) -> SiteStatistics:
@@ -124,6 +130,7 @@ class SiteStatistics:
             histogram.sum(0, keepdim=True),
             self.values * len(self.maximum),
             self.input_sum.sum(0, keepdim=True),
+            self.signed,
         )
 
     def _widen(self, exponent: Tensor) -> None:
@@ -155,7 +162,7 @@ def require_alive(statistics: Mapping[str, SiteStatistics]) -> None:
     dead = [name for name, site in statistics.items() if not bool((site.maximum > 0).any())]
     if dead:
         raise CalibrationError(
-            f"{len(dead)} sites never gave a positive activation on the calibration data "
+            f"{len(dead)} sites never gave an activation other than 0 on the calibration data "
             f"({', '.join(dead)}), so no threshold can be chosen for them; give calibration data "
             "like the data the network will see, with the same normalisation, or remove dead layers"
         )

@@ -64,7 +64,7 @@ THRESHOLDS: Registry[Threshold] = Registry("threshold strategy")
 @THRESHOLDS.register
 @dataclass(frozen=True)
 class Maximum(Threshold):
-    """The largest activation seen (Diehl et al., IJCNN 2015): nothing clips, small values suffer.
+    """The largest magnitude seen (Diehl et al., IJCNN 2015): nothing clips, small values suffer.
 
     Args:
         per: "layer" or "channel". A channel that never fired takes the layer's threshold.
@@ -89,7 +89,7 @@ class Maximum(Threshold):
 @THRESHOLDS.register
 @dataclass(frozen=True)
 class Percentile(Threshold):
-    """The q-th percentile of all activations, zeros counted (Rueckauer et al., 2017).
+    """The q-th percentile of all magnitudes, zeros counted (Rueckauer et al., 2017).
 
     Read from the histogram: the upper edge of the bin in which it falls, at most the maximum.
     Where it falls among the zeros of a sparse layer or channel, the maximum is taken instead, as a
@@ -136,7 +136,8 @@ class MinError(Threshold):
 
     The error of an activation a under threshold theta is `(theta/L * E[n] - a)^2 + (theta/L)^2
     Var[n]`, with the mean and variance of the neuron's count at charge `L * a / theta`, averaged
-    over the histogram of activations; so a stochastic rounding pays for its noise.
+    over the histogram of activations; so a stochastic rounding pays for its noise. A signed count
+    errs as its magnitude does, so magnitudes are all that is asked.
 
     Args:
         per: "layer" or "channel".

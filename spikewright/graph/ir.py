@@ -58,10 +58,15 @@ class Site:
     Attributes:
         name: the module path of the activation; later calls of one module get `:2`, `:3`, ...
         threshold: the stored name of a learned threshold (QCFS's lambda), or None.
+        rectifies: whether the activation is max(x, 0), perhaps with a ceiling: a neuron that counts
+            from 0 to L does that by itself. Of any other, neurons round the function's value.
+        least: the least input for which the function is defined, or None.
     """
 
     name: str
     threshold: str | None = None
+    rectifies: bool = False
+    least: float | None = None
 
 
 @dataclass(frozen=True)

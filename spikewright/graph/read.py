@@ -233,6 +233,9 @@ class _Reader:
             if isinstance(site, str):
                 self._refuse(op, site)
                 return op
+            if op.shape != self._shapes.get(op.inputs[0], op.shape):
+                self._refuse(op, "its constant is larger than its signal; expand the signal first")
+                return op
             return replace(op, kind=Kind.UNIT, site=replace(site, name=self._site_name(op)))
         objection = rule.objection(op, self._data_dimensions(op))
         if objection is None and op.name in self._without_batch:
@@ -288,15 +291,14 @@ def _with_a_channel(op: Operation) -> list[Operation]:
         op,
         name=f"{op.name}_column",
         target=UNSQUEEZE,
-        args=(op.args[0], 1),
+        args=(Value(op.inputs[0]), 1),
         kwargs={},
         kind=Kind.LINEAR,
         shape=(1,),
         site=None,
     )
-    units = replace(
-        op, name=f"{op.name}_units", args=(Value(column.name), *op.args[1:]), shape=(1,)
-    )
+    reading = op.rewired({op.inputs[0]: column.name})
+    units = replace(reading, name=f"{op.name}_units", shape=(1,))
     answer = replace(column, name=op.name, target=SQUEEZE, args=(Value(units.name), 1), shape=())
     return [column, units, answer]
 

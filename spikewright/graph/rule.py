@@ -77,6 +77,7 @@ class Rule:
         called: the name that users know, where capture has another, such as "aten.batch_norm".
         label: its words in reports where `words` says no more; "" where it only moves data.
         unwritten: why NIR has no node for it, where `nir` says no more.
+        rectifies: whether a unit is max(x, 0), perhaps with a ceiling; see `Site`.
         keeps_whole_numbers: whether it gives whole numbers where it reads whole numbers.
         rounds_to_bf16: whether it may read whole numbers and its weights in bfloat16.
     """
@@ -94,6 +95,7 @@ class Rule:
         "make it of convolutions, linear layers, average pooling, additions, products with "
         "constants and flatten",
     )
+    rectifies: bool = False
     keeps_whole_numbers: bool = False
     rounds_to_bf16: bool = False
 
@@ -107,8 +109,15 @@ class Rule:
         return None
 
     def site(self, op: Operation) -> Site | str:
-        """The site that an activation makes, its name still empty, or why it makes none."""
-        return "it is no activation"
+        """The site that an activation makes, its name still empty, or why it makes none.
+
+        By default every function of one signal and constants, value by value, makes one.
+        """
+        if self.kind is not Kind.UNIT:
+            return "it is no activation"
+        if len(op.inputs) != 1:
+            return "it is a function of two signals; one of them must be a constant"
+        return Site("", rectifies=self.rectifies)
 
     def normal_form(self, op: Operation, reading: Reading) -> Operation:
         """The operation as the graph keeps it: another spelling of the same call.

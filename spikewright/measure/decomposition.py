@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -80,25 +81,31 @@ def split_error(
     steps: int,
     neuron: Neuron,
     function: Callable[[Tensor], Tensor],
+    *,
+    signed: bool = False,
 ) -> dict[str, Tensor]:
     """The four terms of every neuron's error; they add up to `theta * n / L - a`.
 
     Args:
         charge: x = L z / theta, `[B, *S]`, with L = `neuron.levels(T)`.
-        count: n, 0..L, same shape.
+        count: n, 0..L or -L..L, same shape.
         activation: a, the ANN's, same shape.
         threshold: theta, broadcastable.
         steps: T.
         neuron: what stands there.
-        function: h, the ANN's activation function.
+        function: h, the ANN's activation function; the identity where z is its value already.
+        signed: whether counts run from -L.
 
     Returns:
         Tensors `[B, *S]` by the names of `TERMS`, in the units of the activation.
     """
     unit = threshold / neuron.levels(steps)
     wanted = function(charge * unit)
-    reachable = wanted.clamp(min=0).minimum(threshold)
-    even, _ = neuron.expected_count(charge.clamp(min=0), steps)
+    reachable = wanted.maximum(-threshold if signed else torch.zeros_like(threshold)).minimum(
+        threshold
+    )
+    magnitude, _ = neuron.expected_count(charge.abs() if signed else charge.clamp(min=0), steps)
+    even = magnitude * charge.sign() if signed else magnitude
     return {
         "inherited": wanted - activation,
         "clipping": reachable - wanted,
@@ -175,7 +182,8 @@ def _watch(
     activations: Mapping[str, Tensor],
     sums: Mapping[str, _Sums],
 ) -> Observer:
-    graph, thresholds = network.graph, network.plan(steps).thresholds
+    graph, plan = network.graph, network.plan(steps)
+    thresholds = plan.thresholds
     original = {op.site.name: op for op in graph.neurons if op.site is not None}
 
     def watch(op: Operation, charge: Tensor, count: Tensor, residual: Tensor | None) -> None:
@@ -189,12 +197,19 @@ def _watch(
             theta,
             steps,
             network.neurons[site],
-            lambda current: apply(original[site], (current,), graph.tensors),
+            partial(_activation, original[site], graph.tensors),
+            signed=site in plan.signed,
         )
         levels = network.neurons[site].levels(steps)
         sums[site].add(terms, count * (theta / levels) - activation, activation)
 
     return Observer(layer=watch)
+
+
+def _activation(op: Operation, tensors: Mapping[str, Tensor], value: Tensor) -> Tensor:
+    """The activation of what neurons round: a current of a rectifier, else its function's value."""
+    rectifies = op.site is not None and op.site.rectifies
+    return apply(op, (value,), tensors) if rectifies else value
 
 
 class _Sums:

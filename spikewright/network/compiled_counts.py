@@ -39,7 +39,8 @@ class CompiledCounts(CompiledEngine):
         self._site_keys = site_keys([site.name for site in graph.sites], torch.device("cpu"))
         self._passes = {  # compiled when first called
             counting: compiled(
-                counting_module(graph, plan.neurons, count_spikes=counting), dynamic=False
+                counting_module(graph, plan.neurons, count_spikes=counting, signed=plan.signed),
+                dynamic=False,
             )
             for counting in (False, True)
         }
@@ -66,7 +67,11 @@ class CompiledCounts(CompiledEngine):
 
 
 def counting_module(
-    graph: Graph, neurons: Mapping[str, Neuron], *, count_spikes: bool
+    graph: Graph,
+    neurons: Mapping[str, Neuron],
+    *,
+    count_spikes: bool,
+    signed: frozenset[str] = frozenset(),
 ) -> fx.GraphModule:
     """The count engine of a scale-folded graph, as a module of straight-line code.
 
@@ -86,9 +91,12 @@ def counting_module(
             continue
         site = op.site.name
         words = [line.call(_row, line.values[word], sites.index(site)) for word in ("low", "high")]
-        names = [f"neurons:{site}", f"gain:{site}", f"correction:{site}", "levels", "law"]
-        layer = [line.values[name] for name in (op.inputs[0], *names)]
-        emitted = line.call(_emitting(neurons[site]), *layer, *words)
+        value = line.call(torch.add, line.values[op.inputs[0]], line.values[f"correction:{site}"])
+        if not op.site.rectifies:
+            value = line.applied(op, value)
+        given = [f"neurons:{site}", f"gain:{site}", "levels", "law"]
+        layer = [value, *(line.values[name] for name in given)]
+        emitted = line.call(_emitting(neurons[site], signed=site in signed), *layer, *words)
         line.values[op.name], spikes = line.parts(emitted, 2)
         sent.append(spikes)
     return line.module([line.values[graph.output], *(sent if count_spikes else ())])
@@ -98,21 +106,20 @@ def _row(words: Tensor, which: int) -> Tensor:
     return words[which]
 
 
-def _emitting(neuron: Neuron) -> Callable[..., tuple[Tensor, Tensor]]:
-    """A neuron layer as a function of tensors: mean current to counts, and spikes sent."""
+def _emitting(neuron: Neuron, *, signed: bool) -> Callable[..., tuple[Tensor, Tensor]]:
+    """A neuron layer as a function of tensors: what it rounds to counts, and spikes sent."""
 
     def emit(
-        current: Tensor,
+        value: Tensor,
         neurons: Tensor,
         gain: Tensor,
-        correction: Tensor,
         levels: Tensor,
         law: Tensor,
         low: Tensor,
         high: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        charge = (current + correction) * gain
-        count = neuron.count(charge, LayerLaw(levels, StepDraws(low, high, neurons), law))
+        layer = LayerLaw(levels, StepDraws(low, high, neurons), law, signed)
+        count = neuron.count(value * gain, layer)
         return count, spikes_per_sample(neuron, count)
 
     return emit

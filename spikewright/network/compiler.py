@@ -142,6 +142,13 @@ class StraightLine:
         arguments, options = self.arguments(op)
         self.values[op.name] = self.call(rule_of(op).compiled_target(op), *arguments, **options)
 
+    def applied(self, unit: Operation, current: fx.Node) -> fx.Node:
+        """The function of a unit, of a current; see `graph.units.function_of`."""
+        name, least = f"{unit.name}.current", unit.site.least if unit.site else None
+        self.values[name] = current if least is None else self.call(torch.clamp, current, min=least)
+        arguments, options = self.arguments(unit.rewired({unit.inputs[0]: name}))
+        return self.call(unit.target, *arguments, **options)
+
     def module(self, outputs: Sequence[Any]) -> fx.GraphModule:
         """The finished code, giving a tuple."""
         self.code.output(tuple(outputs))

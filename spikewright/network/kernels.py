@@ -75,7 +75,14 @@ def integers_are_fast(device: torch.device) -> bool:
     )
 
 
-def with_kernels(graph: Graph, precision: Precision, *, quick: bool, largest: int) -> Graph:
+def with_kernels(
+    graph: Graph,
+    precision: Precision,
+    *,
+    quick: bool,
+    largest: int,
+    signed: frozenset[str] = frozenset(),
+) -> Graph:
     """A scale-folded graph whose convolutions and products over whole numbers run faster.
 
     Args:
@@ -83,6 +90,7 @@ def with_kernels(graph: Graph, precision: Precision, *, quick: bool, largest: in
         precision: `BF16` rounds the weights that meet whole numbers up to 256.
         quick: take exact kernels where the machine has them.
         largest: the largest number that a neuron emits.
+        signed: names of the sites that emit negative numbers too; bytes hold none.
 
     Returns:
         A graph of the same operations by other means, or the graph itself.
@@ -92,7 +100,7 @@ def with_kernels(graph: Graph, precision: Precision, *, quick: bool, largest: in
     sample = next((t for t in graph.tensors.values() if t.is_floating_point()), torch.empty(0))
     exact = quick and largest <= LARGEST_BYTE and sample.dtype is torch.float32
     if exact and integers_are_fast(sample.device):
-        return _Lowering(graph, _exact, torch.uint8).lowered()
+        return _Lowering(graph, _exact, torch.uint8, without=signed).lowered()
     return graph
 
 
@@ -102,12 +110,19 @@ _Lowered = tuple[Operation, dict[str, Tensor]]
 class _Lowering:
     """One pass over a graph; one use."""
 
-    def __init__(self, graph: Graph, kernel: Any, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        kernel: Any,
+        dtype: torch.dtype,
+        *,
+        without: frozenset[str] = frozenset(),
+    ) -> None:
         self._graph = graph
         self._kernel = kernel
         self._dtype = dtype
         self._wide = graph.dtype
-        self._whole = _whole_numbers(graph)
+        self._whole = _whole_numbers(graph, without)
         self._tensors = dict(graph.tensors)
 
     def lowered(self) -> Graph:
@@ -136,12 +151,13 @@ def _scales(op: Operation) -> bool:
     return op.target is PRODUCT and isinstance(op.args[1], Stored)
 
 
-def _whole_numbers(graph: Graph) -> set[str]:
-    """The values that hold whole numbers: what neurons emit, and the largest of it."""
+def _whole_numbers(graph: Graph, without: frozenset[str]) -> set[str]:
+    """The values that hold whole numbers: what neurons emit, some sites apart, and its largest."""
     whole: set[str] = set()
     for op in graph.operations:
         passes = rule_of(op).keeps_whole_numbers and whole.issuperset(op.inputs)
-        if op.kind is Kind.UNIT or (passes and op.kind is not Kind.CONSTANT):
+        emits = op.site is not None and op.site.name not in without
+        if emits or (passes and op.kind not in (Kind.CONSTANT, Kind.UNIT)):
             whole.add(op.name)
     return whole
 

@@ -13,6 +13,7 @@ from spikewright.calibration.design import Design
 from spikewright.errors import ConversionError
 from spikewright.graph.ir import Graph, Operation
 from spikewright.graph.scales import fold_scales
+from spikewright.graph.units import function_of
 from spikewright.graph.widened import wide
 from spikewright.network.byte_cache import ByteCache
 from spikewright.network.kernels import Precision, with_kernels
@@ -39,6 +40,7 @@ class Plan:
         fuse: applied to the time loops of the step engine.
         potentials: by site name, charge before the first step, of neurons without a count law; to
             the others it is a current, and part of `corrections`.
+        signed: names of the sites whose counts run from -L to L.
     """
 
     source: Graph
@@ -52,6 +54,7 @@ class Plan:
     quick: bool = False
     fuse: Fuse = unfused
     potentials: Mapping[str, Tensor] = field(default_factory=dict)
+    signed: frozenset[str] = frozenset()
 
     @cached_property
     def graph(self) -> Graph:
@@ -62,7 +65,7 @@ class Plan:
     def step_graph(self) -> Graph:
         """`graph` as the step engine runs it."""
         graph = self.__dict__.get("graph") or self._folded(self.total_weight / self.levels, 1)
-        lowered = with_kernels(graph, self.precision, quick=self.quick, largest=1)
+        lowered = self._lowered(graph, 1)
         if lowered is graph:  # one copy of the weights serves as both
             self.__dict__["graph"] = graph
         return lowered
@@ -70,8 +73,13 @@ class Plan:
     @cached_property
     def count_graph(self) -> Graph:
         """The network on counts, as the count engine runs it: neuron operations emit 0..L."""
-        graph = self._folded(1, self.levels)
-        return with_kernels(graph, self.precision, quick=self.quick, largest=self.levels)
+        return self._lowered(self._folded(1, self.levels), self.levels)
+
+    def _lowered(self, graph: Graph, largest: int) -> Graph:
+        """A graph whose neurons emit numbers up to the largest one, with faster kernels."""
+        return with_kernels(
+            graph, self.precision, quick=self.quick, largest=largest, signed=self.signed
+        )
 
     def _folded(self, times: float, over: int) -> Graph:
         """The network in which a spike, or a count of one, is worth `theta * times / over`.
@@ -103,15 +111,31 @@ class Plan:
         """The layer of neurons at a site, with its random numbers."""
         draws = Draws.of(seed, site, sample_ids)
         potential = self.potentials.get(site, 0.0)
-        return Layer(self.thresholds[site], self.steps, draws, self.fuse, potential)
+        function, signed = self.functions[site], site in self.signed
+        held = (self.thresholds[site], self.steps, draws, self.fuse, potential)
+        return Layer(*held, function, signed)
+
+    @cached_property
+    def functions(self) -> Mapping[str, Callable[[Tensor], Tensor] | None]:
+        """What neurons round, from the mean current, by site name; None for the current itself."""
+        graph = self.source
+        return {op.site.name: function_of(op, graph.tensors) for op in graph.neurons if op.site}
 
     def gain(self, site: str) -> Tensor:
         """Charge, in counts, for a unit of mean current: L / theta."""
         return self.levels / self.thresholds[site]
 
     def charge(self, site: str, current: Tensor) -> Tensor:
-        """`x = L * (mean current + correction) / theta`, `[B, *S]`, from the mean current."""
-        return self.corrected(site, current) * self.gain(site)
+        """`x = L * f(mean current + correction) / theta`, `[B, *S]`, from the mean current.
+
+        f is the unit's function; of a rectifier it is left to the neurons, which count from 0.
+        """
+        return self.rounded(site, self.corrected(site, current)) * self.gain(site)
+
+    def rounded(self, site: str, current: Tensor) -> Tensor:
+        """What the neurons of a site round, in the unit of its threshold, `[B, *S]`."""
+        function = self.functions[site]
+        return current if function is None else function(current)
 
     def corrected(self, site: str, current: Tensor) -> Tensor:
         """A site's current with its bias correction."""
@@ -159,6 +183,7 @@ def prepared(
     steps: int,
     like: Tensor,
     precision: Precision,
+    signed: frozenset[str] = frozenset(),
 ) -> Plan:
     """A network made ready for one T.
 
@@ -169,6 +194,7 @@ def prepared(
         steps: T.
         like: tells the network's dtype and device.
         precision: of weights and currents; that of a bfloat16 network is `BF16` in any case.
+        signed: names of the sites whose counts run from -L to L.
 
     Raises:
         ConversionError: when neurons of different codes meet in one network.
@@ -202,6 +228,7 @@ def prepared(
         weights=weights,
         precision=precision,
         potentials=potentials,
+        signed=signed,
     )
 
 

@@ -29,6 +29,7 @@ from spikewright.network.site_names import matching
 from spikewright.network.stages import depth_of
 from spikewright.network.steps import MEMORY_BUDGET
 from spikewright.network.summary import summarise
+from spikewright.network.units import require_units_served
 from spikewright.neurons import Neuron
 
 
@@ -66,6 +67,7 @@ class SpikingNetwork(GraphNetwork):
         super().__init__(graph)
         self._neurons = dict(neurons)
         common_code(self._neurons, steps)  # refuses mixed codes
+        require_units_served(graph, self._neurons)
         self.steps = steps
         self._designs = dict(designs)
         self.calibration = calibration
@@ -167,13 +169,13 @@ class SpikingNetwork(GraphNetwork):
         """Every spike of every site, by the step engine.
 
         Returns:
-            By site name, `[T, B, *S]` of 0 and 1, dtype uint8; T counts a rehearsal too.
+            By site name, `[T, B, *S]` of 0, 1 and -1, dtype int8; T counts a rehearsal too.
         """
         trains: dict[str, list[Tensor]] = {name: [] for name in self.sites}
 
         def keep(op: Operation, start: int, spikes: Tensor) -> None:
             assert op.site is not None
-            trains[op.site.name].append(spikes.to(torch.uint8))
+            trains[op.site.name].append(spikes.to(torch.int8))
 
         observer = Observer(spikes=keep)
         self.observe(
@@ -189,11 +191,9 @@ class SpikingNetwork(GraphNetwork):
         seed: int = 0,
         sample_ids: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """The count 0..L that every neuron sends; L is T for rate codes, 2**T - 1 for binary.
+        """The count that every neuron sends, 0..L, or -L..L where activations were negative.
 
-        Returns:
-            By site name, `[B, *S]`, integral values in the network's dtype, float32 for one of 16
-            bits, which would not hold every count.
+        By site name, `[B, *S]`, whole numbers, float32 where the network is of 16 bits.
         """
         counts: dict[str, Tensor] = {}
 
@@ -321,9 +321,9 @@ class SpikingNetwork(GraphNetwork):
         chosen = checked_t(steps, self.steps)
 
         def make() -> Plan:
-            graph, design = self._made.widened(self.graph), self.design(chosen)
-            arguments = (self._neurons, design, chosen, self._reference, self.precision)
-            plan = prepared(graph, *arguments)
+            graph, signed = self._made.widened(self.graph), self.calibration.signed
+            options = (chosen, self._reference, self.precision, signed)
+            plan = prepared(graph, self._neurons, self.design(chosen), *options)
             return replace(plan, fuse=fused, quick=True) if self._compile else plan
 
         return self._made.plans.get(chosen, make)

@@ -250,9 +250,16 @@ class _StepRun:
                     sent += spikes_per_sample(neuron, self._rehearsed.pop(op.name))
                 self._observer.sent(op, sent)
             if count is not None and self._observer.layer is not None:
-                charge = self._charges.pop(op.name) + self._plan.potentials.get(_site_of(op), 0.0)
-                charge = charge / self._plan.thresholds[_site_of(op)]
+                charge = self._charge(op)
                 self._observer.layer(op, charge, count, running[op.name].residual)
+
+    def _charge(self, op: Operation) -> Tensor:
+        """The total charge that a site took in, in counts."""
+        site, plan = _site_of(op), self._plan
+        total = self._charges.pop(op.name) + plan.potentials.get(site, 0.0)
+        if plan.functions[site] is None:
+            return total / plan.thresholds[site]
+        return plan.rounded(site, total / plan.levels) * plan.gain(site)
 
 
 def _site_of(op: Operation) -> str:

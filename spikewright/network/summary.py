@@ -21,7 +21,7 @@ def summarise(plan: Plan, design: Design, windows: int) -> str:
     graph, sites = plan.graph, [site.name for site in plan.graph.sites]
     lines = [f"Spiking network at T = {plan.steps}", ""]
     width = max(len("total"), *(len(name) for name in sites))
-    lines.append(f"{'site':<{width}}  {'neuron':<14} {'neurons':>9}  threshold")
+    lines.append(f"{'site':<{width}}  {'unit':<11} {'neuron':<14} {'neurons':>9}  threshold")
     total = 0
     for op in graph.neurons:
         assert op.site is not None
@@ -32,8 +32,9 @@ def summarise(plan: Plan, design: Design, windows: int) -> str:
         thresholds = f"{theta.min().item():.4g}"
         if len(theta) > 1:
             thresholds += f" .. {theta.max().item():.4g} in {len(theta)} channels"
-        lines.append(f"{name:<{width}}  {plan.neurons[name].label:<14} {size:>9,}  {thresholds}")
-    lines.append(f"{'total':<{width}}  {'':<14} {total:>9,}")
+        neuron = f"{op.function:<11} {plan.neurons[name].label:<14}"
+        lines.append(f"{name:<{width}}  {neuron} {size:>9,}  {thresholds}")
+    lines.append(f"{'total':<{width}}  {'':<11} {'':<14} {total:>9,}")
     lines += ["", f"{'operation':<28} {'class':<10} {'times':>5}"]
     kinds = Counter(
         (op.operator, str(op.kind)) for op in graph.operations if op.kind is not Kind.UNIT

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from torch import Tensor
@@ -21,6 +22,9 @@ class Layer:
         potential: charge that neurons hold before the first step, on top of their own v0; in the
             unit of the threshold, broadcastable to `[B, *S]`. Neurons with a count law
             are given it as a current of 1/T of it instead, which is the same to them.
+        function: what neurons round, from the mean current, both in the unit of the threshold; None
+            for the current itself.
+        signed: whether counts run from -L to L, and not from 0.
     """
 
     threshold: Tensor
@@ -28,6 +32,8 @@ class Layer:
     draws: Draws
     fuse: Fuse = unfused
     potential: Tensor | float = 0.0
+    function: Callable[[Tensor], Tensor] | None = None
+    signed: bool = False
 
 
 @dataclass(frozen=True)
@@ -38,8 +44,10 @@ class LayerLaw:
         levels: L, the largest count, a scalar.
         draws: the layer's random numbers for rounding.
         law: `count_law.table(L)`, where the neuron reads it.
+        signed: whether counts run from -L to L, and not from 0.
     """
 
     levels: Tensor
     draws: StepDraws
     law: Tensor
+    signed: bool = False

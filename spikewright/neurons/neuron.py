@@ -52,7 +52,7 @@ class WaitingDynamics(Dynamics):
 
     @abstractmethod
     def emit(self, steps: int) -> Tensor:
-        """The spikes of the next `steps` steps, `[steps, B, *S]`, 0 or 1."""
+        """The spikes of the next `steps` steps, `[steps, B, *S]`: 0 or 1, or -1 if signed."""
 
 
 Spelling = Callable[[str | None, Any], "Neuron"]
@@ -98,6 +98,11 @@ class Neuron(ABC):
         return False
 
     @property
+    def takes_any_unit(self) -> bool:
+        """Whether it serves units other than rectifiers: it rounds a function, and has signs."""
+        return False
+
+    @property
     def reads_law(self) -> bool:
         """Whether its count law reads the table of the TPP law."""
         return False
@@ -114,7 +119,8 @@ class Neuron(ABC):
         This is what thresholds are fitted to.
 
         Args:
-            charge: `x = L * mean current / theta`, any shape, at least 0.
+            charge: `x = L * mean current / theta`, any shape, at least 0. Neurons with signed
+                counts treat negative charges as they treat positive ones.
             steps: T.
 
         Returns:
@@ -155,11 +161,12 @@ class Neuron(ABC):
         """Spike counts from total charge alone: the count law.
 
         Args:
-            charge: `x = L * mean current / theta`, `[B, *S]`.
+            charge: `x = L * mean current / theta`, `[B, *S]`; with the function of the mean
+                current in its place for a unit that is no rectifier.
             layer: threshold, T and draws.
 
         Returns:
-            Counts 0..L, floating, `[B, *S]`.
+            Counts 0..L, or -L..L of a signed layer, floating, `[B, *S]`.
         """
         raise TypeError(f"{self.label} has no count law: its count depends on the order of spikes")
 
@@ -180,7 +187,7 @@ class Neuron(ABC):
         return torch.ones(self.duration(steps), dtype=torch.float64)
 
     def spikes_of(self, count: Tensor) -> Tensor:
-        """Spikes that carry a count."""
+        """Spikes that carry a count, of either sign."""
         return count
 
     @classmethod

@@ -46,6 +46,7 @@ class Rounding(StrEnum):
         if self is Rounding.NEAREST:
             return _clipped((charge + 0.5).floor(), levels)
         if self is Rounding.UNBIASED:
+            charge = _clipped(charge, levels)  # of infinity there is no fraction
             draw = _rounding_draws(draws, charge).uniform().to(charge.dtype)
             whole = charge.floor()  # apart from the fraction: their sum may round up to whole + 1
             return _clipped(whole + (charge - whole + draw).floor(), levels)

@@ -39,6 +39,8 @@ class TwoPhase(Neuron):
     """Accumulates the whole of its input from potential 0, then emits for T steps.
 
     Its count is `round(x)` in 0..L, with L = `code.levels(T)`; the code writes the count in spikes.
+    Where the layer is signed, the magnitude is rounded and written so, and its spikes have the sign
+    of x.
 
     Args:
         rounding: "bernoulli" (the paper's TPP), "unbiased" or "nearest".
@@ -79,6 +81,10 @@ class TwoPhase(Neuron):
         return True
 
     @property
+    def takes_any_unit(self) -> bool:
+        return True
+
+    @property
     def reads_law(self) -> bool:
         return self.rounding is Rounding.BERNOULLI
 
@@ -93,9 +99,16 @@ class TwoPhase(Neuron):
         return IntegrateFire(v0=0.5) if nearest else TwoPhase(self.rounding)
 
     def start(self, layer: Layer) -> WaitingDynamics:
-        return _TppDynamics(layer) if self._draws_every_step else _CountedDynamics(self, layer)
+        return (
+            _TppDynamics(self, layer) if self._draws_every_step else _CountedDynamics(self, layer)
+        )
 
     def count(self, charge: Tensor, layer: Layer | LayerLaw) -> Tensor:
+        if layer.signed:
+            return charge.sign() * self._magnitude(charge.abs(), layer)
+        return self._magnitude(charge, layer)
+
+    def _magnitude(self, charge: Tensor, layer: Layer | LayerLaw) -> Tensor:
         rounding = Rounding(self.rounding)
         if isinstance(layer, LayerLaw):
             return rounding.round(charge, layer.levels, layer.draws, layer.law)
@@ -115,7 +128,7 @@ class TwoPhase(Neuron):
         return self._code.step_weights(steps)
 
     def spikes_of(self, count: Tensor) -> Tensor:
-        return self._code.spikes_of(count)
+        return self._code.spikes_of(count.abs())
 
     def work(self, steps: int) -> Work:
         """One rounding, and what writing the count takes; TPP draws both together, every step."""
@@ -156,14 +169,18 @@ def _spelled(rounding: Rounding, code: str | None, one_phase: Any) -> Neuron:
 class _AccumulatingDynamics(WaitingDynamics):
     """Phase 1, common to all two-phase neurons."""
 
-    def __init__(self, layer: Layer) -> None:
+    def __init__(self, neuron: TwoPhase, layer: Layer) -> None:
+        self._neuron = neuron
         self._layer = layer
         self._accumulated = torch.zeros_like(layer.threshold)
 
     @property
     def _charge(self) -> Tensor:
         """x, the total charge in units of the threshold."""
-        return self._accumulated / self._layer.threshold
+        if self._layer.function is None:
+            return self._accumulated / self._layer.threshold
+        levels = self._neuron.levels(self._layer.steps)
+        return self._layer.function(self._accumulated / levels) * (levels / self._layer.threshold)
 
     def absorb(self, current: Tensor, weights: Tensor) -> None:
         for arriving, weight in zip(current, weights.tolist(), strict=True):
@@ -175,21 +192,25 @@ class _TppDynamics(_AccumulatingDynamics):
 
     @property
     def residual(self) -> Tensor:
-        return self._order.left
+        return self._signed(self._order.left)
 
     def rewind(self) -> None:
-        self._order = RandomOrder(self._charge, self._layer)
+        charge = self._charge
+        self._sign = charge.sign() if self._layer.signed else None
+        self._order = RandomOrder(charge if self._sign is None else charge.abs(), self._layer)
 
     def emit(self, steps: int) -> Tensor:
-        return self._order.emit(steps)
+        return self._signed(self._order.emit(steps))
+
+    def _signed(self, magnitudes: Tensor) -> Tensor:
+        return magnitudes if self._sign is None else magnitudes * self._sign
 
 
 class _CountedDynamics(_AccumulatingDynamics):
     """Phase 2 of the other neurons: the count is settled first, then written in spikes."""
 
     def __init__(self, neuron: TwoPhase, layer: Layer) -> None:
-        super().__init__(layer)
-        self._neuron = neuron
+        super().__init__(neuron, layer)
         self._code = code_of(neuron.code)
 
     @property
@@ -198,7 +219,9 @@ class _CountedDynamics(_AccumulatingDynamics):
 
     def rewind(self) -> None:
         self._count = self._neuron.count(self._charge, self._layer)
-        self._writer = self._code.write(self._count, self._layer)
+        magnitude = self._count.abs() if self._layer.signed else self._count
+        self._writer = self._code.write(magnitude, self._layer)
 
     def emit(self, steps: int) -> Tensor:
-        return self._writer.emit(steps)
+        magnitudes = self._writer.emit(steps)
+        return magnitudes * self._count.sign() if self._layer.signed else magnitudes

@@ -20,13 +20,11 @@ class Rectifier(Rule):
 
     targets = (aten.relu.default, aten.relu6.default)
     kind = Kind.UNIT
-
-    def site(self, op: Operation) -> Site | str:
-        return Site("")
+    rectifies = True
 
 
 class Clamp(Rectifier):
-    """The value between bounds that the call names; the lower one must be 0.
+    """The value between bounds; a rectifier where the lower one is 0.
 
     An upper bound alone is one with 0 where it reads a rectified value.
     """
@@ -46,20 +44,14 @@ class Clamp(Rectifier):
         if bounds[0] is not None and all(isinstance(b, int | float | None) for b in bounds):
             return op  # it is plain already, and keeps its name
         lower, upper = (_plain(bound, reading) for bound in bounds)
-        return _between(op, lower, upper, reading)
+        return _between(op, op.args[0], (lower, upper), reading)
 
     def site(self, op: Operation) -> Site | str:
+        found = super().site(op)
         lower, upper = _bounds(op)
-        if not all(isinstance(bound, int | float | None) for bound in (lower, upper)):
-            return (
-                "its bounds are not plain numbers; a layer with one threshold cannot clip "
-                "each channel at its own, so clamp all channels between 0 and one number"
-            )
-        if lower is None or lower != 0:
-            return f"its lower bound is {lower}; a spiking neuron needs exactly 0"
-        if upper is not None and not upper > 0:
-            return f"its upper bound is {upper}; it must be positive"
-        return Site("")
+        plain = all(isinstance(bound, int | float | None) for bound in (lower, upper))
+        rectifies = plain and lower == 0 and (upper is None or upper > 0)
+        return found if isinstance(found, str) else replace(found, rectifies=rectifies)
 
 
 class LearnedClip(Rectifier):
@@ -75,32 +67,28 @@ class LearnedClip(Rectifier):
                 return f"its levels must be a whole number, at least 1, got {levels!r}"
         if not isinstance(threshold, Stored):
             return "its threshold must be a parameter, not computed"
-        return Site("", threshold.name)
+        return Site("", threshold.name, rectifies=True)
 
 
 class Extremum(Rule):
-    """The larger of a value and 0, or the smaller of a rectified value and a constant."""
+    """The larger or the smaller of a signal and a constant: a clamp where that is one number."""
 
     targets = (aten.maximum.default, aten.minimum.default, aten.max.other, aten.min.other)
     kind = Kind.UNIT
 
     def normal_form(self, op: Operation, reading: Reading) -> Operation:
-        bounds = [_plain(leaf, reading) for leaf in op.args[:2]]
-        signals = [leaf for leaf in bounds if isinstance(leaf, Value)]
+        leaves = [_plain(leaf, reading) for leaf in op.args[:2]]
+        signals = [leaf for leaf in leaves if isinstance(leaf, Value)]
         if len(signals) != 1:
             return op
-        (bound,) = (leaf for leaf in bounds if not isinstance(leaf, Value))
-        op = replace(op, args=(signals[0],), kwargs={})
-        if op.target in (aten.maximum.default, aten.max.other):
-            return _between(op, bound, None, reading)
-        return _between(op, None, bound, reading)
-
-    def site(self, op: Operation) -> Site | str:
-        return "it compares two signals, or a signal with a constant that is no clipped rectifier"
+        (bound,) = (leaf for leaf in leaves if not isinstance(leaf, Value))
+        larger = op.target in (aten.maximum.default, aten.max.other)
+        bounds = (bound, None) if larger else (None, bound)
+        return _between(op, signals[0], bounds, reading)
 
 
 class Threshold(Rule):
-    """`F.threshold(x, 0, 0)`, which is a rectifier."""
+    """A jump, or a bend, at a number; `F.threshold(x, 0, 0)` is a rectifier."""
 
     targets = (aten.threshold.default, aten.leaky_relu.default)
     kind = Kind.UNIT
@@ -111,14 +99,6 @@ class Threshold(Rule):
         if any(number != 0 for number in numbers):
             return op
         return replace(op, target=aten.relu.default, args=op.args[:1], kwargs={})
-
-    def site(self, op: Operation) -> Site | str:
-        if op.target is aten.leaky_relu.default:
-            slope = op.argument(1, "negative_slope", 0.01)
-            return (
-                f"negative slopes need signed spikes, and its slope is {slope}; retrain with ReLU"
-            )
-        return f"it jumps at {op.args[1]} to {op.args[2]}; only F.threshold(x, 0, 0) is a rectifier"
 
 
 class Clip(Rule):
@@ -133,22 +113,20 @@ class Clip(Rule):
         return Clamp().normal_form(op, reading)
 
 
-def _between(op: Operation, lower: Any, upper: Any, reading: Reading) -> Operation:
-    """A clamp of its first argument, as plainly as it can be written."""
-    source = reading.maker(op.args[0])
-    if lower is None and source is not None and source.kind is Kind.UNIT and source.site:
-        if source.site.threshold is None and isinstance(upper, int | float):
-            before = _bounds(source)[1]  # a clamp of a clamp is one between 0 and the lesser bound
-            upper = upper if before is None else min(before, upper)
-            op, lower = replace(op, args=source.args[:1]), 0
-        elif source.target is aten.relu.default:
-            op, lower = replace(op, args=source.args[:1]), 0
-    numbers = all(isinstance(bound, int | float | None) for bound in (lower, upper))
-    if numbers and upper is None and lower == 0:
-        return replace(op, target=aten.clamp_min.default, args=(op.args[0], 0), kwargs={})
-    if numbers:
-        return replace(op, target=aten.clamp.default, args=(op.args[0], lower, upper), kwargs={})
-    return replace(op, target=aten.clamp.Tensor, args=(op.args[0], lower, upper), kwargs={})
+def _between(op: Operation, signal: Any, bounds: tuple[Any, Any], reading: Reading) -> Operation:
+    """A clamp of a signal between two numbers, as plainly as it can be written; else the call."""
+    lower, upper = bounds
+    if not all(isinstance(bound, int | float | None) for bound in bounds):
+        return op
+    source = reading.maker(signal)
+    site = None if source is None else source.site
+    if lower is None and source is not None and site and site.rectifies and not site.threshold:
+        before = _bounds(source)[1]  # a clamp of a clamp is one between 0 and the lesser bound
+        upper = upper if before is None else min(before, upper)
+        signal, lower = source.args[0], 0
+    if upper is None and lower == 0:
+        return replace(op, target=aten.clamp_min.default, args=(signal, 0), kwargs={})
+    return replace(op, target=aten.clamp.default, args=(signal, lower, upper), kwargs={})
 
 
 def _plain(leaf: Any, reading: Reading) -> Any:
@@ -162,6 +140,8 @@ def _plain(leaf: Any, reading: Reading) -> Any:
 
 
 def _bounds(op: Operation) -> tuple[Any, Any]:
+    if op.target in (aten.relu.default, aten.relu6.default):
+        return 0, 6 if op.target is aten.relu6.default else None
     if op.target is aten.relu.default:
         return 0, None
     if op.target is aten.relu6.default:

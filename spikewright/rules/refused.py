@@ -6,7 +6,6 @@ from spikewright.graph.rule import register_remedies
 
 _SAMPLE_NORM = "its statistics depend on the sample; use batch norm, which folds away"
 _SOFTMAX = "convert the model up to its logits and apply the softmax to the result"
-_SLOPE = "negative slopes need signed spikes; retrain with ReLU"
 _QCFS = (
     "a quantised clipped ReLU written out by hand, such as "
     "floor(clamp(x / up, 0, 1) * L + 0.5) / L * up, is spikewright.QCFS(L, up): put that module in "
@@ -20,15 +19,6 @@ _MAXIMUM = "use max pooling (nn.MaxPool2d), which has a rule"
 
 register_remedies(
     {
-        "sigmoid": "gates (squeeze-and-excitation) and sigmoids have no spiking form; retrain "
-        "without",
-        "silu": "retrain with ReLU or spikewright.QCFS in place of SiLU",
-        "gelu": "retrain with ReLU or spikewright.QCFS in place of GELU",
-        "hardswish": "retrain with ReLU or spikewright.QCFS in place of Hardswish",
-        "hardsigmoid": "retrain without the gate",
-        "elu": "retrain with ReLU",
-        "prelu": _SLOPE,
-        "tanh": "retrain with ReLU",
         "layer_norm": _SAMPLE_NORM,
         "group_norm": _SAMPLE_NORM,
         "instance_norm": _SAMPLE_NORM,

@@ -69,7 +69,8 @@ def put(document: Any, *way: Any) -> None:
 @pytest.mark.parametrize(
     ("way", "match"),
     [
-        (("version", 3), "newer one"),
+        (("version", 4), "newer one"),
+        (("version", 2), "did not tell whose counts have signs.*convert the model again"),
         (("version", 1), "T was the largest count.*convert the model again"),
         (("graph", "operations", 0, "operation", "os.system"), "has no rule here"),
         (("graph", "operations", 0, "args", 0, {"value": "later"}), "not there yet"),
@@ -81,6 +82,8 @@ def put(document: Any, *way: Any) -> None:
         (("precision", "int4"), "precision must be"),
         (("neurons", {}), "one neuron for every site"),
         (("calibration", "neuron", "kind", "Popen"), "no neuron that is registered here"),
+        (("calibration", "signed", ["relu"]), "is a rectifier"),
+        (("calibration", "signed", ["nowhere"]), "the signed site 'nowhere'"),
         (("calibration", "threshold", "candidates", True), "must be of type int"),
         (("more", 1), "must have exactly"),
     ],

@@ -149,7 +149,7 @@ def assert_simulated_as_run(name, neuron, x):
     """The simulation of layers gives the counts of the converted network."""
     graph = captured(program(name), x)
     snn = converted(name, neuron=neuron, threshold=sw.Maximum(), steps=4, bias_correction=False)
-    simulation, found = LayerSimulation(neuron, 4, 0), {}
+    simulation, found = LayerSimulation(neuron, 4, 0, graph.tensors, frozenset()), {}
     samples = Samples(graph, x.split(2), {}, len(x))
     layers = Layers(graph, samples.parts, simulation.duration, simulation.rehearsal)
     for layer in layers.units():
@@ -158,7 +158,7 @@ def assert_simulated_as_run(name, neuron, x):
             theta = snn.design().thresholds[site].reshape(1, -1, *[1] * (current.ndim - 2))
             ids = samples.ids[number]
             current = current.unflatten(0, (simulation.duration, len(ids)))
-            sent = simulation.trains(site, current, theta, 0.0, ids)
+            sent = simulation.trains(layer.operation, current, theta, 0.0, ids)
             shares.append(simulation.mean(sent) * 4 / theta)
             layer.send(number, Sent(sent.numbers.flatten(0, 1), sent.unit))
         found[site] = torch.cat(shares)

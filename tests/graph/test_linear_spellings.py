@@ -58,6 +58,8 @@ ACTIVATIONS = {
     "maximum": lambda m, x: torch.maximum(x, torch.zeros((), dtype=x.dtype)),
     "maximum of zeros_like": lambda m, x: torch.maximum(x, torch.zeros_like(x)),
     "minimum of relu": lambda m, x: torch.minimum(F.relu(x), torch.tensor(0.3)),
+    "a bound for each channel": lambda m, x: torch.clamp(x, torch.zeros((), dtype=x.dtype), m.top),
+    "a slope": lambda m, x: F.leaky_relu(x, 0.2),
     "clamp of relu": lambda m, x: F.relu(x).clamp(max=0.3),
     "leaky relu of slope 0": lambda m, x: F.leaky_relu(x, 0.0),
 }
@@ -118,16 +120,11 @@ def test_a_spelling_converts_exactly_in_both_engines_and_from_a_file(name, tmp_p
 
 
 REFUSED = {
-    "a bound for each channel": (
-        lambda m, x: torch.clamp(x, torch.zeros((), dtype=x.dtype), m.top),
-        "each channel at its own",
-    ),
     "indices of the batch": (lambda m, x: x[[0, 0]], "indexes the batch"),
     "a repeated batch": (lambda m, x: x.repeat(2, 1, 1, 1), "repeats the batch"),
     "a rolled batch": (lambda m, x: x.roll(1, 0), "batch dimension"),
     "a mask of the input": (lambda m, x: x.masked_fill(x > 0.2, 0.0), "depends on the input"),
     "two signals in einsum": (lambda m, x: torch.einsum("bchw,bchv->bcwv", x, x), "two signals"),
-    "a slope": (lambda m, x: F.leaky_relu(x, 0.2), "signed spikes"),
     "levels by hand": (
         lambda m, x: torch.floor((x / 0.5).clamp(0, 1) * 8 + 0.5) / 8,
         r"is spikewright\.QCFS\(L, up\)",

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 import spikewright as sw
 from spikewright.export.nir import export_nir
-from spikewright.graph import Graph, Kind, Operation, Site, rule, survey
+from spikewright.graph import Graph, Kind, Operation, rule, survey
 from spikewright.graph.nodes import Refusal
 from spikewright.graph.routes import Weighted
 from spikewright.graph.rule import Rule, register
@@ -64,9 +64,7 @@ class Circulant(Rule):
 class Capped(Rule):
     targets = (torch.ops.toy.capped.default,)
     kind = Kind.UNIT
-
-    def site(self, op: Operation) -> Site:
-        return Site("")
+    rectifies = True
 
 
 class Toy(nn.Module):

@@ -126,7 +126,7 @@ def test_time_chunks_and_batches_change_no_spike(name, neuron):
     trains = {}
 
     def keep(op, start, spikes):
-        trains.setdefault(op.site.name, []).append(spikes.to(torch.uint8))
+        trains.setdefault(op.site.name, []).append(spikes.to(torch.int8))
 
     snn.observe(frames, Observer(spikes=keep), engine="steps", seed=2, memory_budget=1)
     for site in snn.sites:

@@ -96,6 +96,9 @@ class _Pen:
 
     def _draw_neurons(self, op: Operation) -> tuple[str, ...]:
         assert op.site is not None
+        if not op.site.rectifies:
+            reason = "NIR's neurons rectify; it has no neuron of another function"
+            return self._refuse(op, Refusal(reason, "train the network with ReLU instead"))
         neurons = neurons_of(op, self._plan)
         if isinstance(neurons, Refusal):
             return self._refuse(op, neurons, self._plan.neurons[op.site.name].label)

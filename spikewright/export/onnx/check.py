@@ -111,9 +111,9 @@ def _flipped(plan: Plan, site: str, charge: Tensor, counts: Tensor) -> int:
     layer = plan.layer(site, 0, torch.zeros(len(charge), dtype=torch.int64))
     expected = plan.neurons[site].count(charge, layer)
     tolerance = BOUNDARY * charge.abs().amax().clamp(min=1)
-    shifted = charge + 0.5
+    shifted = charge.abs() + 0.5
     above = shifted.round()  # the boundary between the counts above - 1 and above
-    beside = (counts == above) | (counts == above - 1)
+    beside = (counts.abs() == above) | (counts.abs() == above - 1)
     excused = ((shifted - above).abs() <= tolerance) & beside
     differing = counts != expected
     wrong = int((differing & ~excused).sum())

@@ -64,22 +64,24 @@ def _straight_line(plan: Plan, stored: list[str]) -> fx.GraphModule:
             arguments, options = line.arguments(op)
             line.values[op.name] = line.call(op.target, *arguments, **options)
             continue
-        parameters = [f"{name}:{op.site.name}" for name in ("gain", "correction")]
-        layer = [line.values[name] for name in (op.inputs[0], *parameters) if name in line.values]
-        line.values[op.name] = line.call(_emitting(plan, op), *layer)
+        value, shift = line.values[op.inputs[0]], line.values.get(f"correction:{op.site.name}")
+        value = value if shift is None else line.call(torch.add, value, shift)
+        if not op.site.rectifies:
+            value = line.applied(op, value)
+        gain = line.values[f"gain:{op.site.name}"]
+        line.values[op.name] = line.call(_emitting(plan, op), value, gain)
         counts.append(line.values[op.name])
     return line.module([line.values[graph.output], *counts])
 
 
 def _emitting(plan: Plan, op: Operation) -> Callable[..., Tensor]:
-    """A layer of neurons as a function of its mean current, its gain and its correction."""
+    """A layer of neurons as a function of what it rounds and its gain."""
     assert op.site is not None
     neuron = plan.neurons[op.site.name]
     layer = plan.layer(op.site.name, 0, torch.zeros(1, dtype=torch.int64))
 
-    def emit(current: Tensor, gain: Tensor, correction: Tensor | None = None) -> Tensor:
-        shifted = current if correction is None else current + correction
-        return neuron.count(shifted * gain, layer)
+    def emit(value: Tensor, gain: Tensor) -> Tensor:
+        return neuron.count(value * gain, layer)
 
     return emit
 

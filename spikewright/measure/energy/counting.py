@@ -111,6 +111,7 @@ def counted(
         steps: the network's T.
         codes: the neurons that write the counts.
     """
+    _require_priced(network)
     clock = RunClock()
     place = device_of(network)
     source = Account(network.graph, 1)
@@ -141,6 +142,17 @@ def counted(
         evenly(Form.STEADY, network.graph.input_shape, 1), 1, _analogue, lambda count: count
     )
     return [tally.result(ann, samples, accuracy, model, record) for tally in tallies]
+
+
+def _require_priced(network: SpikingNetwork) -> None:
+    """See that the neurons of every site do no more than rectify and round."""
+    units = [op for op in network.graph.neurons if op.site is not None and not op.site.rectifies]
+    if units:
+        listed = ", ".join(f"{op.function} at '{op.site.name}'" for op in units if op.site)
+        raise AnalysisError(
+            f"the energy of these functions, which neurons compute once a window, has no price in "
+            f"the energy model: {listed}; count a network whose activations are ReLU or clip from 0"
+        )
 
 
 @dataclass

@@ -1,0 +1,28 @@
+"""What the neurons of a unit round: its function of the mean current."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from torch import Tensor
+
+from spikewright.graph.evaluate import apply
+from spikewright.graph.ir import Operation
+
+
+def function_of(op: Operation, tensors: Mapping[str, Tensor]) -> Callable[[Tensor], Tensor] | None:
+    """The function of a unit, `[B, *S]` to `[B, *S]`; None of a rectifier.
+
+    A neuron that counts from 0 to L rectifies by itself, so of a rectifier it rounds the current.
+    Currents of a spiking network stray a little: an input below the least one for which the
+    function is defined is taken as that.
+    """
+    site = op.site
+    if site is None or site.rectifies:
+        return None
+
+    def function(current: Tensor) -> Tensor:
+        within = current if site.least is None else current.clamp(min=site.least)
+        return apply(op, (within,), tensors)
+
+    return function

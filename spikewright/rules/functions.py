@@ -1,0 +1,73 @@
+"""Functions of one signal, value by value, other than rectifiers: units with signed counts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+
+from spikewright.graph.ir import Kind, Operation, Site
+from spikewright.graph.rule import Rule, register
+
+aten = torch.ops.aten
+
+
+class Function(Rule):
+    """A function of one signal; other arguments are constants."""
+
+    targets = (
+        aten.abs.default,
+        aten.atan.default,
+        aten.celu.default,
+        aten.cos.default,
+        aten.elu.default,
+        aten.erf.default,
+        aten.exp.default,
+        aten.expm1.default,
+        aten.gelu.default,
+        aten.hardsigmoid.default,
+        aten.hardswish.default,
+        aten.log_sigmoid.default,
+        aten.mish.default,
+        aten.prelu.default,
+        aten.reciprocal.default,
+        aten.selu.default,
+        aten.sigmoid.default,
+        aten.silu.default,
+        aten.sin.default,
+        aten.softplus.default,
+        aten.square.default,
+        aten.tanh.default,
+    )
+    kind = Kind.UNIT
+
+
+class FromZero(Function):
+    """A function that is defined from 0 on."""
+
+    targets = (
+        aten.log.default,
+        aten.log2.default,
+        aten.rsqrt.default,
+        aten.sqrt.default,
+    )
+
+    def site(self, op: Operation) -> Site | str:
+        found = super().site(op)
+        return found if isinstance(found, str) else replace(found, least=0.0)
+
+
+class Power(Function):
+    """A signal to a constant power, or a constant to the power of a signal."""
+
+    targets = (aten.pow.Tensor_Scalar, aten.pow.Tensor_Tensor, aten.pow.Scalar)
+
+    def site(self, op: Operation) -> Site | str:
+        found = super().site(op)
+        if isinstance(found, str) or op.target is aten.pow.Scalar:
+            return found
+        whole = isinstance(op.args[1], int | float) and float(op.args[1]).is_integer()
+        return found if whole else replace(found, least=0.0)
+
+
+register(Function(), FromZero(), Power())

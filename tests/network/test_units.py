@@ -1,0 +1,307 @@
+"""Functions of one signal as units: signed counts, both engines, and everything that meets them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import spikewright as sw
+from spikewright.calibration import InputMeans, OutputMeans
+from spikewright.measure import decompose
+from spikewright.network import Observer
+from spikewright.neurons import Draws, Layer
+from tests.builders import images
+
+CONSTANT = torch.tensor([0.3, -0.2, 0.1, 0.0, 0.4]).double()
+SIGNED: dict[str, Callable[[Tensor], Tensor]] = {
+    "leaky_relu": lambda x: F.leaky_relu(x, 0.2),
+    "elu": F.elu,
+    "celu": lambda x: F.celu(x, 0.5),
+    "selu": F.selu,
+    "silu": F.silu,
+    "gelu": F.gelu,
+    "gelu, tanh": lambda x: F.gelu(x, approximate="tanh"),
+    "mish": F.mish,
+    "tanh": torch.tanh,
+    "hardswish": F.hardswish,
+    "hardtanh": F.hardtanh,
+    "clamp": lambda x: x.clamp(-0.3, 0.5),
+    "clamp, only above": lambda x: x.clamp(max=0.25),
+    "clamp_max": lambda x: torch.clamp_max(x, 0.25),
+    "clamp by tensors": lambda x: x.clamp(CONSTANT[1] * 2, CONSTANT + 0.5),
+    "log": lambda x: (x / 4 + 1).log(),
+    "sin": torch.sin,
+    "cos": lambda x: torch.cos(4 * x),
+    "erf": torch.erf,
+    "tanhshrink": F.tanhshrink,
+    "logsigmoid": F.logsigmoid,
+    "maximum": lambda x: torch.maximum(x, CONSTANT - 0.3),
+    "minimum": lambda x: torch.minimum(CONSTANT, x),
+    "expm1": torch.expm1,
+    "atan": torch.atan,
+    "threshold": lambda x: F.threshold(x, -0.1, -0.2),
+    "reciprocal": lambda x: 1 / (x + 4),
+    "cube": lambda x: x**3,
+}
+UNSIGNED: dict[str, Callable[[Tensor], Tensor]] = {
+    "softplus": F.softplus,
+    "sigmoid": torch.sigmoid,
+    "hardsigmoid": F.hardsigmoid,
+    "abs": torch.abs,
+    "exp": torch.exp,
+    "sqrt": lambda x: (x + 3).sqrt(),
+    "rsqrt": lambda x: (x + 3).rsqrt(),
+    "square": torch.square,
+    "pow": lambda x: x**2,
+    "pow, not whole": lambda x: x.abs() ** 1.5,
+    "pow of a constant": lambda x: 2**x,
+    "clamp from above 0": lambda x: x.clamp(0.1, 0.7),
+}
+FUNCTIONS = SIGNED | UNSIGNED
+
+
+class Net(nn.Module):
+    """A linear layer, the function, and a linear layer, twice; the second on images of a conv."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.first, self.middle, self.last = nn.Linear(12, 5), nn.Linear(5, 5), nn.Linear(5, 3)
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.function(self.first(x.flatten(1)))
+        return self.last(self.function(self.middle(x)))
+
+
+class Images(nn.Module):
+    """A convolution, an activation with channels, a max pool, and a linear layer."""
+
+    def __init__(self, activation: nn.Module) -> None:
+        super().__init__()
+        self.conv, self.again = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 1)
+        self.act, self.act2 = activation, nn.SiLU()
+        self.pool, self.last = nn.MaxPool2d(2, padding=1), nn.Linear(36, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.pool(self.act(self.conv(x)))
+        return self.last(self.act2(self.again(x)).flatten(1))
+
+
+def seeded(make: Callable[[], nn.Module]) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        return make().double().eval()
+
+
+def net(name: str) -> nn.Module:
+    return seeded(lambda: Net(FUNCTIONS[name]))
+
+
+def x_of(batch: int, *, seed: int = 0, size: int = 2) -> Tensor:
+    return images(batch, seed=seed, size=size)
+
+
+def pictures(batch: int, *, seed: int = 0) -> Tensor:
+    return images(batch, seed=seed, size=6)
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_the_engines_agree_and_approach_the_ann(name: str) -> None:
+    model, x = net(name), x_of(16, seed=1)
+    prepared = sw.prepare(model, x_of(64))
+    for neuron, steps in [
+        (sw.TwoPhase("nearest", "burst"), 6),
+        (sw.TwoPhase("nearest", "random"), 6),
+        (sw.TwoPhase("nearest", "binary"), 5),
+        (sw.TwoPhase("nearest", "first-spike"), 6),
+    ]:
+        snn = prepared.convert(neuron, steps=steps)
+        counts, stepped = (snn.counts(x, engine=engine) for engine in ("counts", "steps"))
+        assert all(torch.equal(counts[site], stepped[site]) for site in snn.sites)
+        answers = [snn(x, engine=engine) for engine in ("counts", "steps")]
+        torch.testing.assert_close(*answers, rtol=1e-9, atol=1e-9)
+        lowest = min(float(count.min()) for count in counts.values())
+        assert lowest < 0 if name in SIGNED and name != "reciprocal" else lowest >= 0
+    fine = prepared.convert(sw.TwoPhase("nearest", "binary"), sw.Maximum(), steps=16)
+    with torch.no_grad():
+        expected = model(x_of(64))
+    error = (fine(x_of(64)) - expected).norm() / expected.norm()
+    assert error < 1e-3
+
+
+@pytest.mark.parametrize("name", ["silu", "clamp by tensors", "log", "pow, not whole"])
+def test_a_saved_network_gives_the_same_answers_to_the_bit(name: str, tmp_path: Path) -> None:
+    snn = sw.convert(net(name), x_of(64), steps=(4, 8))
+    snn.save(tmp_path / "net.safetensors")
+    loaded = sw.load(tmp_path / "net.safetensors")
+    for steps in (4, 8, 5):
+        assert torch.equal(loaded(x_of(9), steps=steps), snn(x_of(9), steps=steps))
+    assert loaded.calibration.signed == snn.calibration.signed
+    assert loaded.summary() == snn.summary()
+
+
+@pytest.mark.parametrize("activation", [nn.PReLU(4), nn.PReLU(), nn.Tanh(), nn.ELU()])
+@pytest.mark.parametrize("code", ["burst", "late", "random", "binary", "first-spike"])
+def test_a_max_pool_of_signed_counts_is_the_same_in_both_engines(
+    activation: nn.Module, code: str
+) -> None:
+    model, x = seeded(lambda: Images(activation)), pictures(5, seed=1)
+    snn = sw.convert(model, pictures(32), neuron=sw.TwoPhase("nearest", code), steps=4)
+    counts, stepped = (snn.counts(x, engine=engine) for engine in ("counts", "steps"))
+    assert all(torch.equal(counts[site], stepped[site]) for site in snn.sites)
+    assert counts["act"].min() < 0
+    answers = [snn(x, engine=engine) for engine in ("counts", "steps")]
+    torch.testing.assert_close(*answers, rtol=1e-9, atol=1e-9)
+
+
+@pytest.mark.parametrize("code", ["burst", "late", "random", "binary", "first-spike"])
+@pytest.mark.parametrize("rounding", ["nearest", "unbiased", "bernoulli"])
+def test_trains_carry_signed_counts(rounding: str, code: str) -> None:
+    snn = sw.convert(net("tanh"), x_of(64), neuron=sw.TwoPhase(rounding, code), steps=5)
+    trains, counts = snn.record(x_of(9), seed=2), snn.counts(x_of(9), engine="steps", seed=2)
+    weights = snn.plan().weights
+    sent = {"spikes": 0.0}
+
+    def count(op: object, spikes: Tensor) -> None:
+        sent["spikes"] += float(spikes.sum())
+
+    snn.observe(x_of(9), Observer(sent=count), engine="steps", seed=2)
+    assert sum(float(train.abs().sum()) for train in trains.values()) == sent["spikes"]
+    for site, train in trains.items():
+        assert train.dtype is torch.int8
+        assert set(train.unique().tolist()) <= {-1, 0, 1}
+        assert torch.equal(torch.tensordot(weights, train.double(), dims=1), counts[site])
+        assert train.min() == -1
+
+
+@pytest.mark.parametrize("rounding", ["unbiased", "bernoulli"])
+def test_counts_by_chance_are_odd_in_the_charge(rounding: str) -> None:
+    """The draws are those of a site, so the count of -x is minus that of x."""
+    neuron, charge = sw.TwoPhase(rounding), torch.linspace(-7, 7, 29).double()[None]
+    layer = Layer(torch.ones(()).double(), 5, Draws.of(0, "s", torch.zeros(1).long()), signed=True)
+    assert torch.equal(neuron.count(-charge, layer), -neuron.count(charge, layer))
+    assert neuron.count(charge, layer).aminmax() == (-5, 5)
+    infinite = torch.full((1, 1), float("inf")).double()
+    assert neuron.count(infinite, layer) == 5
+
+
+def test_min_error_on_signed_values_is_what_a_loop_finds() -> None:
+    model, x = net("silu"), x_of(200)
+    snn = sw.convert(model, x, threshold=sw.MinError(candidates=16), steps=4)
+    site = snn.sites[0]
+    with torch.no_grad():
+        first = model.get_submodule("first")
+        values = F.silu(first(x.flatten(1)))
+    for channel, chosen in enumerate(snn.design().thresholds[site].tolist()):
+        seen = values[:, channel]
+        errors = {}
+        for k in range(16, 0, -1):
+            theta = float(seen.abs().max()) * k / 16
+            rounded = (seen.abs() * 4 / theta + 0.5).floor().clamp(0, 4) * seen.sign() * theta / 4
+            errors[theta] = float((rounded - seen).square().mean())
+        assert errors[min(errors, key=lambda theta: abs(theta - chosen))] == pytest.approx(
+            min(errors.values()), rel=0.02
+        )
+
+
+def test_inputs_outside_of_the_domain_are_taken_as_its_end() -> None:
+    model = seeded(lambda: Net(lambda x: x.abs().sqrt()))
+    rooted = seeded(lambda: Net(lambda x: (x + 1.2).clamp(min=0).sqrt()))
+    for each in (model, rooted):
+        snn = sw.convert(each, x_of(64), steps=2)
+        answers = [snn(5 * x_of(16, seed=1), engine=e) for e in ("counts", "steps")]
+        assert all(bool(answer.isfinite().all()) for answer in answers)
+
+
+def test_one_phase_neurons_refuse_every_unit_that_is_no_rectifier(tmp_path: Path) -> None:
+    model = seeded(lambda: Images(nn.Tanh()))
+    for neuron in (sw.IntegrateFire(), sw.SRP(), sw.Shuffled()):
+        with pytest.raises(sw.UnsupportedOperation, match=r"2 operations cannot be") as error:
+            sw.convert(model, pictures(16), neuron=neuron)
+        for words in ("aten.tanh", "aten.silu", "in act", "in act2", "TwoPhase()", neuron.label):
+            assert words in str(error.value)
+    snn = sw.convert(model, pictures(16))
+    with pytest.raises(sw.UnsupportedOperation, match="1 operation cannot be") as error:
+        snn.with_neuron(sw.IntegrateFire(), sites=["act2"])
+    assert "aten.silu" in str(error.value)
+    assert "aten.tanh" not in str(error.value)
+
+
+def test_a_function_of_two_signals_or_of_a_larger_constant_is_refused() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Linear(12, 4), nn.Linear(12, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = x.flatten(1)
+            return torch.maximum(self.a(x), self.b(x)).relu()
+
+    with pytest.raises(sw.UnsupportedOperation, match="a function of two signals"):
+        sw.convert(seeded(Two), x_of(8))
+    larger = seeded(lambda: Net(lambda x: torch.maximum(x[:, :1], CONSTANT)))
+    with pytest.raises(sw.UnsupportedOperation, match="its constant is larger than its signal"):
+        sw.convert(larger, x_of(8))
+
+
+def test_infinite_and_silent_sites_are_refused() -> None:
+    with pytest.raises(sw.CalibrationError, match="NaN or infinite activations at site 'log'"):
+        sw.convert(seeded(lambda: Net(lambda x: x.clamp(min=0).log().clamp(min=-2))), x_of(8))
+    with pytest.raises(sw.CalibrationError, match="other than 0"):
+        sw.convert(seeded(lambda: Net(lambda x: x.clamp(-1, 0).clamp(0, 1) + x)), x_of(8))
+
+
+@pytest.mark.parametrize("correction", [False, InputMeans(), OutputMeans()])
+@pytest.mark.parametrize("rounding", ["nearest", "bernoulli"])
+def test_corrections_keep_a_network_of_units_near_its_ann(
+    correction: bool | InputMeans | OutputMeans, rounding: str
+) -> None:
+    model, x = seeded(lambda: Images(nn.GELU())), pictures(64)
+    neuron = sw.TwoPhase(rounding)
+    snn = sw.convert(model, x, neuron=neuron, steps=16, bias_correction=correction)
+    with torch.no_grad():
+        expected = model(x)
+    spread = (expected - expected.mean(0)).norm()
+    assert (snn(x) - expected).norm() < 0.5 * spread
+    if isinstance(correction, InputMeans):
+        assert snn.design().corrections.keys() == {"act", "act2"}
+    if isinstance(correction, OutputMeans):
+        assert not snn.design().corrections
+
+
+def test_the_terms_of_the_error_add_up() -> None:
+    snn = sw.convert(net("silu"), x_of(64), steps=4)
+    for engine_error in decompose(snn, [x_of(16, seed=1)], 4):
+        assert engine_error.unevenness == 0
+        assert engine_error.total > 0
+
+
+def test_the_summary_names_each_unit_and_the_energy_is_refused_by_name() -> None:
+    snn = sw.convert(seeded(lambda: Images(nn.Tanh())), pictures(16))
+    lines = {line.split()[0]: line.split()[1] for line in snn.summary().splitlines() if line}
+    assert (lines["act"], lines["act2"]) == ("tanh", "silu")
+    with pytest.raises(sw.AnalysisError, match="tanh at 'act', silu at 'act2'"):
+        sw.operations(snn, [pictures(4)])
+
+
+def test_nothing_depends_on_the_cut_of_the_calibration_data() -> None:
+    model, x = net("silu"), x_of(60)
+    whole, parts = sw.convert(model, x, steps=4), sw.convert(model, list(x.split(7)), steps=4)
+    assert whole.calibration.signed == parts.calibration.signed == {"silu", "silu:2"}
+    for site in whole.sites:
+        thresholds = [snn.design().thresholds[site] for snn in (whole, parts)]
+        torch.testing.assert_close(*thresholds, rtol=1e-9, atol=0)
+
+
+@pytest.mark.parametrize("precision", ["float32", "bf16"])
+def test_compiled_networks_of_units_answer_alike(precision: str) -> None:
+    model = seeded(lambda: Images(nn.PReLU(4))).float()
+    x = pictures(8).float()
+    snn = sw.convert(model, pictures(32).float(), steps=8).with_precision(precision)
+    plain = snn(x)
+    torch.testing.assert_close(snn.compile()(x), plain, rtol=1e-4, atol=0.02)

@@ -50,6 +50,12 @@ def _bounds(like: Tensor) -> tuple[Tensor, Tensor]:
     return torch.zeros((), dtype=like.dtype), torch.ones((), dtype=like.dtype)
 
 
+def _mask(like: Tensor) -> Tensor:
+    mask = torch.zeros(like.shape[-1], dtype=like.dtype)
+    mask[-1] = -torch.inf
+    return mask
+
+
 ACTIVATIONS = (
     Case("nn.ReLU()", lambda m, x: m.it(x), IMAGE, {"it": nn.ReLU}, bare=True),
     _activation("F.relu(x)", F.relu),
@@ -104,6 +110,22 @@ ACTIVATIONS = (
         "sw.ClippedReLU()", lambda m, x: m.it(x), IMAGE,
         {"it": lambda: sw.ClippedReLU(2.0)}, bare=True,
     ),
+)  # fmt: skip
+
+GROUPS = (
+    _activation("F.softmax(x, 1)", lambda x: F.softmax(x, 1)),
+    _activation("F.softmax(x + mask, -1)  # -inf", lambda x: F.softmax(x + _mask(x), -1)),
+    _activation("F.log_softmax(x, 1)", lambda x: F.log_softmax(x, 1)),
+    _activation("F.layer_norm(x, (6, 6))", lambda x: F.layer_norm(x, (6, 6))),
+    Case(
+        "nn.LayerNorm(6)", lambda m, x: m.it(x), IMAGE, {"it": lambda: nn.LayerNorm(6)}, bare=True,
+    ),
+    Case("nn.RMSNorm(6)", lambda m, x: m.it(x), IMAGE, {"it": lambda: nn.RMSNorm(6)}, bare=True),
+    Case(
+        "nn.GroupNorm(2, 4)", lambda m, x: m.it(x), IMAGE,
+        {"it": lambda: nn.GroupNorm(2, 4)}, bare=True,
+    ),
+    _activation("F.instance_norm(x)", F.instance_norm),
 )  # fmt: skip
 
 LINE, VOLUME, VECTOR = (4, 8), (4, 4, 4, 4), (8,)
@@ -205,6 +227,7 @@ MOVES = (
 
 ACCEPTED = {
     "Activations: they become neurons": ACTIVATIONS,
+    "Softmax and norms: neurons that wait for a group of charges": GROUPS,
     "Weights and norms": WEIGHTED,
     "Pooling, means, upsampling": POOLING,
     "Arithmetic": ARITHMETIC,

@@ -114,7 +114,7 @@ def _classified(op: Operation, site: str | None, what: str) -> Operation:
     if rule.kind is Kind.UNIT and op.reads_data:
         try:
             described = rule.site(op)
-        except (IndexError, TypeError) as error:
+        except (IndexError, TypeError, ArithmeticError) as error:
             raise InterchangeError(f"{what} lacks arguments ({error})") from error
         if isinstance(described, str) or not site:
             raise InterchangeError(f"{what} is no layer of neurons: {described}, site {site!r}")

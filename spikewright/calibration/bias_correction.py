@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from spikewright.calibration.calibration import Calibration
 from spikewright.calibration.correction import Correction, Offsets
 from spikewright.calibration.layers import Layers, Sent
 from spikewright.calibration.samples import Samples
+from spikewright.calibration.statistics import finite_sum
 from spikewright.graph.units import function_of
 from spikewright.neurons import Draws, Layer, Neuron
 
@@ -28,9 +28,12 @@ def per_channel(values: Tensor, like: Tensor) -> Tensor:
 
 
 def channel_means(values: Tensor) -> Tensor:
-    """The mean of every channel of a sample `[1, C, ...]` (or `[1]`), float64 `[C]` on the CPU."""
-    channels = values.shape[1] if values.ndim > 1 else 1
-    return values.reshape(channels, -1).mean(1, dtype=torch.float64).cpu()
+    """The mean of every channel of a sample `[1, C, ...]` (or `[1]`), float64 `[C]` on the CPU.
+
+    Values of -inf count as 0, as they do in `SiteStatistics.input_sum`.
+    """
+    rows = values.reshape(values.shape[1] if values.ndim > 1 else 1, -1)
+    return (finite_sum(rows, 1) / rows.shape[1]).cpu()
 
 
 @dataclass(frozen=True)

@@ -37,7 +37,8 @@ class SiteStatistics:
         exponent: int64 `[C]`.
         histogram: int64 `[C, BINS]`, counts of the magnitudes of activations other than 0.
         values: how many activations of each channel were seen, zeros included.
-        input_sum: float64 `[C]`, sum of the activation's input (the pre-activation).
+        input_sum: float64 `[C]`, sum of the activation's input (the pre-activation); inputs of
+            -inf, which a mask before a softmax makes, are left out.
         signed: whether a negative activation was seen, in any channel.
     """
 
@@ -94,7 +95,7 @@ class SiteStatistics:
         counts = torch.zeros(self.histogram.numel() + 1, dtype=torch.int64)
         samples = max(1, _SLICE // values[0].numel())
         for some in currents.split(samples):
-            total += some.sum((0, 2), dtype=torch.float64).cpu()
+            total += finite_sum(some, (0, 2)).cpu()
         for some in values.split(samples):
             counts += torch.bincount(self._bins(some.cpu()), minlength=len(counts))
         self.input_sum += total
@@ -143,6 +144,14 @@ def _by_channel(values: Tensor) -> Tensor:
     """`[B, C, ...]` as `[B, C, P]`, `[B]` as `[B, 1, 1]`."""
     channels = values.shape[1] if values.ndim > 1 else 1
     return values.detach().reshape(len(values), channels, -1)
+
+
+def finite_sum(values: Tensor, dims: int | tuple[int, ...]) -> Tensor:
+    """The sum over dimensions of the values that are finite, float64."""
+    total = values.sum(dims, dtype=torch.float64)
+    if bool(total.isfinite().all()):
+        return total
+    return values.where(values.isfinite(), 0).sum(dims, dtype=torch.float64)
 
 
 def rebinned(histogram: Tensor, doublings: Tensor) -> Tensor:

@@ -61,12 +61,14 @@ class Site:
         rectifies: whether the activation is max(x, 0), perhaps with a ceiling: a neuron that counts
             from 0 to L does that by itself. Of any other, neurons round the function's value.
         least: the least input for which the function is defined, or None.
+        group: how many inputs each value is a function of: those of a softmax's row, say.
     """
 
     name: str
     threshold: str | None = None
     rectifies: bool = False
     least: float | None = None
+    group: int = 1
 
 
 @dataclass(frozen=True)

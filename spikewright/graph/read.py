@@ -17,7 +17,7 @@ from spikewright.graph.batch_norm import BATCH_NORM
 from spikewright.graph.ir import BATCH, Graph, Kind, Operation, Stored, Value, mapped, walk
 from spikewright.graph.offenders import Offender
 from spikewright.graph.primitives import SQUEEZE, UNSQUEEZE
-from spikewright.graph.rule import Reading, remedy_of, rule_of
+from spikewright.graph.rule import Reading, known_as, remedy_of, rule_of
 
 
 class _Unknown:
@@ -273,7 +273,7 @@ class _Reader:
 
     def _refuse(self, op: Operation, reason: str, remedy: str | None = None) -> None:
         remedy = remedy or "change the call in the model"
-        operator = self._as_written.get(op.name, op.operator)
+        operator = known_as(self._as_written.get(op.name, op.operator))
         self._offenders.append(Offender(operator, op.module, op.source, reason, remedy))
 
 

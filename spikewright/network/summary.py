@@ -6,7 +6,7 @@ import math
 from collections import Counter
 
 from spikewright.calibration.design import Design
-from spikewright.graph.ir import Kind
+from spikewright.graph.ir import Kind, Operation
 from spikewright.network.plan import Plan
 
 
@@ -21,7 +21,8 @@ def summarise(plan: Plan, design: Design, windows: int) -> str:
     graph, sites = plan.graph, [site.name for site in plan.graph.sites]
     lines = [f"Spiking network at T = {plan.steps}", ""]
     width = max(len("total"), *(len(name) for name in sites))
-    lines.append(f"{'site':<{width}}  {'unit':<11} {'neuron':<14} {'neurons':>9}  threshold")
+    wide = max(11, *(len(_unit(op)) for op in graph.neurons))
+    lines.append(f"{'site':<{width}}  {'unit':<{wide}} {'neuron':<14} {'neurons':>9}  threshold")
     total = 0
     for op in graph.neurons:
         assert op.site is not None
@@ -32,9 +33,9 @@ def summarise(plan: Plan, design: Design, windows: int) -> str:
         thresholds = f"{theta.min().item():.4g}"
         if len(theta) > 1:
             thresholds += f" .. {theta.max().item():.4g} in {len(theta)} channels"
-        neuron = f"{op.function:<11} {plan.neurons[name].label:<14}"
+        neuron = f"{_unit(op):<{wide}} {plan.neurons[name].label:<14}"
         lines.append(f"{name:<{width}}  {neuron} {size:>9,}  {thresholds}")
-    lines.append(f"{'total':<{width}}  {'':<11} {'':<14} {total:>9,}")
+    lines.append(f"{'total':<{width}}  {'':<{wide}} {'':<14} {total:>9,}")
     lines += ["", f"{'operation':<28} {'class':<10} {'times':>5}"]
     kinds = Counter(
         (op.operator, str(op.kind)) for op in graph.operations if op.kind is not Kind.UNIT
@@ -48,3 +49,9 @@ def summarise(plan: Plan, design: Design, windows: int) -> str:
     if not design.corrections:
         lines.append("bias correction: none")
     return "\n".join(lines)
+
+
+def _unit(op: Operation) -> str:
+    """What a unit computes, and of how many inputs where it is of several."""
+    members = 1 if op.site is None else op.site.group
+    return op.function if members == 1 else f"{op.function} of {members:,}"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from spikewright.graph.rule import register_remedies
 
-_SAMPLE_NORM = "its statistics depend on the sample; use batch norm, which folds away"
-_SOFTMAX = "convert the model up to its logits and apply the softmax to the result"
 _QCFS = (
     "a quantised clipped ReLU written out by hand, such as "
     "floor(clamp(x / up, 0, 1) * L + 0.5) / L * up, is spikewright.QCFS(L, up): put that module in "
@@ -19,13 +17,6 @@ _MAXIMUM = "use max pooling (nn.MaxPool2d), which has a rule"
 
 register_remedies(
     {
-        "layer_norm": _SAMPLE_NORM,
-        "group_norm": _SAMPLE_NORM,
-        "instance_norm": _SAMPLE_NORM,
-        "batch_norm": "use batch norm with running statistics (track_running_stats=True) in eval "
-        "mode",
-        "softmax": _SOFTMAX,
-        "log_softmax": _SOFTMAX,
         "scaled_dot_product_attention": "attention multiplies signals with each other; not "
         "convertible",
         "native_dropout": "dropout that stays on in eval mode; pass training=self.training",

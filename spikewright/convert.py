@@ -185,8 +185,8 @@ def convert(
     model with several neurons.
 
     Args:
-        model: any `nn.Module` in eval mode of one floating-point input and one tensor output, or an
-            exported program with a dynamic batch.
+        model: any `nn.Module` in eval mode of one floating-point input, or an exported program with
+            a dynamic batch. It may return tuples, lists, dicts and dataclasses of tensors.
         calibration: batches of inputs `[B, *S]` (or (input, label) pairs, or one tensor that is one
             batch), preprocessed as the model wants them and *not* from the test set. Their order
             and sizes do not matter. A few hundred samples do.

@@ -91,7 +91,8 @@ def row(name: str) -> ModelRow:
         return ModelRow(name, size, refusals=tuple(counted.most_common()))
     with torch.no_grad():
         expected, black = model(images), model(torch.zeros_like(images))
-    difference = (evaluate(found.graph, images) - expected).abs().max() / expected.abs().max()
+    (answer,) = evaluate(found.graph, images)
+    difference = (answer - expected).abs().max() / expected.abs().max()
     return ModelRow(
         name,
         size,

@@ -34,8 +34,8 @@ def check_graph(graph: Graph) -> None:
             _check_parts(op, values)
             values[op.name] = _computed(op, values, tensors, batch)
             _check_value(op, values[op.name], batch, dtype)
-        if not isinstance(values[graph.output], Tensor):
-            raise InterchangeError("the graph's output is not one tensor")
+        if not all(isinstance(values[name], Tensor) for name in graph.outputs):
+            raise InterchangeError("an output of the graph is not one tensor")
     _run_once(graph, dtype)
 
 

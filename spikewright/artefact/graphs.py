@@ -13,7 +13,7 @@ from typing import Any
 from torch import Tensor
 
 from spikewright import rules as _register_rules  # noqa: F401  # pyright: ignore
-from spikewright.artefact import arguments
+from spikewright.artefact import arguments, structures
 from spikewright.artefact.fields import items, mapping, named, typed, whole
 from spikewright.errors import InterchangeError
 from spikewright.graph.ir import Graph, Kind, Operation
@@ -33,7 +33,8 @@ def encoded(graph: Graph) -> dict[str, Any]:
     return {
         "input": graph.input,
         "input_shape": list(graph.input_shape),
-        "output": graph.output,
+        "outputs": list(graph.outputs),
+        "answer": structures.encoded(graph.structure),
         "operations": [_encoded_operation(op) for op in graph.operations],
     }
 
@@ -62,12 +63,13 @@ def decoded(document: Any, tensors: Mapping[str, Tensor]) -> Graph:
     Raises:
         InterchangeError: for anything else.
     """
-    source, shape, output, listed = named(
+    source, shape, outputs, answer, listed = named(
         mapping(document, "the graph"),
-        ("input", "input_shape", "output", "operations"),
+        ("input", "input_shape", "outputs", "answer", "operations"),
         "the graph",
     )
-    source, output = typed(source, str, "the input"), typed(output, str, "the output")
+    source = typed(source, str, "the input")
+    outputs = tuple(typed(name, str, "an output") for name in items(outputs, "the outputs"))
     if len(items(listed, "the operations")) > _MOST_OPERATIONS:
         raise InterchangeError(f"the graph holds more than {_MOST_OPERATIONS:,} operations")
     known, sites = {source}, set[str]()
@@ -77,11 +79,13 @@ def decoded(document: Any, tensors: Mapping[str, Tensor]) -> Graph:
         _check_names(op, known, tensors, sites)
         known.add(op.name)
         operations.append(op)
-    if output not in known or not sites:
+    if not outputs or not known.issuperset(outputs) or not sites:
         raise InterchangeError("the graph computes no output, or has no layer of neurons")
-    graph = Graph(tuple(operations), tensors, source, decoded_shape(shape, "the input"), output)
-    if len(graph.pruned().operations) != len(operations):
-        raise InterchangeError("the graph holds operations that its output does not need")
+    structure = structures.decoded(answer, len(outputs), tensors)
+    shape = decoded_shape(shape, "the input")
+    graph = Graph(tuple(operations), tensors, source, shape, outputs, structure)
+    if len(set(outputs)) != len(outputs) or len(graph.pruned().operations) != len(operations):
+        raise InterchangeError("the graph holds operations that its outputs do not need")
     return graph
 
 

@@ -2,57 +2,100 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_flatten
 
 from spikewright.errors import ConversionError
 from spikewright.graph.evaluate import evaluate
 from spikewright.graph.ir import Graph
+from spikewright.graph.structure import Output
 
 _TOLERANCE = 1e-3
 """Largest difference that counts as rounding, relative to the largest answer."""
 
 
-def check_agreement(graph: Graph, batch: Tensor, expected: Tensor) -> None:
+def check_agreement(graph: Graph, batch: Tensor, expected: Any) -> None:
     """Refuse a graph that answers differently from its model, or that mixes the samples of a batch.
 
-    Whether samples are mixed is seen by changing all samples but one: its answer must stay. The
-    batch keeps its size meanwhile. A sample run alone, or at another place, meets other kernels,
-    whose rounding can move a quantised activation by a whole level.
+    Every output is compared. Whether samples are mixed is seen by changing all samples but one:
+    its answer must stay. The batch keeps its size meanwhile. A sample run alone, or at another
+    place, meets other kernels, whose rounding can move a quantised activation by a whole level.
 
     Args:
         graph: as captured.
         batch: `[B, *S]`, B at least 1.
-        expected: the model's own answer to it, `[B, ...]`.
+        expected: the model's own answer to it.
 
     Raises:
         ConversionError: if they differ by more than rounding, or the answer is not finite.
     """
-    if not bool(expected.isfinite().all()):
-        raise ConversionError("the model's answer to this input holds NaN or infinite values")
+    wanted = _outputs_in(graph, expected)
     with torch.no_grad():
         captured = evaluate(graph, batch)
+    limits: list[float] = []
+    for number, (own, model) in enumerate(zip(captured, wanted, strict=True)):
+        limits.append(_checked(own, model, _called(graph, number)))
+    for number, change in enumerate(_mixed(graph, batch)):
+        if not change <= limits[number]:
+            raise ConversionError(
+                f"a sample's answer{_called(graph, number)} changes by {change:.3g} with the "
+                "others in its batch: the model mixes samples of a batch, which spiking conversion "
+                "cannot do"
+            )
+
+
+def _outputs_in(graph: Graph, answer: Any) -> list[Tensor]:
+    """The values in a model's own answer that stand where the graph's outputs do."""
+    leaves, _ = tree_flatten(answer)
+    marks = graph.structure.leaves
+    if len(leaves) != len(marks):
+        raise ConversionError(
+            f"the captured graph answers {len(marks)} values, the model {len(leaves)}: the model "
+            "may choose what it returns by the batch size"
+        )
+    found: Mapping[int, Any] = {
+        mark.number: leaf
+        for mark, leaf in zip(marks, leaves, strict=True)
+        if isinstance(mark, Output)
+    }
+    return [found[number] for number in range(len(graph.outputs))]
+
+
+def _called(graph: Graph, number: int) -> str:
+    """Which output is meant, where there are several."""
+    return "" if graph.structure.alone else f" at output '{graph.structure.names[number]}'"
+
+
+def _checked(captured: Tensor, expected: Tensor, where: str) -> float:
+    """How far an output may lie from the model's, which it does not."""
     if captured.shape != expected.shape:
         raise ConversionError(
-            f"the captured graph answers {list(captured.shape)}, the model {list(expected.shape)}"
+            f"the captured graph answers {list(captured.shape)}{where}, the model "
+            f"{list(expected.shape)}"
         )
-    limit = _TOLERANCE * max(float(expected.abs().max()), 1e-6)
-    difference = float((captured - expected).abs().max())
+    if not expected.is_floating_point():
+        captured, expected = captured.double(), expected.double()
+    if not bool(expected.isfinite().all()):
+        raise ConversionError(
+            f"the model's answer to this input holds NaN or infinite values{where}"
+        )
+    limit = _TOLERANCE * max(_largest(expected), 1e-6)
+    difference = _largest(captured - expected)
     if not difference <= limit:
         raise ConversionError(
-            f"the captured graph differs from the model by {difference:.3g} (up to {limit:.3g} is "
-            "rounding): the model may be random in eval mode, or choose its path by batch size"
+            f"the captured graph differs from the model by {difference:.3g}{where} (up to "
+            f"{limit:.3g} is rounding): the model may be random in eval mode, or choose its path "
+            "by batch size"
         )
-    mixed = _mixed(graph, batch)
-    if not mixed <= limit:
-        raise ConversionError(
-            f"a sample's answer changes by {mixed:.3g} with the others in its batch: the model "
-            "mixes samples of a batch, which spiking conversion cannot do"
-        )
+    return limit
 
 
-def _mixed(graph: Graph, batch: Tensor) -> float:
-    """How far the answers to the first and the last sample depend on the others in the batch."""
+def _mixed(graph: Graph, batch: Tensor) -> list[float]:
+    """How far the outputs for the first and the last sample depend on the others in the batch."""
     others = 0.5 - batch / 2
     if len(batch) == 1:
         batch, others = torch.cat([batch, others]), torch.cat([others, batch])
@@ -60,5 +103,11 @@ def _mixed(graph: Graph, batch: Tensor) -> float:
         together = evaluate(graph, batch)
         first = evaluate(graph, torch.cat([batch[:1], others[1:]]))
         last = evaluate(graph, torch.cat([others[:-1], batch[-1:]]))
-    changes = torch.cat([first[:1] - together[:1], last[-1:] - together[-1:]])
-    return float(changes.abs().max())
+    return [
+        _largest(torch.cat([a[:1] - both[:1], z[-1:] - both[-1:]]))
+        for both, a, z in zip(together, first, last, strict=True)
+    ]
+
+
+def _largest(values: Tensor) -> float:
+    return float(values.abs().max()) if values.numel() else 0.0

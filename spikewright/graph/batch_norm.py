@@ -36,6 +36,7 @@ def fold_batch_norm(graph: Graph) -> Graph:
             before is not None
             and rule_of(before).takes_batch_norm(before)
             and len(readers[before.name]) == 1
+            and before.name not in graph.outputs
         ):
             folded = _into_weights(before, op, scale, shift, tensors)
             replaced[before.name] = folded
@@ -52,8 +53,8 @@ def fold_batch_norm(graph: Graph) -> Graph:
             renamed[op.name] = renamed[op.args[0].name]
             continue
         operations.append(replaced.get(op.name, op).rewired(renamed))
-    output = renamed.get(graph.output, graph.output)
-    return replace(graph, operations=tuple(operations), tensors=tensors, output=output).pruned()
+    outputs = tuple(renamed.get(name, name) for name in graph.outputs)
+    return replace(graph, operations=tuple(operations), tensors=tensors, outputs=outputs).pruned()
 
 
 def _affine(op: Operation, tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor]:

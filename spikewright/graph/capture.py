@@ -9,6 +9,7 @@ import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +21,7 @@ from spikewright.graph.ir import Graph
 from spikewright.graph.model_checks import check_model, state_of
 from spikewright.graph.offenders import Offender, complaint
 from spikewright.graph.read import read_program
+from spikewright.graph.structure import register_answer
 
 _COMPARED = 16
 """The number of samples on which the captured graph is compared with the model, at most."""
@@ -105,7 +107,10 @@ def _exported(model: nn.Module | ExportedProgram, example: Tensor) -> ExportedPr
             )
             return program.run_decompositions({})
     except Exception as error:  # torch.export has no common base class for what it refuses
-        _answer(model, example[:_COMPARED])
+        answer = _answer(model, example[:_COMPARED])
+        if "in output, which is not a known type" in str(error):
+            register_answer(answer)
+            return _exported(model, example)
         raise ConversionError(_capture_failure(str(error))) from error
 
 
@@ -128,7 +133,7 @@ def _quiet() -> Generator[None]:
         yield
 
 
-def _answer(model: nn.Module | ExportedProgram, batch: Tensor) -> Tensor:
+def _answer(model: nn.Module | ExportedProgram, batch: Tensor) -> Any:
     """The model's own answer.
 
     Raises:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from spikewright.errors import ConversionError
 from spikewright.graph.ir import BATCH, Graph, Operation, Stored, Value, mapped
+from spikewright.graph.structure import Output
 
 Handler = Callable[[Operation, tuple[Any, ...]], Any]
 """Computes the value of an operation from the values of `Operation.inputs`, in their order, in
@@ -45,8 +46,10 @@ def last_uses(operations: Sequence[Operation], keep: Iterable[str]) -> dict[str,
     return freed
 
 
-def evaluate(graph: Graph, x: Tensor, handlers: Mapping[Any, Handler] | None = None) -> Tensor:
-    """The graph's answer to a batch.
+def evaluate(
+    graph: Graph, x: Tensor, handlers: Mapping[Any, Handler] | None = None
+) -> tuple[Tensor, ...]:
+    """The graph's outputs for a batch.
 
     Args:
         graph: the plan.
@@ -55,11 +58,11 @@ def evaluate(graph: Graph, x: Tensor, handlers: Mapping[Any, Handler] | None = N
             the graph computes what the captured model computes.
 
     Returns:
-        The output value, `[B, ...]`.
+        The values of `Graph.outputs`, `[B, ...]` each.
     """
     handlers = handlers or {}
     values: MutableMapping[str, Any] = {graph.input: x}
-    freed = last_uses(graph.operations, {graph.output})
+    freed = last_uses(graph.operations, graph.outputs)
     for op in graph.operations:
         handler = handlers.get(op.kind)
         if handler is None:
@@ -68,7 +71,26 @@ def evaluate(graph: Graph, x: Tensor, handlers: Mapping[Any, Handler] | None = N
             values[op.name] = handler(op, tuple(values[name] for name in op.inputs))
         for name in freed[op.name]:
             del values[name]
-    return values[graph.output]
+    return tuple(values[name] for name in graph.outputs)
+
+
+def answered(graph: Graph, outputs: Sequence[Tensor], batch: int) -> Any:
+    """The network's answer, put together as the model has it.
+
+    Args:
+        graph: of the network.
+        outputs: the values of `Graph.outputs`.
+        batch: B.
+    """
+
+    def known(leaf: Any) -> Any:
+        if isinstance(leaf, Output):
+            return outputs[leaf.number]
+        if isinstance(leaf, Stored):
+            return graph.tensors[leaf.name]
+        return batch if leaf is BATCH else leaf
+
+    return graph.structure.built(known)
 
 
 def check_input(graph: Graph, x: Tensor, like: Tensor) -> None:

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spikewright.graph.structure import ONE_TENSOR, Structure
+
 
 class Kind(StrEnum):
     """What an operation is to a spiking network."""
@@ -150,14 +152,16 @@ class Graph:
         tensors: the stored tensors, by name.
         input: the name of the input value.
         input_shape: its shape for one sample.
-        output: the name of the value that is the network's answer.
+        outputs: the names of the values that the network's answer holds, each once.
+        structure: how the answer is put together from them.
     """
 
     operations: tuple[Operation, ...]
     tensors: Mapping[str, Tensor]
     input: str
     input_shape: tuple[int, ...]
-    output: str
+    outputs: tuple[str, ...]
+    structure: Structure = ONE_TENSOR
 
     @property
     def neurons(self) -> tuple[Operation, ...]:
@@ -187,8 +191,9 @@ class Graph:
 
     @property
     def output_shape(self) -> tuple[int, ...]:
-        """The shape of the answer for one sample."""
-        return self.shapes[self.output]
+        """The shape of the logits for one sample: the only output, or that of this name."""
+        number = self.structure.logits
+        return self.shapes[self.outputs[0 if number is None else number]]
 
     def consumers(self) -> dict[str, list[Operation]]:
         """The operations that read each value, by value."""
@@ -200,14 +205,15 @@ class Graph:
         return readers
 
     def pruned(self) -> Graph:
-        """The graph without operations and tensors that the output does not need."""
-        needed = {self.output}
+        """The graph without operations and tensors that no output needs."""
+        needed = set(self.outputs)
         kept: list[Operation] = []
         for op in reversed(self.operations):
             if op.name in needed:
                 needed.update(op.inputs)
                 kept.append(op)
         used = {name for op in kept for name in op.stored}
+        used |= {leaf.name for leaf in self.structure.leaves if isinstance(leaf, Stored)}
         used |= {op.site.threshold for op in kept if op.site and op.site.threshold}
         tensors = {name: tensor for name, tensor in self.tensors.items() if name in used}
         return replace(self, operations=tuple(reversed(kept)), tensors=tensors)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +19,7 @@ from spikewright.graph.ir import BATCH, Graph, Kind, Operation, Stored, Value, m
 from spikewright.graph.offenders import Offender
 from spikewright.graph.primitives import SQUEEZE, UNSQUEEZE
 from spikewright.graph.rule import Reading, known_as, remedy_of, rule_of
+from spikewright.graph.structure import Output, Structure
 
 
 class _Unknown:
@@ -40,8 +42,8 @@ def read_program(
         The graph and the operations that do not convert; with any, the graph cannot run.
 
     Raises:
-        ConversionError: for programs that return anything else than one tensor, or that change
-            their own buffers.
+        ConversionError: for programs that change their own buffers, or whose answer does not depend
+            on the input.
     """
     return _Reader(program, model).read()
 
@@ -77,38 +79,48 @@ class _Reader:
             )
         source = self._read_placeholders()
         answer = self._answer()
-        needed = _ancestors(answer)
+        needed = _ancestors(leaf for leaf in answer.leaves if isinstance(leaf, fx.Node))
         for node in self._program.graph.nodes:
             if node.op == "call_function" and node in needed and node not in self._references:
                 self._read_call(node)
-        output = self._references[answer]
-        if not isinstance(output, Value) and not self._offenders:
+        outputs, structure = self._outputs(answer)
+        if not outputs and not self._offenders:
             raise ConversionError("the model's output does not depend on its input")
         graph = Graph(
             tuple(self._operations),
             self._tensors,
             source.name,
             tuple(source.meta["val"].shape[1:]),
-            output.name if isinstance(output, Value) else "",
+            outputs,
+            structure,
         )
         return (graph if self._offenders else graph.pruned()), tuple(self._offenders)
 
-    def _answer(self) -> fx.Node:
-        """The node of the model's one output tensor."""
+    def _answer(self) -> Structure:
+        """The model's answer, with nodes for its tensors."""
         results: Any = self._program.graph.output_node().args[0]
         structure: Any = self._program.call_spec.out_spec
-        if structure.is_leaf() and len(results) == 1 and isinstance(results[0], fx.Node):
-            return results[0]
-        if structure.is_leaf():
-            returned = "no tensor"
-        else:
-            returned = f"a {structure.type.__name__} of {len(structure.children())}"
-            if isinstance(structure.context, list):  # the keys of a mapping
-                returned += f" ({', '.join(map(str, structure.context))})"
-        raise ConversionError(
-            f"the model returns {returned}; it must return one tensor, its logits: wrap it in a "
-            "module whose forward returns that tensor"
-        )
+        if not any(isinstance(leaf, fx.Node) for leaf in results):
+            raise ConversionError("the model returns no tensor")
+        return Structure(tuple(results), structure)
+
+    def _outputs(self, answer: Structure) -> tuple[tuple[str, ...], Structure]:
+        """The names of the values in the answer, and how it is put together from them."""
+        outputs: dict[str, int] = {}
+
+        def mark(leaf: Any) -> Any:
+            known = self._references.get(leaf) if isinstance(leaf, fx.Node) else leaf
+            if isinstance(known, _Unknown):
+                raise ConversionError(
+                    "the model returns a number that it computes from the size of the batch: leave "
+                    "it out of the answer"
+                )
+            if not isinstance(known, Value):
+                return known
+            return Output(outputs.setdefault(known.name, len(outputs)))
+
+        leaves = tuple(mark(leaf) for leaf in answer.leaves)
+        return tuple(outputs), Structure(leaves, answer.spec)
 
     def _read_placeholders(self) -> fx.Node:
         """Store parameters, buffers and constants; return the input."""
@@ -303,9 +315,9 @@ def _with_a_channel(op: Operation) -> list[Operation]:
     return [column, units, answer]
 
 
-def _ancestors(node: fx.Node) -> set[fx.Node]:
+def _ancestors(nodes: Iterable[fx.Node]) -> set[fx.Node]:
     ancestors: set[fx.Node] = set()
-    pending = [node]
+    pending = list(nodes)
     while pending:
         current = pending.pop()
         if current not in ancestors:

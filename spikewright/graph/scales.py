@@ -52,9 +52,9 @@ class _Folder:
                 self._operations.append(self._folded(op))
             else:
                 self._operations.append(op)
-        output = self._explicit(self._graph.output)
+        outputs = tuple(self._explicit(name) for name in self._graph.outputs)
         return replace(
-            self._graph, operations=tuple(self._operations), tensors=self._tensors, output=output
+            self._graph, operations=tuple(self._operations), tensors=self._tensors, outputs=outputs
         ).pruned()
 
     def _folded(self, op: Operation) -> Operation:

@@ -2,9 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from torch import Tensor
 
 from spikewright.errors import AnalysisError
+from spikewright.graph.structure import Structure
+
+
+def logits_of(answer: Any, who: str) -> Tensor:
+    """The logits in a network's answer: its only tensor, or the one that is called so.
+
+    Args:
+        answer: a tensor, or tuples, lists, dicts and objects of them.
+        who: the network that answered, as errors name it.
+
+    Raises:
+        AnalysisError: where it cannot be known which tensor holds logits.
+    """
+    if isinstance(answer, Tensor):
+        return answer
+    named = answer.get("logits") if isinstance(answer, Mapping) else None  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+    named = getattr(answer, "logits", named)  # pyright: ignore[reportUnknownArgumentType]
+    if isinstance(named, Tensor):
+        return named
+    places = Structure.of(answer).places
+    tensors = {place: leaf for place, leaf in places.items() if isinstance(leaf, Tensor)}
+    if len(tensors) == 1:
+        return next(iter(tensors.values()))
+    raise AnalysisError(
+        f"{who} answers {len(tensors)} tensors ({', '.join(tensors)}), and none of them is called "
+        "'logits': right answers are counted by one tensor [B, classes]; wrap the model in a "
+        "module whose forward returns it"
+    )
 
 
 def predictions(logits: Tensor) -> Tensor:

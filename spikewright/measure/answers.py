@@ -5,12 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from spikewright.graph import Operation
-from spikewright.measure.accuracy import predictions, require_answers
+from spikewright.measure.accuracy import logits_of, predictions, require_answers
 from spikewright.measure.placement import device_of
 from spikewright.measure.statistics import mcnemar_exact, wilson_interval
 from spikewright.network import Observer, SpikingNetwork
@@ -119,12 +120,12 @@ class Tally:
 
 
 def answers_of(
-    network: Callable[[Tensor], Tensor], data: Batches, device: torch.device, who: str
+    network: Callable[[Tensor], Any], data: Batches, device: torch.device, who: str
 ) -> Answers:
     """Ask a classifier, without gradients.
 
     Args:
-        network: a map from images to logits `[B, classes]`.
+        network: a map from images to an answer with logits `[B, classes]`, see `logits_of`.
         data: batches with labels, such as `labelled_batches` checks.
         device: where the network is.
         who: names the network in errors.
@@ -137,7 +138,7 @@ def answers_of(
     predicted, right = [nothing], [nothing]
     for images, labels in data:
         with torch.no_grad():
-            logits = network(images.to(device))
+            logits = logits_of(network(images.to(device)), who)
         require_answers(logits, labels, who)
         predicted.append(predictions(logits).cpu())
         right.append(labels)
@@ -154,7 +155,7 @@ def spiking_answers(
         assert op.site is not None
         spikes[op.site.name] += int(sent.sum(dtype=torch.float64))
 
-    def simulate(images: Tensor) -> Tensor:
+    def simulate(images: Tensor) -> Any:
         return network.observe(images, Observer(sent=count), steps=steps, seed=seed)
 
     return replace(answers_of(simulate, data, device_of(network), who), spikes=spikes)

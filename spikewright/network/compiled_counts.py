@@ -76,7 +76,7 @@ def counting_module(
     """The count engine of a scale-folded graph, as a module of straight-line code.
 
     Its forward takes `x`, the two words `[sites, B]` that random draws are keyed by, and
-    `fixed_arguments`. It returns the logits and, with `count_spikes`, the spikes that each sample
+    `fixed_arguments`. It returns the outputs and, with `count_spikes`, the spikes that each sample
     sent at every site.
     """
     sites = [site.name for site in graph.sites]
@@ -99,7 +99,8 @@ def counting_module(
         emitted = line.call(_emitting(neurons[site], signed=site in signed), *layer, *words)
         line.values[op.name], spikes = line.parts(emitted, 2)
         sent.append(spikes)
-    return line.module([line.values[graph.output], *(sent if count_spikes else ())])
+    outputs = [line.values[name] for name in graph.outputs]
+    return line.module([*outputs, *(sent if count_spikes else ())])
 
 
 def _row(words: Tensor, which: int) -> Tensor:

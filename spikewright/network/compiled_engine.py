@@ -48,7 +48,7 @@ class CompiledEngine(ABC):
     def _run(
         self, plan: Plan, x: Tensor, seed: int, sample_ids: Tensor, *, count_spikes: bool
     ) -> list[Tensor]:
-        """Logits of a part and, with `count_spikes`, the spikes sent at each site, `[B]`."""
+        """The outputs for a part and, with `count_spikes`, the spikes sent at each site, `[B]`."""
 
     def fits(self, plan: Plan) -> bool:
         """Whether a plan differs from the first one in its tensors alone."""
@@ -62,8 +62,8 @@ class CompiledEngine(ABC):
         seed: int,
         sample_ids: Tensor,
         observer: Observer = SILENT,
-    ) -> Tensor:
-        """Logits of a batch, as the uncompiled engine gives them.
+    ) -> tuple[Tensor, ...]:
+        """The outputs for a batch, as the uncompiled engine gives them.
 
         Args:
             plan: one that `fits`.
@@ -80,11 +80,13 @@ class CompiledEngine(ABC):
             inputs = filled(part, fill), seed, filled(ids, fill)
             outputs = self._run(plan, *inputs, count_spikes=counting)
             answers.append([output[: len(part)] for output in outputs])
-        logits, *sent = (torch.cat(parts) for parts in zip(*answers, strict=True))
+        graph = self.graph_of(plan)
+        whole = [torch.cat(parts) for parts in zip(*answers, strict=True)]
+        outputs, sent = whole[: len(graph.outputs)], whole[len(graph.outputs) :]
         if observer.sent is not None:
-            for op, spikes in zip(self.graph_of(plan).neurons, sent, strict=True):
+            for op, spikes in zip(graph.neurons, sent, strict=True):
                 observer.sent(op, spikes)
-        return logits
+        return tuple(outputs)
 
     def _fixed_for(self, plan: Plan) -> list[Tensor]:
         """`_fixed_of` a plan, kept for the T used last."""

@@ -55,8 +55,6 @@ class CompiledSteps(CompiledEngine):
         steady: dict[str, Any] = {graph.input: x}
         for op in self._constant:
             steady[op.name] = call(op, steady, graph.tensors, len(x))
-        if graph.output in steady:
-            return [steady[graph.output]]
         fixed = [steady[name] for name in self._steady_inputs]
         state: list[Tensor] = []
         for op in self._with_state:
@@ -71,11 +69,17 @@ class CompiledSteps(CompiledEngine):
             state.append(channels_last(potential.expand(shape).contiguous()))
         fixed += self._fixed_for(plan)
         step = self._steps[count_spikes]
-        total, sent = x.new_zeros(()), x.new_zeros((), dtype=torch.float64)
+        totals: list[Any] = [0.0] * len(_varying_outputs(graph))
+        sent = x.new_zeros((), dtype=torch.float64)
         for _ in range(plan.steps):
-            answer, spikes = step(*state, *fixed)
-            total, sent = total + answer, sent + spikes
-        return [total / plan.steps, *(sent if count_spikes else ())]
+            *outputs, spikes = step(*state, *fixed)
+            totals = [total + output for total, output in zip(totals, outputs, strict=True)]
+            sent = sent + spikes
+        means = dict(zip(_varying_outputs(graph), totals, strict=True))
+        outputs = [
+            means[name] / plan.steps if name in means else steady[name] for name in graph.outputs
+        ]
+        return [*outputs, *(sent if count_spikes else ())]
 
 
 def step_module(plan: Plan, *, count_spikes: bool) -> fx.GraphModule:
@@ -83,8 +87,9 @@ def step_module(plan: Plan, *, count_spikes: bool) -> fx.GraphModule:
 
     Its forward takes the state (a potential for each site, what each maximum saw and gave so
     far), the steady values that it reads, a threshold and an offset of the current for each site,
-    and the stored tensors. It changes the state in place, and returns the step's answer and, with
-    `count_spikes`, the spikes that each sample sent at each site `[sites, B]` (else 0).
+    and the stored tensors. It changes the state in place, and returns the step's outputs that
+    vary in time and, with `count_spikes`, the spikes that each sample sent at each site
+    `[sites, B]` (else 0).
     """
     graph = plan.step_graph
     kept = _with_state(graph)
@@ -118,7 +123,12 @@ def step_module(plan: Plan, *, count_spikes: bool) -> fx.GraphModule:
         else:
             line.run(op)
     spikes = line.call(torch.stack, sent) if count_spikes else 0
-    return line.module([line.values[graph.output], spikes])
+    return line.module([*(line.values[name] for name in _varying_outputs(graph)), spikes])
+
+
+def _varying_outputs(graph: Graph) -> list[str]:
+    steady = {graph.input, *(op.name for op in constant_in_time(graph))}
+    return [name for name in graph.outputs if name not in steady]
 
 
 def _keep(state: Tensor, value: Tensor) -> Tensor:

@@ -11,8 +11,8 @@ from spikewright.network.plan import SILENT, Observer, Plan, spikes_per_sample
 
 def run_counts(
     plan: Plan, x: Tensor, *, seed: int, sample_ids: Tensor, observer: Observer = SILENT
-) -> Tensor:
-    """Logits, as means over time, of a network whose neurons all have a count law.
+) -> tuple[Tensor, ...]:
+    """The outputs, as means over time, of a network whose neurons all have a count law.
 
     A value on an edge is the mean over a window's steps, `[B, *S]`; a spike train appears as its
     count, a whole number, and what a count stands for is in the weights that read it.

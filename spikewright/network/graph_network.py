@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from spikewright.errors import InterchangeError
-from spikewright.graph.evaluate import evaluate
+from spikewright.graph.evaluate import answered, evaluate
 from spikewright.graph.ir import Graph
 
 
@@ -64,6 +64,7 @@ class GraphNetwork(nn.Module):
 class CapturedANN(GraphNetwork):
     """The network that was converted, as it was captured: activations in place, no spikes."""
 
-    def forward(self, images: Tensor) -> Tensor:
-        """Logits `[B, classes]` of a batch `[B, *S]`."""
-        return evaluate(self.graph, images)
+    def forward(self, images: Tensor) -> Any:
+        """The model's answer to a batch `[B, *S]`, put together as the model has it."""
+        graph = self.graph
+        return answered(graph, evaluate(graph, images), len(images))

@@ -22,8 +22,8 @@ def simulate(
     sample_ids: Tensor,
     observer: Observer,
     memory_budget: int,
-) -> Tensor:
-    """Logits of a batch `[B, *S]`, or of frames `[T, B, *S]`.
+) -> tuple[Tensor, ...]:
+    """The values of `Graph.outputs` for a batch `[B, *S]`, or for frames `[T, B, *S]`.
 
     Args:
         plan: the network at one T.

@@ -15,6 +15,7 @@ from spikewright import artefact
 from spikewright.calibration import Calibration
 from spikewright.calibration.design import Design
 from spikewright.errors import ConversionError
+from spikewright.graph.evaluate import answered
 from spikewright.graph.ir import Graph, Operation
 from spikewright.graph.widened import wide
 from spikewright.network.compiler import fused
@@ -102,8 +103,9 @@ class SpikingNetwork(GraphNetwork):
 
     @property
     def layers_that_wait(self) -> int:
-        """Two-phase layers on the longest path from input to output."""
-        return depth_of(self._graph, self.neurons)[self._graph.output]
+        """Two-phase layers on the longest path from the input to any output."""
+        depth = depth_of(self._graph, self.neurons)
+        return max(depth[name] for name in self._graph.outputs)
 
     def design(self, steps: int | None = None) -> Design:
         """Thresholds and corrections at T = `steps`.
@@ -135,8 +137,8 @@ class SpikingNetwork(GraphNetwork):
         engine: Engine | str = Engine.AUTO,
         seed: int = 0,
         sample_ids: Tensor | None = None,
-    ) -> Tensor:
-        """Logits as means over time, comparable with those of the source model.
+    ) -> Any:
+        """What the source model returns, its tensors as means over time.
 
         Args:
             images: `[B, *S]`, presented at every time step, or frames `[T, B, *S]`, frame t at
@@ -149,7 +151,9 @@ class SpikingNetwork(GraphNetwork):
                 derived from each sample's content, that of all its frames.
 
         Returns:
-            `[B, classes]`.
+            `[B, classes]` of a classifier that returns its logits; else tuples, dicts and
+            objects as the model returns them (objects of a network read from a file are dicts of
+            their fields). What does not depend on the input is as the model has it.
 
         Raises:
             ConversionError: for input the network was not captured for, other than T frames,
@@ -216,7 +220,7 @@ class SpikingNetwork(GraphNetwork):
         seed: int = 0,
         sample_ids: Tensor | None = None,
         memory_budget: int = MEMORY_BUDGET,
-    ) -> Tensor:
+    ) -> Any:
         """Simulate and watch; `forward`, `record` and `counts` are made of it.
 
         Args:
@@ -231,7 +235,7 @@ class SpikingNetwork(GraphNetwork):
         draws = self.stochastic or engine is Engine.STEPS
         samples = by_sample(self._graph, images)
         ids = checked_ids(sample_ids, samples, plan.fuse, needed=draws)
-        answer = simulate(
+        outputs = simulate(
             plan,
             images.to(wide(images.dtype)),
             engine,
@@ -241,7 +245,8 @@ class SpikingNetwork(GraphNetwork):
             observer=observer,
             memory_budget=memory_budget,
         )
-        return answer.to(images.dtype)
+        own = [out.to(images.dtype) if out.is_floating_point() else out for out in outputs]
+        return answered(self.graph, own, len(samples))
 
     def ann(self) -> CapturedANN:
         """The ANN that was converted, batch norm folded; it shares this network's tensors."""

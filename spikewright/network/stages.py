@@ -39,13 +39,13 @@ class Stage:
         operations: what runs at every time chunk, in order.
         emitting: waiting sites whose trains are read.
         absorbing: waiting sites that take their input in this stage.
-        output: whether the network's answer is read in this stage.
+        outputs: the network's outputs that are read in this stage.
     """
 
     operations: tuple[Operation, ...]
     emitting: frozenset[str]
     absorbing: frozenset[str]
-    output: bool
+    outputs: frozenset[str]
 
 
 def constant_in_time(graph: Graph, *, frames: bool = False) -> tuple[Operation, ...]:
@@ -73,18 +73,15 @@ def depth_of(graph: Graph, neurons: Mapping[str, Neuron]) -> dict[str, int]:
 def stages_of(
     graph: Graph, neurons: Mapping[str, Neuron], *, frames: bool = False
 ) -> tuple[Stage, ...]:
-    """The stages of a network, in order; the last one reads the output.
+    """The stages of a network, in order; an output is read in that of its depth.
 
     With `frames` the input varies in time.
     """
     depth = depth_of(graph, neurons)
     steady = {op.name for op in constant_in_time(graph, frames=frames)}
     waiting = {op.name for op in graph.neurons if op.site and neurons[op.site.name].waits}
-    last = depth[graph.output]
-    return tuple(
-        _stage(graph, depth, steady, waiting, number, output=number == last)
-        for number in range(last + 1)
-    )
+    last = max(depth[name] for name in graph.outputs)
+    return tuple(_stage(graph, depth, steady, waiting, number) for number in range(last + 1))
 
 
 def _stage(
@@ -93,13 +90,12 @@ def _stage(
     steady: set[str],
     waiting: set[str],
     number: int,
-    *,
-    output: bool,
 ) -> Stage:
     absorbing = {
         op.name for op in graph.operations if op.name in waiting and depth[op.name] == number + 1
     }
-    needed = set(absorbing) | ({graph.output} if output else set())
+    outputs = {name for name in graph.outputs if depth[name] == number}
+    needed = absorbing | outputs
     emitting: set[str] = set()
     operations: list[Operation] = []
     for op in reversed(graph.operations):
@@ -110,4 +106,6 @@ def _stage(
             emitting.add(op.name)
         else:
             needed.update(op.inputs)
-    return Stage(tuple(reversed(operations)), frozenset(emitting), frozenset(absorbing), output)
+    return Stage(
+        tuple(reversed(operations)), frozenset(emitting), frozenset(absorbing), frozenset(outputs)
+    )

@@ -28,8 +28,8 @@ def run_steps(
     sample_ids: Tensor,
     observer: Observer = SILENT,
     memory_budget: int = MEMORY_BUDGET,
-) -> Tensor:
-    """Logits, as weighted means over time, of a network of any neurons.
+) -> tuple[Tensor, ...]:
+    """The outputs, as weighted means over time, of a network of any neurons.
 
     Args:
         plan: the network at one T.
@@ -109,28 +109,27 @@ class _StepRun:
         for op in constant_in_time(graph, frames=self._frames is not None):
             self._steady[op.name] = call(op, self._steady, graph.tensors, self._batch)
 
-    def run(self) -> Tensor:
+    def run(self) -> tuple[Tensor, ...]:
         graph, frames = self._plan.step_graph, self._frames is not None
         stages = stages_of(graph, self._plan.neurons, frames=frames)
-        answer: Tensor | None = None
+        outputs: dict[str, Tensor] = {}
         for number, stage in enumerate(stages):
-            answer = self._run_stage(stage)
+            outputs |= self._run_stage(stage)
             later = frozenset[str]().union(*(s.emitting for s in stages[number + 1 :]))
             self._waiting = {name: d for name, d in self._waiting.items() if name in later}
-        assert answer is not None
-        return answer
+        return tuple(outputs[name] for name in graph.outputs)
 
-    def _run_stage(self, stage: Stage) -> Tensor | None:
+    def _run_stage(self, stage: Stage) -> dict[str, Tensor]:
+        """Run through the window once; the outputs that are read in it."""
         graph, duration = self._plan.step_graph, self._plan.duration
-        if stage.output and graph.output in self._steady:
-            return self._steady[graph.output]
+        steady = {name: self._steady[name] for name in stage.outputs if name in self._steady}
+        varying = stage.outputs - steady.keys()
         for name in stage.emitting:
             self._waiting[name].rewind()
         streaming: dict[str, StreamingDynamics] = {}
         maxima: dict[str, Maximum] = {}
-        total: Tensor | None = None
-        keep = {graph.output} if stage.output else set[str]()
-        freed = last_uses(stage.operations, keep | set(self._steady))
+        totals: dict[str, Tensor] = {}
+        freed = last_uses(stage.operations, varying | set(self._steady))
         for start in range(0, duration, self._chunk):
             steps = min(self._chunk, duration - start)
             values: dict[str, Any] = {}
@@ -140,11 +139,13 @@ class _StepRun:
                 values[op.name] = self._advance(op, stage, values, start, steps, streaming, maxima)
                 for name in freed[op.name]:
                     values.pop(name, None)
-            if stage.output:
-                out = values[graph.output].reshape(steps, self._batch, *graph.output_shape)
-                total = _added(total, out, self._weights[start : start + steps])
+            for name in varying:
+                out = values[name].reshape(steps, self._batch, *graph.shapes[name])
+                weights = self._weights[start : start + steps]
+                totals[name] = _added(totals.get(name), out, weights)
         self._report(stage, streaming)
-        return None if total is None else total / self._plan.total_weight
+        means = {name: total / self._plan.total_weight for name, total in totals.items()}
+        return steady | means
 
     def _advance(
         self,

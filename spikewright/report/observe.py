@@ -14,6 +14,7 @@ from torch import Tensor
 from spikewright.extras import require_extra
 from spikewright.graph import Operation
 from spikewright.measure import LayerError, decompose
+from spikewright.measure.accuracy import logits_of
 from spikewright.network import Observer, SpikingNetwork
 from spikewright.network.frames import batch_dimension, by_sample, mean_image
 from spikewright.network.stages import depth_of
@@ -69,7 +70,7 @@ def observe_raster(
             network,
             {site: trains[name][site] for site in sites},
             shown,
-            classes[int(network(batch, steps, seed=seed).argmax())],
+            classes[int(logits_of(network(batch, steps=steps, seed=seed), name).argmax())],
             steps,
         )
         for name, network in networks.items()

@@ -260,5 +260,5 @@ class TestComparison:
         x = trial_images((2,), 3)
         (site,) = network.sites
         counts = network.counts(x, steps=4)[site]
-        with pytest.raises(sw.InterchangeError, match="other logits than the count engine"):
-            compared(network.plan(4), x, network(x, steps=4) * 1.001, {site: counts})
+        with pytest.raises(sw.InterchangeError, match="other answers than the count engine"):
+            compared(network.plan(4), x, [network(x, steps=4) * 1.001], {site: counts})

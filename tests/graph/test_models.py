@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections import OrderedDict, namedtuple
 
 import pytest
 import torch
@@ -142,20 +141,6 @@ MODELS = {
     "program of two inputs": (
         lambda: program((BATCH, BATCH), (x(), x()), model=Two().eval()),
         "takes 2 inputs",
-    ),
-    "tuple of one": (lambda: Answering(lambda y, x: (y,)).eval(), "returns a tuple of 1; "),
-    "list of one": (lambda: Answering(lambda y, x: [y]).eval(), "returns a list of 1; "),
-    "dictionary of one": (
-        lambda: Answering(lambda y, x: OrderedDict(out=y)).eval(),
-        r"returns a OrderedDict of 1 \(out\); it must return one tensor",
-    ),
-    "nested": (
-        lambda: Answering(lambda y, x: {"a": [y, {"b": x}], "c": y}).eval(),
-        r"returns a dict of 2 \(a, c\)",
-    ),
-    "named tuple": (
-        lambda: Answering(lambda y, x: namedtuple("Pair", "a b")(y, x)).eval(),
-        "returns a namedtuple of 2",
     ),
     "no tensor": (lambda: Answering(lambda y, x: None).eval(), "returns no tensor"),
     "not finite": (

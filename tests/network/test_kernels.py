@@ -150,7 +150,9 @@ def test_other_readers_of_the_same_counts_see_them_unharmed(precision: str) -> N
 
 
 def evaluated(graph: Graph, x: Tensor) -> Tensor:
-    return evaluate(graph, x, {Kind.UNIT: lambda op, inputs: (20 * inputs[0]).round().clamp(0, 16)})
+    return evaluate(
+        graph, x, {Kind.UNIT: lambda op, inputs: (20 * inputs[0]).round().clamp(0, 16)}
+    )[0]
 
 
 @pytest.mark.parametrize("neuron", [sw.TwoPhase("nearest"), sw.IntegrateFire()])

@@ -127,6 +127,12 @@ def open_for(network: SpikingNetwork, notes: Mapping[str, Any], options: DataOpt
             f"the network takes {shape_text(graph.input_shape)}, the images of '{images.name}' are "
             f"{shape_text(images.image_shape)}; --size sets the side of pictures"
         )
+    names = graph.structure.names.values()
+    if graph.structure.logits is None:
+        raise WrongUsage(
+            f"the network has several outputs ({', '.join(names)}), and none of them is called "
+            "'logits': right answers are counted by one tensor [B, classes]"
+        )
     check_outputs(graph.output_shape[0], images)
     _check_classes(notes, images)
     return data

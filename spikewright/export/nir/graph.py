@@ -59,6 +59,7 @@ class _Pen:
     def drawn(self) -> Drawing:
         self._check_numbers()
         graph = self._graph
+        self._check_answer()
         self._sources[graph.input] = self._add("input", Node("Input"), ())
         for op in graph.operations:
             self._sources[op.name] = () if op.kind is Kind.CONSTANT else self._draw(op)
@@ -66,7 +67,7 @@ class _Pen:
             raise UnsupportedOperation(
                 complaint(self._offenders, "of this network cannot be exported to NIR")
             )
-        self._add("output", Node("Output"), self._sources[graph.output])
+        self._add("output", Node("Output"), self._sources[graph.outputs[0]])
         for title, offset in self._offsets.items():
             self._offset(title, offset)
         return self._numbered()
@@ -76,6 +77,13 @@ class _Pen:
             reason = "its currents are rounded to bfloat16, which NIR cannot say"
             remedy = "export SpikingNetwork.with_precision('float32')"
             self._offenders.append(Offender("precision bf16", "", "", reason, remedy))
+
+    def _check_answer(self) -> None:
+        names = list(self._graph.structure.names.values())
+        if len(names) > 1:
+            reason = f"the network has several outputs ({', '.join(names)}), NIR's graphs have one"
+            remedy = "convert a model that returns one of them"
+            self._offenders.append(Offender("several outputs", "", "", reason, remedy))
 
     def _draw(self, op: Operation) -> tuple[str, ...]:
         if op.site is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,8 +23,8 @@ BOUNDARY = 2.0**-16
 fraction of the layer's largest charge (of 1, if that is more): 128 units of float32's last place,
 for sums that two programs add up in different orders."""
 
-_LOGITS = 1e-4
-"""How far logits may lie apart, as a fraction of the largest."""
+_APART = 1e-4
+"""How far outputs may lie apart, as a fraction of the largest."""
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,12 @@ class Agreement:
     Attributes:
         counts: counts compared.
         flipped: those that differ by one, where the charge lies on a decision boundary.
-        logits: the largest difference of a logit, as a fraction of the largest logit.
+        apart: the largest difference of an output, as a fraction of its largest number.
     """
 
     counts: int
     flipped: int
-    logits: float
+    apart: float
 
 
 class Runner:
@@ -69,8 +69,10 @@ def trial_images(shape: tuple[int, ...], batch: int) -> Tensor:
     return torch.randn(batch, *shape, generator=generator)
 
 
-def compared(plan: Plan, images: Tensor, logits: Tensor, counts: Mapping[str, Tensor]) -> Agreement:
-    """Compare a model's logits and counts with the count engine, layer by layer.
+def compared(
+    plan: Plan, images: Tensor, outputs: Sequence[Tensor], counts: Mapping[str, Tensor]
+) -> Agreement:
+    """Compare a model's outputs and counts with the count engine, layer by layer.
 
     Every layer of the count engine is fed the *model's* counts of the layers before it, so that one
     count on a decision boundary is reported as one, and neither hides nor excuses another.
@@ -78,11 +80,11 @@ def compared(plan: Plan, images: Tensor, logits: Tensor, counts: Mapping[str, Te
     Args:
         plan: the network at one T, of deterministic neurons.
         images: `[B, *S]`.
-        logits: the model's answer, `[B, classes]`.
+        outputs: the model's answer, `[B, ...]` each.
         counts: the model's counts by site, `[B, *S]`.
 
     Raises:
-        InterchangeError: when a count differs away from a boundary, or a logit by more than
+        InterchangeError: when a count differs away from a boundary, or an output by more than
             rounding: the model computes something else.
     """
     sizes: list[int] = []
@@ -97,11 +99,11 @@ def compared(plan: Plan, images: Tensor, logits: Tensor, counts: Mapping[str, Te
         return counts[site]
 
     expected = evaluate(plan.count_graph, images, {Kind.UNIT: judge})
-    apart = _apart(logits, expected)
-    if not apart <= _LOGITS:
+    apart = max(_apart(a, b) for a, b in zip(outputs, expected, strict=True))
+    if not apart <= _APART:
         raise InterchangeError(
-            f"the exported model computes other logits than the count engine: they differ by "
-            f"{apart:.2g} of the largest; nothing was written, please report this"
+            f"the exported model computes other answers than the count engine: they differ by "
+            f"{apart:.2g} of the largest number; nothing was written, please report this"
         )
     return Agreement(sum(sizes), sum(flips), apart)
 

@@ -35,9 +35,11 @@ def export_onnx(
     """Write the count engine of a network at one T as an ONNX model.
 
     The model takes `images` `[batch, *S]`, float32, the batch of any size, and gives `logits`
-    `[batch, classes]`. The counts of every site are the inner values `counts:SITE`. Before anything
+    `[batch, classes]`; where the network has several outputs, each by its place in the answer, such
+    as `0` or `boxes.scores` (constants in the answer are left out). The counts of every site are
+    the inner values `counts:SITE`. Before anything
     is written, onnxruntime runs it on random images: every count must be the count engine's,
-    unless its charge lies on a decision boundary, and every logit within 1e-4 of the largest.
+    unless its charge lies on a decision boundary, and every output within 1e-4 of the largest.
 
     Args:
         network: every neuron `TwoPhase("nearest")`; float32, on the CPU. It stays as it is.
@@ -120,7 +122,7 @@ def _dropped_options(graph: Graph) -> list[str]:
 
 
 def checked(plan: Plan, model: Any, batches: list[Tensor]) -> tuple[bytes, Agreement]:
-    """The bytes of a model that agrees with the count engine, its logits the only output.
+    """The bytes of a model that agrees with the count engine, without its counts as outputs.
 
     Args:
         plan: what the model was made from.
@@ -131,21 +133,23 @@ def checked(plan: Plan, model: Any, batches: list[Tensor]) -> tuple[bytes, Agree
         InterchangeError: when it disagrees.
     """
     whole = Runner(model.SerializeToString(deterministic=True))
-    model.graph.value_info.extend(model.graph.output[1:])
-    del model.graph.output[1:]
+    names = list(plan.source.structure.names.values())
+    model.graph.value_info.extend(model.graph.output[len(names) :])
+    del model.graph.output[len(names) :]
     content: bytes = model.SerializeToString(deterministic=True)
     last = Runner(content)
     agreements: list[Agreement] = []
     for images in batches:
         values = whole(images)
-        logits = values.pop("logits")
+        outputs = [values.pop(name) for name in names]
         counts = {name.removeprefix(COUNTS): count for name, count in values.items()}
-        agreements.append(compared(plan, images, logits, counts))
-        agreements.append(compared(plan, images, last(images)["logits"], counts))
+        agreements.append(compared(plan, images, outputs, counts))
+        alone = last(images)
+        agreements.append(compared(plan, images, [alone[name] for name in names], counts))
     return content, Agreement(
         sum(each.counts for each in agreements[::2]),
         sum(each.flipped for each in agreements[::2]),
-        max(each.logits for each in agreements),
+        max(each.apart for each in agreements),
     )
 
 
@@ -178,11 +182,12 @@ def _describe(model: Any, network: SpikingNetwork, plan: Plan, sha256: str | Non
 def _summary(path: Path, content: bytes, plan: Plan, agreement: Agreement) -> str:
     runtime = require_extra("onnxruntime", "onnx", PURPOSE)
     shape = ", ".join(("batch", *map(str, plan.source.input_shape)))
+    names = ", ".join(plan.source.structure.names.values())
     return (
         f"{path}: ONNX, operators of version {OPSET}, {len(content):,} bytes\n"
-        f"  images [{shape}] to logits, T = {plan.steps}\n"
+        f"  images [{shape}] to {names}, T = {plan.steps}\n"
         f"  checked in onnxruntime {runtime.__version__} on {sum(_BATCHES)} random samples: "
         f"{agreement.counts - agreement.flipped:,} of {agreement.counts:,} counts equal those of "
-        f"the count engine, {agreement.flipped:,} on a decision boundary; logits within "
-        f"{agreement.logits:.1g}"
+        f"the count engine, {agreement.flipped:,} on a decision boundary; {names} within "
+        f"{agreement.apart:.1g}"
     )

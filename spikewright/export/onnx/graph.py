@@ -27,7 +27,7 @@ _LARGEST_FILE = 2**31 - 2**20
 class CountingModule(nn.Module):
     """A network's count engine at one T as a module of plain tensor operations.
 
-    Its forward takes images `[B, *S]` and returns the logits `[B, classes]`, then the counts
+    Its forward takes images `[B, *S]` and returns the outputs `[B, ...]`, then the counts
     `[B, *S]` of every site, in order: the arithmetic of `run_counts`, operation by operation.
     """
 
@@ -71,7 +71,7 @@ def _straight_line(plan: Plan, stored: list[str]) -> fx.GraphModule:
         gain = line.values[f"gain:{op.site.name}"]
         line.values[op.name] = line.call(_emitting(plan, op), value, gain)
         counts.append(line.values[op.name])
-    return line.module([line.values[graph.output], *counts])
+    return line.module([*(line.values[name] for name in graph.outputs), *counts])
 
 
 def _emitting(plan: Plan, op: Operation) -> Callable[..., Tensor]:
@@ -87,7 +87,7 @@ def _emitting(plan: Plan, op: Operation) -> Callable[..., Tensor]:
 
 
 def counting_model(plan: Plan, images: Tensor) -> Any:
-    """The ONNX model of a plan: `images` to `logits` and the counts of every site.
+    """The ONNX model of a plan: `images` to the outputs and the counts of every site.
 
     Args:
         plan: see `CountingModule`; on the CPU.
@@ -107,7 +107,8 @@ def counting_model(plan: Plan, images: Tensor) -> Any:
         )
     sites = [site.name for site in plan.source.sites]
     try:
-        program = _exported(module, images, ["logits", *(f"{COUNTS}{site}" for site in sites)])
+        names = plan.source.structure.names.values()
+        program = _exported(module, images, [*names, *(f"{COUNTS}{site}" for site in sites)])
     except torch.onnx.OnnxExporterError as error:
         raise InterchangeError(
             f"torch's exporter has no ONNX operator for {_untranslated(error)}; nothing was written"

@@ -51,7 +51,9 @@ class Account:
         self._accumulators = {
             name
             for name, route in self._routes.items()
-            if isinstance(route, Weighted | Added) and len(readers[name]) == 1
+            if isinstance(route, Weighted | Added)
+            and len(readers[name]) == 1
+            and name not in graph.outputs
         }
         self._fan_outs: dict[str, Tensor] = {}
         self._spikes_of: Callable[[Tensor], Tensor] = lambda count: count
@@ -86,7 +88,7 @@ class Account:
     def walk(
         self, shown: Flow, samples: int, site: SiteRule, spikes_of: Callable[[Tensor], Tensor]
     ) -> dict[str, Counts]:
-        """Operations by site, and of the output, for a batch.
+        """Operations by site, and of the outputs, for a batch.
 
         Args:
             shown: the flow at the input.
@@ -104,11 +106,11 @@ class Account:
                 self._charge(op, self._received(arriving, op.shape))
             else:
                 flows[op.name] = self._passed(op, flows)
-        answer = flows[self.graph.output]
-        shape = self._shapes[self.graph.output]
-        received = self._received(answer, shape)
-        received += Counts(bias_additions=samples * math.prod(shape) * answer.constant)
-        self._charged[OUTPUT] = self._charged.get(OUTPUT, Counts()) + received
+        for name in self.graph.outputs:
+            answer, shape = flows[name], self._shapes[name]
+            received = self._received(answer, shape)
+            received += Counts(bias_additions=samples * math.prod(shape) * answer.constant)
+            self._charged[OUTPUT] = self._charged.get(OUTPUT, Counts()) + received
         return self._charged
 
     def _received(self, flow: Flow, shape: tuple[int, ...]) -> Counts:

@@ -67,7 +67,7 @@ def observe_activity(
         codes: the neurons of each code, which send the same counts in other numbers of spikes.
 
     Returns:
-        The logits, and the activities under each code.
+        The network's answer, and the activities under each code.
     """
     weights = network.plan(steps).weights
     counts: dict[str, Tensor] = {}
@@ -94,7 +94,7 @@ def observe_activity(
 
     stepwise = chosen(engine, network.neurons) is Engine.STEPS
     observer = Observer(spikes=train) if stepwise else Observer(layer=layer)
-    logits = network.observe(shown, observer, steps=steps, engine=engine, seed=seed)
+    answer = network.observe(shown, observer, steps=steps, engine=engine, seed=seed)
     for site, rows in counts.items():
         settle(site, rows)
-    return logits, by_code
+    return answer, by_code

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from spikewright.errors import AnalysisError
 from spikewright.graph import Operation
+from spikewright.measure.accuracy import logits_of, predictions
 from spikewright.measure.batches import (
     NO_SAMPLE,
     are_frames,
@@ -121,7 +122,7 @@ def counted(
     samples, right, labelled = 0, 0, 0
     for shown, labels in _batches(data, dimensions):
         shown = shown.to(place)
-        logits, activities = observe_activity(
+        answer, activities = observe_activity(
             network, shown, steps, seed=seed, engine=engine, pooled=pooled, codes=codes
         )
         size = samples_in(shown, dimensions)
@@ -131,7 +132,8 @@ def counted(
             tally.add(arriving, size, sent)
         samples += size
         if labels is not None:
-            right += int((logits.argmax(1).cpu() == labels).sum())
+            logits = logits_of(answer, "the network")
+            right += int((predictions(logits).cpu() == labels).sum())
             labelled += size
         if progress is not None:
             progress(samples)

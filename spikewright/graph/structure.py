@@ -1,0 +1,156 @@
+"""How a model's answer is put together from the values that its graph computes."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import NoneType
+from typing import Any
+
+from torch import Tensor
+from torch.export import register_dataclass
+from torch.utils._pytree import (
+    SUPPORTED_NODES,
+    TreeSpec,
+    tree_flatten,
+    tree_leaves,
+    tree_structure,
+    tree_unflatten,
+)
+
+from spikewright.errors import ConversionError
+
+_LOGITS = "logits"
+
+
+@dataclass(frozen=True)
+class Output:
+    """The mark in an answer where one of the graph's outputs stands.
+
+    Attributes:
+        number: of the output in `Graph.outputs`.
+    """
+
+    number: int
+
+
+@dataclass(frozen=True)
+class Structure:
+    """An answer with marks for what is known later: a tensor, or nested tuples, dicts and objects.
+
+    Attributes:
+        leaves: `Output`, `Stored` and `BATCH`, or what stands in every answer, such as None.
+        spec: how the leaves are put together, as `torch.utils._pytree` has it.
+    """
+
+    leaves: tuple[Any, ...]
+    spec: TreeSpec
+
+    @classmethod
+    def of(cls, tree: Any) -> Structure:
+        """The structure of an answer whose leaves stand in it."""
+        leaves, spec = tree_flatten(tree)
+        return cls(tuple(leaves), spec)
+
+    def built(self, known: Callable[[Any], Any]) -> Any:
+        """The answer, with what `known` gives for every leaf."""
+        return tree_unflatten([known(leaf) for leaf in self.leaves], self.spec)
+
+    @property
+    def alone(self) -> bool:
+        """Whether the answer is one tensor."""
+        return self.spec.is_leaf()
+
+    @cached_property
+    def plain(self) -> Any:
+        """The answer with its leaves, made of tuples, lists and dicts alone.
+
+        Objects become dicts of their fields.
+        """
+        return _plain(self.spec, iter(self.leaves))
+
+    @property
+    def places(self) -> Mapping[str, Any]:
+        """The leaves by their places in the answer, such as "0.scores"."""
+        return {".".join(place): leaf for place, leaf in _walked(self.plain, ())}
+
+    @cached_property
+    def names(self) -> Mapping[int, str]:
+        """The place of every output in the answer, such as "logits" or "0.scores", by number.
+
+        The output of an answer that is one tensor is called "logits".
+        """
+        if self.alone:
+            return {0: _LOGITS}
+        names: dict[int, str] = {}
+        for place, leaf in self.places.items():
+            if isinstance(leaf, Output):
+                names.setdefault(leaf.number, place)
+        return names
+
+    @property
+    def logits(self) -> int | None:
+        """The number of the output that holds logits: the only one, or that of this name."""
+        if len(self.names) == 1:
+            return next(iter(self.names))
+        return next((number for number, name in self.names.items() if name == _LOGITS), None)
+
+
+ONE_TENSOR = Structure((Output(0),), tree_structure(0))
+"""The structure of an answer that is one tensor."""
+
+
+def register_answer(answer: Any) -> None:
+    """Let torch take the dataclasses in a model's answer apart.
+
+    Raises:
+        ConversionError: for an object of another kind.
+    """
+    for leaf in tree_leaves(answer):
+        if dataclasses.is_dataclass(leaf) and not isinstance(leaf, type):
+            if type(leaf) not in SUPPORTED_NODES:
+                register_dataclass(type(leaf))
+            register_answer(leaf)
+        elif not isinstance(leaf, Tensor | int | float | str | NoneType):
+            raise ConversionError(
+                f"the model returns a {type(leaf).__name__}, which cannot be taken apart; return "
+                "tensors, or tuples, lists, dicts or dataclasses of them"
+            )
+
+
+def _plain(spec: TreeSpec, leaves: Iterator[Any]) -> Any:
+    """The nested form of leaves, which are used up."""
+    if spec.is_leaf():
+        return next(leaves)
+    parts = [_plain(child, leaves) for child in spec.children()]
+    keys = _keys(spec, len(parts))
+    if keys is not None:
+        return dict(zip(keys, parts, strict=True))
+    return parts if spec.type is list else tuple(parts)
+
+
+def _keys(spec: TreeSpec, parts: int) -> list[Any] | None:
+    """The keys of a dict, or the names of an object's fields; None of a sequence."""
+    kind: Any = spec.type
+    context: Any = spec.context
+    if kind in (tuple, list) or not isinstance(context, list):
+        return None
+    if dataclasses.is_dataclass(kind) and len(context) == 2 and isinstance(context[0], list):  # pyright: ignore[reportUnknownArgumentType]
+        context = context[0]  # names of what is there, and of what is None
+    elif len(context) == 2 and callable(context[0]):  # pyright: ignore[reportUnknownArgumentType]
+        context = context[1]  # a defaultdict: its default, and its keys
+    keys: list[Any] = context
+    return keys if len(keys) == parts else None
+
+
+def _walked(tree: Any, place: tuple[str, ...]) -> list[tuple[tuple[str, ...], Any]]:
+    """Every leaf with its place."""
+    if isinstance(tree, dict):
+        branches: list[tuple[Any, Any]] = list(tree.items())  # pyright: ignore[reportUnknownArgumentType]
+    elif isinstance(tree, (tuple, list)):
+        branches = list(enumerate(tree))  # pyright: ignore[reportUnknownArgumentType]
+    else:
+        return [(place, tree)]
+    return [leaf for key, branch in branches for leaf in _walked(branch, (*place, str(key)))]

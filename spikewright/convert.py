@@ -27,6 +27,7 @@ from spikewright.calibration.thinned import Thinned
 from spikewright.calibration.thresholds import require_positive
 from spikewright.errors import CalibrationError, ConversionError
 from spikewright.graph import Graph, InputRefused, fold_batch_norm, survey
+from spikewright.graph.channels import with_channels
 from spikewright.graph.model_checks import check_model, state_of, takes
 from spikewright.graph.widened import wide, widened
 from spikewright.network import SpikingNetwork
@@ -264,7 +265,7 @@ def _captured(model: nn.Module | ExportedProgram, batch: Tensor) -> Graph:
         dtypes = {t.dtype for t in state_of(model).values() if t.is_floating_point()}
         advice = remedy(batch, dtypes, lambda other: takes(model, other))
         raise CalibrationError(f"{error}{advice and f'. {advice}'}") from error
-    return fold_batch_norm(graph)
+    return with_channels(fold_batch_norm(graph))
 
 
 def learned_thresholds(graph: Graph) -> dict[str, Tensor]:

@@ -19,6 +19,7 @@ from spikewright.calibration.design import Design
 from spikewright.calibration.statistics import BINS
 from spikewright.errors import InterchangeError
 from spikewright.graph.ir import Graph, Operation
+from spikewright.graph.per_channel import channels_of
 
 _INTEGERS = (torch.uint8, torch.int16, torch.int32, torch.int64)
 _PARTS = {"threshold": "thresholds", "correction": "corrections", "potential": "potentials"}
@@ -72,7 +73,7 @@ def decoded_designs(document: Any, graph: Graph, take: Take) -> dict[int, Design
 
 
 def _checked(values: Tensor, op: Operation, part: str, what: str) -> Tensor:
-    shapes = [op.shape] if part == "potential" else [(1,), op.shape[:1]]
+    shapes = [op.shape] if part == "potential" else [(1,), (channels_of(op),)]
     if values.dtype is not torch.float64 or tuple(values.shape) not in shapes:
         raise InterchangeError(f"{what} must be float64 {shapes}, got {_type_and_shape(values)}")
     _require_finite(values, what)
@@ -131,7 +132,7 @@ def decoded_calibration(document: Any, graph: Graph, take: Take) -> Calibration:
 
 
 def _statistics(op: Operation, site: str, values: Any, take: Take) -> SiteStatistics:
-    what, channels = f"the statistics of '{site}'", op.shape[0]
+    what, channels = f"the statistics of '{site}'", channels_of(op)
     tensors = {
         part: take(f"statistics/{site}/{part}")
         for part in ("maximum", "exponent", "histogram", "input_sum")

@@ -19,7 +19,7 @@ from spikewright.errors import InterchangeError
 from spikewright.graph.ir import Graph, Kind, Operation
 from spikewright.graph.rule import UNKNOWN, rule_of, target_name, target_named
 
-_PARTS = ("name", "operation", "args", "kwargs", "shape", "module", "source", "site")
+_PARTS = ("name", "operation", "args", "kwargs", "shape", "module", "source", "site", "channels")
 _MOST_OPERATIONS = 100_000
 _LARGEST_SAMPLE = 1 << 28
 
@@ -54,6 +54,7 @@ def _encoded_operation(op: Operation) -> dict[str, Any]:
         "module": op.module,
         "source": op.source.replace("\\", "/").rpartition("/")[2],  # no folder of one machine
         "site": None if op.site is None else op.site.name,
+        "channels": [] if op.site is None else list(op.site.channels),
     }
 
 
@@ -90,7 +91,7 @@ def decoded(document: Any, tensors: Mapping[str, Tensor]) -> Graph:
 
 
 def _decoded_operation(entry: Any, what: str) -> Operation:
-    name, target, args, kwargs, shape, module, source, site = named(
+    name, target, args, kwargs, shape, module, source, site, channels = named(
         mapping(entry, what), _PARTS, what
     )
     what = f"{what} ('{typed(name, str, what)}')"
@@ -108,11 +109,12 @@ def _decoded_operation(entry: Any, what: str) -> Operation:
             source=typed(source, str, what),
         ),
         None if site is None else typed(site, str, what),
+        tuple(whole(dim, f"{what}: its channels", 1) for dim in items(channels, what)),
         what,
     )
 
 
-def _classified(op: Operation, site: str | None, what: str) -> Operation:
+def _classified(op: Operation, site: str | None, channels: tuple[int, ...], what: str) -> Operation:
     """The operation with its kind and site, as its rule has them."""
     rule = rule_of(op)
     if rule.kind is Kind.UNIT and op.reads_data:
@@ -122,7 +124,10 @@ def _classified(op: Operation, site: str | None, what: str) -> Operation:
             raise InterchangeError(f"{what} lacks arguments ({error})") from error
         if isinstance(described, str) or not site:
             raise InterchangeError(f"{what} is no layer of neurons: {described}, site {site!r}")
-        return replace(op, kind=Kind.UNIT, site=replace(described, name=site))
+        if list(channels) != sorted(set(channels)) or any(dim > len(op.shape) for dim in channels):
+            raise InterchangeError(f"{what}: its channels {channels} are no dimensions of it")
+        named_site = replace(described, name=site, channels=channels)
+        return replace(op, kind=Kind.UNIT, site=named_site)
     if site is not None:
         raise InterchangeError(f"{what} has a site, and is no activation")
     if op.reads_data and rule.kind is Kind.CONSTANT:

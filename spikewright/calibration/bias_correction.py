@@ -18,21 +18,19 @@ from spikewright.calibration.correction import Correction, Offsets
 from spikewright.calibration.layers import Layers, Sent
 from spikewright.calibration.samples import Samples
 from spikewright.calibration.statistics import finite_sum
+from spikewright.graph.ir import Operation
+from spikewright.graph.per_channel import by_channel, placed
 from spikewright.graph.units import function_of
 from spikewright.neurons import Draws, Layer, Neuron
 
 
-def per_channel(values: Tensor, like: Tensor) -> Tensor:
-    """`[C]` or `[1]` as `[1, C, 1, ...]`, of the dtype and device of `like` `[B, C, ...]`."""
-    return values.to(like).reshape(*[1] * min(1, like.ndim - 1), -1, *[1] * (like.ndim - 2))
-
-
-def channel_means(values: Tensor) -> Tensor:
-    """The mean of every channel of a sample `[1, C, ...]` (or `[1]`), float64 `[C]` on the CPU.
+def channel_means(values: Tensor, op: Operation) -> Tensor:
+    """The mean of every channel of a unit's values for one sample, float64 `[C]` on the CPU.
 
     Values of -inf count as 0, as they do in `SiteStatistics.input_sum`.
     """
-    rows = values.reshape(values.shape[1] if values.ndim > 1 else 1, -1)
+    assert op.site is not None
+    (rows,) = by_channel(values, op.site.channels)
     return (finite_sum(rows, 1) / rows.shape[1]).cpu()
 
 
@@ -59,13 +57,13 @@ class InputMeans(Correction):
         corrections: dict[str, Tensor] = {}
         signed = calibration.signed
         for layer in Layers(samples.graph, samples.parts, means=True).units():
-            site = layer.site
-            function = function_of(layer.operation, samples.graph.tensors)
-            correction = samples.input_means[site] - channel_means(layer.mean_current())
+            op, site = layer.operation, layer.site
+            function = function_of(op, samples.graph.tensors)
+            correction = samples.input_means[site] - channel_means(layer.mean_current(), op)
             corrections[site] = correction
             for number, current in layer.currents():
-                theta = per_channel(thresholds[site], current)
-                shifted = current + per_channel(correction, current)
+                theta, shift = (placed(v, op).to(current) for v in (thresholds[site], correction))
+                shifted = current + shift
                 charge = (shifted if function is None else function(shifted)) * (levels / theta)
                 if neuron.has_count_law:
                     draws = Draws.of(seed, site, samples.ids[number])

@@ -18,6 +18,7 @@ from spikewright.errors import CalibrationError
 from spikewright.fingerprint import fingerprint
 from spikewright.graph.evaluate import apply, evaluate
 from spikewright.graph.ir import Graph, Kind, Operation
+from spikewright.graph.per_channel import channels_of
 from spikewright.processes import ALONE, Processes
 
 
@@ -64,7 +65,7 @@ def collect(graph: Graph, parts: Iterable[Tensor], processes: Processes = ALONE)
         CalibrationError: when no part came, or an activation is not finite.
         ProcessError: when processes hold other weights or other samples.
     """
-    channels = {op.site.name: (op.shape or (1,))[0] for op in graph.neurons if op.site is not None}
+    channels = {op.site.name: channels_of(op) for op in graph.neurons if op.site is not None}
     own = {site: SiteStatistics.empty(width) for site, width in channels.items()}
     sums: dict[str, list[Tensor]] = {site: [] for site in channels}
     digest = sha256(fingerprint(graph.tensors).encode()) if processes.count > 1 else None
@@ -102,7 +103,7 @@ def _observed(
                 f"NaN or infinite activations at site '{op.site.name}' ({op.source or op.module}) "
                 "during calibration; check the calibration data and the model's weights"
             )
-        sums[op.site.name] = statistics[op.site.name].add(inputs[0], activations)
+        sums[op.site.name] = statistics[op.site.name].add(inputs[0], activations, op.site.channels)
         return activations
 
     evaluate(graph, part, {Kind.UNIT: observe})

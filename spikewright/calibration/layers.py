@@ -19,6 +19,7 @@ from spikewright.calibration.mean_values import MeanValues
 from spikewright.calibration.segments import Segment, segments_of
 from spikewright.graph.evaluate import call, last_uses
 from spikewright.graph.ir import Graph, Operation
+from spikewright.graph.rule import rule_of
 
 REMEMBERED = 256 << 20
 """Bytes of currents that a layer remembers where they are needed several times."""
@@ -143,12 +144,16 @@ class AtLayer:
     def pool(self) -> None:
         """Run a maximum on all parts: the largest of counts is a count."""
         end = self.operation
-        alone = len(end.inputs) == 1 and "max_pool" in end.operator
+        rule, source, unit = rule_of(end), end.inputs[0], None
         for number, kept in enumerate(self._layers.kept):
-            first = kept.get(end.inputs[0])
-            if alone and isinstance(first, Sent):  # one unit a channel, so the order is theirs
+            first = kept.get(source)
+            if isinstance(first, Sent) and len(end.inputs) == 1:
+                unit = rule.passed(end, {source: first.unit}, self._layers.graph)
+            if (
+                isinstance(first, Sent) and unit is not None
+            ):  # one in every window, so the order is that of the numbers
                 highest = self._maximum(number, (first.numbers.to(first.unit.dtype),))
-                self.send(number, Sent(highest, first.unit))
+                self.send(number, Sent(highest, unit))
             else:
                 highest = self._maximum(number, self._inputs(number))
                 self.send(number, Sent(highest, highest.new_ones(())))

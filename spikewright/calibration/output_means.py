@@ -9,12 +9,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from spikewright.calibration.bias_correction import per_channel
 from spikewright.calibration.calibration import Calibration
 from spikewright.calibration.correction import Correction, Offsets
 from spikewright.calibration.layer_simulation import LayerSimulation
 from spikewright.calibration.layers import AtLayer, Layers, Sent
 from spikewright.calibration.samples import MEMORY, Samples
+from spikewright.graph.per_channel import by_channel, placed
 from spikewright.neurons import Neuron
 
 
@@ -77,10 +77,11 @@ class OutputMeans(Correction):
             for layer in Layers(chosen.graph, chosen.parts, *times).units():
                 site = layer.site
                 run = _Run(layer, simulation, chosen, thresholds[site])
-                rectifies = layer.operation.site is not None and layer.operation.site.rectifies
+                assert layer.operation.site is not None
+                rectifies = layer.operation.site.rectifies
                 if self.bias and rectifies:
-                    error = run.error()
-                    currents[site] = run.shift = error.reshape(max(1, len(error)), -1).mean(1)
+                    (rows,) = by_channel(run.error()[None], layer.operation.site.channels)
+                    currents[site] = run.shift = rows.mean(1)
                 if self.potential and rectifies:
                     potentials[site] = run.potential = steps * run.error()
                 run.send()
@@ -115,16 +116,17 @@ class _Run:
             self._layer.send(number, Sent(sent.numbers.flatten(0, 1), sent.unit))
 
     def _each(self) -> Iterator[tuple[int, Sent]]:
+        op = self._layer.operation
         for number, current in self._currents():
             ids = self._samples.ids[number]
             current = current.unflatten(0, (self._simulation.duration, len(ids)))
-            theta = per_channel(self._threshold, current[0])
+            theta = placed(self._threshold, op).to(current)
             if self.shift is not None:
-                current = current + per_channel(self.shift, current[0])
+                current = current + placed(self.shift, op).to(current)
             potential = 0.0 if self.potential is None else self.potential.to(current)
             yield (
                 number,
-                self._simulation.trains(self._layer.operation, current, theta, potential, ids),
+                self._simulation.trains(op, current, theta, potential, ids),
             )
 
 

@@ -7,13 +7,14 @@ how they were cut changes a threshold by a bit.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from spikewright.errors import CalibrationError
+from spikewright.graph.per_channel import by_channel
 
 BINS = 512
 """Histogram bins of a channel; at least half of them lie below its maximum."""
@@ -27,7 +28,7 @@ _SLICE = 1 << 20
 
 @dataclass
 class SiteStatistics:
-    """Statistics of one site's activation, per channel (dimension 1 of `[B, C, ...]`).
+    """Statistics of one site's activation, per channel (see `Site.channels`).
 
     The histogram of a channel spans `[0, 2**exponent)`, the smallest such range above its maximum.
     When the maximum grows, neighbouring bins merge exactly, so only the final maximum matters.
@@ -77,13 +78,18 @@ class SiteStatistics:
         middle = (torch.arange(BINS, dtype=torch.float64) + 0.5) / BINS
         return middle * self.span[:, None]
 
-    def add(self, inputs: Tensor, activations: Tensor) -> Tensor:
-        """Take in one batch, `[B, C, ...]` each, or `[B]` for a single channel.
+    def add(self, inputs: Tensor, activations: Tensor, channels: Sequence[int] = (1,)) -> Tensor:
+        """Take in one batch.
+
+        Args:
+            inputs: `[B, *S]`, or `[B]` for a single channel.
+            activations: alike.
+            channels: the dimensions that are channels.
 
         Returns:
             The sum of the inputs, float64 `[C]`.
         """
-        values, currents = _by_channel(activations), _by_channel(inputs)
+        values, currents = by_channel(activations, channels), by_channel(inputs, channels)
         if bool(values.amin() < 0):
             self.signed = True
             values = values.abs()
@@ -138,12 +144,6 @@ class SiteStatistics:
         wider = torch.maximum(self.exponent, exponent)
         self.histogram = rebinned(self.histogram, wider - self.exponent)
         self.exponent = wider
-
-
-def _by_channel(values: Tensor) -> Tensor:
-    """`[B, C, ...]` as `[B, C, P]`, `[B]` as `[B, 1, 1]`."""
-    channels = values.shape[1] if values.ndim > 1 else 1
-    return values.detach().reshape(len(values), channels, -1)
 
 
 def finite_sum(values: Tensor, dims: int | tuple[int, ...]) -> Tensor:

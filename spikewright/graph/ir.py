@@ -64,6 +64,8 @@ class Site:
             from 0 to L does that by itself. Of any other, neurons round the function's value.
         least: the least input for which the function is defined, or None.
         group: how many inputs each value is a function of: those of a softmax's row, say.
+        channels: the dimensions of `[B, *S]`, ascending, along which each place has a threshold of
+            its own; none where the layer shares one. `graph.channels` finds them.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Site:
     rectifies: bool = False
     least: float | None = None
     group: int = 1
+    channels: tuple[int, ...] = (1,)
 
 
 @dataclass(frozen=True)

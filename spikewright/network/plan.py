@@ -12,6 +12,7 @@ from torch import Tensor
 from spikewright.calibration.design import Design
 from spikewright.errors import ConversionError
 from spikewright.graph.ir import Graph, Operation
+from spikewright.graph.per_channel import placed
 from spikewright.graph.scales import fold_scales
 from spikewright.graph.units import function_of
 from spikewright.graph.widened import wide
@@ -201,14 +202,13 @@ def prepared(
     """
     levels, weights = common_code(neurons, steps)
     dtype = wide(like.dtype)
-    dimensions = {op.site.name: len(op.shape) for op in graph.neurons if op.site}
+    units = {op.site.name: op for op in graph.neurons if op.site}
 
-    def placed(values: Tensor, site: str) -> Tensor:
-        shape = (1, -1, *[1] * (dimensions[site] - 1))
-        return values.reshape(shape).to(like.device, dtype)
+    def here(values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        rows = {site: placed(of_site, units[site]) for site, of_site in values.items()}
+        return {site: row.to(like.device, dtype) for site, row in rows.items()}
 
-    thresholds = {site: placed(theta, site) for site, theta in design.thresholds.items()}
-    corrections = {site: placed(shift, site) for site, shift in design.corrections.items()}
+    thresholds, corrections = here(design.thresholds), here(design.corrections)
     potentials: dict[str, Tensor] = {}
     for site, charge in design.potentials.items():
         charge = charge.to(like.device, dtype)[None]

@@ -76,6 +76,8 @@ def put(document: Any, *way: Any) -> None:
         (("graph", "operations", 0, "args", 0, {"value": "later"}), "not there yet"),
         (("graph", "operations", 0, "shape", [4, 5, 4]), "gives .* where the graph states"),
         (("graph", "operations", 0, "kwargs", {"x": 1}), "does not take its arguments"),
+        (("graph", "operations", 1, "channels", [2, 1]), r"its channels \(2, 1\)"),
+        (("graph", "operations", 1, "channels", [9]), "are no dimensions of it"),
         (("graph", "input_shape", [3, 2**30, 2**30]), "too large"),
         (("graph", "outputs", ["nothing"]), "computes no output"),
         (("graph", "outputs", []), "computes no output"),

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from spikewright.graph.ir import Operation
 from spikewright.graph.nodes import Array, Node, Refusal, array
@@ -70,12 +69,14 @@ def neurons_of(op: Operation, plan: Plan) -> NeuronLayer | Refusal:
         "v_init": array(potential.expand(1, *op.shape)[0]),
     }
     node = Node("IF", fields, metadata)
-    return NeuronLayer(node, _per_channel(shift + plan.corrections.get(site, 0.0), op.shape[0]))
-
-
-def _per_channel(offset: Tensor, channels: int) -> Array | None:
-    """A current `[1, C, 1, ...]` as `[C]`, or None when there is none."""
-    return array(offset.flatten().expand(channels)) if bool(offset.any()) else None
+    offset = shift + plan.corrections.get(site, 0.0)
+    if not bool(offset.any()):
+        return NeuronLayer(node, None)
+    if any(size != 1 for size in offset.shape[2:]):
+        return Refusal(
+            "NIR shifts whole channels only", "convert without bias correction or potentials"
+        )
+    return NeuronLayer(node, array(offset.flatten().expand(op.shape[0])))
 
 
 def _refusal(neuron: Neuron) -> Refusal | None:

@@ -11,7 +11,7 @@ from torch import Tensor
 from spikewright.errors import InterchangeError
 from spikewright.graph.evaluate import call, evaluate
 from spikewright.graph.ir import Graph, Kind, Operation
-from spikewright.graph.rule import rule_of
+from spikewright.graph.rule import objection_to, rule_of
 
 _BATCHES = (2, 3)
 """Two sizes, so that a constant that happens to equal the batch size is noticed."""
@@ -90,8 +90,8 @@ def _check_parts(op: Operation, values: Mapping[str, Any]) -> None:
         if rule.parts(op, max(sizes, default=0)) > _MOST_PARTS:
             raise InterchangeError(f"{_where(op)} splits a value into too many parts")
         if op.kind is not Kind.CONSTANT:
-            known = [t.ndim for t in inputs if isinstance(t, Tensor)]
-            objection = rule.objection(op, max(known, default=1))
+            known = {n: values[n].ndim for n in op.inputs if isinstance(values[n], Tensor)}
+            objection = objection_to(op, known)
             if objection:
                 raise InterchangeError(f"{_where(op)} is refused: {objection}")
     except (TypeError, IndexError, ValueError, KeyError, ArithmeticError) as error:

@@ -6,7 +6,7 @@ it again, so no file can claim that something is linear when it is not.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import replace
 from typing import Any
 
@@ -73,12 +73,14 @@ def decoded(document: Any, tensors: Mapping[str, Tensor]) -> Graph:
     outputs = tuple(typed(name, str, "an output") for name in items(outputs, "the outputs"))
     if len(items(listed, "the operations")) > _MOST_OPERATIONS:
         raise InterchangeError(f"the graph holds more than {_MOST_OPERATIONS:,} operations")
-    known, sites = {source}, set[str]()
+    known, constants, sites = {source}, set[str](), set[str]()
     operations: list[Operation] = []
     for number, entry in enumerate(listed):
-        op = _decoded_operation(entry, f"operation {number}")
+        op = _decoded_operation(entry, f"operation {number}", constants)
         _check_names(op, known, tensors, sites)
         known.add(op.name)
+        if op.kind is Kind.CONSTANT:
+            constants.add(op.name)
         operations.append(op)
     if not outputs or not known.issuperset(outputs) or not sites:
         raise InterchangeError("the graph computes no output, or has no layer of neurons")
@@ -90,7 +92,7 @@ def decoded(document: Any, tensors: Mapping[str, Tensor]) -> Graph:
     return graph
 
 
-def _decoded_operation(entry: Any, what: str) -> Operation:
+def _decoded_operation(entry: Any, what: str, constants: Set[str]) -> Operation:
     name, target, args, kwargs, shape, module, source, site, channels = named(
         mapping(entry, what), _PARTS, what
     )
@@ -111,10 +113,17 @@ def _decoded_operation(entry: Any, what: str) -> Operation:
         None if site is None else typed(site, str, what),
         tuple(whole(dim, f"{what}: its channels", 1) for dim in items(channels, what)),
         what,
+        constants,
     )
 
 
-def _classified(op: Operation, site: str | None, channels: tuple[int, ...], what: str) -> Operation:
+def _classified(
+    op: Operation,
+    site: str | None,
+    channels: tuple[int, ...],
+    what: str,
+    constants: Set[str],
+) -> Operation:
     """The operation with its kind and site, as its rule has them."""
     rule = rule_of(op)
     if rule.kind is Kind.UNIT and op.reads_data:
@@ -132,7 +141,12 @@ def _classified(op: Operation, site: str | None, channels: tuple[int, ...], what
         raise InterchangeError(f"{what} has a site, and is no activation")
     if op.reads_data and rule.kind is Kind.CONSTANT:
         raise InterchangeError(f"{what}: {op.operator} is no operation on signals")
-    return replace(op, kind=rule.kind if op.reads_data else Kind.CONSTANT)
+    if not op.reads_data:
+        return replace(op, kind=Kind.CONSTANT)
+    try:
+        return replace(op, kind=rule.kind_of(op, constants))
+    except (IndexError, TypeError) as error:
+        raise InterchangeError(f"{what} lacks arguments ({error})") from error
 
 
 def _check_names(

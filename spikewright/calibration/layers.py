@@ -17,8 +17,9 @@ from torch import Tensor
 
 from spikewright.calibration.mean_values import MeanValues
 from spikewright.calibration.segments import Segment, segments_of
-from spikewright.graph.evaluate import call, last_uses
-from spikewright.graph.ir import Graph, Operation
+from spikewright.graph.accumulated import Accumulated
+from spikewright.graph.evaluate import apply, call, last_uses
+from spikewright.graph.ir import Graph, Kind, Operation
 from spikewright.graph.rule import rule_of
 
 REMEMBERED = 256 << 20
@@ -88,7 +89,7 @@ class Layers:
             if segment.end.site is not None:
                 yield layer
             else:
-                layer.pool()
+                layer.merge()
             if self.means is not None:
                 self.means.leave(segment)
 
@@ -141,46 +142,37 @@ class AtLayer:
         for name in self._segment.frees:
             kept.pop(name, None)
 
-    def pool(self) -> None:
-        """Run a maximum on all parts: the largest of counts is a count."""
+    def merge(self) -> None:
+        """Run a maximum or product on all parts."""
         end = self.operation
+        alone = len(end.inputs) == 1 and end.kind is Kind.MAX
         rule, source, unit = rule_of(end), end.inputs[0], None
         for number, kept in enumerate(self._layers.kept):
             first = kept.get(source)
-            if isinstance(first, Sent) and len(end.inputs) == 1:
+            if alone and isinstance(first, Sent):
                 unit = rule.passed(end, {source: first.unit}, self._layers.graph)
             if (
                 isinstance(first, Sent) and unit is not None
             ):  # one in every window, so the order is that of the numbers
-                highest = self._maximum(number, (first.numbers.to(first.unit.dtype),))
+                highest = self._merged(number, (first.numbers.to(first.unit.dtype),))
                 self.send(number, Sent(highest, unit))
             else:
-                highest = self._maximum(number, self._inputs(number))
-                self.send(number, Sent(highest, highest.new_ones(())))
+                merged = self._merged(number, self._inputs(number))
+                self.send(number, Sent(merged, merged.new_ones(())))
 
-    def _maximum(self, number: int, inputs: Sequence[Tensor]) -> Tensor:
-        """A maximum; over time steps it is the rise of the largest sum, a rehearsal apart."""
+    def _merged(self, number: int, inputs: Sequence[Tensor]) -> Tensor:
+        """A maximum or product; over time steps it is the rise of that of the sums so far."""
         end, layers = self.operation, self._layers
-        batch = layers.sizes[number]
-
-        def largest(values: Sequence[Tensor], size: int) -> Tensor:
-            named = dict(zip(end.inputs, values, strict=True))
-            return call(end, named, layers.graph.tensors, size)
-
         if layers.steps == 1:
-            return largest(inputs, batch)
-        trains = [value.unflatten(0, (layers.steps, batch)) for value in inputs]
-        risen: list[Tensor] = []
-        for window in (slice(layers.rehearsal), slice(layers.rehearsal, None)):
-            sums = [train[window].cumsum(0) for train in trains]
-            if len(sums[0]):
-                flat = [each.flatten(0, 1) for each in sums]
-                highest = largest(flat, len(flat[0])).unflatten(0, sums[0].shape[:2])
-                risen += [highest[:1], highest[1:] - highest[:-1]]
-        return torch.cat(risen).flatten(0, 1)
+            return apply(end, inputs, layers.graph.tensors)
+        weights = [float(step >= layers.rehearsal) for step in range(layers.steps)]
+        trains = [value.unflatten(0, (layers.steps, layers.sizes[number])) for value in inputs]
+        return (
+            Accumulated(end, layers.graph.tensors, weights).advance(trains, weights).flatten(0, 1)
+        )
 
     def _inputs(self, number: int) -> tuple[Any, ...]:
-        """The values that the unit or maximum reads, of one part."""
+        """The values that the unit, maximum or product reads, of one part."""
         layers, segment = self._layers, self._segment
         kept, batch = layers.kept[number], layers.sizes[number] * layers.steps
         values = {name: self._opened(name, kept[name]) for name in segment.reads}

@@ -1,8 +1,9 @@
 """How a network is cut for work that must finish a layer on all samples before the next one starts.
 
-A segment ends at a unit or a maximum, whose values every later layer may read, and consists of the
-linear operations that lead there from values made before. Each linear operation runs in the first
-segment that needs it, so that what must be kept between two segments is mostly counts.
+A segment ends at a unit, a maximum or a product, whose values every later layer may read, and
+consists of the linear operations that lead there from values made before. Each linear operation
+runs in the first segment that needs it, so that what must be kept between two segments is mostly
+counts.
 
 Example: in a residual block `relu(b(h) + d(x))` with x and h counts, `b`, `d` and the addition run
 in one segment; between segments only the counts x and h are kept, never the outputs of `b` or `d`.
@@ -21,10 +22,10 @@ _BETWEEN = (Kind.LINEAR, Kind.CONSTANT)
 
 @dataclass(frozen=True)
 class Segment:
-    """One step from the values kept to the next unit or maximum.
+    """One step from the values kept to the next unit, maximum or product.
 
     Attributes:
-        end: the unit or maximum.
+        end: the unit, maximum or product.
         operations: what runs before it, in order.
         reads: names of the kept values that it starts from.
         keeps: names of values of `operations` that later segments read.

@@ -21,6 +21,7 @@ from spikewright.graph.ir import Graph
 from spikewright.graph.model_checks import check_model, state_of
 from spikewright.graph.offenders import Offender, complaint
 from spikewright.graph.read import read_program
+from spikewright.graph.relays import with_relays
 from spikewright.graph.structure import register_answer
 
 _COMPARED = 16
@@ -74,6 +75,7 @@ def survey(model: nn.Module | ExportedProgram, example: Tensor) -> Survey:
     _check_example(example)
     graph, offenders = read_program(_exported(model, example), model)
     if not offenders:
+        graph = with_relays(graph)
         batch = example[:_COMPARED]
         check_agreement(graph, batch, _answer(model, batch))
     return Survey(graph, offenders)

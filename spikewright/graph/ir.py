@@ -23,6 +23,8 @@ class Kind(StrEnum):
     """An activation: it becomes a layer of spiking neurons."""
     MAX = "max"
     """A maximum: the winner by count."""
+    PRODUCT = "product"
+    """A product of two signals, linear in each: every spike of one meets the count of the other."""
     CONSTANT = "constant"
     """An operation that does not depend on the input."""
 

@@ -12,3 +12,9 @@ UNSQUEEZE, SQUEEZE = torch.ops.aten.unsqueeze.default, torch.ops.aten.squeeze.di
 """A dimension of size 1 more, or less."""
 CONVERSION = torch.ops.aten._to_copy.default
 """The same numbers in another dtype, a keyword."""
+
+_LIBRARY = torch.library.Library("spikewright", "FRAGMENT")
+_LIBRARY.define("relay(Tensor x) -> Tensor")
+_LIBRARY.impl("relay", torch.clone, "CompositeImplicitAutograd")
+RELAY = torch.ops.spikewright.relay.default
+"""The value itself: a unit that turns a current into spikes, signed, where a product reads it."""

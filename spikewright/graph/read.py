@@ -17,8 +17,8 @@ from spikewright.errors import ConversionError
 from spikewright.graph.batch_norm import BATCH_NORM
 from spikewright.graph.ir import BATCH, Graph, Kind, Operation, Stored, Value, mapped, walk
 from spikewright.graph.offenders import Offender
-from spikewright.graph.primitives import SQUEEZE, UNSQUEEZE
-from spikewright.graph.rule import Reading, known_as, remedy_of, rule_of
+from spikewright.graph.relays import with_a_channel
+from spikewright.graph.rule import Reading, known_as, objection_to, remedy_of, rule_of
 from spikewright.graph.structure import Output, Structure
 
 
@@ -170,7 +170,7 @@ class _Reader:
         op = self._classified(op, value)
         self._makers[op.name] = op
         alone = op.kind is Kind.UNIT and not op.shape
-        self._operations.extend(_with_a_channel(op) if alone else [op])
+        self._operations.extend(with_a_channel(op) if alone else [op])
 
     def _reads_first(self, node: fx.Node) -> bool:
         """Whether a node takes the first of several values where the graph keeps that one alone."""
@@ -249,12 +249,13 @@ class _Reader:
                 self._refuse(op, "its constant is larger than its signal; expand the signal first")
                 return op
             return replace(op, kind=Kind.UNIT, site=replace(site, name=self._site_name(op)))
-        objection = rule.objection(op, self._data_dimensions(op))
+        op = replace(op, kind=rule.kind_of(op, self._constants_of(op)))
+        objection = objection_to(op, self._dimensions(op))
         if objection is None and op.name in self._without_batch:
             objection = "its result has lost the batch as its first dimension"
         if objection:
             self._refuse(op, objection)
-        return replace(op, kind=rule.kind)
+        return op
 
     def _sample_shape(self, op: Operation, value: Any) -> tuple[int, ...]:
         """Shape of one sample's value; values whose first dimension is not the batch are noted."""
@@ -272,9 +273,12 @@ class _Reader:
         self._shapes[op.name] = shape
         return shape if isinstance(value, Tensor) or op.target is BATCH_NORM else ()
 
-    def _data_dimensions(self, op: Operation) -> int:
-        known = [len(self._shapes[n]) for n in op.inputs if n in self._shapes]
-        return 1 + max(known, default=len(op.shape))
+    def _dimensions(self, op: Operation) -> dict[str, int]:
+        return {n: 1 + len(self._shapes[n]) for n in op.inputs if n in self._shapes}
+
+    def _constants_of(self, op: Operation) -> set[str]:
+        makers = {name: self._makers.get(name) for name in op.inputs}
+        return {name for name, maker in makers.items() if maker and maker.kind is Kind.CONSTANT}
 
     def _site_name(self, op: Operation) -> str:
         name = op.module
@@ -295,24 +299,6 @@ def _counts_the_batch(op: Operation) -> bool:
         return True
     plain = any(value is BATCH for value in (*op.args, *op.kwargs.values()))
     return plain and not rule_of(op).reads_batch_size
-
-
-def _with_a_channel(op: Operation) -> list[Operation]:
-    """An activation of one number a sample, `[B]`, applied to `[B, 1]`: sites have channels."""
-    column = replace(
-        op,
-        name=f"{op.name}_column",
-        target=UNSQUEEZE,
-        args=(Value(op.inputs[0]), 1),
-        kwargs={},
-        kind=Kind.LINEAR,
-        shape=(1,),
-        site=None,
-    )
-    reading = op.rewired({op.inputs[0]: column.name})
-    units = replace(reading, name=f"{op.name}_units", shape=(1,))
-    answer = replace(column, name=op.name, target=SQUEEZE, args=(Value(units.name), 1), shape=())
-    return [column, units, answer]
 
 
 def _ancestors(nodes: Iterable[fx.Node]) -> set[fx.Node]:

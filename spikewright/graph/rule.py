@@ -8,7 +8,7 @@ family; a rule from elsewhere is one class and one call of `register`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,6 +98,24 @@ class Rule:
     rectifies: bool = False
     keeps_whole_numbers: bool = False
     rounds_to_bf16: bool = False
+
+    def kind_of(self, op: Operation, constants: Set[str]) -> Kind:
+        """What a call that reads data is to a spiking network.
+
+        Args:
+            op: the call.
+            constants: names of those of its inputs that do not depend on the network's input.
+        """
+        return self.kind
+
+    def product_objection(self, op: Operation, dimensions: Mapping[str, int]) -> str | None:
+        """Why a product of two signals is refused, or None.
+
+        Args:
+            op: the call.
+            dimensions: of each of its inputs, by name, the batch included.
+        """
+        return None
 
     def objection(self, op: Operation, ndim: int) -> str | None:
         """Why a call is refused, or None; asked only of operations that read data.
@@ -202,6 +220,18 @@ def register(*rules: Rule) -> None:
 def rule_of(op: Operation) -> Rule:
     """The rule of an operation; `UNKNOWN` where none is registered."""
     return _RULES.get(op.target, UNKNOWN)
+
+
+def objection_to(op: Operation, dimensions: Mapping[str, int]) -> str | None:
+    """Why an operation that reads data is refused, or None.
+
+    Args:
+        op: with its kind.
+        dimensions: of its inputs, the batch included, as far as they are known.
+    """
+    if op.kind is Kind.PRODUCT:
+        return rule_of(op).product_objection(op, dimensions)
+    return rule_of(op).objection(op, max(dimensions.values(), default=1 + len(op.shape)))
 
 
 def registered() -> Mapping[Any, Rule]:

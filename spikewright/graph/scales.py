@@ -70,6 +70,18 @@ class _Folder:
         if passed is not None:
             self._scale[op.name] = passed
             return op
+        if op.kind is Kind.PRODUCT and len(scales) == 2:
+            return self._with_one_explicit_scale(op, scales)
+        return self._with_explicit_scales(op)
+
+    def _with_one_explicit_scale(self, op: Operation, scales: Mapping[str, Any]) -> Operation:
+        """A product of which one factor's scale can pass, once the other's is multiplied in."""
+        for name in scales:
+            others = {other: scale for other, scale in scales.items() if other != name}
+            passed = rule_of(op).passed(op, others, self._graph)
+            if passed is not None:
+                self._scale[op.name] = passed
+                return op.rewired({name: self._explicit(name)})
         return self._with_explicit_scales(op)
 
     def _with_weight(self, op: Operation, position: int, weight: Tensor) -> Operation:

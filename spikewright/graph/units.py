@@ -8,17 +8,23 @@ from torch import Tensor
 
 from spikewright.graph.evaluate import apply
 from spikewright.graph.ir import Operation
+from spikewright.graph.primitives import RELAY
+
+
+def applies_function(op: Operation) -> bool:
+    """Whether the neurons of a unit round another number than its current."""
+    return op.site is not None and not op.site.rectifies and op.target is not RELAY
 
 
 def function_of(op: Operation, tensors: Mapping[str, Tensor]) -> Callable[[Tensor], Tensor] | None:
-    """The function of a unit, `[B, *S]` to `[B, *S]`; None of a rectifier.
+    """The function of a unit, `[B, *S]` to `[B, *S]`; None of a rectifier or relay.
 
     A neuron that counts from 0 to L rectifies by itself, so of a rectifier it rounds the current.
     Currents of a spiking network stray a little: an input below the least one for which the
     function is defined is taken as that.
     """
     site = op.site
-    if site is None or site.rectifies:
+    if site is None or not applies_function(op):
         return None
 
     def function(current: Tensor) -> Tensor:

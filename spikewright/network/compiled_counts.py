@@ -13,6 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, fx
 
 from spikewright.graph.ir import Graph
+from spikewright.graph.units import applies_function
 from spikewright.network.compiled_engine import CompiledEngine
 from spikewright.network.compiler import StraightLine, channels_last, compiled
 from spikewright.network.plan import Plan, spikes_per_sample
@@ -92,7 +93,7 @@ def counting_module(
         site = op.site.name
         words = [line.call(_row, line.values[word], sites.index(site)) for word in ("low", "high")]
         value = line.call(torch.add, line.values[op.inputs[0]], line.values[f"correction:{site}"])
-        if not op.site.rectifies:
+        if applies_function(op):
             value = line.applied(op, value)
         given = [f"neurons:{site}", f"gain:{site}", "levels", "law"]
         layer = [value, *(line.values[name] for name in given)]

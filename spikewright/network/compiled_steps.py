@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
+from spikewright.graph.accumulated import degree_of
 from spikewright.graph.evaluate import apply, call
 from spikewright.graph.ir import Graph, Kind, Operation
 from spikewright.network.compiled_engine import CompiledEngine
@@ -19,6 +20,10 @@ from spikewright.network.compiler import StraightLine, channels_last, compiled
 from spikewright.network.plan import Plan, spikes_per_sample
 from spikewright.network.stages import constant_in_time
 from spikewright.neurons import Neuron
+
+_ACCUMULATING = (Kind.MAX, Kind.PRODUCT)
+_WINDOW = "window"
+"""The name of T among the inputs of a compiled step."""
 
 
 class CompiledSteps(CompiledEngine):
@@ -59,7 +64,7 @@ class CompiledSteps(CompiledEngine):
         state: list[Tensor] = []
         for op in self._with_state:
             if op.site is None:
-                state += _empty_maximum(graph, op, x)
+                state += _nothing_yet(graph, op, x)
                 continue
             layer = plan.layer(op.site.name, seed, sample_ids)
             potential, offset = plan.neurons[op.site.name].initial(layer)
@@ -67,7 +72,7 @@ class CompiledSteps(CompiledEngine):
             fixed += [layer.threshold, offset if correction is None else offset + correction]
             shape = (len(x), *op.shape)
             state.append(channels_last(potential.expand(shape).contiguous()))
-        fixed += self._fixed_for(plan)
+        fixed += [x.new_tensor(plan.total_weight), *self._fixed_for(plan)]
         step = self._steps[count_spikes]
         totals: list[Any] = [0.0] * len(_varying_outputs(graph))
         sent = x.new_zeros((), dtype=torch.float64)
@@ -85,10 +90,10 @@ class CompiledSteps(CompiledEngine):
 def step_module(plan: Plan, *, count_spikes: bool) -> fx.GraphModule:
     """One time step of a network, as a module of straight-line code.
 
-    Its forward takes the state (a potential for each site, what each maximum saw and gave so
-    far), the steady values that it reads, a threshold and an offset of the current for each site,
-    and the stored tensors. It changes the state in place, and returns the step's outputs that
-    vary in time and, with `count_spikes`, the spikes that each sample sent at each site
+    Its forward takes the state (a potential for each site, what each maximum and product saw and
+    gave so far), the steady values that it reads, a threshold and an offset of the current for each
+    site, T, and the stored tensors. It changes the state in place, and returns the step's outputs
+    that vary in time and, with `count_spikes`, the spikes that each sample sent at each site
     `[sites, B]` (else 0).
     """
     graph = plan.step_graph
@@ -96,7 +101,7 @@ def step_module(plan: Plan, *, count_spikes: bool) -> fx.GraphModule:
     state = [name for op in kept for name in _state_names(op)]
     layers = [f"{form}:{op.name}" for op in kept if op.site for form in ("threshold", "offset")]
     steady = _steady_inputs(graph)
-    line = StraightLine([*state, *steady, *layers], list(graph.tensors), state[0])
+    line = StraightLine([*state, *steady, *layers, _WINDOW], list(graph.tensors), state[0])
     constant = {op.name for op in constant_in_time(graph)}
     sent: list[fx.Node] = []
     for op in graph.operations:
@@ -114,12 +119,8 @@ def step_module(plan: Plan, *, count_spikes: bool) -> fx.GraphModule:
             line.call(_keep, potential, left)
             if count_spikes:
                 sent.append(line.call(_sent_by(neuron), line.values[op.name]))
-        elif op.kind is Kind.MAX:
-            line.run(_maximum_of_evidence(op, line))
-            highest = line.values[op.name]
-            before = line.values[f"highest:{op.name}"]
-            line.values[op.name] = line.call(torch.sub, highest, before)
-            line.call(_keep, before, highest)
+        elif op.kind in _ACCUMULATING:
+            _accumulate(op, line)
         else:
             line.run(op)
     spikes = line.call(torch.stack, sent) if count_spikes else 0
@@ -147,18 +148,18 @@ def _with_state(graph: Graph) -> list[Operation]:
     return [
         op
         for op in graph.operations
-        if op.site is not None or (op.kind is Kind.MAX and op.name not in constant)
+        if op.site is not None or (op.kind in _ACCUMULATING and op.name not in constant)
     ]
 
 
 def _state_names(op: Operation) -> tuple[str, ...]:
     if op.site is not None:
         return (f"potential:{op.name}",)
-    return (*(_evidence(op, source) for source in op.inputs), f"highest:{op.name}")
+    return (*(_sum_of(op, source) for source in op.inputs), f"reached:{op.name}")
 
 
-def _evidence(op: Operation, source: str) -> str:
-    return f"evidence:{op.name}:{source}"
+def _sum_of(op: Operation, source: str) -> str:
+    return f"sum:{op.name}:{source}"
 
 
 def _steady_inputs(graph: Graph) -> list[str]:
@@ -170,17 +171,22 @@ def _steady_inputs(graph: Graph) -> list[str]:
     return list(dict.fromkeys(read))
 
 
-def _maximum_of_evidence(op: Operation, line: StraightLine) -> Operation:
-    """The maximum of what its inputs have sent so far; see `steps.Maximum`."""
-    evidence = {source: _evidence(op, source) for source in op.inputs}
-    for source, name in evidence.items():
+def _accumulate(op: Operation, line: StraightLine) -> None:
+    """A maximum or product of what its inputs have sent so far; see `graph.accumulated`."""
+    sums = {source: _sum_of(op, source) for source in op.inputs}
+    for source, name in sums.items():
         grown = line.call(torch.add, line.values[name], line.values[source])
         line.values[name] = line.call(_keep, line.values[name], grown)
-    return op.rewired(evidence)
+    line.run(op.rewired(sums))
+    reached, before = line.values[op.name], line.values[f"reached:{op.name}"]
+    rise = line.call(torch.sub, reached, before)
+    for _ in range(degree_of(op) - 1):
+        rise = line.call(torch.div, rise, line.values[_WINDOW])
+    line.values[op.name] = rise
+    line.call(_keep, before, reached)
 
 
-def _empty_maximum(graph: Graph, op: Operation, x: Tensor) -> list[Tensor]:
-    """Nothing seen, and its maximum."""
-    shapes = {graph.input: graph.input_shape, **{o.name: o.shape for o in graph.operations}}
-    seen = [channels_last(x.new_zeros(len(x), *shapes[source])) for source in op.inputs]
+def _nothing_yet(graph: Graph, op: Operation, x: Tensor) -> list[Tensor]:
+    """Sums of nothing, and the maximum or product of them."""
+    seen = [channels_last(x.new_zeros(len(x), *graph.shapes[source])) for source in op.inputs]
     return [*seen, apply(op, seen, graph.tensors)]

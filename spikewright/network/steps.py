@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from spikewright.graph.evaluate import apply, call, last_uses
+from spikewright.graph.accumulated import Accumulated
+from spikewright.graph.evaluate import call, last_uses
 from spikewright.graph.ir import Graph, Kind, Operation
 from spikewright.network.frames import are_frames, by_sample
 from spikewright.network.plan import SILENT, Observer, Plan, spikes_per_sample
@@ -41,42 +42,6 @@ def run_steps(
             time is cut changes no state and no draw.
     """
     return _StepRun(plan, x, seed, sample_ids, observer, memory_budget).run()
-
-
-class Maximum:
-    """A maximum over spike trains, causal and exact: a step's output is the rise of the maximum.
-
-    With C the evidence (weighted spikes, or charge) accumulated by each input of a window, step t
-    emits `max C[t] - max C[t-1]`. What leaves in all is the maximum of the counts, as the ANN's
-    pooling has it, for one-phase and two-phase neurons alike; and it is a spike train: with rate
-    codes a maximum of counts rises by 0 or 1 a step, and with the binary code, most significant
-    bit first, by that step's weight or 0. Steps of a rehearsal, whose weight is 0, are pooled as a
-    run of their own.
-    """
-
-    def __init__(self, op: Operation, tensors: Mapping[str, Tensor]) -> None:
-        self._op = op
-        self._tensors = tensors
-        self._evidence: list[Tensor] | None = None
-        self._highest: Tensor | None = None
-        self._rehearsing = False
-
-    def advance(self, inputs: Sequence[Tensor], weights: list[float]) -> Tensor:
-        """The maximum over the next steps of all inputs, each `[t, B, *S]`."""
-        rises: list[Tensor] = []
-        for *arriving, weight in zip(*inputs, weights, strict=True):
-            if self._rehearsing and weight:
-                self._evidence = self._highest = None
-            self._rehearsing = not weight
-            weight = weight or 1.0
-            gained = [spikes * weight for spikes in arriving]
-            before = self._evidence or [torch.zeros_like(spikes) for spikes in gained]
-            self._evidence = [a + b for a, b in zip(before, gained, strict=True)]
-            highest: Tensor = apply(self._op, self._evidence, self._tensors)
-            rise = highest if self._highest is None else highest - self._highest
-            self._highest = highest
-            rises.append(rise / weight)
-        return torch.stack(rises)
 
 
 class _StepRun:
@@ -127,7 +92,7 @@ class _StepRun:
         for name in stage.emitting:
             self._waiting[name].rewind()
         streaming: dict[str, StreamingDynamics] = {}
-        maxima: dict[str, Maximum] = {}
+        sums: dict[str, Accumulated] = {}
         totals: dict[str, Tensor] = {}
         freed = last_uses(stage.operations, varying | set(self._steady))
         for start in range(0, duration, self._chunk):
@@ -136,7 +101,7 @@ class _StepRun:
             if self._frames is not None:
                 values[graph.input] = self._frames[start : start + steps].flatten(0, 1)
             for op in stage.operations:
-                values[op.name] = self._advance(op, stage, values, start, steps, streaming, maxima)
+                values[op.name] = self._advance(op, stage, values, start, steps, streaming, sums)
                 for name in freed[op.name]:
                     values.pop(name, None)
             for name in varying:
@@ -155,7 +120,7 @@ class _StepRun:
         start: int,
         steps: int,
         streaming: dict[str, StreamingDynamics],
-        maxima: dict[str, Maximum],
+        sums: dict[str, Accumulated],
     ) -> Any:
         """The value of an operation over the steps of a chunk, `[steps * B, *S]`."""
         if op.name in stage.emitting:
@@ -167,11 +132,12 @@ class _StepRun:
             (current,) = (values[name] for name in op.inputs)
             current = current.reshape(steps, self._batch, *op.shape)
             return self._integrate(op, stage, current, start, streaming)
-        if op.kind is Kind.MAX:
-            maximum = maxima.setdefault(op.name, Maximum(op, self._plan.step_graph.tensors))
+        tensors = self._plan.step_graph.tensors
+        if op.kind in (Kind.MAX, Kind.PRODUCT):
+            running = sums.setdefault(op.name, Accumulated(op, tensors, self._weights))
             inputs = [values[name].unflatten(0, (steps, self._batch)) for name in op.inputs]
-            return maximum.advance(inputs, self._weights[start : start + steps]).flatten(0, 1)
-        return call(op, values, self._plan.step_graph.tensors, steps * self._batch)
+            return running.advance(inputs, self._weights[start : start + steps]).flatten(0, 1)
+        return call(op, values, tensors, steps * self._batch)
 
     def _integrate(
         self,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,8 +13,9 @@ from spikewright.graph.ir import Graph, Kind, Operation, Value, reads_data
 from spikewright.graph.nodes import Meeting, Node, Refusal, per_channel, scale
 from spikewright.graph.primitives import AFFINE, PRODUCT
 from spikewright.graph.routes import Added, Moved, Scaled
-from spikewright.graph.rule import Rule, register
+from spikewright.graph.rule import Reading, Rule, register
 from spikewright.rules._arguments import COMPUTED
+from spikewright.rules._products import NO_PRODUCT, Equation, Multiplying, elementwise
 
 aten = torch.ops.aten
 
@@ -50,18 +53,39 @@ class Sum(Rule):
         return Meeting(names)
 
 
-class Product(Rule):
-    """Products and quotients of a value and a constant."""
+class Product(Multiplying):
+    """Products, element by element."""
 
-    targets = (PRODUCT, aten.mul.Scalar, aten.div.Tensor, aten.div.Scalar)
+    targets = (PRODUCT, aten.mul.Scalar)
+    label = "scaling"
+
+    def normal_form(self, op: Operation, reading: Reading) -> Operation:
+        if isinstance(op.args[0], Value) and op.args[0] == op.args[1]:
+            return replace(op, target=aten.square.default, args=op.args[:1])
+        return op
+
+    def equation(self, op: Operation, dimensions: Mapping[str, int]) -> Equation | str:
+        return elementwise(op, dimensions)
+
+    def route(self, op: Operation, graph: Graph) -> Scaled | None:
+        return None if op.kind is Kind.PRODUCT else Scaled()
+
+    def words(self, op: Operation, graph: Graph) -> str:
+        return "product" if op.kind is Kind.PRODUCT else self.label
+
+    def nir(self, op: Operation, graph: Graph) -> tuple[Node, ...] | Refusal:
+        return NO_PRODUCT if op.kind is Kind.PRODUCT else _scaled_in_nir(op, graph)
+
+
+class Quotient(Rule):
+    """Quotients of a value and a constant."""
+
+    targets = (aten.div.Tensor, aten.div.Scalar)
     kind = Kind.LINEAR
     label = "scaling"
 
     def objection(self, op: Operation, ndim: int) -> str | None:
-        by_signal = reads_data((op.args[1:], op.kwargs))
-        if op.target is PRODUCT and reads_data(op.args[:1]) and by_signal:
-            return "it multiplies two signals; only products with constants are linear"
-        if op.target is aten.div.Tensor and by_signal:
+        if op.target is aten.div.Tensor and reads_data((op.args[1:], op.kwargs)):
             return "it divides by a signal; only division by constants is linear"
         if op.target is aten.div.Tensor and op.argument(2, "rounding_mode") is not None:
             return "a division that rounds is not linear"
@@ -71,20 +95,7 @@ class Product(Rule):
         return Scaled()
 
     def nir(self, op: Operation, graph: Graph) -> tuple[Node, ...] | Refusal:
-        divided = op.target in (aten.div.Tensor, aten.div.Scalar)
-        factor = graph.stored(op, 1, "other")
-        if factor is None:
-            factor = graph.stored(op, 0, "self")
-        if factor is None:
-            plain = op.argument(1, "other")
-            if not isinstance(plain, (int, float)):
-                return COMPUTED
-            factor = torch.tensor(plain, dtype=graph.dtype)
-        if op.shape != graph.shapes[op.inputs[0]] or factor.ndim > len(op.shape) + 1:
-            return Refusal(
-                "NIR scales value by value, it changes the shape", "repeat the value first"
-            )
-        return (scale(1 / factor if divided else factor, op.shape),)
+        return _scaled_in_nir(op, graph)
 
 
 class ShiftedProduct(Rule):
@@ -133,4 +144,19 @@ def _addends(op: Operation) -> tuple[str, ...]:
     return tuple(leaf.name for leaf in op.args[:2] if isinstance(leaf, Value))
 
 
-register(Sum(), Product(), ShiftedProduct(), Negation())
+def _scaled_in_nir(op: Operation, graph: Graph) -> tuple[Node, ...] | Refusal:
+    divided = op.target in (aten.div.Tensor, aten.div.Scalar)
+    factor = graph.stored(op, 1, "other")
+    if factor is None:
+        factor = graph.stored(op, 0, "self")
+    if factor is None:
+        plain = op.argument(1, "other")
+        if not isinstance(plain, (int, float)):
+            return COMPUTED
+        factor = torch.tensor(plain, dtype=graph.dtype)
+    if op.shape != graph.shapes[op.inputs[0]] or factor.ndim > len(op.shape) + 1:
+        return Refusal("NIR scales value by value, it changes the shape", "repeat the value first")
+    return (scale(1 / factor if divided else factor, op.shape),)
+
+
+register(Sum(), Product(), Quotient(), ShiftedProduct(), Negation())

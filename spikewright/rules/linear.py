@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +19,7 @@ from spikewright.rules._arguments import (
     only_first_reads_data,
     stored_or_none,
 )
+from spikewright.rules._products import NO_PRODUCT, Equation, Multiplying, matrices, subscripts
 
 aten = torch.ops.aten
 
@@ -60,18 +62,15 @@ class Linear(Rule):
         return (affine(weight, graph.stored(op, 2, "bias")),)
 
 
-class MatrixProduct(Rule):
-    """A value times a stored matrix, on either side; `x @ weight` is a linear layer."""
+class MatrixProduct(Multiplying):
+    """A value times a matrix, on either side; `x @ weight` is a linear layer."""
 
     targets = (
         aten.matmul.default,
         aten.mm.default,
         aten.bmm.default,
         aten.mv.default,
-        aten.inner.default,
-        aten.tensordot.default,
     )
-    kind = Kind.LINEAR
 
     def normal_form(self, op: Operation, reading: Reading) -> Operation:
         first, second = op.args[:2]
@@ -86,12 +85,37 @@ class MatrixProduct(Rule):
 
     def objection(self, op: Operation, ndim: int) -> str | None:
         first, second = op.args[:2]
-        if reads_data(first) and reads_data(second):
-            return TWO_SIGNALS
-        if op.target is aten.tensordot.default:
-            return _keeps_first(first, op.args[2], ndim)
         if op.target is aten.matmul.default and reads_data(second) and ndim < 3:
             return "it sums over the batch; write x @ weight.T"
+        if reads_data(first) and ndim < 2:
+            return "it sums over the batch, which mixes samples"
+        return None
+
+    def equation(self, op: Operation, dimensions: Mapping[str, int]) -> Equation | str:
+        return matrices(op, dimensions)
+
+    def route(self, op: Operation, graph: Graph) -> Weighted | None:
+        return None if op.kind is Kind.PRODUCT else weighted_by(op, graph)
+
+    def words(self, op: Operation, graph: Graph) -> str:
+        return "matmul"
+
+    def nir(self, op: Operation, graph: Graph) -> Refusal:
+        return NO_PRODUCT if op.kind is Kind.PRODUCT else self.unwritten
+
+
+class Contraction(Rule):
+    """A value and a stored tensor, summed over dimensions that both have."""
+
+    targets = (aten.inner.default, aten.tensordot.default)
+    kind = Kind.LINEAR
+
+    def objection(self, op: Operation, ndim: int) -> str | None:
+        first, second = op.args[:2]
+        if reads_data(first) and reads_data(second):
+            return "every sample of one signal meets every sample of the other; use einsum"
+        if op.target is aten.tensordot.default:
+            return _keeps_first(first, op.args[2], ndim)
         if reads_data(first) and ndim < 2:
             return "it sums over the batch, which mixes samples"
         return None
@@ -128,22 +152,29 @@ class Addmm(Rule):
 
     def objection(self, op: Operation, ndim: int) -> str | None:
         if reads_data(op.args[1]) and reads_data(op.args[2]):
-            return TWO_SIGNALS
+            return "it sums over the batch or mixes samples"
         return "its bias is not one number a column; write x @ weight + bias"
 
 
-class Einsum(Rule):
-    """A value and constants multiplied and summed as an equation of subscripts says."""
+class Einsum(Multiplying):
+    """Values and constants multiplied and summed as an equation of subscripts says."""
 
     targets = (aten.einsum.default,)
-    kind = Kind.LINEAR
+
+    def factors(self, op: Operation) -> Sequence[Any]:
+        return op.args[1]
+
+    def equation(self, op: Operation, dimensions: Mapping[str, int]) -> Equation | str:
+        operands = self.factors(op)
+        if len(operands) != 2:
+            return "it multiplies more than two operands; write one einsum after the other"
+        (left, right), result = subscripts(op.args[0], [dimensions[leaf.name] for leaf in operands])
+        return Equation((left, right), result)
 
     def objection(self, op: Operation, ndim: int) -> str | None:
         taken, _, given = op.args[0].replace(" ", "").partition("->")
         operands = op.args[1]
         signals = [at for at, operand in enumerate(operands) if reads_data(operand)]
-        if len(signals) != 1:
-            return TWO_SIGNALS
         terms = taken.split(",")
         term = terms.pop(signals[0])
         batch = "..." if term.startswith("...") else term[:1]
@@ -157,14 +188,14 @@ class Einsum(Rule):
             )
         return None
 
-    def route(self, op: Operation, graph: Graph) -> Weighted:
-        return weighted_by(op, graph)
+    def route(self, op: Operation, graph: Graph) -> Weighted | None:
+        return None if op.kind is Kind.PRODUCT else weighted_by(op, graph)
 
     def words(self, op: Operation, graph: Graph) -> str:
         return f"einsum {op.args[0].replace('->', ' → ')}"
 
-
-TWO_SIGNALS = "it multiplies two signals; only products with constants are linear"
+    def nir(self, op: Operation, graph: Graph) -> Refusal:
+        return NO_PRODUCT if op.kind is Kind.PRODUCT else self.unwritten
 
 
 def _keeps_first(first: Any, dims: list[int], ndim: int) -> str | None:
@@ -187,4 +218,4 @@ def _of_every_sample(leaf: Any, reading: Reading) -> Any:
     return reading.keep(f"{maker.name}.sample", sample) if sample.shape == maker.shape else leaf
 
 
-register(Linear(), MatrixProduct(), Addmm(), Einsum())
+register(Linear(), MatrixProduct(), Contraction(), Addmm(), Einsum())

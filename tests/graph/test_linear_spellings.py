@@ -124,7 +124,10 @@ REFUSED = {
     "a repeated batch": (lambda m, x: x.repeat(2, 1, 1, 1), "repeats the batch"),
     "a rolled batch": (lambda m, x: x.roll(1, 0), "batch dimension"),
     "a mask of the input": (lambda m, x: x.masked_fill(x > 0.2, 0.0), "depends on the input"),
-    "two signals in einsum": (lambda m, x: torch.einsum("bchw,bchv->bcwv", x, x), "two signals"),
+    "two batches in einsum": (
+        lambda m, x: torch.einsum("bchw,dchv->bcwv", x, x),
+        "the batch is not the first dimension of both",
+    ),
     "levels by hand": (
         lambda m, x: torch.floor((x / 0.5).clamp(0, 1) * 8 + 0.5) / 8,
         r"is spikewright\.QCFS\(L, up\)",

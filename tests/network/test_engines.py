@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 import spikewright as sw
-from spikewright.network.steps import Maximum
+from spikewright.graph.accumulated import Accumulated
 from spikewright.neurons import codes
 from tests.builders import images, wired
 from tests.network.nets import NETS, THRESHOLDS, converted, names, net
@@ -93,7 +93,7 @@ def test_max_pooling_sends_binary_trains_of_the_largest_count(neuron):
     counts = snn.counts(x, engine="steps", seed=1)["relu"]
     (pool,) = [op for op in snn.plan().graph.operations if op.kind == "max"]
     weights = neuron.step_weights(6)
-    pooling = Maximum(pool, {})
+    pooling = Accumulated(pool, {}, weights.tolist())
     halves = [
         pooling.advance([train[:2]], weights[:2].tolist()),
         pooling.advance([train[2:]], weights[2:].tolist()),

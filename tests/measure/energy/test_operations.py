@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import spikewright as sw
+from spikewright.graph.accumulated import Accumulated
 from spikewright.graph.ir import Kind
 from spikewright.graph.rule import Rule, registered
 from spikewright.measure import HOROWITZ_45NM, Counts, EnergyModel, code_table
-from spikewright.network.steps import Maximum
 from spikewright.neurons import codes
 from tests.builders import images
 from tests.network.nets import NETS, converted
@@ -58,7 +58,8 @@ def test_pooled_spikes_are_those_that_the_step_engine_pools(code: str) -> None:
     plan = snn.plan()
     (pool,) = (op for op in plan.graph.operations if op.kind is Kind.MAX)
     train = snn.record(x)[snn.sites[0]].double()
-    pooled = Maximum(pool, {}).advance([train], plan.weights.tolist()).flatten(0, 1)
+    weights = plan.weights.tolist()
+    pooled = Accumulated(pool, {}, weights).advance([train], weights).flatten(0, 1)
     weight = [op.stored[0] for op in plan.graph.operations if op.stored][1]
     reached = F.conv2d((pooled != 0).double(), (plan.graph.tensors[weight] != 0).double())
     row = sw.operations(snn, [x]).row(snn.sites[1])

@@ -1,0 +1,131 @@
+"""Both factors of a product are spikes: where one is a current, a unit stands in front of it.
+
+A relay is a unit whose function is the identity. A factor needs none where it is what a unit sends,
+moved about, maximal in windows, or times one number.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from operator import getitem
+
+from spikewright.graph.ir import Graph, Kind, Operation, Site, Value
+from spikewright.graph.primitives import RELAY, SQUEEZE, UNSQUEEZE
+from spikewright.graph.routes import Chosen, Moved, Scaled
+from spikewright.graph.rule import rule_of
+
+
+def with_relays(graph: Graph) -> Graph:
+    """The same network, with units in front of those factors of products that are no spikes."""
+    if all(op.kind is not Kind.PRODUCT for op in graph.operations):
+        return graph
+    return _Relaying(graph).relayed()
+
+
+class _Relaying:
+    """One pass over a graph; one use."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._graph = graph
+        self._made_by = {op.name: op for op in graph.operations}
+        self._readers = graph.consumers()
+        self._calls: dict[str, int] = {}  # products met, by the name of the call
+        self._spikes: dict[str, bool] = {graph.input: False}
+        self._relays: dict[str, list[Operation]] = {}  # by the value that they repeat
+        self._rewired: dict[str, dict[str, str]] = {}  # by reader
+
+    def relayed(self) -> Graph:
+        for op in self._graph.operations:
+            self._spikes[op.name] = self._sends_spikes(op)
+            if op.kind is Kind.PRODUCT:
+                self._put_before(op)
+        operations: list[Operation] = []
+        for op in self._graph.operations:
+            relayed = self._rewired.get(op.name, {})
+            for source in relayed:
+                operations += self._relays.pop(source, ())
+            operations.append(op.rewired(relayed))
+        return replace(self._graph, operations=tuple(operations))
+
+    def _sends_spikes(self, op: Operation) -> bool:
+        """Whether a value is what units send, moved about or times one number."""
+        if op.site is not None or op.kind is Kind.CONSTANT:
+            return op.site is not None
+        if op.kind is Kind.PRODUCT or not all(self._spikes[name] for name in op.inputs):
+            return False
+        route = rule_of(op).route(op, self._graph)
+        if isinstance(route, Scaled):
+            one = all(self._graph.tensors[name].numel() == 1 for name in op.stored)
+            return one and not route.shifted
+        moved = isinstance(route, Moved) and route.counted and not route.constant
+        return moved or isinstance(route, Chosen)
+
+    def _put_before(self, product: Operation) -> None:
+        factors = [n for n in product.inputs if not self._is_constant(n)]
+        call = f"{product.module}.{product.function}".removeprefix(".")
+        number = self._calls[call] = self._calls.get(call, 0) + 1
+        call = call if number == 1 else f"{call}:{number}"
+        sides = ("left", "right") if len(factors) == 2 else ("factor",)
+        for side, factor in zip(sides, factors, strict=True):
+            if self._spikes[factor]:
+                continue
+            source, reader = self._before_copies(factor, product)
+            if source not in self._relays:
+                self._relays[source] = self._relay(product, source, f"{call}.{side}")
+            relay = self._relays[source][-1].name
+            self._rewired.setdefault(reader.name, {})[source] = relay
+
+    def _is_constant(self, name: str) -> bool:
+        maker = self._made_by.get(name)
+        return maker is not None and maker.kind is Kind.CONSTANT
+
+    def _before_copies(self, factor: str, product: Operation) -> tuple[str, Operation]:
+        """The value that a factor repeats, and who reads it on the way to the product."""
+        shapes = self._graph.shapes
+        best, source, reader = (factor, product), factor, product
+        while (maker := self._made_by.get(source)) is not None and len(maker.inputs) == 1:
+            route = rule_of(maker).route(maker, self._graph) if maker.site is None else None
+            alone = len(self._readers[source]) == 1 and isinstance(route, Moved)
+            (before,) = maker.inputs
+            if not alone or maker.target is getitem:
+                break
+            source, reader = before, maker
+            if math.prod(shapes[source]) < math.prod(shapes[best[0]]):
+                best = source, reader
+        return best
+
+    def _relay(self, product: Operation, source: str, site: str) -> list[Operation]:
+        """The unit, with a channel where its value is one number a sample."""
+        shape = self._graph.shapes[source]
+        like = replace(product, kwargs={}, kind=Kind.LINEAR)
+        unit = replace(
+            like,
+            name=f"{source}.relay",
+            target=RELAY,
+            args=(Value(source),),
+            kind=Kind.UNIT,
+            shape=shape,
+            site=Site(site),
+        )
+        if shape:
+            return [unit]
+        return with_a_channel(unit)
+
+
+def with_a_channel(unit: Operation) -> list[Operation]:
+    """A unit of one number a sample, `[B]`, applied to `[B, 1]`: sites have channels."""
+    column = replace(
+        unit,
+        name=f"{unit.name}_column",
+        target=UNSQUEEZE,
+        args=(Value(unit.inputs[0]), 1),
+        kwargs={},
+        kind=Kind.LINEAR,
+        shape=(1,),
+        site=None,
+    )
+    reading = unit.rewired({unit.inputs[0]: column.name})
+    units = replace(reading, name=f"{unit.name}_units", shape=(1,))
+    answer = replace(column, name=unit.name, target=SQUEEZE, args=(Value(units.name), 1), shape=())
+    return [column, units, answer]

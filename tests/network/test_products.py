@@ -1,0 +1,320 @@
+"""Products of two signals: both engines, scales, relays, and everything that meets them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+import spikewright as sw
+from spikewright.calibration import InputMeans, OutputMeans
+from spikewright.graph import Kind
+from spikewright.graph.evaluate import evaluate
+from spikewright.graph.units import function_of
+from spikewright.network import Observer
+from spikewright.network.steps import run_steps
+from spikewright.neurons import Neuron
+
+MASK = torch.tensor([[0.0, -2, -4], [-2, 0, -2], [-4, -2, 0]]).double()
+
+
+class Gate(nn.Module):
+    """a * sigmoid(b), of two currents: a relay before a, a sigmoid before b."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.last = nn.Linear(12, 6), nn.Linear(12, 6), nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.flatten(1)
+        return self.last(self.a(x) * torch.sigmoid(self.b(x)))
+
+
+class SqueezeExcite(nn.Module):
+    """Channels times a gate each; both are units."""
+
+    def __init__(self, gate: nn.Module | None = None) -> None:
+        super().__init__()
+        self.conv, self.down, self.up = (
+            nn.Conv2d(3, 6, 3, padding=1),
+            nn.Linear(6, 4),
+            nn.Linear(4, 6),
+        )
+        self.gate, self.last = nn.Sigmoid() if gate is None else gate, nn.Conv2d(6, 4, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.conv(x).relu()
+        gate = self.gate(self.up(self.down(x.mean((2, 3))).relu()))
+        return self.last(x * gate[:, :, None, None]).mean((2, 3))
+
+
+class Attention(nn.Module):
+    """Queries, keys and values of tokens, by matmul, with an additive mask; no softmax."""
+
+    def __init__(self, heads: int = 2) -> None:
+        super().__init__()
+        self.heads, self.qkv, self.last = heads, nn.Linear(4, 24), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.flatten(2)
+        q, k, v = (
+            each.view(x.shape[0], 3, self.heads, -1).transpose(1, 2)
+            for each in self.qkv(x).chunk(3, -1)
+        )
+        scores = (q @ k.transpose(-2, -1) / 2 + MASK.to(x)).sigmoid()
+        return self.last((scores @ v).transpose(1, 2).reshape(x.shape[0], 3, 8)).mean(1)
+
+
+class Einsum(nn.Module):
+    """Two products as equations, the second of two units whose channels are summed over."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.last = nn.Linear(4, 5), nn.Linear(4, 6), nn.Linear(6, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.flatten(2)
+        a, b = F.silu(self.a(x)), F.silu(self.b(x))
+        return self.last(torch.einsum("...nc,...nd->...d", a, b))
+
+
+class ReLUs(nn.Module):
+    """A product of two ReLUs, and a max pool of one of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(3, 4, 3, padding=1)
+        self.c, self.last = nn.Conv2d(4, 4, 1), nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        a, b = self.a(x).relu(), self.b(x).relu()
+        a, b = F.max_pool2d(a, 2), F.max_pool2d(b, 2)
+        return self.last(self.c(a * b).relu().mean((2, 3)))
+
+
+class Scores(nn.Module):
+    """One number a sample times another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.last = nn.Linear(12, 1), nn.Linear(12, 1), nn.Linear(1, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.flatten(1)
+        return self.last((self.a(x).squeeze(1) * self.b(x)[:, 0])[:, None])
+
+
+NETS: dict[str, Callable[[], nn.Module]] = {
+    "gate": Gate,
+    "squeeze and excite": SqueezeExcite,
+    "attention": Attention,
+    "attention of one head": lambda: Attention(1),
+    "einsum": Einsum,
+    "relus": ReLUs,
+    "scores": Scores,
+}
+
+
+def net(name: str) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        return NETS[name]().double().eval()
+
+
+def x_of(batch: int, *, seed: int = 0) -> Tensor:
+    generator = torch.Generator().manual_seed(seed)
+    return torch.randn(batch, 3, 2, 2, generator=generator, dtype=torch.float64)
+
+
+def quantised(snn: sw.SpikingNetwork, x: Tensor) -> Tensor:
+    """The ANN whose units round to the network's levels: no spikes, no scales in weights."""
+    plan, signed = snn.plan(), snn.calibration.signed
+
+    def rounded(op: object, inputs: tuple[Tensor, ...]) -> Tensor:
+        site = op.site.name  # pyright: ignore
+        function = function_of(op, plan.source.tensors)  # pyright: ignore
+        current = inputs[0] + plan.corrections.get(site, 0.0)
+        value = current if function is None else function(current)
+        step = plan.thresholds[site] / plan.levels
+        magnitude = (value.abs() / step + 0.5).floor().clamp(max=plan.levels)
+        count = value.sign() * magnitude
+        return (count if site in signed else count.clamp(min=0)) * step
+
+    (answer,) = evaluate(plan.source, x, {Kind.UNIT: rounded})
+    return answer
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_the_engines_agree_and_approach_the_ann(name: str) -> None:
+    model, x = net(name), x_of(16, seed=1)
+    prepared = sw.prepare(model, x_of(64))
+    for neuron, steps in [
+        (sw.TwoPhase("nearest", "burst"), 6),
+        (sw.TwoPhase("unbiased", "random"), 6),
+        (sw.TwoPhase("nearest", "binary"), 5),
+        (sw.TwoPhase("nearest", "first-spike"), 6),
+    ]:
+        snn = prepared.convert(neuron, steps=steps)
+        counts, stepped = (snn.counts(x, engine=engine) for engine in ("counts", "steps"))
+        assert all(torch.equal(counts[site], stepped[site]) for site in snn.sites)
+        answers = [snn(x, engine=engine) for engine in ("counts", "steps")]
+        torch.testing.assert_close(*answers, rtol=1e-12, atol=1e-12)
+        if neuron.label.startswith("nearest"):
+            torch.testing.assert_close(answers[0], quantised(snn, x), rtol=1e-12, atol=1e-12)
+    fine = prepared.convert(sw.TwoPhase("nearest", "binary"), sw.Maximum(), steps=14)
+    with torch.no_grad():
+        expected = model(x_of(64))
+    assert (fine(x_of(64)) - expected).norm() / expected.norm() < 1e-3
+
+
+@pytest.mark.parametrize("neuron", [sw.IntegrateFire(), sw.SRP(), sw.Shuffled()])
+def test_the_total_of_a_product_is_the_product_of_the_totals(neuron: Neuron) -> None:
+    """Of one-phase neurons too, whose spikes come at any step, and after a rehearsal."""
+    snn, x = sw.convert(net("relus"), x_of(64), neuron=neuron, steps=6), x_of(5, seed=1)
+    charges: dict[str, Tensor] = {}
+    counts: dict[str, Tensor] = {}
+
+    def keep(op: object, charge: Tensor, count: Tensor, residual: Tensor | None) -> None:
+        site = op.site.name  # pyright: ignore
+        charges[site], counts[site] = charge, count
+
+    snn.observe(x, Observer(layer=keep), engine="steps")
+    plan = snn.plan()
+    a, b = (
+        F.max_pool2d(counts[site] * plan.thresholds[site] / 6, 2) for site in ("relu", "relu:2")
+    )
+    convolution = next(op for op in plan.source.operations if op.name == "conv2d_2")
+    weight, bias = (plan.source.tensors[name] for name in convolution.stored)
+    current = F.conv2d(a * b, weight, bias) + plan.corrections["relu:3"]
+    expected = current * 6 / plan.thresholds["relu:3"]
+    torch.testing.assert_close(charges["relu:3"], expected, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_the_cut_of_time_into_chunks_does_not_matter(name: str) -> None:
+    snn, x = sw.convert(net(name), x_of(32), steps=4), x_of(3, seed=1)
+    whole, cut = (
+        run_steps(snn.plan(), x, seed=0, sample_ids=torch.arange(3), memory_budget=budget)
+        for budget in (1 << 30, 1)
+    )
+    assert torch.equal(whole[0], cut[0])
+
+
+def test_relays_stand_where_a_factor_is_a_current_only() -> None:
+    sites = {name: sw.convert(net(name), x_of(32), steps=4).sites for name in NETS}
+    assert sites["gate"] == ("sigmoid", "mul.left")
+    assert sites["squeeze and excite"] == ("relu", "relu:2", "gate")
+    assert sites["attention"] == ("matmul.left", "matmul.right", "sigmoid", "matmul:2.right")
+    assert sites["einsum"] == ("silu", "silu:2")
+    assert sites["relus"] == ("relu", "relu:2", "relu:3")
+    assert sites["scores"] == ("mul.left", "mul.right")
+
+
+def test_a_value_that_meets_two_products_has_one_relay_and_copies_come_after_it() -> None:
+    class Shared(Gate):
+        def forward(self, x: Tensor) -> Tensor:
+            x = x.flatten(1)
+            a, b = self.a(x).sigmoid(), self.b(x)
+            wide = b[:, None].expand(-1, 4, -1) * a[:, None]
+            return self.last((b * a + wide.sum(1)) * b)
+
+    with torch.random.fork_rng():
+        model = Shared().double().eval()
+    snn = sw.convert(model, x_of(32), steps=4)
+    assert snn.sites == ("sigmoid", "mul.left", "mul:2.left", "mul:3.left")
+    shapes = {op.site.name: op.shape for op in snn.graph.neurons if op.site}
+    assert (shapes["mul.left"], shapes["mul:2.left"]) == ((1, 6), (6,))
+
+
+def test_scales_pass_through_products() -> None:
+    """The relays' thresholds are in the weights that follow; along a sum they are explicit."""
+    explicit = {
+        name: sum(
+            op.name.endswith(".scaled")
+            for op in sw.convert(net(name), x_of(32)).plan().graph.operations
+        )
+        for name in NETS
+    }
+    assert explicit == {
+        "gate": 0,
+        "squeeze and excite": 0,
+        "attention": 2,
+        "attention of one head": 2,
+        "einsum": 1,
+        "relus": 0,
+        "scores": 0,
+    }
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_a_saved_network_gives_the_same_answers_to_the_bit(name: str, tmp_path: Path) -> None:
+    snn = sw.convert(net(name), x_of(64), steps=(4, 8))
+    snn.save(tmp_path / "net.safetensors")
+    loaded = sw.load(tmp_path / "net.safetensors")
+    for steps in (4, 8, 5):
+        assert torch.equal(loaded(x_of(9), steps=steps), snn(x_of(9), steps=steps))
+    assert loaded.summary() == snn.summary()
+    assert "product" in snn.summary()
+
+
+@pytest.mark.parametrize("correction", [False, InputMeans(), OutputMeans()])
+@pytest.mark.parametrize("neuron", [sw.TwoPhase(), sw.TPP(), sw.IntegrateFire(), sw.SRP()])
+def test_corrections_walk_through_products(
+    neuron: Neuron, correction: bool | InputMeans | OutputMeans
+) -> None:
+    model, x = net("relus"), x_of(128)
+    snn = sw.convert(model, x, neuron=neuron, steps=16, bias_correction=correction)
+    with torch.no_grad():
+        expected = model(x)
+    assert (snn(x) - expected).norm() < 0.3 * (expected - expected.mean(0)).norm() + 0.2
+
+
+@pytest.mark.parametrize("name", ["gate", "attention", "einsum"])
+def test_compiled_counts_answer_alike(name: str) -> None:
+    model, x = net(name).float(), x_of(8).float()
+    snn = sw.convert(model, x_of(32).float(), neuron=sw.TwoPhase("nearest", "binary"), steps=6)
+    torch.testing.assert_close(snn.compile()(x), snn(x), rtol=1e-4, atol=0.02)
+
+
+def test_compiled_steps_answer_alike() -> None:
+    snn, x = sw.convert(net("relus"), x_of(32), neuron=sw.IntegrateFire(), steps=6), x_of(8)
+    compiled = snn.compile()
+    for steps in (6, 9):
+        torch.testing.assert_close(compiled(x, steps=steps), snn(x, steps=steps))
+
+
+def test_one_phase_neurons_refuse_relays_by_name() -> None:
+    with pytest.raises(sw.UnsupportedOperation, match=r"spikewright.relay.*IF.*ReLU") as error:
+        sw.convert(net("attention"), x_of(32), neuron=sw.IntegrateFire())
+    assert "in matmul.left" in str(error.value)
+
+
+class Refused(nn.Module):
+    def __init__(self, call: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.a, self.call = nn.Linear(12, 12), call
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.flatten(1)
+        return self.call(x, self.a(x).relu())
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda x, y: x @ y.T @ y, "sums over the batch or mixes samples"),
+        (lambda x, y: torch.einsum("bi,ci->bc", x, y) @ y, "the batch is not the first dimension"),
+        (lambda x, y: torch.einsum("bi,bj->j", x, y) + x, "the batch is not the first dimension"),
+        (lambda x, y: torch.einsum("bi,bi,bi->bi", x, y, y), "more than two operands"),
+        (lambda x, y: torch.inner(x, y) @ y, "every sample of one signal meets"),
+    ],
+)  # fmt: skip
+def test_products_that_mix_samples_are_refused(
+    call: Callable[[Tensor, Tensor], Tensor], message: str
+) -> None:
+    with pytest.raises(sw.UnsupportedOperation, match=message):
+        sw.convert(Refused(call).double().eval(), x_of(8))

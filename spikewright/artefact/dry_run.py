@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -74,11 +75,12 @@ def _computed(
 
 def on_meta(op: Operation) -> Operation:
     """A constant is made where the others are."""
+    if op.body:
+        return replace(op, body=tuple(on_meta(inner) for inner in op.body))
     made_here = op.kind is Kind.CONSTANT and not op.inputs and not op.stored
     if "device" not in op.kwargs and not made_here:
         return op
-    kwargs = {**op.kwargs, "device": torch.device("meta")}
-    return Operation(op.name, op.target, op.args, kwargs, op.kind, op.shape, op.module, op.source)
+    return replace(op, kwargs={**op.kwargs, "device": torch.device("meta")})
 
 
 def _check_parts(op: Operation, values: Mapping[str, Any]) -> None:
@@ -89,6 +91,10 @@ def _check_parts(op: Operation, values: Mapping[str, Any]) -> None:
     try:
         if rule.parts(op, max(sizes, default=0)) > _MOST_PARTS:
             raise InterchangeError(f"{_where(op)} splits a value into too many parts")
+        for inner in op.body:
+            judged = inner.kind in (Kind.LINEAR, Kind.MAX)
+            if judged and rule_of(inner).objection(inner, 1 + len(inner.shape)):
+                raise InterchangeError(f"{_where(op)}: its body is refused")
         if op.kind is not Kind.CONSTANT:
             known = {n: values[n].ndim for n in op.inputs if isinstance(values[n], Tensor)}
             objection = objection_to(op, known)

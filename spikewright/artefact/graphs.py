@@ -16,10 +16,22 @@ from spikewright import rules as _register_rules  # noqa: F401  # pyright: ignor
 from spikewright.artefact import arguments, structures
 from spikewright.artefact.fields import items, mapping, named, typed, whole
 from spikewright.errors import InterchangeError
-from spikewright.graph.ir import Graph, Kind, Operation
+from spikewright.graph.fusing import FUSED
+from spikewright.graph.ir import ROOT, Graph, Kind, Operation
 from spikewright.graph.rule import UNKNOWN, rule_of, target_name, target_named
 
-_PARTS = ("name", "operation", "args", "kwargs", "shape", "module", "source", "site", "channels")
+_PARTS = (
+    "name",
+    "operation",
+    "args",
+    "kwargs",
+    "shape",
+    "module",
+    "source",
+    "site",
+    "channels",
+    "body",
+)
 _MOST_OPERATIONS = 100_000
 _LARGEST_SAMPLE = 1 << 28
 
@@ -55,6 +67,7 @@ def _encoded_operation(op: Operation) -> dict[str, Any]:
         "source": op.source.replace("\\", "/").rpartition("/")[2],  # no folder of one machine
         "site": None if op.site is None else op.site.name,
         "channels": [] if op.site is None else list(op.site.channels),
+        "body": [_encoded_operation(inner) for inner in op.body],
     }
 
 
@@ -93,7 +106,7 @@ def decoded(document: Any, tensors: Mapping[str, Tensor]) -> Graph:
 
 
 def _decoded_operation(entry: Any, what: str, constants: Set[str]) -> Operation:
-    name, target, args, kwargs, shape, module, source, site, channels = named(
+    name, target, args, kwargs, shape, module, source, site, channels, body = named(
         mapping(entry, what), _PARTS, what
     )
     what = f"{what} ('{typed(name, str, what)}')"
@@ -109,12 +122,27 @@ def _decoded_operation(entry: Any, what: str, constants: Set[str]) -> Operation:
             shape=decoded_shape(shape, what),
             module=typed(module, str, what),
             source=typed(source, str, what),
+            body=_decoded_body(body, what),
         ),
         None if site is None else typed(site, str, what),
         tuple(whole(dim, f"{what}: its channels", 1) for dim in items(channels, what)),
         what,
         constants,
     )
+
+
+def _decoded_body(document: Any, what: str) -> tuple[Operation, ...]:
+    """The operations of a unit that a model wrote out; each reads those before it."""
+    known, constants, body = {ROOT}, set[str](), list[Operation]()
+    for entry in items(document, f"{what}: its body"):
+        inner = _decoded_operation(entry, f"{what}: in its body", constants)
+        if inner.name in known or not known.issuperset(inner.inputs) or inner.body:
+            raise InterchangeError(f"{what}: its body reads what is not there yet, or nests")
+        known.add(inner.name)
+        if inner.kind is Kind.CONSTANT:
+            constants.add(inner.name)
+        body.append(inner)
+    return tuple(body)
 
 
 def _classified(
@@ -131,7 +159,7 @@ def _classified(
             described = rule.site(op)
         except (IndexError, TypeError, ArithmeticError) as error:
             raise InterchangeError(f"{what} lacks arguments ({error})") from error
-        if isinstance(described, str) or not site:
+        if isinstance(described, str) or site is None:
             raise InterchangeError(f"{what} is no layer of neurons: {described}, site {site!r}")
         if list(channels) != sorted(set(channels)) or any(dim > len(op.shape) for dim in channels):
             raise InterchangeError(f"{what}: its channels {channels} are no dimensions of it")
@@ -157,13 +185,18 @@ def _check_names(
         raise InterchangeError(f"two values are named '{op.name}'")
     missing = [name for name in op.inputs if name not in known]
     missing += [name for name in op.stored if name not in tensors]
+    missing += {name for inner in op.body for name in inner.stored}.difference(op.stored)
     if missing:
         raise InterchangeError(
             f"operation '{op.name}' reads {missing[0]!r}, which is not there yet"
         )
+    if bool(op.body) is not (op.target is FUSED):
+        raise InterchangeError(f"operation '{op.name}' has a body, and is not computed by it")
     if op.site is not None:
-        if op.site.name in sites:
-            raise InterchangeError(f"two layers of neurons are named '{op.site.name}'")
+        if not op.site.name or op.site.name in sites:
+            raise InterchangeError(
+                f"two layers of neurons are named '{op.site.name}', or one has no name"
+            )
         sites.add(op.site.name)
 
 

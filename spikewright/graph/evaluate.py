@@ -8,7 +8,7 @@ from typing import Any
 from torch import Tensor
 
 from spikewright.errors import ConversionError
-from spikewright.graph.ir import BATCH, Graph, Operation, Stored, Value, mapped
+from spikewright.graph.ir import BATCH, ROOT, Graph, Operation, Stored, Value, mapped
 from spikewright.graph.structure import Output
 
 Handler = Callable[[Operation, tuple[Any, ...]], Any]
@@ -28,7 +28,21 @@ def call(
             return tensors[leaf.name]
         return batch if leaf is BATCH else leaf
 
+    if op.body:
+        return _computed(op, values[op.args[0].name], tensors)
     return op.target(*mapped(op.args, known), **mapped(op.kwargs, known))
+
+
+def _computed(op: Operation, signal: Tensor, tensors: Mapping[str, Tensor]) -> Tensor:
+    """The value of a unit's body."""
+    values: dict[str, Any] = {ROOT: signal}
+    for inner in op.body:
+        read, least = values, None if inner.site is None else inner.site.least
+        if least is not None:
+            source = inner.inputs[0]
+            read = {**values, source: values[source].clamp(min=least)}
+        values[inner.name] = call(inner, read, tensors, len(signal))
+    return values[op.body[-1].name]
 
 
 def apply(op: Operation, inputs: Sequence[Any], tensors: Mapping[str, Tensor]) -> Any:

@@ -41,6 +41,10 @@ class Batch(Enum):
 BATCH = Batch.SIZE
 
 
+ROOT = "<root>"
+"""The name by which the body of a unit reads the signal that it is a function of."""
+
+
 @dataclass(frozen=True)
 class Value:
     """A reference to what an operation (or the input) computes, one per sample."""
@@ -92,6 +96,9 @@ class Operation:
         module: the path of the user's module it was written in ("" for the model itself).
         source: "file:line" of the user's code, or "".
         site: set when `kind` is UNIT.
+        body: of a unit that the model writes out, the operations that compute it; see
+            `graph.fusing`. They read its signal as `ROOT`, and stored tensors; the last one
+            computes its value.
     """
 
     name: str
@@ -103,6 +110,7 @@ class Operation:
     module: str = ""
     source: str = ""
     site: Site | None = None
+    body: tuple[Operation, ...] = ()
 
     @property
     def inputs(self) -> tuple[str, ...]:

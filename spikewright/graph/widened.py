@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from spikewright.graph.fusing import mapped_body
 from spikewright.graph.ir import Graph, mapped
 
 _NARROW = (torch.float16, torch.bfloat16)
@@ -31,7 +32,12 @@ def widened(graph: Graph) -> Graph:
         return wide(leaf) if isinstance(leaf, torch.dtype) else leaf
 
     operations = tuple(
-        replace(op, args=mapped(op.args, other), kwargs=mapped(op.kwargs, other))
+        replace(
+            op,
+            args=mapped(op.args, other),
+            kwargs=mapped(op.kwargs, other),
+            body=mapped_body(op, other),
+        )
         for op in graph.operations
     )
     tensors = {name: tensor.to(wide(tensor.dtype)) for name, tensor in graph.tensors.items()}

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 
-from spikewright.graph.ir import BATCH, Operation, Stored, Value, mapped
+from spikewright.graph.ir import BATCH, ROOT, Operation, Stored, Value, mapped
 from spikewright.graph.rule import rule_of
 
 _LARGEST_FILL = 4
@@ -144,6 +144,14 @@ class StraightLine:
 
     def applied(self, unit: Operation, current: fx.Node) -> fx.Node:
         """The function of a unit, of a current; see `graph.units.function_of`."""
+        if unit.body:
+            self.values[ROOT] = current
+            for inner in unit.body:
+                if inner.site is None:
+                    self.run(inner)
+                else:
+                    self.values[inner.name] = self.applied(inner, self.values[inner.inputs[0]])
+            return self.values[unit.body[-1].name]
         name, least = f"{unit.name}.current", unit.site.least if unit.site else None
         self.values[name] = current if least is None else self.call(torch.clamp, current, min=least)
         arguments, options = self.arguments(unit.rewired({unit.inputs[0]: name}))

@@ -54,4 +54,6 @@ def summarise(plan: Plan, design: Design, windows: int) -> str:
 def _unit(op: Operation) -> str:
     """What a unit computes, and of how many inputs where it is of several."""
     members = 1 if op.site is None else op.site.group
-    return op.function if members == 1 else f"{op.function} of {members:,}"
+    inner = [part for part in op.body if part.kind not in (Kind.LINEAR, Kind.CONSTANT)]
+    name = ", ".join(dict.fromkeys(part.function for part in inner)) or op.function
+    return name if members == 1 else f"{name} of {members:,}"

@@ -21,7 +21,14 @@ torchvision = pytest.importorskip("torchvision")
 STEPS = 4096
 # Each has what the others lack: residuals; branches; pools that round up; shuffles; depthwise.
 # `python -m docs_tools support` converts the other families of torchvision.
-CONVERTS = ["resnet18", "googlenet", "squeezenet1_1", "shufflenet_v2_x1_0", "mnasnet0_5"]
+CONVERTS = [
+    "resnet18",
+    "googlenet",
+    "squeezenet1_1",
+    "shufflenet_v2_x1_0",
+    "mnasnet0_5",
+    "convnext_tiny",  # layer norms, of channels that stand last
+]
 
 
 def classifier(name: str) -> nn.Module:

@@ -112,6 +112,21 @@ ACTIVATIONS = (
     ),
 )  # fmt: skip
 
+WRITTEN_OUT = (
+    _activation("x * torch.sigmoid(x)", lambda x: x * torch.sigmoid(x)),
+    _activation("x * F.relu6(x + 3) / 6", lambda x: x * F.relu6(x + 3) / 6),
+    _activation("x * x.mean((2, 3), keepdim=True)", lambda x: x * x.mean((2, 3), keepdim=True)),
+    _activation(
+        "x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6)",
+        lambda x: x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6),
+    ),
+)
+
+PRODUCTS = (
+    _call("x * gate  # of other features", lambda x: x * torch.sigmoid(x.flip(1))),
+    _call("x @ x", lambda x: x @ x),
+)
+
 GROUPS = (
     _activation("F.softmax(x, 1)", lambda x: F.softmax(x, 1)),
     _activation("F.softmax(x + mask, -1)  # -inf", lambda x: F.softmax(x + _mask(x), -1)),
@@ -228,6 +243,8 @@ MOVES = (
 ACCEPTED = {
     "Activations: they become neurons": ACTIVATIONS,
     "Softmax and norms: neurons that wait for a group of charges": GROUPS,
+    "Functions of one signal that the model writes out: one unit": WRITTEN_OUT,
+    "Products of two signals": PRODUCTS,
     "Weights and norms": WEIGHTED,
     "Pooling, means, upsampling": POOLING,
     "Arithmetic": ARITHMETIC,

@@ -32,9 +32,7 @@ NORMS = (
     _behind_relu("F.dropout(x)  # stays on", lambda x: F.dropout(x, 0.5, True)),
 )  # fmt: skip
 PRODUCTS = (
-    _behind_relu("x * gate(x)", lambda x: x * x.mean((2, 3), keepdim=True)),
     _behind_relu("x / (1 + x)", lambda x: x / (1 + x)),
-    _behind_relu("x @ x", lambda x: x @ x),
     _behind_relu('torch.div(x, 2, rounding_mode="floor")',
                  lambda x: torch.div(x, 2, rounding_mode="floor")),
     _behind_relu("x.amax((2, 3))", lambda x: x.amax((2, 3))),

@@ -192,3 +192,54 @@ def test_what_mixes_samples_is_refused(function: Any, words: str) -> None:
 def test_one_phase_neurons_refuse_groups_by_name() -> None:
     with pytest.raises(sw.UnsupportedOperation, match="the neuron"):
         sw.convert(block("layer_norm"), tokens(16), neuron=sw.IntegrateFire())
+
+
+class Mixer(nn.Module):
+    """Patches of digits, mixed over patches and over features, twice."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.head = nn.Linear(4, 16), nn.Linear(16, 10)
+        self.norms = nn.ModuleList(nn.LayerNorm(16) for _ in range(5))
+        self.into = nn.ModuleList(nn.Linear(16, 24) for _ in range(4))
+        self.out = nn.ModuleList(nn.Linear(24, 16) for _ in range(4))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.embed(x)
+        for at in range(4):
+            y = self.norms[at](x)
+            y = y if at % 2 else y.transpose(1, 2)
+            y = self.out[at](F.gelu(self.into[at](y)))
+            x = x + (y if at % 2 else y.transpose(1, 2))
+        return self.head(self.norms[4](x).mean(1))
+
+
+def trained() -> tuple[nn.Module, Tensor]:
+    reason = "needs the extra 'digits'"
+    digits = pytest.importorskip("sklearn.datasets", reason=reason).load_digits()
+    pictures = torch.tensor(digits.images, dtype=torch.float32).reshape(-1, 4, 2, 4, 2) / 16
+    patches, labels = pictures.transpose(2, 3).reshape(-1, 16, 4), torch.tensor(digits.target)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = Mixer()
+        optimizer = torch.optim.AdamW(model.parameters(), 5e-3)
+        for _ in range(6):
+            for some in torch.randperm(1400).split(64):
+                optimizer.zero_grad()
+                F.cross_entropy(model(patches[some]), labels[some]).backward()
+                optimizer.step()
+    return model.double().eval(), patches.double()
+
+
+def test_a_trained_mixer_is_near_its_ann_at_few_steps() -> None:
+    model, patches = trained()
+    x = patches[:256]
+    prepared = sw.prepare(model, x)
+    assert {site.channels for site in prepared.graph.sites} == {(1,), (2,)}
+    for steps, most in ((6, 0.1), (8, 0.04), (12, 0.005)):
+        snn = prepared.convert(sw.TwoPhase("nearest", "binary"), steps=steps)
+        assert relative(snn, model, x) < most
+        folded = snn.plan().count_graph.operations
+        assert not any(op.name.endswith(".scaled") for op in folded)
+    agreeing = snn(patches[1400:]).argmax(1) == model(patches[1400:]).argmax(1)
+    assert agreeing.double().mean() > 0.97

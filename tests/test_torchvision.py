@@ -27,6 +27,7 @@ CONVERTS = [
     "squeezenet1_1",
     "shufflenet_v2_x1_0",
     "mnasnet0_5",
+    "efficientnet_b0",  # gates: products
     "convnext_tiny",  # layer norms, of channels that stand last
 ]
 
@@ -65,8 +66,6 @@ def test_the_default_strategy_reaches_them_too():
 
 
 REFUSED = {
-    # 16 inverted residual blocks, each with a gate (a product)
-    "efficientnet_b0": {"aten.mul.Tensor": 16},
     # 2 layers; attention moves the batch and folds heads in
     "vit of 2 layers": {
         "aten.scaled_dot_product_attention": 2,

@@ -41,7 +41,7 @@ class Gated(nn.Module):
 
     def forward(self, x):
         x = torch.relu(self.first(x))
-        return torch.logcumsumexp(self.second(x), 1) * x
+        return torch.logcumsumexp(self.second(x), 1) + torch.cumprod(x, 1)
 """
 
 
@@ -78,7 +78,7 @@ def test_all_offenders_are_listed_and_the_exit_code_is_3(run: Run, refused: str)
     code, out, _ = run("check", refused, "--input-shape", "4")
     assert code == 3
     assert "It does not convert. 2 operations" in out
-    for part in ("aten.logcumsumexp", "aten.mul.Tensor", "gated_model.py:12", "What to do"):
+    for part in ("aten.logcumsumexp", "aten.cumprod", "gated_model.py:12", "What to do"):
         assert part in out
     assert out.count(" refused ") == 2
 
@@ -88,7 +88,7 @@ def test_offenders_in_json(run: Run, refused: str) -> None:
     found = json.loads(out)
     assert code == 3
     assert found["converts"] is False
-    assert {o["operation"] for o in found["offenders"]} == {"aten.logcumsumexp", "aten.mul.Tensor"}
+    assert {o["operation"] for o in found["offenders"]} == {"aten.logcumsumexp", "aten.cumprod"}
     assert all(o["remedy"] and o["source"] for o in found["offenders"])
 
 

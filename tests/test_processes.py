@@ -26,7 +26,7 @@ IMAGES = 23
 """Neither of these batches, nor of so many images, can two processes share evenly."""
 
 
-def model_of(seed: int) -> nn.Module:
+def model_of(seed: int) -> nn.Sequential:
     torch.manual_seed(seed)
     return nn.Sequential(
         nn.Conv2d(1, 6, 3), nn.BatchNorm2d(6), nn.ReLU(), nn.AvgPool2d(2), nn.Flatten(),
@@ -51,6 +51,10 @@ def found(processes: Processes) -> dict[str, Any]:
             bias_correction=OutputMeans(), processes=processes,
         ),
     }  # fmt: skip
+    signed = sw.convert(
+        nn.Sequential(*model[:2], nn.SiLU(), *model[3:6], nn.Tanh(), model[7]).eval(),
+        batches, steps=STEPS, bias_correction=OutputMeans(), processes=processes,
+    )  # fmt: skip
     single = {"TPP": sw.convert(model, images, sw.TPP(), steps=2, processes=processes)}
     pairs = list(zip(images.split(4), labels.split(4), strict=True))
     loader = DataLoader(TensorDataset(images, labels), batch_size=6, shuffle=True)
@@ -69,6 +73,7 @@ def found(processes: Processes) -> dict[str, Any]:
     return {
         "networks": {name: exact(network) for name, network in networks.items()},
         "single": exact(single["TPP"]),
+        "signed": [*sorted(signed.calibration.signed), exact(signed)],
         "sweeps": {
             name: [asdict(row) | {"seconds": 0.0} for row in sweep.rows]
             for name, sweep in sweeps.items()
@@ -129,6 +134,7 @@ def test_two_processes_find_what_one_finds() -> None:
     pytest.importorskip("accelerate", reason="needs the extra 'train'")
     told = [json.loads(out) for out in together("-m", "tests.test_processes")]
     alone = json.loads(json.dumps(found(ALONE)))
+    assert alone["signed"][:2] == ["2", "6"]
     for rank, (together_found, messages) in enumerate(told):
         assert together_found == alone, f"rank {rank}"
         assert "2 processes do not hold the same weights and calibration data" in messages[0]

@@ -67,6 +67,7 @@ ACTIVATIONS = (
     _activation("x.clamp_min(0)", lambda x: x.clamp_min(0)),
     Case("nn.PReLU(4)", lambda m, x: m.it(x), IMAGE, {"it": lambda: nn.PReLU(4)}, bare=True),
     _activation("F.leaky_relu(x, 0.2)", lambda x: F.leaky_relu(x, 0.2)),
+    _activation("F.rrelu(x)", F.rrelu),
     _activation("F.elu(x)", F.elu),
     _activation("F.celu(x)", F.celu),
     _activation("F.selu(x)", F.selu),

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from spikewright.calibration.bias_correction import channel_means
 from spikewright.calibration.calibration import Calibration
 from spikewright.calibration.correction import Correction, Offsets
 from spikewright.calibration.layer_simulation import LayerSimulation
@@ -34,8 +35,9 @@ class OutputMeans(Correction):
     part of what is measured. Every step of a layer lies in memory then: no more samples are taken
     than fit in about 2 GB, spread evenly over those given.
 
-    Units that are no rectifiers get no correction of their own: the rule takes it that so much more
-    input gives so much more output.
+    The rule takes it that so much more input gives so much more output. Of units that are no
+    rectifiers, the bias puts the mean input back where the ANN had it, as in `InputMeans`, and the
+    potential stays 0.
 
     Args:
         bias: calibrate the bias of every channel.
@@ -75,15 +77,16 @@ class OutputMeans(Correction):
         with torch.no_grad():
             times = (simulation.duration, simulation.rehearsal)
             for layer in Layers(chosen.graph, chosen.parts, *times).units():
-                site = layer.site
-                run = _Run(layer, simulation, chosen, thresholds[site])
-                assert layer.operation.site is not None
-                rectifies = layer.operation.site.rectifies
-                if self.bias and rectifies:
-                    (rows,) = by_channel(run.error()[None], layer.operation.site.channels)
-                    currents[site] = run.shift = rows.mean(1)
-                if self.potential and rectifies:
-                    potentials[site] = run.potential = steps * run.error()
+                site = layer.operation.site
+                assert site is not None
+                run = _Run(layer, simulation, chosen, thresholds[site.name])
+                if self.bias and site.rectifies:
+                    (rows,) = by_channel(run.error()[None], site.channels)
+                    currents[site.name] = run.shift = rows.mean(1)
+                elif self.bias:
+                    currents[site.name] = run.shift = run.input_error()
+                if self.potential and site.rectifies:
+                    potentials[site.name] = run.potential = steps * run.error()
                 run.send()
         return Offsets(currents, potentials)
 
@@ -109,6 +112,16 @@ class _Run:
         for _, sent in self._each():
             total = total + self._simulation.mean(sent).sum(0, dtype=torch.float64).cpu()
         return self._samples.activation_means[self._layer.site] - total / len(self._samples)
+
+    def input_error(self) -> Tensor:
+        """The ANN's mean input less the layer's, float64 `[C]`, on the CPU."""
+        total = torch.zeros(())
+        for _, current in self._currents():
+            total = total + current.sum(0, keepdim=True, dtype=torch.float64).cpu()
+        times = len(self._samples) * self._simulation.duration
+        return self._samples.input_means[self._layer.site] - channel_means(
+            total / times, self._layer.operation
+        )
 
     def send(self) -> None:
         """Let the layer send for good."""

@@ -183,7 +183,7 @@ def _problems(report: Report) -> Iterator[str]:
         right = one.accuracy is None or 0 <= one.accuracy <= 1
         if not right or min(one.steps, one.latency, one.record.samples) < 1:
             yield f"operations[{number}] has an accuracy, T, latency or samples out of range"
-        counts = [v for row in one.rows for c in (row.snn, row.ann) for v in vars(c).values()]
+        counts = [v for row in one.rows for c in (row.snn, row.ann) for v in c.numbers]
         if not one.rows or min(*counts, *(min(row.neurons, row.spikes) for row in one.rows)) < 0:
             yield f"operations[{number}].rows is empty, or has a number below 0"
 

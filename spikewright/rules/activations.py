@@ -88,12 +88,19 @@ class Extremum(Rule):
 
 
 class Threshold(Rule):
-    """A jump, or a bend, at a number; `F.threshold(x, 0, 0)` is a rectifier."""
+    """A jump, or a bend, at a number; `F.threshold(x, 0, 0)` is a rectifier.
 
-    targets = (aten.threshold.default, aten.leaky_relu.default)
+    A randomised leaky ReLU has the mean of its slopes once training is over.
+    """
+
+    targets = (aten.threshold.default, aten.leaky_relu.default, aten.rrelu.default)
     kind = Kind.UNIT
 
     def normal_form(self, op: Operation, reading: Reading) -> Operation:
+        if op.target is aten.rrelu.default and not op.argument(3, "training", False):
+            lower, upper = op.argument(1, "lower", 1 / 8), op.argument(2, "upper", 1 / 3)
+            args = (op.args[0], (lower + upper) / 2)
+            op = replace(op, target=aten.leaky_relu.default, args=args, kwargs={})
         leaky = op.target is aten.leaky_relu.default
         numbers = (op.argument(1, "negative_slope", 0.01),) if leaky else op.args[1:3]
         if any(number != 0 for number in numbers):

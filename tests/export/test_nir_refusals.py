@@ -56,6 +56,13 @@ def test_operations(wire, match: str, tmp_path: Path) -> None:
     assert "What to do: " in told
 
 
+def test_functions_of_one_signal(tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Linear(4, 6), nn.SiLU(), nn.Linear(6, 6), nn.Tanh(), nn.Linear(6, 2))
+    network = sw.convert(model.eval(), torch.rand(16, 4), steps=4)
+    message = refused(network, tmp_path, "(?s)silu.*tanh")
+    assert "What to do: " in message
+
+
 @pytest.mark.filterwarnings("ignore:Using padding='same'")  # torch's, of the even kernel
 @pytest.mark.parametrize(
     ("convolution", "match"),

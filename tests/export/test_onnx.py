@@ -83,6 +83,21 @@ def test_residuals_and_both_poolings_at_any_batch_size(tmp_path: Path) -> None:
         assert_same(path, network, images(batch, size=8, seed=batch).float(), 6)
 
 
+@pytest.mark.parametrize("activation", [nn.SiLU, nn.GELU, nn.Tanh, nn.PReLU, nn.Hardswish])
+def test_functions_of_one_signal(activation: type[nn.Module], tmp_path: Path) -> None:
+    def wire(m: Any, x: Tensor) -> Tensor:
+        return m.l(m.act(m.b(F.max_pool2d(m.act(m.a(x)), 2))).flatten(1))
+
+    model = wired(
+        wire, a=nn.Conv2d(3, 4, 3), b=nn.Conv2d(4, 4, 1), l=nn.Linear(16, 5), act=activation()
+    )
+    network, path = sw.convert(model, images(8), steps=6).float(), tmp_path / "network.onnx"
+    export_onnx(network, path, 6)
+    x = images(5, seed=3).float()
+    assert min(float(count.min()) for count in network.counts(x).values()) < 0
+    assert_same(path, network, x, 6)
+
+
 @pytest.mark.parametrize("name", ["cat", "late relu"])
 def test_constructions(name: str, tmp_path: Path) -> None:
     network, path = converted(name, steps=4).float(), tmp_path / "network.onnx"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import spikewright as sw
+from spikewright.artefact import configurations, container
 from spikewright.calibration import InputMeans, OutputMeans
-from spikewright.measure import decompose
+from spikewright.measure import HOROWITZ_45NM, decompose
 from spikewright.network import Observer
 from spikewright.neurons import Draws, Layer
 from tests.builders import images
@@ -20,6 +23,7 @@ from tests.builders import images
 CONSTANT = torch.tensor([0.3, -0.2, 0.1, 0.0, 0.4]).double()
 SIGNED: dict[str, Callable[[Tensor], Tensor]] = {
     "leaky_relu": lambda x: F.leaky_relu(x, 0.2),
+    "rrelu": lambda x: F.rrelu(x, 0.1, 0.5),
     "elu": F.elu,
     "celu": lambda x: F.celu(x, 0.5),
     "selu": F.selu,
@@ -232,6 +236,18 @@ def test_one_phase_neurons_refuse_every_unit_that_is_no_rectifier(tmp_path: Path
     assert "aten.tanh" not in str(error.value)
 
 
+def test_a_file_that_gives_a_unit_to_a_one_phase_neuron_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "network"
+    sw.convert(seeded(lambda: Images(nn.Tanh())), pictures(16)).save(path)
+    tensors, document = container.unpacked(path)
+    document = json.loads(json.dumps(document))
+    del document["sha256"]
+    document["neurons"]["act2"] = configurations.encoded(sw.IntegrateFire())
+    path.write_bytes(container.packed(tensors, document))
+    with pytest.raises(sw.InterchangeError, match=r"(?s)aten\.silu.*IF.*TwoPhase.*in act2"):
+        sw.load(path)
+
+
 def test_a_function_of_two_signals_or_of_a_larger_constant_is_refused() -> None:
     class Two(nn.Module):
         def __init__(self) -> None:
@@ -268,10 +284,23 @@ def test_corrections_keep_a_network_of_units_near_its_ann(
         expected = model(x)
     spread = (expected - expected.mean(0)).norm()
     assert (snn(x) - expected).norm() < 0.5 * spread
-    if isinstance(correction, InputMeans):
+    if correction:
         assert snn.design().corrections.keys() == {"act", "act2"}
-    if isinstance(correction, OutputMeans):
-        assert not snn.design().corrections
+        exact = sw.convert(
+            model, x, neuron=neuron, steps=4096, threshold=sw.Maximum(), bias_correction=correction
+        )
+        assert max(float(c.abs().max()) for c in exact.design().corrections.values()) < 1e-3
+        assert not exact.design().potentials
+
+
+def test_output_means_of_units_are_input_means() -> None:
+    model, x = seeded(lambda: Images(nn.GELU())), pictures(64)
+    found = [
+        sw.convert(model, x, steps=4, bias_correction=correction).design().corrections
+        for correction in (InputMeans(), OutputMeans())
+    ]
+    for site in found[0]:
+        torch.testing.assert_close(found[0][site], found[1][site])
 
 
 def test_the_terms_of_the_error_add_up() -> None:
@@ -287,6 +316,44 @@ def test_the_summary_names_each_unit_and_the_energy_is_refused_by_name() -> None
     assert (lines["act"], lines["act2"]) == ("tanh", "silu")
     with pytest.raises(sw.AnalysisError, match="tanh at 'act', silu at 'act2'"):
         sw.operations(snn, [pictures(4)])
+
+
+def test_functions_are_counted_once_a_window_and_priced_by_name() -> None:
+    model = seeded(lambda: Images(nn.LeakyReLU()))
+    snn = sw.convert(model, pictures(16), steps=4)
+    with pytest.raises(sw.AnalysisError, match=r'silu at \'act2\'; .*function_pj=\{"silu": \.\.\.'):
+        sw.operations(snn, [pictures(4)])
+    priced = replace(HOROWITZ_45NM, function_pj={"silu": 5.0})
+    counted = sw.operations(snn, [pictures(4)], model=priced)
+    # 4 channels of 4 x 4 after the convolution, and of 3 x 3 after the padded pool
+    for counts in (counted.total.snn, counted.total.ann):
+        assert counts.functions == {"leaky_relu": 64.0, "silu": 36.0}
+    assert counted.row("act").ann.comparisons == 0
+    parts = priced.parts(counted.total.snn)
+    assert parts.functions_nj == pytest.approx((64 * (3.7 + 0.9) + 36 * 5) / 1000)
+    without = replace(counted.total.snn, functions={})
+    added = priced.integer_nj(counted.total.snn) - priced.integer_nj(without)
+    assert added == pytest.approx((64 * (3.1 + 0.1) + 36 * 5) / 1000)
+    assert "leaky_relu" in counted.to_csv()
+    with pytest.raises(sw.AnalysisError, match="silu has no price"):
+        HOROWITZ_45NM.parts(counted.total.snn)
+    with pytest.raises(ValueError, match="silu must be finite and at least 0"):
+        replace(priced, function_pj={"silu": -1.0})
+
+
+def test_a_function_that_a_model_writes_out_is_counted_in_its_parts() -> None:
+    class Written(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Linear(12, 5), nn.Linear(5, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = self.first(x.flatten(1))
+            return self.last(x * F.hardsigmoid(x))
+
+    snn = sw.convert(seeded(Written), x_of(16), steps=4)
+    total = sw.operations(snn, [x_of(4)]).total
+    assert total.snn.functions == total.ann.functions == {"hardsigmoid": 5, "mul": 5}
 
 
 def test_nothing_depends_on_the_cut_of_the_calibration_data() -> None:

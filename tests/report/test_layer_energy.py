@@ -119,6 +119,7 @@ REASONS = {
         updates=10, comparisons=20, bias_additions=30
     ),
     "50 multiplications of spikes by their thresholds": Counts(scale_multiplications=50),
+    "the 110 evaluations of abs and square": Counts(functions={"abs": 100, "square": 10}),
     "its 70 additions, one for every spike": Counts(additions=70),
     "its 80 MACs, on values that are no single spikes": Counts(macs=80),
     "the 90 MACs on the analogue input": Counts(input_macs=90),

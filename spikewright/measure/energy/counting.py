@@ -12,6 +12,7 @@ from torch import Tensor
 
 from spikewright.errors import AnalysisError
 from spikewright.graph import Operation
+from spikewright.graph.ir import Kind
 from spikewright.measure.accuracy import logits_of, predictions
 from spikewright.measure.batches import (
     NO_SAMPLE,
@@ -112,7 +113,7 @@ def counted(
         steps: the network's T.
         codes: the neurons that write the counts.
     """
-    _require_priced(network)
+    _require_priced(network, model)
     clock = RunClock()
     place = device_of(network)
     source = Account(network.graph, 1)
@@ -146,15 +147,34 @@ def counted(
     return [tally.result(ann, samples, accuracy, model, record) for tally in tallies]
 
 
-def _require_priced(network: SpikingNetwork) -> None:
-    """See that the neurons of every site do no more than rectify and round."""
-    units = [op for op in network.graph.neurons if op.site is not None and not op.site.rectifies]
-    if units:
-        listed = ", ".join(f"{op.function} at '{op.site.name}'" for op in units if op.site)
+def _require_priced(network: SpikingNetwork, model: EnergyModel) -> None:
+    """See that the model has a price for what the neurons of every site compute."""
+    unpriced = [
+        (name, op.site.name)
+        for op in network.graph.neurons
+        if op.site is not None
+        for name in _evaluations(op, 1).functions
+        if not model.prices(name)
+    ]
+    if unpriced:
+        listed = ", ".join(f"{name} at '{site}'" for name, site in unpriced)
+        named = ", ".join(f'"{name}": ...' for name in sorted({name for name, _ in unpriced}))
         raise AnalysisError(
-            f"the energy of these functions, which neurons compute once a window, has no price in "
-            f"the energy model: {listed}; count a network whose activations are ReLU or clip from 0"
+            "the energy of these functions, which neurons compute once a window, has no price in "
+            f"'{model.source}': {listed}; name prices in pJ, as in operations(..., model="
+            f"dataclasses.replace(HOROWITZ_45NM, function_pj={{{named}}}))"
         )
+
+
+def _evaluations(op: Operation, samples: int) -> Counts:
+    """What neurons compute besides rectifying; in parts where the model writes them out."""
+    assert op.site is not None
+    counts = Counts()
+    for part in () if op.site.rectifies else op.body or (op,):
+        if part.kind is not Kind.CONSTANT:
+            values = float(samples * math.prod(part.shape))
+            counts += Counts(functions={part.function: values})
+    return counts
 
 
 @dataclass
@@ -240,16 +260,18 @@ def _spiking(plan: Plan, code: Written, duration: int, samples: int, sent: Activ
         activity = sent[site]
         return (
             Flow({Form.SPIKES: activity.spikes}, activity.counts),
-            work + Counts(bias_additions=biased),
+            work + Counts(bias_additions=biased) + _evaluations(op, samples),
         )
 
     return rule
 
 
 def _analogue(op: Operation, arriving: Flow) -> tuple[Flow, Counts]:
-    """Sites of the source: an activation is one comparison, its bias one addition."""
+    """Sites of the source: a rectifier is one comparison, a bias one addition."""
     size = math.prod(op.shape)
-    work = Counts(bias_additions=size * arriving.constant, comparisons=size)
+    assert op.site is not None
+    work = Counts(bias_additions=size * arriving.constant, comparisons=size * op.site.rectifies)
+    work += _evaluations(op, 1)
     return evenly(Form.CURRENT, op.shape, 1), work
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import operator
-from collections.abc import Iterable
-from dataclasses import astuple, dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, fields
 
 WORD_BYTES = 4
 """Bytes of a weight, of a potential and of an activation: single precision."""
@@ -28,6 +27,8 @@ class Counts:
         updates: visits to a neuron's state that are not synaptic additions.
         comparisons: comparisons with a threshold, a count or, in max pooling, another input.
         draws: random numbers drawn.
+        functions: evaluations of what neurons compute besides rectifying, by the function's name:
+            once a window and neuron, such as `{"silu": 64.0}`.
     """
 
     input_macs: float = 0.0
@@ -39,13 +40,28 @@ class Counts:
     updates: float = 0.0
     comparisons: float = 0.0
     draws: float = 0.0
+    functions: Mapping[str, float] = field(default_factory=dict[str, float], hash=False)
 
     def __add__(self, other: Counts) -> Counts:
-        return Counts(*map(operator.add, astuple(self), astuple(other)))
+        numbers = {name: getattr(self, name) + getattr(other, name) for name in _NUMBERS}
+        names = dict.fromkeys((*self.functions, *other.functions))
+        functions = {f: self.functions.get(f, 0.0) + other.functions.get(f, 0.0) for f in names}
+        return Counts(**numbers, functions=functions)
 
     def divided(self, by: float) -> Counts:
         """Every number divided by `by`."""
-        return Counts(*(value / by for value in astuple(self)))
+        numbers = {name: getattr(self, name) / by for name in _NUMBERS}
+        return Counts(**numbers, functions={f: n / by for f, n in self.functions.items()})
+
+    @property
+    def numbers(self) -> tuple[float, ...]:
+        """Every number, those of functions last."""
+        return (*(getattr(self, name) for name in _NUMBERS), *self.functions.values())
+
+    @property
+    def evaluations(self) -> float:
+        """Evaluations of all functions."""
+        return sum(self.functions.values())
 
     @property
     def all_macs(self) -> float:
@@ -66,6 +82,9 @@ class Counts:
         """
         touched = self.additions + self.bias_additions + self.updates
         return WORD_BYTES * (2 * touched + self.all_macs)
+
+
+_NUMBERS = tuple(field.name for field in fields(Counts) if field.name != "functions")
 
 
 @dataclass(frozen=True)
@@ -99,7 +118,11 @@ class OperationsRow:
             "neurons": self.neurons,
             "spikes": self.spikes,
         }
-        columns |= {field.name: getattr(self.snn, field.name) for field in fields(Counts)}
+        columns |= {name: getattr(self.snn, name) for name in _NUMBERS}
+        columns |= {
+            "functions": self.snn.evaluations,
+            "function": " ".join(self.snn.functions),
+        }
         columns |= {"weight_bytes": self.snn.weight_bytes, "state_bytes": self.snn.state_bytes}
         columns |= {f"ann_{name}": getattr(self.ann, name) for name in _ANN_COLUMNS}
         return columns

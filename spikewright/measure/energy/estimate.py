@@ -8,11 +8,36 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 
+from spikewright.errors import AnalysisError
 from spikewright.measure.energy.counts import Counts, OperationsRow
 
 _PJ_PER_NJ = 1000.0
+
+_ARITHMETIC = {
+    "abs": (0, 1),
+    "add": (0, 1),
+    "clamp": (0, 2),
+    "clamp_max": (0, 1),
+    "clamp_min": (0, 1),
+    "hardsigmoid": (1, 3),
+    "hardswish": (2, 3),
+    "hardtanh": (0, 2),
+    "leaky_relu": (1, 1),
+    "max": (0, 1),
+    "maximum": (0, 1),
+    "min": (0, 1),
+    "minimum": (0, 1),
+    "mul": (1, 0),
+    "prelu": (1, 1),
+    "relay": (0, 0),
+    "relu": (0, 1),
+    "square": (1, 0),
+    "sub": (0, 1),
+    "threshold": (0, 1),
+}
+"""Multiplications and additions (comparisons too) of functions that take nothing else."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +50,7 @@ class EnergyParts:
         neurons_nj: updates, comparisons and constants added to neurons.
         draws_nj: random numbers.
         scales_nj: multiplications of spikes by thresholds.
+        functions_nj: functions that neurons compute besides rectifying.
         weights_nj: reading weights.
         states_nj: reading and writing potentials and activations.
     """
@@ -34,6 +60,7 @@ class EnergyParts:
     neurons_nj: float
     draws_nj: float
     scales_nj: float
+    functions_nj: float
     weights_nj: float
     states_nj: float
 
@@ -41,7 +68,7 @@ class EnergyParts:
     def arithmetic_nj(self) -> float:
         """Everything but memory traffic."""
         computed = self.macs_nj + self.additions_nj + self.neurons_nj
-        return computed + self.draws_nj + self.scales_nj
+        return computed + self.draws_nj + self.scales_nj + self.functions_nj
 
     @property
     def memory_nj(self) -> float:
@@ -67,6 +94,9 @@ class EnergyModel:
         weight_pj_per_byte: reading weights; 100 pJ for 64 bits of a 1 MB SRAM.
         state_pj_per_byte: reading or writing potentials and activations; 20 pJ for 64 bits of a
             32 KB SRAM.
+        function_pj: of one value of a function that neurons compute, by name, whatever the width
+            of its numbers. The source has none. What multiplies, adds and compares alone
+            (leaky ReLU, hardswish, square, clamps, ...) is priced as that where it is not named.
 
     Raises:
         ValueError: for an energy that is negative or not finite.
@@ -84,10 +114,13 @@ class EnergyModel:
     random_draw_pj: float = 0.1
     weight_pj_per_byte: float = 100 / 8
     state_pj_per_byte: float = 20 / 8
+    function_pj: Mapping[str, float] = field(default_factory=dict[str, float], hash=False)
 
     def __post_init__(self) -> None:
-        for name, value in asdict(self).items():
-            if name != "source" and not (math.isfinite(value) and value >= 0):
+        prices = asdict(self) | dict(self.function_pj)
+        del prices["source"], prices["function_pj"]
+        for name, value in prices.items():
+            if not (math.isfinite(value) and value >= 0):
                 raise ValueError(f"{name} must be finite and at least 0, got {value}")
 
     def parts(self, counts: Counts) -> EnergyParts:
@@ -103,6 +136,7 @@ class EnergyModel:
             neurons_nj=_neuron_operations(counts) * add,
             draws_nj=counts.draws * self.random_draw_pj / _PJ_PER_NJ,
             scales_nj=counts.scale_multiplications * multiply,
+            functions_nj=self._functions_nj(counts, multiply, add),
             weights_nj=counts.weight_bytes * self.weight_pj_per_byte / _PJ_PER_NJ,
             states_nj=counts.state_bytes * self.state_pj_per_byte / _PJ_PER_NJ,
         )
@@ -114,7 +148,28 @@ class EnergyModel:
         summed = counts.additions + _neuron_operations(counts) + counts.all_macs
         added = summed * self.int32_add_pj
         scaled = counts.scale_multiplications * self.int32_multiply_pj
-        return (macs + added + scaled + counts.draws * self.random_draw_pj) / _PJ_PER_NJ
+        computed = (macs + added + scaled + counts.draws * self.random_draw_pj) / _PJ_PER_NJ
+        multiply, add = self.int32_multiply_pj / _PJ_PER_NJ, self.int32_add_pj / _PJ_PER_NJ
+        return computed + self._functions_nj(counts, multiply, add)
+
+    def prices(self, function: str) -> bool:
+        """Whether a function that neurons compute has a price."""
+        return function in self.function_pj or function in _ARITHMETIC
+
+    def _functions_nj(self, counts: Counts, multiply: float, add: float) -> float:
+        """The energy of evaluations, from that of one multiplication and one addition in nJ."""
+        total = 0.0
+        for function, times in counts.functions.items():
+            if not self.prices(function):
+                raise AnalysisError(
+                    f"{function} has no price in '{self.source}': name one in function_pj"
+                )
+            multiplications, additions = _ARITHMETIC.get(function, (0, 0))
+            each = multiplications * multiply + additions * add
+            if function in self.function_pj:
+                each = self.function_pj[function] / _PJ_PER_NJ
+            total += times * each
+        return total
 
 
 def _neuron_operations(counts: Counts) -> float:

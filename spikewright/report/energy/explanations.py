@@ -63,6 +63,8 @@ def reason(top: LargestConsumer) -> str:
         return f"the {work:,.0f} updates, comparisons and added constants of {owner}"
     if field == "draws_nj":
         return f"the {counts.draws:,.0f} random draws of its {row.neurons:,} neurons"
+    if field == "functions_nj":
+        return f"the {counts.evaluations:,.0f} evaluations of {' and '.join(counts.functions)}"
     if field == "scales_nj":
         return (
             f"{counts.scale_multiplications:,.0f} multiplications of spikes by their thresholds, "

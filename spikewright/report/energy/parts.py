@@ -44,6 +44,7 @@ COMPUTED = (
     Part("neurons_nj", "neuron work", 9),
     Part("draws_nj", "random draws", 2),
     Part("scales_nj", "scaling", 6),
+    Part("functions_nj", "neuron functions", 4),
 )
 """The parts of the arithmetic."""
 MOVED = (Part("weights_nj", "reading weights", 5), Part("states_nj", "potentials", 3))

@@ -123,11 +123,6 @@ WRITTEN_OUT = (
     ),
 )
 
-PRODUCTS = (
-    _call("x * gate  # of other features", lambda x: x * torch.sigmoid(x.flip(1))),
-    _call("x @ x", lambda x: x @ x),
-)
-
 GROUPS = (
     _activation("F.softmax(x, 1)", lambda x: F.softmax(x, 1)),
     _activation("F.softmax(x + mask, -1)  # -inf", lambda x: F.softmax(x + _mask(x), -1)),
@@ -214,6 +209,33 @@ ARITHMETIC = (
     _call('F.pad(x, (1, 1, 1, 1), mode="reflect")', lambda x: F.pad(x, (1,) * 4, mode="reflect")),
 )
 
+PRODUCTS = (
+    _call("x * y", lambda x: x * x.flip(1)),
+    _call("x * gate  # of other features", lambda x: x * torch.sigmoid(x.flip(1))),
+    _call("x * x", lambda x: x * x),
+    _call("x * gate(x)", lambda x: x * x.mean((2, 3), keepdim=True).sigmoid()),
+    _call("x / (1 + y)", lambda x: x / (1 + x.flip(1))),
+    _call("1 / (1 + x)", lambda x: 1 / (1 + x)),
+    _call("torch.addcmul(x, y, z)", lambda x: torch.addcmul(x, x.flip(1), x.flip(2))),
+    _call("F.glu(x, 1)", lambda x: F.glu(x[:, :2], 1)),
+    _call("F.softsign(x)", F.softsign),
+    _call("x @ y", lambda x: x @ x.flip(1)),
+    _call("x @ x.mT", lambda x: x @ x.mT),
+    _call("torch.bmm(x, y)", lambda x: torch.bmm(x.flatten(2), x.flatten(2).mT)),
+    _call(
+        'torch.einsum("bchw,bdhw->bcd", x, y)',
+        lambda x: torch.einsum("bchw,bdhw->bcd", x, x.flip(1)),
+    ),
+    _call(
+        "F.scaled_dot_product_attention(q, k, v)",
+        lambda x: F.scaled_dot_product_attention(x, x.flip(1), x.flip(2)),
+    ),
+    _call(
+        "F.scaled_dot_product_attention(q, k, v, is_causal=True)",
+        lambda x: F.scaled_dot_product_attention(x, x.flip(1), x.flip(2), is_causal=True),
+    ),
+)
+
 MOVES = (
     _call("x.flatten(1)", lambda x: x.flatten(1)),
     _call("x.view(x.size(0), -1)", lambda x: x.view(x.size(0), -1)),
@@ -245,10 +267,10 @@ ACCEPTED = {
     "Activations: they become neurons": ACTIVATIONS,
     "Softmax and norms: neurons that wait for a group of charges": GROUPS,
     "Functions of one signal that the model writes out: one unit": WRITTEN_OUT,
-    "Products of two signals": PRODUCTS,
     "Weights and norms": WEIGHTED,
     "Pooling, means, upsampling": POOLING,
     "Arithmetic": ARITHMETIC,
+    "Products of two signals": PRODUCTS,
     "Rearranging": MOVES,
 }
 """What should convert, by heading."""

@@ -19,11 +19,7 @@ def _behind_relu(call: str, run: Callable[[Tensor], Tensor]) -> Case:
     return Case(call, lambda _, x: run(x))
 
 
-ACTIVATIONS = (
-    _on_input("F.glu(x, 1)", lambda x: F.glu(x[:, :2], 1)),
-    _on_input("F.softsign(x)", F.softsign),
-    _on_input("F.hardshrink(x)", F.hardshrink),
-)
+ACTIVATIONS = (_on_input("F.hardshrink(x)", F.hardshrink),)
 NORMS = (
     Case(
         "nn.BatchNorm2d(4, track_running_stats=False)", lambda m, x: m.it(x), IMAGE,
@@ -32,15 +28,16 @@ NORMS = (
     _behind_relu("F.dropout(x)  # stays on", lambda x: F.dropout(x, 0.5, True)),
 )  # fmt: skip
 PRODUCTS = (
-    _behind_relu("x / (1 + x)", lambda x: x / (1 + x)),
+    _behind_relu("F.conv2d(x, y)", lambda x: F.conv2d(x, x)),
     _behind_relu('torch.div(x, 2, rounding_mode="floor")',
                  lambda x: torch.div(x, 2, rounding_mode="floor")),
     _behind_relu("x.amax((2, 3))", lambda x: x.amax((2, 3))),
     _behind_relu("F.adaptive_max_pool2d(x, 2)", lambda x: F.adaptive_max_pool2d(x, 2)),
-    _behind_relu("F.scaled_dot_product_attention(x, x, x)",
-                 lambda x: F.scaled_dot_product_attention(x, x, x)),
 )  # fmt: skip
 BATCH = (
+    _behind_relu(
+        'torch.einsum("ichw,jchw->ij", x, y)', lambda x: torch.einsum("ichw,jchw->ij", x, x.flip(1))
+    ),
     _behind_relu("x - x.mean(0)", lambda x: x - x.mean(0)),
     _behind_relu("x - x.mean()", lambda x: x - x.mean()),
     _behind_relu("x + x.flip(0)", lambda x: x + x.flip(0)),
@@ -55,7 +52,7 @@ BATCH = (
 REFUSED = {
     "Activations without a spiking form": ACTIVATIONS,
     "Norms that depend on the batch, and chance": NORMS,
-    "Products of two signals": PRODUCTS,
+    "Computed weights, rounding, other maxima": PRODUCTS,
     "The batch, and the dtype": BATCH,
 }
 """What should be refused, by heading."""

@@ -172,6 +172,8 @@ def _classified(
     if not op.reads_data:
         return replace(op, kind=Kind.CONSTANT)
     try:
+        if rule.composite(op, constants):
+            raise InterchangeError(f"{what}: {op.operator} stands for several operations")
         return replace(op, kind=rule.kind_of(op, constants))
     except (IndexError, TypeError) as error:
         raise InterchangeError(f"{what} lacks arguments ({error})") from error

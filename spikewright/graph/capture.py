@@ -17,6 +17,7 @@ from torch.export import Dim, ExportedProgram, export
 
 from spikewright.errors import ConversionError, UnsupportedOperation
 from spikewright.graph.agreement import check_agreement
+from spikewright.graph.composites import written_out
 from spikewright.graph.fusing import with_fused_units
 from spikewright.graph.ir import Graph
 from spikewright.graph.model_checks import check_model, state_of
@@ -76,7 +77,7 @@ def survey(model: nn.Module | ExportedProgram, example: Tensor) -> Survey:
     _check_example(example)
     graph, offenders = read_program(_exported(model, example), model)
     if not offenders:
-        graph = with_relays(with_fused_units(graph))
+        graph = with_relays(with_fused_units(written_out(graph)))
         batch = example[:_COMPARED]
         check_agreement(graph, batch, _answer(model, batch))
     return Survey(graph, offenders)

@@ -108,6 +108,19 @@ class Rule:
         """
         return self.kind
 
+    def composite(self, op: Operation, constants: Set[str]) -> bool:
+        """Whether several operations stand for a call; the arguments are those of `kind_of`."""
+        return False
+
+    def write_out(self, op: Operation, page: Any) -> Value:
+        """Write the operations that stand for a composite call; the value of the last one.
+
+        Args:
+            op: the call.
+            page: the `graph.composites.Page` to write on.
+        """
+        raise NotImplementedError
+
     def product_objection(self, op: Operation, dimensions: Mapping[str, int]) -> str | None:
         """Why a product of two signals is refused, or None.
 

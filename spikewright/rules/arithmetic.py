@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import replace
 from typing import Any
 
@@ -78,15 +78,34 @@ class Product(Multiplying):
 
 
 class Quotient(Rule):
-    """Quotients of a value and a constant."""
+    """Quotients; one by a signal is a product with its reciprocal, which is a unit."""
 
     targets = (aten.div.Tensor, aten.div.Scalar)
     kind = Kind.LINEAR
     label = "scaling"
 
+    def composite(self, op: Operation, constants: Set[str]) -> bool:
+        divisor = op.argument(1, "other")
+        return isinstance(divisor, Value) and divisor.name not in constants
+
+    def kind_of(self, op: Operation, constants: Set[str]) -> Kind:
+        return Kind.PRODUCT if self.composite(op, constants) else Kind.LINEAR
+
+    def product_objection(self, op: Operation, dimensions: Mapping[str, int]) -> str | None:
+        if op.argument(2, "rounding_mode") is not None:
+            return "a division that rounds is not linear"
+        if not all(isinstance(leaf, Value) for leaf in op.args[:2]):
+            return None
+        equation = elementwise(op, dimensions)
+        return equation if isinstance(equation, str) else None
+
+    def write_out(self, op: Operation, page: Any) -> Value:
+        over = page.call(aten.reciprocal.default, op.args[1])
+        first = op.args[0]
+        leaves = (first, over) if isinstance(first, Value) else (over, first)
+        return page.call(PRODUCT, *leaves)
+
     def objection(self, op: Operation, ndim: int) -> str | None:
-        if op.target is aten.div.Tensor and reads_data((op.args[1:], op.kwargs)):
-            return "it divides by a signal; only division by constants is linear"
         if op.target is aten.div.Tensor and op.argument(2, "rounding_mode") is not None:
             return "a division that rounds is not linear"
         return None
@@ -105,6 +124,27 @@ class ShiftedProduct(Rule):
     kind = Kind.LINEAR
     weight_at = 2
     label = "scaling"
+
+    def composite(self, op: Operation, constants: Set[str]) -> bool:
+        factors = (leaf for leaf in op.args[1:3] if isinstance(leaf, Value))
+        return len([leaf for leaf in factors if leaf.name not in constants]) == 2
+
+    def kind_of(self, op: Operation, constants: Set[str]) -> Kind:
+        return Kind.PRODUCT if self.composite(op, constants) else Kind.LINEAR
+
+    def product_objection(self, op: Operation, dimensions: Mapping[str, int]) -> str | None:
+        equation = elementwise(replace(op, args=op.args[1:3]), dimensions)
+        return equation if isinstance(equation, str) else None
+
+    def write_out(self, op: Operation, page: Any) -> Value:
+        first, second = op.args[1:3]
+        same = first == second
+        product = (
+            page.call(aten.square.default, first) if same else page.call(PRODUCT, first, second)
+        )
+        if op.kwargs.get("value", 1) != 1:
+            product = page.call(PRODUCT, product, op.kwargs["value"])
+        return page.call(aten.add.Tensor, product, op.args[0])
 
     def objection(self, op: Operation, ndim: int) -> str | None:
         if reads_data((op.args[0], op.args[2:])):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from torch import Tensor
 
 from spikewright.graph.ir import Graph, Kind, Operation, Value, reads_data
 from spikewright.graph.nodes import Node, Refusal, affine
+from spikewright.graph.primitives import PRODUCT
 from spikewright.graph.routes import Weighted, weighted_by
 from spikewright.graph.rule import Reading, Rule, register
 from spikewright.rules._arguments import (
@@ -150,9 +151,30 @@ class Addmm(Rule):
         args = (op.args[1], kept, reading.keep(f"{op.name}.bias", scaled.contiguous()))
         return replace(op, target=aten.linear.default, args=args, kwargs={})
 
+    def composite(self, op: Operation, constants: Set[str]) -> bool:
+        signals = (leaf for leaf in op.args[1:3] if isinstance(leaf, Value))
+        return len([leaf for leaf in signals if leaf.name not in constants]) == 2
+
+    def kind_of(self, op: Operation, constants: Set[str]) -> Kind:
+        return Kind.PRODUCT if self.composite(op, constants) else Kind.LINEAR
+
+    def product_objection(self, op: Operation, dimensions: Mapping[str, int]) -> str | None:
+        equation = matrices(replace(op, args=op.args[1:3]), dimensions)
+        return equation if isinstance(equation, str) else equation.objection
+
+    def write_out(self, op: Operation, page: Any) -> Value:
+        product = page.call(aten.matmul.default, *op.args[1:3])
+        added = op.args[0]
+        if op.kwargs.get("alpha", 1) != 1:
+            product = page.call(PRODUCT, product, op.kwargs["alpha"])
+        if op.kwargs.get("beta", 1) == 0:
+            return product
+        if op.kwargs.get("beta", 1) != 1:
+            product = page.call(PRODUCT, product, 1 / op.kwargs["beta"])
+            return page.call(PRODUCT, page.call(aten.add.Tensor, product, added), op.kwargs["beta"])
+        return page.call(aten.add.Tensor, product, added)
+
     def objection(self, op: Operation, ndim: int) -> str | None:
-        if reads_data(op.args[1]) and reads_data(op.args[2]):
-            return "it sums over the batch or mixes samples"
         return "its bias is not one number a column; write x @ weight + bias"
 
 

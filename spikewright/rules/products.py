@@ -1,10 +1,18 @@
-"""Units in front of products."""
+"""Calls that multiply signals among other things, and the units in front of products."""
 
 from __future__ import annotations
 
-from spikewright.graph.ir import Kind
-from spikewright.graph.primitives import RELAY
+import math
+from collections.abc import Mapping, Set
+from typing import Any
+
+import torch
+
+from spikewright.graph.ir import BATCH, Kind, Operation, Value
+from spikewright.graph.primitives import PRODUCT, RELAY
 from spikewright.graph.rule import Rule, register
+
+aten = torch.ops.aten
 
 
 class Relay(Rule):
@@ -14,4 +22,82 @@ class Relay(Rule):
     kind = Kind.UNIT
 
 
-register(Relay())
+class Attention(Rule):
+    """`softmax(q k' * scale + mask) v`: a product, a softmax and a product."""
+
+    targets = (aten.scaled_dot_product_attention.default,)
+    kind = Kind.PRODUCT
+
+    def composite(self, op: Operation, constants: Set[str]) -> bool:
+        return True
+
+    def product_objection(self, op: Operation, dimensions: Mapping[str, int]) -> str | None:
+        if op.argument(4, "dropout_p", 0.0):
+            return "it drops attention at random in eval mode; pass dropout_p=0"
+        known = {dimensions.get(leaf.name) for leaf in op.args[:3] if isinstance(leaf, Value)}
+        if len(known) != 1 or min(n or 0 for n in known) < 3:
+            return "queries, keys and values must be signals of as many dimensions, the batch first"
+        return None
+
+    def write_out(self, op: Operation, page: Any) -> Value:
+        q, k, v = op.args[:3]
+        width = page.shapes[q.name][-1]
+        scale = op.argument(6, "scale")
+        if op.argument(7, "enable_gqa", False):
+            heads = page.shapes[q.name][0]
+            k, v = (_repeated(leaf, heads, page) for leaf in (k, v))
+        q = page.call(PRODUCT, q, 1 / math.sqrt(width) if scale is None else scale)
+        scores = page.call(aten.matmul.default, q, page.call(aten.transpose.int, k, -2, -1))
+        mask = self._mask(op, page, page.shapes[scores.name][-2:])
+        scores = scores if mask is None else page.call(aten.add.Tensor, scores, mask)
+        return page.call(aten.matmul.default, page.call(aten.softmax.int, scores, -1), v)
+
+    def _mask(self, op: Operation, page: Any, size: tuple[int, ...]) -> Any:
+        """What is added to the scores, or None."""
+        never = -math.inf
+        if op.argument(5, "is_causal", False):
+            seen = torch.ones(size, dtype=torch.bool).tril()
+            return page.keep(torch.zeros(size, dtype=page.dtype).masked_fill(~seen, never))
+        mask = op.argument(3, "attn_mask")
+        known = page.constant(mask)
+        if known is None or known.dtype is not torch.bool:
+            return mask
+        if isinstance(mask, Value):  # it has the size of the batch
+            return page.call(aten.where.Scalar, mask, 0.0, never)
+        zeros = torch.zeros(known.shape, dtype=page.dtype, device=known.device)
+        return page.keep(zeros.masked_fill(~known, never))
+
+
+class GatedUnit(Rule):
+    """`a * sigmoid(b)` of the halves a and b of a signal."""
+
+    targets = (aten.glu.default,)
+    kind = Kind.PRODUCT
+
+    def composite(self, op: Operation, constants: Set[str]) -> bool:
+        return True
+
+    def product_objection(self, op: Operation, dimensions: Mapping[str, int]) -> str | None:
+        dim = op.argument(1, "dim", -1) % (1 + len(op.shape))
+        return None if dim else "it halves the batch, which mixes samples"
+
+    def write_out(self, op: Operation, page: Any) -> Value:
+        (source,), dim = op.args[:1], op.argument(1, "dim", -1)
+        dim %= 1 + len(op.shape)
+        half = op.shape[dim - 1]
+        a, b = (page.call(aten.slice.Tensor, source, dim, at, at + half) for at in (0, half))
+        return page.call(PRODUCT, a, page.call(aten.sigmoid.default, b))
+
+
+def _repeated(leaf: Value, heads: int, page: Any) -> Value:
+    """Keys or values `[B, G, N, F]` with as many heads as the queries, each several times."""
+    groups, places, width = page.shapes[leaf.name]
+    if groups == heads:
+        return leaf
+    each = heads // groups
+    wide = page.call(aten.unsqueeze.default, leaf, 2)
+    wide = page.call(aten.expand.default, wide, [-1, -1, each, -1, -1])
+    return page.call(aten.reshape.default, wide, [BATCH, heads, places, width])
+
+
+register(Relay(), Attention(), GatedUnit())

@@ -17,8 +17,6 @@ _MAXIMUM = "use max pooling (nn.MaxPool2d), which has a rule"
 
 register_remedies(
     {
-        "scaled_dot_product_attention": "attention multiplies signals with each other; not "
-        "convertible",
         "native_dropout": "dropout that stays on in eval mode; pass training=self.training",
         "bernoulli": "random operations inside the model; call model.eval() and remove them",
         "adaptive_max_pool2d": "use max_pool2d with an explicit kernel",

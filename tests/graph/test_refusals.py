@@ -77,7 +77,11 @@ def test_the_source_line_is_that_of_the_offending_call():
 
 OPERATIONS = {
     "power of a signal": (lambda m, x: x ** m.c(x), "aten.pow", "a function of two signals"),
-    "signal quotient": (lambda m, x: F.relu(x) / m.c(x), "aten.div.Tensor", "divides by a signal"),
+    "rounded quotient": (
+        lambda m, x: torch.div(F.relu(x), m.c(x), rounding_mode="floor"),
+        "aten.div",
+        "rounds is not linear|no rule",
+    ),
     "rounding": (
         lambda m, x: torch.div(m.c(x), 2, rounding_mode="floor"),
         "aten.div",

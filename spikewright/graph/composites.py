@@ -1,0 +1,120 @@
+"""Calls that several operations stand for, written out: attention, division by a signal, gates."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spikewright.graph.evaluate import call
+from spikewright.graph.ir import BATCH, Graph, Kind, Operation, Stored, Value, mapped
+from spikewright.graph.relays import with_a_channel
+from spikewright.graph.rule import rule_of
+
+_BATCH = 2
+"""The size of the batch that shapes are tried with."""
+
+
+def written_out(graph: Graph) -> Graph:
+    """The same network, in which every call that its rule calls composite is written out."""
+    constants = {op.name for op in graph.operations if op.kind is Kind.CONSTANT}
+    if not any(rule_of(op).composite(op, constants) for op in graph.operations):
+        return graph
+    page = Page(graph, constants)
+    for op in graph.operations:
+        page.add(op)
+    return replace(graph, operations=tuple(page.operations), tensors=page.tensors).pruned()
+
+
+class Page:
+    """Where operations are written in place of others.
+
+    Attributes:
+        operations: written so far.
+        tensors: the stored tensors, by name.
+        shapes: of every value for one sample, by name.
+    """
+
+    def __init__(self, graph: Graph, constants: set[str]) -> None:
+        self.operations: list[Operation] = []
+        self.tensors = dict(graph.tensors)
+        self.shapes = dict(graph.shapes)
+        self.dtype = graph.dtype
+        self._graph = graph
+        self._constants = set(constants)
+        self._sites = {site.name for site in graph.sites}
+        self._instead: Operation | None = None
+
+    def add(self, op: Operation) -> None:
+        """Write an operation, or what stands for it, whose last one takes its name."""
+        rule = rule_of(op)
+        if not rule.composite(op, self._constants):
+            self.operations.append(op)
+            return
+        self._instead = op
+        last: Value = rule.write_out(op, self)
+        ours = {last.name: op.name}
+        at = next(i for i, each in enumerate(self.operations) if each.name == last.name)
+        self.operations[at] = replace(self.operations[at], name=op.name)
+        self.operations[at + 1 :] = [o.rewired(ours) for o in self.operations[at + 1 :]]
+
+    def call(self, target: Callable[..., Any], *arguments: Any) -> Value:
+        """Write a call in place of the composite one, in its module; its value."""
+        like = self._instead
+        assert like is not None
+        name = f"{like.name}.{len(self.operations)}"
+        op = Operation(name, target, arguments, module=like.module, source=like.source)
+        op = replace(op, shape=self._shape(op))
+        self.shapes[name] = op.shape
+        rule = rule_of(op)
+        if self._constants.issuperset(op.inputs):
+            self._constants.add(name)
+            self.operations.append(replace(op, kind=Kind.CONSTANT))
+        elif rule.kind is Kind.UNIT:
+            site = rule.site(op)
+            assert not isinstance(site, str), site
+            unit = replace(op, kind=Kind.UNIT, site=replace(site, name=self._site_name(op)))
+            self.operations += [unit] if op.shape else with_a_channel(unit)
+        else:
+            self.operations.append(replace(op, kind=rule.kind_of(op, self._constants)))
+        return Value(name)
+
+    def keep(self, tensor: Tensor) -> Stored:
+        """Store a tensor; the reference to it."""
+        assert self._instead is not None
+        name = f"{self._instead.name}.constant{len(self.tensors)}"
+        self.tensors[name] = tensor
+        return Stored(name)
+
+    def constant(self, leaf: Any) -> Tensor | None:
+        """The tensor of an argument that depends on the size of the batch at most, or None."""
+        if isinstance(leaf, Stored):
+            return self.tensors[leaf.name]
+        if not isinstance(leaf, Value) or leaf.name not in self._constants:
+            return None
+        values: dict[str, Any] = {}
+        for op in self._graph.operations:
+            if op.name in self._constants:
+                values[op.name] = call(op, values, self.tensors, _BATCH)
+        return values[leaf.name]
+
+    def _shape(self, op: Operation) -> tuple[int, ...]:
+        def shaped(leaf: Any) -> Any:
+            if isinstance(leaf, Value):
+                shape = (_BATCH, *self.shapes[leaf.name])
+                return torch.empty(shape, dtype=self.dtype, device="meta")
+            if isinstance(leaf, Stored):
+                return self.tensors[leaf.name].to("meta")
+            return _BATCH if leaf is BATCH else leaf
+
+        return tuple(op.target(*mapped(op.args, shaped)).shape[1:])
+
+    def _site_name(self, op: Operation) -> str:
+        base, number = f"{op.module}.{op.function}".removeprefix("."), 1
+        while (name := base if number == 1 else f"{base}:{number}") in self._sites:
+            number += 1
+        self._sites.add(name)
+        return name

@@ -12,6 +12,10 @@ UNSQUEEZE, SQUEEZE = torch.ops.aten.unsqueeze.default, torch.ops.aten.squeeze.di
 """A dimension of size 1 more, or less."""
 CONVERSION = torch.ops.aten._to_copy.default
 """The same numbers in another dtype, a keyword."""
+RESHAPE = torch.ops.aten.reshape.default
+"""The same values, in their order, in another shape."""
+EXPAND = torch.ops.aten.expand.default
+"""The same values repeated along dimensions of size 1."""
 
 _LIBRARY = torch.library.Library("spikewright", "FRAGMENT")
 _LIBRARY.define("relay(Tensor x) -> Tensor")

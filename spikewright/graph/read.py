@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -16,7 +16,18 @@ from torch.export.graph_signature import InputKind
 from spikewright.errors import ConversionError
 from spikewright.graph.batch_norm import BATCH_NORM
 from spikewright.graph.ir import BATCH, Graph, Kind, Operation, Stored, Value, mapped, walk
+from spikewright.graph.layouts import (
+    ALIGNED,
+    SHAPED_ALIKE,
+    BatchMoved,
+    Layout,
+    carried,
+    concrete,
+    found,
+    rewritten,
+)
 from spikewright.graph.offenders import Offender
+from spikewright.graph.primitives import EXPAND
 from spikewright.graph.relays import with_a_channel
 from spikewright.graph.rule import Reading, known_as, objection_to, remedy_of, rule_of
 from spikewright.graph.structure import Output, Structure
@@ -27,6 +38,16 @@ class _Unknown:
 
 
 UNKNOWN_SIZE = _Unknown()
+
+_TRIALS = (3, 2)
+"""Sizes of the batch for which constants that follow it are computed."""
+
+
+@dataclass(frozen=True)
+class _Following:
+    """A reference to a constant that follows the size of the batch."""
+
+    name: str
 
 
 def read_program(
@@ -63,7 +84,10 @@ class _Reader:
         self._as_written: dict[str, str] = {}  # operators by the names of values, for refusals
         self._site_calls: dict[str, int] = {}
         self._single: set[fx.Node] = set()  # calls of whose several values the first is kept
-        self._without_batch: set[str] = set()  # values whose first dimension is not the batch
+        self._without_batch: set[str] = set()  # values in which the batch was not found
+        self._layouts: dict[str, Layout | None] = {}  # of signals, as the model has them
+        self._following: dict[str, tuple[Tensor, ...]] = {}  # constants for the trial batches
+        self._following_shapes: dict[str, tuple[Any, ...]] = {}
 
     def read(self) -> tuple[Graph, tuple[Offender, ...]]:
         signature = self._program.graph_signature
@@ -110,17 +134,26 @@ class _Reader:
 
         def mark(leaf: Any) -> Any:
             known = self._references.get(leaf) if isinstance(leaf, fx.Node) else leaf
-            if isinstance(known, _Unknown):
+            if isinstance(known, (torch.SymInt, torch.SymFloat, torch.SymBool)):
                 raise ConversionError(
                     "the model returns a number that it computes from the size of the batch: leave "
                     "it out of the answer"
                 )
+            if isinstance(known, _Following):
+                known = self._repeated(known, "")
             if not isinstance(known, Value):
                 return known
+            self._require_batch_first(known)
             return Output(outputs.setdefault(known.name, len(outputs)))
 
         leaves = tuple(mark(leaf) for leaf in answer.leaves)
         return tuple(outputs), Structure(leaves, answer.spec)
+
+    def _require_batch_first(self, output: Value) -> None:
+        layout = self._layouts.get(output.name)
+        if layout is not None and not layout.plain and not self._offenders:
+            op = self._makers[output.name]
+            self._refuse(op, "the model's answer has lost the batch as its first dimension")
 
     def _read_placeholders(self) -> fx.Node:
         """Store parameters, buffers and constants; return the input."""
@@ -140,37 +173,153 @@ class _Reader:
         self._batch = source.meta["val"].shape[0]
         self._references[source] = Value(source.name)
         self._shapes[source.name] = tuple(source.meta["val"].shape[1:])
+        self._layouts[source.name] = Layout((1, *self._shapes[source.name]))
         return source
 
     def _read_call(self, node: fx.Node) -> None:
         value = node.meta.get("val")
-        if isinstance(value, (torch.SymInt, int)):
-            self._references[node] = self._size(value)
-            return
-        if isinstance(value, (torch.SymFloat, torch.SymBool)):
-            self._references[node] = UNKNOWN_SIZE
+        if value is None or not any(isinstance(leaf, Tensor) for leaf in walk(value)):
+            self._references[node] = value  # a number
             return
         if self._reads_first(node):
             return
         op = self._operation(node)
-        self._as_written[op.name] = op.operator
-        op = rule_of(op).normal_form(op, self._reading(node))
-        if op.target is not node.target and isinstance(value, (tuple, list)):
-            value: Any = value[0]
-            self._single.add(node)
-        if _counts_the_batch(op):
-            self._refuse(op, "the batch size enters its arithmetic; keep the batch a dimension")
-            self._references[node] = Value(node.name)
-            self._operations.append(replace(op, shape=self._sample_shape(op, value)))
-            return
-        if not op.reads_data:
+        if op.target in SHAPED_ALIKE or not op.reads_data:
             self._read_constant(node, op)
             return
         self._references[node] = Value(node.name)
+        self._as_written[op.name] = op.operator
+        try:
+            calls = self._on_batches(node, op)
+        except BatchMoved as error:
+            self._refuse(
+                op, str(error), "keep the batch a dimension of its own here, the first one"
+            )
+            self._lose_batch(op)
+            return
+        for call in calls[:-1]:
+            self._add(call)
+        self._read_signal(node, calls[-1], value)
+
+    def _read_signal(self, node: fx.Node, op: Operation, value: Any) -> None:
+        """Add a call that reads data, all of it with the batch first."""
+        written = op
+        op = rule_of(op).normal_form(op, self._reading(node))
+        if op.target is not written.target and isinstance(value, (tuple, list)):
+            self._single.add(node)
+            value: Any = value[0]
+            self._layouts[op.name] = self._layout(op, value)
+        if _counts_the_batch(op):
+            self._refuse(op, "the batch size enters its arithmetic; keep the batch a dimension")
+            self._operations.append(replace(op, shape=self._sample_shape(op, value)))
+            return
         op = self._classified(op, value)
         self._makers[op.name] = op
         alone = op.kind is Kind.UNIT and not op.shape
         self._operations.extend(with_a_channel(op) if alone else [op])
+
+    def _add(self, op: Operation) -> None:
+        """Add an operation that moves values or is a constant."""
+        self._makers[op.name] = op
+        self._shapes[op.name] = op.shape
+        self._operations.append(op)
+
+    def _lose_batch(self, op: Operation) -> None:
+        self._without_batch.add(op.name)
+        self._operations.append(op)
+
+    def _on_batches(self, node: fx.Node, op: Operation) -> tuple[Operation, ...]:
+        """The call of a node on values `[B, *S]`, the operations that bring them there before it.
+
+        Raises:
+            BatchMoved: where there is no such call.
+        """
+        result = self._layout(op, node.meta["val"])
+        self._layouts[op.name] = result or self._layouts.get(op.inputs[0])
+        op = self._with_constants(op, result)
+        read = {name: layout for name in op.inputs if (layout := self._layouts.get(name))}
+        lost = len(read) < len(op.inputs) or self._without_batch.intersection(op.inputs)
+        here = all(layout.plain for layout in read.values())
+        calls = (op,)
+        if not lost and not (here and (result is None or result.plain)):
+            try:
+                calls = rewritten(op, read, result, rule_of(op).kind, self._tensors)
+            except BatchMoved:
+                if not here:
+                    raise
+                self._layouts[op.name] = None  # its rule says why
+        sized = [
+            replace(
+                call,
+                args=mapped(call.args, self._size),
+                kwargs=mapped(call.kwargs, self._size),
+            )
+            for call in calls
+        ]
+        return tuple(sized)
+
+    def _layout(self, op: Operation, value: Any) -> Layout | None:
+        """The layout of a call's value; None where it gives several, or has lost the batch."""
+        if not isinstance(value, Tensor):
+            return None
+        read = [layout for name in op.inputs if (layout := self._layouts.get(name)) is not None]
+        return carried(op, value.shape, read, self._batch)
+
+    def _with_constants(self, op: Operation, result: Layout | None) -> Operation:
+        """The call with constants as `[1, *S]` where they are broadcast, else as large as a batch.
+
+        Where the model's own layout is that of the graph, stored constants stay as they are.
+        """
+        broadcast = op.target in ALIGNED or rule_of(op).kind is Kind.UNIT
+        moved = result is not None and not result.plain and op.target in ALIGNED
+
+        def settled(leaf: Any) -> Any:
+            if isinstance(leaf, Stored) and moved:
+                assert result is not None
+                tensor = self._tensors[leaf.name]
+                if tensor.ndim < 2 and result.dim < len(result.sizes) - max(1, tensor.ndim):
+                    return leaf
+                return self._kept(f"{op.name}.{leaf.name}", result.canonical(tensor, 1))
+            if not isinstance(leaf, _Following):
+                return leaf
+            if not broadcast:
+                return self._repeated(leaf, op.name)
+            if result is None:
+                raise BatchMoved("it reads a constant that has lost the batch")
+            return self._kept(f"{op.name}.{leaf.name}", self._sample_of(leaf, result))
+
+        return replace(op, args=mapped(op.args, settled), kwargs=mapped(op.kwargs, settled))
+
+    def _repeated(self, constant: _Following, reader: str) -> Value:
+        """A constant that follows the size of the batch, as large as the batch."""
+        here = found(self._following_shapes[constant.name], self._batch)
+        if here is None:
+            raise BatchMoved("it reads a constant that has lost the batch")
+        layout = Layout(*here, after=here[0][here[1]])
+        stored = self._kept(f"{constant.name}.sample", self._sample_of(constant, layout))
+        name = f"{reader}_{constant.name}" if reader else constant.name
+        args = (stored, [BATCH, *layout.sample])
+        self._add(Operation(name, EXPAND, args, kind=Kind.CONSTANT, shape=layout.sample))
+        self._layouts[name] = layout
+        return Value(name)
+
+    def _kept(self, name: str, tensor: Tensor) -> Stored:
+        self._tensors[name] = tensor.contiguous()
+        return Stored(name)
+
+    def _sample_of(self, leaf: _Following, layout: Layout) -> Tensor:
+        """The constant of one sample, `[1, *S]`."""
+        trials = [
+            layout.canonical(values, batch)
+            for values, batch in zip(self._following[leaf.name], _TRIALS, strict=True)
+        ]
+        sample = trials[0][:1]
+        if not all(torch.equal(values, sample.expand_as(values)) for values in trials):
+            raise BatchMoved(
+                "it reads a constant that differs between the samples of a batch, or follows their "
+                "number"
+            )
+        return sample
 
     def _reads_first(self, node: fx.Node) -> bool:
         """Whether a node takes the first of several values where the graph keeps that one alone."""
@@ -193,7 +342,7 @@ class _Reader:
         def reference(leaf: Any) -> Any:
             if isinstance(leaf, fx.Node):
                 return self._references.get(leaf, Value(leaf.name))
-            return self._size(leaf) if isinstance(leaf, torch.SymInt) else leaf
+            return leaf
 
         args: tuple[Any, ...] = mapped(tuple(node.args), reference)
         kwargs = {
@@ -203,33 +352,61 @@ class _Reader:
         target: Any = node.target
         return Operation(node.name, target, args, kwargs, module=module, source=source)
 
-    def _size(self, value: torch.SymInt | int) -> Any:
-        if isinstance(value, int):
-            return value
-        return BATCH if value.node.expr == self._batch.node.expr else UNKNOWN_SIZE
+    def _size(self, leaf: Any) -> Any:
+        """A size that follows the batch as `BATCH`, or as unknown; other leaves as they are."""
+        if isinstance(leaf, (torch.SymFloat, torch.SymBool)):
+            return UNKNOWN_SIZE
+        if not isinstance(leaf, torch.SymInt):
+            return leaf
+        return BATCH if leaf.node.expr == self._batch.node.expr else UNKNOWN_SIZE
 
     def _read_constant(self, node: fx.Node, op: Operation) -> None:
-        """Compute what does not depend on the input now, unless it needs the batch size."""
-        reads_batch = any(leaf is BATCH for leaf in walk((op.args, op.kwargs)))
-        if reads_batch:
-            shape = tuple(int(n) for n in node.meta["val"].shape[1:])
-            self._makers[op.name] = replace(op, kind=Kind.CONSTANT, shape=shape)
-            self._operations.append(self._makers[op.name])
-            self._references[node] = Value(node.name)
-            return
+        """Compute what depends on no signal; what follows the size of the batch, for two sizes."""
+        leaves = list(walk((op.args, op.kwargs)))
+        follows = any(
+            isinstance(leaf, (_Following, Value, torch.SymInt, torch.SymFloat, torch.SymBool))
+            for leaf in leaves
+        )
+        shapes = {
+            leaf.name: leaf.meta["val"]
+            for leaf in walk((node.args, node.kwargs))
+            if isinstance(leaf, fx.Node) and isinstance(self._references.get(leaf), Value)
+        }
+        results = [
+            self._computed(op, trial, batch, shapes)
+            for trial, batch in enumerate(_TRIALS if follows else _TRIALS[:1])
+        ]
+        parts = (
+            {user: user.args[1] for user in node.users}
+            if not isinstance(results[0], Tensor)
+            else {node: None}
+        )
+        for part, at in parts.items():
+            values = [result if at is None else result[at] for result in results]
+            if follows:
+                self._following[part.name] = tuple(values)
+                self._following_shapes[part.name] = tuple(part.meta["val"].shape)
+                self._references[part] = _Following(part.name)
+            else:
+                self._tensors[part.name] = values[0]
+                self._references[part] = Stored(part.name)
+
+    def _computed(self, op: Operation, trial: int, batch: int, shapes: Mapping[str, Tensor]) -> Any:
+        """The value of a constant operation for one of the trial sizes of the batch."""
 
         def known(leaf: Any) -> Any:
-            return self._tensors[leaf.name] if isinstance(leaf, Stored) else leaf
+            if isinstance(leaf, Stored):
+                return self._tensors[leaf.name]
+            if isinstance(leaf, _Following):
+                return self._following[leaf.name][trial]
+            if isinstance(leaf, Value):  # only its shape is asked for
+                like = shapes[leaf.name]
+                sizes = [concrete(size, self._batch, batch) for size in like.shape]
+                return torch.zeros(sizes, dtype=like.dtype, device=like.device)
+            return concrete(leaf, self._batch, batch)
 
         with torch.no_grad():
-            result = op.target(*mapped(op.args, known), **mapped(op.kwargs, known))
-        if isinstance(result, Tensor):
-            self._tensors[node.name] = result
-            self._references[node] = Stored(node.name)
-        else:  # several tensors: one getitem each follows
-            for user in node.users:
-                self._tensors[user.name] = result[user.args[1]]
-                self._references[user] = Stored(user.name)
+            return op.target(*mapped(op.args, known), **mapped(op.kwargs, known))
 
     def _classified(self, op: Operation, value: Any) -> Operation:
         """The operation with its kind, shape and site; an offender is noted, once."""
@@ -258,20 +435,18 @@ class _Reader:
         return op
 
     def _sample_shape(self, op: Operation, value: Any) -> tuple[int, ...]:
-        """Shape of one sample's value; values whose first dimension is not the batch are noted."""
-        tensors = [v for v in walk(value) if isinstance(v, Tensor)]
-        if op.target is BATCH_NORM:
-            tensors = tensors[:1]
-        for tensor in tensors:
-            first = tensor.shape[0] if tensor.ndim else None
-            if not (isinstance(first, torch.SymInt) and first.node.expr == self._batch.node.expr):
+        """Shape of one sample's value, of the first of several; what lost the batch is noted."""
+        if isinstance(value, Tensor):
+            layout = self._layouts.get(op.name)
+            if layout is None:
                 self._without_batch.add(op.name)
                 return ()
-        if not tensors:
-            return ()
-        shape = tuple(int(n) for n in tensors[0].shape[1:])
-        self._shapes[op.name] = shape
-        return shape if isinstance(value, Tensor) or op.target is BATCH_NORM else ()
+            self._shapes[op.name] = layout.sample
+            return layout.sample
+        if op.target is BATCH_NORM:
+            self._shapes[op.name] = self._shapes.get(op.inputs[0], ())
+            return self._shapes[op.name]
+        return ()
 
     def _dimensions(self, op: Operation) -> dict[str, int]:
         return {n: 1 + len(self._shapes[n]) for n in op.inputs if n in self._shapes}

@@ -137,39 +137,6 @@ class OfAnotherTensor(Rule):
         return "it copies into a tensor whose first dimension is no batch"
 
 
-class Alike(Rule):
-    """A constant in the shape of a value, or of its dtype."""
-
-    targets = (
-        aten.zeros_like.default,
-        aten.ones_like.default,
-        aten.full_like.default,
-        aten.new_zeros.default,
-        aten.new_ones.default,
-        aten.new_full.default,
-        aten.fill.Scalar,
-        aten.fill.Tensor,
-    )
-    kind = Kind.LINEAR
-
-    def normal_form(self, op: Operation, reading: Reading) -> Operation:
-        name = op.function
-        size = op.argument(1, "size") if "new" in name else _size(op.args[0], reading)
-        if size is None:
-            return op
-        if "zeros" in name or "ones" in name:
-            number: Any = int("ones" in name)
-        else:
-            number = op.args[2 if name == "new_full" else 1]
-        if not isinstance(number, int | float):  # a tensor, of one number
-            return replace(op, target=aten.expand.default, args=(number, size), kwargs={})
-        options = {"dtype": reading.dtype}
-        return replace(op, target=aten.full.default, args=(size, number), kwargs=options)
-
-    def objection(self, op: Operation, ndim: int) -> str | None:
-        return "the first dimension of the value whose shape it takes is no batch"
-
-
 def _size(leaf: Any, reading: Reading) -> list[Any] | None:
     """The shape of a signal or a constant; None where its first dimension is no batch."""
     if not isinstance(leaf, Value):
@@ -276,7 +243,6 @@ register(
     Accumulation(),
     Difference(),
     OfAnotherTensor(),
-    Alike(),
     Insertion(),
     Masking(),
     Gathering(),

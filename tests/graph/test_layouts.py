@@ -1,0 +1,129 @@
+"""Models that move the batch, or merge it with other dimensions: their graphs keep it first."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+from builders import wired
+from torch import Tensor, nn
+
+import spikewright as sw
+from spikewright.graph import survey
+
+DIM = 6
+
+
+def heads(m, x: Tensor) -> Tensor:
+    """Queries, keys and values as vision transformers cut them: `[3, B, heads, N, D]`."""
+    batch, tokens, width = x.shape
+    q, k, v = m.qkv(x).reshape(batch, tokens, 3, 2, width // 2).permute(2, 0, 3, 1, 4).unbind(0)
+    return m.out((F.relu(q) + k * 2 - v).transpose(1, 2).reshape(batch, tokens, width))
+
+
+def windows(m, x: Tensor) -> Tensor:
+    """Windows as Swin cuts them, `[B * windows, places, C]`, with constants for each window."""
+    batch, high, wide, width = x.shape
+    x = torch.roll(x, (-1, -1), (1, 2))
+    cut = x.view(batch, high // 2, 2, wide // 2, 2, width).permute(0, 1, 3, 2, 4, 5)
+    cut = F.relu(m.out(cut.reshape(-1, 4, width)) + m.place)
+    cut = (cut.view(batch, 4, 4, width) + m.window).view(-1, 4, width)
+    x = cut.view(batch, high // 2, wide // 2, 2, 2, width).permute(0, 1, 3, 2, 4, 5)
+    return x.reshape(batch, high, wide, width)
+
+
+def tokens_first(m, x: Tensor) -> Tensor:
+    """Heads as `nn.MultiheadAttention` cuts them: `[N, B * heads, D]`."""
+    x = x.transpose(0, 1)
+    q = F.relu(m.out(x).view(len(x), x.shape[1] * 2, DIM // 2).transpose(0, 1))
+    return q.transpose(0, 1).reshape(len(x), -1, DIM).transpose(0, 1)
+
+
+def two_views(m, x: Tensor) -> Tensor:
+    """Two batches joined to one of twice the size."""
+    joined = F.relu(m.out(torch.cat([x, x.flip(1)])))
+    return joined.view(2, -1, *x.shape[1:]).sum(0)
+
+
+def class_token(m, x: Tensor) -> Tensor:
+    """Constants in which the size of the batch stands."""
+    x = torch.cat([m.token.expand(len(x), -1, -1), x], 1)
+    places = torch.ones(x.shape[:2], dtype=x.dtype).cumsum(1)
+    mask = torch.ones(len(x), x.shape[1], x.shape[1], dtype=torch.bool).tril()
+    y = F.relu(m.out(x + places[:, :, None]))
+    return torch.where(mask, y[:, :, :1], torch.zeros_like(mask, dtype=y.dtype)).sum(-1)
+
+
+def frames(m, x: Tensor) -> Tensor:
+    """Images of a film taken as a batch of images: `[B * frames, C, H, W]`."""
+    images = x.reshape(-1, DIM, 4, 4)
+    return F.relu(m.image(images)).reshape(len(x), -1, DIM, 4, 4).mean((1, 3, 4))
+
+
+def model(forward) -> nn.Module:
+    torch.manual_seed(0)
+    parts = {
+        "qkv": nn.Linear(DIM, 3 * DIM),
+        "out": nn.Linear(DIM, DIM),
+        "image": nn.Conv2d(DIM, DIM, 3, padding=1, stride=2),
+    }
+    built = wired(forward, **parts)
+    built.place = nn.Parameter(torch.randn(1, 4, DIM))
+    built.window = nn.Parameter(torch.randn(4, 1, 1))
+    built.token = nn.Parameter(torch.randn(1, 1, DIM))
+    return built.double().eval()
+
+
+CASES = {
+    "heads": (heads, (5, DIM)),
+    "windows": (windows, (4, 4, DIM)),
+    "tokens first": (tokens_first, (5, DIM)),
+    "two views": (two_views, (5, DIM)),
+    "class token": (class_token, (5, DIM)),
+    "frames": (frames, (3, DIM, 4, 4)),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_every_value_has_the_batch_first(case):
+    forward, shape = CASES[case]
+    torch.manual_seed(1)
+    x = torch.randn(7, *shape, dtype=torch.float64)
+    found = survey(model(forward), x)  # compares with the model on 7 samples
+    assert not found.offenders
+    graph = found.require_convertible()
+    for op in graph.operations:
+        assert all(isinstance(size, int) for size in op.shape)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_both_engines_agree_on_any_batch(case):
+    forward, shape = CASES[case]
+    torch.manual_seed(1)
+    x = torch.randn(6, *shape, dtype=torch.float64)
+    built = model(forward)
+    snn = sw.convert(built, x, neuron=sw.TwoPhase("nearest", "binary"), steps=14)
+    steps, counts = (snn(x, engine=engine) for engine in ("steps", "counts"))
+    torch.testing.assert_close(steps, counts, rtol=1e-9, atol=1e-9)
+    torch.testing.assert_close(snn(x[2:3]), counts[2:3], rtol=1e-9, atol=1e-9)
+    with torch.no_grad():
+        answer = built(x)
+    assert float((counts - answer).norm() / answer.norm()) < 1e-3
+
+
+REFUSED = {
+    "softmax over the batch": (lambda m, x: F.relu(m.out(x).transpose(0, 1)).mean(1), "batch"),
+    "positions in the batch": (
+        lambda m, x: F.relu(m.out(x)) + torch.arange(len(x)).reshape(-1, 1, 1),
+        "differs between the samples",
+    ),
+    "the batch where it cannot be": (
+        lambda m, x: F.avg_pool1d(F.relu(m.out(x)).transpose(0, 1), 2).transpose(0, 1),
+        "batch is not the first dimension",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_what_mixes_samples_is_refused(case):
+    forward, words = REFUSED[case]
+    with pytest.raises(sw.UnsupportedOperation, match=words):
+        sw.convert(model(forward), torch.randn(4, 5, DIM, dtype=torch.float64))

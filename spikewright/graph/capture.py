@@ -182,7 +182,7 @@ def _capture_failure(message: str) -> str:
         message,
     ):
         return (
-            "the model fixes its batch size (such as x.view(32, -1)); write x.flatten(1) or "
-            f"x.view(x.size(0), -1). torch.export says: {first}"
+            "the model fixes its batch size (such as x.view(32, -1), or len(x), which is a plain "
+            f"number); write x.flatten(1) or x.view(x.size(0), -1). torch.export says: {first}"
         )
     return f"torch.export could not capture the model on this input: {first}"

@@ -124,7 +124,7 @@ def concrete(size: Any, batch: torch.SymInt, count: int) -> Any:
     """A symbolic number of a program for one size of the batch; other leaves as they are."""
     if not isinstance(size, (torch.SymInt, torch.SymFloat, torch.SymBool)):
         return size
-    number = size.node.expr.subs(batch.node.expr, count)
+    number: Any = size.node.expr.subs(batch.node.expr, count)
     if isinstance(size, torch.SymBool):
         return bool(number)
     return int(number) if isinstance(size, torch.SymInt) else float(number)

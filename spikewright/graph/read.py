@@ -140,7 +140,10 @@ class _Reader:
                     "it out of the answer"
                 )
             if isinstance(known, _Following):
-                known = self._repeated(known, "")
+                try:
+                    known = self._repeated(known, "")
+                except BatchMoved as error:
+                    raise ConversionError(f"the model's answer is refused: {error}") from error
             if not isinstance(known, Value):
                 return known
             self._require_batch_first(known)
@@ -199,15 +202,15 @@ class _Reader:
             return
         for call in calls[:-1]:
             self._add(call)
-        self._read_signal(node, calls[-1], value)
+        self._read_signal(node, calls[-1])
 
-    def _read_signal(self, node: fx.Node, op: Operation, value: Any) -> None:
+    def _read_signal(self, node: fx.Node, op: Operation) -> None:
         """Add a call that reads data, all of it with the batch first."""
-        written = op
+        written, value = op, node.meta["val"]
         op = rule_of(op).normal_form(op, self._reading(node))
         if op.target is not written.target and isinstance(value, (tuple, list)):
             self._single.add(node)
-            value: Any = value[0]
+            value = value[0]
             self._layouts[op.name] = self._layout(op, value)
         if _counts_the_batch(op):
             self._refuse(op, "the batch size enters its arithmetic; keep the batch a dimension")

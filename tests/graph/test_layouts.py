@@ -3,11 +3,11 @@
 import pytest
 import torch
 import torch.nn.functional as F
-from builders import wired
 from torch import Tensor, nn
 
 import spikewright as sw
 from spikewright.graph import survey
+from tests.builders import wired
 
 DIM = 6
 
@@ -33,8 +33,8 @@ def windows(m, x: Tensor) -> Tensor:
 def tokens_first(m, x: Tensor) -> Tensor:
     """Heads as `nn.MultiheadAttention` cuts them: `[N, B * heads, D]`."""
     x = x.transpose(0, 1)
-    q = F.relu(m.out(x).view(len(x), x.shape[1] * 2, DIM // 2).transpose(0, 1))
-    return q.transpose(0, 1).reshape(len(x), -1, DIM).transpose(0, 1)
+    q = F.relu(m.out(x).view(x.shape[0], x.shape[1] * 2, DIM // 2).transpose(0, 1))
+    return q.transpose(0, 1).reshape(x.shape[0], -1, DIM).transpose(0, 1)
 
 
 def two_views(m, x: Tensor) -> Tensor:
@@ -45,17 +45,19 @@ def two_views(m, x: Tensor) -> Tensor:
 
 def class_token(m, x: Tensor) -> Tensor:
     """Constants in which the size of the batch stands."""
-    x = torch.cat([m.token.expand(len(x), -1, -1), x], 1)
+    x = torch.cat([m.token.expand(x.shape[0], -1, -1), x], 1)
     places = torch.ones(x.shape[:2], dtype=x.dtype).cumsum(1)
-    mask = torch.ones(len(x), x.shape[1], x.shape[1], dtype=torch.bool).tril()
+    mask = torch.ones(x.shape[0], x.shape[1], x.shape[1], dtype=torch.bool).tril()
     y = F.relu(m.out(x + places[:, :, None]))
-    return torch.where(mask, y[:, :, :1], torch.zeros_like(mask, dtype=y.dtype)).sum(-1)
+    return torch.where(mask, y.mean(-1, keepdim=True), torch.zeros_like(mask, dtype=y.dtype)).sum(
+        -1
+    )
 
 
 def frames(m, x: Tensor) -> Tensor:
     """Images of a film taken as a batch of images: `[B * frames, C, H, W]`."""
     images = x.reshape(-1, DIM, 4, 4)
-    return F.relu(m.image(images)).reshape(len(x), -1, DIM, 4, 4).mean((1, 3, 4))
+    return F.relu(m.image(images)).reshape(x.shape[0], -1, DIM, 2, 2).mean((1, 3, 4))
 
 
 def model(forward) -> nn.Module:
@@ -112,7 +114,7 @@ def test_both_engines_agree_on_any_batch(case):
 REFUSED = {
     "softmax over the batch": (lambda m, x: F.relu(m.out(x).transpose(0, 1)).mean(1), "batch"),
     "positions in the batch": (
-        lambda m, x: F.relu(m.out(x)) + torch.arange(len(x)).reshape(-1, 1, 1),
+        lambda m, x: F.relu(m.out(x)) + torch.arange(x.shape[0]).reshape(-1, 1, 1),
         "differs between the samples",
     ),
     "the batch where it cannot be": (

@@ -358,7 +358,7 @@ class Refused(nn.Module):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda x, y: x @ y.T @ y, "sums over the batch or mixes samples"),
+        (lambda x, y: x @ y.T @ y, "the batch is among the dimensions"),
         (lambda x, y: torch.einsum("bi,ci->bc", x, y) @ y, "the batch is not the first dimension"),
         (lambda x, y: torch.einsum("bi,bj->j", x, y) + x, "the batch is not the first dimension"),
         (lambda x, y: torch.einsum("bi,bi,bi->bi", x, y, y), "more than two operands"),

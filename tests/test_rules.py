@@ -17,7 +17,8 @@ ELSEWHERE = {
     "graph/batch_norm.py": "the operation that folds away",
     "network/compiler.py": "the size of a batch, asked for in compiled code",
     "graph/fusing.py": "which calls make one function of one signal",
-    "graph/layouts.py": "where calls name dimensions, and which have others where the batch moved",
+    "graph/batch_first.py": "what calls become where the batch moved",
+    "graph/calls.py": "where calls name dimensions",
     "neurons/count_law.py": "an index that needs no check",
 }
 """Files outside `rules` that may name an operator of ATen, and why."""

@@ -7,9 +7,6 @@ the logits minus those of a black image, so that a large last bias cannot hide a
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-
 import pytest
 import torch
 from torch import nn
@@ -36,7 +33,12 @@ def classifier(name: str) -> nn.Module:
     torch.manual_seed(0)
     options = {"aux_logits": False, "init_weights": False} if name == "googlenet" else {}
     if name == "vit of 2 layers":
-        return torchvision.models.VisionTransformer(64, 16, 2, 4, 64, 128).eval()
+        vit = torchvision.models.VisionTransformer(64, 16, 2, 4, 64, 128).eval()
+        nn.init.normal_(vit.heads[0].weight)  # it starts as zeros
+        return vit
+    if name == "swin of 4 layers":
+        sizes = {"patch_size": [4, 4], "window_size": [4, 4], "num_heads": [2, 4]}
+        return torchvision.models.SwinTransformer(embed_dim=16, depths=[2, 2], **sizes).eval()
     return torchvision.models.get_model(name, weights=None, **options).eval()
 
 
@@ -73,25 +75,11 @@ def test_gates_of_channels_convert():
     assert relative_error(model, snn, x) <= 0.01
 
 
-REFUSED = {
-    # 2 layers; attention moves the batch and folds heads in
-    "vit of 2 layers": {
-        "aten.transpose.int": 2,
-        "aten.view": 8,
-        "aten.permute": 2,
-    },
-}
-
-
-@pytest.mark.parametrize("name", REFUSED)
-def test_a_classifier_outside_the_table_is_refused_with_every_offender(name):
-    model, x = classifier(name), pictures()
-    with pytest.raises(sw.UnsupportedOperation) as caught:
-        sw.convert(model, x)
-    message = str(caught.value)
-    told: Counter[str] = Counter()
-    for operator, number in re.findall(r"^- (\S+), (\d+) times?:", message, re.MULTILINE):
-        told[operator] += int(number)
-    assert told == REFUSED[name]
-    assert message.startswith(f"{told.total()} operations of this model cannot be converted:")
-    assert len(re.findall(r"^    in ", message, re.MULTILINE)) == told.total()
+@pytest.mark.parametrize("name", ["vit of 2 layers", "swin of 4 layers"])
+def test_transformers_convert(name):
+    """Attention, norms of a sample, windows merged with the batch, and constants made for it."""
+    model, x = classifier(name).double(), pictures().double()
+    neuron = sw.TwoPhase("nearest", "binary")
+    snn = sw.convert(model, x, neuron, sw.Maximum(), steps=16, bias_correction=False)
+    assert relative_error(model, snn, x) <= 0.01
+    torch.testing.assert_close(snn(x, engine="steps"), snn(x), rtol=1e-9, atol=1e-9)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import operator
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -15,39 +15,15 @@ from torch.export.graph_signature import InputKind
 
 from spikewright.errors import ConversionError
 from spikewright.graph.batch_norm import BATCH_NORM
+from spikewright.graph.batches import UNKNOWN_SIZE, Batches
+from spikewright.graph.calls import SHAPED_ALIKE
+from spikewright.graph.constants import Following
 from spikewright.graph.ir import BATCH, Graph, Kind, Operation, Stored, Value, mapped, walk
-from spikewright.graph.layouts import (
-    ALIGNED,
-    SHAPED_ALIKE,
-    BatchMoved,
-    Layout,
-    carried,
-    concrete,
-    found,
-    rewritten,
-)
+from spikewright.graph.layouts import BatchMoved, Layout
 from spikewright.graph.offenders import Offender
-from spikewright.graph.primitives import EXPAND
 from spikewright.graph.relays import with_a_channel
 from spikewright.graph.rule import Reading, known_as, objection_to, remedy_of, rule_of
 from spikewright.graph.structure import Output, Structure
-
-
-class _Unknown:
-    """The mark of a size computed from the batch size other than the batch size itself."""
-
-
-UNKNOWN_SIZE = _Unknown()
-
-_TRIALS = (3, 2)
-"""Sizes of the batch for which constants that follow it are computed."""
-
-
-@dataclass(frozen=True)
-class _Following:
-    """A reference to a constant that follows the size of the batch."""
-
-    name: str
 
 
 def read_program(
@@ -85,9 +61,6 @@ class _Reader:
         self._site_calls: dict[str, int] = {}
         self._single: set[fx.Node] = set()  # calls of whose several values the first is kept
         self._without_batch: set[str] = set()  # values in which the batch was not found
-        self._layouts: dict[str, Layout | None] = {}  # of signals, as the model has them
-        self._following: dict[str, tuple[Tensor, ...]] = {}  # constants for the trial batches
-        self._following_shapes: dict[str, tuple[Any, ...]] = {}
 
     def read(self) -> tuple[Graph, tuple[Offender, ...]]:
         signature = self._program.graph_signature
@@ -139,11 +112,13 @@ class _Reader:
                     "the model returns a number that it computes from the size of the batch: leave "
                     "it out of the answer"
                 )
-            if isinstance(known, _Following):
+            if isinstance(known, Following):
                 try:
-                    known = self._repeated(known, "")
+                    repeated = self._batches.repeated(known)
                 except BatchMoved as error:
                     raise ConversionError(f"the model's answer is refused: {error}") from error
+                self._add(repeated)
+                known = Value(repeated.name)
             if not isinstance(known, Value):
                 return known
             self._require_batch_first(known)
@@ -153,7 +128,7 @@ class _Reader:
         return tuple(outputs), Structure(leaves, answer.spec)
 
     def _require_batch_first(self, output: Value) -> None:
-        layout = self._layouts.get(output.name)
+        layout = self._batches.layouts.get(output.name)
         if layout is not None and not layout.plain and not self._offenders:
             op = self._makers[output.name]
             self._refuse(op, "the model's answer has lost the batch as its first dimension")
@@ -173,10 +148,10 @@ class _Reader:
             self._tensors[name] = tensor.detach().clone()
             self._references[node] = Stored(name)
         (source,) = inputs
-        self._batch = source.meta["val"].shape[0]
+        self._batches = Batches(self._tensors, source.meta["val"].shape[0])
         self._references[source] = Value(source.name)
         self._shapes[source.name] = tuple(source.meta["val"].shape[1:])
-        self._layouts[source.name] = Layout((1, *self._shapes[source.name]))
+        self._batches.layouts[source.name] = Layout((1, *self._shapes[source.name]))
         return source
 
     def _read_call(self, node: fx.Node) -> None:
@@ -193,7 +168,7 @@ class _Reader:
         self._references[node] = Value(node.name)
         self._as_written[op.name] = op.operator
         try:
-            calls = self._on_batches(node, op)
+            calls = self._batches.calls(op, node.meta["val"], self._without_batch)
         except BatchMoved as error:
             self._refuse(
                 op, str(error), "keep the batch a dimension of its own here, the first one"
@@ -211,7 +186,7 @@ class _Reader:
         if op.target is not written.target and isinstance(value, (tuple, list)):
             self._single.add(node)
             value = value[0]
-            self._layouts[op.name] = self._layout(op, value)
+            self._batches.settle(op, value)
         if _counts_the_batch(op):
             self._refuse(op, "the batch size enters its arithmetic; keep the batch a dimension")
             self._operations.append(replace(op, shape=self._sample_shape(op, value)))
@@ -230,99 +205,6 @@ class _Reader:
     def _lose_batch(self, op: Operation) -> None:
         self._without_batch.add(op.name)
         self._operations.append(op)
-
-    def _on_batches(self, node: fx.Node, op: Operation) -> tuple[Operation, ...]:
-        """The call of a node on values `[B, *S]`, the operations that bring them there before it.
-
-        Raises:
-            BatchMoved: where there is no such call.
-        """
-        result = self._layout(op, node.meta["val"])
-        self._layouts[op.name] = result or self._layouts.get(op.inputs[0])
-        op = self._with_constants(op, result)
-        read = {name: layout for name in op.inputs if (layout := self._layouts.get(name))}
-        lost = len(read) < len(op.inputs) or self._without_batch.intersection(op.inputs)
-        here = all(layout.plain for layout in read.values())
-        calls = (op,)
-        if not lost and not (here and (result is None or result.plain)):
-            try:
-                calls = rewritten(op, read, result, rule_of(op).kind, self._tensors)
-            except BatchMoved:
-                if not here:
-                    raise
-                self._layouts[op.name] = None  # its rule says why
-        sized = [
-            replace(
-                call,
-                args=mapped(call.args, self._size),
-                kwargs=mapped(call.kwargs, self._size),
-            )
-            for call in calls
-        ]
-        return tuple(sized)
-
-    def _layout(self, op: Operation, value: Any) -> Layout | None:
-        """The layout of a call's value; None where it gives several, or has lost the batch."""
-        if not isinstance(value, Tensor):
-            return None
-        read = [layout for name in op.inputs if (layout := self._layouts.get(name)) is not None]
-        return carried(op, value.shape, read, self._batch)
-
-    def _with_constants(self, op: Operation, result: Layout | None) -> Operation:
-        """The call with constants as `[1, *S]` where they are broadcast, else as large as a batch.
-
-        Where the model's own layout is that of the graph, stored constants stay as they are.
-        """
-        broadcast = op.target in ALIGNED or rule_of(op).kind is Kind.UNIT
-        moved = result is not None and not result.plain and op.target in ALIGNED
-
-        def settled(leaf: Any) -> Any:
-            if isinstance(leaf, Stored) and moved:
-                assert result is not None
-                tensor = self._tensors[leaf.name]
-                if tensor.ndim < 2 and result.dim < len(result.sizes) - max(1, tensor.ndim):
-                    return leaf
-                return self._kept(f"{op.name}.{leaf.name}", result.canonical(tensor, 1))
-            if not isinstance(leaf, _Following):
-                return leaf
-            if not broadcast:
-                return self._repeated(leaf, op.name)
-            if result is None:
-                raise BatchMoved("it reads a constant that has lost the batch")
-            return self._kept(f"{op.name}.{leaf.name}", self._sample_of(leaf, result))
-
-        return replace(op, args=mapped(op.args, settled), kwargs=mapped(op.kwargs, settled))
-
-    def _repeated(self, constant: _Following, reader: str) -> Value:
-        """A constant that follows the size of the batch, as large as the batch."""
-        here = found(self._following_shapes[constant.name], self._batch)
-        if here is None:
-            raise BatchMoved("it reads a constant that has lost the batch")
-        layout = Layout(*here, after=here[0][here[1]])
-        stored = self._kept(f"{constant.name}.sample", self._sample_of(constant, layout))
-        name = f"{reader}_{constant.name}" if reader else constant.name
-        args = (stored, [BATCH, *layout.sample])
-        self._add(Operation(name, EXPAND, args, kind=Kind.CONSTANT, shape=layout.sample))
-        self._layouts[name] = layout
-        return Value(name)
-
-    def _kept(self, name: str, tensor: Tensor) -> Stored:
-        self._tensors[name] = tensor.contiguous()
-        return Stored(name)
-
-    def _sample_of(self, leaf: _Following, layout: Layout) -> Tensor:
-        """The constant of one sample, `[1, *S]`."""
-        trials = [
-            layout.canonical(values, batch)
-            for values, batch in zip(self._following[leaf.name], _TRIALS, strict=True)
-        ]
-        sample = trials[0][:1]
-        if not all(torch.equal(values, sample.expand_as(values)) for values in trials):
-            raise BatchMoved(
-                "it reads a constant that differs between the samples of a batch, or follows their "
-                "number"
-            )
-        return sample
 
     def _reads_first(self, node: fx.Node) -> bool:
         """Whether a node takes the first of several values where the graph keeps that one alone."""
@@ -355,61 +237,13 @@ class _Reader:
         target: Any = node.target
         return Operation(node.name, target, args, kwargs, module=module, source=source)
 
-    def _size(self, leaf: Any) -> Any:
-        """A size that follows the batch as `BATCH`, or as unknown; other leaves as they are."""
-        if isinstance(leaf, (torch.SymFloat, torch.SymBool)):
-            return UNKNOWN_SIZE
-        if not isinstance(leaf, torch.SymInt):
-            return leaf
-        return BATCH if leaf.node.expr == self._batch.node.expr else UNKNOWN_SIZE
-
     def _read_constant(self, node: fx.Node, op: Operation) -> None:
-        """Compute what depends on no signal; what follows the size of the batch, for two sizes."""
-        leaves = list(walk((op.args, op.kwargs)))
-        follows = any(
-            isinstance(leaf, (_Following, Value, torch.SymInt, torch.SymFloat, torch.SymBool))
-            for leaf in leaves
-        )
-        shapes = {
+        signals = {
             leaf.name: leaf.meta["val"]
-            for leaf in walk((node.args, node.kwargs))
-            if isinstance(leaf, fx.Node) and isinstance(self._references.get(leaf), Value)
+            for leaf in node.all_input_nodes
+            if isinstance(self._references.get(leaf), Value)
         }
-        results = [
-            self._computed(op, trial, batch, shapes)
-            for trial, batch in enumerate(_TRIALS if follows else _TRIALS[:1])
-        ]
-        parts = (
-            {user: user.args[1] for user in node.users}
-            if not isinstance(results[0], Tensor)
-            else {node: None}
-        )
-        for part, at in parts.items():
-            values = [result if at is None else result[at] for result in results]
-            if follows:
-                self._following[part.name] = tuple(values)
-                self._following_shapes[part.name] = tuple(part.meta["val"].shape)
-                self._references[part] = _Following(part.name)
-            else:
-                self._tensors[part.name] = values[0]
-                self._references[part] = Stored(part.name)
-
-    def _computed(self, op: Operation, trial: int, batch: int, shapes: Mapping[str, Tensor]) -> Any:
-        """The value of a constant operation for one of the trial sizes of the batch."""
-
-        def known(leaf: Any) -> Any:
-            if isinstance(leaf, Stored):
-                return self._tensors[leaf.name]
-            if isinstance(leaf, _Following):
-                return self._following[leaf.name][trial]
-            if isinstance(leaf, Value):  # only its shape is asked for
-                like = shapes[leaf.name]
-                sizes = [concrete(size, self._batch, batch) for size in like.shape]
-                return torch.zeros(sizes, dtype=like.dtype, device=like.device)
-            return concrete(leaf, self._batch, batch)
-
-        with torch.no_grad():
-            return op.target(*mapped(op.args, known), **mapped(op.kwargs, known))
+        self._references.update(self._batches.constants.read(node, op, signals))
 
     def _classified(self, op: Operation, value: Any) -> Operation:
         """The operation with its kind, shape and site; an offender is noted, once."""
@@ -440,7 +274,7 @@ class _Reader:
     def _sample_shape(self, op: Operation, value: Any) -> tuple[int, ...]:
         """Shape of one sample's value, of the first of several; what lost the batch is noted."""
         if isinstance(value, Tensor):
-            layout = self._layouts.get(op.name)
+            layout = self._batches.layouts.get(op.name)
             if layout is None:
                 self._without_batch.add(op.name)
                 return ()

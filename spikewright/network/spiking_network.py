@@ -235,16 +235,10 @@ class SpikingNetwork(GraphNetwork):
         draws = self.stochastic or engine is Engine.STEPS
         samples = by_sample(self._graph, images)
         ids = checked_ids(sample_ids, samples, plan.fuse, needed=draws)
-        outputs = simulate(
-            plan,
-            images.to(wide(images.dtype)),
-            engine,
-            self._made.compiled if self._compile else None,
-            seed=seed,
-            sample_ids=ids,
-            observer=observer,
-            memory_budget=memory_budget,
-        )
+        compiled = self._made.compiled if self._compile else None
+        shown = images.to(wide(images.dtype))
+        options: dict[str, Any] = {"seed": seed, "sample_ids": ids, "observer": observer}
+        outputs = simulate(plan, shown, engine, compiled, memory_budget=memory_budget, **options)
         own = [out.to(images.dtype) if out.is_floating_point() else out for out in outputs]
         return answered(self.graph, own, len(samples))
 

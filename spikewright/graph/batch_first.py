@@ -1,0 +1,314 @@
+"""A model's calls rewritten for values that have the batch first.
+
+The numbers of a value lie in the same order in the model and in the graph but for the batch. So a
+model's views become reshapes of a sample, its permutations permutations of a sample, and most other
+calls change their dimension numbers alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from spikewright.graph.calls import (
+    ALIGNED,
+    BATCHED,
+    BY_CHANNEL,
+    BY_DIMENSION,
+    NORMS,
+    PERMUTATIONS,
+    PLANES,
+    SINGLE,
+    TRAILING,
+    VIEWS,
+)
+from spikewright.graph.ir import BATCH, Kind, Operation, Stored, Value, walk
+from spikewright.graph.layouts import BatchMoved, Layout, found
+from spikewright.graph.primitives import RESHAPE
+
+aten = torch.ops.aten
+
+
+def carried(
+    op: Operation, shape: Sequence[Any], inputs: Sequence[Layout], batch: torch.SymInt
+) -> Layout | None:
+    """The layout of a call's value from its symbolic shape and the layouts that it reads.
+
+    None where no dimension is the batch, or several are.
+    """
+    here = found(shape, batch)
+    if here is None or not inputs:
+        return None
+    sizes, dim = here
+    factor = sizes[dim]
+    source = inputs[0]
+    if op.target in VIEWS:
+        ahead = math.prod(sizes[:dim])
+        total = math.prod(source.sizes[: source.dim]) * source.before
+        if not ahead or total % ahead or factor % (total // ahead):
+            return None
+        return Layout(sizes, dim, total // ahead, factor // (total // ahead))
+    if op.target is aten.repeat.default:
+        return Layout(sizes, dim, factor // source.after, source.after)
+    if op.target is aten.repeat_interleave.self_int:
+        return Layout(sizes, dim, source.before, factor // source.before)
+    if op.target in (aten.cat.default, aten.stack.default) and factor > math.prod(source.merged):
+        return Layout(sizes, dim, factor // source.after, source.after)
+    for other in inputs:
+        if other.before * other.after == factor:
+            return Layout(sizes, dim, other.before, other.after)
+    return None
+
+
+def rewritten(
+    op: Operation,
+    layouts: Mapping[str, Layout],
+    result: Layout | None,
+    kind: Kind,
+    tensors: dict[str, torch.Tensor],
+) -> tuple[Operation, ...]:
+    """A call of the model as operations on values `[B, *S]`; the last one has its name.
+
+    Args:
+        op: the call, its arguments those of the model; tensors of one sample are `[1, *S]` already.
+        layouts: of the values that it reads, by name.
+        result: the layout of its value; None where it gives several.
+        kind: what the call is to a spiking network.
+        tensors: the stored tensors; those that the new operations need are added.
+
+    Raises:
+        BatchMoved: where it cannot be rewritten.
+    """
+    read = [layouts[leaf.name] for leaf in walk((op.args, op.kwargs)) if isinstance(leaf, Value)]
+    target: Any = op.target
+    if target in VIEWS and result is not None:
+        return (_reshaped(op, op.name, op.args[0], result),)
+    if target in PERMUTATIONS:
+        return (_permuted(op, read[0]),)
+    if target in BY_DIMENSION:
+        return (_along(op, read[0], result),)
+    if target is aten.expand.default and result is not None:
+        return _expanded(op, read[0], result)
+    if target in PLANES:
+        return _with_a_dimension(op, read[0], result, tensors)
+    if target is aten.stack.default:
+        return (_stacked(op, read[0], result),)
+    if target in (aten.constant_pad_nd.default, aten.pad.default):
+        return (_padded(op, read[0]),)
+    if target is aten.index.Tensor:
+        return (_indexed(op, read[0]),)
+    if target in TRAILING:
+        width = len(op.args[1]) if target in NORMS else TRAILING[target]
+        if any(len(source.sizes) - source.dim <= width for source in read):
+            raise BatchMoved("the batch is among the dimensions that it works on")
+    elif not (target in ALIGNED or target in SINGLE or _pointwise(op, kind)):
+        raise BatchMoved(
+            f"the batch is not the first dimension of its input, which has shape "
+            f"{_shown(read[0])} in the model; bring it there before this call"
+        )
+    if len(read) == 1 or result is None:
+        return (_renamed(op),)
+    return _broadcast(op, layouts, result)
+
+
+def _pointwise(op: Operation, kind: Kind) -> bool:
+    """Whether a call is a function of one signal, value by value."""
+    return kind is Kind.UNIT and len(op.inputs) == 1 and op.target not in BY_CHANNEL
+
+
+def _shown(layout: Layout) -> str:
+    sizes = list(map(str, layout.sizes))
+    factors = [str(n) for n in (layout.before,) if n > 1] + ["B"]
+    sizes[layout.dim] = " * ".join(factors + [str(n) for n in (layout.after,) if n > 1])
+    return f"[{', '.join(sizes)}]"
+
+
+def _renamed(op: Operation) -> Operation:
+    """A product of three-dimensional batches is one of any dimensions."""
+    return replace(op, target=aten.matmul.default) if op.target in BATCHED else op
+
+
+def _reshaped(op: Operation, name: str, source: Any, result: Layout) -> Operation:
+    args = (source, [BATCH, *result.sample])
+    return replace(op, name=name, target=RESHAPE, args=args, kwargs={})
+
+
+def order_of(op: Operation, ndim: int) -> list[int]:
+    """The dimensions of a permutation's input in the order of its value."""
+    order = list(range(ndim))
+    if op.target is aten.permute.default:
+        return [dim % ndim for dim in op.args[1]]
+    if op.target is aten.movedim.int:
+        moved = order.pop(op.args[1] % ndim)
+        order.insert(op.args[2] % ndim, moved)
+        return order
+    first, second = (0, 1) if op.target is aten.t.default else (d % ndim for d in op.args[1:3])
+    order[first], order[second] = order[second], order[first]
+    return order
+
+
+def _permuted(op: Operation, source: Layout) -> Operation:
+    order = order_of(op, len(source.sizes))
+    dims = [0, *(place for dim in order for place in source.places(dim))]
+    if dims == list(range(len(dims))):
+        return replace(op, target=aten.alias.default, args=op.args[:1], kwargs={})
+    return replace(op, target=aten.permute.default, args=(op.args[0], dims), kwargs={})
+
+
+def _with_argument(op: Operation, position: int, name: str, value: Any) -> Operation:
+    if position < len(op.args):
+        return replace(op, args=(*op.args[:position], value, *op.args[position + 1 :]))
+    return replace(op, kwargs={**op.kwargs, name: value})
+
+
+def _along(op: Operation, source: Layout, result: Layout | None) -> Operation:
+    """A call that names dimensions, with those of `[B, *S]`."""
+    position, name, default = BY_DIMENSION[op.target]
+    dims = op.argument(position, name, default)
+    if dims is None or dims == []:
+        raise BatchMoved("it works across the batch dimension, which mixes samples")
+    batch = [d for d in walk(dims) if d % len(source.sizes) == source.dim]
+    if batch and op.target is aten.cat.default and result is not None:
+        return _side_by_side(op, source, result)
+    if batch and op.target is aten.slice.Tensor and _whole(op):
+        return replace(op, target=aten.alias.default, args=op.args[:1], kwargs={})
+    listed = isinstance(dims, (list, tuple))
+    places = [source.place(d) for d in dims] if listed else source.place(dims)
+    return _with_argument(op, position, name, places)
+
+
+def _whole(op: Operation) -> bool:
+    start, end = op.argument(2, "start"), op.argument(3, "end")
+    everything = end is None or (isinstance(end, int) and end >= 2**31)
+    return start in (None, 0) and everything and op.argument(4, "step", 1) == 1
+
+
+def _side_by_side(op: Operation, source: Layout, result: Layout) -> Operation:
+    """Batches joined to a larger one: of every sample, the values side by side."""
+    if source.before != 1 or len(op.args[0]) != result.before:
+        raise BatchMoved("it joins batches that are merged with other dimensions already")
+    args = (list(op.args[0]), 1 + result.dim)
+    return replace(op, target=aten.stack.default, args=args, kwargs={})
+
+
+def _stacked(op: Operation, source: Layout, result: Layout | None) -> Operation:
+    dim = op.argument(1, "dim", 0) % (len(source.sizes) + 1)
+    if result is None or result.dim == dim:
+        raise BatchMoved("it stands beside the batch dimension in a way that mixes samples")
+    return _with_argument(op, 1, "dim", result.place(dim))
+
+
+def _expanded(op: Operation, source: Layout, result: Layout) -> tuple[Operation, ...]:
+    """A value repeated along dimensions of size 1, new ones in front among them."""
+    aligned = source.aligned(len(result.sizes))
+    before: tuple[Operation, ...] = ()
+    value = op.args[0]
+    if aligned.sample != source.sample:
+        before = (_reshaped(op, f"{op.name}_aligned", value, aligned),)
+        before = (replace(before[0], shape=aligned.sample),)
+        value = Value(before[0].name)
+    args = (value, [BATCH, *result.sample])
+    return (*before, replace(op, args=args, kwargs={}))
+
+
+def _with_a_dimension(
+    op: Operation,
+    source: Layout,
+    result: Layout | None,
+    tensors: dict[str, torch.Tensor],
+) -> tuple[Operation, ...]:
+    """A convolution of `[B * n, C, ...]` as one whose kernel has size 1 along n."""
+    target, places = PLANES[op.target]
+    if source.dim != 0 or len(source.merged) != 1 or result is None:
+        raise BatchMoved("the batch is merged with other dimensions, or not the first of its input")
+    if any(
+        not isinstance(op.argument(at, ""), (list, tuple, int)) for at in range(3, len(op.args))
+    ):
+        raise BatchMoved("its padding has a name; write it in numbers")
+    ndim = len(source.sizes) + 1
+    first = [0, 2, 1, *range(3, ndim)]
+    sample = source.sample
+    moved = replace(
+        op,
+        name=f"{op.name}_moved",
+        target=aten.permute.default,
+        args=(op.args[0], first),
+        kwargs={},
+        shape=(sample[1], sample[0], *sample[2:]),
+    )
+    outcome = result.sample
+    settings = [
+        [filled, *(given if isinstance(given, (list, tuple)) else [given] * places)]
+        for at, filled in ((3, 1), (4, 0), (5, 1))
+        for given in (op.argument(at, ("stride", "padding", "dilation")[at - 3], filled),)
+    ]
+    if not isinstance(op.args[1], Stored):
+        raise BatchMoved("its weights are computed, and the batch is not the first of its input")
+    weight = Stored(f"{op.name}.weight")
+    tensors[weight.name] = tensors[op.args[1].name].unsqueeze(2)
+    convolved = replace(
+        op,
+        name=f"{op.name}_convolved",
+        target=target,
+        args=(
+            Value(moved.name),
+            weight,
+            op.argument(2, "bias"),
+            *settings,
+            op.argument(6, "groups", 1),
+        ),
+        kwargs={},
+        shape=(outcome[1], outcome[0], *outcome[2:]),
+    )
+    back = replace(op, target=aten.permute.default, args=(Value(convolved.name), first), kwargs={})
+    return moved, convolved, back
+
+
+def _padded(op: Operation, source: Layout) -> Operation:
+    """Padding counts dimensions from the last one; those before the batch move."""
+    pads = list(op.args[1])
+    ndim = len(source.sizes)
+    by_place = {
+        source.place(ndim - 1 - at): pads[2 * at : 2 * at + 2]
+        for at in range(len(pads) // 2)
+        if any(pads[2 * at : 2 * at + 2])
+    }
+    last = 1 + len(source.sample) - 1
+    listed: list[Any] = []
+    for place in range(last, min(by_place, default=last + 1) - 1, -1):
+        listed += by_place.get(place, [0, 0])
+    return replace(op, args=(op.args[0], listed, *op.args[2:]))
+
+
+def _indexed(op: Operation, source: Layout) -> Operation:
+    indices = list(op.args[1])
+    placed: list[Any] = [None] * (1 + len(source.sample))
+    for dim, index in enumerate(indices):
+        if index is not None:
+            placed[source.place(dim)] = index
+    return replace(op, args=(op.args[0], placed), kwargs={})
+
+
+def _broadcast(
+    op: Operation, layouts: Mapping[str, Layout], result: Layout
+) -> tuple[Operation, ...]:
+    """A call of several values, each with as many dimensions as the result."""
+    before: list[Operation] = []
+    names: dict[str, str] = {}
+    for name in op.inputs:
+        aligned = layouts[name].aligned(len(result.sizes))
+        if (aligned.dim, aligned.before, aligned.after) != (
+            result.dim,
+            result.before,
+            result.after,
+        ):
+            raise BatchMoved("the batch stands at different places in the values that it joins")
+        if aligned.sample != layouts[name].sample:
+            extra = _reshaped(op, f"{op.name}_{name}_aligned", Value(name), aligned)
+            before.append(replace(extra, shape=aligned.sample, kind=Kind.LINEAR))
+            names[name] = extra.name
+    return (*before, _renamed(op.rewired(names)))

@@ -1,0 +1,136 @@
+"""The layouts of a program's values, and its calls as a graph has them: with the batch first."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spikewright.graph.batch_first import carried, rewritten
+from spikewright.graph.calls import ALIGNED
+from spikewright.graph.constants import Constants, Following
+from spikewright.graph.ir import BATCH, Kind, Operation, Stored, Value, mapped
+from spikewright.graph.layouts import BatchMoved, Layout
+from spikewright.graph.primitives import EXPAND
+from spikewright.graph.rule import rule_of
+
+
+class _Unknown:
+    """The mark of a size computed from the batch size other than the batch size itself."""
+
+
+UNKNOWN_SIZE = _Unknown()
+
+
+class Batches:
+    """Where the batch stands in the values of a program.
+
+    Args:
+        tensors: the stored tensors, by name; those that rewritten calls need are added.
+        batch: the symbol of its size.
+
+    Attributes:
+        layouts: of signals, as the model has them; None where the batch was not found.
+        constants: of the program.
+    """
+
+    def __init__(self, tensors: dict[str, Tensor], batch: torch.SymInt) -> None:
+        self._tensors = tensors
+        self._batch = batch
+        self.layouts: dict[str, Layout | None] = {}
+        self.constants = Constants(tensors, batch)
+
+    def calls(self, op: Operation, value: Any, lost: Set[str]) -> tuple[Operation, ...]:
+        """A call on values `[B, *S]`, after the operations that bring them there.
+
+        Args:
+            op: the call of the model.
+            value: what it gives, with symbolic shapes.
+            lost: names of values that have lost the batch.
+
+        Raises:
+            BatchMoved: where there is no such call.
+        """
+        result = self._layout(op, value)
+        self.layouts[op.name] = result or self.layouts.get(op.inputs[0])
+        op, repeated = self._with_constants(op, result)
+        read = {name: layout for name in op.inputs if (layout := self.layouts.get(name))}
+        here = all(layout.plain for layout in read.values())
+        known = len(read) == len(op.inputs) and all(name not in lost for name in op.inputs)
+        calls = (op,)
+        if known and not (here and (result is None or result.plain)):
+            try:
+                calls = rewritten(op, read, result, rule_of(op).kind, self._tensors)
+            except BatchMoved:
+                if not here:
+                    raise
+                self.layouts[op.name] = None  # its rule says why
+        return (*repeated, *(self._sized(call) for call in calls))
+
+    def settle(self, op: Operation, value: Tensor) -> None:
+        """Find the layout of a value that the graph keeps as the first of several."""
+        self.layouts[op.name] = self._layout(op, value)
+
+    def repeated(self, constant: Following, reader: str = "") -> Operation:
+        """A constant that follows the size of the batch, as large as the batch.
+
+        Raises:
+            BatchMoved: where it has no batch, or one sample's differs from another's.
+        """
+        stored, layout = self.constants.alone(constant)
+        name = f"{reader}_{constant.name}" if reader else constant.name
+        self.layouts[name] = layout
+        args = (stored, [BATCH, *layout.sample])
+        return Operation(name, EXPAND, args, kind=Kind.CONSTANT, shape=layout.sample)
+
+    def _layout(self, op: Operation, value: Any) -> Layout | None:
+        """The layout of a call's value; None where it gives several, or has lost the batch."""
+        if not isinstance(value, Tensor):
+            return None
+        read = [layout for name in op.inputs if (layout := self.layouts.get(name)) is not None]
+        return carried(op, value.shape, read, self._batch)
+
+    def _with_constants(
+        self, op: Operation, result: Layout | None
+    ) -> tuple[Operation, list[Operation]]:
+        """The call with constants as `[1, *S]` where they are broadcast, else as large as a batch.
+
+        Where the model's own layout is that of the graph, stored constants stay as they are.
+        """
+        made: list[Operation] = []
+        aligned = op.target in ALIGNED
+        moved = result if aligned and result is not None and not result.plain else None
+
+        def settled(leaf: Any) -> Any:
+            name = f"{op.name}.{getattr(leaf, 'name', '')}"
+            if isinstance(leaf, Stored) and moved is not None:
+                tensor = self._tensors[leaf.name]
+                if tensor.ndim < 2 and moved.dim < len(moved.sizes) - max(1, tensor.ndim):
+                    return leaf
+                return self.constants.keep(name, moved.canonical(tensor, 1))
+            if not isinstance(leaf, Following):
+                return leaf
+            if not aligned and rule_of(op).kind is not Kind.UNIT:
+                made.append(self.repeated(leaf, op.name))
+                return Value(made[-1].name)
+            if result is None:
+                raise BatchMoved("it reads a constant that has lost the batch")
+            return self.constants.sample(leaf, result, name)
+
+        call = replace(op, args=mapped(op.args, settled), kwargs=mapped(op.kwargs, settled))
+        return call, made
+
+    def _sized(self, call: Operation) -> Operation:
+        """The call with the size of the batch as `BATCH`, others that follow it as unknown."""
+
+        def size(leaf: Any) -> Any:
+            if isinstance(leaf, (torch.SymFloat, torch.SymBool)):
+                return UNKNOWN_SIZE
+            if not isinstance(leaf, torch.SymInt):
+                return leaf
+            return BATCH if leaf.node.expr == self._batch.node.expr else UNKNOWN_SIZE
+
+        return replace(call, args=mapped(call.args, size), kwargs=mapped(call.kwargs, size))

@@ -1,0 +1,125 @@
+"""What a program computes of constants: once, or for every size of the batch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+
+from spikewright.graph.ir import Operation, Stored, Value, mapped, walk
+from spikewright.graph.layouts import BatchMoved, Layout, concrete, found
+
+_TRIALS = (3, 2)
+"""Sizes of the batch for which constants that follow it are computed."""
+
+
+@dataclass(frozen=True)
+class Following:
+    """A reference to a constant that follows the size of the batch."""
+
+    name: str
+
+
+class Constants:
+    """The constants of a program.
+
+    Args:
+        tensors: the stored tensors, by name, to which constants are added.
+        batch: the symbol of its size.
+    """
+
+    def __init__(self, tensors: dict[str, Tensor], batch: torch.SymInt) -> None:
+        self._tensors = tensors
+        self._batch = batch
+        self._following: dict[str, tuple[Tensor, ...]] = {}  # for the trial sizes
+        self._shapes: dict[str, tuple[Any, ...]] = {}
+
+    def read(
+        self, node: fx.Node, op: Operation, signals: Mapping[str, Tensor]
+    ) -> dict[fx.Node, Stored | Following]:
+        """Compute what depends on no signal; references to it by the node that is read.
+
+        Args:
+            node: of the program.
+            op: its call.
+            signals: those of which it reads the shape alone, by name.
+        """
+        changing = (Following, Value, torch.SymInt, torch.SymFloat, torch.SymBool)
+        follows = any(isinstance(leaf, changing) for leaf in walk((op.args, op.kwargs)))
+        results = [
+            self._computed(op, trial, batch, signals)
+            for trial, batch in enumerate(_TRIALS if follows else _TRIALS[:1])
+        ]
+        if isinstance(results[0], Tensor):
+            return {node: self._referred(node, results, follows=follows)}
+        return {  # several tensors: one getitem each follows
+            user: self._referred(user, [r[user.args[1]] for r in results], follows=follows)
+            for user in node.users
+        }
+
+    def keep(self, name: str, tensor: Tensor) -> Stored:
+        """Store a tensor; the reference to it."""
+        self._tensors[name] = tensor.contiguous()
+        return Stored(name)
+
+    def alone(self, constant: Following) -> tuple[Stored, Layout]:
+        """One sample of a constant that follows the batch, `[1, *S]`, and its own layout.
+
+        Raises:
+            BatchMoved: where it has no batch, or one sample's differs from another's.
+        """
+        here = found(self._shapes[constant.name], self._batch)
+        if here is None:
+            raise BatchMoved("it reads a constant that has lost the batch")
+        layout = Layout(*here, after=here[0][here[1]])
+        return self.sample(constant, layout, f"{constant.name}.sample"), layout
+
+    def sample(self, constant: Following, layout: Layout, name: str) -> Stored:
+        """One sample of a constant that follows the batch, `[1, *S]`, stored under a name.
+
+        Raises:
+            BatchMoved: where one sample's differs from another's.
+        """
+        trials = [
+            layout.canonical(values, batch)
+            for values, batch in zip(self._following[constant.name], _TRIALS, strict=True)
+        ]
+        sample = trials[0][:1]
+        if not all(torch.equal(values, sample.expand_as(values)) for values in trials):
+            raise BatchMoved(
+                "it reads a constant that differs between the samples of a batch, or follows their "
+                "number"
+            )
+        return self.keep(name, sample)
+
+    def _referred(
+        self, node: fx.Node, values: list[Tensor], *, follows: bool
+    ) -> Stored | Following:
+        if not follows:
+            self._tensors[node.name] = values[0]
+            return Stored(node.name)
+        self._following[node.name] = tuple(values)
+        self._shapes[node.name] = tuple(node.meta["val"].shape)
+        return Following(node.name)
+
+    def _computed(
+        self, op: Operation, trial: int, batch: int, signals: Mapping[str, Tensor]
+    ) -> Any:
+        """The value of an operation for one of the trial sizes of the batch."""
+
+        def known(leaf: Any) -> Any:
+            if isinstance(leaf, Stored):
+                return self._tensors[leaf.name]
+            if isinstance(leaf, Following):
+                return self._following[leaf.name][trial]
+            if isinstance(leaf, Value):  # only its shape is asked for
+                like = signals[leaf.name]
+                sizes = [concrete(size, self._batch, batch) for size in like.shape]
+                return torch.zeros(sizes, dtype=like.dtype, device=like.device)
+            return concrete(leaf, self._batch, batch)
+
+        with torch.no_grad():
+            return op.target(*mapped(op.args, known), **mapped(op.kwargs, known))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any, NoReturn, Self, SupportsIndex
@@ -10,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from spikewright.errors import InterchangeError
-from spikewright.graph.evaluate import answered, evaluate
+from spikewright.graph.evaluate import Handler, answered, evaluate
 from spikewright.graph.ir import Graph
 
 
@@ -67,4 +68,8 @@ class CapturedANN(GraphNetwork):
     def forward(self, images: Tensor) -> Any:
         """The model's answer to a batch `[B, *S]`, put together as the model has it."""
         graph = self.graph
-        return answered(graph, evaluate(graph, images), len(images))
+        return answered(graph, evaluate(graph, images, self._handlers(graph)), len(images))
+
+    def _handlers(self, graph: Graph) -> Mapping[Any, Handler]:
+        """What is done in place of the model's own operations, by kind."""
+        return {}

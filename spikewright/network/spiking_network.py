@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from types import MappingProxyType
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import torch
 from torch import Tensor
 
-from spikewright import artefact
-from spikewright.calibration import Calibration
-from spikewright.calibration.design import Design
 from spikewright.errors import ConversionError
 from spikewright.graph.evaluate import answered
-from spikewright.graph.ir import Graph, Operation
+from spikewright.graph.ir import Operation
 from spikewright.graph.widened import wide
-from spikewright.network.compiler import fused
-from spikewright.network.engine import Engine, checked_ids, checked_t, chosen
+from spikewright.network.converted import ConvertedNetwork
+from spikewright.network.engine import Engine, checked_ids, chosen
 from spikewright.network.frames import by_sample, check_shown
-from spikewright.network.graph_network import CapturedANN, GraphNetwork
+from spikewright.network.graph_network import CapturedANN
 from spikewright.network.kernels import Precision
-from spikewright.network.made import Made
-from spikewright.network.plan import SILENT, Observer, Plan, common_code, prepared
+from spikewright.network.plan import SILENT, Observer
 from spikewright.network.simulate import simulate
 from spikewright.network.site_names import matching
-from spikewright.network.stages import depth_of
 from spikewright.network.steps import MEMORY_BUDGET
-from spikewright.network.summary import summarise
-from spikewright.network.units import require_units_served
+from spikewright.network.twin import Twin, twin_of
 from spikewright.neurons import Neuron
 
 
-class SpikingNetwork(GraphNetwork):
+class SpikingNetwork(ConvertedNetwork):
     """A trained network in which every activation has become a layer of spiking neurons.
 
     Made by `spikewright.convert`. It is a function of (samples, T, seed): nothing is kept between
@@ -44,91 +35,6 @@ class SpikingNetwork(GraphNetwork):
         steps: T of the design point, used when a call names none.
         calibration: the statistics and the strategy that its thresholds come from.
     """
-
-    def __init__(
-        self,
-        graph: Graph,
-        neurons: Mapping[str, Neuron],
-        steps: int,
-        designs: Mapping[int, Design],
-        calibration: Calibration,
-        *,
-        precision: Precision = Precision.FLOAT32,
-    ) -> None:
-        """Assemble a network from its parts.
-
-        Args:
-            graph: captured, batch norm folded, scales not folded.
-            neurons: by site name, one for every site of the graph.
-            steps: the default T, one of `designs`.
-            designs: thresholds and corrections by T.
-            calibration: gives thresholds for a T that has no design, from the same statistics.
-            precision: of weights and currents.
-        """
-        super().__init__(graph)
-        self._neurons = dict(neurons)
-        common_code(self._neurons, steps)  # refuses mixed codes
-        require_units_served(graph, self._neurons)
-        self.steps = steps
-        self._designs = dict(designs)
-        self.calibration = calibration
-        self._precision = precision
-        self._compile = False
-        self._forget_plans()
-
-    @property
-    def neurons(self) -> Mapping[str, Neuron]:
-        """The neuron of every site, by site name; read only, see `with_neuron`."""
-        return MappingProxyType(self._neurons)
-
-    @property
-    def precision(self) -> Precision:
-        """The number format of weights that meet spikes; read only, see `with_precision`."""
-        return self._precision
-
-    @property
-    def sites(self) -> tuple[str, ...]:
-        """Names of the neuron sites, in the order in which they run."""
-        return tuple(site.name for site in self._graph.sites)
-
-    @property
-    def designed_steps(self) -> tuple[int, ...]:
-        """Every T that calibration designed, with its own bias correction where asked for."""
-        return tuple(sorted(self._designs))
-
-    @property
-    def stochastic(self) -> bool:
-        """Whether the answer depends on the seed."""
-        return any(neuron.stochastic for neuron in self.neurons.values())
-
-    @property
-    def layers_that_wait(self) -> int:
-        """Two-phase layers on the longest path from the input to any output."""
-        depth = depth_of(self._graph, self.neurons)
-        return max(depth[name] for name in self._graph.outputs)
-
-    def design(self, steps: int | None = None) -> Design:
-        """Thresholds and corrections at T = `steps`.
-
-        A T that conversion was not asked to design gets thresholds from the same statistics, and no
-        bias correction (corrections belong to one T).
-        """
-        steps = checked_t(steps, self.steps)
-        known = self._designs.get(steps)
-        return known if known is not None else Design(self.calibration.thresholds_at(steps))
-
-    def duration(self, steps: int | None = None) -> int:
-        """Time steps of one layer's window: T, and a rehearsal (of SRP) before it."""
-        steps = checked_t(steps, self.steps)
-        return next(iter(self.neurons.values())).duration(steps)
-
-    def latency(self, steps: int | None = None) -> int:
-        """Time steps from the first input to the answer, unpipelined.
-
-        A two-phase layer answers only after its window: D such layers on the longest path take
-        (D + 1) windows. A one-phase network answers after one.
-        """
-        return (self.layers_that_wait + 1) * self.duration(steps)
 
     def forward(
         self,
@@ -246,6 +152,36 @@ class SpikingNetwork(GraphNetwork):
         """The ANN that was converted, batch norm folded; it shares this network's tensors."""
         return CapturedANN(self.graph)
 
+    def twin(self, steps: int | None = None) -> Twin:
+        """The ANN whose activations take the values that counts stand for at T = `steps`.
+
+        Every unit's value f(x) is rounded to `theta / L * clip(round(L / theta * f(x + b)), 0, L)`,
+        with the thresholds theta, the largest count L and the corrections b of this network, and
+        clipped from -L where its counts have signs. It is computed in floats, without spikes,
+        counts or scales in weights, so it tells by other means what this network must answer: the
+        same, up to the rounding of sums. In float32 a sum that lies next to the boundary of two
+        counts may be rounded to either side.
+
+        Args:
+            steps: T; the design point when None.
+
+        Returns:
+            A module that answers as the model does; see `Twin`.
+
+        Raises:
+            ConversionError: for neurons that do not round to nearest (by chance, or by the times of
+                spikes), and for weights in 16 bits.
+
+        Example:
+            >>> import torch, spikewright as sw
+            >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.SiLU(),
+            ...                             torch.nn.Linear(8, 3)).double().eval()
+            >>> x = torch.rand(64, 4).double()
+            >>> snn = sw.convert(model, x, neuron=sw.TwoPhase("nearest", "binary"), steps=4)
+            >>> torch.testing.assert_close(snn.twin()(x), snn(x))
+        """
+        return twin_of(self.plan(steps), self.dtype)
+
     def compile(self) -> Self:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Compile the count engine, and the step engine of integrate-and-fire networks.
 
@@ -294,55 +230,6 @@ class SpikingNetwork(GraphNetwork):
         parts = (self.graph, neurons, self.steps, self._designs, self.calibration)
         network = SpikingNetwork(*parts, precision=precision)
         return network.compile() if self._compile else network
-
-    def save(self, path: str | os.PathLike[str], notes: Mapping[str, Any] | None = None) -> None:
-        """Write all it answers from, at any T, as one file that `spikewright.load` reads anywhere.
-
-        Whether it is compiled, and its device, are not in the file.
-
-        Args:
-            path: an older file there is replaced in one move.
-            notes: plain JSON values for people, such as how images were prepared.
-
-        Raises:
-            InterchangeError: for neurons or strategies of your own (a file holds no code), weights
-                that are not finite, notes that are not plain values, or a place that refuses it.
-        """
-        state = (self._neurons, self.steps, self._designs, self.calibration)
-        artefact.save(artefact.Parts(self.graph, *state, str(self.precision)), path, notes)
-
-    def summary(self, steps: int | None = None) -> str:
-        """Every site with its threshold, and every operation with its class, as text."""
-        return summarise(self.plan(steps), self.design(steps), self.layers_that_wait + 1)
-
-    def plan(self, steps: int | None = None) -> Plan:
-        """The scale-folded graph with its neurons at one T, as the engines run it."""
-        chosen = checked_t(steps, self.steps)
-
-        def make() -> Plan:
-            graph, signed = self._made.widened(self.graph), self.calibration.signed
-            options = (chosen, self._reference, self.precision, signed)
-            plan = prepared(graph, self._neurons, self.design(chosen), *options)
-            return replace(plan, fuse=fused, quick=True) if self._compile else plan
-
-        return self._made.plans.get(chosen, make)
-
-    def _forget_plans(self) -> None:
-        """What was made from the tensors is made anew after they changed."""
-        self._made = Made()
-
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
-        self._forget_plans()
-        return super()._apply(fn, recurse)
-
-    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        self._forget_plans()
-        for name, tensor in self.named_buffers(recurse=False):
-            self._buffers[name] = tensor.clone()  # written to below; others may share it
-        super()._load_from_state_dict(*args, **kwargs)
-
-    def _copied_state(self) -> dict[str, Any]:
-        return {**self.__dict__, "_made": Made()}
 
     def __repr__(self) -> str:
         labels = ", ".join(sorted({neuron.label for neuron in self.neurons.values()}))

@@ -7,7 +7,7 @@ from functools import lru_cache
 import torch
 import torch.nn.functional as F
 from hypothesis import strategies as st
-from torch import nn
+from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 import spikewright as sw
@@ -90,3 +90,11 @@ def converted(name: str, seed: int = 0, **options) -> sw.SpikingNetwork:
 
 
 names = st.sampled_from(sorted(NETS))
+
+
+def assert_equals_its_twin(snn: sw.SpikingNetwork, x: Tensor) -> None:
+    """The count engine and the fake-quantised ANN: count for count, and one answer."""
+    twin, counts = snn.twin(), snn.counts(x, engine="counts")
+    rounded = twin.counts(x)
+    assert all(torch.equal(counts[site], rounded[site]) for site in snn.sites)
+    torch.testing.assert_close(twin(x), snn(x, engine="counts"), rtol=1e-11, atol=1e-11)

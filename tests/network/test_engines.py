@@ -13,7 +13,7 @@ import spikewright as sw
 from spikewright.graph.accumulated import Accumulated
 from spikewright.neurons import codes
 from tests.builders import images, wired
-from tests.network.nets import NETS, THRESHOLDS, converted, names, net
+from tests.network.nets import NETS, THRESHOLDS, assert_equals_its_twin, converted, names, net
 
 CODES = list(codes())
 
@@ -45,6 +45,7 @@ def test_nearest_gives_the_same_counts_in_both_engines(name, code, t, threshold,
         bias_correction=corrected,
     )
     assert_engines_agree(snn, images(3, seed=seed + 1))
+    assert_equals_its_twin(snn, images(3, seed=seed + 1))
 
 
 def test_unbiased_and_tpp_agree_with_their_means_through_one_layer():

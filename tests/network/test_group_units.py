@@ -14,6 +14,7 @@ from torch import Tensor, nn
 import spikewright as sw
 from spikewright.calibration import InputMeans, OutputMeans
 from tests.builders import wired
+from tests.network.nets import assert_equals_its_twin
 
 aten: Any = torch.ops.aten
 TOKENS, WIDTH = 5, 8
@@ -116,6 +117,7 @@ def test_the_engines_agree_and_approach_the_ann(name: str) -> None:
         assert all(torch.equal(counts[site], stepped[site]) for site in snn.sites)
         answers = [snn(x, engine=engine) for engine in ("counts", "steps")]
         torch.testing.assert_close(*answers, rtol=1e-9, atol=1e-9)
+        assert_equals_its_twin(snn, x)
     fine = prepared.convert(sw.TwoPhase("nearest", "binary"), sw.Maximum(), steps=16)
     assert relative(fine, model, tokens(64)) < 1e-3
 

@@ -12,12 +12,10 @@ from torch import Tensor, nn
 
 import spikewright as sw
 from spikewright.calibration import InputMeans, OutputMeans
-from spikewright.graph import Kind
-from spikewright.graph.evaluate import evaluate
-from spikewright.graph.units import function_of
 from spikewright.network import Observer
 from spikewright.network.steps import run_steps
 from spikewright.neurons import Neuron
+from tests.network.nets import assert_equals_its_twin
 
 MASK = torch.tensor([[0.0, -2, -4], [-2, 0, -2], [-4, -2, 0]]).double()
 
@@ -178,24 +176,6 @@ def x_of(batch: int, *, seed: int = 0) -> Tensor:
     return torch.randn(batch, 3, 2, 2, generator=generator, dtype=torch.float64)
 
 
-def quantised(snn: sw.SpikingNetwork, x: Tensor) -> Tensor:
-    """The ANN whose units round to the network's levels: no spikes, no scales in weights."""
-    plan, signed = snn.plan(), snn.calibration.signed
-
-    def rounded(op: object, inputs: tuple[Tensor, ...]) -> Tensor:
-        site = op.site.name  # pyright: ignore
-        function = function_of(op, plan.source.tensors)  # pyright: ignore
-        current = inputs[0] + plan.corrections.get(site, 0.0)
-        value = current if function is None else function(current)
-        step = plan.thresholds[site] / plan.levels
-        magnitude = (value.abs() / step + 0.5).floor().clamp(max=plan.levels)
-        count = value.sign() * magnitude
-        return (count if site in signed else count.clamp(min=0)) * step
-
-    (answer,) = evaluate(plan.source, x, {Kind.UNIT: rounded})
-    return answer
-
-
 @pytest.mark.parametrize("name", NETS)
 def test_the_engines_agree_and_approach_the_ann(name: str) -> None:
     model, x = net(name), x_of(16, seed=1)
@@ -212,7 +192,7 @@ def test_the_engines_agree_and_approach_the_ann(name: str) -> None:
         answers = [snn(x, engine=engine) for engine in ("counts", "steps")]
         torch.testing.assert_close(*answers, rtol=1e-12, atol=1e-12)
         if neuron.label.startswith("nearest"):
-            torch.testing.assert_close(answers[0], quantised(snn, x), rtol=1e-12, atol=1e-12)
+            assert_equals_its_twin(snn, x)
     fine = prepared.convert(sw.TwoPhase("nearest", "binary"), sw.Maximum(), steps=14)
     with torch.no_grad():
         expected = model(x_of(64))

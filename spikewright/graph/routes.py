@@ -1,4 +1,4 @@
-"""What an operation does to events and numbers on their way: the five routes, and connections.
+"""What an operation does to events and numbers on their way: the seven routes, and connections.
 
 An event is sent along every connection and adds to what stands at its end; pooling, views and
 concatenation only route it. A rule says which of these routes its operation is, and the account of
@@ -77,6 +77,21 @@ class Scaled:
 
 
 @dataclass(frozen=True)
+class Multiplied:
+    """Every output is a sum of products of two signals, each of which is at hand as a held count.
+
+    Attributes:
+        partners: makes, by input, the number of the other signal's elements that each of its
+            elements meets, float64 `[1, *S]`.
+        arriving: how many events of either signal arrive at every output, `[1, *out]`, of events
+            `[1, *S]` by input.
+    """
+
+    partners: Callable[[], Mapping[str, Tensor]]
+    arriving: Callable[[Mapping[str, Tensor]], Tensor]
+
+
+@dataclass(frozen=True)
 class Moved:
     """Every output is one input or a constant: the operation moves, repeats or drops values.
 
@@ -91,7 +106,7 @@ class Moved:
     counted: bool = True
 
 
-Route = Weighted | Chosen | Averaged | Added | Scaled | Moved
+Route = Weighted | Chosen | Averaged | Added | Scaled | Multiplied | Moved
 
 
 def moved_by(op: Operation, graph: Graph, *, constant: bool = False) -> Moved:
@@ -155,6 +170,40 @@ def weighted_by(
         return reach.round()
 
     return Weighted(fan_out, biased)
+
+
+def multiplied_by(op: Operation, graph: Graph) -> Multiplied:
+    """The route of a product, its meetings found by its own value for signals of ones.
+
+    A product F(A, B) is linear in each signal, so that for events a and b
+
+        partners of A[i] = d/dA[i] sum F(1, 1)
+        arriving = F(a, 1) + F(1, b) = F(1 + a, 1 + b) - F(1, 1) - F(a, b)
+
+    Args:
+        op: of kind `PRODUCT`.
+        graph: that it stands in.
+    """
+    shapes = {name: (1, *graph.shapes[name]) for name in op.inputs}
+
+    def product(*signals: Tensor) -> Tensor:
+        return call(op, dict(zip(op.inputs, signals, strict=True)), {}, 1)
+
+    def ones() -> tuple[Tensor, ...]:
+        return tuple(torch.ones(shape, dtype=torch.float64) for shape in shapes.values())
+
+    def partners() -> Mapping[str, Tensor]:
+        signals = tuple(signal.requires_grad_() for signal in ones())
+        with torch.enable_grad():
+            met = torch.autograd.grad(product(*signals).sum(), signals)
+        return {name: each.round() for name, each in zip(op.inputs, met, strict=True)}
+
+    def arriving(events: Mapping[str, Tensor]) -> Tensor:
+        sent = tuple(events[name] for name in op.inputs)
+        more = tuple(one + e for one, e in zip(ones(), sent, strict=True))
+        return product(*more) - product(*ones()) - product(*sent)
+
+    return Multiplied(partners, arriving)
 
 
 class PlaneMap:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from spikewright.graph.ir import Graph, Kind, Operation, Value
 from spikewright.graph.nodes import Refusal
+from spikewright.graph.routes import Route, multiplied_by, weighted_by
 from spikewright.graph.rule import Rule
 from spikewright.rules._scales import compressed
 
@@ -94,6 +95,15 @@ class Multiplying(Rule):
     def product_objection(self, op: Operation, dimensions: Mapping[str, int]) -> str | None:
         equation = self.equation(op, dimensions)
         return equation if isinstance(equation, str) else equation.objection
+
+    def route(self, op: Operation, graph: Graph) -> Route | None:
+        if op.kind is Kind.PRODUCT:
+            return multiplied_by(op, graph)
+        return self.route_of_linear(op, graph)
+
+    def route_of_linear(self, op: Operation, graph: Graph) -> Route | None:
+        """The route of a call that reads one signal."""
+        return weighted_by(op, graph)
 
     def passed(self, op: Operation, scales: Mapping[str, Any], graph: Graph) -> Any | None:
         if op.kind is not Kind.PRODUCT:

@@ -67,8 +67,8 @@ class Product(Multiplying):
     def equation(self, op: Operation, dimensions: Mapping[str, int]) -> Equation | str:
         return elementwise(op, dimensions)
 
-    def route(self, op: Operation, graph: Graph) -> Scaled | None:
-        return None if op.kind is Kind.PRODUCT else Scaled()
+    def route_of_linear(self, op: Operation, graph: Graph) -> Scaled:
+        return Scaled()
 
     def words(self, op: Operation, graph: Graph) -> str:
         return "product" if op.kind is Kind.PRODUCT else self.label

@@ -95,9 +95,6 @@ class MatrixProduct(Multiplying):
     def equation(self, op: Operation, dimensions: Mapping[str, int]) -> Equation | str:
         return matrices(op, dimensions)
 
-    def route(self, op: Operation, graph: Graph) -> Weighted | None:
-        return None if op.kind is Kind.PRODUCT else weighted_by(op, graph)
-
     def words(self, op: Operation, graph: Graph) -> str:
         return "matmul"
 
@@ -209,9 +206,6 @@ class Einsum(Multiplying):
                 "in no other operand"
             )
         return None
-
-    def route(self, op: Operation, graph: Graph) -> Weighted | None:
-        return None if op.kind is Kind.PRODUCT else weighted_by(op, graph)
 
     def words(self, op: Operation, graph: Graph) -> str:
         return f"einsum {op.args[0].replace('->', ' → ')}"

@@ -38,3 +38,28 @@ def test_seeds_are_refused(run: Run) -> None:
     code, _, err = run("energy", DIGITS, *SMALL, "--seeds", "2")
     assert code == 2
     assert "--seeds has no effect on energy" in err
+
+
+def test_prices_of_functions_are_asked_for_and_taken(run: Run) -> None:
+    """A network with attention and one with a gate of channels; both multiply signals."""
+    few = ["--data", "digits", "--limit", "10", "--calibration-samples", "16", "--steps", "3"]
+    for factory, prices in (("transformer", "gelu=5,softmax=20,layer_norm=30"),
+                            ("gated", "sigmoid=5")):  # fmt: skip
+        words = [f"tests.cli.products:{factory}", *few, "--neuron", "nearest:binary"]
+        code, _, err = run("energy", *words)
+        assert code == 4
+        assert "has no price" in err
+        assert "--function-pj NAME=PJ,..." in err
+        code, out, err = run("energy", *words, "--function-pj", prices, "--json")
+        assert code == 0, err
+        (counted,) = json.loads(out)["operations"]
+        assert sum(row["snn"]["held_additions"] for row in counted["rows"]) > 0
+        assert all(row["ann"]["held_additions"] == 0 for row in counted["rows"])
+
+
+def test_prices_that_are_none_are_refused(run: Run) -> None:
+    for prices, reason in (("silu", "give NAME=PJ"), ("silu=x", "'x' is not a number"),
+                           ("silu=-1", "must be finite and at least 0")):  # fmt: skip
+        code, _, err = run("energy", DIGITS, *SMALL, "--function-pj", prices)
+        assert code == 2
+        assert reason in err

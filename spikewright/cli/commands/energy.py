@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache, partial
+from typing import Annotated, Any
 
 import typer
 
@@ -22,10 +23,17 @@ from spikewright.cli.options import (
     Steps,
 )
 from spikewright.cli.output import times_of, without_times, write_files
-from spikewright.cli.parse import neurons_of
+from spikewright.cli.parse import items, neurons_of, number
 from spikewright.cli.record import DATASET, command_line
 from spikewright.cli.source import method_for, open_source, subject_of
-from spikewright.measure import Operations, code_table, operations, operations_csv
+from spikewright.measure import (
+    HOROWITZ_45NM,
+    EnergyModel,
+    Operations,
+    code_table,
+    operations,
+    operations_csv,
+)
 from spikewright.measure.cells import Task
 from spikewright.measure.memory import Portions
 from spikewright.network import SpikingNetwork
@@ -42,6 +50,7 @@ def energy(
     output: OutputOptions,
     neuron: NeuronNames = "if,nearest,nearest:binary,nearest:first-spike",
     steps: Steps = (8,),
+    function_pj: Annotated[str | None, typer.Option(metavar="NAME=PJ,...")] = None,
 ) -> None:
     """Count the operations of a converted MODEL, layer by layer, and estimate their energy.
 
@@ -54,11 +63,16 @@ def energy(
 
     Args:
         steps: The numbers of time steps T; each is a design point of the conversion.
+        function_pj: The energy in pJ of one value of functions that neurons compute, such as
+            silu=5,softmax=20; those that only multiply, add and compare have a price.
     """
     if measurement.seeds != MeasurementOptions().seeds:
         raise WrongUsage("--seeds has no effect on energy: it runs with --seed alone")
     neurons, seed = neurons_of(neuron, method_for(conversion)), conversion.seed
-    groups, own = (model, data, measurement, conversion), {"neuron": neuron, "steps": steps}
+    groups = (model, data, measurement, conversion)
+    own: dict[str, Any] = {"neuron": neuron, "steps": steps}
+    own["function_pj"] = function_pj
+    constants = _constants(function_pj)
     with measuring(context, output, conversion.device, measurement.share, page=False) as job:
         here = replace(conversion, device=job.device)
         source = open_source(model, data, here)
@@ -71,7 +85,7 @@ def energy(
         def count(name: str, t: int) -> Operations:
             network = network_of(name)
             return Portions().again(
-                lambda batches: operations(network, batches, t, seed=seed),
+                lambda batches: operations(network, batches, t, seed=seed, model=constants),
                 images,
                 len(network.graph.input_shape),
             )
@@ -96,6 +110,20 @@ def energy(
             skipped_pictures=source.data.skipped.names,
         )
         _deliver(report, output)
+
+
+def _constants(prices: str | None) -> EnergyModel:
+    """The energies of single operations, with prices of functions such as `silu=5,softmax=20`."""
+    named: dict[str, float] = {}
+    for part in items(prices, "--function-pj") if prices is not None else ():
+        name, equals, price = part.partition("=")
+        if not equals or not name.strip():
+            raise WrongUsage(f"--function-pj {prices}: give NAME=PJ, such as silu=5,softmax=20")
+        named[name.strip()] = number(price, f"--function-pj {prices}")
+    try:
+        return replace(HOROWITZ_45NM, function_pj=named)
+    except ValueError as error:
+        raise WrongUsage(f"--function-pj {prices}: {error}") from None
 
 
 def _deliver(report: Report, output: OutputOptions) -> None:

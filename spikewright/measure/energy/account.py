@@ -5,6 +5,10 @@ concatenation only route it. So what a spike costs is the number of ways from it
 next neurons, exact at borders, and two rules of thumb follow: sums that end in one potential are
 not added a second time, and what is constant in time is computed once. Which connections an
 operation has is in its rule.
+
+A product of two signals holds the count of every neuron of both so far. With a spike of one, the
+held counts of all neurons of the other that it meets are added, so nothing is multiplied: see
+`graph.accumulated`.
 """
 
 from __future__ import annotations
@@ -19,7 +23,16 @@ from torch import Tensor
 from spikewright.errors import AnalysisError
 from spikewright.graph import Graph, Kind, Operation
 from spikewright.graph.evaluate import call
-from spikewright.graph.routes import Added, Averaged, Chosen, Moved, Route, Scaled, Weighted
+from spikewright.graph.routes import (
+    Added,
+    Averaged,
+    Chosen,
+    Moved,
+    Multiplied,
+    Route,
+    Scaled,
+    Weighted,
+)
 from spikewright.graph.rule import rule_of
 from spikewright.measure.energy.counts import Counts
 from spikewright.measure.energy.flow import EVENTS, Flow, Form, evenly
@@ -51,11 +64,12 @@ class Account:
         self._accumulators = {
             name
             for name, route in self._routes.items()
-            if isinstance(route, Weighted | Added)
+            if isinstance(route, Weighted | Added | Multiplied)
             and len(readers[name]) == 1
             and name not in graph.outputs
         }
         self._fan_outs: dict[str, Tensor] = {}
+        self._partners: dict[str, Mapping[str, Tensor]] = {}  # of products, by input
         self._spikes_of: Callable[[Tensor], Tensor] = lambda count: count
         self._samples = 0
         self._charged: dict[str, Counts] = {}
@@ -123,7 +137,8 @@ class Account:
         self._charged[owner] = self._charged.get(owner, Counts()) + counts
 
     def _passed(self, op: Operation, flows: Mapping[str, Flow]) -> Flow:
-        route, flow = self._routes[op.name], flows[op.inputs[0]] if op.inputs else Flow()
+        signals = [flows[name] for name in op.inputs if flows[name].parts]
+        route, flow = self._routes[op.name], signals[0] if signals else Flow(constant=True)
         match route:
             case None:
                 return Flow(constant=True)
@@ -139,6 +154,8 @@ class Account:
             case Scaled():
                 scaled = self._scaled(op, self._widened(op, flow))
                 return self._added(op, [("", scaled)], constant=True) if route.shifted else scaled
+            case Multiplied():
+                return self._multiplied(op, route, {name: flows[name] for name in op.inputs})
             case Moved():
                 return self._moved(op, route, {name: flows[name] for name in op.inputs})
 
@@ -211,6 +228,38 @@ class Account:
         numbers = math.prod(op.shape) * self._times(flow)
         self._charge(op, Counts(scale_multiplications=numbers))
         return self._result(op, flow)
+
+    def _multiplied(self, op: Operation, route: Multiplied, flows: Mapping[str, Flow]) -> Flow:
+        """Spikes meet held counts; numbers are multiplied."""
+        if op.name not in self._partners:
+            self._partners[op.name] = route.partners()
+        partners = self._partners[op.name]
+        merged = Flow({form: torch.zeros(()) for flow in flows.values() for form in flow.parts})
+        times = self._times(merged)
+        if not all(flow.only_events for flow in flows.values()):
+            pairs = sum(float(met.sum()) for met in partners.values()) / 2  # seen from either side
+            self._charge(op, Counts(macs=times * pairs, effective_macs=times * pairs))
+            return self._result(op, merged)
+
+        def met(form: Form) -> float:
+            sent = {name: flow.part(form, self._shapes[name]) for name, flow in flows.items()}
+            return sum(float((sent[name] * partners[name]).sum()) for name in flows)
+
+        held = sum(math.prod(self._shapes[name]) for name in flows) + math.prod(op.shape)
+        counts = Counts(
+            held_updates=sum(flow.events() for flow in flows.values()),
+            held_additions=met(Form.SPIKES),
+            macs=met(Form.GRADED),
+            effective_macs=met(Form.GRADED),
+            updates=times * held * self._weighed,
+        )
+        self._charge(op, counts)
+        events = {
+            name: flow.part(Form.SPIKES, shape) + flow.part(Form.GRADED, shape)
+            for name, flow in flows.items()
+            for shape in (self._shapes[name],)
+        }
+        return Flow({Form.CURRENT: route.arriving(events).clamp(max=times)})
 
     def _added(self, op: Operation, addends: Iterable[tuple[str, Flow]], *, constant: bool) -> Flow:
         """A sum of branches; those that still accumulate take the others in where they stand."""

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from spikewright.errors import AnalysisError
 from spikewright.graph import Operation
-from spikewright.graph.ir import Kind
+from spikewright.graph.ir import ROOT, Kind
 from spikewright.measure.accuracy import logits_of, predictions
 from spikewright.measure.batches import (
     NO_SAMPLE,
@@ -162,18 +162,23 @@ def _require_priced(network: SpikingNetwork, model: EnergyModel) -> None:
         raise AnalysisError(
             "the energy of these functions, which neurons compute once a window, has no price in "
             f"'{model.source}': {listed}; name prices in pJ, as in operations(..., model="
-            f"dataclasses.replace(HOROWITZ_45NM, function_pj={{{named}}}))"
+            f"dataclasses.replace(HOROWITZ_45NM, function_pj={{{named}}})), or on the command line "
+            "--function-pj NAME=PJ,..."
         )
 
 
 def _evaluations(op: Operation, samples: int) -> Counts:
-    """What neurons compute besides rectifying; in parts where the model writes them out."""
+    """What neurons compute besides rectifying; in parts where the model writes them out.
+
+    A part that adds values up, such as a mean, is evaluated for every value that it reads.
+    """
     assert op.site is not None
     counts = Counts()
+    sizes = {ROOT: math.prod(op.shape), **{part.name: math.prod(part.shape) for part in op.body}}
     for part in () if op.site.rectifies else op.body or (op,):
         if part.kind is not Kind.CONSTANT:
-            values = float(samples * math.prod(part.shape))
-            counts += Counts(functions={part.function: values})
+            values = max(math.prod(part.shape), *(sizes.get(name, 0) for name in part.inputs))
+            counts += Counts(functions={part.function: float(samples * values)})
     return counts
 
 

@@ -19,6 +19,10 @@ class Counts:
         macs: other multiply-accumulates: on values that are neither constant nor binary.
         effective_macs: the multiply-accumulates of both kinds whose input value is not 0.
         additions: synaptic additions, one for every spike and every connection it passes.
+        held_updates: spikes that arrive at a product, each added to the count that is held of its
+            own neuron.
+        held_additions: additions of counts that a product holds of its other signal: one for every
+            such spike and every neuron of the other signal that it meets.
         scale_multiplications: multiplications of a spike by its threshold, where no weight could
             take it in.
         bias_additions: additions to a neuron of what is constant in time (biases, corrections, an
@@ -35,6 +39,8 @@ class Counts:
     macs: float = 0.0
     effective_macs: float = 0.0
     additions: float = 0.0
+    held_updates: float = 0.0
+    held_additions: float = 0.0
     scale_multiplications: float = 0.0
     bias_additions: float = 0.0
     updates: float = 0.0
@@ -69,19 +75,26 @@ class Counts:
         return self.input_macs + self.macs
 
     @property
+    def held_reads(self) -> float:
+        """Counts that products hold, read: one for every addition of one."""
+        return self.held_additions
+
+    @property
     def weight_bytes(self) -> float:
         """Bytes of weights read, when every operation fetches its weight anew (no reuse)."""
         return WORD_BYTES * (self.all_macs + self.additions + self.scale_multiplications)
 
     @property
     def state_bytes(self) -> float:
-        """Bytes of potentials and activations read and written.
+        """Bytes of potentials, held counts and activations read and written.
 
-        An addition or update reads its potential and writes it back; a multiply-accumulate reads
-        its input, its sum staying in a register; a comparison finds its potential at hand.
+        An addition or update reads its potential and writes it back, and what adds a held count
+        reads that too; a multiply-accumulate reads its input, its sum staying in a register; a
+        comparison finds its potential at hand.
         """
-        touched = self.additions + self.bias_additions + self.updates
-        return WORD_BYTES * (2 * touched + self.all_macs)
+        touched = self.additions + self.bias_additions + self.updates + self.held_updates
+        touched += self.held_additions
+        return WORD_BYTES * (2 * touched + self.held_reads + self.all_macs)
 
 
 _NUMBERS = tuple(field.name for field in fields(Counts) if field.name != "functions")

@@ -16,28 +16,42 @@ from spikewright.measure.energy.counts import Counts, OperationsRow
 _PJ_PER_NJ = 1000.0
 
 _ARITHMETIC = {
+    "_to_copy": (0, 0),
     "abs": (0, 1),
     "add": (0, 1),
+    "addcmul": (1, 1),
+    "alias": (0, 0),
+    "amax": (0, 1),
+    "amin": (0, 1),
     "clamp": (0, 2),
     "clamp_max": (0, 1),
     "clamp_min": (0, 1),
+    "clone": (0, 0),
+    "expand": (0, 0),
     "hardsigmoid": (1, 3),
     "hardswish": (2, 3),
     "hardtanh": (0, 2),
     "leaky_relu": (1, 1),
     "max": (0, 1),
     "maximum": (0, 1),
+    "mean": (0, 1),
     "min": (0, 1),
     "minimum": (0, 1),
     "mul": (1, 0),
+    "neg": (0, 1),
     "prelu": (1, 1),
     "relay": (0, 0),
     "relu": (0, 1),
+    "rsub": (0, 1),
     "square": (1, 0),
+    "squeeze": (0, 0),
     "sub": (0, 1),
+    "sum": (0, 1),
     "threshold": (0, 1),
+    "unsqueeze": (0, 0),
 }
-"""Multiplications and additions (comparisons too) of functions that take nothing else."""
+"""Multiplications and additions (comparisons too) of functions that take nothing else; of means,
+sums and maxima those for every value that they read."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +61,7 @@ class EnergyParts:
     Attributes:
         macs_nj: multiply-accumulates.
         additions_nj: synaptic additions.
+        products_nj: additions to the counts that products hold, and of these.
         neurons_nj: updates, comparisons and constants added to neurons.
         draws_nj: random numbers.
         scales_nj: multiplications of spikes by thresholds.
@@ -57,6 +72,7 @@ class EnergyParts:
 
     macs_nj: float
     additions_nj: float
+    products_nj: float
     neurons_nj: float
     draws_nj: float
     scales_nj: float
@@ -67,7 +83,7 @@ class EnergyParts:
     @property
     def arithmetic_nj(self) -> float:
         """Everything but memory traffic."""
-        computed = self.macs_nj + self.additions_nj + self.neurons_nj
+        computed = self.macs_nj + self.additions_nj + self.products_nj + self.neurons_nj
         return computed + self.draws_nj + self.scales_nj + self.functions_nj
 
     @property
@@ -126,13 +142,15 @@ class EnergyModel:
     def parts(self, counts: Counts) -> EnergyParts:
         """What takes the energy: arithmetic in single precision, and memory traffic.
 
-        Comparisons and updates are taken as additions; every operation reads its weight and its
-        state for itself (see `Counts.weight_bytes`).
+        Comparisons and updates are taken as additions, and so is what products hold and add: a
+        held count is a whole number beside a potential, in the same memory. Every operation reads
+        its weight and its state for itself (see `Counts.weight_bytes`).
         """
         multiply, add = self.fp32_multiply_pj / _PJ_PER_NJ, self.fp32_add_pj / _PJ_PER_NJ
         return EnergyParts(
             macs_nj=counts.all_macs * (multiply + add),
             additions_nj=counts.additions * add,
+            products_nj=_held(counts) * add,
             neurons_nj=_neuron_operations(counts) * add,
             draws_nj=counts.draws * self.random_draw_pj / _PJ_PER_NJ,
             scales_nj=counts.scale_multiplications * multiply,
@@ -145,7 +163,7 @@ class EnergyModel:
         """Arithmetic on weights of 8 bits, activations of `bits` (the input: 8), 32-bit sums."""
         narrow = self.int8_multiply_pj * bits / 8
         macs = counts.input_macs * self.int8_multiply_pj + counts.macs * narrow
-        summed = counts.additions + _neuron_operations(counts) + counts.all_macs
+        summed = counts.additions + _held(counts) + _neuron_operations(counts) + counts.all_macs
         added = summed * self.int32_add_pj
         scaled = counts.scale_multiplications * self.int32_multiply_pj
         computed = (macs + added + scaled + counts.draws * self.random_draw_pj) / _PJ_PER_NJ
@@ -170,6 +188,10 @@ class EnergyModel:
                 each = self.function_pj[function] / _PJ_PER_NJ
             total += times * each
         return total
+
+
+def _held(counts: Counts) -> float:
+    return counts.held_updates + counts.held_additions
 
 
 def _neuron_operations(counts: Counts) -> float:

@@ -19,7 +19,7 @@ class Form(StrEnum):
     GRADED = "graded"
     """Events of several values, such as spikes times their thresholds: a multiplication each."""
     CURRENT = "current"
-    """A number at every step, 0 or not."""
+    """Numbers, 0 or not, at most one a step."""
     STEADY = "steady"
     """A number that is the same at every step: computed once."""
     PRESENT = "present"

@@ -57,6 +57,11 @@ def reason(top: LargestConsumer) -> str:
             f"its {counts.additions:,.0f} additions, one for every spike that comes and every "
             "connection that it passes"
         )
+    if field == "products_nj":
+        return (
+            f"the {counts.held_additions:,.0f} additions of counts that its products hold, one for "
+            "every spike and every neuron of the other signal that it meets"
+        )
     if field == "neurons_nj":
         work = counts.updates + counts.comparisons + counts.bias_additions
         owner = f"its {row.neurons:,} neurons" if row.neurons else "the answer"
@@ -99,8 +104,8 @@ def _writers(row: OperationsRow) -> str:
     """Whose work changes potentials: that of the spikes that come, or that of the neurons."""
     counts = row.snn
     work = counts.updates + counts.bias_additions
-    if counts.additions >= work:
-        return f"its {counts.additions:,.0f} additions"
+    if max(counts.additions, counts.held_additions) >= work:
+        return f"its {counts.additions + counts.held_additions:,.0f} additions"
     return f"the {work:,.0f} updates of its {row.neurons:,} neurons"
 
 

@@ -160,7 +160,7 @@ def test_records_counts_and_observers_see_frames():
 @pytest.mark.parametrize("neuron", [sw.IntegrateFire(), sw.TPP()], ids=lambda n: n.label)
 def test_compiled_networks_take_frames(neuron, monkeypatch):
     monkeypatch.setattr(torch, "compile", lambda module, **_: module)
-    monkeypatch.setattr("spikewright.network.spiking_network.fused", unfused)
+    monkeypatch.setattr("spikewright.network.converted.fused", unfused)
     eager = converted("residual", steps=4).with_neuron(neuron)
     frames = moving(4)
     fast = eager.with_neuron(neuron).compile()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from torch import Tensor
 
 from spikewright.graph.evaluate import apply
-from spikewright.graph.ir import Operation
+from spikewright.graph.ir import Kind, Operation
 from spikewright.graph.primitives import RELAY
 
 
@@ -32,3 +32,9 @@ def function_of(op: Operation, tensors: Mapping[str, Tensor]) -> Callable[[Tenso
         return apply(op, (within,), tensors)
 
     return function
+
+
+def computed_in(op: Operation) -> tuple[str, ...]:
+    """The names of what a unit computes: those of the parts of a body, each once."""
+    inner = [part for part in op.body if part.kind not in (Kind.LINEAR, Kind.CONSTANT)]
+    return tuple(dict.fromkeys(part.function for part in inner)) or (op.function,)

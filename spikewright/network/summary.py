@@ -7,6 +7,7 @@ from collections import Counter
 
 from spikewright.calibration.design import Design
 from spikewright.graph.ir import Kind, Operation
+from spikewright.graph.units import computed_in
 from spikewright.network.plan import Plan
 
 
@@ -54,6 +55,5 @@ def summarise(plan: Plan, design: Design, windows: int) -> str:
 def _unit(op: Operation) -> str:
     """What a unit computes, and of how many inputs where it is of several."""
     members = 1 if op.site is None else op.site.group
-    inner = [part for part in op.body if part.kind not in (Kind.LINEAR, Kind.CONSTANT)]
-    name = ", ".join(dict.fromkeys(part.function for part in inner)) or op.function
+    name = ", ".join(computed_in(op))
     return name if members == 1 else f"{name} of {members:,}"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from torch import nn
 import spikewright as sw
 from spikewright.export.nir import export_nir
 from spikewright.neurons import Neuron
+from tests.cli.products import transformer
 from tests.export.nir_networks import STEPS, grid_network, small
 from tests.export.nir_readers import nir
 
@@ -49,8 +52,12 @@ def refused(network: sw.SpikingNetwork, folder: Path, match: str, steps: int = 4
         (lambda m, y: y + y[:, :1], "of one shape"),
     ],
 )
-def test_operations(wire, match: str, tmp_path: Path) -> None:
-    network, _ = small(lambda m, x: m.l(wire(m, F.relu(m.a(x))).sum((2, 3))), **CONV)
+def test_operations(
+    wire: Callable[[Any, torch.Tensor], torch.Tensor], match: str, tmp_path: Path
+) -> None:
+    network, _ = small(
+        lambda m, x: m.l(wire(m, F.relu(m.a(x))).sum((2, 3))), a=CONV["a"], l=CONV["l"]
+    )
     told = refused(network, tmp_path, f"(?s){match}")
     assert "cannot be exported to NIR" in told
     assert "What to do: " in told
@@ -61,6 +68,26 @@ def test_functions_of_one_signal(tmp_path: Path) -> None:
     network = sw.convert(model.eval(), torch.rand(16, 4), steps=4)
     message = refused(network, tmp_path, "(?s)silu.*tanh")
     assert "What to do: " in message
+
+
+def test_products_and_functions_of_groups(tmp_path: Path) -> None:
+    """Each is listed where it stands, with the units in front of products."""
+    network = sw.convert(transformer(), torch.rand(16, 1, 8, 8), steps=4)
+    message = refused(network, tmp_path, "NIR has no node that multiplies two signals")
+    for line in (
+        "aten.layer_norm, 2 times: NIR's neurons rectify, each by itself",
+        "aten.softmax.int, 1 times: NIR's neurons rectify, each by itself",
+        "spikewright.relay, 3 times: NIR's neurons rectify; it stands in front of a product",
+        "aten.matmul, 2 times: NIR has no node that multiplies two signals",
+    ):
+        assert line in message
+    assert "in matmul.left" in message
+
+
+def test_a_function_that_is_written_out_is_named_by_its_parts(tmp_path: Path) -> None:
+    network, _ = small(lambda m, x: m.l((y := m.a(x)) * torch.sigmoid(y)), (4,), a=nn.Linear(4, 6),
+                       l=nn.Linear(6, 2), neuron=sw.TwoPhase())  # fmt: skip
+    refused(network, tmp_path, r"sigmoid, mul, 1 times: NIR's neurons rectify")
 
 
 @pytest.mark.filterwarnings("ignore:Using padding='same'")  # torch's, of the even kernel

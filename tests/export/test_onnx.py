@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,11 @@ from spikewright.export.onnx import export as exporter
 from spikewright.export.onnx import export_onnx
 from spikewright.export.onnx.check import compared, trial_images
 from tests.builders import images, wired
+from tests.cli.products import transformer
 from tests.network.nets import converted
+from tests.network.test_products import NETS as PRODUCTS
+from tests.network.test_products import net as multiplying
+from tests.network.test_products import x_of
 
 onnx = pytest.importorskip("onnx", reason="needs the extra 'onnx'")
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra 'onnx'")
@@ -96,6 +101,68 @@ def test_functions_of_one_signal(activation: type[nn.Module], tmp_path: Path) ->
     x = images(5, seed=3).float()
     assert min(float(count.min()) for count in network.counts(x).values()) < 0
     assert_same(path, network, x, 6)
+
+
+@pytest.mark.parametrize("name", sorted(PRODUCTS.keys() - {"additive mask"}))  # of float64 masks
+def test_products_of_two_signals(name: str, tmp_path: Path) -> None:
+    network = sw.convert(
+        multiplying(name).float(), x_of(32).float(), sw.TwoPhase("nearest", "binary"), steps=5
+    )
+    export_onnx(network, tmp_path / "network.onnx", 5)
+    x = x_of(7, seed=1).float()
+    found = from_file(tmp_path / "network.onnx", x)
+    torch.testing.assert_close(found.pop("logits"), network(x))
+    assert all(torch.equal(found[site], count) for site, count in network.counts(x).items())
+
+
+GROUPS: dict[str, Callable[[Tensor], Tensor]] = {
+    "softmax": lambda y: y.softmax(1),
+    "log softmax": lambda y: y.flatten(1).log_softmax(1),
+    "layer norm": lambda y: F.layer_norm(y, (4,)),
+    "RMS norm": lambda y: F.rms_norm(y, (4,)),
+    "group norm": lambda y: F.group_norm(y, 2),
+    "instance norm": lambda y: F.instance_norm(y),
+    "written out": lambda y: y * torch.rsqrt(y.square().mean(-1, keepdim=True) + 1e-5),
+}
+
+
+@pytest.mark.parametrize("name", GROUPS)
+def test_functions_of_groups(name: str, tmp_path: Path) -> None:
+    model = wired(
+        lambda m, x: m.l(GROUPS[name](m.a(x).unflatten(1, (6, 4))).flatten(1)),
+        a=nn.Linear(12, 24),
+        l=nn.Linear(24, 3),
+    ).float()
+    network = sw.convert(model, torch.randn(32, 12), steps=6)
+    export_onnx(network, tmp_path / "network.onnx", 6)
+    x = torch.randn(5, 12)
+    found = from_file(tmp_path / "network.onnx", x)
+    torch.testing.assert_close(found.pop("logits"), network(x))
+    assert all(torch.equal(found[site], count) for site, count in network.counts(x).items())
+
+
+def test_transformer_with_several_outputs(tmp_path: Path) -> None:
+    """Every output has the name of its place in the answer."""
+    body = transformer()
+
+    class Pair(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body, self.other = body, nn.Linear(10, 2)
+
+        def forward(self, x: Tensor) -> dict[str, Any]:
+            y = self.body(x)
+            return {"logits": y, "boxes": (self.other(y.sigmoid()), y[:, :2])}
+
+    network = sw.convert(Pair().eval(), torch.rand(32, 1, 8, 8), steps=6)
+    report = export_onnx(network, tmp_path / "network.onnx", 6)
+    assert "to logits, boxes.0, boxes.1, T = 6" in report
+    x = torch.rand(5, 1, 8, 8)
+    found, answer = from_file(tmp_path / "network.onnx", x), network(x)
+    torch.testing.assert_close(found.pop("logits"), answer["logits"])
+    for number in (0, 1):
+        torch.testing.assert_close(found.pop(f"boxes.{number}"), answer["boxes"][number])
+    assert all(torch.equal(found[site], count) for site, count in network.counts(x).items())
 
 
 @pytest.mark.parametrize("name", ["cat", "late relu"])
@@ -239,10 +306,11 @@ class TestComparison:
 
     @staticmethod
     def network() -> sw.SpikingNetwork:
-        model = nn.Sequential(nn.Linear(2, 2), nn.ReLU(), nn.Linear(2, 2)).eval()
+        first = nn.Linear(2, 2)
+        model = nn.Sequential(first, nn.ReLU(), nn.Linear(2, 2)).eval()
         with torch.no_grad():
-            model[0].weight.copy_(torch.eye(2))
-            model[0].bias.zero_()
+            first.weight.copy_(torch.eye(2))
+            first.bias.zero_()
         return sw.convert(
             model, torch.ones(1, 2), threshold=sw.Maximum(), steps=4, bias_correction=False
         )
@@ -256,7 +324,7 @@ class TestComparison:
         final = plan.count_graph
         weight = next(t for name, t in final.tensors.items() if name.endswith(".folded"))
         bias = final.tensors[next(n for n in final.tensors if "2" in n and n.endswith("bias"))]
-        return compared(plan, x, F.linear(counts, weight, bias), {site: counts})
+        return compared(plan, x, [F.linear(counts, weight, bias)], {site: counts})
 
     def test_equal(self) -> None:
         assert self.judged([2, 1]).flipped == 0

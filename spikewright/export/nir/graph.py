@@ -20,8 +20,9 @@ from spikewright.export.nir.neurons import neurons_of
 from spikewright.graph.ir import Kind, Operation
 from spikewright.graph.nodes import AFFINE, Array, Meeting, Node, Refusal, per_channel
 from spikewright.graph.offenders import Offender, complaint
-from spikewright.graph.primitives import PRODUCT
+from spikewright.graph.primitives import PRODUCT, RELAY
 from spikewright.graph.rule import rule_of
+from spikewright.graph.units import computed_in
 from spikewright.network.kernels import Precision
 from spikewright.network.plan import Plan
 
@@ -105,8 +106,8 @@ class _Pen:
     def _draw_neurons(self, op: Operation) -> tuple[str, ...]:
         assert op.site is not None
         if not op.site.rectifies:
-            reason = "NIR's neurons rectify; it has no neuron of another function"
-            return self._refuse(op, Refusal(reason, "train the network with ReLU instead"))
+            parts = computed_in(op) if op.body else ()
+            return self._refuse(op, _no_such_unit(op), ", ".join(parts))
         neurons = neurons_of(op, self._plan)
         if isinstance(neurons, Refusal):
             return self._refuse(op, neurons, self._plan.neurons[op.site.name].label)
@@ -156,6 +157,24 @@ class _Pen:
         }
         nodes = {names[title]: node for title, node in self._nodes.items()}
         return Drawing(nodes, [(names[before], names[after]) for before, after in self._edges])
+
+
+def _no_such_unit(op: Operation) -> Refusal:
+    """Why NIR has no neuron for a unit that does not rectify."""
+    if op.target is RELAY:
+        return Refusal(
+            "NIR's neurons rectify; it stands in front of a product, which NIR has no node for",
+            "export the part of the network before it",
+        )
+    if op.site is not None and op.site.group > 1:
+        return Refusal(
+            "NIR's neurons rectify, each by itself; it has none of a group's function",
+            "train the network with batch norm and ReLU instead",
+        )
+    return Refusal(
+        "NIR's neurons rectify; it has no neuron of another function",
+        "train the network with ReLU instead",
+    )
 
 
 def _moved_before(nodes: Mapping[str, Node], moved: str, place: str) -> dict[str, Node]:

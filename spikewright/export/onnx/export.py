@@ -161,7 +161,8 @@ def _describe(model: Any, network: SpikingNetwork, plan: Plan, sha256: str | Non
     model.doc_string = (
         f"A spiking network of two-phase neurons at T = {plan.steps}, as one pass on spike "
         "counts. Images are constant in time, or means over T frames; logits are means over time. "
-        f"A layer's counts, 0 .. {plan.levels}, are the values named {COUNTS}SITE."
+        f"A layer's counts, 0 .. {plan.levels} or -{plan.levels} .. {plan.levels}, are the values "
+        f"named {COUNTS}SITE."
     )
     facts: dict[str, Any] = {
         "version": __version__,

@@ -101,19 +101,17 @@ def _measure(
 
     with _stage(record, "counts", save):
         record.error = difference(answer(FINE_STEPS), expected)
-        twin = getattr(snn, "twin", None)
-        if twin is not None:
-            quantised = _answer(twin(), inputs)
-            record.twin = difference(answer(FINE_STEPS), quantised, largest=True)
+        quantised = _answer(snn.twin(), inputs)
+        record.twin = difference(answer(FINE_STEPS), quantised, largest=True)
     if record.values <= SMALL:
         with _stage(record, "steps", save):
             counts = answer(COARSE_STEPS)
             record.steps = difference(answer(COARSE_STEPS, "steps"), counts, largest=True)
-    audit = getattr(snn, "audit", None)
-    if audit is not None:
-        with _stage(record, "audit", save):
-            found = audit(**inputs) if isinstance(inputs, dict) else audit(*inputs)
-            record.audit = [str(line) for line in found.objections]
+    with _stage(record, "audit", save):
+        options = {"steps": COARSE_STEPS}
+        named = isinstance(inputs, dict)
+        audit = snn.audit(**inputs, **options) if named else snn.audit(*inputs, **options)
+        record.audit = list(audit.objections)
 
 
 def as_given(inputs: Inputs) -> Any:

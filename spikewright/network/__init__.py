@@ -1,10 +1,11 @@
 """A converted network: its graph, its two engines, its recordings."""
 
 from spikewright.calibration.design import Design
+from spikewright.network.audit import Audit
 from spikewright.network.engine import Engine
 from spikewright.network.kernels import Precision
 from spikewright.network.plan import Observer
 from spikewright.network.saving import load
 from spikewright.network.spiking_network import SpikingNetwork
 
-__all__ = ["Design", "Engine", "Observer", "Precision", "SpikingNetwork", "load"]
+__all__ = ["Audit", "Design", "Engine", "Observer", "Precision", "SpikingNetwork", "load"]

@@ -22,9 +22,9 @@ class CompiledEngines:
         """What runs a plan compiled, or None where nothing does.
 
         The step engine is compiled for one-phase neurons; two-phase ones have the count engine.
-        Callbacks that see whole layers or trains are served by the uncompiled engines alone.
+        Callbacks that see whole layers, trains or operations are served by the uncompiled engines.
         """
-        if observer.layer is not None or observer.spikes is not None:
+        if (observer.layer, observer.spikes, observer.ran) != (None, None, None):
             return None
         kind = CompiledCounts if engine is Engine.COUNTS else CompiledSteps
         if not kind.serves(plan):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -166,11 +167,15 @@ class Observer:
             `[B]`; the only callback that the compiled engine serves.
         spikes: called by the step engine with the operation, the first step and the spikes
             `[t, B, *S]` of each time chunk.
+        ran: called by the step engine for each time chunk with an operation whose value varies in
+            time, the first step, their number t, the values of `Operation.inputs` and its own,
+            `[t * B, *S]`; without inputs where a layer emits.
     """
 
     layer: Callable[[Operation, Tensor, Tensor, Tensor | None], None] | None = None
     sent: Callable[[Operation, Tensor], None] | None = None
     spikes: Callable[[Operation, int, Tensor], None] | None = None
+    ran: Callable[[Operation, int, int, tuple[Any, ...], Any], None] | None = None
 
 
 SILENT = Observer()

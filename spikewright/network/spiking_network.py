@@ -12,6 +12,8 @@ from spikewright.errors import ConversionError
 from spikewright.graph.evaluate import answered
 from spikewright.graph.ir import Operation
 from spikewright.graph.widened import wide
+from spikewright.network.audit import Audit
+from spikewright.network.auditing import Auditor
 from spikewright.network.converted import ConvertedNetwork
 from spikewright.network.engine import Engine, checked_ids, chosen
 from spikewright.network.frames import by_sample, check_shown
@@ -181,6 +183,51 @@ class SpikingNetwork(ConvertedNetwork):
             >>> torch.testing.assert_close(snn.twin()(x), snn(x))
         """
         return twin_of(self.plan(steps), self.dtype)
+
+    def audit(self, images: Tensor, steps: int | None = None, seed: int = 0) -> Audit:
+        """Run the network step by step and tell what arrives at weights, products and maxima.
+
+        Every value that arrives at an operation with weights, at a product or at a maximum, and
+        every output, is looked at at every step: is it a whole number times one scale a channel?
+        What is not is listed: the network's input, sums that meet weights again before a neuron,
+        read-outs. That linear operations are linear is seen too: their mean over time must be what
+        they make of the mean of their input. The uncompiled step engine runs in full precision.
+
+        Args:
+            images: as `forward` takes them; a few samples will do, as all are kept in memory.
+            steps: T; the design point when None. Few show as much as many.
+            seed: of the random draws.
+
+        Returns:
+            What each edge carries; `objections` is empty where the network does what it should.
+            `print` shows it.
+
+        Raises:
+            ConversionError: as `forward`, and for weights in bfloat16.
+
+        Example:
+            >>> import torch, spikewright as sw
+            >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(),
+            ...                             torch.nn.Linear(8, 3)).eval()
+            >>> audit = sw.convert(model, torch.rand(64, 4)).audit(torch.rand(2, 4), steps=4)
+            >>> for edge in audit.edges:
+            ...     print(edge.carries, ":", edge)
+            input : input -> 0 (linear)
+            spikes : 1 (relu) -> 2 (linear)
+            currents : 2 (linear) -> logits
+            >>> audit.objections
+            ()
+        """
+        if self.dtype is torch.bfloat16:
+            raise ConversionError(
+                "sums of bfloat16 are too coarse to tell whole numbers from others: audit a copy "
+                "in float32, copy.deepcopy(snn).float()"
+            )
+        parts = (self.graph, self.neurons, self.steps, self._designs, self.calibration)
+        plain = SpikingNetwork(*parts)
+        auditor = Auditor(plain.plan(steps))
+        plain.observe(images, auditor.observer, steps=steps, engine=Engine.STEPS, seed=seed)
+        return auditor.audit(len(by_sample(self.graph, images)))
 
     def compile(self) -> Self:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Compile the count engine, and the step engine of integrate-and-fire networks.

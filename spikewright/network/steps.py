@@ -102,6 +102,7 @@ class _StepRun:
                 values[graph.input] = self._frames[start : start + steps].flatten(0, 1)
             for op in stage.operations:
                 values[op.name] = self._advance(op, stage, values, start, steps, streaming, sums)
+                self._show(op, stage, start, steps, values)
                 for name in freed[op.name]:
                     values.pop(name, None)
             for name in varying:
@@ -138,6 +139,16 @@ class _StepRun:
             inputs = [values[name].unflatten(0, (steps, self._batch)) for name in op.inputs]
             return running.advance(inputs, self._weights[start : start + steps]).flatten(0, 1)
         return call(op, values, tensors, steps * self._batch)
+
+    def _show(
+        self, op: Operation, stage: Stage, start: int, steps: int, values: Mapping[str, Any]
+    ) -> None:
+        """Tell the observer of an operation that ran."""
+        if self._observer.ran is None or op.name in stage.absorbing:
+            return
+        emits = op.name in stage.emitting
+        inputs = () if emits else tuple(values[name] for name in op.inputs)
+        self._observer.ran(op, start, steps, inputs, values[op.name])
 
     def _integrate(
         self,

@@ -38,6 +38,13 @@ def test_inspect_shows_the_network_that_convert_saved(run: Run, tmp_path: Path) 
     assert out.rstrip("\n").endswith((tmp_path / "summary.txt").read_text().rstrip("\n"))
     document = json.loads(run("inspect", str(file), "--json")[1])
     assert document["notes"]["neuron"] == "tpp"
+    assert "audit" not in document
+    text = run("inspect", str(file), "--audit")[1]
+    assert text.startswith(out.rstrip("\n"))
+    assert text.endswith("no objections\n")
+    audit = json.loads(run("inspect", str(file), "--audit", "--json")[1])["audit"]
+    assert (audit["steps"], audit["objections"]) == (2, [])
+    assert {edge["carries"] for edge in audit["edges"]}.isdisjoint({"floats", "constants"})
     file.write_bytes(file.read_bytes()[:-1])
     code, out, told = run("inspect", str(file))
     assert (code, out) == (2, "")

@@ -98,3 +98,10 @@ def assert_equals_its_twin(snn: sw.SpikingNetwork, x: Tensor) -> None:
     rounded = twin.counts(x)
     assert all(torch.equal(counts[site], rounded[site]) for site in snn.sites)
     torch.testing.assert_close(twin(x), snn(x, engine="counts"), rtol=1e-11, atol=1e-11)
+
+
+def assert_audit_is_clean(snn: sw.SpikingNetwork, x: Tensor) -> None:
+    """Spikes or held counts at every product and maximum, and no floats at weights."""
+    audit = snn.audit(x)
+    assert not audit.objections, str(audit)
+    assert not audit.carrying("floats")

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 import spikewright as sw
 from spikewright.calibration import InputMeans, OutputMeans
 from tests.builders import wired
-from tests.network.nets import assert_equals_its_twin
+from tests.network.nets import assert_audit_is_clean, assert_equals_its_twin
 
 aten: Any = torch.ops.aten
 TOKENS, WIDTH = 5, 8
@@ -118,6 +118,7 @@ def test_the_engines_agree_and_approach_the_ann(name: str) -> None:
         answers = [snn(x, engine=engine) for engine in ("counts", "steps")]
         torch.testing.assert_close(*answers, rtol=1e-9, atol=1e-9)
         assert_equals_its_twin(snn, x)
+        assert_audit_is_clean(snn, x[:2])
     fine = prepared.convert(sw.TwoPhase("nearest", "binary"), sw.Maximum(), steps=16)
     assert relative(fine, model, tokens(64)) < 1e-3
 

@@ -15,7 +15,7 @@ from spikewright.calibration import InputMeans, OutputMeans
 from spikewright.network import Observer
 from spikewright.network.steps import run_steps
 from spikewright.neurons import Neuron
-from tests.network.nets import assert_equals_its_twin
+from tests.network.nets import assert_audit_is_clean, assert_equals_its_twin
 
 MASK = torch.tensor([[0.0, -2, -4], [-2, 0, -2], [-4, -2, 0]]).double()
 
@@ -193,6 +193,7 @@ def test_the_engines_agree_and_approach_the_ann(name: str) -> None:
         torch.testing.assert_close(*answers, rtol=1e-12, atol=1e-12)
         if neuron.label.startswith("nearest"):
             assert_equals_its_twin(snn, x)
+        assert_audit_is_clean(snn, x[:2])
     fine = prepared.convert(sw.TwoPhase("nearest", "binary"), sw.Maximum(), steps=14)
     with torch.no_grad():
         expected = model(x_of(64))

@@ -19,7 +19,7 @@ from spikewright.measure import HOROWITZ_45NM, decompose
 from spikewright.network import Observer
 from spikewright.neurons import Draws, Layer
 from tests.builders import images
-from tests.network.nets import assert_equals_its_twin
+from tests.network.nets import assert_audit_is_clean, assert_equals_its_twin
 
 CONSTANT = torch.tensor([0.3, -0.2, 0.1, 0.0, 0.4]).double()
 SIGNED: dict[str, Callable[[Tensor], Tensor]] = {
@@ -131,6 +131,7 @@ def test_the_engines_agree_and_approach_the_ann(name: str) -> None:
         answers = [snn(x, engine=engine) for engine in ("counts", "steps")]
         torch.testing.assert_close(*answers, rtol=1e-9, atol=1e-9)
         assert_equals_its_twin(snn, x)
+        assert_audit_is_clean(snn, x[:2])
         lowest = min(float(count.min()) for count in counts.values())
         assert lowest < 0 if name in SIGNED and name != "reciprocal" else lowest >= 0
     fine = prepared.convert(sw.TwoPhase("nearest", "binary"), sw.Maximum(), steps=16)

@@ -4,26 +4,40 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from spikewright.artefact import Description, describe
 from spikewright.cli.commands.convert import network_document
 from spikewright.cli.console import print_json, print_text
 from spikewright.cli.options import SavedNetwork
-from spikewright.network import SpikingNetwork, load
+from spikewright.network import Audit, SpikingNetwork, load
 
 
-def inspect(file: SavedNetwork, json: bool = False) -> None:
+def inspect(file: SavedNetwork, audit: bool = False, json: bool = False) -> None:
     """Show a saved network: where it comes from, its sites, thresholds and latency.
 
     The file is checked as a whole; nothing of it is executed.
 
     Args:
+        audit: The network is run step by step on random input, and what arrives at weights,
+            products and maxima is shown: spikes, or something else.
         json: One JSON document is printed on stdout, and nothing else.
     """
     network, description = load(file), describe(file)
+    seen = audited(network) if audit else None
     if json:
-        print_json(as_document(network, description))
+        document = as_document(network, description)
+        print_json(document if seen is None else {**document, "audit": seen.to_dict()})
     else:
-        print_text(as_text(network, description))
+        text = as_text(network, description)
+        print_text(text if seen is None else f"{text}\n\n{seen}")
+
+
+def audited(network: SpikingNetwork) -> Audit:
+    """The audit of a network at its design point, on two samples of noise."""
+    generator = torch.Generator().manual_seed(0)
+    noise = torch.randn(2, *network.graph.input_shape, generator=generator)
+    return network.audit(noise.to(network.dtype))
 
 
 def as_document(network: SpikingNetwork, description: Description) -> dict[str, Any]:

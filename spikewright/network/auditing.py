@@ -1,0 +1,183 @@
+"""The audit of a network: it runs step by step, and what arrives where is looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves, tree_map
+
+from spikewright.graph.evaluate import call
+from spikewright.graph.ir import Kind, Operation
+from spikewright.graph.routes import Added, Averaged, Chosen, Moved, Scaled
+from spikewright.graph.rule import rule_of
+from spikewright.network.audit import Audit, Carried, Edge
+from spikewright.network.plan import Observer, Plan
+from spikewright.network.trains import Train, scales_of, weighted
+
+_WHOLE = (Carried.SPIKES, Carried.COUNTS)
+_GIVEN = (Carried.INPUT, Carried.CONSTANT)
+_FLOATS = "neither spikes nor held counts, and no sum of them by linear operations"
+_UNMET = {
+    "product": "a factor of a product must be spikes or held counts",
+    "max": "a maximum must choose among spikes or held counts",
+}
+_ROUNDING = 2.0**12
+"""How far a mean over time may be from the value at the mean input, in units of rounding."""
+
+
+class Auditor:
+    """Watches one run of the step engine through `observer`; then `audit` judges what it saw."""
+
+    def __init__(self, plan: Plan) -> None:
+        """Prepare to watch a network.
+
+        Args:
+            plan: whose step graph is its scale-folded graph: no other kernels are put in.
+        """
+        self._plan = plan
+        self._graph = plan.graph
+        self._makers = {op.name: op for op in self._graph.operations}
+        self._roles = {op.name: _role(op, plan) for op in self._graph.operations}
+        scales, length = scales_of(self._graph), plan.total_weight
+        self._trains = {
+            name: Train(scales[name], length) for name in self._watched() if name in scales
+        }
+        self._totals: dict[str, Any] = {}
+        self._seen: set[tuple[str, int]] = set()
+
+    @property
+    def observer(self) -> Observer:
+        """What the step engine calls."""
+        return Observer(ran=self._watch)
+
+    def _watched(self) -> set[str]:
+        """The values that must be whole numbers, or may be."""
+        names = set(self._graph.outputs)
+        for op in self._graph.operations:
+            names.update(op.inputs if self._roles[op.name] else ())
+            names.update((op.name,) if op.kind in (Kind.UNIT, Kind.MAX) else ())
+        return names
+
+    def _watch(
+        self, op: Operation, start: int, steps: int, inputs: tuple[Any, ...], value: Any
+    ) -> None:
+        weights = self._plan.weights[start : start + steps]
+        arriving = dict(zip(op.inputs, inputs, strict=True)) if inputs else {}
+        for name, values in {**arriving, op.name: value}.items():
+            if (name, start) in self._seen:
+                continue  # a layer emits again for a later stage
+            self._seen.add((name, start))
+            self._totals[name] = weighted(self._totals.get(name), values, weights)
+            if name in self._trains and isinstance(values, Tensor):
+                self._trains[name].see(values, weights)
+
+    def audit(self, samples: int) -> Audit:
+        """What was seen on so many samples."""
+        unlike = {op.name for op in self._graph.operations if not self._commutes(op, samples)}
+        carried: dict[str, Carried] = {}
+        edges: list[Edge] = []
+        for op in self._graph.operations:
+            carried[op.name] = self._carried(op, carried, linear=op.name not in unlike)
+            role = self._roles[op.name]
+            if role is not None:
+                edges += [self._edge(name, _named(op), role, carried) for name in op.inputs]
+        for number, place in self._graph.structure.names.items():
+            edges.append(self._edge(self._graph.outputs[number], place, "output", carried))
+        misfits = tuple(
+            f"{_named(op)} is taken for {'linear' if op.kind is Kind.LINEAR else f'a {op.kind}'}, "
+            "but its mean over time is not what it makes of the mean of its input"
+            + (f" ({op.source})" if op.source else "")
+            for op in self._graph.operations
+            if op.name in unlike
+        )
+        return Audit(tuple(edges), misfits, self._plan.steps, samples)
+
+    def _commutes(self, op: Operation, samples: int) -> bool:
+        """Whether the mean of an operation's value over time is its value at the mean input."""
+        names = (*op.inputs, op.name)
+        if op.kind in (Kind.UNIT, Kind.CONSTANT) or not all(n in self._totals for n in names):
+            return True  # a layer of neurons, or the same at every step
+        means = {name: self._mean(name) for name in names}
+        expected = call(op, means, self._graph.tensors, samples)
+        pairs = zip(tree_leaves(expected), tree_leaves(means[op.name]), strict=True)
+        scale = max(_largest(means[name]) for name in names)
+        return all(_near(one, other, scale) for one, other in pairs)
+
+    def _mean(self, name: str) -> Any:
+        length = self._plan.total_weight
+
+        def mean(total: Tensor) -> Tensor:
+            return total / length if total.is_floating_point() else total
+
+        return tree_map(mean, self._totals[name])
+
+    def _carried(self, op: Operation, carried: Mapping[str, Carried], *, linear: bool) -> Carried:
+        """What a value is, from what was seen of it and of those that it is made of."""
+        inputs = [carried.get(name, Carried.INPUT) for name in op.inputs]
+        if op.kind is Kind.CONSTANT:
+            return Carried.CONSTANT
+        if op.kind is not Kind.UNIT and all(kind in _GIVEN for kind in inputs):
+            return Carried.INPUT
+        train = self._trains.get(op.name)
+        if train is not None and train.whole and op.name in self._totals:
+            return Carried.SPIKES if train.binary else Carried.COUNTS
+        sums = op.kind in (Kind.LINEAR, Kind.PRODUCT) and linear
+        return Carried.CURRENTS if sums and Carried.FLOATS not in inputs else Carried.FLOATS
+
+    def _edge(self, name: str, reader: str, role: str, carried: Mapping[str, Carried]) -> Edge:
+        kind = carried.get(name, Carried.INPUT)
+        objection = _FLOATS if kind is Carried.FLOATS else ""
+        if role == "product" and kind not in (*_WHOLE, Carried.CONSTANT):
+            objection = _UNMET[role]
+        if role == "max" and kind is Carried.CURRENTS:
+            objection = _UNMET[role]
+        return Edge(self._origin(name, carried), reader, role, kind, objection)
+
+    def _origin(self, name: str, carried: Mapping[str, Carried]) -> str:
+        """Where a value comes from, before it was moved about and scaled."""
+        while (maker := self._makers.get(name)) is not None:
+            route = None if maker.site else rule_of(maker).route(maker, self._graph)
+            moved = isinstance(route, Moved) or (isinstance(route, Scaled) and not route.shifted)
+            if not moved or len(maker.inputs) != 1 or maker.kind is not Kind.LINEAR:
+                return _named(maker)
+            (before,) = maker.inputs
+            if carried[name] is Carried.FLOATS and carried.get(before) is not Carried.FLOATS:
+                return _named(maker)  # what was moved about was no float yet
+            name = before
+        return name
+
+
+def _role(op: Operation, plan: Plan) -> str | None:
+    """What an operation is to what arrives at it; None where it moves, averages, adds or scales."""
+    if op.kind in (Kind.PRODUCT, Kind.MAX):
+        return str(op.kind)
+    if op.kind is not Kind.LINEAR:
+        return None
+    route = rule_of(op).route(op, plan.graph)
+    return None if isinstance(route, Moved | Chosen | Averaged | Added | Scaled) else "weights"
+
+
+def _named(op: Operation) -> str:
+    """The site of a unit, the module path of another operation, with the operation."""
+    place = op.module if op.site is None else op.site.name
+    named = not place or place.partition(":")[0] == op.function
+    return place or op.function if named else f"{place} ({op.function})"
+
+
+def _largest(values: Any) -> float:
+    """The largest finite magnitude among values."""
+    leaves = [t for t in tree_leaves(values) if isinstance(t, Tensor) and t.is_floating_point()]
+    sizes = [float(torch.where(t.isfinite(), t, 0.0).abs().amax()) for t in leaves if t.numel()]
+    return max(sizes, default=0.0)
+
+
+def _near(one: Tensor, other: Tensor, scale: float) -> bool:
+    """Whether values are equal up to rounding; `scale` is the size of what they are made of."""
+    if not one.is_floating_point():
+        return True
+    apart = torch.where(one == other, 0.0, (one - other).abs())  # of infinities there is no gap
+    allowed = _ROUNDING * torch.finfo(one.dtype).eps * max(scale, _largest(other))
+    return bool((apart <= allowed).all())

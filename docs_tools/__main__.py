@@ -25,6 +25,8 @@ def main(words: list[str] | None = None) -> int:
     census.add_argument("--source", choices=("timm", "torchvision", "hf", "others"))
     census.add_argument("--only", default="", metavar="RE", help="names in which this is found")
     census.add_argument("--jobs", type=int, default=1, metavar="N", help="processes at a time")
+    census.add_argument("--survey", action="store_true", help="capture and classify, no conversion")
+    census.add_argument("--seconds", type=int, default=900, metavar="S", help="for one, at most")
     census.add_argument("--redo", action="store_true", help="also those with a record")
     census.add_argument("--records", type=Path, default=Path("out/census"), metavar="DIR")
     census.add_argument("--page", action="store_true", help="write docs/census.md; needs them all")
@@ -54,11 +56,14 @@ def _census(given: argparse.Namespace) -> int:
     sources = [given.source] if given.source else list(entries.PACKAGES)
     chosen = [e for source in sources for e in entries.entries(source)]
     chosen = [e for e in chosen if re.search(given.only, e.name)]
-    for found in run.run(chosen, given.records, given.jobs, given.redo):
+    how = run.How(given.jobs, given.redo, given.survey, given.seconds)
+    for found in run.run(chosen, given.records, how):
         print(f"{found.source} {found.name}: {found.verdict} {found.message[:100]}", flush=True)
     records, missing = record.read_all(given.records, [(e.source, e.name) for e in chosen])
     for row in page.summary(records):
         print("".join(cell.rjust(14) for cell in row))
+    for line in page.most_wanted(records):
+        print(line)
     if given.page:
         if missing or given.source or given.only:
             print("the page needs every architecture: leave --source and --only out")

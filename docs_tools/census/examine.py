@@ -31,18 +31,26 @@ SMALL = 200_000
 SEED = 0
 
 
-def examine(entry: Entry, save: Callable[[Record], None]) -> None:
-    """Try one architecture; `save` is given the record whenever there is more to it."""
+def examine(entry: Entry, save: Callable[[Record], None], survey_only: bool = False) -> None:
+    """Try one architecture; `save` is given the record whenever there is more to it.
+
+    Args:
+        entry: the architecture.
+        save: keeps a record.
+        survey_only: whether to stop before the conversion; what converts has stage "survey".
+    """
     record = Record(entry.source, entry.name, library=_versions(entry.source))
     torch.manual_seed(SEED)
     precision = torch.get_default_dtype()
     try:
-        _examine(entry, record, save)
+        _examine(entry, record, save, survey_only)
     finally:
         torch.set_default_dtype(precision)
 
 
-def _examine(entry: Entry, record: Record, save: Callable[[Record], None]) -> None:
+def _examine(
+    entry: Entry, record: Record, save: Callable[[Record], None], survey_only: bool
+) -> None:
     try:
         with _stage(record, "build", save):
             model, inputs = entry.build()
@@ -56,6 +64,10 @@ def _examine(entry: Entry, record: Record, save: Callable[[Record], None]) -> No
             _survey(model, inputs, record)
         if record.verdict == "refused":
             return save(record)
+        record.verdict = "converts"
+        if survey_only:
+            return save(record)
+        record.verdict = "stopped"
         _measure(model, inputs, record, save)
         record.verdict, record.stage = "converts", "done"
     except sw.SpikewrightError as error:

@@ -36,6 +36,22 @@ def summary(records: Sequence[Record]) -> list[list[str]]:
     return rows
 
 
+def most_wanted(records: Sequence[Record], rows: int = 25) -> list[str]:
+    """What refuses most architectures: a line each of operation, reason and names."""
+    asking: dict[tuple[str, str], list[str]] = {}
+    for record in records:
+        if record.verdict != "refused":
+            continue
+        keys = {(_short(r.operator), r.reason) for r in record.reasons} or {("", record.message)}
+        for key in keys:
+            asking.setdefault(key, []).append(record.name)
+    ranked = sorted(asking.items(), key=lambda item: -len(item[1]))
+    return [
+        f"{len(names)} {operator or '-'}: {reason[:160]} ({', '.join(names[:4])})"
+        for (operator, reason), names in ranked[:rows]
+    ]
+
+
 def page(records: Sequence[Record]) -> str:
     """The page."""
     parts = [_head(records), _table(summary(records)), _checks(records)]

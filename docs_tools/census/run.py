@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from multiprocessing import get_context
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -28,39 +29,49 @@ ENVIRONMENT = {
 """Nothing is downloaded, and nothing is printed between the lines."""
 
 
-def run(
-    chosen: Sequence[Entry],
-    folder: Path,
-    jobs: int = 1,
-    redo: bool = False,
-    limits: tuple[int, int] = (SECONDS, GIB),
-) -> Iterator[Record]:
+@dataclass(frozen=True)
+class How:
+    """How many architectures are tried.
+
+    Attributes:
+        jobs: how many processes at a time.
+        redo: whether to try those with a record again.
+        survey_only: whether to capture and classify alone, without converting.
+        seconds, gib: what one process may take: processor time, and data.
+    """
+
+    jobs: int = 1
+    redo: bool = False
+    survey_only: bool = False
+    seconds: int = SECONDS
+    gib: int = GIB
+
+
+def run(chosen: Sequence[Entry], folder: Path, how: How) -> Iterator[Record]:
     """Try those that have no record yet, and yield every record as it is finished.
 
     Args:
         chosen: the architectures.
         folder: of the records.
-        jobs: how many processes at a time.
-        redo: whether to try those with a record again.
-        limits: of one process: seconds of processor time, GiB of data.
+        how: limits and what to skip.
     """
     folder.mkdir(parents=True, exist_ok=True)
     os.environ.update(ENVIRONMENT)
     context = get_context("forkserver")  # it imports the packages once, and forks from there
     context.set_forkserver_preload(_modules(chosen))
-    waiting = [e for e in chosen if redo or not _finished_before(e, folder)]
+    waiting = [e for e in chosen if how.redo or not _finished_before(e, folder, how)]
     working: dict[BaseProcess, tuple[Entry, float]] = {}
     while waiting or working:
-        while waiting and len(working) < jobs:
+        while waiting and len(working) < how.jobs:
             entry = waiting.pop(0)
             write(Record(entry.source, entry.name), folder)
-            given = (entry.source, entry.name, folder, limits)
+            given = (entry.source, entry.name, folder, how)
             process = context.Process(target=_examined, args=given)
             process.start()
             working[process] = (entry, time.monotonic())
         for process, (entry, started) in list(working.items()):
             process.join(0.2)
-            if process.is_alive() and time.monotonic() - started > 4 * limits[0]:
+            if process.is_alive() and time.monotonic() - started > 4 * how.seconds:
                 process.kill()
                 process.join()
             if not process.is_alive():
@@ -68,12 +79,14 @@ def run(
                 yield _finished(process, entry, folder)
 
 
-def _finished_before(entry: Entry, folder: Path) -> bool:
-    """Whether there is a record, and not that of a run which was itself interrupted."""
+def _finished_before(entry: Entry, folder: Path, how: How) -> bool:
+    """Whether there is a record that goes as far, and not that of an interrupted run."""
     path = path_of(folder, entry.source, entry.name)
     if not path.exists():
         return False
     record = read(path)
+    if record.verdict == "converts":
+        return how.survey_only or record.stage == "done"
     return record.verdict != "stopped" or bool(record.message)
 
 
@@ -82,21 +95,20 @@ def _modules(chosen: Sequence[Entry]) -> list[str]:
     return ["docs_tools.census.examine", *packages]
 
 
-def _examined(source: str, name: str, folder: Path, limits: tuple[int, int]) -> None:
+def _examined(source: str, name: str, folder: Path, how: How) -> None:
     """What a process does: one architecture, quietly."""
     import torch
 
     from docs_tools.census.examine import examine
 
-    seconds, gib = limits
-    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds + 5))
-    resource.setrlimit(resource.RLIMIT_DATA, (gib << 30, gib << 30))
+    resource.setrlimit(resource.RLIMIT_CPU, (how.seconds, how.seconds + 5))
+    resource.setrlimit(resource.RLIMIT_DATA, (how.gib << 30, how.gib << 30))
     torch.set_num_threads(1)
     with (folder / "log.txt").open("a") as log:  # what packages print, and a process's last words
         os.dup2(log.fileno(), sys.stdout.fileno())
         os.dup2(log.fileno(), sys.stderr.fileno())
     entry = next(e for e in entries(source) if e.name == name)
-    examine(entry, lambda record: write(record, folder))
+    examine(entry, lambda record: write(record, folder), how.survey_only)
 
 
 def _finished(process: BaseProcess, entry: Entry, folder: Path) -> Record:

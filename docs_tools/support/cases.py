@@ -56,6 +56,12 @@ def _mask(like: Tensor) -> Tensor:
     return mask
 
 
+def _assigned(x: Tensor) -> Tensor:
+    changed = x.clone()
+    changed[:, torch.tensor([0, 2])] = x[:, :2]
+    return changed
+
+
 ACTIVATIONS = (
     Case("nn.ReLU()", lambda m, x: m.it(x), IMAGE, {"it": nn.ReLU}, bare=True),
     _activation("F.relu(x)", F.relu),
@@ -117,6 +123,16 @@ WRITTEN_OUT = (
     _activation("x * torch.sigmoid(x)", lambda x: x * torch.sigmoid(x)),
     _activation("x * F.relu6(x + 3) / 6", lambda x: x * F.relu6(x + 3) / 6),
     _activation("x * x.mean((2, 3), keepdim=True)", lambda x: x * x.mean((2, 3), keepdim=True)),
+    _activation("x / (1 + x.abs())", lambda x: x / (1 + x.abs())),
+    _activation("torch.where(x > 0, x, 0.1 * x)", lambda x: torch.where(x > 0, x, 0.1 * x)),
+    _activation("x.masked_fill(x < 0.2, 0)", lambda x: x.masked_fill(x < 0.2, 0)),
+    _activation("F.hardshrink(x)", F.hardshrink),
+    _activation("F.softshrink(x)", F.softshrink),
+    _activation("F.normalize(x, dim=1)", lambda x: F.normalize(x, dim=1)),
+    _activation(
+        "(x - x.mean(1, keepdim=True)) / x.std(1, keepdim=True)",
+        lambda x: (x - x.mean(1, keepdim=True)) / x.std(1, keepdim=True),
+    ),
     _activation(
         "x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6)",
         lambda x: x * torch.rsqrt(x.square().mean(-1, keepdim=True) + 1e-6),
@@ -192,6 +208,12 @@ POOLING = (
         lambda: nn.Upsample(scale_factor=2, mode="trilinear"), VOLUME,
     ),
     _module("nn.PixelShuffle(2)", lambda: nn.PixelShuffle(2)),
+    _module("nn.AdaptiveMaxPool2d(2)", lambda: nn.AdaptiveMaxPool2d(2)),
+    _call("x.amax((2, 3))", lambda x: x.amax((2, 3))),
+    _call("x.max(1).values", lambda x: x.max(1).values),
+    _call("x.min(1).values", lambda x: x.min(1).values),
+    _call("torch.maximum(x, y)", lambda x: torch.maximum(x, x.flip(1))),
+    _call("torch.minimum(x, y)", lambda x: torch.minimum(x, x.flip(1))),
     _call("x.mean((2, 3))", lambda x: x.mean((2, 3))),
     _call("x.sum((2, 3))", lambda x: x.sum((2, 3))),
 )  # fmt: skip
@@ -205,6 +227,12 @@ ARITHMETIC = (
     _call("2 * x", lambda x: 2 * x),
     _call("x / 2", lambda x: x / 2),
     _call("torch.addcmul(a, x, b)", lambda x: torch.addcmul(torch.ones(6), x, torch.ones(6))),
+    _call("torch.lerp(x, y, 0.3)", lambda x: torch.lerp(x, x.flip(1), 0.3)),
+    _call("x.var((2, 3))", lambda x: x.var((2, 3))),
+    _call("x.norm(dim=1)", lambda x: x.norm(dim=1)),
+    _call("x.logsumexp(1)", lambda x: x.logsumexp(1)),
+    _call("F.cosine_similarity(x, y)", lambda x: F.cosine_similarity(x, x.flip(1))),
+    _call("torch.cdist(x, y)", lambda x: torch.cdist(x[:, 0], x[:, 1])),
     _call("F.pad(x, (1, 1))", lambda x: F.pad(x, (1, 1))),
     _call('F.pad(x, (1, 1, 1, 1), mode="reflect")', lambda x: F.pad(x, (1,) * 4, mode="reflect")),
 )
@@ -252,6 +280,12 @@ MOVES = (
     _call(
         "x.index_select(1, indices)", lambda x: x.index_select(1, torch.tensor([0, 2]))
     ),
+    _call("x[:, indices] = y", lambda x: _assigned(x)),
+    _call(
+        "y.index_add(1, indices, x)",
+        lambda x: torch.zeros_like(x).index_add(1, torch.tensor([1, 0, 1, 2]), x),
+    ),
+    _call("torch.hstack([x, y])", lambda x: torch.hstack([x, x.flip(1)])),
     _call("x.unsqueeze(1)", lambda x: x.unsqueeze(1)),
     _call("x.squeeze(1)", lambda x: x.mean(1, keepdim=True).squeeze(1)),
     _call("x.squeeze((1, 2))", lambda x: x.mean((1, 2), keepdim=True).squeeze((1, 2))),

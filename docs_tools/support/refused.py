@@ -19,7 +19,12 @@ def _behind_relu(call: str, run: Callable[[Tensor], Tensor]) -> Case:
     return Case(call, lambda _, x: run(x))
 
 
-ACTIVATIONS = (_on_input("F.hardshrink(x)", F.hardshrink),)
+ACTIVATIONS = (
+    _on_input("torch.atan2(x, y)", lambda x: torch.atan2(x, x.flip(1))),
+    _on_input("torch.where(y > 0, x, 0)", lambda x: torch.where(x.flip(1) > 0, x, 0)),
+    _on_input("x.sort(1).values", lambda x: x.sort(1).values),
+    _on_input("x.max(1).indices", lambda x: x.max(1).indices * 1.0),
+)
 NORMS = (
     Case(
         "nn.BatchNorm2d(4, track_running_stats=False)", lambda m, x: m.it(x), IMAGE,
@@ -31,8 +36,8 @@ PRODUCTS = (
     _behind_relu("F.conv2d(x, y)", lambda x: F.conv2d(x, x)),
     _behind_relu('torch.div(x, 2, rounding_mode="floor")',
                  lambda x: torch.div(x, 2, rounding_mode="floor")),
-    _behind_relu("x.amax((2, 3))", lambda x: x.amax((2, 3))),
-    _behind_relu("F.adaptive_max_pool2d(x, 2)", lambda x: F.adaptive_max_pool2d(x, 2)),
+    _behind_relu("F.adaptive_max_pool2d(x, 4)", lambda x: F.adaptive_max_pool2d(x, 4)),
+    _behind_relu("F.grid_sample(x, y)", lambda x: F.grid_sample(x, x[:, :2].permute(0, 2, 3, 1))),
 )  # fmt: skip
 BATCH = (
     _behind_relu(

@@ -7,6 +7,8 @@ from typing import Any
 
 import torch
 
+from spikewright.graph.ir import Operation, Value
+
 aten = torch.ops.aten
 
 VIEWS = (
@@ -126,6 +128,13 @@ SHAPED_ALIKE = (
     aten.fill.Tensor,
 )
 """Constants in the shape of a value, or of its dtype."""
+
+
+def reads_no_numbers(op: Operation) -> bool:
+    """Whether a call depends on no signal's numbers: on its shape or dtype at most."""
+    alike = op.target is aten.type_as.default and not isinstance(op.args[0], Value)
+    return alike or op.target in SHAPED_ALIKE or not op.reads_data
+
 
 BY_CHANNEL = (
     aten.prelu.default,

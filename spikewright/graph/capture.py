@@ -18,12 +18,14 @@ from torch.export import Dim, ExportedProgram, export
 from spikewright.errors import ConversionError, UnsupportedOperation
 from spikewright.graph.agreement import check_agreement
 from spikewright.graph.composites import written_out
+from spikewright.graph.decomposing import decomposed
 from spikewright.graph.fusing import with_fused_units
-from spikewright.graph.ir import Graph
+from spikewright.graph.ir import Graph, Kind
 from spikewright.graph.model_checks import check_model, state_of
-from spikewright.graph.offenders import Offender, complaint
+from spikewright.graph.offenders import Offender, complaint, offender
 from spikewright.graph.read import read_program
 from spikewright.graph.relays import with_relays
+from spikewright.graph.rule import rule_of
 from spikewright.graph.structure import register_answer
 
 _COMPARED = 16
@@ -75,12 +77,24 @@ def survey(model: nn.Module | ExportedProgram, example: Tensor) -> Survey:
     """
     check_model(model)
     _check_example(example)
-    graph, offenders = read_program(_exported(model, example), model)
+    graph, offenders = read_program(decomposed(_exported(model, example)), model)
     if not offenders:
-        graph = with_relays(with_fused_units(written_out(graph)))
+        graph = with_fused_units(written_out(graph))
+        offenders = _left_over(graph)
+    if not offenders:
+        graph = with_relays(graph)
         batch = example[:_COMPARED]
         check_agreement(graph, batch, _answer(model, batch))
     return Survey(graph, offenders)
+
+
+def _left_over(graph: Graph) -> tuple[Offender, ...]:
+    """Operations that only a unit may hold, and that none does."""
+    return tuple(
+        offender(op, op.operator, reason)
+        for op in graph.operations
+        if op.kind is Kind.PRODUCT and (reason := rule_of(op).left_over(op))
+    )
 
 
 def _check_example(example: Tensor) -> None:
@@ -96,26 +110,41 @@ def _check_example(example: Tensor) -> None:
 
 
 def _exported(model: nn.Module | ExportedProgram, example: Tensor) -> ExportedProgram:
-    """The model as a functional program of any batch size."""
+    """The model as a functional program of any batch size.
+
+    A model that keeps what it made for the last batch, such as a detector's anchors, would be
+    captured with that batch's size; it is run on a batch of another size and captured again.
+    """
     if isinstance(model, ExportedProgram):
         return model if model.dialect == "ATEN" else model.run_decompositions({})
     pair = example[:2] if len(example) > 1 else example.expand(2, *example.shape[1:]).contiguous()
-    batch = {0: Dim.DYNAMIC}
     try:
-        with _quiet(), _grad_mode(model):
-            program = export(
-                model,
-                (pair,),
-                dynamic_shapes=((batch,),) if _takes_any_arguments(model) else (batch,),
-                strict=False,
-            )
-            return program.run_decompositions({})
+        return _captured(model, pair)
     except Exception as error:  # torch.export has no common base class for what it refuses
         answer = _answer(model, example[:_COMPARED])
-        if "in output, which is not a known type" in str(error):
+        message = str(error)
+        if "in output, which is not a known type" in message:
             register_answer(answer)
             return _exported(model, example)
-        raise ConversionError(_capture_failure(str(error))) from error
+        if _fixes_batch(message):
+            try:
+                _answer(model, torch.cat([pair, pair[:1]]))
+                return _captured(model, pair)
+            except Exception:  # the first error says more
+                pass
+        raise ConversionError(_capture_failure(message)) from error
+
+
+def _captured(model: nn.Module, pair: Tensor) -> ExportedProgram:
+    batch = {0: Dim.DYNAMIC}
+    with _quiet(), _grad_mode(model):
+        program = export(
+            model,
+            (pair,),
+            dynamic_shapes=((batch,),) if _takes_any_arguments(model) else (batch,),
+            strict=False,
+        )
+        return program.run_decompositions({})
 
 
 def _takes_any_arguments(model: nn.Module) -> bool:
@@ -163,6 +192,13 @@ def _answer(model: nn.Module | ExportedProgram, batch: Tensor) -> Any:
         ) from error
 
 
+def _fixes_batch(message: str) -> bool:
+    pattern = (
+        r"onstraint|specializ|dynamic dim|marked .* as dynamic|invalid for input of size .*s\d"
+    )
+    return re.search(pattern, message) is not None
+
+
 def _capture_failure(message: str) -> str:
     first = next((line.strip() for line in message.splitlines() if line.strip()), "no message")
     first = first if len(first) <= 200 else f"{first[:200]} ..."
@@ -177,10 +213,7 @@ def _capture_failure(message: str) -> str:
             "the model reads `.data` of a parameter, which torch.export cannot follow; write the "
             "parameter itself (self.weight), or self.weight.detach()"
         )
-    if re.search(
-        r"onstraint|specializ|dynamic dim|marked .* as dynamic|invalid for input of size .*s\d",
-        message,
-    ):
+    if _fixes_batch(message):
         return (
             "the model fixes its batch size (such as x.view(32, -1), or len(x), which is a plain "
             f"number); write x.flatten(1) or x.view(x.size(0), -1). torch.export says: {first}"

@@ -51,6 +51,7 @@ _POINTWISE = {
     aten.alias.default,
     aten.where.self,
     aten.masked_fill.Scalar,
+    aten.masked_fill.Tensor,
 }
 
 
@@ -59,8 +60,9 @@ def fusable(op: Operation) -> bool:
     if op.target in (FUSED, torch.ops.aten._native_batch_norm_legit_no_training.default):
         return False
     rule = rule_of(op)
-    extremes = rule.kind is Kind.MAX and op.function == "amax"
-    return extremes or rule.kind is Kind.UNIT or op.target in _ALONG | _POINTWISE
+    extremes = op.kind is Kind.MAX and "pool" not in op.function
+    known = extremes or rule.kind is Kind.UNIT or rule.within_units
+    return known or op.target in _ALONG | _POINTWISE
 
 
 def members_of(shape: Sequence[int], body: Iterable[Operation]) -> int:
@@ -105,7 +107,8 @@ class _Fusing:
     def fused(self) -> Graph:
         parts: dict[str, _Part] = {}
         for op in self._graph.operations:
-            part = self._part(op) if op.kind is Kind.PRODUCT else None
+            starts = op.kind is Kind.PRODUCT and not rule_of(op).within_units
+            part = self._part(op) if starts else None
             if part is not None:
                 parts[part.operations[-1].name] = part
         needed, operations = set(self._graph.outputs), list[Operation]()
@@ -121,7 +124,7 @@ class _Fusing:
         """A product and what leads to it from one signal, or None where there is no such signal."""
         inside = [product]
         frontier = self._signals(product)
-        while len(frontier) > 1:
+        while len(frontier) > 1 or self._is_no_signal(frontier):
             latest = max(frontier, key=lambda name: self._order.get(name, -1))
             maker = self._makers.get(latest)
             if maker is None or not fusable(maker):
@@ -142,6 +145,11 @@ class _Fusing:
 
     def _signals(self, op: Operation) -> set[str]:
         return {name for name in op.inputs if not self._is_constant(name)}
+
+    def _is_no_signal(self, frontier: set[str]) -> bool:
+        """Whether the one value of a frontier may stand within units alone."""
+        makers = (self._makers.get(name) for name in frontier)
+        return any(maker is not None and rule_of(maker).within_units for maker in makers)
 
     def _is_constant(self, name: str) -> bool:
         maker = self._makers.get(name)

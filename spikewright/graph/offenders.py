@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from spikewright.graph.ir import Operation
+from spikewright.graph.rule import known_as
+
 
 @dataclass(frozen=True)
 class Offender:
@@ -15,6 +18,19 @@ class Offender:
     source: str
     reason: str
     remedy: str
+
+
+def offender(op: Operation, written: str, objection: str) -> Offender:
+    """An offender of a rule's objection, `reason; remedy`.
+
+    Args:
+        op: the operation.
+        written: its operator, as the model writes it.
+        objection: of its rule.
+    """
+    reason, _, remedy = objection.partition("; ")
+    remedy = remedy or "write it another way (docs/support.md has what converts)"
+    return Offender(known_as(written), op.module, op.source, reason, remedy)
 
 
 def complaint(

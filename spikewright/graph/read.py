@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import operator
-import re
-from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -16,13 +14,15 @@ from torch.export.graph_signature import InputKind
 from spikewright.errors import ConversionError
 from spikewright.graph.batch_norm import BATCH_NORM
 from spikewright.graph.batches import UNKNOWN_SIZE, Batches
-from spikewright.graph.calls import SHAPED_ALIKE
+from spikewright.graph.calls import reads_no_numbers
 from spikewright.graph.constants import Following
 from spikewright.graph.ir import BATCH, Graph, Kind, Operation, Stored, Value, mapped, walk
 from spikewright.graph.layouts import BatchMoved, Layout
-from spikewright.graph.offenders import Offender
+from spikewright.graph.offenders import Offender, offender
+from spikewright.graph.origins import ancestors, is_leaf, origin_of
+from spikewright.graph.primitives import CONVERSION
 from spikewright.graph.relays import with_a_channel
-from spikewright.graph.rule import Reading, known_as, objection_to, remedy_of, rule_of
+from spikewright.graph.rule import Reading, objection_to, remedy_of, rule_of
 from spikewright.graph.structure import Output, Structure
 
 
@@ -61,6 +61,7 @@ class _Reader:
         self._site_calls: dict[str, int] = {}
         self._single: set[fx.Node] = set()  # calls of whose several values the first is kept
         self._without_batch: set[str] = set()  # values in which the batch was not found
+        self._converts = False  # whether values in several floating dtypes were given one
 
     def read(self) -> tuple[Graph, tuple[Offender, ...]]:
         signature = self._program.graph_signature
@@ -76,10 +77,12 @@ class _Reader:
             )
         source = self._read_placeholders()
         answer = self._answer()
-        needed = _ancestors(leaf for leaf in answer.leaves if isinstance(leaf, fx.Node))
+        needed = ancestors(leaf for leaf in answer.leaves if isinstance(leaf, fx.Node))
         for node in self._program.graph.nodes:
             if node.op == "call_function" and node in needed and node not in self._references:
                 self._read_call(node)
+        if self._converts:
+            self._give_one_dtype(source.meta["val"].dtype)
         outputs, structure = self._outputs(answer)
         if not outputs and not self._offenders:
             raise ConversionError("the model's output does not depend on its input")
@@ -92,6 +95,12 @@ class _Reader:
             structure,
         )
         return (graph if self._offenders else graph.pruned()), tuple(self._offenders)
+
+    def _give_one_dtype(self, dtype: torch.dtype) -> None:
+        """Bring stored numbers into the dtype of the input, which all values have then."""
+        for name, tensor in self._tensors.items():
+            if tensor.is_floating_point():
+                self._tensors[name] = tensor.to(dtype)
 
     def _answer(self) -> Structure:
         """The model's answer, with nodes for its tensors."""
@@ -131,7 +140,10 @@ class _Reader:
         layout = self._batches.layouts.get(output.name)
         if layout is not None and not layout.plain and not self._offenders:
             op = self._makers[output.name]
-            self._refuse(op, "the model's answer has lost the batch as its first dimension")
+            self._refuse(
+                op,
+                "the model's answer has lost the batch as its first dimension; bring it back there",
+            )
 
     def _read_placeholders(self) -> fx.Node:
         """Store parameters, buffers and constants; return the input."""
@@ -162,7 +174,7 @@ class _Reader:
         if self._reads_first(node):
             return
         op = self._operation(node)
-        if op.target in SHAPED_ALIKE or not op.reads_data:
+        if reads_no_numbers(op):
             self._read_constant(node, op)
             return
         self._references[node] = Value(node.name)
@@ -183,12 +195,17 @@ class _Reader:
         """Add a call that reads data, all of it with the batch first."""
         written, value = op, node.meta["val"]
         op = rule_of(op).normal_form(op, self._reading(node))
+        self._converts |= written.target is CONVERSION and op.target is not CONVERSION
         if op.target is not written.target and isinstance(value, (tuple, list)):
             self._single.add(node)
             value = value[0]
             self._batches.settle(op, value)
         if _counts_the_batch(op):
-            self._refuse(op, "the batch size enters its arithmetic; keep the batch a dimension")
+            self._refuse(
+                op,
+                "the batch size enters its arithmetic; take it out: an answer must not depend on "
+                "how many samples run beside it",
+            )
             self._operations.append(replace(op, shape=self._sample_shape(op, value)))
             return
         op = self._classified(op, value)
@@ -213,7 +230,14 @@ class _Reader:
             return False
         self._references[node] = self._references[source]
         if node.args[1] != 0:
-            self._refuse(self._operation(node), f"only the values of {source.target} are read")
+            reason = f"it takes another result of {source.target} than the first"
+            remedy = "do it outside the network, or use the values alone"
+            asked = getattr(source.target, "_opname", "")
+            if asked.startswith(("max", "min", "adaptive_max")):
+                reason = (
+                    "it takes the places of the largest or smallest values, which no spikes carry"
+                )
+            self._refuse(self._operation(node), reason, remedy)
         return True
 
     def _reading(self, node: fx.Node) -> Reading:
@@ -233,7 +257,7 @@ class _Reader:
         kwargs = {
             k: v for k, v in mapped(dict(node.kwargs), reference).items() if k != "pin_memory"
         }
-        module, source = _origin(node)
+        module, source = origin_of(node)
         target: Any = node.target
         return Operation(node.name, target, args, kwargs, module=module, source=source)
 
@@ -254,19 +278,25 @@ class _Reader:
             return op
         if self._without_batch.intersection(op.inputs):
             return op  # what moved the batch away is refused; rules cannot judge what follows
-        if rule.kind is Kind.UNIT:
+        kind = rule.kind_of(op, self._constants_of(op))
+        if kind is Kind.UNIT:
             site = rule.site(op)
             if isinstance(site, str):
                 self._refuse(op, site)
                 return op
             if op.shape != self._shapes.get(op.inputs[0], op.shape):
-                self._refuse(op, "its constant is larger than its signal; expand the signal first")
+                self._refuse(
+                    op,
+                    "its constant is larger than its signal; expand the signal first (x.expand)",
+                )
                 return op
             return replace(op, kind=Kind.UNIT, site=replace(site, name=self._site_name(op)))
-        op = replace(op, kind=rule.kind_of(op, self._constants_of(op)))
+        op = replace(op, kind=kind)
         objection = objection_to(op, self._dimensions(op))
         if objection is None and op.name in self._without_batch:
-            objection = "its result has lost the batch as its first dimension"
+            objection = (
+                "its result has lost the batch as its first dimension; bring it back there before"
+            )
         if objection:
             self._refuse(op, objection)
         return op
@@ -294,15 +324,14 @@ class _Reader:
 
     def _site_name(self, op: Operation) -> str:
         name = op.module
-        if not _is_leaf(self._model, op.module):
+        if not is_leaf(self._model, op.module):
             name = f"{op.module}.{op.function}" if op.module else op.function
         calls = self._site_calls[name] = self._site_calls.get(name, 0) + 1
         return name if calls == 1 else f"{name}:{calls}"
 
     def _refuse(self, op: Operation, reason: str, remedy: str | None = None) -> None:
-        remedy = remedy or "change the call in the model"
-        operator = known_as(self._as_written.get(op.name, op.operator))
-        self._offenders.append(Offender(operator, op.module, op.source, reason, remedy))
+        written = self._as_written.get(op.name, op.operator)
+        self._offenders.append(offender(op, written, f"{reason}; {remedy}" if remedy else reason))
 
 
 def _counts_the_batch(op: Operation) -> bool:
@@ -311,34 +340,3 @@ def _counts_the_batch(op: Operation) -> bool:
         return True
     plain = any(value is BATCH for value in (*op.args, *op.kwargs.values()))
     return plain and not rule_of(op).reads_batch_size
-
-
-def _ancestors(nodes: Iterable[fx.Node]) -> set[fx.Node]:
-    ancestors: set[fx.Node] = set()
-    pending = list(nodes)
-    while pending:
-        current = pending.pop()
-        if current not in ancestors:
-            ancestors.add(current)
-            pending.extend(current.all_input_nodes)
-    return ancestors
-
-
-def _is_leaf(model: nn.Module | ExportedProgram, path: str) -> bool:
-    if not path or isinstance(model, ExportedProgram):
-        return bool(path)
-    try:
-        return not any(True for _ in model.get_submodule(path).children())
-    except AttributeError:
-        return True
-
-
-def _origin(node: fx.Node) -> tuple[str, str]:
-    """Module path and "file:line" of the user's code behind a node."""
-    stack = node.meta.get("nn_module_stack") or {}
-    path = str(next(reversed(stack.values()))[0]) if stack else ""
-    path = "" if path.startswith("_empty") else path.split("@")[0]
-    frames = re.findall(r'File "([^"]+)", line (\d+)', node.meta.get("stack_trace") or "")
-    own = [(file, line) for file, line in frames if "/torch/" not in file.replace("\\", "/")]
-    file, line = (own or [("", "")])[-1]
-    return path, f"{file}:{line}" if file else ""

@@ -124,6 +124,7 @@ def with_a_channel(unit: Operation) -> list[Operation]:
         kind=Kind.LINEAR,
         shape=(1,),
         site=None,
+        body=(),
     )
     reading = unit.rewired({unit.inputs[0]: column.name})
     units = replace(reading, name=f"{unit.name}_units", shape=(1,))

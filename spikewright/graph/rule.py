@@ -80,6 +80,7 @@ class Rule:
         rectifies: whether a unit is max(x, 0), perhaps with a ceiling; see `Site`.
         keeps_whole_numbers: whether it gives whole numbers where it reads whole numbers.
         rounds_to_bf16: whether it may read whole numbers and its weights in bfloat16.
+        within_units: whether a unit that the model writes out may hold it, and nothing else.
     """
 
     targets: tuple[Callable[..., Any], ...] = ()
@@ -98,6 +99,7 @@ class Rule:
     rectifies: bool = False
     keeps_whole_numbers: bool = False
     rounds_to_bf16: bool = False
+    within_units: bool = False
 
     def kind_of(self, op: Operation, constants: Set[str]) -> Kind:
         """What a call that reads data is to a spiking network.
@@ -122,12 +124,16 @@ class Rule:
         raise NotImplementedError
 
     def product_objection(self, op: Operation, dimensions: Mapping[str, int]) -> str | None:
-        """Why a product of two signals is refused, or None.
+        """Why a product, or a maximum, of two signals is refused, or None.
 
         Args:
             op: the call.
             dimensions: of each of its inputs, by name, the batch included.
         """
+        return None
+
+    def left_over(self, op: Operation) -> str | None:
+        """Why a call of kind `PRODUCT` is refused that is no part of a unit, or None."""
         return None
 
     def objection(self, op: Operation, ndim: int) -> str | None:
@@ -145,9 +151,12 @@ class Rule:
         By default every function of one signal and constants, value by value, makes one.
         """
         if self.kind is not Kind.UNIT:
-            return "it is no activation"
+            return "it is no activation; its rule is at fault"
         if len(op.inputs) != 1:
-            return "it is a function of two signals; one of them must be a constant"
+            return (
+                "it is a function of two signals; write it with products and functions of one, as "
+                "a ** b is torch.exp(b * torch.log(a)), or make one of them a constant"
+            )
         return Site("", rectifies=self.rectifies)
 
     def normal_form(self, op: Operation, reading: Reading) -> Operation:
@@ -242,7 +251,7 @@ def objection_to(op: Operation, dimensions: Mapping[str, int]) -> str | None:
         op: with its kind.
         dimensions: of its inputs, the batch included, as far as they are known.
     """
-    if op.kind is Kind.PRODUCT:
+    if op.kind is Kind.PRODUCT or (op.kind is Kind.MAX and len(op.inputs) > 1):
         return rule_of(op).product_objection(op, dimensions)
     return rule_of(op).objection(op, max(dimensions.values(), default=1 + len(op.shape)))
 
@@ -275,7 +284,13 @@ def register_remedies(remedies: Mapping[str, str]) -> None:
 def remedy_of(op: Operation) -> str:
     """What to do about an operation that has no rule."""
     base = op.function.strip("_")
+    whole = f"{base}.{str(op.target).rpartition('.')[2]}"
     for name in sorted(_REMEDIES, key=len, reverse=True):
-        if name in (base, base.removeprefix("native_")) or (len(name) > 4 and name in base):
+        known = (base, base.removeprefix("native_"), whole)
+        if name in known or (len(name) > 4 and name in base):
             return _REMEDIES[name]
-    return "replace it in the model by supported operations, or convert only the part before it"
+    return (
+        "write it with the operations of docs/support.md, register a rule for it "
+        "(spikewright.graph.Rule), or convert the part of the model before it and run it on the "
+        "answer"
+    )

@@ -113,6 +113,7 @@ class _Folder:
                     kwargs={},
                     kind=Kind.LINEAR,
                     site=None,
+                    body=(),
                 )
             )
         return scaled

@@ -171,6 +171,7 @@ def _converted(op: Operation, source: str, form: str, dtype: torch.dtype) -> Ope
         kwargs={"dtype": dtype},
         kind=Kind.LINEAR,
         site=None,
+        body=(),
     )
 
 

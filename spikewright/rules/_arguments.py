@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from torch import Tensor
@@ -10,6 +11,13 @@ from spikewright.graph.ir import Operation, Stored, reads_data, walk
 from spikewright.graph.nodes import Refusal
 
 COMPUTED = Refusal("its weights are computed, NIR's are stored", "make them parameters")
+
+
+OUTSIDE = (
+    "name other dimensions, the batch is the first one; what is meant to mix samples belongs "
+    "outside the model, on its input or its answer"
+)
+"""What to do about operations that read several samples."""
 
 
 def each(values: Any, dimensions: int) -> tuple[int, ...]:
@@ -37,12 +45,23 @@ def per_input_channel_only(scale: Tensor) -> bool:
 def only_first_reads_data(op: Operation) -> str | None:
     """Object to weights that depend on the input."""
     if reads_data((op.args[1:], op.kwargs)):
-        return "its weights depend on the input, which makes it a product of two signals"
+        return (
+            "its weights depend on the input, which makes it a product of two signals; write it as "
+            "one with the batch in both, by @, torch.einsum or *: a convolution is "
+            "weights(x).flatten(2) @ F.unfold(x, kernel)"
+        )
     return None
 
 
 def keeps_batch(dims: Any, ndim: int) -> str | None:
     """Object to dimension arguments that name the batch dimension, or none at all."""
     if dims is None or dims == [] or any(d % ndim == 0 for d in walk(dims)):
-        return "it works across the batch dimension, which mixes samples"
+        return f"it works across the batch dimension, which mixes samples; {OUTSIDE}"
     return None
+
+
+def in_its_dtype(op: Operation) -> Operation:
+    """The call without a floating dtype among its keywords: values stay in the network's."""
+    if not getattr(op.kwargs.get("dtype"), "is_floating_point", False):
+        return op
+    return replace(op, kwargs={name: v for name, v in op.kwargs.items() if name != "dtype"})

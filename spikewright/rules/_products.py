@@ -17,6 +17,10 @@ from spikewright.rules._scales import compressed
 NO_PRODUCT = Refusal(
     "NIR has no node that multiplies two signals", "export the part of the network before it"
 )
+_FIRST = (
+    "let its letter come first and once in every term, as in 'bij,bjk->bik'; a product of "
+    "different samples belongs outside the model"
+)
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
@@ -38,9 +42,11 @@ class Equation:
         left, right = self.factors
         batch = left[:1]
         if not batch or right[:1] != batch or self.result[:1] != batch:
-            return "the batch is not the first dimension of both signals and of the product"
+            return (
+                f"the batch is not the first dimension of both signals and of the product; {_FIRST}"
+            )
         if any(term.count(batch) != 1 for term in (left, right, self.result)):
-            return "it reads the batch dimension twice"
+            return f"it reads the batch dimension twice; {_FIRST}"
         return None
 
     def scale(self, scales: Sequence[Tensor | None]) -> Tensor | None:

@@ -64,27 +64,10 @@ class LearnedClip(Rectifier):
         if op.target is own.qcfs.default:
             levels = op.args[2]
             if not isinstance(levels, int) or levels < 1:
-                return f"its levels must be a whole number, at least 1, got {levels!r}"
+                return f"its levels must be a whole number, at least 1; got {levels!r}"
         if not isinstance(threshold, Stored):
-            return "its threshold must be a parameter, not computed"
+            return "its threshold must be a parameter, not computed; keep it in an nn.Parameter"
         return Site("", threshold.name, rectifies=True)
-
-
-class Extremum(Rule):
-    """The larger or the smaller of a signal and a constant: a clamp where that is one number."""
-
-    targets = (aten.maximum.default, aten.minimum.default, aten.max.other, aten.min.other)
-    kind = Kind.UNIT
-
-    def normal_form(self, op: Operation, reading: Reading) -> Operation:
-        leaves = [_plain(leaf, reading) for leaf in op.args[:2]]
-        signals = [leaf for leaf in leaves if isinstance(leaf, Value)]
-        if len(signals) != 1:
-            return op
-        (bound,) = (leaf for leaf in leaves if not isinstance(leaf, Value))
-        larger = op.target in (aten.maximum.default, aten.max.other)
-        bounds = (bound, None) if larger else (None, bound)
-        return _between(op, signals[0], bounds, reading)
 
 
 class Threshold(Rule):
@@ -118,6 +101,16 @@ class Clip(Rule):
         plain = op.target is aten.clip.default
         op = replace(op, target=aten.clamp.default if plain else aten.clamp.Tensor)
         return Clamp().normal_form(op, reading)
+
+
+def clamped(op: Operation, reading: Reading, *, larger: bool) -> Operation:
+    """The larger or the smaller of a signal and one number as a clamp; else the call."""
+    leaves = [_plain(leaf, reading) for leaf in op.args[:2]]
+    signals = [leaf for leaf in leaves if isinstance(leaf, Value)]
+    if len(signals) != 1:
+        return op
+    (bound,) = (leaf for leaf in leaves if not isinstance(leaf, Value))
+    return _between(op, signals[0], (bound, None) if larger else (None, bound), reading)
 
 
 def _between(op: Operation, signal: Any, bounds: tuple[Any, Any], reading: Reading) -> Operation:
@@ -161,4 +154,4 @@ def _bounds(op: Operation) -> tuple[Any, Any]:
     return op.argument(1, "min"), upper
 
 
-register(Rectifier(), Clamp(), LearnedClip(), Extremum(), Threshold(), Clip())
+register(Rectifier(), Clamp(), LearnedClip(), Threshold(), Clip())

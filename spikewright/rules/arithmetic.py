@@ -19,6 +19,11 @@ from spikewright.rules._products import NO_PRODUCT, Equation, Multiplying, eleme
 
 aten = torch.ops.aten
 
+_ROUNDS = (
+    "a division that rounds is not linear; divide without rounding_mode, or round outside the "
+    "network (levels by hand are spikewright.QCFS)"
+)
+
 
 class Sum(Rule):
     """Sums and differences of two values, or of a value and a constant."""
@@ -80,7 +85,12 @@ class Product(Multiplying):
 class Quotient(Rule):
     """Quotients; one by a signal is a product with its reciprocal, which is a unit."""
 
-    targets = (aten.div.Tensor, aten.div.Scalar)
+    targets = (
+        aten.div.Tensor,
+        aten.div.Scalar,
+        aten.div.Tensor_mode,
+        aten.div.Scalar_mode,
+    )
     kind = Kind.LINEAR
     label = "scaling"
 
@@ -93,7 +103,7 @@ class Quotient(Rule):
 
     def product_objection(self, op: Operation, dimensions: Mapping[str, int]) -> str | None:
         if op.argument(2, "rounding_mode") is not None:
-            return "a division that rounds is not linear"
+            return _ROUNDS
         if not all(isinstance(leaf, Value) for leaf in op.args[:2]):
             return None
         equation = elementwise(op, dimensions)
@@ -106,8 +116,8 @@ class Quotient(Rule):
         return page.call(PRODUCT, *leaves)
 
     def objection(self, op: Operation, ndim: int) -> str | None:
-        if op.target is aten.div.Tensor and op.argument(2, "rounding_mode") is not None:
-            return "a division that rounds is not linear"
+        if op.argument(2, "rounding_mode") is not None:
+            return _ROUNDS
         return None
 
     def route(self, op: Operation, graph: Graph) -> Scaled:
@@ -148,7 +158,10 @@ class ShiftedProduct(Rule):
 
     def objection(self, op: Operation, ndim: int) -> str | None:
         if reads_data((op.args[0], op.args[2:])):
-            return "only shift + scale * signal with constant shift and scale is linear"
+            return (
+                "only shift + scale * signal with constant shift and scale is linear; write "
+                "shift + scale * x"
+            )
         return None
 
     def absorbed(self, op: Operation, weight: Tensor, scale: Tensor) -> Tensor | None:

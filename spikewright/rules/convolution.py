@@ -146,7 +146,7 @@ class GeneralConvolution(Rule):
         return replace(op, target=target, args=args, kwargs={})
 
     def objection(self, op: Operation, ndim: int) -> str | None:
-        return "it has more than three dimensions"
+        return "it has more than three dimensions; write it as F.unfold and a linear layer"
 
 
 _PLAIN = {1: aten.conv1d.default, 2: aten.conv2d.default, 3: aten.conv3d.default}

@@ -17,12 +17,16 @@ class Function(Rule):
 
     targets = (
         aten.abs.default,
+        aten.asinh.default,
         aten.atan.default,
         aten.celu.default,
         aten.cos.default,
+        aten.cosh.default,
         aten.elu.default,
         aten.erf.default,
+        aten.erfc.default,
         aten.exp.default,
+        aten.exp2.default,
         aten.expm1.default,
         aten.gelu.default,
         aten.hardsigmoid.default,
@@ -35,6 +39,8 @@ class Function(Rule):
         aten.sigmoid.default,
         aten.silu.default,
         aten.sin.default,
+        aten.sinc.default,
+        aten.sinh.default,
         aten.softplus.default,
         aten.square.default,
         aten.tanh.default,
@@ -47,6 +53,8 @@ class FromZero(Function):
 
     targets = (
         aten.log.default,
+        aten.log10.default,
+        aten.log1p.default,
         aten.log2.default,
         aten.rsqrt.default,
         aten.sqrt.default,

@@ -19,7 +19,7 @@ class Fused(Rule):
             return described
         inner = [part for part in op.body if part.kind is not Kind.CONSTANT]
         if not inner or not all(fusable(part) for part in inner):
-            return "its body holds operations that are no functions of one signal"
+            return "its body holds operations that are no functions of one signal; convert it anew"
         return Site("", group=members_of(op.shape, op.body))
 
 

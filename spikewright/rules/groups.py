@@ -15,7 +15,7 @@ import torch
 from spikewright.graph.ir import Kind, Operation, Site, Value
 from spikewright.graph.primitives import AFFINE
 from spikewright.graph.rule import Reading, Rule, register
-from spikewright.rules._arguments import keeps_batch
+from spikewright.rules._arguments import OUTSIDE, keeps_batch
 
 aten = torch.ops.aten
 
@@ -47,8 +47,8 @@ class Softmax(Group):
     targets = (aten.softmax.int, aten.log_softmax.int, aten._safe_softmax.default)
 
     def normal_form(self, op: Operation, reading: Reading) -> Operation:
-        dtype = op.argument(2, "dtype")
-        if dtype is None or reading.dtype is not reading.source_dtype:
+        wide = {reading.dtype, reading.source_dtype} <= {torch.float32, torch.float64}
+        if op.argument(2, "dtype") is None or not (wide or reading.dtype is reading.source_dtype):
             return op
         return replace(
             op, args=op.args[:2], kwargs={k: v for k, v in op.kwargs.items() if k == "dim"}
@@ -56,7 +56,10 @@ class Softmax(Group):
 
     def refused(self, op: Operation) -> str | None:
         if op.argument(2, "dtype") is not None:
-            return f"it converts to {op.argument(2, 'dtype')}; keep one floating dtype throughout"
+            return (
+                f"it converts to {op.argument(2, 'dtype')}; keep one floating dtype throughout: "
+                "call model.float()"
+            )
         return keeps_batch([op.argument(1, "dim")], len(op.shape) + 1)
 
     def members(self, op: Operation) -> int:
@@ -87,7 +90,7 @@ class LayerNorm(Group):
 
     def refused(self, op: Operation) -> str | None:
         if len(op.argument(1, "normalized_shape")) > len(op.shape):
-            return "it works across the batch dimension, which mixes samples"
+            return f"it works across the batch dimension, which mixes samples; {OUTSIDE}"
         return None
 
     def members(self, op: Operation) -> int:

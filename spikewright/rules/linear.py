@@ -16,6 +16,7 @@ from spikewright.graph.routes import Weighted, weighted_by
 from spikewright.graph.rule import Reading, Rule, register
 from spikewright.rules._arguments import (
     COMPUTED,
+    OUTSIDE,
     keeps_batch,
     only_first_reads_data,
     stored_or_none,
@@ -89,7 +90,7 @@ class MatrixProduct(Multiplying):
         if op.target is aten.matmul.default and reads_data(second) and ndim < 3:
             return "it sums over the batch; write x @ weight.T"
         if reads_data(first) and ndim < 2:
-            return "it sums over the batch, which mixes samples"
+            return f"it sums over the batch, which mixes samples; {OUTSIDE}"
         return None
 
     def equation(self, op: Operation, dimensions: Mapping[str, int]) -> Equation | str:
@@ -115,7 +116,7 @@ class Contraction(Rule):
         if op.target is aten.tensordot.default:
             return _keeps_first(first, op.args[2], ndim)
         if reads_data(first) and ndim < 2:
-            return "it sums over the batch, which mixes samples"
+            return f"it sums over the batch, which mixes samples; {OUTSIDE}"
         return None
 
     def route(self, op: Operation, graph: Graph) -> Weighted:

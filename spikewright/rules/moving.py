@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
 from dataclasses import replace
 from typing import Any
 
@@ -11,8 +12,8 @@ from spikewright.graph.ir import BATCH, Graph, Kind, Operation, Value, reads_dat
 from spikewright.graph.primitives import CONVERSION
 from spikewright.graph.routes import Averaged, Moved, moved_by
 from spikewright.graph.rule import Reading, Rule, register
-from spikewright.rules._arguments import keeps_batch
-from spikewright.rules.rearranging import Moving, Rearranging
+from spikewright.rules._arguments import in_its_dtype, keeps_batch
+from spikewright.rules.rearranging import Conversion, Moving, Rearranging
 
 aten = torch.ops.aten
 
@@ -65,7 +66,11 @@ class Blocks(Moving):
 
     def objection(self, op: Operation, ndim: int) -> str | None:
         least = 3 if op.target is aten.channel_shuffle.default else 4
-        return None if ndim >= least else f"of {ndim} dimensions the first is no batch to it"
+        return (
+            None
+            if ndim >= least
+            else f"of {ndim} dimensions the first is no batch to it; add one by x[:, None]"
+        )
 
 
 class Triangle(Moving):
@@ -74,7 +79,11 @@ class Triangle(Moving):
     targets = (aten.tril.default, aten.triu.default)
 
     def objection(self, op: Operation, ndim: int) -> str | None:
-        return None if ndim > 2 else "the batch is one of the two dimensions of its triangle"
+        return (
+            None
+            if ndim > 2
+            else "the batch is one of the two dimensions of its triangle; add one by x[:, None]"
+        )
 
 
 class Accumulation(Rule):
@@ -83,10 +92,17 @@ class Accumulation(Rule):
     targets = (aten.cumsum.default, aten.col2im.default)
     kind = Kind.LINEAR
 
+    def normal_form(self, op: Operation, reading: Reading) -> Operation:
+        return in_its_dtype(op)
+
     def objection(self, op: Operation, ndim: int) -> str | None:
         if op.target is aten.cumsum.default:
             return keeps_batch(op.argument(1, "dim"), ndim)
-        return None if ndim == 3 else "of two dimensions the first is no batch to it"
+        return (
+            None
+            if ndim == 3
+            else "of two dimensions the first is no batch to it; add one by x[:, None]"
+        )
 
     def route(self, op: Operation, graph: Graph) -> Averaged:
         moved = moved_by(op, graph)
@@ -102,7 +118,8 @@ class Difference(Rule):
     def objection(self, op: Operation, ndim: int) -> str | None:
         if op.argument(1, "n", 1) != 1 or len(op.args) > 3 or op.kwargs.keys() - {"n", "dim"}:
             return (
-                "it is a difference of differences, or has values beside it; write it step by step"
+                "it is a difference of differences, or has values beside it; write it step by "
+                "step, as x[:, 1:] - x[:, :-1]"
             )
         return keeps_batch(op.argument(2, "dim", -1), ndim)
 
@@ -127,14 +144,15 @@ class OfAnotherTensor(Rule):
             if reading.dtype is reading.source_dtype:
                 return replace(op, target=aten.alias.default, args=op.args[:1])
             keywords = {"dtype": reading.dtype}
-            return replace(op, target=CONVERSION, args=op.args[:1], kwargs=keywords)
+            converted = replace(op, target=CONVERSION, args=op.args[:1], kwargs=keywords)
+            return Conversion().normal_form(converted, reading)
         size = _size(op.args[0], reading)
         if size is None:
             return op
         return replace(op, target=aten.expand.default, args=(op.args[1], size), kwargs={})
 
     def objection(self, op: Operation, ndim: int) -> str | None:
-        return "it copies into a tensor whose first dimension is no batch"
+        return "it copies into a tensor whose first dimension is no batch; write x.expand(...)"
 
 
 def _size(leaf: Any, reading: Reading) -> list[Any] | None:
@@ -169,20 +187,30 @@ def _whole(op: Operation) -> bool:
 
 
 class Masking(Rule):
-    """Values where a stored mask is true, others where it is false."""
+    """Values where a mask is true, others where it is false; linear where the mask is stored."""
 
     targets = (aten.where.self, aten.masked_fill.Scalar, aten.masked_fill.Tensor)
     kind = Kind.LINEAR
 
-    def objection(self, op: Operation, ndim: int) -> str | None:
+    def kind_of(self, op: Operation, constants: Set[str]) -> Kind:
         mask = op.args[0 if op.target is aten.where.self else 1]
-        if reads_data(mask):
-            return "its mask depends on the input; only constant masks are linear"
+        chosen = isinstance(mask, Value) and mask.name not in constants
+        return Kind.PRODUCT if chosen else Kind.LINEAR
+
+    def left_over(self, op: Operation) -> str | None:
+        return (
+            "its mask depends on another signal than its values do; only constant masks are "
+            "linear: multiply by weights between 0 and 1 instead, such as torch.sigmoid(k * x)"
+        )
+
+    def objection(self, op: Operation, ndim: int) -> str | None:
         if op.target is aten.masked_fill.Tensor and reads_data(op.args[2]):
             return "what it fills in depends on the input; write torch.where(mask, value, x)"
         return None
 
-    def route(self, op: Operation, graph: Graph) -> Moved:
+    def route(self, op: Operation, graph: Graph) -> Moved | None:
+        if op.kind is Kind.PRODUCT:
+            return None
         if op.target is aten.where.self:
             return moved_by(op, graph)
         empty = replace(op, target=aten.masked_fill.Scalar, args=(*op.args[:2], 0))

@@ -26,7 +26,7 @@ class Padding(Rule):
 
     def objection(self, op: Operation, ndim: int) -> str | None:
         if len(op.argument(1, "pad")) > 2 * (ndim - 1):
-            return "it pads the batch dimension"
+            return "it pads the batch dimension; pad dimensions behind it alone"
         return None
 
     def passed(self, op: Operation, scales: Mapping[str, Any], graph: Graph) -> Any | None:

@@ -13,7 +13,7 @@ from spikewright.graph.ir import Graph, Kind, Operation
 from spikewright.graph.nodes import Node, Refusal, average, flatten
 from spikewright.graph.routes import Averaged, Chosen, PlaneMap
 from spikewright.graph.rule import Reading, Rule, register
-from spikewright.rules._arguments import dimensions_of, each, keeps_batch
+from spikewright.rules._arguments import dimensions_of, each, in_its_dtype, keeps_batch
 from spikewright.rules._planes import PlaneMean, same_over_plane
 
 aten = torch.ops.aten
@@ -84,6 +84,9 @@ class Reduction(Rule):
 
     targets = (aten.mean.dim, aten.sum.dim_IntList)
     kind = Kind.LINEAR
+
+    def normal_form(self, op: Operation, reading: Reading) -> Operation:
+        return in_its_dtype(op)
 
     def objection(self, op: Operation, ndim: int) -> str | None:
         return keeps_batch(op.argument(1, "dim"), ndim)

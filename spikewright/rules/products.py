@@ -36,7 +36,10 @@ class Attention(Rule):
             return "it drops attention at random in eval mode; pass dropout_p=0"
         known = {dimensions.get(leaf.name) for leaf in op.args[:3] if isinstance(leaf, Value)}
         if len(known) != 1 or min(n or 0 for n in known) < 3:
-            return "queries, keys and values must be signals of as many dimensions, the batch first"
+            return (
+                "queries, keys and values are not signals of as many dimensions; give all of them "
+                "as [B, heads, places, features], the batch first"
+            )
         return None
 
     def write_out(self, op: Operation, page: Any) -> Value:

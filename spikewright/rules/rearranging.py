@@ -14,7 +14,7 @@ from spikewright.graph.nodes import Node, Refusal, convolution, flatten, identit
 from spikewright.graph.primitives import CONVERSION
 from spikewright.graph.routes import Moved, moved_by
 from spikewright.graph.rule import Reading, Rule, register
-from spikewright.rules._arguments import keeps_batch
+from spikewright.rules._arguments import OUTSIDE, keeps_batch
 from spikewright.rules._scales import compressed
 
 aten = torch.ops.aten
@@ -68,18 +68,37 @@ class Copy(Rearranging):
 
 
 class Conversion(Moving):
-    """The value in a dtype; only its own is taken."""
+    """The value in another dtype; between those of 32 and 64 bits it stays in the network's."""
 
     targets = (CONVERSION,)
+
+    def normal_form(self, op: Operation, reading: Reading) -> Operation:
+        if reading.source_dtype is torch.bool and reading.dtype in _WIDE:  # what a unit may hold
+            numbers = (reading.keep(f"{op.name}.{n}", _number(n, reading)) for n in (1, 0))
+            return replace(op, target=aten.where.self, args=(op.args[0], *numbers), kwargs={})
+        wide = {reading.dtype, reading.source_dtype} <= _WIDE
+        return replace(op, target=aten.alias.default, args=op.args[:1], kwargs={}) if wide else op
 
     def objection(self, op: Operation, ndim: int) -> str | None:
         dtype = op.argument(1, "dtype")
         if dtype is None:
             return None
-        return f"it converts to {dtype}; keep one floating dtype throughout"
+        if dtype.is_floating_point:
+            return f"it converts to {dtype}; keep one floating dtype throughout: call model.float()"
+        return (
+            f"it converts a signal to {dtype}, which drops its fraction; take the conversion out, "
+            "or do it to the network's answer"
+        )
 
     def nir(self, op: Operation, graph: Graph) -> tuple[Node, ...]:
         return ()
+
+
+_WIDE = {torch.float32, torch.float64}
+
+
+def _number(number: float, reading: Reading) -> torch.Tensor:
+    return torch.tensor(number, dtype=reading.dtype)
 
 
 class Squeeze(Rearranging):
@@ -122,7 +141,7 @@ class Permutation(Rearranging):
 
     def objection(self, op: Operation, ndim: int) -> str | None:
         if op.argument(1, "dims")[0] % ndim != 0:
-            return "it moves the batch dimension; keep the batch first"
+            return "it moves the batch dimension; keep the batch first: x.permute(0, ...)"
         return None
 
 
@@ -146,7 +165,7 @@ class Slice(Rearranging):
         whole = start in (None, 0) and (end is None or end is BATCH or end >= 2**31)
         whole = whole and op.argument(4, "step", 1) == 1
         if op.argument(1, "dim", 0) % ndim == 0 and not whole:
-            return "it slices the batch dimension, which drops samples"
+            return f"it slices the batch dimension, which drops samples; {OUTSIDE}"
         return None
 
     def nir(self, op: Operation, graph: Graph) -> tuple[Node, ...] | Refusal:

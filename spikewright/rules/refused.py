@@ -9,28 +9,56 @@ _QCFS = (
     "floor(clamp(x / up, 0, 1) * L + 0.5) / L * up, is spikewright.QCFS(L, up): put that module in "
     "its place; otherwise take the rounding out"
 )
-_CHOICE = (
-    "a choice by the sign of x is F.relu(x), between bounds x.clamp(0, c); compare nothing else "
-    "that depends on the input"
+_ORDER = (
+    "order and places of values are no numbers that spikes carry: do it to the network's answer, "
+    "outside the model, and convert the part before it"
 )
-_MAXIMUM = "use max pooling (nn.MaxPool2d), which has a rule"
+_CHANCE = (
+    "a converted network answers alike every time: draw outside the model and give the draw as an "
+    "input, or leave it out in eval mode"
+)
+_WHOLE = (
+    "it takes all dimensions, the batch among them; name those of one sample, as in "
+    "x.mean((1, 2, 3)) or x.flatten(1).mean(1)"
+)
+_MATRICES = (
+    "a decomposition of a matrix that depends on the input has no spiking form; do it outside the "
+    "model, on its input or its answer"
+)
+_REGIONS = (
+    "it picks boxes by their values: convert the part of the model before it, and run it on the "
+    "network's answer"
+)
+_FOURIER = (
+    "write it as a product with constants: x @ torch.fft.fft(torch.eye(n)).real for the real part, "
+    "and .imag for the other"
+)
+_SO_FAR = "write it with torch.cumsum, or as one step for each place (x.unbind(1))"
 
-register_remedies(
-    {
-        "native_dropout": "dropout that stays on in eval mode; pass training=self.training",
-        "bernoulli": "random operations inside the model; call model.eval() and remove them",
-        "adaptive_max_pool2d": "use max_pool2d with an explicit kernel",
-        "floor": _QCFS,
-        "round": _QCFS,
-        "ceil": _QCFS,
-        "trunc": _QCFS,
-        "gt": _CHOICE,
-        "ge": _CHOICE,
-        "lt": _CHOICE,
-        "le": _CHOICE,
-        "eq": _CHOICE,
-        "sign": _CHOICE,
-        "max": _MAXIMUM,
-        "amax": _MAXIMUM,
-    }
+_COMPLEX = "a spike train is real: keep real and imaginary parts as two values"
+_PLACES = (
+    "it reads the places of maxima, which no spikes carry: use F.interpolate (nearest) and train "
+    "the model anew"
 )
+
+_NAMES = {
+    _CHANCE: """bernoulli rand randn rand_like randn_like randint randperm normal uniform
+        multinomial exponential fractional_max_pool""",
+    _QCFS: "floor round ceil trunc frac remainder fmod",
+    _ORDER: """argmax argmin topk sort argsort median nanmedian mode unique kthvalue nonzero
+        searchsorted bucketize histc one_hot cummax cummin isin""",
+    _WHOLE: """mean.default sum.default max.default min.default std.default var.default
+        prod.default any all""",
+    _MATRICES: """linalg_inv linalg_det linalg_svd linalg_qr linalg_eig linalg_cholesky
+        linalg_solve linalg_lu linalg_pinv linalg_matrix_exp slogdet cholesky inverse""",
+    _REGIONS: "nms roi_align roi_pool deform_conv2d",
+    _FOURIER: "fft_fft fft_ifft fft_rfft fft_irfft fft_hfft stft istft fft_r2c fft_c2c fft_c2r",
+    _COMPLEX: "complex polar view_as_complex view_as_real",
+    _SO_FAR: "cumprod logcumsumexp",
+    _PLACES: "max_unpool1d max_unpool2d max_unpool3d",
+    "dropout that stays on in eval mode; pass training=self.training": "native_dropout",
+    "write it as slices, x.unfold, or reshape, which keep the batch apart": "as_strided",
+    "it is a function of two signals that no product makes; convert the part before it": "atan2",
+}
+
+register_remedies({name: remedy for remedy, names in _NAMES.items() for name in names.split()})

@@ -10,10 +10,10 @@ from torch import nn
 
 from docs_tools.census.entries import PACKAGES, Entry, called, entries
 from docs_tools.census.examine import difference, examine
-from docs_tools.census.page import page, summary
+from docs_tools.census.page import most_wanted, page, summary
 from docs_tools.census.plain import PLAIN
 from docs_tools.census.record import Reason, Record, path_of, read, read_all, write
-from docs_tools.census.run import run
+from docs_tools.census.run import How, run
 
 MADE_UP = [
     Record(
@@ -88,6 +88,17 @@ def test_a_network_that_converts_is_measured() -> None:
     assert torch.get_default_dtype() is torch.float32
 
 
+def test_a_survey_stops_before_the_conversion() -> None:
+    records: list[Record] = []
+    examine(Entry("others", "MLP", PLAIN["MLP"]), records.append, survey_only=True)
+    assert (records[-1].verdict, records[-1].stage) == ("converts", "survey")
+    assert records[-1].error is None
+
+
+def test_what_refuses_most_is_listed_first() -> None:
+    assert most_wanted([*MADE_UP, MADE_UP[2]])[0] == "2 sort: it sorts | a signal (sorter, sorter)"
+
+
 def test_a_refusal_is_kept_with_every_reason() -> None:
     def sorts() -> tuple[nn.Module, tuple[torch.Tensor]]:
         class Sorts(nn.Module):
@@ -149,7 +160,7 @@ def test_the_page_shows_every_record() -> None:
 def test_one_that_takes_too_long_is_stopped_and_says_where(tmp_path: Path) -> None:
     pytest.importorskip("torchvision", reason="needs the extra 'vision'")
     chosen = [e for e in entries("torchvision") if e.name == "densenet121"]  # takes ten seconds
-    (record,) = run(chosen, tmp_path, limits=(1, 12))
+    (record,) = run(chosen, tmp_path, How(seconds=1))
     assert record.verdict == "stopped"
     assert record.message.startswith("stopped after too much time in stage '")
     assert list(run(chosen, tmp_path)) == []  # it has a record

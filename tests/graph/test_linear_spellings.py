@@ -26,6 +26,7 @@ class Net(nn.Module):
         self.register_buffer("order", torch.tensor([2, 1, 0]))
         self.register_buffer("mask", torch.arange(64).reshape(8, 8) % 3 == 0)
         self.register_buffer("places", torch.arange(192).reshape(1, 3, 8, 8) % 7)
+        self.register_buffer("points", torch.rand(1, 4, 4, 2, generator=generator) - 0.5)
         with torch.no_grad():
             self.first.weight.abs_()
 
@@ -49,6 +50,16 @@ def assigned(x: Tensor) -> Tensor:
     y = x.clone()
     y[:, 0] = 0.0
     y[:, :, 1:3] = x[:, :, 3:5]
+    return y
+
+
+def alike(constant: Tensor, x: Tensor) -> Tensor:
+    return constant.expand(x.shape[0], -1, -1, -1)
+
+
+def placed(m: Any, x: Tensor) -> Tensor:
+    y = x.clone()
+    y[:, m.order[:2]] = x[:, 1:]
     return y
 
 
@@ -100,6 +111,21 @@ LINEAR = {
     "tril": lambda m, x: x.tril(),
     "diff": lambda m, x: x.diff(dim=2),
     "diagonal": lambda m, x: x.diagonal(0, 2, 3),
+    "hstack": lambda m, x: torch.hstack([x, x.flip(1)]),
+    "lerp": lambda m, x: torch.lerp(x, x.flip(1), 0.3),
+    "lerp by a constant": lambda m, x: torch.lerp(x, x.flip(1), m.w),
+    "addcdiv": lambda m, x: torch.addcdiv(x, x.flip(1), m.w + 1, value=0.5),
+    "scatter": lambda m, x: torch.zeros_like(x).scatter(2, alike(m.places, x), x),
+    "scatter_add": lambda m, x: torch.zeros_like(x).scatter_add(2, alike(m.places, x), x),
+    "index_add": lambda m, x: torch.zeros_like(x).index_add(1, m.order, x),
+    "index_copy": lambda m, x: torch.zeros_like(x).index_copy(1, m.order, x),
+    "index_fill": lambda m, x: x.index_fill(1, m.order[:1], 0.1),
+    "assignment by indices": lambda m, x: placed(m, x),
+    "grid_sample": lambda m, x: F.grid_sample(x, alike(m.points, x), align_corners=False),
+    "concat": lambda m, x: torch.concat([x, x], 1),
+    "trapezoid": lambda m, x: torch.trapezoid(x),
+    "another precision": lambda m, x: (x.float() * 2).to(x.dtype),
+    "sums in another precision": lambda m, x: x.sum(1, dtype=torch.float32).to(x.dtype),
     "rot90": lambda m, x: torch.rot90(x, 1, (2, 3)),
 }
 
@@ -123,7 +149,20 @@ REFUSED = {
     "indices of the batch": (lambda m, x: x[[0, 0]], "indexes the batch"),
     "a repeated batch": (lambda m, x: x.repeat(2, 1, 1, 1), "repeats the batch"),
     "a rolled batch": (lambda m, x: x.roll(1, 0), "batch dimension"),
-    "a mask of the input": (lambda m, x: x.masked_fill(x > 0.2, 0.0), "depends on the input"),
+    "a mask of another signal": (
+        lambda m, x: x.masked_fill(x.flip(1) > 0.2, 0.0),
+        "compares what depends on the input",
+    ),
+    "indices of the input": (
+        lambda m, x: x.scatter(2, (x > 0.2).long(), 1.0),
+        "its indices depend on the input",
+    ),
+    "windows that overlap": (lambda m, x: F.adaptive_max_pool2d(x, 3), "its windows overlap"),
+    "the places of a maximum": (lambda m, x: x.max(1).indices * 1.0, "the places of the largest"),
+    "points of the input": (
+        lambda m, x: F.grid_sample(x, x[:, :2].permute(0, 2, 3, 1), align_corners=False),
+        "at points that depend on the input",
+    ),
     "two batches in einsum": (
         lambda m, x: torch.einsum("bchw,dchv->bcwv", x, x),
         "the batch is not the first dimension of both",

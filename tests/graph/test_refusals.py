@@ -45,7 +45,7 @@ class Several(nn.Module):
 
     def forward(self, x):
         x = self.act(self.first(x)) + self.act(x[:, :, 1:-1, 1:-1])
-        gate = self.gate(F.relu(x).amax((2, 3)))
+        gate = self.gate(F.relu(x).median(2).values.mean(2))
         return torch.einsum("bchw,dc->dhw", x, gate)
 
 
@@ -60,8 +60,8 @@ def test_all_offenders_are_listed_at_once():
     assert message.count("test_refusals.py:") == 5
     for advice in (
         "use running statistics",
-        "replace it in the model",
-        "use max pooling",
+        "write it with torch.cumsum",
+        "order and places of values",
     ):
         assert advice in message
     assert "aten.einsum, 1 times: the batch is not the first dimension" in message
@@ -89,13 +89,21 @@ OPERATIONS = {
     ),
     "softmax of the batch": (lambda m, x: m.c(x).softmax(0), "softmax", "mixes samples"),
     "dropout": (lambda m, x: F.dropout(m.c(x), 0.5, True), "dropout", "stays on in eval mode"),
-    "maximum": (lambda m, x: m.c(x).amax((2, 3)), "aten.amax", "use max pooling"),
+    "maximum of the batch": (lambda m, x: m.c(x).amax((0, 2)), "aten.amax", "mixes samples"),
     "adaptive max": (
-        lambda m, x: F.adaptive_max_pool2d(m.c(x), 1),
+        lambda m, x: F.adaptive_max_pool2d(m.c(x), 4),
         "max_pool2d",
-        "explicit kernel",
+        "choose an output size that does",
     ),
-    "dtype": (lambda m, x: m.c(x).float().double(), "aten._to_copy", "one floating dtype"),
+    "half precision": (lambda m, x: m.c(x).half().double(), "aten._to_copy", "model.float"),
+    "whole numbers": (lambda m, x: m.c(x).long() * m.c(x), "aten._to_copy", "drops its fraction"),
+    "order": (lambda m, x: m.c(x).sort(1).values, "aten.sort", "outside the model"),
+    "chance": (lambda m, x: x + torch.randn_like(m.c(x)), "aten.randn_like", "give the draw"),
+    "a choice": (
+        lambda m, x: torch.where(m.c(x) > 0, x, 0),
+        "aten.gt",
+        "no function of the same signal",
+    ),
     "batch mean": (lambda m, x: x - m.c(x).mean(0), "aten.mean.dim", "mixes samples"),
     "batch flip": (lambda m, x: x + m.c(x).flip(0), "aten.flip", "mixes samples"),
     "batch cat": (lambda m, x: torch.cat([x, m.c(x)]), "aten.cat", "lost the batch"),

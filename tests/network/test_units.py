@@ -259,7 +259,7 @@ def test_a_function_of_two_signals_or_of_a_larger_constant_is_refused() -> None:
 
         def forward(self, x: Tensor) -> Tensor:
             x = x.flatten(1)
-            return torch.maximum(self.a(x), self.b(x)).relu()
+            return torch.atan2(self.a(x), self.b(x)).relu() ** self.b(x)
 
     with pytest.raises(sw.UnsupportedOperation, match="a function of two signals"):
         sw.convert(seeded(Two), x_of(8))

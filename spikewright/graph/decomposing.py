@@ -1,0 +1,68 @@
+"""Calls that have no rule, decomposed into calls that have one.
+
+torch.export keeps many calls whole that are short for others: `hstack`, `cosine_similarity`, `var`.
+Those without a rule are written out before the program is read, by decompositions that rules
+register or by torch's own. Calls that have a rule stay as the model writes them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from torch import Tensor, fx
+from torch._ops import OpOverload
+from torch.export import ExportedProgram, default_decompositions
+from torch.export.graph_signature import InputKind
+
+from spikewright.graph.calls import SHAPED_ALIKE
+from spikewright.graph.ir import walk
+from spikewright.graph.rule import registered
+
+_ROUNDS = 4
+"""Decompositions of what decompositions give, at most."""
+
+_OWN: dict[Any, Callable[..., Any]] = {}
+
+
+def register_decompositions(decompositions: Mapping[Any, Callable[..., Any]]) -> None:
+    """Let functions of tensors stand for calls; they may use any call that has a rule."""
+    _OWN.update(decompositions)
+
+
+def decomposed(program: ExportedProgram) -> ExportedProgram:
+    """The same program, in which calls on signals without a rule are written out where they can be.
+
+    Args:
+        program: functional.
+    """
+    for _ in range(_ROUNDS):
+        known, theirs = registered(), default_decompositions()
+        unknown = {target for target in _targets_on_signals(program) if target not in known}
+        table: dict[Any, Any] = {
+            t: _OWN.get(t) or theirs[t] for t in unknown if t in _OWN or t in theirs
+        }
+        if not table:
+            break
+        program = program.run_decompositions(table)
+    return program
+
+
+def _targets_on_signals(program: ExportedProgram) -> set[OpOverload]:
+    """The operators called on what depends on the inputs, and not on its shape alone."""
+    specs = program.graph_signature.input_specs
+    nodes = iter(program.graph.nodes)
+    signals: set[fx.Node] = {
+        node for node, spec in zip(nodes, specs, strict=False) if spec.kind is InputKind.USER_INPUT
+    }
+    targets: set[OpOverload] = set()
+    for node in program.graph.nodes:
+        if node.op != "call_function" or not signals.intersection(node.all_input_nodes):
+            continue
+        shaped_alike = node.target in SHAPED_ALIKE
+        if shaped_alike or not any(isinstance(leaf, Tensor) for leaf in walk(node.meta.get("val"))):
+            continue
+        signals.add(node)
+        if isinstance(node.target, OpOverload):
+            targets.add(node.target)
+    return targets

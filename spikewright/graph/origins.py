@@ -1,0 +1,42 @@
+"""Where in a user's model the nodes of a program come from."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from torch import fx, nn
+from torch.export import ExportedProgram
+
+
+def ancestors(nodes: Iterable[fx.Node]) -> set[fx.Node]:
+    """The nodes that others depend on, and those themselves."""
+    ancestors: set[fx.Node] = set()
+    pending = list(nodes)
+    while pending:
+        current = pending.pop()
+        if current not in ancestors:
+            ancestors.add(current)
+            pending.extend(current.all_input_nodes)
+    return ancestors
+
+
+def is_leaf(model: nn.Module | ExportedProgram, path: str) -> bool:
+    """Whether a module of the model holds no others."""
+    if not path or isinstance(model, ExportedProgram):
+        return bool(path)
+    try:
+        return not any(True for _ in model.get_submodule(path).children())
+    except AttributeError:
+        return True
+
+
+def origin_of(node: fx.Node) -> tuple[str, str]:
+    """Module path and "file:line" of the user's code behind a node."""
+    stack = node.meta.get("nn_module_stack") or {}
+    path = str(next(reversed(stack.values()))[0]) if stack else ""
+    path = "" if path.startswith("_empty") else path.split("@")[0]
+    frames = re.findall(r'File "([^"]+)", line (\d+)', node.meta.get("stack_trace") or "")
+    own = [(file, line) for file, line in frames if "/torch/" not in file.replace("\\", "/")]
+    file, line = (own or [("", "")])[-1]
+    return path, f"{file}:{line}" if file else ""

@@ -47,7 +47,10 @@ class How:
     gib: int = GIB
 
 
-def run(chosen: Sequence[Entry], folder: Path, how: How) -> Iterator[Record]:
+STANDARD = How()
+
+
+def run(chosen: Sequence[Entry], folder: Path, how: How = STANDARD) -> Iterator[Record]:
     """Try those that have no record yet, and yield every record as it is finished.
 
     Args:

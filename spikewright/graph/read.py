@@ -142,7 +142,8 @@ class _Reader:
             op = self._makers[output.name]
             self._refuse(
                 op,
-                "the model's answer has lost the batch as its first dimension; return x.movedim(d, 0)",
+                "the model's answer has lost the batch as its first dimension; return "
+                "x.movedim(d, 0)",
             )
 
     def _read_placeholders(self) -> fx.Node:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from dataclasses import replace
+from itertools import product
 
 import pytest
 import torch
@@ -21,7 +23,7 @@ from spikewright.cli.source import Source
 from spikewright.methods import METHODS, RTS
 from spikewright.neurons import NEURONS as REGISTERED
 from tests.builders import captured, images, wired
-from tests.network.nets import NETS, net
+from tests.network.nets import NETS, net, program
 
 NEURONS = (sw.IntegrateFire(), sw.Shuffled(), sw.TPP(), sw.TwoPhase("unbiased"), sw.TwoPhase())
 STEPS = (1, 2, 4, 8, 16, 32)
@@ -56,13 +58,15 @@ def test_five_neurons_at_six_t_are_captured_and_calibrated_once(calls):
     assert calls == {"survey": 2, "collect": 2}
 
 
-@pytest.mark.parametrize("correction", [True, False, OutputMeans()])
-@pytest.mark.parametrize("neuron", [sw.TPP(), sw.IntegrateFire()])
+@pytest.mark.parametrize(
+    ("neuron", "correction"),
+    [(sw.TPP(), True), (sw.IntegrateFire(), False), (sw.TPP(), OutputMeans())],
+)
 def test_convert_is_prepare_and_convert(neuron, correction):
     x = images(12)
     arguments = {"neuron": neuron, "steps": (4, 3), "bias_correction": correction, "seed": 2}
-    whole = sw.convert(net("residual"), x, **arguments)
-    parts = sw.prepare(net("residual"), x)
+    whole = sw.convert(program("residual"), x, **arguments)
+    parts = sw.prepare(program("residual"), x)
     parts.convert(sw.TwoPhase(), steps=4)  # changes nothing for the next
     apart = parts.convert(**arguments)
     for steps in (4, 3, 5):
@@ -88,12 +92,12 @@ def test_a_shared_design_is_the_one_that_is_made_alone(threshold, monkeypatch):
     x, passes = images(12), []
     offsets = InputMeans.offsets
     monkeypatch.setattr(InputMeans, "offsets", lambda *a: passes.append(0) or offsets(*a))
-    prepared = sw.prepare(net("residual"), x)
+    prepared = sw.prepare(program("residual"), x)
     for neuron in NEURONS:
         together = prepared.convert(neuron, threshold, steps=(4, 3))
         with monkeypatch.context() as context:
             context.setattr(InputMeans, "offsets", offsets)
-            alone = sw.convert(net("residual"), x, neuron, threshold, steps=(4, 3))
+            alone = replace(prepared, _designs={}).convert(neuron, threshold, steps=(4, 3))
         for steps in (4, 3):
             ours, theirs = (s.design(steps).tensors() for s in (together, alone))
             assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
@@ -101,19 +105,19 @@ def test_a_shared_design_is_the_one_that_is_made_alone(threshold, monkeypatch):
 
 
 @pytest.mark.parametrize("name", sorted(NETS))
-@pytest.mark.parametrize("correction", [True, OutputMeans()])
-@pytest.mark.parametrize("neuron", [sw.TPP(), sw.IntegrateFire()])
-def test_the_cut_of_the_data_changes_no_correction(name, correction, neuron):
+def test_the_cut_of_the_data_changes_no_correction(name):
     x = images(24, seed=4)
-    found = [
-        sw.convert(net(name), data, neuron=neuron, steps=5, bias_correction=correction).design()
-        for data in (x, x.split(7), [x[:1], x[1:20], x[20:]])
-    ]
-    for other in found[1:]:
-        for part in ("thresholds", "corrections", "potentials"):
-            for site, values in getattr(found[0], part).items():
-                same = getattr(other, part)[site]
-                torch.testing.assert_close(same, values, rtol=1e-9, atol=1e-9)
+    cuts = (x, x.split(7), [x[:1], x[1:20], x[20:]])
+    prepared = [sw.prepare(program(name), data) for data in cuts]
+    for neuron, correction in product((sw.TPP(), sw.IntegrateFire()), (True, OutputMeans())):
+        designs = [
+            p.convert(neuron, steps=5, bias_correction=correction).design() for p in prepared
+        ]
+        for other in designs[1:]:
+            for part in ("thresholds", "corrections", "potentials"):
+                for site, values in getattr(designs[0], part).items():
+                    same = getattr(other, part)[site]
+                    torch.testing.assert_close(same, values, rtol=1e-9, atol=1e-9)
 
 
 def test_a_segment_keeps_counts_not_the_currents_of_branches():
@@ -137,7 +141,7 @@ def test_a_segment_keeps_counts_not_the_currents_of_branches():
 
 @pytest.mark.parametrize("name", sorted(NETS))
 def test_layers_keep_no_more_than_they_say_and_nothing_in_the_end(name):
-    graph, x = captured(net(name), images(2)), images(6, seed=1)
+    graph, x = captured(program(name), images(2)), images(6, seed=1)
     layers, most = Layers(graph, x.split(2)), kept_bytes(graph, 8)
     for layer in layers.units():
         for number, current in layer.currents():
@@ -174,14 +178,14 @@ def test_thinned_parts_are_spread_over_the_series():
 def test_data_beyond_the_budget_is_streamed_and_said(monkeypatch, neuron):
     x = images(40, seed=4)
     stream = (part for part in x.split(4))
-    each = 3 * 36 * 8 + kept_bytes(captured(net("residual"), x), 8)
+    each = 3 * 36 * 8 + kept_bytes(captured(program("residual"), x), 8)
     monkeypatch.setattr(CONVERT, "MEMORY", 12 * each)
-    prepared = sw.prepare(net("residual"), stream)
+    prepared = sw.prepare(program("residual"), stream)
     assert (len(prepared.samples), prepared.samples.seen) == (12, 40)
     assert torch.equal(torch.cat(prepared.samples.parts), torch.cat([x[:4], x[16:20], x[32:36]]))
     with pytest.warns(UserWarning, match=r"measured on 12 of the 40 calibration samples, evenly"):
         snn = prepared.convert(neuron, steps=4)
-    whole = sw.convert(net("residual"), x, neuron, steps=4, bias_correction=False)
+    whole = sw.convert(program("residual"), x, neuron, steps=4, bias_correction=False)
     first = snn.sites[0]
     assert float(snn.design().corrections[first].abs().max()) < 1e-12  # like against like
     for site, theta in whole.design().thresholds.items():
@@ -191,7 +195,7 @@ def test_data_beyond_the_budget_is_streamed_and_said(monkeypatch, neuron):
 
 def test_one_large_tensor_runs_in_parts(monkeypatch):
     monkeypatch.setattr("spikewright.calibration.samples.PART_BYTES", 5 * 64 * 8)
-    prepared = sw.prepare(net("plain"), images(24))
+    prepared = sw.prepare(program("plain"), images(24))
     assert {len(part) for part in prepared.samples.parts} == {5, 4}
 
 
@@ -248,8 +252,8 @@ def test_a_learned_threshold_below_zero_is_told_as_such():
 
 
 def test_a_prepared_model_has_its_data():
-    prepared = sw.prepare(net("plain"), images())
+    prepared = sw.prepare(program("plain"), images())
     with pytest.raises(sw.ConversionError, match="has its calibration data"):
         RTS.convert(prepared, images())
     with pytest.raises(sw.ConversionError, match="got None"):
-        RTS.convert(net("plain"))
+        RTS.convert(program("plain"))

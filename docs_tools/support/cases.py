@@ -15,7 +15,7 @@ import spikewright as sw
 IMAGE = (4, 6, 6)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Case:
     """One call, as a user writes it.
 

@@ -11,7 +11,7 @@ import torch
 from docs_tools.support.cases import ACCEPTED, Case
 from docs_tools.support.models import STEPS, ModelRow
 from docs_tools.support.refused import REFUSED
-from docs_tools.support.tried import Verdict, tried
+from docs_tools.support.tried import Verdict, tried, tried_together
 from spikewright.graph import Kind
 from spikewright.graph.ir import Operation
 from spikewright.graph.rule import known_as, registered
@@ -27,8 +27,9 @@ LARGEST_ERROR = 1e-12
 
 def operations_part() -> str:
     """The part on operations, found by trying every case; a few seconds."""
-    accepted = {heading: _verdicts(cases) for heading, cases in ACCEPTED.items()}
-    refused = {heading: _verdicts(cases) for heading, cases in REFUSED.items()}
+    verdicts = tried_together([case for cases in ACCEPTED.values() for case in cases])
+    accepted = {name: [(c, verdicts[c]) for c in cases] for name, cases in ACCEPTED.items()}
+    refused = {name: [(c, tried(c)) for c in cases] for name, cases in REFUSED.items()}
     _check(accepted, refused)
     parts = [_head()]
     for heading, verdicts in accepted.items():
@@ -78,10 +79,6 @@ def kept_models_part() -> str:
     """The part on models as it stands in the page."""
     text = PAGE.read_text(encoding="utf-8")
     return text[text.index(MODELS) :]
-
-
-def _verdicts(cases: Sequence[Case]) -> list[tuple[Case, Verdict]]:
-    return [(case, tried(case)) for case in cases]
 
 
 def _check(accepted: Verdicts, refused: Verdicts) -> None:

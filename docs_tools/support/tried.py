@@ -1,9 +1,9 @@
-"""Trying a call: the library captures it, and says what it is or why it refuses."""
+"""Trying calls: the library captures them, and says what each is or why it refuses."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from docs_tools.support.cases import Case
 from spikewright.errors import ConversionError
-from spikewright.graph import Kind, Survey, evaluate, survey
+from spikewright.graph import Kind, evaluate, survey
+from spikewright.graph.ir import Operation
 
 
 class Tried(nn.Module):
@@ -28,6 +29,21 @@ class Tried(nn.Module):
         before = x if self.case.bare else F.relu(x)
         value = self.case.run(self, before)
         return value if self.case.bare else F.relu(value - 0.1)
+
+
+class Together(nn.Module):
+    """Cases side by side in one network, which is captured much faster than one after the other."""
+
+    def __init__(self, cases: Sequence[Case]) -> None:
+        super().__init__()
+        self.cases = nn.ModuleList()
+        for case in cases:
+            torch.manual_seed(0)  # each has the weights that it has alone
+            self.cases.append(Tried(case))
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        """The answer of every case to the same input."""
+        return [case(x) for case in self.cases]
 
 
 @dataclass(frozen=True)
@@ -49,27 +65,51 @@ class Verdict:
 
 def tried(case: Case) -> Verdict:
     """Capture a case and compare it with itself, in float64."""
+    return _tried([case])[0]
+
+
+def tried_together(cases: Sequence[Case]) -> dict[Case, Verdict]:
+    """The same for many cases that should convert, those of one input shape in one network.
+
+    If that network is refused, each of its cases is tried alone.
+    """
+    verdicts: dict[Case, Verdict] = {}
+    for shape in dict.fromkeys(case.shape for case in cases):
+        alike = [case for case in cases if case.shape == shape]
+        found = _tried(alike)
+        if len(found) < len(alike):
+            found = [tried(case) for case in alike]
+        verdicts.update(zip(alike, found, strict=True))
+    return verdicts
+
+
+def _tried(cases: Sequence[Case]) -> list[Verdict]:
+    """The verdict on every case, or a single one on a network that is refused."""
+    model = Together(cases).double().eval()
     torch.manual_seed(0)
-    model = Tried(case).double().eval()
-    x = torch.randn(3, *case.shape, dtype=torch.float64)
+    x = torch.randn(3, *cases[0].shape, dtype=torch.float64)
     try:
         found = survey(model, x)
     except ConversionError as error:
-        return Verdict((), None, (("", " ".join(str(error).split()), ""),))
+        return [Verdict((), None, (("", " ".join(str(error).split()), ""),))]
     if found.offenders:
-        told = tuple((o.operator, o.reason, o.remedy) for o in found.offenders)
-        return Verdict((), None, tuple(dict.fromkeys(told)))
+        refusals = tuple((o.operator, o.reason, o.remedy) for o in found.offenders)
+        return [Verdict((), None, tuple(dict.fromkeys(refusals)))]
     with torch.no_grad():
         expected = model(x.clone())
-    (answer,) = evaluate(found.graph, x)
-    difference = (answer - expected).abs().max() / expected.abs().max()
-    return Verdict(_own_operations(case, found), float(difference), ())
+    own: list[list[Operation]] = [[] for _ in cases]
+    for op in found.graph.operations:
+        own[int(op.module.split(".")[1])].append(op)  # "cases.3.it"
+    answers = evaluate(found.graph, x)
+    return [
+        Verdict(_own_operations(case, ops), float((a - e).abs().max() / e.abs().max()), ())
+        for case, ops, a, e in zip(cases, own, answers, expected, strict=True)
+    ]
 
 
-def _own_operations(case: Case, found: Survey) -> tuple[tuple[str, str], ...]:
+def _own_operations(case: Case, operations: Sequence[Operation]) -> tuple[tuple[str, str], ...]:
     """Without the ReLU before the case and the shift and ReLU behind it."""
-    operations: list[Any] = list(found.graph.operations)
-    if not case.bare:
-        operations = operations[1:-2]
-    named = [(op.operator, str(op.kind)) for op in operations if op.kind is not Kind.CONSTANT]
-    return tuple(dict.fromkeys(named))
+    own = operations if case.bare else operations[1:-2]
+    return tuple(
+        dict.fromkeys((op.operator, str(op.kind)) for op in own if op.kind is not Kind.CONSTANT)
+    )

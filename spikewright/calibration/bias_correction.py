@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from spikewright.calibration.calibration import Calibration
@@ -22,6 +23,9 @@ from spikewright.graph.ir import Operation
 from spikewright.graph.per_channel import by_channel, placed
 from spikewright.graph.units import function_of
 from spikewright.neurons import Draws, Layer, Neuron
+
+SLICE = 1 << 17
+"""Values whose counts are drawn at a time: what that takes beside them stays small."""
 
 
 def channel_means(values: Tensor, op: Operation) -> Tensor:
@@ -63,13 +67,18 @@ class InputMeans(Correction):
             corrections[site] = correction
             for number, current in layer.currents():
                 theta, shift = (placed(v, op).to(current) for v in (thresholds[site], correction))
-                shifted = current + shift
-                charge = (shifted if function is None else function(shifted)) * (levels / theta)
-                if neuron.has_count_law:
-                    draws = Draws.of(seed, site, samples.ids[number])
-                    here = Layer(theta, steps, draws, function=function, signed=site in signed)
-                    count = neuron.count(charge, here)
-                else:
-                    count, _ = neuron.expected_count(charge.clamp(min=0), steps)
-                layer.send(number, Sent(count, theta / levels))
+                size = max(1, SLICE // current[0].numel())
+                counts: list[Tensor] = []
+                for some, ids in zip(
+                    current.split(size), samples.ids[number].split(size), strict=True
+                ):
+                    shifted = some + shift
+                    charge = (shifted if function is None else function(shifted)) * (levels / theta)
+                    if neuron.has_count_law:
+                        draws = Draws.of(seed, site, ids)
+                        here = Layer(theta, steps, draws, function=function, signed=site in signed)
+                        counts.append(neuron.count(charge, here))
+                    else:
+                        counts.append(neuron.expected_count(charge.clamp(min=0), steps)[0])
+                layer.send(number, Sent(torch.cat(counts), theta / levels))
         return Offsets(corrections)

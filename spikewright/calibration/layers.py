@@ -79,6 +79,7 @@ class Layers:
         self.element_size = parts[0].element_size()
         self.means = MeanValues(graph, parts) if means else None
         self.kept: list[dict[str, Any]] = [{graph.input: part} for part in parts]
+        self._stores: dict[str, Tensor] = {}
 
     def units(self) -> Iterator[AtLayer]:
         """The layers of units, in order; each must send all of its parts before the next."""
@@ -92,6 +93,23 @@ class Layers:
                 layer.merge()
             if self.means is not None:
                 self.means.leave(segment)
+            for name in segment.frees:
+                self._stores.pop(name, None)
+
+    def stored(self, number: int, name: str, sent: Sent) -> Sent:
+        """What a part sends, in one block of memory with that of the other parts.
+
+        Blocks of every part's own would lie between the large, passing tensors of the layers' work,
+        and keep the allocator from using their memory again.
+        """
+        numbers, steps = sent.numbers, self.steps
+        if name not in self._stores:
+            self._stores[name] = numbers.new_empty(sum(self.sizes) * steps, *numbers.shape[1:])
+        store = self._stores[name]
+        if store.dtype is not numbers.dtype:  # this part has larger numbers than the first
+            return sent
+        place = store.narrow(0, sum(self.sizes[:number]) * steps, len(numbers))
+        return Sent(place.copy_(numbers), sent.unit)
 
 
 class AtLayer:
@@ -136,7 +154,8 @@ class AtLayer:
         """Keep what a part's units send, and free what no later layer reads."""
         kept = self._layers.kept[number]
         if self._segment.lasts:
-            kept[self.operation.name] = narrow = sent.narrowed()
+            narrow = self._layers.stored(number, self.operation.name, sent.narrowed())
+            kept[self.operation.name] = narrow
             if self._layers.means is not None:
                 self._layers.means.add(self.operation.name, sent.numbers, sent.unit, narrow.numbers)
         for name in self._segment.frees:

@@ -18,13 +18,14 @@ USUAL_SIDES = (8, 28, 32, 48, 64, 96, 128, 224, 299)
 _SIZE = "--size sets the side of pictures"
 
 
-def check_fit(model: nn.Module, batch: Tensor, data: ImageData) -> None:
+def check_fit(model: nn.Module, batch: Tensor, data: ImageData, *, classes: bool = True) -> None:
     """See that a model takes a data set's images, and has one output a class.
 
     Args:
         model: in eval mode.
         batch: some of the images, `[B, C, H, W]`, on the model's device.
         data: what they are of.
+        classes: whether it must have one output a class.
 
     Raises:
         WrongUsage: naming what the images are and what the model takes.
@@ -38,7 +39,7 @@ def check_fit(model: nn.Module, batch: Tensor, data: ImageData) -> None:
             f"{shape_text(batch.shape[1:])}; {_other_dtype(model, batch) or _wanted(model, batch)} "
             f"({type(error).__name__}: {error})"
         ) from error
-    if not isinstance(logits, Tensor) or logits.ndim != 2:
+    if not classes or not isinstance(logits, Tensor) or logits.ndim != 2:
         return  # convert() says what is wrong with it
     check_outputs(
         logits.shape[1], data, " (--model-argument num_classes=... where its factory takes it)"

@@ -13,7 +13,8 @@ from spikewright.cli.options import OutputOptions
 from spikewright.cli.output import prepare_folder, times_of, without_times, write_files
 from spikewright.extras import require_extra
 from spikewright.measure import LayerEffect, Sweep
-from spikewright.report import Report, accuracy_matrix, render, results_of
+from spikewright.measure.scores import RELATIVE_ERROR
+from spikewright.report import Report, render, results_of, score_matrix
 
 FILES = ("config.json", "results.csv", "results.json", "timing.json", "report.html")
 """The files that DIR receives."""
@@ -87,17 +88,33 @@ def sweep_outcome(title: str, report: Report) -> Outcome:
 
 
 def sweep_table(title: str, sweep: Sweep) -> tuple[Table, list[str]]:
-    """Accuracies in %, a row a network and a column a T, and the latencies beneath."""
-    samples = sweep.rows[0].samples
+    """Scores, a row a network and a column a T, and what else there is to know beneath."""
+    samples, score = sweep.rows[0].samples, sweep.score
     table = Table(title=title, title_justify="left", title_style="bold")
-    table.add_column("accuracy in %")
+    table.add_column(score.title)
     for steps in sweep.steps:
         table.add_column(f"T = {steps}", justify="right")
-    if sweep.reference is not None:
-        table.add_row("ANN", *[f"{100 * sweep.reference.accuracy:.1f}"] * len(sweep.steps))
-    for name, cells in accuracy_matrix(sweep):
+    ann = None if sweep.reference is None else score.of(sweep.reference)
+    if ann is not None:
+        table.add_row("ANN", *[score.plain(ann.value, 1)] * len(sweep.steps))
+    for name, cells in score_matrix(sweep):
         table.add_row(name, *cells)
-    return table, [*_latency_lines(sweep), _uncertainty_line(sweep, samples)]
+    beneath = [*_latency_lines(sweep), *_likeness_lines(sweep)]
+    return table, [*beneath, _uncertainty_line(sweep, samples)]
+
+
+def _likeness_lines(sweep: Sweep) -> list[str]:
+    """How near the answers of each network are to the ANN's, at the largest T."""
+    lines: list[str] = []
+    for name in sweep.networks:
+        row = sweep.row(name, max(sweep.steps))
+        if row.cosine is not None:
+            error = RELATIVE_ERROR.plain(row.relative_error)
+            lines.append(
+                f"{name} beside the ANN at T = {row.steps}: relative error {error} %, cosine "
+                f"{row.cosine:.4f}"
+            )
+    return lines
 
 
 def _latency_lines(sweep: Sweep) -> list[str]:
@@ -113,13 +130,15 @@ def _latency_lines(sweep: Sweep) -> list[str]:
 
 
 def _uncertainty_line(sweep: Sweep, samples: int) -> str:
-    half = max((row.high - row.low) / 2 for row in sweep.rows if row.steps == sweep.steps[-1])
-    seeds = max(row.seeds for row in sweep.rows)
+    score, seeds = sweep.score, max(row.seeds for row in sweep.rows)
+    estimates = [score.of(row) for row in sweep.rows if row.steps == sweep.steps[-1]]
+    spans = [(e.low, e.high) for e in estimates if e is not None]
+    halves = [(high - low) / 2 for low, high in spans if low is not None and high is not None]
     spread = f"; ± is the standard deviation over {seeds} seeds" if seeds > 1 else ""
-    return (
-        f"{samples:,} images: 95 % intervals are about ± {100 * half:.1f} points at "
-        f"T = {sweep.steps[-1]}{spread}"
-    )
+    if not halves:
+        return f"{samples:,} images{spread}"
+    half = score.plain(max(halves), 1) + (" points" if score.percent else "")
+    return f"{samples:,} images: 95 % intervals are about ± {half} at T = {sweep.steps[-1]}{spread}"
 
 
 def layer_table(effects: Sequence[LayerEffect]) -> tuple[Table, list[str]]:

@@ -84,8 +84,12 @@ def open_source(
     data: DataOptions,
     conversion: ConversionOptions,
     processes: Processes = ALONE,
+    *,
+    classes: bool = True,
 ) -> Source:
     """The model and its calibration images, the model checked against the data.
+
+    With `classes` it must have one output a class.
 
     Raises:
         WrongUsage: when something named does not exist or does not fit.
@@ -109,7 +113,7 @@ def open_source(
     batches = tuple(b.to(place) for b, _ in loader(chosen, data.batch_size) if len(b))
     if not batches:
         raise DataError(f"none of the {count} pictures drawn for calibration can be read")
-    check_fit(network, batches[0], images)
+    check_fit(network, batches[0], images, classes=classes)
     return Source(network, opened, batches, processes)
 
 

@@ -16,10 +16,16 @@ from spikewright.measure.energy import (
     operations,
     operations_csv,
 )
+from spikewright.measure.metric import Metric
 from spikewright.measure.misalignment import LayerEffect, Misalignment, misalignment
 from spikewright.measure.run_record import RunClock, RunRecord
 from spikewright.measure.spike_times import ResidualSummary, SpikeTimeHistogram, watch_spikes
-from spikewright.measure.statistics import mcnemar_exact, paired_interval, wilson_interval
+from spikewright.measure.statistics import (
+    mcnemar_exact,
+    mean_interval,
+    paired_interval,
+    wilson_interval,
+)
 from spikewright.measure.sweep import sweep
 from spikewright.measure.sweep_plan import SweepProgress
 from spikewright.measure.sweep_results import Reference, Sweep, SweepRow
@@ -31,6 +37,7 @@ __all__ = [
     "EnergyModel",
     "LayerEffect",
     "LayerError",
+    "Metric",
     "Misalignment",
     "Operations",
     "OperationsRow",
@@ -46,6 +53,7 @@ __all__ = [
     "code_table",
     "decompose",
     "mcnemar_exact",
+    "mean_interval",
     "misalignment",
     "operations",
     "operations_csv",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from spikewright.errors import AnalysisError
@@ -34,7 +35,7 @@ def logits_of(answer: Any, who: str) -> Tensor:
     raise AnalysisError(
         f"{who} answers {len(tensors)} tensors ({', '.join(tensors)}), and none of them is called "
         "'logits': right answers are counted by one tensor [B, classes]; wrap the model in a "
-        "module whose forward returns it"
+        "module whose forward returns it, give a metric= of your own, or leave the labels out"
     )
 
 
@@ -48,6 +49,19 @@ def predictions(logits: Tensor) -> Tensor:
         int64 `[B]`, on the device of the logits.
     """
     return logits.argmax(dim=1)
+
+
+def are_answers(answer: Any, labels: Any) -> bool:
+    """Whether an answer holds logits `[B, classes]`, and the labels class numbers of theirs."""
+    named = isinstance(labels, Tensor) and labels.ndim == 1 and len(labels) > 0
+    if not named or labels.is_floating_point() or labels.dtype is torch.bool:
+        return False
+    try:
+        logits = logits_of(answer, "it")
+    except AnalysisError:
+        return False
+    fits = logits.ndim == 2 and len(logits) == len(labels)
+    return fits and 0 <= int(labels.min()) <= int(labels.max()) < logits.shape[1]
 
 
 def require_answers(logits: Tensor, labels: Tensor, who: str) -> None:
@@ -65,7 +79,7 @@ def require_answers(logits: Tensor, labels: Tensor, who: str) -> None:
     if logits.shape[:1] != labels.shape or logits.ndim != 2:
         raise AnalysisError(
             f"{who} answers {list(logits.shape)} to {len(labels)} samples; accuracy needs logits "
-            "[B, classes]"
+            "[B, classes]: give a metric= of your own, or leave the labels out"
         )
     if not bool(logits.isfinite().all()):
         raise AnalysisError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from dataclasses import dataclass
+from enum import StrEnum
 from itertools import islice
 from typing import Any
 
@@ -22,6 +23,17 @@ from spikewright.errors import AnalysisError
 Labelled = Iterable[Any]
 """Batches (images `[B, *S]`, labels `[B]`), such as a DataLoader gives them."""
 
+
+class Labels(StrEnum):
+    """The labels that an analysis takes."""
+
+    CLASSES = "class numbers"
+    IF_ANY = "class numbers, or none"
+    """Samples alone are compared with a reference."""
+    ANYTHING = "anything, or none"
+    """A metric of the user's own knows what they mean."""
+
+
 BLOCK_SAMPLES = 2000
 """Samples a block holds at most, so that processes can share even a small data set."""
 BLOCK_BYTES = 1 << 28
@@ -36,8 +48,13 @@ NO_SAMPLE = (
 
 
 def labelled_batches(
-    data: Labelled, dimensions: int | None = None, *, first: int = 0, required: bool = True
-) -> Iterator[tuple[Tensor, Tensor]]:
+    data: Labelled,
+    dimensions: int | None = None,
+    *,
+    first: int = 0,
+    required: bool = True,
+    wanted: Labels = Labels.CLASSES,
+) -> Iterator[tuple[Tensor, Any]]:
     """Checked batches: images `[B, *S]` and labels int64 `[B]`, on the CPU; empty ones left out.
 
     Args:
@@ -45,6 +62,8 @@ def labelled_batches(
         dimensions: how many a sample has, where batches of frames `[T, B, *S]` are taken too.
         first: the number of the first batch, for errors.
         required: whether there must be a sample.
+        wanted: which labels are taken; those that are no class numbers come as they are, and None
+            where there are none.
 
     Raises:
         AnalysisError: for a batch without labels, labels of another shape or kind, images that are
@@ -52,16 +71,21 @@ def labelled_batches(
     """
     seen = 0
     for number, item in enumerate(data, first):
-        if not isinstance(item, (tuple, list)) or len(item) != 2:
+        pair = isinstance(item, (tuple, list)) and len(item) == 2  # pyright: ignore[reportUnknownArgumentType]
+        if not pair and (wanted is Labels.CLASSES or not isinstance(item, Tensor)):
             raise AnalysisError(
                 f"batch {number} is {_described(item)}, so it has no labels to measure accuracy "
-                "by: give (images, labels) pairs"
+                "by: give (images, labels) pairs, or images alone with a reference= that answers "
+                "are compared with"
             )
-        images, labels = _images(item[0], number), _labels(item[1], number)
+        images, labels = _images(item[0] if pair else item, number), item[1] if pair else None
         samples = samples_in(images, dimensions)
-        if samples != len(labels):
+        if wanted is not Labels.ANYTHING and labels is not None:
+            labels = _labels(labels, number)
+        if isinstance(labels, Tensor) and (labels.ndim == 0 or samples != len(labels)):
             raise AnalysisError(
-                f"batch {number} has {samples} images and {len(labels)} labels; give one each"
+                f"batch {number} has {samples} images and {_number_of(labels)} labels; give one "
+                "each"
             )
         seen += samples
         if samples:
@@ -78,21 +102,23 @@ class Block:
         first: the number of its first batch.
         read: reads its batches.
         dimensions: how many dimensions one sample has.
+        wanted: which labels are taken.
     """
 
     first: int
     read: Callable[[], Iterable[Any]]
     dimensions: int
-    _held: list[tuple[Tensor, Tensor]] | None = None
+    wanted: Labels = Labels.CLASSES
+    _held: list[tuple[Tensor, Any]] | None = None
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[tuple[Tensor, Any]]:
         """Checked batches, held in memory where they fit; see `labelled_batches`."""
         if self._held is not None:
             yield from self._held
             return
-        held, size = list[tuple[Tensor, Tensor]](), 0
+        held, size = list[tuple[Tensor, Any]](), 0
         for images, labels in labelled_batches(
-            self.read(), self.dimensions, first=self.first, required=False
+            self.read(), self.dimensions, first=self.first, required=False, wanted=self.wanted
         ):
             size += images.nbytes
             if size <= HELD_BYTES:
@@ -106,7 +132,13 @@ class Block:
         self._held = None
 
 
-def blocks_of(data: Labelled, shape: Sequence[int], frames: int = 1) -> Iterable[Block]:
+def blocks_of(
+    data: Labelled,
+    shape: Sequence[int],
+    frames: int = 1,
+    wanted: Labels = Labels.CLASSES,
+    answer: int = 0,
+) -> Iterable[Block]:
     """The data in blocks of at most `BLOCK_SAMPLES` samples and `BLOCK_BYTES`, or of one batch.
 
     A loader is read block by block, in the order of its data set even where it shuffles; a list is
@@ -117,23 +149,25 @@ def blocks_of(data: Labelled, shape: Sequence[int], frames: int = 1) -> Iterable
         data: batches.
         shape: the shape of one sample, or of one frame of it.
         frames: how many of these a sample has.
+        wanted: which labels are taken.
+        answer: how many numbers of an answer are kept for each sample.
     """
-    bytes_each = 4 * frames * max(1, torch.Size(shape).numel())
+    bytes_each = 4 * max(1, frames * torch.Size(shape).numel(), answer)
     most = max(1, min(BLOCK_SAMPLES, BLOCK_BYTES // bytes_each))
     dimensions = len(shape)
     if isinstance(data, DataLoader) and (order := _order_of(data)) is not None:
         loader: DataLoader[Any] = data
         return [
-            Block(first, lambda part=order[first:end]: _part(loader, part), dimensions)
+            Block(first, lambda part=order[first:end]: _part(loader, part), dimensions, wanted)
             for first, end in _cuts([len(batch) for batch in order], most)
         ]
     if isinstance(data, Sequence):
         sizes = [_samples_of(item) for item in data]
         return [
-            Block(first, lambda part=data[first:end]: part, dimensions)
+            Block(first, lambda part=data[first:end]: part, dimensions, wanted)
             for first, end in _cuts(sizes, most)
         ]
-    return _stream(data, most, dimensions)
+    return _stream(data, most, dimensions, wanted)
 
 
 def _order_of(data: DataLoader[Any]) -> list[list[int]] | None:
@@ -172,16 +206,25 @@ def _cuts(sizes: Sequence[int], most: int) -> Iterator[tuple[int, int]]:
 
 
 def _samples_of(item: Any) -> int:
-    pair = isinstance(item, (tuple, list)) and len(item) == 2
-    return len(item[1]) if pair and isinstance(item[1], Sized) else 1
+    pair = isinstance(item, (tuple, list)) and len(item) == 2  # pyright: ignore[reportUnknownArgumentType]
+    labels: Any = item[1] if pair else item
+    return len(labels) if isinstance(labels, Sized) and not _is_0d(labels) else 1
 
 
-def _stream(data: Labelled, most: int, dimensions: int) -> Iterator[Block]:
+def _is_0d(labels: Any) -> bool:
+    return isinstance(labels, Tensor) and labels.ndim == 0
+
+
+def _number_of(labels: Tensor) -> int:
+    return len(labels) if labels.ndim else 1
+
+
+def _stream(data: Labelled, most: int, dimensions: int, wanted: Labels) -> Iterator[Block]:
     number, batches = 0, iter(data)
     for item in batches:
         each = max(1, _samples_of(item))
         part = [item, *islice(batches, max(1, most // each) - 1)]
-        yield Block(number, lambda part=part: part, dimensions)
+        yield Block(number, lambda part=part: part, dimensions, wanted)
         number += len(part)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -113,7 +113,23 @@ class _Cut:
             for start in range(0, size, max(1, self.size)):
                 part = slice(start, start + self.size)
                 shown = portion_of(images, part, self._dimensions)
-                yield (shown, item[1][part]) if pair else shown
+                yield (shown, _labels_of(item[1], part, size)) if pair else shown
+
+
+def _labels_of(labels: Any, part: slice, samples: int) -> Any:
+    """The labels of some samples of a batch."""
+    if labels is None or (part.start == 0 and part.stop >= samples):
+        return labels
+    if isinstance(labels, Mapping):
+        return {key: _labels_of(v, part, samples) for key, v in labels.items()}  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(labels, (Tensor, list, tuple)) and len(labels) == samples:  # pyright: ignore[reportUnknownArgumentType]
+        return labels[part]  # pyright: ignore[reportUnknownVariableType]
+    if isinstance(labels, (list, tuple)):
+        return type(labels)(_labels_of(v, part, samples) for v in labels)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    raise AnalysisError(
+        f"a batch of {samples} samples does not fit into memory, and its labels, of type "
+        f"{type(labels).__name__}, cannot be cut: give smaller batches"
+    )
 
 
 def _first_line(error: BaseException) -> str:

@@ -19,6 +19,7 @@ from spikewright.measure.batches import checked_steps, require_reiterable
 from spikewright.measure.cells import Cells
 from spikewright.measure.decomposition import LayerError
 from spikewright.measure.inside import Inside
+from spikewright.measure.scores import ACCURACY
 from spikewright.measure.spike_times import ResidualSummary, SpikeTimeHistogram
 from spikewright.measure.sweep_plan import Progress, SweepPlan
 from spikewright.measure.sweep_results import Reference, Sweep, SweepRow
@@ -149,9 +150,11 @@ def misalignment(
     require_reiterable(data)
     shared = cells or Cells()
     rearranged = {BASELINE: network} | {str(order): shuffled(network, order) for order in kinds}
-    whole = SweepPlan.of(rearranged, data, times, seeds, reference)
+    whole = SweepPlan.of(rearranged, data, times, seeds, reference, labelled=True)
     alone = {site: shuffled(network, Order.INDEPENDENT, [site]) for site in network.sites}
-    layers = SweepPlan.of(alone, data, at, 1, _AtSteps(network, at)) if layerwise else None
+    layers = None
+    if layerwise:
+        layers = SweepPlan.of(alone, data, at, 1, _AtSteps(network, at), labelled=True)
     probe = shuffled(network, Order.INDEPENDENT)
     inside = Inside({BASELINE: network, PROBE: probe}, data, times, progress)
     whole.measure(shared.within("whole"), progress)
@@ -202,18 +205,21 @@ def _effects(sweep: Sweep) -> tuple[LayerEffect, ...]:
 
 
 def _effect(site: str, row: SweepRow, baseline: Reference) -> LayerEffect:
+    ann, own = ACCURACY.of(baseline), ACCURACY.of(row)
+    assert ann is not None
+    assert own is not None
     assert row.only_network is not None
     assert row.only_reference is not None
     assert row.p_value is not None
     return LayerEffect(
         site=site,
         steps=row.steps,
-        baseline=baseline.accuracy,
-        baseline_low=baseline.low,
-        baseline_high=baseline.high,
-        accuracy=row.accuracy,
-        low=row.low,
-        high=row.high,
+        baseline=ann.value,
+        baseline_low=ann.low or 0.0,
+        baseline_high=ann.high or 0.0,
+        accuracy=own.value,
+        low=own.low or 0.0,
+        high=own.high or 0.0,
         only_shuffled=row.only_network,
         only_baseline=row.only_reference,
         p_value=row.p_value,

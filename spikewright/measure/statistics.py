@@ -47,6 +47,31 @@ def wilson_interval(successes: float, trials: int, confidence: float = 0.95) -> 
     return low, high
 
 
+def mean_interval(
+    mean: float, mean_of_squares: float, samples: int, confidence: float = 0.95
+) -> tuple[float, float]:
+    """The normal interval of a mean.
+
+        mean -+ z sqrt((mean_of_squares - mean^2) / (n - 1))
+
+    Args:
+        mean: of the samples' values.
+        mean_of_squares: of the same.
+        samples: n, at least 1; one sample alone has no width.
+        confidence: the level of confidence, in (0, 1).
+
+    Returns:
+        The lower and upper end.
+
+    Example:
+        >>> mean_interval(0.5, 0.5, 101)
+        (0.4020018007729973, 0.5979981992270027)
+    """
+    variance = max(0.0, mean_of_squares - mean * mean) / max(1, samples - 1)
+    half = _quantile(confidence) * math.sqrt(variance)
+    return mean - half, mean + half
+
+
 def paired_interval(
     only_first: int, only_second: int, samples: int, confidence: float = 0.95
 ) -> tuple[float, float]:

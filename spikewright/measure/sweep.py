@@ -1,4 +1,4 @@
-"""sweep(): the accuracy and the spikes of networks at every T, with their uncertainty."""
+"""sweep(): how well networks do at every T, and their spikes, with their uncertainty."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from torch import nn
 
 from spikewright.measure.answers import Batches
 from spikewright.measure.cells import Cells
+from spikewright.measure.metric import Metric
 from spikewright.measure.sweep_plan import Progress, SweepPlan
 from spikewright.measure.sweep_results import Sweep
 from spikewright.network import SpikingNetwork
@@ -22,6 +23,7 @@ def sweep(
     seeds: int | Sequence[int] = 3,
     reference: nn.Module | None = None,
     *,
+    metric: Metric | Callable[[Any, Any], Any] | None = None,
     device: torch.device | str | None = None,
     progress: Progress | None = None,
     configuration: Mapping[str, Any] | None = None,
@@ -33,11 +35,16 @@ def sweep(
         networks: networks by the name that tables show.
         data: batches (images `[B, *S]`, labels `[B]`, class numbers from 0). The result does not
             depend on how they were cut, nor on their order; a loader that shuffles is read in the
-            order of its data set. Or a function of T that gives such batches of frames
-            `[T, B, *S]`, the same samples at every T: the reference sees their mean over time.
+            order of its data set. With a metric the labels may be anything; with a metric or a
+            reference, batches may be images alone. Or a function of T that gives such batches of
+            frames `[T, B, *S]`, the same samples at every T: the reference sees their mean over
+            time.
         steps: every T to simulate, at least 1 each.
         seeds: how many (0, 1, ...) or which; networks without random draws run once.
-        reference: the source model, in eval mode, to compare predictions with.
+        reference: the source model, in eval mode, to compare answers with: relative error and
+            cosine of all numbers in them, and of classes how many agree.
+        metric: a measure of your own: a function of (output, labels), see `Metric`. Networks and
+            reference are measured by it, beside accuracies where labels and answers are of classes.
         device: where to run. Networks and reference elsewhere are copied there, never moved. By
             default everything runs where the first network is.
         progress: called after every cell: a network at one T with one seed on some images.
@@ -52,9 +59,10 @@ def sweep(
 
     Raises:
         AnalysisError: without networks, steps, seeds or data; for missing labels or labels that
-            the networks have no class for; for answers that are not finite; for a reference in
-            training mode; when `data` gives another number of samples at another T; when cells
-            are the work of another job that is not finished.
+            the networks have no class for, and for answers without classes, where there is no
+            metric; for a metric that gives something else than finite numbers; for answers that
+            are not finite; for a reference in training mode; when `data` gives another number of
+            samples at another T; when cells are the work of another job that is not finished.
         ConversionError: when a batch is not of the shape or dtype that a network takes.
 
     Example:
@@ -66,7 +74,7 @@ def sweep(
         >>> sw.sweep({"nearest": snn}, data, steps=(4, 8), reference=model).steps
         (4, 8)
     """
-    plan = SweepPlan.of(networks, data, steps, seeds, reference, device)
+    plan = SweepPlan.of(networks, data, steps, seeds, reference, device, metric)
     shared = cells or Cells()
     plan.measure(shared, progress)
     return plan.result(shared, configuration or {})

@@ -10,10 +10,18 @@ import torch
 from torch import Tensor, nn
 
 from spikewright.errors import AnalysisError
-from spikewright.measure.answers import Answers, Batches, Tally, answers_of, spiking_answers
+from spikewright.measure.answers import (
+    Answers,
+    Asked,
+    Batches,
+    Tally,
+    answers_of,
+    spiking_answers,
+)
 from spikewright.measure.batches import (
     NO_SAMPLE,
     Block,
+    Labels,
     are_frames,
     blocks_of,
     checked_steps,
@@ -21,6 +29,7 @@ from spikewright.measure.batches import (
 )
 from spikewright.measure.cells import Cells, Task
 from spikewright.measure.memory import Portions
+from spikewright.measure.metric import Metric
 from spikewright.measure.placement import device_of, placed
 from spikewright.measure.run_record import RunClock
 from spikewright.measure.sweep_results import Sweep, reference_of, row_of
@@ -85,7 +94,9 @@ class SweepPlan:
         passes: Sequence[tuple[Iterable[Block], tuple[int, ...]]],
         seeds: tuple[int, ...],
         reference: nn.Module | None,
+        asked: Asked,
     ) -> None:
+        self._asked_for = asked
         self._clock = RunClock()
         self._networks = networks
         self._passes = passes
@@ -106,20 +117,34 @@ class SweepPlan:
         seeds: int | Sequence[int] = 1,
         reference: nn.Module | None = None,
         device: torch.device | str | None = None,
+        metric: Metric | Callable[[Any, Any], Any] | None = None,
+        *,
+        labelled: bool = False,
     ) -> SweepPlan:
-        """Check the arguments of `sweep`; nothing is measured yet."""
+        """Check the arguments of `sweep`; nothing is measured yet.
+
+        With `labelled`, class numbers must be there, as right answers are counted.
+        """
         _check_networks(networks)
         _check_reference(reference)
+        own = None if metric is None else Metric.of(metric)
         chosen, times = _checked_seeds(seeds), checked_steps(steps)
         first = next(iter(networks.values()))
         place = device_of(first) if device is None else torch.device(device)
-        shape = first.graph.input_shape
+        graph = first.graph
+        shape, names = graph.input_shape, graph.structure.names
+        wanted = Labels.CLASSES if labelled or reference is None else Labels.IF_ANY
+        wanted = wanted if own is None else Labels.ANYTHING
+        kept = 0 if reference is None else sum(_size(graph.outputs[n], graph.shapes) for n in names)
+        options: dict[str, Any] = {"wanted": wanted, "answer": kept}
         if isinstance(data, Iterable):
-            passes = [(blocks_of(data, shape), times)]
+            passes = [(blocks_of(data, shape, **options), times)]
         else:
-            passes = [(blocks_of(data(t), shape, frames=t), (t,)) for t in times]
+            passes = [(blocks_of(data(t), shape, frames=t, **options), (t,)) for t in times]
         there = {name: placed(network, place) for name, network in networks.items()}
-        return cls(there, passes, chosen, None if reference is None else placed(reference, place))
+        beside = None if reference is None else placed(reference, place)
+        places = () if reference is None else tuple(names.values())
+        return cls(there, passes, chosen, beside, Asked(own, places, len(shape)))
 
     def measure(self, cells: Cells, progress: Progress | None = None) -> None:
         """Measure the cells that are dealt to this process."""
@@ -156,7 +181,7 @@ class SweepPlan:
             tallies[key] = tallies.get(key, Tally()) + record
         samples = _same_number(tallies)
         numbers = {t: number for number, (_, times) in enumerate(self._passes) for t in times}
-        compared = self._reference is not None
+        compared, metric = self._reference is not None, self._asked_for.metric
         rows = tuple(
             row_of(
                 name,
@@ -164,6 +189,7 @@ class SweepPlan:
                 t,
                 [tallies[Key(numbers[t], name, t, seed)] for seed in self._seeds_of(network)],
                 compared=compared,
+                measured=metric is not None,
             )
             for name, network in self._networks.items()
             for t in numbers
@@ -174,10 +200,15 @@ class SweepPlan:
             "steps": list(numbers),
             "seeds": list(self._seeds),
         }
+        if metric is not None:
+            asked["metric"] = asked.get("metric") or metric.name
         record = self._clock.finish(
             self._device, seed=self._seeds[0], samples=samples, configuration=asked
         )
-        return Sweep(rows, reference_of(tallies[_ANN]) if compared else None, record)
+        reference = reference_of(tallies[_ANN], measured=metric is not None) if compared else None
+        if metric is None:
+            return Sweep(rows, reference, record)
+        return Sweep(rows, reference, record, metric.name, metric.higher_is_better)
 
     def _tasks(self, number: int, block: Block, times: Sequence[int]) -> list[Task]:
         """The cells of one block of one pass over the data."""
@@ -207,7 +238,7 @@ class SweepPlan:
         expected = None if self._reference is None else self._asked(block)
         who = f"network '{key.network}' at T = {key.steps}"
         answers = self._portions.again(
-            lambda cut: spiking_answers(network, cut, key.steps, key.seed, who),
+            lambda cut: spiking_answers(network, cut, key.steps, key.seed, who, self._asked_for),
             self._entered(block),
             block.dimensions,
         )
@@ -218,12 +249,12 @@ class SweepPlan:
         batches, model = self._entered(block), self._reference
         assert model is not None
 
-        def ask(images: Tensor) -> Tensor:
+        def ask(images: Tensor) -> Any:
             return model(images.mean(0) if are_frames(images, block.dimensions) else images)
 
         if self._expected is None:
             self._expected = self._portions.again(
-                lambda cut: answers_of(ask, cut, self._device, "the reference"),
+                lambda cut: answers_of(ask, cut, self._device, "the reference", self._asked_for),
                 batches,
                 block.dimensions,
             )
@@ -254,6 +285,11 @@ def _same_number(tallies: Mapping[Key, Tally]) -> int:
     if not samples:
         raise AnalysisError(NO_SAMPLE)
     return samples
+
+
+def _size(output: str, shapes: Mapping[str, tuple[int, ...]]) -> int:
+    """How many numbers an output has for one sample."""
+    return torch.Size(shapes[output]).numel()
 
 
 def _check_networks(networks: Any) -> None:

@@ -11,8 +11,10 @@ from statistics import mean, stdev
 from typing import Any
 
 from spikewright.errors import AnalysisError
-from spikewright.measure.answers import Accuracy, Tally
+from spikewright.measure.answers import Accuracy, Tally, significant
 from spikewright.measure.run_record import RunRecord
+from spikewright.measure.scores import ACCURACY, RELATIVE_ERROR, Score
+from spikewright.measure.statistics import mean_interval
 from spikewright.measure.tables import aligned
 from spikewright.network import SpikingNetwork
 
@@ -22,17 +24,21 @@ class Reference:
     """The network that spiking networks are compared with, usually their source ANN.
 
     Attributes:
-        accuracy: fraction of samples it gets right.
+        accuracy: fraction of samples it gets right; None where there are no classes.
         low, high: Wilson 95 % interval of the accuracy.
         samples: how many were measured.
         seconds: wall time of its forward passes.
+        metric, metric_low, metric_high: see `SweepRow`.
     """
 
-    accuracy: float
-    low: float
-    high: float
+    accuracy: float | None
+    low: float | None
+    high: float | None
     samples: int
     seconds: float = 0.0
+    metric: float | None = None
+    metric_low: float | None = None
+    metric_high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -43,13 +49,14 @@ class SweepRow:
         network: its name.
         steps: T.
         latency: time steps from the first input to the answer, unpipelined.
-        accuracy: fraction of samples right, the mean over seeds.
+        accuracy: fraction of samples right, the mean over seeds; None where labels, or answers,
+            are of no classes.
         low, high: Wilson 95 % interval at the mean accuracy for `samples` trials, not seeds times
             as many: every seed sees the same samples, so more seeds do not make the choice of
             samples any less random. What the draws add is `spread`.
         seeds: how many seeds ran; 1 for a network without random draws.
         spread: standard deviation of the accuracy over seeds (n - 1 in the denominator); 0 for one.
-        per_seed: the accuracy with each seed.
+        per_seed: the accuracy with each seed; empty without accuracies.
         samples: how many samples each seed saw.
         agreement: fraction of predictions equal to the reference's, the mean over seeds.
         only_network: samples that the network gets right and the reference wrong, first seed.
@@ -58,16 +65,23 @@ class SweepRow:
         spikes_per_image: spikes of all layers for one sample, the mean over samples and seeds.
         spikes_per_neuron: the same over the number of neurons.
         seconds: wall time of its simulations, all seeds together.
+        relative_error: the distance of the answers to the reference's over their size, all samples
+            and numbers together, `|a - b| / |b|`; the mean over seeds.
+        cosine: the cosine between an answer and the reference's, the mean over samples and seeds.
+        metric: a metric of the user's own, the mean over samples and seeds; None without one.
+        metric_low, metric_high: normal 95 % interval of that mean over samples; None where the
+            metric gives numbers for whole batches.
+        metric_spread: standard deviation of the metric over seeds.
 
-    The four comparisons are None without a reference.
+    The six comparisons are None without a reference, and those of classes without accuracies.
     """
 
     network: str
     steps: int
     latency: int
-    accuracy: float
-    low: float
-    high: float
+    accuracy: float | None
+    low: float | None
+    high: float | None
     seeds: int
     spread: float
     per_seed: tuple[float, ...]
@@ -79,6 +93,12 @@ class SweepRow:
     spikes_per_image: float
     spikes_per_neuron: float
     seconds: float = 0.0
+    relative_error: float | None = None
+    cosine: float | None = None
+    metric: float | None = None
+    metric_low: float | None = None
+    metric_high: float | None = None
+    metric_spread: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -89,11 +109,24 @@ class Sweep:
         rows: network after network, each at every T.
         reference: what they are compared with, or None.
         record: how the numbers came about.
+        metric: the name of the metric of the user's own, or "".
+        higher_is_better: whether that is so of the metric.
     """
 
     rows: tuple[SweepRow, ...]
     reference: Reference | None
     record: RunRecord
+    metric: str = ""
+    higher_is_better: bool = True
+
+    @property
+    def score(self) -> Score:
+        """What networks are compared by: the metric, else accuracy, else the relative error."""
+        if self.metric:
+            return Score(self.metric, "metric", higher_is_better=self.higher_is_better)
+        if self.rows[0].accuracy is not None:
+            return ACCURACY
+        return RELATIVE_ERROR
 
     @property
     def networks(self) -> tuple[str, ...]:
@@ -125,10 +158,12 @@ class Sweep:
             "rows": [{**asdict(row), "per_seed": list(row.per_seed)} for row in self.rows],
             "reference": None if self.reference is None else asdict(self.reference),
             "record": self.record.to_dict(),
+            "metric": self.metric,
+            "higher_is_better": self.higher_is_better,
         }
 
     def to_csv(self) -> str:
-        """One line a row under the names of its fields, and the reference's accuracy at the end.
+        """One line a row under the names of its fields, and the reference's at the end.
 
         What does not exist is empty; `per_seed` holds its numbers apart by spaces. The wall times
         are left out, so that the same measurement gives the same text.
@@ -136,32 +171,41 @@ class Sweep:
         names = [field.name for field in fields(SweepRow) if field.name != "seconds"]
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([*names, "reference_accuracy"])
-        against = None if self.reference is None else self.reference.accuracy
+        writer.writerow([*names, "reference_accuracy", "reference_metric"])
+        reference = self.reference
+        against = (None, None) if reference is None else (reference.accuracy, reference.metric)
         for row in self.rows:
             values = {**asdict(row), "per_seed": " ".join(map(str, row.per_seed))}
-            writer.writerow([*(values[name] for name in names), against])
+            writer.writerow([*(values[name] for name in names), *against])
         return text.getvalue()
 
     def __str__(self) -> str:
-        samples = self.rows[0].samples
+        score, samples = self.score, self.rows[0].samples
         width = max(map(len, ("ANN", *self.networks)))
         lines = [[" " * width, *(f"T={steps}" for steps in self.steps)]]
         for name in self.networks:
-            lines.append([name, *(_cell(self.row(name, steps)) for steps in self.steps)])
+            rows = [self.row(name, steps) for steps in self.steps]
+            lines.append([name, *(score.text(row) for row in rows)])
         text = aligned(lines)
-        if self.reference is not None:
-            right, low, high = (
-                100 * getattr(self.reference, n) for n in ("accuracy", "low", "high")
+        ann = None if self.reference is None else score.of(self.reference)
+        if ann is not None:
+            span = (
+                "" if ann.low is None else f"  ({score.plain(ann.low)} to {score.plain(ann.high)})"
             )
-            cell = f"{right:.2f}  ({low:.2f} to {high:.2f})"
-            text.insert(0, f"{'ANN':<{width}}  {cell}")
-        text.insert(0, f"Accuracy in % on {samples:,} samples{_spread_note(self.rows)}")
+            text.insert(0, f"{'ANN':<{width}}  {score.plain(ann.value)}{span}")
+        title = f"{score.title} on {samples:,} samples{_spread_note(self.rows)}"
+        text.insert(0, title[0].upper() + title[1:])
         return "\n".join(text)
 
 
 def row_of(
-    name: str, network: SpikingNetwork, steps: int, tallies: Sequence[Tally], *, compared: bool
+    name: str,
+    network: SpikingNetwork,
+    steps: int,
+    tallies: Sequence[Tally],
+    *,
+    compared: bool,
+    measured: bool = False,
 ) -> SweepRow:
     """The row of a network at one T.
 
@@ -171,12 +215,16 @@ def row_of(
         steps: T.
         tallies: one for each seed, over the same samples.
         compared: whether there was a reference.
+        measured: whether there was a metric.
     """
     first, samples = tallies[0], tallies[0].samples
-    per_seed = tuple(tally.accuracy.fraction for tally in tallies)
-    accuracy = mean(per_seed)
-    low, high = Accuracy(accuracy * samples, samples).interval
+    classes = all(tally.classified == samples for tally in tallies)
+    per_seed = tuple(tally.accuracy.fraction for tally in tallies) if classes else ()
+    accuracy = mean(per_seed) if classes else None
+    low, high = (None, None) if accuracy is None else _interval(accuracy, samples)
     spikes = sum(tally.spikes for tally in tallies) / (samples * len(tallies))
+    matched = compared and classes
+    errors = [tally.relative_error for tally in tallies]
     return SweepRow(
         network=name,
         steps=steps,
@@ -188,25 +236,51 @@ def row_of(
         spread=stdev(per_seed) if len(per_seed) > 1 else 0.0,
         per_seed=per_seed,
         samples=samples,
-        agreement=mean(tally.agree for tally in tallies) / samples if compared else None,
-        only_network=first.only_network if compared else None,
-        only_reference=first.only_reference if compared else None,
-        p_value=first.p_value if compared else None,
+        agreement=mean(tally.agree for tally in tallies) / samples if matched else None,
+        only_network=first.only_network if matched else None,
+        only_reference=first.only_reference if matched else None,
+        p_value=first.p_value if matched else None,
         spikes_per_image=spikes,
         spikes_per_neuron=spikes / sum(math.prod(op.shape) for op in network.graph.neurons),
         seconds=sum(tally.seconds for tally in tallies),
+        relative_error=_mean(errors) if compared else None,
+        cosine=_mean([tally.cosine / samples for tally in tallies]) if compared else None,
+        **(_metric_of(tallies) if measured else {}),
     )
 
 
-def reference_of(tally: Tally) -> Reference:
-    """What the reference came to."""
+def reference_of(tally: Tally, *, measured: bool = False) -> Reference:
+    """What the reference came to; `measured` tells whether there is a metric."""
+    metric = _metric_of([tally]) if measured else {}
+    metric.pop("metric_spread", None)
+    if tally.classified < tally.samples:
+        return Reference(None, None, None, tally.samples, tally.seconds, **metric)
     low, high = tally.accuracy.interval
-    return Reference(tally.accuracy.fraction, low, high, tally.samples, tally.seconds)
+    return Reference(tally.accuracy.fraction, low, high, tally.samples, tally.seconds, **metric)
 
 
-def _cell(row: SweepRow) -> str:
-    accuracy = f"{100 * row.accuracy:.2f}"
-    return accuracy if row.seeds == 1 else f"{accuracy} ±{100 * row.spread:.2f}"
+def _interval(accuracy: float, samples: int) -> tuple[float, float]:
+    return Accuracy(accuracy * samples, samples).interval
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return significant(mean(known)) if len(known) == len(values) else None
+
+
+def _metric_of(tallies: Sequence[Tally]) -> dict[str, Any]:
+    """The fields of the metric, from one tally for each seed."""
+    samples = tallies[0].samples
+    values = [tally.score / samples for tally in tallies]
+    fields: dict[str, Any] = {
+        "metric": significant(mean(values)),
+        "metric_spread": significant(stdev(values)) if len(values) > 1 else 0.0,
+    }
+    if all(tally.scored == samples for tally in tallies):
+        squares = mean(tally.squares for tally in tallies) / samples
+        low, high = mean_interval(mean(values), squares, samples)
+        fields |= {"metric_low": significant(low), "metric_high": significant(high)}
+    return fields
 
 
 def _spread_note(rows: tuple[SweepRow, ...]) -> str:

@@ -13,7 +13,7 @@ from spikewright.report.contents import (
 from spikewright.report.observe import observe_errors, observe_raster, observe_thresholds
 from spikewright.report.page import render
 from spikewright.report.results import FORMAT, Run, read_run, results_of
-from spikewright.report.study_view import accuracy_matrix
+from spikewright.report.study_view import score_matrix
 
 __all__ = [
     "FORMAT",
@@ -25,7 +25,6 @@ __all__ = [
     "SiteRow",
     "Study",
     "Thresholds",
-    "accuracy_matrix",
     "observe_errors",
     "observe_raster",
     "observe_thresholds",
@@ -33,4 +32,5 @@ __all__ = [
     "render",
     "render_comparison",
     "results_of",
+    "score_matrix",
 ]

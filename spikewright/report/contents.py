@@ -105,7 +105,7 @@ class NetworkRaster:
         network: its name.
         window: time steps of one layer's window.
         latency: time steps to the answer.
-        answer: the class it names.
+        answer: the class it names, or "".
         layers: the layers in the order in which they run.
     """
 

@@ -6,11 +6,12 @@ import base64
 import io
 import math
 from collections.abc import Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
+from spikewright.errors import AnalysisError
 from spikewright.extras import require_extra
 from spikewright.graph import Operation
 from spikewright.measure import LayerError, decompose
@@ -70,12 +71,21 @@ def observe_raster(
             network,
             {site: trains[name][site] for site in sites},
             shown,
-            classes[int(logits_of(network(batch, steps=steps, seed=seed), name).argmax())],
+            _class_named(network(batch, steps=steps, seed=seed), classes),
             steps,
         )
         for name, network in networks.items()
     )
     return Raster(steps, png_uri(mean_image(graph, batch)[0]), label, pictures)
+
+
+def _class_named(answer: Any, classes: Sequence[str]) -> str:
+    """The class that an answer to one sample names, or "" where it names none."""
+    try:
+        logits = logits_of(answer, "the network")
+    except AnalysisError:
+        return ""
+    return classes[int(logits.argmax())] if logits.shape == (1, len(classes)) else ""
 
 
 def _network_raster(

@@ -6,10 +6,10 @@ from collections.abc import Iterable
 from typing import Any
 
 from spikewright.measure import RunRecord
-from spikewright.report.accuracy_curves import accuracy_curves
 from spikewright.report.compare.differences import OTHER_PARTS
 from spikewright.report.contents import Report, Study
 from spikewright.report.environment import Figures, filled
+from spikewright.report.score_curves import score_curves
 from spikewright.report.series import series_of
 from spikewright.report.study_view import inside_view
 from spikewright.report.summary import caveats
@@ -44,8 +44,8 @@ def _view(study: Study, figures: Figures, number: int) -> dict[str, Any]:
     return {
         "id": f"study-{number + 1}",
         "caveats": caveats(study.sweep),
-        "by_steps": figures.add(accuracy_curves(study.sweep, "steps")),
-        "by_latency": figures.add(accuracy_curves(study.sweep, "latency")),
+        "by_steps": figures.add(score_curves(study.sweep, "steps")),
+        "by_latency": figures.add(score_curves(study.sweep, "latency")),
         "meanings": list(series_of(study.sweep.networks).values()),
         **inside_view(study, figures),
     }

@@ -203,10 +203,16 @@ def _sweep_problems(study: Study, what: str) -> Iterator[str]:
         yield f"{what}: rows must hold every network at every T once"
     if reference is not None:
         yield from _accuracy_problems(reference, f"{what}.sweep.reference")
-        if any(row.agreement is None for row in rows):
+        if any(row.agreement is None and row.accuracy is not None for row in rows):
             yield f"{what}: a row lacks its comparison with the reference"
+    score = study.sweep.score if rows else None
+    if score is not None and any(score.of(row) is None for row in rows):
+        yield f"{what}: a row lacks its {score.name}"
 
 
 def _accuracy_problems(row: SweepRow | Reference, what: str) -> Iterator[str]:
-    if not 0 <= row.low <= row.high <= 1 or not 0 <= row.accuracy <= 1 or row.samples < 1:
+    ends = (row.low, row.accuracy, row.high)
+    known = [value for value in ends if value is not None]
+    right = len(known) in (0, 3) and all(0 <= value <= 1 for value in known)
+    if not right or known[:1] > known[2:] or row.samples < 1:
         yield f"{what} has an accuracy outside 0 .. 1 or no samples"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from spikewright.measure import LayerError, Sweep
+from spikewright.measure import LayerError, Sweep, SweepRow
 from spikewright.report.bin_figures import (
     rate_histogram,
     residual_histogram,
@@ -33,7 +33,9 @@ def inside_view(study: Study, figures: Figures) -> dict[str, Any]:
     return {
         "study": study,
         "headline": headline(study.sweep),
-        "matrix": accuracy_matrix(study.sweep),
+        "score": study.sweep.score,
+        "matrix": score_matrix(study.sweep),
+        "ann_score": _ann_score(study.sweep),
         "rasters": []
         if raster is None
         else [(p, figures.add(raster_figure(raster, p))) for p in raster.networks],
@@ -47,6 +49,17 @@ def inside_view(study: Study, figures: Figures) -> dict[str, Any]:
         "threshold_bins": figures.add(threshold_histogram(binned)) if binned else None,
         "rate_bins": figures.add(rate_histogram(binned)) if binned else None,
     }
+
+
+def _ann_score(sweep: Sweep) -> tuple[str, str] | None:
+    """The ANN's score, and its interval; None where it has none."""
+    score = sweep.score
+    ann = None if sweep.reference is None else score.of(sweep.reference)
+    if ann is None:
+        return None
+    known = ann.low is not None and ann.high is not None
+    span = f"{score.plain(ann.low, 1)} to {score.plain(ann.high, 1)}" if known else ""
+    return score.plain(ann.value, 1), span
 
 
 def errors_shown(study: Study) -> dict[str, list[LayerError]]:
@@ -85,19 +98,18 @@ def _middle(errors: Sequence[LayerError], network: str) -> int:
     return times[len(times) // 2]
 
 
-def accuracy_matrix(sweep: Sweep) -> list[tuple[str, list[str]]]:
-    """Rows of the compact table: a network's name, and its accuracy in % at every T."""
-    rows: list[tuple[str, list[str]]] = []
-    for network in sweep.networks:
-        chosen = [sweep.row(network, steps) for steps in sweep.steps]
-        rows.append(
-            (
-                network,
-                [
-                    f"{100 * row.accuracy:.1f}"
-                    + (f" ± {100 * row.spread:.1f}" if row.seeds > 1 else "")
-                    for row in chosen
-                ],
-            )
-        )
-    return rows
+def score_matrix(sweep: Sweep) -> list[tuple[str, list[str]]]:
+    """Rows of the compact table: a network's name, and its score at every T."""
+    score = sweep.score
+
+    def cell(row: SweepRow) -> str:
+        estimate = score.of(row)
+        if estimate is None:
+            return "\u2013"
+        spread = f" ± {score.plain(estimate.spread, 1)}" if row.seeds > 1 else ""
+        return score.plain(estimate.value, 1) + spread
+
+    return [
+        (network, [cell(sweep.row(network, steps)) for steps in sweep.steps])
+        for network in sweep.networks
+    ]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
-
 from spikewright.measure import Reference, Sweep, SweepRow
+from spikewright.measure.scores import ACCURACY, Score
 
 CLOSE = 0.01
 """An accuracy is called close to the ANN's when it is less than one percentage point below."""
@@ -19,26 +18,31 @@ def percent(fraction: float, digits: int = 1) -> str:
 def best(sweep: Sweep) -> tuple[SweepRow | None, SweepRow | None]:
     """The rows that come close to the ANN with the fewest steps, and with the lowest latency.
 
-    Both None when no row is close, or there is no ANN to be close to.
+    Both None when no row is close, or there is no ANN to be close to, or no accuracy.
     """
     reference = sweep.reference
-    least = math.inf if reference is None else reference.accuracy - CLOSE - _EPSILON
-    close = [row for row in sweep.rows if row.accuracy >= least]
+    if reference is None or reference.accuracy is None:
+        return None, None
+    least = reference.accuracy - CLOSE - _EPSILON
+    close = [(row, row.accuracy) for row in sweep.rows if (row.accuracy or 0.0) >= least]
     if not close:
         return None, None
-    fewest = min(close, key=lambda r: (r.steps, r.latency, -r.accuracy))
-    fastest = min(close, key=lambda r: (r.latency, r.steps, -r.accuracy))
+    fewest, _ = min(close, key=lambda c: (c[0].steps, c[0].latency, -(c[1] or 0.0)))
+    fastest, _ = min(close, key=lambda c: (c[0].latency, c[0].steps, -(c[1] or 0.0)))
     return fewest, fastest
 
 
 def headline(sweep: Sweep) -> str:
     """The result of the sweep in a few sentences."""
+    if sweep.score is not ACCURACY:
+        return _headline_of_score(sweep)
     reference = sweep.reference
+    ann = None if reference is None else reference.accuracy
     fewest, fastest = best(sweep)
-    opening = "" if reference is None else f"The ANN gets {percent(reference.accuracy)} right. "
+    opening = "" if ann is None else f"The ANN gets {percent(ann)} right. "
     if fewest is None or fastest is None:
-        row = max(sweep.rows, key=lambda r: (r.accuracy, -r.latency))
-        missed = "" if reference is None else "No conversion comes within one point of it. "
+        row = max(sweep.rows, key=lambda r: (r.accuracy or 0.0, -r.latency))
+        missed = "" if ann is None else "No conversion comes within one point of it. "
         return f"{opening}{missed}The most accurate: {_answer(row)}."
     if fewest is fastest:
         return (
@@ -51,15 +55,39 @@ def headline(sweep: Sweep) -> str:
     )
 
 
+def _headline_of_score(sweep: Sweep) -> str:
+    """The best row by a metric or the relative error, and what the ANN reaches."""
+    score = sweep.score
+    known = [(row, e.value) for row in sweep.rows if (e := score.of(row)) is not None]
+    if not known:
+        return f"No network has a {score.name}."
+    sign = -1 if score.higher_is_better else 1
+    row, value = min(known, key=lambda pair: (sign * pair[1], pair[0].latency))
+    ann = None if sweep.reference is None else score.of(sweep.reference)
+    opening = "" if ann is None else f"The ANN's {score.name} is {_valued(score, ann.value)}. "
+    return (
+        f"{opening}The {'highest' if score.higher_is_better else 'lowest'} {score.name}: "
+        f"{row.network} at T = {row.steps}, {_valued(score, value)} after {_time(row)}."
+    )
+
+
+def _valued(score: Score, value: float) -> str:
+    return f"{score.plain(value)} %" if score.percent else score.plain(value)
+
+
+def _time(row: SweepRow) -> str:
+    return "1 time step" if row.latency == 1 else f"{row.latency} time steps"
+
+
 def _answer(row: SweepRow) -> str:
-    steps = "1 time step" if row.latency == 1 else f"{row.latency} time steps"
-    return f"{row.network} at T = {row.steps}, {percent(row.accuracy)} right after {steps}"
+    right = percent(row.accuracy or 0.0)
+    return f"{row.network} at T = {row.steps}, {right} right after {_time(row)}"
 
 
 def caveats(sweep: Sweep) -> tuple[str, ...]:
     """What a reader must know before believing the figures."""
     samples = sweep.rows[0].samples
-    sentences = [_size_caveat(samples, sweep.reference or sweep.rows[0])]
+    sentences = [_size_caveat(sweep.score, samples, sweep.reference or sweep.rows[0])]
     slower = [row for row in sweep.rows if row.latency > row.steps]
     if slower:
         ratio = max(row.latency / row.steps for row in slower)
@@ -71,8 +99,16 @@ def caveats(sweep: Sweep) -> tuple[str, ...]:
     return tuple(sentences)
 
 
-def _size_caveat(samples: int, row: SweepRow | Reference) -> str:
-    half = (row.high - row.low) / 2
+def _size_caveat(score: Score, samples: int, row: SweepRow | Reference) -> str:
+    estimate = score.of(row)
+    if estimate is None or estimate.low is None or estimate.high is None:
+        return f"There are {samples:,} images; how sure a {score.name} of them is was not measured."
+    half = (estimate.high - estimate.low) / 2
+    if score is not ACCURACY:
+        return (
+            f"There are {samples:,} images: the 95 % interval of the mean {score.name} is about "
+            f"± {score.plain(half)} wide. Smaller differences between networks mean little."
+        )
     return (
         f"There are {samples:,} images: one of them is {100 / samples:.2g} percentage points, and "
         f"the 95 % interval of an accuracy is about ± {100 * half:.1f} points wide. Smaller "

@@ -89,7 +89,7 @@ def load_model(spec: str, weights: Path | None = None, **factory_arguments: Any)
         return load_trained(folder)
     if weights is not None and preset_of(spec) is not None:
         raise ModelError(f"'{spec}' names its weights: leave '{weights}' out, or what follows @")
-    factory = PACKAGES[source](name) if source in PACKAGES else _imported(source, name)
+    factory = PACKAGES[source](name) if source in PACKAGES else _factory(source, name)
     model = _make(spec, factory, factory_arguments)
     if weights is not None:
         load_weights(model, weights)
@@ -130,7 +130,12 @@ def _refuse_own(spec: str, weights: Path | None, factory_arguments: dict[str, An
         )
 
 
-def _imported(module_name: str, name: str) -> Callable[..., Any]:
+def imported(module_name: str, name: str) -> Any:
+    """What an importable module calls so; the current directory is on the path.
+
+    Raises:
+        ModelError: when the module cannot be imported, or has nothing of that name.
+    """
     try:
         with _current_directory_on_path():
             module = importlib.import_module(module_name)
@@ -147,10 +152,15 @@ def _imported(module_name: str, name: str) -> Callable[..., Any]:
         raise ModelError(
             f"importing '{module_name}' failed: {type(error).__name__}: {error}"
         ) from error
-    factory = getattr(module, name, None)
-    if factory is None:
+    value = getattr(module, name, None)
+    if value is None:
         public = [entry for entry in vars(module) if not entry.startswith("_")]
         raise ModelError(f"module '{module_name}' has no '{name}'{suggestion(name, public)}")
+    return value
+
+
+def _factory(module_name: str, name: str) -> Callable[..., Any]:
+    factory = imported(module_name, name)
     if isinstance(factory, nn.Module) or not callable(factory):
         raise ModelError(
             f"'{module_name}:{name}' is a {type(factory).__name__}; "

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 import spikewright as sw
 from spikewright.measure import decompose
 from spikewright.report import observe_errors, observe_raster, observe_thresholds
-from spikewright.report.accuracy_curves import accuracy_curves
 from spikewright.report.bin_figures import rate_histogram, threshold_histogram
 from spikewright.report.observe import LAYERS_SHOWN, NEURONS_SHOWN, png_uri
 from spikewright.report.plotting import spread
+from spikewright.report.score_curves import score_curves
 from spikewright.report.series import KNOWN, series_of
 
 from .conftest import row, sweep_of
@@ -44,7 +44,7 @@ def test_networks_of_one_page_differ_in_colour_and_marker() -> None:
 
 
 def test_a_name_of_a_network_is_text_in_a_figure() -> None:
-    figure = accuracy_curves(sweep_of((row("a<b", 4, 4, 700), row("a<b", 8, 8, 800))), "steps")
+    figure = score_curves(sweep_of((row("a<b", 4, 4, 700), row("a<b", 8, 8, 800))), "steps")
     hover = [text for trace in figure["data"] for text in trace.get("text", ())]
     labels = [label["text"] for label in figure["layout"]["annotations"]]
     assert all(text.startswith("<b>a&lt;b</b>") for text in hover)

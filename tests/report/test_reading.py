@@ -88,7 +88,11 @@ def test_damage_is_refused_by_the_name_of_the_file(tmp_path: Path, text: str, to
 WRONG: list[tuple[list[Any], Any, str]] = [
     (["sweep", "rows"], [], "there are no rows"),
     (["sweep", "rows"], 3, "rows: expected array, got int"),
-    (["sweep", "rows", 1, "accuracy"], "0.9", r"rows\[1\].accuracy: expected float, got str"),
+    (
+        ["sweep", "rows", 1, "accuracy"],
+        "0.9",
+        r"rows\[1\].accuracy: expected float \| null, got str",
+    ),
     (["sweep", "rows", 1, "accuracy"], 1.5, r"rows\[1\] has an accuracy outside"),
     (["sweep", "rows", 1, "accuracy"], 10**400, "accuracy: number out of range"),
     (["sweep", "rows", 0, "steps"], True, "steps: expected int, got bool"),

@@ -17,6 +17,7 @@ from spikewright.cli.fit import check_outputs, shape_text
 from spikewright.cli.images import CLASSES, PREPARATION, OpenData, Preparation, open_data
 from spikewright.cli.inside import inside_study
 from spikewright.cli.measuring import measuring
+from spikewright.cli.metric import MetricName, metric_of
 from spikewright.cli.options import (
     DataOptions,
     MeasurementOptions,
@@ -46,6 +47,7 @@ def evaluate(
     ] = None,
     seed: Seed = 0,
     device: str = "cpu",
+    metric: MetricName = None,
     compile: bool = False,
     frames: bool = False,
 ) -> None:
@@ -62,26 +64,34 @@ def evaluate(
             others its thresholds come from the same statistics, without bias correction.
         seed: The seed of everything random: --limit, spikes.
         device: The device: cpu, cuda, cuda:1, mps, ...
+        metric: A function of (output, labels), imported from package.module:function, that says how
+            good answers are: one number a sample or a batch. It is measured beside the relative
+            error, and beside accuracy where answers are of the classes of the data. Importing a
+            module runs it.
         compile: The network is compiled first: seconds, then up to several times faster.
         frames: Event recordings are shown as T frames, one a step, instead of their mean.
     """
     with measuring(context, output, device, measurement.share) as job:
         network, description = load(file).to(torch.device(job.device)), describe(file)
         steps = steps or network.designed_steps
-        opened = open_for(network, description.notes, data)
+        own_metric = metric_of(metric)
+        opened = open_for(network, description.notes, data, classes=metric is None)
         images = opened.shown(measurement, seed, frames=frames)
         label = "/".join(dict.fromkeys(neuron.label for neuron in network.neurons.values()))
         networks = {label: network.compile() if compile else network}
-        own = {"file": file, "steps": steps, "seed": seed, "device": device, "compile": compile}
-        with job.keeping(
-            opened, {"file": description.sha256}, data, measurement, **own, frames=frames
-        ) as (asked, cells):
+        own = {"file": file, "steps": steps, "seed": seed, "device": device, "metric": metric}
+        own |= {"compile": compile, "frames": frames}
+        with job.keeping(opened, {"file": description.sha256}, data, measurement, **own) as (
+            asked,
+            cells,
+        ):
             swept = measure.sweep(
                 networks,
                 images,
                 steps,
                 measurement.seeds_from(seed),
                 network.ann(),
+                metric=own_metric,
                 progress=job.progress,
                 configuration=asked,
                 cells=cells,
@@ -101,13 +111,20 @@ def evaluate(
         deliver(sweep_outcome(f"{file.name} on {measured}", report), output)
 
 
-def open_for(network: SpikingNetwork, notes: Mapping[str, Any], options: DataOptions) -> OpenData:
+def open_for(
+    network: SpikingNetwork,
+    notes: Mapping[str, Any],
+    options: DataOptions,
+    *,
+    classes: bool = True,
+) -> OpenData:
     """Open data for a saved network.
 
     Args:
         network: as loaded.
         notes: of its file; they say how images are prepared where the options do not.
         options: which data.
+        classes: whether the network must have one output a class.
 
     Raises:
         WrongUsage: when it does not exist, or does not fit the network.
@@ -127,11 +144,14 @@ def open_for(network: SpikingNetwork, notes: Mapping[str, Any], options: DataOpt
             f"the network takes {shape_text(graph.input_shape)}, the images of '{images.name}' are "
             f"{shape_text(images.image_shape)}; --size sets the side of pictures"
         )
+    if not classes:
+        return data
     names = graph.structure.names.values()
     if graph.structure.logits is None:
         raise WrongUsage(
             f"the network has several outputs ({', '.join(names)}), and none of them is called "
-            "'logits': right answers are counted by one tensor [B, classes]"
+            "'logits': right answers are counted by one tensor [B, classes]; --metric measures "
+            "other answers"
         )
     check_outputs(graph.output_shape[0], images)
     _check_classes(notes, images)

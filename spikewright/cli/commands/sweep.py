@@ -1,4 +1,4 @@
-"""`spikewright sweep`: accuracy at every T, beside the ANN."""
+"""`spikewright sweep`: accuracy, or a metric, at every T, beside the ANN."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from spikewright import measure
 from spikewright.cli.command import shared
 from spikewright.cli.inside import inside_study
 from spikewright.cli.measuring import measuring
+from spikewright.cli.metric import MetricName, metric_of
 from spikewright.cli.options import (
     ConversionOptions,
     DataOptions,
@@ -46,6 +47,7 @@ def sweep(
         ),
     ] = None,
     steps: Steps = (1, 2, 4, 8, 16, 32),
+    metric: MetricName = None,
     compile: bool = False,
     frames: bool = False,
 ) -> None:
@@ -64,16 +66,21 @@ def sweep(
 
     Args:
         steps: The numbers of time steps T; each is a design point of the conversion.
+        metric: A function of (output, labels), imported from package.module:function, that says how
+            good answers are: one number a sample or a batch. It is measured beside the relative
+            error, and beside accuracy where answers are of the classes of the data. Importing a
+            module runs it.
         compile: The networks are compiled first: seconds each, then up to several times faster.
         frames: Event recordings are shown as T frames, one a step, instead of their mean.
     """
     neuron = neuron or ("own" if conversion.method else NEURONS)
     neurons, seed = neurons_of(neuron, method_for(conversion)), conversion.seed
-    own = {"neuron": neuron, "steps": steps, "compile": compile, "frames": frames}
+    own_metric = metric_of(metric)
+    own = {"neuron": neuron, "steps": steps, "compile": compile, "frames": frames, "metric": metric}
     groups = (model, data, measurement, conversion)
     with measuring(context, output, conversion.device, measurement.share) as job:
         here = replace(conversion, device=job.device)
-        source = open_source(model, data, here, job.processes)
+        source = open_source(model, data, here, job.processes, classes=metric is None)
         images = source.data.shown(measurement, seed, frames=frames)
         with job.keeping(source.data, source.fingerprints(), *groups, **own) as (asked, cells):
             networks: dict[str, SpikingNetwork] = {}
@@ -88,6 +95,7 @@ def sweep(
                 steps,
                 measurement.seeds_from(seed),
                 source.model,
+                metric=own_metric,
                 progress=job.progress,
                 configuration=asked,
                 cells=cells,

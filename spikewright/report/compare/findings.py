@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from spikewright.measure.scores import ACCURACY
 from spikewright.report.compare.points import Point, Source
 from spikewright.report.summary import CLOSE, percent
 
@@ -12,7 +13,12 @@ _EPSILON = 1e-12
 
 def cautions(sources: Sequence[Source], points: Sequence[Point]) -> tuple[tuple[str, str], ...]:
     """What a reader must know before comparing these runs: a few words, and a sentence each."""
-    possible = [_different_data(sources), _different_numbers(points), _copies(sources)]
+    possible = [
+        _different_data(sources),
+        _different_numbers(points),
+        _other_scores(sources),
+        _copies(sources),
+    ]
     return tuple(caution for caution in possible if caution is not None)
 
 
@@ -46,6 +52,20 @@ def _different_numbers(points: Sequence[Point]) -> tuple[str, str] | None:
         "Different numbers of images.",
         f"{'; '.join(groups)}. They saw different images of the same data, so a difference between "
         "them within the intervals says nothing.",
+    )
+
+
+def _other_scores(sources: Sequence[Source]) -> tuple[str, str] | None:
+    """Runs that are measured by something else than accuracy, which alone is compared here."""
+    studies = [(source.mark, source.study) for source in sources if source.study is not None]
+    scores = [(mark, study.sweep.score) for mark, study in studies]
+    others = [f"{mark}: {score.name}" for mark, score in scores if score is not ACCURACY]
+    if not others:
+        return None
+    return (
+        "Other measures than accuracy.",
+        f"{'; '.join(others)}. Figures and tables that compare runs show accuracies alone, where "
+        "there are any; what these runs measured stands under each of them.",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from spikewright.measure.scores import ACCURACY
 from spikewright.report.compare.curves import accuracy_figure, dashes_of, front_figure
 from spikewright.report.compare.differences import differing, settings_of
 from spikewright.report.compare.findings import cautions, findings
@@ -109,10 +110,10 @@ def _runs_view(sources: Sequence[Source]) -> dict[str, Any]:
 
 def _ann(source: Source) -> str:
     reference = None if source.study is None else source.study.sweep.reference
-    if reference is None:
+    ann = None if reference is None else ACCURACY.of(reference)
+    if ann is None:
         return "not measured"
-    interval = f"{100 * reference.low:.1f} to {100 * reference.high:.1f}"
-    return f"{percent(reference.accuracy)} ({interval})"
+    return f"{percent(ann.value)} ({ACCURACY.plain(ann.low, 1)} to {ACCURACY.plain(ann.high, 1)})"
 
 
 def _fronts_view(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from spikewright.measure import SweepRow, wilson_interval
+from spikewright.measure.scores import ACCURACY, Estimate
 from spikewright.report.compare.pareto import pareto_front
 from spikewright.report.contents import Study
 from spikewright.report.costs import Energies
@@ -142,7 +143,9 @@ def points_of(sources: Sequence[Source]) -> tuple[Point, ...]:
             fits = [(s, e) for s, e in offered if _fits(source, row, s, e)]
             taken |= {id(e) for _, e in fits}
             fits.sort(key=lambda offer: offer[0].run is not source.run)
-            points.append(_point(source, row, *(fits[0] if fits else (None, None))))
+            accuracy = ACCURACY.of(row)
+            if accuracy is not None:
+                points.append(_point(source, row, accuracy, *(fits[0] if fits else (None, None))))
     alone = [(s, e) for s, e in offered if id(e) not in taken and e.accuracy is not None]
     return (*points, *(_measured_alone(source, entry) for source, entry in alone))
 
@@ -163,8 +166,16 @@ def _fits(source: Source, row: SweepRow, other: Source, entry: Energies) -> bool
     return alike and mine.get("model") is not None
 
 
-def _point(source: Source, row: SweepRow, other: Source | None, entry: Energies | None) -> Point:
+def _point(
+    source: Source,
+    row: SweepRow,
+    accuracy: Estimate,
+    other: Source | None,
+    entry: Energies | None,
+) -> Point:
     assert source.study is not None
+    assert accuracy.low is not None
+    assert accuracy.high is not None
     reference = source.study.sweep.reference
     return Point(
         mark=source.mark,
@@ -172,9 +183,9 @@ def _point(source: Source, row: SweepRow, other: Source | None, entry: Energies 
         network=row.network,
         steps=row.steps,
         latency=row.latency,
-        accuracy=row.accuracy,
-        low=row.low,
-        high=row.high,
+        accuracy=accuracy.value,
+        low=accuracy.low,
+        high=accuracy.high,
         samples=row.samples,
         spread=row.spread,
         ann=None if reference is None else reference.accuracy,

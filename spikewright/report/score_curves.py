@@ -1,0 +1,100 @@
+"""The score of the networks of one run, such as accuracy, against time steps or latency."""
+
+from __future__ import annotations
+
+from html import escape
+
+from spikewright.measure import Sweep, SweepRow
+from spikewright.measure.scores import Estimate, Score
+from spikewright.report.plotting import (
+    Figure,
+    ann_line,
+    axis,
+    band,
+    curve,
+    end_labels,
+    layout,
+    log_span,
+    step_ticks,
+)
+from spikewright.report.series import series_of
+
+HEIGHT = 400
+MARGIN = (56, 104, 14, 52)
+
+
+def score_curves(sweep: Sweep, against: str) -> Figure:
+    """The score of every network against "steps" or "latency", bands and labels at the end.
+
+    Args:
+        sweep: what was measured.
+        against: the field of a row on the horizontal axis, both counted in time steps.
+    """
+    score, drawn = sweep.score, series_of(sweep.networks)
+    places = sorted({getattr(row, against) for row in sweep.rows})
+    span = log_span(places)
+    y_range = _range(sweep)
+    bands: list[Figure] = []
+    curves: list[Figure] = []
+    labels: list[tuple[str, str, float, str]] = []
+    ann = None if sweep.reference is None else score.of(sweep.reference)
+    if ann is not None:
+        at = score.shown(ann.value)
+        if ann.low is not None and ann.high is not None:
+            low, high = score.shown(ann.low), score.shown(ann.high)
+            bands.append(band([10**end for end in span], [low] * 2, [high] * 2, "$ink"))
+        bands.append(ann_line(span, at, f"ANN: {_told(score, ann)}"))
+        labels.append(("ANN", "", at, "$ink"))
+    for network, series in drawn.items():
+        known = [(row, e) for row in sweep.rows if row.network == network and (e := score.of(row))]
+        known.sort(key=lambda pair: getattr(pair[0], against))
+        if not known:
+            continue
+        x = [getattr(row, against) for row, _ in known]
+        y = [score.shown(e.value) for _, e in known]
+        ends = [(e.low, e.high) for _, e in known if e.low is not None and e.high is not None]
+        if len(ends) == len(known):
+            lows, highs = ([score.shown(end[k]) for end in ends] for k in (0, 1))
+            bands.append(band(x, lows, highs, series.colour))
+        hover = [_hover(network, row, score, e) for row, e in known]
+        curves.append(curve(x, y, series, hover))
+        labels.append((escape(network), "", y[-1], series.colour))
+    title = "time steps T" if against == "steps" else "latency (time steps)"
+    shape = layout(
+        HEIGHT,
+        MARGIN,
+        axis(title, type="log", range=list(span), **step_ticks(places)),
+        axis(
+            f"{escape(score.name)} (%)" if score.percent else escape(score.name), range=[*y_range]
+        ),
+        annotations=end_labels(labels, y_range, HEIGHT - MARGIN[2] - MARGIN[3]),
+    )
+    return {"data": [*bands, *curves], "layout": shape}
+
+
+def _told(score: Score, estimate: Estimate) -> str:
+    """A value with its interval."""
+    unit = " %" if score.percent else ""
+    value = f"{score.plain(estimate.value)}{unit}"
+    if estimate.low is None:
+        return value
+    return f"{value} ({score.plain(estimate.low)} to {score.plain(estimate.high)})"
+
+
+def _hover(network: str, row: SweepRow, score: Score, estimate: Estimate) -> str:
+    where = f"<b>{escape(network)}</b>, T = {row.steps}, latency {row.latency}"
+    return f"{where}<br>{_told(score, estimate)}"
+
+
+def _range(sweep: Sweep) -> tuple[float, float]:
+    """The vertical axis, within which all intervals lie."""
+    score = sweep.score
+    everyone = [*sweep.rows, *(() if sweep.reference is None else (sweep.reference,))]
+    estimates = [e for row in everyone if (e := score.of(row)) is not None]
+    ends = [v for e in estimates for v in (e.value, e.low, e.high) if v is not None] or [0.0]
+    low, high = score.shown(min(ends)), score.shown(max(ends))
+    if score.field != "accuracy":
+        room = 0.06 * (high - low) or 0.1 * abs(high) or 1.0
+        return low - room, high + 1.3 * room
+    room = 0.04 * max(high - low, 1)
+    return max(0.0, low - room), min(100.0, high + room) + 0.3 * room

@@ -137,7 +137,7 @@ def _uncertainty_line(sweep: Sweep, samples: int) -> str:
     spread = f"; ± is the standard deviation over {seeds} seeds" if seeds > 1 else ""
     if not halves:
         return f"{samples:,} images{spread}"
-    half = score.plain(max(halves), 1) + (" points" if score.percent else "")
+    half = score.width(max(halves), 1) + (" points" if score.percent else "")
     return f"{samples:,} images: 95 % intervals are about ± {half} at T = {sweep.steps[-1]}{spread}"
 
 

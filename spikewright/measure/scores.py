@@ -62,7 +62,11 @@ class Score:
         """A value as text, with so many digits behind the point of a percentage."""
         if value is None:
             return "\u2013"
-        return f"{100 * value:.{digits}f}" if self.percent else f"{value:.4g}"
+        return f"{100 * value:.{digits}f}" if self.percent else f"{value:#.4g}"
+
+    def width(self, value: float, digits: int = 2) -> str:
+        """A spread, or half an interval, as text."""
+        return self.plain(value, digits) if self.percent else f"{value:.2g}"
 
     def text(self, row: Any, digits: int = 2) -> str:
         """The value of a row, with its spread over seeds where there are several."""
@@ -70,7 +74,7 @@ class Score:
         if estimate is None:
             return "\u2013"
         value = self.plain(estimate.value, digits)
-        return value if row.seeds == 1 else f"{value} ±{self.plain(estimate.spread, digits)}"
+        return value if row.seeds == 1 else f"{value} ±{self.width(estimate.spread, digits)}"
 
 
 ACCURACY = Score("accuracy", "accuracy", percent=True)

@@ -106,7 +106,7 @@ def score_matrix(sweep: Sweep) -> list[tuple[str, list[str]]]:
         estimate = score.of(row)
         if estimate is None:
             return "\u2013"
-        spread = f" ± {score.plain(estimate.spread, 1)}" if row.seeds > 1 else ""
+        spread = f" ± {score.width(estimate.spread, 1)}" if row.seeds > 1 else ""
         return score.plain(estimate.value, 1) + spread
 
     return [

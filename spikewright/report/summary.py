@@ -107,7 +107,7 @@ def _size_caveat(score: Score, samples: int, row: SweepRow | Reference) -> str:
     if score is not ACCURACY:
         return (
             f"There are {samples:,} images: the 95 % interval of the mean {score.name} is about "
-            f"± {score.plain(half)} wide. Smaller differences between networks mean little."
+            f"± {score.width(half)} wide. Smaller differences between networks mean little."
         )
     return (
         f"There are {samples:,} images: one of them is {100 / samples:.2g} percentage points, and "

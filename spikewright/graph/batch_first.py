@@ -14,11 +14,14 @@ from typing import Any
 
 import torch
 
+from spikewright.graph.batch_norm import BATCH_NORM
+from spikewright.graph.batch_planes import beside_channels, convolved, normalised
 from spikewright.graph.calls import (
     ALIGNED,
     BATCHED,
     BY_CHANNEL,
     BY_DIMENSION,
+    CHANNELWISE,
     NORMS,
     PERMUTATIONS,
     PLANES,
@@ -26,7 +29,7 @@ from spikewright.graph.calls import (
     TRAILING,
     VIEWS,
 )
-from spikewright.graph.ir import BATCH, Kind, Operation, Stored, Value, walk
+from spikewright.graph.ir import BATCH, Kind, Operation, Value, walk
 from spikewright.graph.layouts import BatchMoved, Layout, found
 from spikewright.graph.primitives import RESHAPE
 
@@ -94,7 +97,11 @@ def rewritten(
     if target is aten.expand.default and result is not None:
         return _expanded(op, read[0], result)
     if target in PLANES:
-        return _with_a_dimension(op, read[0], result, tensors)
+        return convolved(op, read[0], result, tensors)
+    if target in CHANNELWISE and result is not None:
+        return beside_channels(replace(op, kind=kind), read[0], result)
+    if target is BATCH_NORM:
+        return (normalised(op, read[0], tensors),)
     if target is aten.stack.default:
         return (_stacked(op, read[0], result),)
     if target in (aten.constant_pad_nd.default, aten.pad.default):
@@ -213,59 +220,6 @@ def _expanded(op: Operation, source: Layout, result: Layout) -> tuple[Operation,
         value = Value(before[0].name)
     args = (value, [BATCH, *result.sample])
     return (*before, replace(op, args=args, kwargs={}))
-
-
-def _with_a_dimension(
-    op: Operation,
-    source: Layout,
-    result: Layout | None,
-    tensors: dict[str, torch.Tensor],
-) -> tuple[Operation, ...]:
-    """A convolution of `[B * n, C, ...]` as one whose kernel has size 1 along n."""
-    target, places = PLANES[op.target]
-    if source.dim != 0 or len(source.merged) != 1 or result is None:
-        raise BatchMoved("the batch is merged with other dimensions, or not the first of its input")
-    if any(
-        not isinstance(op.argument(at, ""), (list, tuple, int)) for at in range(3, len(op.args))
-    ):
-        raise BatchMoved("its padding has a name; write it in numbers")
-    ndim = len(source.sizes) + 1
-    first = [0, 2, 1, *range(3, ndim)]
-    sample = source.sample
-    moved = replace(
-        op,
-        name=f"{op.name}_moved",
-        target=aten.permute.default,
-        args=(op.args[0], first),
-        kwargs={},
-        shape=(sample[1], sample[0], *sample[2:]),
-    )
-    outcome = result.sample
-    settings = [
-        [filled, *(given if isinstance(given, (list, tuple)) else [given] * places)]
-        for at, filled in ((3, 1), (4, 0), (5, 1))
-        for given in (op.argument(at, ("stride", "padding", "dilation")[at - 3], filled),)
-    ]
-    if not isinstance(op.args[1], Stored):
-        raise BatchMoved("its weights are computed, and the batch is not the first of its input")
-    weight = Stored(f"{op.name}.weight")
-    tensors[weight.name] = tensors[op.args[1].name].unsqueeze(2)
-    convolved = replace(
-        op,
-        name=f"{op.name}_convolved",
-        target=target,
-        args=(
-            Value(moved.name),
-            weight,
-            op.argument(2, "bias"),
-            *settings,
-            op.argument(6, "groups", 1),
-        ),
-        kwargs={},
-        shape=(outcome[1], outcome[0], *outcome[2:]),
-    )
-    back = replace(op, target=aten.permute.default, args=(Value(convolved.name), first), kwargs={})
-    return moved, convolved, back
 
 
 def _padded(op: Operation, source: Layout) -> Operation:

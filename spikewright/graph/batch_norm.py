@@ -30,7 +30,7 @@ def fold_batch_norm(graph: Graph) -> Graph:
     for op in graph.operations:
         if op.target is not BATCH_NORM:
             continue
-        scale, shift = _affine(op, tensors)
+        scale, shift = affine_of(op, tensors)
         before = made_by.get(op.args[0].name)
         if (
             before is not None
@@ -57,7 +57,7 @@ def fold_batch_norm(graph: Graph) -> Graph:
     return replace(graph, operations=tuple(operations), tensors=tensors, outputs=outputs).pruned()
 
 
-def _affine(op: Operation, tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
+def affine_of(op: Operation, tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor]:
     """Scale and shift per channel, computed in float64."""
 
     def stored(position: int) -> Tensor | None:

@@ -87,8 +87,20 @@ NORMS = (aten.rms_norm.default, aten.layer_norm.default, aten.native_layer_norm.
 PLANES: dict[Any, tuple[Any, int]] = {
     aten.conv1d.default: (aten.conv2d.default, 1),
     aten.conv2d.default: (aten.conv3d.default, 2),
+    aten.conv_transpose1d.default: (aten.conv_transpose2d.input, 1),
+    aten.conv_transpose2d.input: (aten.conv_transpose3d.input, 2),
 }
 """Convolutions, with those of a dimension more, which is that of what the batch is merged with."""
+
+CHANNELWISE = (
+    *(getattr(aten, f"{kind}_pool{n}d").default for kind in ("max", "avg") for n in (1, 2, 3)),
+    *(getattr(aten, f"adaptive_avg_pool{n}d").default for n in (1, 2, 3)),
+    *(getattr(aten, f"upsample_nearest{n}d").vec for n in (1, 2, 3)),
+    aten.upsample_linear1d.vec,
+    aten.upsample_bilinear2d.vec,
+    aten.upsample_bicubic2d.vec,
+)
+"""Calls that do the same to every channel of a plane."""
 
 ALIGNED = (
     aten.add.Tensor,

@@ -16,8 +16,8 @@ from typing import Any
 
 import torch
 
-from spikewright.graph.ir import ROOT, Graph, Kind, Operation, Site, Stored, Value, mapped
-from spikewright.graph.primitives import AFFINE, CONVERSION, PRODUCT
+from spikewright.graph.ir import BATCH, ROOT, Graph, Kind, Operation, Site, Stored, Value, mapped
+from spikewright.graph.primitives import AFFINE, CONVERSION, EXPAND, PRODUCT
 from spikewright.graph.rule import rule_of
 
 _LIBRARY = torch.library.Library("spikewright", "FRAGMENT")
@@ -63,6 +63,12 @@ def fusable(op: Operation) -> bool:
     extremes = op.kind is Kind.MAX and "pool" not in op.function
     known = extremes or rule.kind is Kind.UNIT or rule.within_units
     return known or op.target in _ALONG | _POINTWISE
+
+
+def _by_value(op: Operation) -> bool:
+    """Whether an operation is a function of single values, or a constant."""
+    alone = op.site is not None and op.site.group == 1
+    return alone or op.kind is Kind.CONSTANT
 
 
 def members_of(shape: Sequence[int], body: Iterable[Operation]) -> int:
@@ -115,9 +121,9 @@ class _Fusing:
         for op in reversed(self._graph.operations):
             if op.name not in needed:
                 continue
-            unit = self._unit(parts[op.name]) if op.name in parts else op
-            needed.update(unit.inputs)
-            operations.append(unit)
+            for part in self._unit(parts[op.name]) if op.name in parts else (op,):
+                needed.update(part.inputs)
+                operations.append(part)
         return replace(self._graph, operations=_with_names(operations[::-1])).pruned()
 
     def _part(self, product: Operation) -> _Part | None:
@@ -134,7 +140,7 @@ class _Fusing:
         if not frontier or not fusable(product):
             return None
         (root,) = frontier
-        if self._graph.shapes.get(root) != product.shape:
+        if not self._fits(root, product.shape, inside):
             return None
         end = product
         while (after := self._only_reader(end)) is not None:
@@ -142,6 +148,16 @@ class _Fusing:
             end = after
         inside.extend(self._constants(inside))
         return _Part(root, tuple(sorted(inside, key=lambda op: self._order[op.name])))
+
+    def _fits(self, root: str, shape: Sequence[int], inside: Sequence[Operation]) -> bool:
+        """Whether a root has a unit's shape, or can be repeated to it: value by value alone."""
+        own = self._graph.shapes.get(root, ())
+        if own == shape or len(own) != len(shape):
+            return own == shape
+        repeated = all(n in (1, m) for n, m in zip(own, shape, strict=True))
+        return repeated and all(
+            rule_of(op).within_units or op.target in _POINTWISE or _by_value(op) for op in inside
+        )
 
     def _signals(self, op: Operation) -> set[str]:
         return {name for name in op.inputs if not self._is_constant(name)}
@@ -176,16 +192,23 @@ class _Fusing:
             waiting += [name for name in op.inputs if name not in found]
         return list(found.values())
 
-    def _unit(self, part: _Part) -> Operation:
+    def _unit(self, part: _Part) -> list[Operation]:
+        """The unit, and before it in time, so behind it here, what repeats a smaller root."""
         end = part.operations[-1]
         names = {op.name: f"{end.name}/{op.name}" for op in part.operations}
         names[part.root] = ROOT
         body = tuple(replace(op.rewired(names), name=names[op.name]) for op in part.operations)
         stored = list(dict.fromkeys(name for op in body for name in op.stored))
         site = Site(_called(part), group=members_of(end.shape, body))
-        args = (Value(part.root), [Stored(name) for name in stored])
+        root, wider = part.root, list[Operation]()
+        if self._graph.shapes[root] != end.shape:
+            args = (Value(root), [BATCH, *end.shape])
+            wide = replace(end, name=f"{end.name}/wide", target=EXPAND, args=args, kwargs={})
+            wider.append(replace(wide, kind=Kind.LINEAR, site=None))
+            root = wide.name
+        args = (Value(root), [Stored(name) for name in stored])
         fused = replace(end, target=FUSED, args=args, kwargs={}, kind=Kind.UNIT, site=site)
-        return replace(fused, body=body)
+        return [replace(fused, body=body), *wider]
 
 
 def _called(part: _Part) -> str:

@@ -20,7 +20,7 @@ from spikewright.graph.ir import BATCH, Graph, Kind, Operation, Stored, Value, m
 from spikewright.graph.layouts import BatchMoved, Layout
 from spikewright.graph.offenders import Offender, offender
 from spikewright.graph.origins import ancestors, is_leaf, origin_of
-from spikewright.graph.primitives import CONVERSION
+from spikewright.graph.primitives import CONVERSION, EXPAND
 from spikewright.graph.relays import with_a_channel
 from spikewright.graph.rule import Reading, objection_to, remedy_of, rule_of
 from spikewright.graph.structure import Output, Structure
@@ -197,7 +197,7 @@ class _Reader:
         written, value = op, node.meta["val"]
         op = rule_of(op).normal_form(op, self._reading(node))
         self._converts |= written.target is CONVERSION and op.target is not CONVERSION
-        if op.target is not written.target and isinstance(value, (tuple, list)):
+        if op.target is not node.target and isinstance(value, (tuple, list)):
             self._single.add(node)
             value = value[0]
             self._batches.settle(op, value)
@@ -286,11 +286,7 @@ class _Reader:
                 self._refuse(op, site)
                 return op
             if op.shape != self._shapes.get(op.inputs[0], op.shape):
-                self._refuse(
-                    op,
-                    "its constant is larger than its signal; expand the signal first (x.expand)",
-                )
-                return op
+                op = self._repeated(op)
             return replace(op, kind=Kind.UNIT, site=replace(site, name=self._site_name(op)))
         op = replace(op, kind=kind)
         objection = objection_to(op, self._dimensions(op))
@@ -301,6 +297,14 @@ class _Reader:
         if objection:
             self._refuse(op, objection)
         return op
+
+    def _repeated(self, op: Operation) -> Operation:
+        """A function of one signal and a larger constant, reading a repeated signal."""
+        (source,) = op.inputs
+        args = (Value(source), [BATCH, *op.shape])
+        wide = replace(op, name=f"{op.name}_wide", target=EXPAND, args=args, kwargs={})
+        self._add(wide)
+        return op.rewired({source: wide.name})
 
     def _sample_shape(self, op: Operation, value: Any) -> tuple[int, ...]:
         """Shape of one sample's value, of the first of several; what lost the batch is noted."""

@@ -136,11 +136,11 @@ class ShiftedProduct(Rule):
     label = "scaling"
 
     def composite(self, op: Operation, constants: Set[str]) -> bool:
-        factors = (leaf for leaf in op.args[1:3] if isinstance(leaf, Value))
-        return len([leaf for leaf in factors if leaf.name not in constants]) == 2
+        """Whether it is anything but constants around one signal, in their places."""
+        return _signals_at(op, constants) != [1]
 
     def kind_of(self, op: Operation, constants: Set[str]) -> Kind:
-        return Kind.PRODUCT if self.composite(op, constants) else Kind.LINEAR
+        return Kind.PRODUCT if {1, 2} <= set(_signals_at(op, constants)) else Kind.LINEAR
 
     def product_objection(self, op: Operation, dimensions: Mapping[str, int]) -> str | None:
         equation = elementwise(replace(op, args=op.args[1:3]), dimensions)
@@ -149,20 +149,11 @@ class ShiftedProduct(Rule):
     def write_out(self, op: Operation, page: Any) -> Value:
         first, second = op.args[1:3]
         same = first == second
-        product = (
-            page.call(aten.square.default, first) if same else page.call(PRODUCT, first, second)
-        )
+        leaves = (first, second) if isinstance(first, Value) else (second, first)
+        product = page.call(aten.square.default, first) if same else page.call(PRODUCT, *leaves)
         if op.kwargs.get("value", 1) != 1:
             product = page.call(PRODUCT, product, op.kwargs["value"])
         return page.call(aten.add.Tensor, product, op.args[0])
-
-    def objection(self, op: Operation, ndim: int) -> str | None:
-        if reads_data((op.args[0], op.args[2:])):
-            return (
-                "only shift + scale * signal with constant shift and scale is linear; write "
-                "shift + scale * x"
-            )
-        return None
 
     def absorbed(self, op: Operation, weight: Tensor, scale: Tensor) -> Tensor | None:
         return weight * scale
@@ -191,6 +182,12 @@ class Negation(Rule):
 
     def nir(self, op: Operation, graph: Graph) -> tuple[Node, ...]:
         return (scale(torch.tensor(-1.0, dtype=graph.dtype), op.shape),)
+
+
+def _signals_at(op: Operation, constants: Set[str]) -> list[int]:
+    """The places of arguments that are signals."""
+    leaves = enumerate(op.args[:3])
+    return [at for at, v in leaves if isinstance(v, Value) and v.name not in constants]
 
 
 def _addends(op: Operation) -> tuple[str, ...]:

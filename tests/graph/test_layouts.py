@@ -54,6 +54,15 @@ def class_token(m, x: Tensor) -> Tensor:
     )
 
 
+def film(m, x: Tensor) -> Tensor:
+    """A whole network for images on those of a film: norm, pooling, upsampling, transposed."""
+    images = F.relu(m.norm(m.image(x.reshape(-1, DIM, 8, 8))))
+    images = F.interpolate(F.max_pool2d(images, 2), scale_factor=2)
+    images = F.avg_pool2d(F.relu(m.up(images)), 2)
+    lines = F.relu(m.line(images.flatten(2)))
+    return lines.reshape(x.shape[0], -1, DIM, lines.shape[-1]).mean((1, 3))
+
+
 def frames(m, x: Tensor) -> Tensor:
     """Images of a film taken as a batch of images: `[B * frames, C, H, W]`."""
     images = x.reshape(-1, DIM, 4, 4)
@@ -66,8 +75,13 @@ def model(forward) -> nn.Module:
         "qkv": nn.Linear(DIM, 3 * DIM),
         "out": nn.Linear(DIM, DIM),
         "image": nn.Conv2d(DIM, DIM, 3, padding=1, stride=2),
+        "norm": nn.BatchNorm2d(DIM),
+        "up": nn.ConvTranspose2d(DIM, DIM, 3, 2, output_padding=1),
+        "line": nn.ConvTranspose1d(DIM, DIM, 3, padding=1, dilation=2, groups=2),
     }
     built = wired(forward, **parts)
+    built.norm.running_mean.uniform_(-1, 1)
+    built.norm.running_var.uniform_(0.5, 2)
     built.place = nn.Parameter(torch.randn(1, 4, DIM))
     built.window = nn.Parameter(torch.randn(4, 1, 1))
     built.token = nn.Parameter(torch.randn(1, 1, DIM))
@@ -80,6 +94,7 @@ CASES = {
     "tokens first": (tokens_first, (5, DIM)),
     "two views": (two_views, (5, DIM)),
     "class token": (class_token, (5, DIM)),
+    "film": (film, (3, DIM, 8, 8)),
     "frames": (frames, (3, DIM, 4, 4)),
 }
 

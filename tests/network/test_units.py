@@ -251,7 +251,7 @@ def test_a_file_that_gives_a_unit_to_a_one_phase_neuron_is_refused(tmp_path: Pat
         sw.load(path)
 
 
-def test_a_function_of_two_signals_or_of_a_larger_constant_is_refused() -> None:
+def test_a_function_of_two_signals_is_refused() -> None:
     class Two(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -263,9 +263,13 @@ def test_a_function_of_two_signals_or_of_a_larger_constant_is_refused() -> None:
 
     with pytest.raises(sw.UnsupportedOperation, match="a function of two signals"):
         sw.convert(seeded(Two), x_of(8))
-    larger = seeded(lambda: Net(lambda x: torch.maximum(x[:, :1], CONSTANT)))
-    with pytest.raises(sw.UnsupportedOperation, match="its constant is larger than its signal"):
-        sw.convert(larger, x_of(8))
+
+
+def test_a_signal_is_repeated_for_a_larger_constant() -> None:
+    model = seeded(lambda: Net(lambda x: torch.maximum(x[:, :1], CONSTANT)))
+    snn = sw.convert(model, x_of(8), neuron=sw.TwoPhase("nearest", "binary"), steps=14)
+    with torch.no_grad():
+        torch.testing.assert_close(snn(x_of(8)), model(x_of(8)), rtol=0, atol=1e-3)
 
 
 def test_infinite_and_silent_sites_are_refused() -> None:

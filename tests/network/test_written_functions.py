@@ -14,6 +14,13 @@ from tests.builders import wired
 
 WIDTH = 6
 WEIGHT = torch.linspace(-1, 1, 3 * WIDTH * WIDTH).reshape(3, WIDTH, WIDTH).double()
+PLACES = torch.linspace(-1, 1, 4).double()
+
+
+def within(x: Tensor) -> Tensor:
+    """Which of several intervals a value lies in, as 0 and 1."""
+    return ((x >= PLACES[:-1]) & (x < PLACES[1:])).to(x.dtype)
+
 
 FUNCTIONS: dict[str, tuple[Callable[[Tensor], Tensor], list[str]]] = {
     "normalize": (lambda x: F.normalize(x, dim=-1), ["fused"]),
@@ -42,6 +49,14 @@ FUNCTIONS: dict[str, tuple[Callable[[Tensor], Tensor], list[str]]] = {
     "a choice by two bounds": (lambda x: x * ((x > -0.5) & ~(x > 0.5)), ["fused"]),
     "a choice by another value": (
         lambda x: torch.where(x > x.mean(-1, True), x, 0.1 * x),
+        ["fused"],
+    ),
+    "a choice of several": (
+        lambda x: within(x[..., None]),
+        ["fused"],
+    ),
+    "a response norm": (
+        lambda x: torch.addcmul(WEIGHT[0, :3], WEIGHT[1, :3], x * x.norm(dim=1, keepdim=True)),
         ["fused"],
     ),
     "a jump": (lambda x: (x > 0).to(x.dtype), ["fused"]),

@@ -1,0 +1,122 @@
+"""Calls on planes, `[B * n, C, ...]`, rewritten for values that have the batch first.
+
+What the batch is merged with becomes a dimension that a convolution leaves alone, or channels more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from spikewright.graph.batch_norm import affine_of
+from spikewright.graph.calls import PLANES
+from spikewright.graph.ir import BATCH, Kind, Operation, Stored, Value
+from spikewright.graph.layouts import BatchMoved, Layout
+from spikewright.graph.primitives import AFFINE, RESHAPE
+
+aten = torch.ops.aten
+
+_SETTINGS = (("stride", 3, 1), ("padding", 4, 0), ("dilation", 5, 1))
+_TRANSPOSED = (("stride", 3, 1), ("padding", 4, 0), ("output_padding", 5, 0), ("dilation", 7, 1))
+"""What a convolution is told for every dimension: name, position and default."""
+
+
+def convolved(
+    op: Operation,
+    source: Layout,
+    result: Layout | None,
+    tensors: dict[str, torch.Tensor],
+) -> tuple[Operation, ...]:
+    """A convolution of `[B * n, C, ...]` as one whose kernel has size 1 along n.
+
+    Raises:
+        BatchMoved: where there is no such call.
+    """
+    target, places = PLANES[op.target]
+    if source.dim != 0 or len(source.merged) != 1 or result is None:
+        raise BatchMoved("the batch is merged with other dimensions, or not the first of its input")
+    if not isinstance(op.args[1], Stored):
+        raise BatchMoved("its weights are computed, and the batch is not the first of its input")
+    first = [0, 2, 1, *range(3, len(source.sizes) + 1)]
+    moved = _turned(op, f"{op.name}_moved", op.args[0], first, source.sample)
+    weight = Stored(f"{op.name}.weight")
+    tensors[weight.name] = tensors[op.args[1].name].unsqueeze(2)
+    transposed = "transpose" in op.function
+    settings = {
+        name: _for_each(op.argument(at, name, default), places, default)
+        for name, at, default in (_TRANSPOSED if transposed else _SETTINGS)
+    }
+    groups = op.argument(6, "groups", 1)
+    listed = [*settings.values()]
+    listed = [*listed[:3], groups, *listed[3:]]
+    outcome = result.sample
+    made = replace(
+        op,
+        name=f"{op.name}_convolved",
+        target=target,
+        args=(Value(moved.name), weight, op.argument(2, "bias"), *listed),
+        kwargs={},
+        shape=(outcome[1], outcome[0], *outcome[2:]),
+    )
+    return moved, made, _turned(op, op.name, Value(made.name), first, made.shape)
+
+
+def beside_channels(op: Operation, source: Layout, result: Layout) -> tuple[Operation, ...]:
+    """A call that does the same to every channel, of `[B, n * C, ...]`; it keeps its kind.
+
+    Raises:
+        BatchMoved: where the batch is not the first dimension.
+    """
+    if source.dim != 0:
+        raise BatchMoved("the batch is not the first dimension of its input")
+    merged = len(source.merged)
+    before, after = source.sample, result.sample
+    joined = _joined(op, f"{op.name}_joined", op.args[0], before, merged)
+    args = (Value(joined.name), *op.args[1:])
+    made = replace(op, name=f"{op.name}_made", args=args, shape=_merged(after, merged))
+    back = (Value(made.name), [BATCH, *after])
+    last = replace(op, target=RESHAPE, args=back, kwargs={}, kind=Kind.LINEAR)
+    return joined, made, last
+
+
+def normalised(op: Operation, source: Layout, tensors: dict[str, torch.Tensor]) -> Operation:
+    """Batch norm as a product with constants along the channels."""
+    places = [1] * (1 + len(source.sample))
+    places[source.place(1)] = -1
+    dtype = tensors[op.args[3].name].dtype
+    names = f"{op.name}.shift", f"{op.name}.scale"
+    for name, values in zip(names, reversed(affine_of(op, tensors)), strict=True):
+        tensors[name] = values.to(dtype).reshape(places)
+    args = (Stored(names[0]), op.args[0], Stored(names[1]))
+    return replace(op, target=AFFINE, args=args, kwargs={})
+
+
+def _turned(
+    op: Operation, name: str, value: Any, order: list[int], shape: Sequence[int]
+) -> Operation:
+    turned = tuple(shape[dim - 1] for dim in order[1:])
+    target = aten.permute.default
+    return replace(op, name=name, target=target, args=(value, order), kwargs={}, shape=turned)
+
+
+def _merged(shape: Sequence[int], merged: int) -> tuple[int, ...]:
+    channels = torch.Size(shape[: merged + 1]).numel()
+    return (channels, *shape[merged + 1 :])
+
+
+def _joined(op: Operation, name: str, value: Any, shape: Sequence[int], merged: int) -> Operation:
+    wide = _merged(shape, merged)
+    args = (value, [BATCH, *wide])
+    made = replace(op, name=name, target=RESHAPE, args=args, kwargs={}, kind=Kind.LINEAR)
+    return replace(made, shape=wide)
+
+
+def _for_each(given: Any, places: int, default: int) -> list[int]:
+    """A setting for every dimension, the new one's first."""
+    if isinstance(given, str):
+        raise BatchMoved("its padding has a name; write it in numbers")
+    listed = list(given) if isinstance(given, (list, tuple)) else [given]
+    return [default, *(listed * places if len(listed) == 1 else listed)]

@@ -18,6 +18,7 @@ ELSEWHERE = {
     "network/compiler.py": "the size of a batch, asked for in compiled code",
     "graph/fusing.py": "which calls make one function of one signal",
     "graph/batch_first.py": "what calls become where the batch moved",
+    "graph/batch_planes.py": "what calls on planes become where the batch moved",
     "graph/calls.py": "where calls name dimensions",
     "neurons/count_law.py": "an index that needs no check",
 }

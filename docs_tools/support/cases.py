@@ -46,6 +46,14 @@ def _call(call: str, run: Callable[[Tensor], Tensor], shape: tuple[int, ...] = I
     return Case(call, lambda _, x: run(x), shape)
 
 
+def _cell(m: Any, x: Tensor) -> Tensor:
+    return m.it(x[:, 1], m.it(x[:, 0]))
+
+
+def _lstm_cell(m: Any, x: Tensor) -> Tensor:
+    return m.it(x[:, 1], m.it(x[:, 0]))[0]
+
+
 def _bounds(like: Tensor) -> tuple[Tensor, Tensor]:
     return torch.zeros((), dtype=like.dtype), torch.ones((), dtype=like.dtype)
 
@@ -264,6 +272,23 @@ PRODUCTS = (
     ),
 )
 
+RECURRENT = (
+    Case("nn.LSTM(4, 5, batch_first=True)(x)[0]", lambda m, x: m.it(x)[0], (6, 4),
+         {"it": lambda: nn.LSTM(4, 5, batch_first=True)}),
+    Case("nn.LSTM(4, 5, 2, bidirectional=True)(x)[0]  # x: [L, B, F]",
+         lambda m, x: m.it(x.transpose(0, 1))[0].transpose(0, 1), (6, 4),
+         {"it": lambda: nn.LSTM(4, 5, 2, bidirectional=True)}),
+    Case("nn.GRU(4, 5, batch_first=True)(x)[1][-1]", lambda m, x: m.it(x)[1][-1], (6, 4),
+         {"it": lambda: nn.GRU(4, 5, batch_first=True)}),
+    Case("nn.RNN(4, 5, batch_first=True)(x)[0]", lambda m, x: m.it(x)[0], (6, 4),
+         {"it": lambda: nn.RNN(4, 5, batch_first=True)}),
+    Case('nn.RNN(4, 5, nonlinearity="relu", batch_first=True)(x)[0]', lambda m, x: m.it(x)[0],
+         (6, 4), {"it": lambda: nn.RNN(4, 5, nonlinearity="relu", batch_first=True)}),
+    Case("nn.LSTMCell(4, 5)(x, (h, c))", _lstm_cell, (6, 4), {"it": lambda: nn.LSTMCell(4, 5)}),
+    Case("nn.GRUCell(4, 5)(x, h)", _cell, (6, 4), {"it": lambda: nn.GRUCell(4, 5)}),
+    Case("nn.RNNCell(4, 5)(x, h)", _cell, (6, 4), {"it": lambda: nn.RNNCell(4, 5)}),
+)  # fmt: skip
+
 MOVES = (
     _call("x.flatten(1)", lambda x: x.flatten(1)),
     _call("x.view(x.size(0), -1)", lambda x: x.view(x.size(0), -1)),
@@ -305,6 +330,7 @@ ACCEPTED = {
     "Pooling, means, upsampling": POOLING,
     "Arithmetic": ARITHMETIC,
     "Products of two signals": PRODUCTS,
+    "Recurrent layers, over a fixed length": RECURRENT,
     "Rearranging": MOVES,
 }
 """What should convert, by heading."""

@@ -85,7 +85,8 @@ def _checked(values: Tensor, op: Operation, part: str, what: str) -> Tensor:
 def encoded_calibration(calibration: Calibration) -> tuple[dict[str, Any], dict[str, Tensor]]:
     """Statistics, strategy and neuron, as plain values and tensors."""
     tensors: dict[str, Tensor] = {}
-    for site, statistics in calibration.statistics.items():
+    groups = {s.group_name: calibration.statistics[s.name] for s in calibration.sites}
+    for site, statistics in groups.items():
         tensors[f"statistics/{site}/maximum"] = statistics.maximum
         tensors[f"statistics/{site}/exponent"] = statistics.exponent
         tensors[f"statistics/{site}/histogram"] = narrowest(statistics.histogram)
@@ -94,7 +95,7 @@ def encoded_calibration(calibration: Calibration) -> tuple[dict[str, Any], dict[
     document = {
         "neuron": configurations.encoded(calibration.neuron),
         "threshold": configurations.encoded(calibration.threshold),
-        "values": {site: statistics.values for site, statistics in calibration.statistics.items()},
+        "values": {group: statistics.values for group, statistics in groups.items()},
         "signed": sorted(calibration.signed),
         "learned": list(calibration.learned),
     }
@@ -114,21 +115,38 @@ def decoded_calibration(document: Any, graph: Graph, take: Take) -> Calibration:
     )
     layers = layers_of(graph)
     values = mapping(values, "the numbers of values")
-    if set(values) != set(layers):
+    groups = _alike(graph)
+    if set(values) != set(groups):
         raise InterchangeError("the calibration must hold statistics of every site, and no other")
     negative = {_signed(layers, site) for site in items(signed, "the signed sites")}
+    known = {
+        group: replace(
+            _statistics(ops[0], group, values[group], take),
+            signed=any(op.site is not None and op.site.name in negative for op in ops),
+        )
+        for group, ops in groups.items()
+    }
     return Calibration(
         graph.sites,
-        {
-            site: replace(
-                _statistics(layers[site], site, values[site], take), signed=site in negative
-            )
-            for site in values
-        },
+        {site.name: known[site.group_name] for site in graph.sites},
         configurations.decoded_neuron(neuron, "the calibration's neuron"),
         configurations.decoded_threshold(threshold, "the calibration's strategy"),
         {site: _learned(layers, site, take) for site in items(learned, "learned thresholds")},
     )
+
+
+def _alike(graph: Graph) -> dict[str, list[Operation]]:
+    """The neuron operations by what their statistics are kept under."""
+    groups: dict[str, list[Operation]] = {}
+    for op in graph.neurons:
+        assert op.site is not None
+        members = groups.setdefault(op.site.group_name, [op])
+        if members[0] is not op:
+            first = members[0].site
+            same = first is not None and channels_of(members[0]) == channels_of(op)
+            _require(same and bool(op.site.alike), f"'{op.site.name}' is not like '{first}'")
+            members.append(op)
+    return groups
 
 
 def _statistics(op: Operation, site: str, values: Any, take: Take) -> SiteStatistics:

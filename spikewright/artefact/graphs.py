@@ -29,6 +29,7 @@ _PARTS = (
     "module",
     "source",
     "site",
+    "alike",
     "channels",
     "body",
 )
@@ -66,6 +67,7 @@ def _encoded_operation(op: Operation) -> dict[str, Any]:
         "module": op.module,
         "source": op.source.replace("\\", "/").rpartition("/")[2],  # no folder of one machine
         "site": None if op.site is None else op.site.name,
+        "alike": "" if op.site is None else op.site.alike,
         "channels": [] if op.site is None else list(op.site.channels),
         "body": [_encoded_operation(inner) for inner in op.body],
     }
@@ -106,7 +108,7 @@ def decoded(document: Any, tensors: Mapping[str, Tensor]) -> Graph:
 
 
 def _decoded_operation(entry: Any, what: str, constants: Set[str]) -> Operation:
-    name, target, args, kwargs, shape, module, source, site, channels, body = named(
+    name, target, args, kwargs, shape, module, source, site, alike, channels, body = named(
         mapping(entry, what), _PARTS, what
     )
     what = f"{what} ('{typed(name, str, what)}')"
@@ -125,6 +127,7 @@ def _decoded_operation(entry: Any, what: str, constants: Set[str]) -> Operation:
             body=_decoded_body(body, what),
         ),
         None if site is None else typed(site, str, what),
+        typed(alike, str, f"{what}: what it is alike"),
         tuple(whole(dim, f"{what}: its channels", 1) for dim in items(channels, what)),
         what,
         constants,
@@ -148,6 +151,7 @@ def _decoded_body(document: Any, what: str) -> tuple[Operation, ...]:
 def _classified(
     op: Operation,
     site: str | None,
+    alike: str,
     channels: tuple[int, ...],
     what: str,
     constants: Set[str],
@@ -163,7 +167,7 @@ def _classified(
             raise InterchangeError(f"{what} is no layer of neurons: {described}, site {site!r}")
         if list(channels) != sorted(set(channels)) or any(dim > len(op.shape) for dim in channels):
             raise InterchangeError(f"{what}: its channels {channels} are no dimensions of it")
-        named_site = replace(described, name=site, channels=channels)
+        named_site = replace(described, name=site, alike=alike, channels=channels)
         return replace(op, kind=Kind.UNIT, site=named_site)
     if site is not None:
         raise InterchangeError(f"{what} has a site, and is no activation")

@@ -19,7 +19,7 @@ class Calibration:
 
     Attributes:
         sites: in the order in which they run.
-        statistics: by site name.
+        statistics: by site name; sites that are alike share theirs.
         neuron: what the thresholds are fitted for.
         threshold: the strategy.
         learned: learned thresholds (QCFS's lambda) by site name, where there are any.
@@ -38,9 +38,11 @@ class Calibration:
 
     def thresholds_at(self, steps: int) -> dict[str, Tensor]:
         """Thresholds of every site at T = `steps`: float64 `[C]` or `[1]`, positive, on the CPU."""
-        return {
-            site.name: self.threshold.choose(
-                site, self.statistics[site.name], self.neuron, steps, self.learned.get(site.name)
-            )
-            for site in self.sites
-        }
+        chosen: dict[str, Tensor] = {}
+        for site in self.sites:
+            if site.group_name not in chosen:
+                known = self.statistics[site.name], self.learned.get(site.name)
+                chosen[site.group_name] = self.threshold.choose(
+                    site, known[0], self.neuron, steps, known[1]
+                )
+        return {site.name: chosen[site.group_name] for site in self.sites}

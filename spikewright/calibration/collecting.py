@@ -6,6 +6,7 @@ and the float64 sums of parts are added up in the order of the parts, whoever co
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -27,7 +28,7 @@ class Collected:
     """What a pass leaves.
 
     Attributes:
-        statistics: by site name, on the CPU.
+        statistics: by site name, on the CPU; sites that are alike share theirs.
         input_sums: by site name, float64 `[parts, C]`: the sum of the site's input over each part.
         values: by site name, values of a channel that one sample has.
     """
@@ -66,7 +67,9 @@ def collect(graph: Graph, parts: Iterable[Tensor], processes: Processes = ALONE)
         ProcessError: when processes hold other weights or other samples.
     """
     channels = {op.site.name: channels_of(op) for op in graph.neurons if op.site is not None}
-    own = {site: SiteStatistics.empty(width) for site, width in channels.items()}
+    groups = {site.name: site.group_name for site in graph.sites}
+    alike = {groups[site]: SiteStatistics.empty(width) for site, width in channels.items()}
+    own = {site: alike[group] for site, group in groups.items()}
     sums: dict[str, list[Tensor]] = {site: [] for site in channels}
     digest = sha256(fingerprint(graph.tensors).encode()) if processes.count > 1 else None
     count = samples = 0
@@ -85,8 +88,16 @@ def collect(graph: Graph, parts: Iterable[Tensor], processes: Processes = ALONE)
     rows = {
         site: _in_order(sums[site], width, count, processes) for site, width in channels.items()
     }
-    merged = {site: _merged(own[site], rows[site], processes) for site in channels}
-    return Collected(merged, rows, {site: s.values // samples for site, s in merged.items()})
+    merged = {group: _merged(one, processes) for group, one in alike.items()}
+    for site, group in groups.items():
+        merged[group].input_sum += _sum_of(rows[site])
+    members = Counter(groups.values())
+    each = {group: s.values // (samples * members[group]) for group, s in merged.items()}
+    return Collected(
+        {site: merged[group] for site, group in groups.items()},
+        rows,
+        {site: each[group] for site, group in groups.items()},
+    )
 
 
 def _observed(
@@ -110,15 +121,15 @@ def _observed(
     return sums
 
 
-def _merged(own: SiteStatistics, rows: Tensor, processes: Processes) -> SiteStatistics:
-    """The statistics of one site over all parts, from those of this process's parts."""
+def _merged(own: SiteStatistics, processes: Processes) -> SiteStatistics:
+    """The statistics over all parts but for the sum of inputs, from this process's parts."""
     exponent = processes.gather(own.exponent).amax(0)
     return SiteStatistics(
         processes.gather(own.maximum).amax(0),
         exponent,
         processes.gather(rebinned(own.histogram, exponent - own.exponent)).sum(0),
         int(processes.gather(torch.tensor(own.values)).sum()),
-        _sum_of(rows),
+        torch.zeros_like(own.input_sum),
         bool(processes.gather(torch.tensor([int(own.signed)])).any()),
     )
 

@@ -49,15 +49,16 @@ def segments_of(graph: Graph) -> tuple[Segment, ...]:
         ends.pop()
     kept = {graph.input, *(op.name for op in ends)}
     runs: list[tuple[Operation, tuple[Operation, ...]]] = []
+    order = {op.name: at for at, op in enumerate(graph.operations)}
     for end in ends:
-        operations = _leading_to(end, graph, made_by, kept)
+        operations = _leading_to(end, made_by, order, kept)
         kept.update(op.name for op in operations if op.kind is not Kind.CONSTANT)
         runs.append((end, operations))
     return _with_lifetimes(graph, runs)
 
 
 def _leading_to(
-    end: Operation, graph: Graph, made_by: Mapping[str, Operation], kept: set[str]
+    end: Operation, made_by: Mapping[str, Operation], order: Mapping[str, int], kept: set[str]
 ) -> tuple[Operation, ...]:
     """The operations between kept values and the end of a segment, in order."""
     needed, waiting = set[str](), list(end.inputs)
@@ -66,7 +67,7 @@ def _leading_to(
         if name not in kept and name not in needed:
             needed.add(name)
             waiting += made_by[name].inputs
-    return tuple(op for op in graph.operations if op.name in needed)
+    return tuple(made_by[name] for name in sorted(needed, key=order.__getitem__))
 
 
 def _with_lifetimes(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -49,6 +49,7 @@ class SiteStatistics:
     values: int
     input_sum: Tensor
     signed: bool = False
+    _per_unit: Tensor | None = field(default=None, init=False, repr=False, compare=False)
 
     @classmethod
     def empty(cls, channels: int) -> SiteStatistics:
@@ -98,19 +99,30 @@ class SiteStatistics:
         self._widen(torch.frexp(peak)[1].long().where(peak > 0, self.exponent))
         self.values += values.shape[0] * values.shape[2]
         total = torch.zeros_like(self.input_sum)
-        counts = torch.zeros(self.histogram.numel() + 1, dtype=torch.int64)
         samples = max(1, _SLICE // values[0].numel())
         for some in currents.split(samples):
             total += finite_sum(some, (0, 2)).cpu()
         for some in values.split(samples):
-            counts += torch.bincount(self._bins(some.cpu()), minlength=len(counts))
+            self._count(self._bins(some.cpu()))
         self.input_sum += total
-        self.histogram += counts[:-1].reshape(self.histogram.shape)
         return total
+
+    def _count(self, bins: Tensor) -> None:
+        """Add one to every bin named; few values do not touch all bins."""
+        size = self.histogram.numel()
+        if len(bins) < size:
+            flat = self.histogram.view(-1)
+            inside = bins[bins < size].long()
+            flat.scatter_add_(0, inside, torch.ones_like(inside))
+        else:
+            counts = torch.bincount(bins, minlength=size + 1)
+            self.histogram += counts[:-1].reshape(self.histogram.shape)
 
     def _bins(self, values: Tensor) -> Tensor:
         """The bins of `[B, C, P]`, those of all channels in a row; the last one takes the rest."""
-        per_unit = BINS / self.span  # powers of two: the product below is exact
+        if self._per_unit is None:
+            self._per_unit = BINS / self.span  # powers of two: the product below is exact
+        per_unit = self._per_unit
         first = torch.arange(len(per_unit), dtype=torch.int32) * BINS
         bins = (values * per_unit[:, None]).to(torch.int32) + first[:, None]
         return bins.where(values > 0, self.histogram.numel()).flatten()
@@ -141,9 +153,10 @@ class SiteStatistics:
         )
 
     def _widen(self, exponent: Tensor) -> None:
-        wider = torch.maximum(self.exponent, exponent)
-        self.histogram = rebinned(self.histogram, wider - self.exponent)
-        self.exponent = wider
+        if bool((exponent > self.exponent).any()):
+            wider = torch.maximum(self.exponent, exponent)
+            self.histogram = rebinned(self.histogram, wider - self.exponent)
+            self.exponent, self._per_unit = wider, None
 
 
 def finite_sum(values: Tensor, dims: int | tuple[int, ...]) -> Tensor:

@@ -25,6 +25,7 @@ from spikewright.graph.calls import (
     NORMS,
     PERMUTATIONS,
     PLANES,
+    RECURRENT,
     SINGLE,
     TRAILING,
     VIEWS,
@@ -90,6 +91,8 @@ def rewritten(
     target: Any = op.target
     if target in VIEWS and result is not None:
         return (_reshaped(op, op.name, op.args[0], result),)
+    if target in RECURRENT:
+        return (_over_time(op, layouts),)
     if target in PERMUTATIONS:
         return (_permuted(op, read[0]),)
     if target in BY_DIMENSION:
@@ -220,6 +223,20 @@ def _expanded(op: Operation, source: Layout, result: Layout) -> tuple[Operation,
         value = Value(before[0].name)
     args = (value, [BATCH, *result.sample])
     return (*before, replace(op, args=args, kwargs={}))
+
+
+def _over_time(op: Operation, layouts: Mapping[str, Layout]) -> Operation:
+    """A recurrent layer on `[B, ..., L, F]`, its states `[B, layers, ..., H]`."""
+    source = layouts[op.args[0].name]
+    batch_first = bool(op.args[-1])
+    if source.dim != (0 if batch_first else 1):
+        raise BatchMoved(
+            "the batch is its time, which mixes samples: the layer takes "
+            + ("[B, L, F]" if batch_first else "[L, B, F] unless it is made with batch_first=True")
+        )
+    if source.merged and not batch_first:
+        raise BatchMoved("the batch is merged with other dimensions behind its time")
+    return replace(op, args=(*op.args[:-1], True))
 
 
 def _padded(op: Operation, source: Layout) -> Operation:

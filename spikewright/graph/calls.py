@@ -75,6 +75,10 @@ TRAILING: dict[Any, int] = {
     aten.bmm.default: 2,
     aten.mm.default: 1,
     aten.scaled_dot_product_attention.default: 2,
+    aten.lstm_cell.default: 1,
+    aten.gru_cell.default: 1,
+    aten.rnn_tanh_cell.default: 1,
+    aten.rnn_relu_cell.default: 1,
     aten.tril.default: 2,
     aten.triu.default: 2,
     aten.pixel_shuffle.default: 3,
@@ -167,6 +171,14 @@ SINGLE = (
     aten._to_copy.default,
 )
 """Calls of one signal, value by value."""
+
+RECURRENT = (
+    aten.lstm.input,
+    aten.gru.input,
+    aten.rnn_tanh.input,
+    aten.rnn_relu.input,
+)
+"""Layers over time, whose last argument says whether the batch comes first."""
 
 BATCHED = (aten.bmm.default, aten.mm.default)
 """Products of matrices that `matmul` does for any dimensions before the last two."""

@@ -6,6 +6,7 @@ import contextlib
 import inspect
 import io
 import re
+import warnings
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,7 +22,7 @@ from spikewright.graph.composites import written_out
 from spikewright.graph.decomposing import decomposed
 from spikewright.graph.fusing import with_fused_units
 from spikewright.graph.ir import Graph, Kind
-from spikewright.graph.model_checks import check_model, state_of
+from spikewright.graph.model_checks import check_model, recurrent_advice, state_of
 from spikewright.graph.offenders import Offender, complaint, offender
 from spikewright.graph.read import read_program
 from spikewright.graph.relays import with_relays
@@ -132,7 +133,8 @@ def _exported(model: nn.Module | ExportedProgram, example: Tensor) -> ExportedPr
                 return _captured(model, pair)
             except Exception:  # the first error says more
                 pass
-        raise ConversionError(_capture_failure(message)) from error
+        advice = recurrent_advice(model, message)
+        raise ConversionError(advice or _capture_failure(message)) from error
 
 
 def _captured(model: nn.Module, pair: Tensor) -> ExportedProgram:
@@ -161,8 +163,12 @@ def _grad_mode(model: nn.Module) -> torch.no_grad | torch.inference_mode:
 
 @contextmanager
 def _quiet() -> Generator[None]:
-    """Keep away what torch.export writes to stderr: whole graphs, for some models it refuses."""
-    with contextlib.redirect_stderr(io.StringIO()):
+    """Keep away what torch.export writes to stderr: whole graphs, for some models it refuses.
+
+    And its warning about the list of weights that a recurrent layer keeps, which it traces rightly.
+    """
+    with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The tensor attributes? .*_flat_weights", UserWarning)
         yield
 
 

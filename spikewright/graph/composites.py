@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
+from operator import getitem
 from typing import Any
 
 import torch
@@ -11,6 +13,7 @@ from torch import Tensor
 
 from spikewright.graph.evaluate import call
 from spikewright.graph.ir import BATCH, Graph, Kind, Operation, Stored, Value, mapped
+from spikewright.graph.primitives import COPY
 from spikewright.graph.relays import with_a_channel
 from spikewright.graph.rule import rule_of
 
@@ -47,22 +50,42 @@ class Page:
         self._constants = set(constants)
         self._sites = {site.name for site in graph.sites}
         self._instead: Operation | None = None
+        self._several: dict[str, tuple[Value, ...]] = {}  # of calls that give several values
+        self._known_shapes: dict[Any, tuple[int, ...]] = {}
+        self._turns: Counter[str] = Counter()
+        self._alike: dict[str, tuple[int, ...]] = {}  # shapes, by what sites have in common
 
     def add(self, op: Operation) -> None:
         """Write an operation, or what stands for it, whose last one takes its name."""
+        if op.target is getitem and op.args[0].name in self._several:
+            value = self._several[op.args[0].name][op.args[1]]
+            self.operations.append(replace(op, target=COPY, args=(value,)))
+            return
         rule = rule_of(op)
         if not rule.composite(op, self._constants):
             self.operations.append(op)
             return
         self._instead = op
-        last: Value = rule.write_out(op, self)
+        last = rule.write_out(op, self)
+        if isinstance(last, tuple):
+            self._several[op.name] = last
+            return
         ours = {last.name: op.name}
         at = next(i for i, each in enumerate(self.operations) if each.name == last.name)
         self.operations[at] = replace(self.operations[at], name=op.name)
         self.operations[at + 1 :] = [o.rewired(ours) for o in self.operations[at + 1 :]]
 
-    def call(self, target: Callable[..., Any], *arguments: Any) -> Value:
-        """Write a call in place of the composite one, in its module; its value."""
+    def call(
+        self, target: Callable[..., Any], *arguments: Any, site: str = "", alike: str = ""
+    ) -> Value:
+        """Write a call in place of the composite one, in its module; its value.
+
+        Args:
+            target: the function to call.
+            arguments: its arguments.
+            site: the name of the site that it makes; without one it is called after its module.
+            alike: the name of what its site has in common with others, of one shape.
+        """
         like = self._instead
         assert like is not None
         name = f"{like.name}.{len(self.operations)}"
@@ -74,13 +97,27 @@ class Page:
             self._constants.add(name)
             self.operations.append(replace(op, kind=Kind.CONSTANT))
         elif rule.kind is Kind.UNIT:
-            site = rule.site(op)
-            assert not isinstance(site, str), site
-            unit = replace(op, kind=Kind.UNIT, site=replace(site, name=self._site_name(op)))
+            described = rule.site(op)
+            assert not isinstance(described, str), described
+            same = self._alike.setdefault(alike, op.shape) == op.shape
+            called = replace(
+                described, name=site or self._site_name(op), alike=alike if same else ""
+            )
+            unit = replace(op, kind=Kind.UNIT, site=called)
             self.operations += [unit] if op.shape else with_a_channel(unit)
         else:
             self.operations.append(replace(op, kind=rule.kind_of(op, self._constants)))
         return Value(name)
+
+    def turn(self, section: str) -> int:
+        """How often a section was written, this time included."""
+        self._turns[section] += 1
+        return self._turns[section]
+
+    def section(self, name: str) -> str:
+        """A name that the sites of one call begin with: `name`, `name:2`, ..."""
+        turn = self.turn(name)
+        return name if turn == 1 else f"{name}:{turn}"
 
     def keep(self, tensor: Tensor) -> Stored:
         """Store a tensor; the reference to it."""
@@ -102,6 +139,19 @@ class Page:
         return values[leaf.name]
 
     def _shape(self, op: Operation) -> tuple[int, ...]:
+        """The shape of a call's value for one sample, computed once for calls of one form."""
+
+        def sized(leaf: Any) -> Any:
+            if isinstance(leaf, Value):
+                return self.shapes[leaf.name]
+            return self.tensors[leaf.name].shape if isinstance(leaf, Stored) else leaf
+
+        key = op.target, repr(mapped(op.args, sized))
+        if key not in self._known_shapes:
+            self._known_shapes[key] = self._computed_shape(op)
+        return self._known_shapes[key]
+
+    def _computed_shape(self, op: Operation) -> tuple[int, ...]:
         def shaped(leaf: Any) -> Any:
             if isinstance(leaf, Value):
                 shape = (_BATCH, *self.shapes[leaf.name])

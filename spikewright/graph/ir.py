@@ -70,6 +70,9 @@ class Site:
             from 0 to L does that by itself. Of any other, neurons round the function's value.
         least: the least input for which the function is defined, or None.
         group: how many inputs each value is a function of: those of a softmax's row, say.
+        alike: the name of what it has in common with other sites, of one shape: their statistics
+            are taken together, so that their thresholds are the same. Those of one gate of a
+            recurrent layer, at all of its time steps. "" for a site of its own.
         channels: the dimensions of `[B, *S]`, ascending, along which each place has a threshold of
             its own; none where the layer shares one. `graph.channels` finds them.
     """
@@ -80,6 +83,12 @@ class Site:
     least: float | None = None
     group: int = 1
     channels: tuple[int, ...] = (1,)
+    alike: str = ""
+
+    @property
+    def group_name(self) -> str:
+        """What its statistics are kept under."""
+        return self.alike or self.name
 
 
 @dataclass(frozen=True)

@@ -54,6 +54,35 @@ def check_model(model: nn.Module | ExportedProgram) -> None:
         raise ConversionError(f"NaN or infinite values in the model's weights: {', '.join(broken)}")
 
 
+def recurrent_advice(model: nn.Module, message: str) -> str | None:
+    """Why a model with recurrent layers was not captured, or None where they are not the reason.
+
+    Args:
+        model: that torch.export refused.
+        message: its reason.
+    """
+    layers = [(path or "the model", m) for path, m in model.named_modules()]
+    recurrent = [(path, m) for path, m in layers if isinstance(m, nn.RNNBase)]
+    if not recurrent:
+        return None
+    if "must be tuple of ints" in message:  # the sizes of a packed sequence's steps are a tensor
+        return (
+            f"the recurrent layers ({_few([path for path, _ in recurrent])}) read packed "
+            "sequences, each of which has a length of its own; pass padded ones, all of one length"
+        )
+    if "onstraint" in message and "size()[0]" in message:
+        taken = [f"{path} takes {_LAYOUTS[m.batch_first]}" for path, m in recurrent]
+        return (
+            "the model fixes its batch size, as when a recurrent layer reads the batch as time: "
+            f"{_few(taken)}; a layer made with batch_first=True takes [B, L, F]. Other reasons are "
+            "x.view(32, -1), or len(x), which is a plain number"
+        )
+    return None
+
+
+_LAYOUTS = {True: "[B, L, F]", False: "[L, B, F]"}
+
+
 def state_of(model: nn.Module | ExportedProgram) -> Mapping[str, Tensor]:
     """The parameters and buffers of a model, by name."""
     if isinstance(model, ExportedProgram):

@@ -12,6 +12,8 @@ UNSQUEEZE, SQUEEZE = torch.ops.aten.unsqueeze.default, torch.ops.aten.squeeze.di
 """A dimension of size 1 more, or less."""
 CONVERSION = torch.ops.aten._to_copy.default
 """The same numbers in another dtype, a keyword."""
+COPY = torch.ops.aten.alias.default
+"""The value itself."""
 RESHAPE = torch.ops.aten.reshape.default
 """The same values, in their order, in another shape."""
 EXPAND = torch.ops.aten.expand.default

@@ -114,8 +114,10 @@ class Rule:
         """Whether several operations stand for a call; the arguments are those of `kind_of`."""
         return False
 
-    def write_out(self, op: Operation, page: Any) -> Value:
+    def write_out(self, op: Operation, page: Any) -> Value | tuple[Value, ...]:
         """Write the operations that stand for a composite call; the value of the last one.
+
+        A call of several values gives all of them, in order.
 
         Args:
             op: the call.

@@ -42,6 +42,7 @@ class _Folder:
         self._tensors = dict(graph.tensors)
         self._scale: dict[str, Any] = {}  # a tensor, or a list of them for split's several values
         self._operations: list[Operation] = []
+        self._folded_weights: dict[Any, str] = {}
 
     def fold(self) -> Graph:
         for op in self._graph.operations:
@@ -62,9 +63,15 @@ class _Folder:
         rule = rule_of(op)
         if rule.weight_at is not None:
             weight = self._tensors[op.args[rule.weight_at].name]
-            folded = rule.absorbed(op, weight, self._scale[op.inputs[0]])
+            scale = self._scale[op.inputs[0]]
+            key = self._absorption(op, scale)
+            if key in self._folded_weights:  # the same weights at another time step, say
+                return self._with_weight(op, rule.weight_at, self._folded_weights[key])
+            folded = rule.absorbed(op, weight, scale)
             if folded is not None:
-                return self._with_weight(op, rule.weight_at, folded)
+                name = self._folded_weights[key] = f"{op.name}.folded"
+                self._tensors[name] = folded
+                return self._with_weight(op, rule.weight_at, name)
         scales = {name: self._scale[name] for name in op.inputs if name in self._scale}
         passed = rule.passed(op, scales, self._graph)
         if passed is not None:
@@ -84,9 +91,13 @@ class _Folder:
                 return op.rewired({name: self._explicit(name)})
         return self._with_explicit_scales(op)
 
-    def _with_weight(self, op: Operation, position: int, weight: Tensor) -> Operation:
-        name = f"{op.name}.folded"
-        self._tensors[name] = weight
+    def _absorption(self, op: Operation, scale: Tensor) -> Any:
+        """What the weights that take in a scale depend on."""
+        numbers = (scale.dtype, scale.shape, scale.detach().cpu().numpy().tobytes())
+        shape = self._graph.shapes[op.inputs[0]]
+        return op.target, repr(op.args[1:]), repr(op.kwargs), shape, numbers
+
+    def _with_weight(self, op: Operation, position: int, name: str) -> Operation:
         return replace(op, args=(*op.args[:position], Stored(name), *op.args[position + 1 :]))
 
     def _with_explicit_scales(self, op: Operation) -> Operation:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Iterable, Sequence
 
 from spikewright.calibration.design import Design
 from spikewright.graph.ir import Kind, Operation
@@ -19,22 +20,23 @@ def summarise(plan: Plan, design: Design, windows: int) -> str:
         design: its thresholds and corrections.
         windows: windows of time steps until it answers.
     """
-    graph, sites = plan.graph, [site.name for site in plan.graph.sites]
+    graph = plan.graph
+    rows = alike(graph.neurons)
     lines = [f"Spiking network at T = {plan.steps}", ""]
-    width = max(len("total"), *(len(name) for name in sites))
-    wide = max(11, *(len(_unit(op)) for op in graph.neurons))
+    width = max(len("total"), *(len(name) for name in rows))
+    wide = max(11, *(len(_unit(ops)) for ops in rows.values()))
     lines.append(f"{'site':<{width}}  {'unit':<{wide}} {'neuron':<14} {'neurons':>9}  threshold")
     total = 0
-    for op in graph.neurons:
-        assert op.site is not None
-        name = op.site.name
-        size = math.prod(op.shape)
+    for name, ops in rows.items():
+        site = ops[0].site
+        assert site is not None
+        size = len(ops) * math.prod(ops[0].shape)
         total += size
-        theta = design.thresholds[name]
+        theta = design.thresholds[site.name]
         thresholds = f"{theta.min().item():.4g}"
         if len(theta) > 1:
             thresholds += f" .. {theta.max().item():.4g} in {len(theta)} channels"
-        neuron = f"{_unit(op):<{wide}} {plan.neurons[name].label:<14}"
+        neuron = f"{_unit(ops):<{wide}} {plan.neurons[site.name].label:<14}"
         lines.append(f"{name:<{width}}  {neuron} {size:>9,}  {thresholds}")
     lines.append(f"{'total':<{width}}  {'':<{wide}} {'':<14} {total:>9,}")
     lines += ["", f"{'operation':<28} {'class':<10} {'times':>5}"]
@@ -52,8 +54,25 @@ def summarise(plan: Plan, design: Design, windows: int) -> str:
     return "\n".join(lines)
 
 
-def _unit(op: Operation) -> str:
-    """What a unit computes, and of how many inputs where it is of several."""
+def alike(units: Iterable[Operation]) -> dict[str, list[Operation]]:
+    """Units by site, those with one threshold together, such as `lstm.forget:*`."""
+    groups: dict[str, list[Operation]] = {}
+    for op in units:
+        assert op.site is not None
+        groups.setdefault(op.site.group_name, []).append(op)
+    return {
+        (ops[0].site.name if len(ops) == 1 and ops[0].site else f"{name}:*"): ops
+        for name, ops in groups.items()
+    }
+
+
+def _unit(ops: Sequence[Operation]) -> str:
+    """What units of a kind compute, and of how many inputs where it is of several."""
+    times = f"{len(ops):,} × " if len(ops) > 1 else ""
+    return times + _function(ops[0])
+
+
+def _function(op: Operation) -> str:
     members = 1 if op.site is None else op.site.group
     name = ", ".join(computed_in(op))
     return name if members == 1 else f"{name} of {members:,}"

@@ -20,6 +20,7 @@ from spikewright.graph import InputRefused, Survey
 from spikewright.graph import survey as survey_of
 from spikewright.graph.rule import known_as
 from spikewright.models.exported import exported_shape
+from spikewright.network.summary import alike
 
 DEFAULT_SHAPE = (3, 224, 224)
 
@@ -127,14 +128,15 @@ def as_text(model: str, shape: tuple[int, ...], survey: Survey) -> str:
 
 
 def _site_lines(survey: Survey) -> list[str]:
-    sites = [(op.site.name, op) for op in survey.graph.neurons if op.site is not None]
+    sites = alike(survey.graph.neurons)
     if not sites:
         return ["no neuron site"]
-    width = max(len("total"), *(len(name) for name, _ in sites))
+    width = max(len("total"), *(len(name) for name in sites))
     lines = [f"{'neuron site':<{max(width, 11)}}  {'operation':<22} {'neurons':>11}"]
-    for name, op in sites:
-        lines.append(f"{name:<{max(width, 11)}}  {op.operator:<22} {math.prod(op.shape):>11,}")
-    total = sum(math.prod(op.shape) for _, op in sites)
+    for name, ops in sites.items():
+        size = sum(math.prod(op.shape) for op in ops)
+        lines.append(f"{name:<{max(width, 11)}}  {ops[0].operator:<22} {size:>11,}")
+    total = sum(math.prod(op.shape) for op in survey.graph.neurons)
     lines.append(f"{'total':<{max(width, 11)}}  {'':<22} {total:>11,}")
     return lines
 

@@ -275,8 +275,8 @@ def _in_rows(parameters: Sequence[Stored], each: int) -> list[Sequence[Stored]]:
 
 
 def _weights(row: Sequence[Stored], *, biased: bool, projected: bool) -> _Weights:
-    biases = row[2:4] if biased else (None, None)
-    return _Weights(row[0], row[1], *biases, row[-1] if projected else None)
+    first, second = row[2:4] if biased else (None, None)
+    return _Weights(row[0], row[1], first, second, row[-1] if projected else None)
 
 
 def _states(leaf: Any, page: Any) -> Any:

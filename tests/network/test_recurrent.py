@@ -236,7 +236,11 @@ def packed(m: Any, x: Tensor) -> Tensor:
         (lambda m, x: m.rnn(x)[0], _lstm(), r"reads the batch as time: rnn takes \[L, B, F\]"),
         (lambda m, x: m.rnn(x.transpose(0, 1))[0], _lstm(batch_first=True), "the batch as time"),
         (packed, _lstm(batch_first=True), r"\(rnn\) read packed sequences.*pass padded ones"),
-        (lambda m, x: m.rnn(x), _lstm(batch_first=True), "lost the batch as its first dimension.*movedim"),
+        (
+            lambda m, x: m.rnn(x),
+            _lstm(batch_first=True),
+            "lost the batch as its first dimension.*movedim",
+        ),
     ],
 )
 def test_refusals(wire: Callable[[Any, Tensor], Any], layer: nn.Module, reason: str) -> None:

@@ -12,17 +12,39 @@ from torch import Tensor
 from spikewright.graph.batch_first import carried, rewritten
 from spikewright.graph.calls import ALIGNED
 from spikewright.graph.constants import Constants, Following
-from spikewright.graph.ir import BATCH, Kind, Operation, Stored, Value, mapped
+from spikewright.graph.ir import BATCH, Kind, Operation, Stored, Value, mapped, walk
 from spikewright.graph.layouts import BatchMoved, Layout
 from spikewright.graph.primitives import EXPAND
 from spikewright.graph.rule import rule_of
 
 
 class _Unknown:
-    """The mark of a size computed from the batch size other than the batch size itself."""
+    """The mark of a number that is no constant, nor the batch size itself.
+
+    Args:
+        objection: to operations that read it.
+    """
+
+    def __init__(self, objection: str) -> None:
+        self.objection = objection
 
 
-UNKNOWN_SIZE = _Unknown()
+_SIZE = _Unknown(
+    "the batch size enters its arithmetic; take it out: an answer must not depend on how many "
+    "samples run beside it"
+)
+_NUMBER = _Unknown(
+    "it computes with a number that was taken out of a tensor (.item(), float(x)); keep it a tensor"
+)
+
+
+def sizes_objection(op: Operation) -> str | None:
+    """Why a call is refused that the batch size is more to than an entry of a shape, or None."""
+    unknown = (leaf for leaf in walk((op.args, op.kwargs)) if isinstance(leaf, _Unknown))
+    for leaf in unknown:
+        return leaf.objection
+    plain = any(value is BATCH for value in (*op.args, *op.kwargs.values()))
+    return _SIZE.objection if plain and not rule_of(op).reads_batch_size else None
 
 
 class Batches:
@@ -127,10 +149,11 @@ class Batches:
         """The call with the size of the batch as `BATCH`, others that follow it as unknown."""
 
         def size(leaf: Any) -> Any:
-            if isinstance(leaf, (torch.SymFloat, torch.SymBool)):
-                return UNKNOWN_SIZE
-            if not isinstance(leaf, torch.SymInt):
+            if not isinstance(leaf, (torch.SymInt, torch.SymFloat, torch.SymBool)):
                 return leaf
-            return BATCH if leaf.node.expr == self._batch.node.expr else UNKNOWN_SIZE
+            symbol: Any = self._batch.node.expr
+            if isinstance(leaf, torch.SymInt) and leaf.node.expr == symbol:
+                return BATCH
+            return _SIZE if symbol in leaf.node.expr.free_symbols else _NUMBER
 
         return replace(call, args=mapped(call.args, size), kwargs=mapped(call.kwargs, size))

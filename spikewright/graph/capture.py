@@ -55,8 +55,8 @@ class Survey:
             raise UnsupportedOperation(complaint(self.offenders))
         if not self.graph.sites:
             raise ConversionError(
-                "the model has no activation that could become spiking neurons (relu, relu6, "
-                "hardtanh(0, c), clamp(min=0), QCFS): a network without any is linear"
+                "the model has no activation that could become spiking neurons, such as relu, gelu "
+                "or a softmax: nothing in it would spike, so there is nothing to convert"
             )
         return self.graph
 
@@ -198,6 +198,12 @@ def _answer(model: nn.Module | ExportedProgram, batch: Tensor) -> Any:
         ) from error
 
 
+def _cause(message: str) -> str:
+    """Where torch.export says that a choice was made, such as " at boxes.py:86 in batched_nms"."""
+    place = re.search(r"Caused by: .*?\(?([\w./-]+\.py:\d+ in \w+)", message)
+    return f", at {place[1]}" if place and not place[1].startswith("_") else ""
+
+
 def _fixes_batch(message: str) -> bool:
     pattern = (
         r"onstraint|specializ|dynamic dim|marked .* as dynamic|invalid for input of size .*s\d"
@@ -210,9 +216,10 @@ def _capture_failure(message: str) -> str:
     first = first if len(first) <= 200 else f"{first[:200]} ..."
     if re.search(r"data-dependent|guard on|unbacked|DataDependent", message):
         return (
-            "the model's control flow depends on the values of its input (an `if`, a loop or an "
-            "index on tensor data), so it is not one fixed graph; make that choice before the "
-            f"model. torch.export says: {first}"
+            "the model's control flow depends on the values of its input (an `if`, a loop, .item() "
+            f"or an index on tensor data{_cause(message)}), so it is not one fixed graph; convert "
+            "the part of the model before that choice, and make the choice on the network's "
+            f"answer. torch.export says: {first}"
         )
     if "fake tensor in the exported program constant" in message:
         return (
@@ -221,7 +228,8 @@ def _capture_failure(message: str) -> str:
         )
     if _fixes_batch(message):
         return (
-            "the model fixes its batch size (such as x.view(32, -1), or len(x), which is a plain "
-            f"number); write x.flatten(1) or x.view(x.size(0), -1). torch.export says: {first}"
+            "the model fixes its batch size (such as x.view(32, -1), a loop over the batch, or "
+            "len(x), which is a plain number); write x.flatten(1) or x.view(x.size(0), -1). "
+            f"torch.export says: {first}"
         )
     return f"torch.export could not capture the model on this input: {first}"

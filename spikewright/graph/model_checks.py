@@ -49,9 +49,20 @@ def check_model(model: nn.Module | ExportedProgram) -> None:
         )
     with torch.no_grad():  # tensors made in inference mode allow it in no other
         floating = {n: t for n, t in state_of(model).items() if t.is_floating_point()}
-        broken = [name for name, tensor in floating.items() if not tensor.isfinite().all()]
+        broken = [name for name, tensor in floating.items() if _broken(tensor)]
     if broken:
-        raise ConversionError(f"NaN or infinite values in the model's weights: {', '.join(broken)}")
+        raise ConversionError(
+            f"NaN or infinite values in {len(broken)} of the model's weights: {_few(broken)}; "
+            "convert a checkpoint from before training diverged"
+        )
+
+
+def _broken(tensor: Tensor) -> bool:
+    """Whether a tensor is no weight: masks and bounds may be infinite, in buffers, nothing NaN."""
+    finite = tensor.isfinite()
+    if bool(finite.all()):
+        return False
+    return isinstance(tensor, nn.Parameter) or bool(tensor.isnan().any())
 
 
 def recurrent_advice(model: nn.Module, message: str) -> str | None:

@@ -13,7 +13,7 @@ from torch.export.graph_signature import InputKind
 
 from spikewright.errors import ConversionError
 from spikewright.graph.batch_norm import BATCH_NORM
-from spikewright.graph.batches import UNKNOWN_SIZE, Batches
+from spikewright.graph.batches import Batches, sizes_objection
 from spikewright.graph.calls import reads_no_numbers
 from spikewright.graph.constants import Following
 from spikewright.graph.ir import BATCH, Graph, Kind, Operation, Stored, Value, mapped, walk
@@ -69,6 +69,12 @@ class _Reader:
             raise ConversionError(
                 "the model changes its own buffers when it runs "
                 f"({', '.join(signature.buffers_to_mutate.values())}); a converted network has none"
+            )
+        if signature.parameters_to_mutate:
+            raise ConversionError(
+                "the model changes its own parameters when it runs "
+                f"({', '.join(signature.parameters_to_mutate.values())}); do that once, before "
+                "it is converted"
             )
         if signature.user_inputs_to_mutate:
             raise ConversionError(
@@ -201,12 +207,9 @@ class _Reader:
             self._single.add(node)
             value = value[0]
             self._batches.settle(op, value)
-        if _counts_the_batch(op):
-            self._refuse(
-                op,
-                "the batch size enters its arithmetic; take it out: an answer must not depend on "
-                "how many samples run beside it",
-            )
+        objection = sizes_objection(op)
+        if objection:
+            self._refuse(op, objection)
             self._operations.append(replace(op, shape=self._sample_shape(op, value)))
             return
         op = self._classified(op, value)
@@ -337,11 +340,3 @@ class _Reader:
     def _refuse(self, op: Operation, reason: str, remedy: str | None = None) -> None:
         written = self._as_written.get(op.name, op.operator)
         self._offenders.append(offender(op, written, f"{reason}; {remedy}" if remedy else reason))
-
-
-def _counts_the_batch(op: Operation) -> bool:
-    """Whether the batch size is more to an operation than an entry of a shape or a slice's end."""
-    if any(leaf is UNKNOWN_SIZE for leaf in walk((op.args, op.kwargs))):
-        return True
-    plain = any(value is BATCH for value in (*op.args, *op.kwargs.values()))
-    return plain and not rule_of(op).reads_batch_size

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -115,7 +116,9 @@ def clamped(op: Operation, reading: Reading, *, larger: bool) -> Operation:
 
 def _between(op: Operation, signal: Any, bounds: tuple[Any, Any], reading: Reading) -> Operation:
     """A clamp of a signal between two numbers, as plainly as it can be written; else the call."""
-    lower, upper = bounds
+    lower, upper = bounds = tuple(None if bound in _FAR else bound for bound in bounds)
+    if lower is None and upper is None:
+        return replace(op, target=aten.alias.default, args=(signal,), kwargs={})
     if not all(isinstance(bound, int | float | None) for bound in bounds):
         return op
     source = reading.maker(signal)
@@ -127,6 +130,10 @@ def _between(op: Operation, signal: Any, bounds: tuple[Any, Any], reading: Readi
     if upper is None and lower == 0:
         return replace(op, target=aten.clamp_min.default, args=(signal, 0), kwargs={})
     return replace(op, target=aten.clamp.default, args=(signal, lower, upper), kwargs={})
+
+
+_FAR = (-math.inf, math.inf)
+"""Bounds that bound nothing."""
 
 
 def _plain(leaf: Any, reading: Reading) -> Any:

@@ -84,7 +84,10 @@ class Conversion(Moving):
         if dtype is None:
             return None
         if dtype.is_floating_point:
-            return f"it converts to {dtype}; keep one floating dtype throughout: call model.float()"
+            return (
+                f"it converts to {dtype}; keep one floating dtype throughout: call model.float(), "
+                "and leave torch.autocast out"
+            )
         return (
             f"it converts a signal to {dtype}, which drops its fraction; take the conversion out, "
             "or do it to the network's answer"

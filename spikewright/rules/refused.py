@@ -29,6 +29,10 @@ _REGIONS = (
     "it picks boxes by their values: convert the part of the model before it, and run it on the "
     "network's answer"
 )
+_POINTS = (
+    "it reads a plane at points that a network computes, which is no product of signals; no "
+    "spiking form is known: put nn.Conv2d in its place and train anew, or convert the part before"
+)
 _FOURIER = (
     "write it as a product with constants: x @ torch.fft.fft(torch.eye(n)).real for the real part, "
     "and .imag for the other"
@@ -51,7 +55,8 @@ _NAMES = {
         prod.default any all""",
     _MATRICES: """linalg_inv linalg_det linalg_svd linalg_qr linalg_eig linalg_cholesky
         linalg_solve linalg_lu linalg_pinv linalg_matrix_exp slogdet cholesky inverse""",
-    _REGIONS: "nms roi_align roi_pool deform_conv2d",
+    _REGIONS: "nms roi_align roi_pool",
+    _POINTS: "deform_conv2d",
     _FOURIER: "fft_fft fft_ifft fft_rfft fft_irfft fft_hfft stft istft fft_r2c fft_c2c fft_c2r",
     _COMPLEX: "complex polar view_as_complex view_as_real",
     _SO_FAR: "cumprod logcumsumexp",

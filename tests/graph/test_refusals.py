@@ -98,6 +98,11 @@ OPERATIONS = {
     "half precision": (lambda m, x: m.c(x).half().double(), "aten._to_copy", "model.float"),
     "whole numbers": (lambda m, x: m.c(x).long() * m.c(x), "aten._to_copy", "drops its fraction"),
     "order": (lambda m, x: m.c(x).sort(1).values, "aten.sort", "outside the model"),
+    "a number": (
+        lambda m, x: m.c(x) * m.c(x).abs().mean((1, 2, 3))[:1].sum().item(),
+        "aten.mul",
+        r"taken out of a tensor \(\.item\(\)",
+    ),
     "chance": (lambda m, x: x + torch.randn_like(m.c(x)), "aten.randn_like", "give the draw"),
     "a choice": (
         lambda m, x: torch.where(m.c(x) > 0, x, 0),
@@ -197,7 +202,10 @@ def test_weights_that_are_not_finite_are_refused_by_name(value):
         model.c.weight[0, 0, 0, 0] = value
         model.n.running_var[1] = value
     message = refusal(model, error=sw.ConversionError)
-    assert "NaN or infinite values in the model's weights: c.weight, n.running_var" in message
+    named = "2 of the model's weights: c.weight, n.running_var"
+    if value == float("inf"):  # a buffer may be a mask
+        named = "1 of the model's weights: c.weight;"
+    assert f"NaN or infinite values in {named}" in message
 
 
 class Counting(nn.Module):
@@ -228,3 +236,78 @@ def test_an_exported_program_converts_as_its_model_does():
         model, (x,), dynamic_shapes=({0: torch.export.Dim.DYNAMIC},), strict=False
     )
     assert torch.equal(sw.convert(program, x, steps=4)(x), sw.convert(model, x, steps=4)(x))
+
+
+class Clips(nn.Module):
+    """A model that writes into its own parameter."""
+
+    def __init__(self):
+        super().__init__()
+        self.c = conv()
+
+    def forward(self, x):
+        with torch.no_grad():
+            self.c.weight.clamp_(-1, 1)
+        return self.c(x).relu()
+
+
+def test_a_model_that_changes_its_parameters_is_told_so():
+    message = refusal(Clips().double().eval(), error=sw.ConversionError)
+    assert "changes its own parameters when it runs (c.weight)" in message
+
+
+class Bounded(nn.Module):
+    """Masks and bounds that are infinite."""
+
+    def __init__(self):
+        super().__init__()
+        self.c = nn.Linear(4, 4)
+        self.register_buffer("low", torch.tensor(-torch.inf))
+        self.register_buffer("mask", torch.full((4, 4), -torch.inf).triu(1))
+
+    def forward(self, x):
+        return (self.c(x).clamp(self.low, -self.low) + self.mask).softmax(-1)
+
+
+def test_masks_and_bounds_may_be_infinite():
+    model = Bounded().double().eval()
+    x = torch.randn(8, 4, 4, dtype=torch.float64)
+    snn = sw.convert(model, x, neuron=sw.TwoPhase("nearest", "binary"), steps=12)
+    assert [op.function for op in snn.graph.neurons] == ["softmax"]
+    with torch.no_grad():
+        torch.testing.assert_close(snn(x), model(x), rtol=0, atol=1e-3)
+
+
+class Anchored(nn.Module):
+    """A detector that keeps its anchors for the shape that it last ran on, batch included."""
+
+    shape = None
+    anchors = torch.empty(0)
+
+    def __init__(self):
+        super().__init__()
+        self.c = conv()
+
+    def forward(self, x):
+        if self.shape != x.shape:
+            self.shape, self.anchors = x.shape, torch.arange(float(x.shape[-1])).type_as(x)
+        return self.c(x).relu() + self.anchors
+
+
+def test_what_a_model_keeps_of_its_last_batch_fixes_nothing():
+    model = Anchored().double().eval()
+    with torch.no_grad():
+        model(images()[:2])
+    assert not survey(model, images()).offenders
+
+
+@pytest.mark.parametrize("case", OPERATIONS)
+def test_every_refusal_names_a_way_out(case):
+    wire, _, _ = OPERATIONS[case]
+    found = survey(wired(lambda m, x: wire(m, F.relu(x)), c=conv()), images())
+    assert found.offenders
+    for offender in found.offenders:
+        assert offender.remedy not in (
+            "",
+            "write it another way (docs/support.md has what converts)",
+        )

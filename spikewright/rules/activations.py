@@ -116,10 +116,10 @@ def clamped(op: Operation, reading: Reading, *, larger: bool) -> Operation:
 
 def _between(op: Operation, signal: Any, bounds: tuple[Any, Any], reading: Reading) -> Operation:
     """A clamp of a signal between two numbers, as plainly as it can be written; else the call."""
-    lower, upper = bounds = tuple(None if bound in _FAR else bound for bound in bounds)
+    lower, upper = (None if bound in _FAR else bound for bound in bounds)
     if lower is None and upper is None:
         return replace(op, target=aten.alias.default, args=(signal,), kwargs={})
-    if not all(isinstance(bound, int | float | None) for bound in bounds):
+    if not all(isinstance(bound, int | float | None) for bound in (lower, upper)):
         return op
     source = reading.maker(signal)
     site = None if source is None else source.site

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import torch
@@ -29,6 +29,21 @@ class Wired(nn.Module):
 
     def forward(self, x: Tensor) -> Any:
         return self.wire(self, x)
+
+
+class SideBySide(nn.Module):
+    """Networks that read one input and answer with a list; one capture is faster than many.
+
+    The modules of the i-th lie at `nets.i`.
+    """
+
+    def __init__(self, nets: Iterable[nn.Module]) -> None:
+        super().__init__()
+        self.nets = nn.ModuleList(nets)
+        self.eval()
+
+    def forward(self, x: Tensor) -> list[Tensor]:
+        return [net(x) for net in self.nets]
 
 
 def wired(wire: Callable[[Any, Tensor], Any], **modules: nn.Module) -> Wired:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from functools import cache
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -28,7 +28,7 @@ if (
 def pytest_configure() -> None:
     # a tenth of every capture: torch lists its own operators anew; no test adds to those of C++
     listed = torch._export.utils._materialize_cpp_cia_ops
-    torch._export.utils._materialize_cpp_cia_ops = cache(listed)
+    torch._export.utils._materialize_cpp_cia_ops = lru_cache(listed)
     torch.set_num_threads(1)  # tensors are small here, and parallel workers share the cores
     torch.backends.nnpack.set_flags(False)  # its convolutions round where a plain sum is exact
     if os.environ.get("SPIKEWRIGHT_ONEDNN") == "off":  # as on processors that it does not serve

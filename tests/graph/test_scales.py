@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves
 
 from spikewright.graph import Kind, evaluate, fold_scales
 from spikewright.graph.evaluate import apply
-from tests.builders import captured, images, wired
+from tests.builders import SideBySide, captured, images, wired
 
 
 def shuffled_channels(x: Tensor, groups: int) -> Tensor:
@@ -124,7 +124,7 @@ def with_settled_norms(model: nn.Module) -> nn.Module:
     return wired(lambda m, x: m.net(x), net=model)
 
 
-def assert_folds(model: nn.Module, x: Tensor, seed: int) -> None:
+def assert_folds(model: nn.Module, x: Tensor, seed: int, names: Sequence[str] = ()) -> None:
     graph = captured(model, x)
     generator = torch.Generator().manual_seed(seed)
     scales: dict[str, Tensor] = {}
@@ -139,10 +139,14 @@ def assert_folds(model: nn.Module, x: Tensor, seed: int) -> None:
         return apply(op, inputs, folded.tensors) / scales[op.site.name]
 
     with torch.no_grad():
-        expected = model(x)
-        answer = evaluate(folded, x, {Kind.UNIT: divided})[0]
-    torch.testing.assert_close(evaluate(graph, x)[0], expected, rtol=1e-9, atol=1e-9)
-    torch.testing.assert_close(answer, expected, rtol=1e-9, atol=1e-9)
+        expected = tree_leaves(model(x))
+        plain, answers = evaluate(graph, x), evaluate(folded, x, {Kind.UNIT: divided})
+    names = names or range(len(expected))
+    for name, wanted, alike, answer in zip(names, expected, plain, answers, strict=True):
+        for value in (alike, answer):
+            torch.testing.assert_close(
+                value, wanted, rtol=1e-9, atol=1e-9, msg=lambda text, name=name: f"{name}: {text}"
+            )
 
 
 @settings(max_examples=8, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -155,14 +159,11 @@ def test_folding_scales_changes_no_answer(names, head, seed):
     assert_folds(with_settled_norms(network(names, head)), images(2, size=8), seed)
 
 
-@pytest.mark.parametrize("name", sorted(BLOCKS))
-def test_each_block_passes_or_absorbs_any_scale(name):
-    assert_folds(with_settled_norms(network([name], "flatten")), images(2, size=8), seed=1)
-
-
-@pytest.mark.parametrize("head", sorted(HEADS))
-def test_each_head_passes_or_absorbs_any_scale(head):
-    assert_folds(network(["relu"], head), images(2, size=8), seed=2)
+def test_each_block_and_each_head_passes_or_absorbs_any_scale():
+    names = [(name, "flatten") for name in sorted(BLOCKS)]
+    names += [("relu", head) for head in sorted(HEADS)]
+    together = SideBySide([network([block], head) for block, head in names])
+    assert_folds(with_settled_norms(together), images(2, size=8), 1, [str(n) for n in names])
 
 
 def test_a_branch_of_the_input_itself_meets_a_scaled_one():

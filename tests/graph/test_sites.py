@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 import spikewright as sw
 from spikewright.graph.evaluate import apply
-from tests.builders import captured, images, wired
+from tests.builders import SideBySide, captured, images, wired
 
 FAR = 1e9
 SPELLINGS = {
@@ -36,33 +35,33 @@ MODULES = {
 }
 
 
-@pytest.mark.parametrize("spelling", SPELLINGS)
-def test_a_call_is_a_site_named_after_its_module_and_function(spelling):
-    wire, name, upper = SPELLINGS[spelling]
-    inner = wired(wire, c=nn.Conv2d(3, 2, 3))
-    graph = captured(inner, images())
-    assert [site.name for site in graph.sites] == [name]
-    assert largest(graph) == upper
-    nested = wired(lambda m, x: m.block(x), block=inner)
-    (site,) = captured(nested, images()).sites
-    assert site.name == f"block.{name}"
+def test_a_call_is_a_site_named_after_its_module_and_function():
+    nets = [wired(wire, c=nn.Conv2d(3, 2, 3)) for wire, _, _ in SPELLINGS.values()]
+    names = [f"nets.{i}.{name}" for i, (_, name, _) in enumerate(SPELLINGS.values())]
+    assert largest(SideBySide(nets)) == {
+        name: upper for name, (_, _, upper) in zip(names, SPELLINGS.values(), strict=True)
+    }
+    wire, name, upper = SPELLINGS["F.relu6"]
+    assert largest(wired(wire, c=nn.Conv2d(3, 2, 3))) == {name: upper}
 
 
-@pytest.mark.parametrize("spelling", MODULES)
-def test_a_module_is_a_site_named_by_its_path(spelling):
-    activation, upper = MODULES[spelling]
-    model = wired(
-        lambda m, x: m.block(m.c(x)), c=nn.Conv2d(3, 2, 3), block=nn.Sequential(activation)
-    )
+def test_a_module_is_a_site_named_by_its_path():
+    nets = [
+        wired(lambda m, x: m.block(m.c(x)), c=nn.Conv2d(3, 2, 3), block=nn.Sequential(activation))
+        for activation, _ in MODULES.values()
+    ]
+    assert largest(SideBySide(nets)) == {
+        f"nets.{i}.block.0": upper for i, (_, upper) in enumerate(MODULES.values())
+    }
+
+
+def largest(model):
+    """What each activation makes of far too large a current, by its site's name."""
     graph = captured(model, images())
-    assert [site.name for site in graph.sites] == ["block.0"]
-    assert largest(graph) == upper
-
-
-def largest(graph):
-    """What the only activation makes of far too large a current."""
-    (op,) = graph.neurons
-    return apply(op, (torch.full((1, *op.shape), FAR),), graph.tensors).max()
+    return {
+        op.site.name: apply(op, (torch.full((1, *op.shape), FAR),), graph.tensors).max()
+        for op in graph.neurons
+    }
 
 
 def test_qcfs_carries_its_threshold():
@@ -105,9 +104,8 @@ def test_an_activation_that_the_output_does_not_need_is_no_site():
     assert set(graph.tensors) == {"b.weight", "b.bias"}
 
 
-@pytest.mark.parametrize(
-    ("wire", "rectifies"),
-    [
+def test_a_site_tells_whether_it_is_a_rectifier():
+    cases = [
         (lambda m, x: m.c(x).clamp(0, 2), True),
         (lambda m, x: m.c(x).clamp_min(0), True),
         (lambda m, x: F.hardtanh(m.c(x)), False),
@@ -116,8 +114,7 @@ def test_an_activation_that_the_output_does_not_need_is_no_site():
         (lambda m, x: m.c(x).clamp_min(-1), False),
         (lambda m, x: m.c(x).clamp(0, 0), False),
         (lambda m, x: F.silu(m.c(x)), False),
-    ],
-)
-def test_a_site_tells_whether_it_is_a_rectifier(wire, rectifies):
-    (site,) = captured(wired(wire, c=nn.Conv2d(3, 2, 3)), images()).sites
-    assert site.rectifies is rectifies
+    ]
+    nets = [wired(wire, c=nn.Conv2d(3, 2, 3)) for wire, _ in cases]
+    sites = captured(SideBySide(nets), images()).sites
+    assert [site.rectifies for site in sites] == [rectifies for _, rectifies in cases]

@@ -163,12 +163,13 @@ def _grad_mode(model: nn.Module) -> torch.no_grad | torch.inference_mode:
 
 @contextmanager
 def _quiet() -> Generator[None]:
-    """Keep away what torch.export writes to stderr: whole graphs, for some models it refuses.
+    """Keep away what torch.export says on the way: whole graphs, for some models it refuses.
 
-    And its warning about the list of weights that a recurrent layer keeps, which it traces rightly.
+    And its warnings, such as of the list of weights that a recurrent layer keeps, which it traces
+    rightly.
     """
     with contextlib.redirect_stderr(io.StringIO()), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The tensor attributes? .*_flat_weights", UserWarning)
+        warnings.simplefilter("ignore")
         yield
 
 

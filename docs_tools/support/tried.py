@@ -99,6 +99,8 @@ def _tried(cases: Sequence[Case]) -> list[Verdict]:
         expected = model(x.clone())
     own: list[list[Operation]] = [[] for _ in cases]
     for op in found.graph.operations:
+        if op.kind is Kind.CONSTANT:
+            continue  # those of the batch's size alone have no module
         own[int(op.module.split(".")[1])].append(op)  # "cases.3.it"
     answers = evaluate(found.graph, x)
     return [

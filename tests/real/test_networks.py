@@ -50,3 +50,17 @@ def test_the_recognisers_convolutions_keep_their_features_in_spikes() -> None:
     spiking = sw.convert(features, pages[8:], neuron=BINARY, steps=STEPS)
     expected, found = answer(features, pages[:8]), answer(spiking, pages[:8])
     assert (found - expected).norm() < 0.05 * expected.norm()
+
+
+def test_the_recogniser_reads_in_spikes() -> None:
+    """Convolutions, two LSTMs both ways over 79 time steps, and what joins them."""
+    network = recogniser()
+    pages, texts = data.lines(24)
+    spiking = sw.convert(network, list(pages[8:].split(8)), neuron=BINARY, steps=STEPS)
+    assert "SequenceModeling.0.rnn.l0_reverse.forget:79" not in spiking.sites
+    assert "SequenceModeling.0.rnn.l0_reverse.forget:78" in spiking.sites
+    expected, found = answer(network, pages[:8]), answer(spiking, pages[:8])
+    assert (found - expected).norm() < 0.1 * expected.norm()
+    same = (found.argmax(2) == expected.argmax(2)).float().mean()
+    assert same > 0.97
+    assert NETWORKS["recogniser"].figure(found, texts[:8]) >= 0.75

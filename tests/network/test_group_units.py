@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +90,12 @@ def block(name: str) -> nn.Module:
         return Block(name).double().eval()
 
 
+@lru_cache
+def prepared(name: str) -> sw.Prepared:
+    """The block, captured once for all tests."""
+    return sw.prepare(block(name), tokens(64))
+
+
 def linear() -> nn.Module:
     return nn.Linear(WIDTH, WIDTH)
 
@@ -107,25 +114,24 @@ def relative(snn: sw.SpikingNetwork, model: nn.Module, x: Tensor, **options: Any
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_the_engines_agree_and_approach_the_ann(name: str) -> None:
     model, x = block(name), tokens(16, seed=1)
-    prepared = sw.prepare(model, tokens(64))
     for neuron, steps in [
         (sw.TwoPhase("nearest", "random"), 6),
         (sw.TwoPhase("nearest", "binary"), 5),
     ]:
-        snn = prepared.convert(neuron, steps=steps)
+        snn = prepared(name).convert(neuron, steps=steps)
         counts, stepped = (snn.counts(x, engine=engine) for engine in ("counts", "steps"))
         assert all(torch.equal(counts[site], stepped[site]) for site in snn.sites)
         answers = [snn(x, engine=engine) for engine in ("counts", "steps")]
         torch.testing.assert_close(*answers, rtol=1e-9, atol=1e-9)
         assert_equals_its_twin(snn, x)
         assert_audit_is_clean(snn, x[:2])
-    fine = prepared.convert(sw.TwoPhase("nearest", "binary"), sw.Maximum(), steps=16)
+    fine = prepared(name).convert(sw.TwoPhase("nearest", "binary"), sw.Maximum(), steps=16)
     assert relative(fine, model, tokens(64)) < 1e-3
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_a_site_tells_how_many_inputs_each_value_reads(name: str) -> None:
-    snn = sw.convert(block(name), tokens(16), steps=2)
+    snn = prepared(name).convert(steps=2)
     site = snn.graph.sites[0]
     assert site.group == FUNCTIONS[name][1]
     assert not site.rectifies
@@ -135,7 +141,7 @@ def test_a_site_tells_how_many_inputs_each_value_reads(name: str) -> None:
 
 @pytest.mark.parametrize("name", ["softmax behind -inf", "layer_norm", "group_norm", "rms_norm"])
 def test_a_saved_network_gives_the_same_answers_to_the_bit(name: str, tmp_path: Path) -> None:
-    snn = sw.convert(block(name), tokens(64), steps=(4, 8))
+    snn = prepared(name).convert(steps=(4, 8))
     snn.save(tmp_path / "net.safetensors")
     loaded = sw.load(tmp_path / "net.safetensors")
     for steps in (4, 8, 5):
@@ -146,7 +152,7 @@ def test_a_saved_network_gives_the_same_answers_to_the_bit(name: str, tmp_path: 
 
 @pytest.mark.parametrize("name", ["softmax behind -inf", "softmax behind masked_fill"])
 def test_masked_places_send_nothing_and_spoil_no_mean(name: str) -> None:
-    snn = sw.convert(block(name), tokens(64), steps=8)
+    snn = prepared(name).convert(steps=8)
     site = snn.sites[0]
     assert not snn.counts(tokens(9))[site][..., -3:].any()
     assert snn.calibration.statistics[site].input_sum.isfinite().all()
@@ -159,13 +165,13 @@ def test_every_rounding_and_correction_stays_near_the_ann(rounding: str, correct
     for name in ("softmax behind -inf", "layer_norm"):
         model = block(name)
         options: dict[str, Any] = {"steps": 32, "bias_correction": correction}
-        snn = sw.convert(model, tokens(64), neuron=sw.TwoPhase(rounding), **options)
+        snn = prepared(name).convert(sw.TwoPhase(rounding), **options)
         assert relative(snn, model, tokens(64)) < 0.1
 
 
 @pytest.mark.parametrize("name", ["softmax behind -inf", "layer_norm", "instance_norm"])
 def test_compiled_networks_answer_alike(name: str) -> None:
-    snn = sw.convert(block(name), tokens(32), steps=6)
+    snn = prepared(name).convert(steps=6)
     plain = snn(tokens(8))
     torch.testing.assert_close(snn.compile()(tokens(8)), plain, rtol=1e-9, atol=1e-9)
 
@@ -194,7 +200,7 @@ def test_what_mixes_samples_is_refused(function: Any, words: str) -> None:
 
 def test_one_phase_neurons_refuse_groups_by_name() -> None:
     with pytest.raises(sw.UnsupportedOperation, match="the neuron"):
-        sw.convert(block("layer_norm"), tokens(16), neuron=sw.IntegrateFire())
+        prepared("layer_norm").convert(sw.IntegrateFire())
 
 
 class Mixer(nn.Module):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -55,6 +56,12 @@ def model(made: Callable[..., Any]) -> nn.Module:
     return Trunk(made).double().eval()
 
 
+@lru_cache
+def prepared(answer: str) -> sw.Prepared:
+    """The model of an answer, captured once for all tests."""
+    return sw.prepare(model(ANSWERS[answer]), images())
+
+
 def images(batch: int = 12, seed: int = 1) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(batch, 2, 7, 7, generator=generator, dtype=torch.float64)
@@ -73,6 +80,7 @@ ANSWERS: dict[str, Callable[..., Any]] = {
     "input": lambda x, a, b, y, c: (x, y),
     "linear of the input": lambda x, a, b, y, c: (x.mean(1), y),
     "twice": lambda x, a, b, y, c: (y, y, {"again": y}),
+    "deep": lambda x, a, b, y, c: Found(a, y, (x, c, None)),
     "sums": lambda x, a, b, y, c: (y, y * 2 + 1),
 }
 NEURONS = [sw.TwoPhase("nearest"), sw.TPP(), sw.IntegrateFire()]
@@ -100,7 +108,7 @@ def same(left: Any, right: Any, tolerance: float = 1e-9) -> None:
 @pytest.mark.parametrize("answer", ANSWERS)
 def test_an_answer_is_put_together_as_the_model_has_it(answer: str) -> None:
     source = model(ANSWERS[answer])
-    snn = sw.convert(source, images(), bias_correction=False)
+    snn = prepared(answer).convert(bias_correction=False)
     x = images(3, seed=2)
     with torch.no_grad():
         expected = source(x)
@@ -111,7 +119,7 @@ def test_an_answer_is_put_together_as_the_model_has_it(answer: str) -> None:
 @pytest.mark.parametrize("neuron", NEURONS, ids=lambda neuron: neuron.label)
 @pytest.mark.parametrize("answer", ["nested", "input", "linear of the input"])
 def test_both_engines_give_every_output(answer: str, neuron: Neuron) -> None:
-    snn = sw.convert(model(ANSWERS[answer]), images(), neuron=neuron, steps=5)
+    snn = prepared(answer).convert(neuron, steps=5)
     x = images(3, seed=2)
     stepped = snn(x, engine="steps", seed=4)
     if neuron == sw.TwoPhase("nearest"):  # TPP's engines agree in distribution
@@ -122,8 +130,7 @@ def test_both_engines_give_every_output(answer: str, neuron: Neuron) -> None:
 
 @pytest.mark.parametrize("neuron", NEURONS, ids=lambda neuron: neuron.label)
 def test_compiled_engines_give_every_output(neuron: Neuron) -> None:
-    source = model(lambda x, a, b, y, c: Found(a, y, (x, c, None)))
-    snn = sw.convert(source, images(), neuron=neuron, steps=5)
+    snn = prepared("deep").convert(neuron, steps=5)
     x = images(3, seed=2)
     expected = snn(x, seed=4)
     same(snn.compile()(x, seed=4), expected)
@@ -157,7 +164,7 @@ def test_a_value_that_is_read_and_normalised_is_an_output_as_it_was() -> None:
 
 @pytest.mark.parametrize("answer", ["tuple", "nested", "constants", "input", "named tuple"])
 def test_a_saved_network_answers_in_plain_containers(answer: str, tmp_path: Path) -> None:
-    snn = sw.convert(model(ANSWERS[answer]), images(), steps=(4, 8))
+    snn = prepared(answer).convert(steps=(4, 8))
     snn.save(tmp_path / "net.safetensors")
     loaded = sw.load(tmp_path / "net.safetensors")
     x = images(3, seed=2)
@@ -180,7 +187,7 @@ def plain(answer: Any) -> Any:
 
 
 def test_a_copy_and_another_dtype_keep_the_structure() -> None:
-    snn = sw.convert(model(ANSWERS["nested"]), images(), steps=4)
+    snn = prepared("nested").convert(steps=4)
     half = snn.half()
     answer = half(images(2).half())
     assert {leaf.dtype for leaf in tree_leaves(answer) if isinstance(leaf, Tensor)} == {
@@ -209,9 +216,9 @@ def test_accuracy_is_that_of_the_logits() -> None:
 
 def test_energy_counts_what_every_output_receives() -> None:
     data = [images(4, seed=3)]
-    one = sw.operations(sw.convert(model(ANSWERS["tuple of one"]), images(), steps=4), data)
-    two = sw.operations(sw.convert(model(ANSWERS["twice"]), images(), steps=4), data)
-    more = sw.operations(sw.convert(model(ANSWERS["tuple"]), images(), steps=4), data)
+    one = sw.operations(prepared("tuple of one").convert(steps=4), data)
+    two = sw.operations(prepared("twice").convert(steps=4), data)
+    more = sw.operations(prepared("tuple").convert(steps=4), data)
     assert one.total.snn == two.total.snn  # one value, however often it stands in the answer
     assert more.total.snn.additions > one.total.snn.additions
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -176,17 +177,22 @@ def x_of(batch: int, *, seed: int = 0) -> Tensor:
     return torch.randn(batch, 3, 2, 2, generator=generator, dtype=torch.float64)
 
 
+@lru_cache
+def prepared(name: str) -> sw.Prepared:
+    """A network of `NETS`, captured once for all tests."""
+    return sw.prepare(net(name), x_of(64))
+
+
 @pytest.mark.parametrize("name", NETS)
 def test_the_engines_agree_and_approach_the_ann(name: str) -> None:
     model, x = net(name), x_of(16, seed=1)
-    prepared = sw.prepare(model, x_of(64))
     for neuron, steps in [
         (sw.TwoPhase("nearest", "burst"), 6),
         (sw.TwoPhase("unbiased", "random"), 6),
         (sw.TwoPhase("nearest", "binary"), 5),
         (sw.TwoPhase("nearest", "first-spike"), 6),
     ]:
-        snn = prepared.convert(neuron, steps=steps)
+        snn = prepared(name).convert(neuron, steps=steps)
         counts, stepped = (snn.counts(x, engine=engine) for engine in ("counts", "steps"))
         assert all(torch.equal(counts[site], stepped[site]) for site in snn.sites)
         answers = [snn(x, engine=engine) for engine in ("counts", "steps")]
@@ -194,7 +200,7 @@ def test_the_engines_agree_and_approach_the_ann(name: str) -> None:
         if neuron.label.startswith("nearest"):
             assert_equals_its_twin(snn, x)
         assert_audit_is_clean(snn, x[:2])
-    fine = prepared.convert(sw.TwoPhase("nearest", "binary"), sw.Maximum(), steps=14)
+    fine = prepared(name).convert(sw.TwoPhase("nearest", "binary"), sw.Maximum(), steps=14)
     with torch.no_grad():
         expected = model(x_of(64))
     assert (fine(x_of(64)) - expected).norm() / expected.norm() < 1e-3
@@ -203,7 +209,7 @@ def test_the_engines_agree_and_approach_the_ann(name: str) -> None:
 @pytest.mark.parametrize("neuron", [sw.IntegrateFire(), sw.SRP(), sw.Shuffled()])
 def test_the_total_of_a_product_is_the_product_of_the_totals(neuron: Neuron) -> None:
     """Of one-phase neurons too, whose spikes come at any step, and after a rehearsal."""
-    snn, x = sw.convert(net("relus"), x_of(64), neuron=neuron, steps=6), x_of(5, seed=1)
+    snn, x = prepared("relus").convert(neuron, steps=6), x_of(5, seed=1)
     charges: dict[str, Tensor] = {}
     counts: dict[str, Tensor] = {}
 
@@ -225,7 +231,7 @@ def test_the_total_of_a_product_is_the_product_of_the_totals(neuron: Neuron) -> 
 
 @pytest.mark.parametrize("name", ["attention", "squeeze and excite", "causal"])
 def test_the_cut_of_time_into_chunks_does_not_matter(name: str) -> None:
-    snn, x = sw.convert(net(name), x_of(32), steps=4), x_of(3, seed=1)
+    snn, x = prepared(name).convert(steps=4), x_of(3, seed=1)
     whole, cut = (
         run_steps(snn.plan(), x, seed=0, sample_ids=torch.arange(3), memory_budget=budget)
         for budget in (1 << 30, 1)
@@ -235,7 +241,7 @@ def test_the_cut_of_time_into_chunks_does_not_matter(name: str) -> None:
 
 def test_relays_stand_where_a_factor_is_a_current_only() -> None:
     names = (*EXPLICIT, "fused attention", "grouped heads", "quotient")
-    sites = {name: sw.convert(net(name), x_of(32), steps=4).sites for name in names}
+    sites = {name: prepared(name).convert(steps=4).sites for name in names}
     assert sites["gate"] == ("sigmoid", "mul.left")
     assert sites["squeeze and excite"] == ("relu", "relu:2", "gate")
     assert sites["attention"] == ("matmul.left", "matmul.right", "sigmoid", "matmul:2.right")
@@ -279,13 +285,13 @@ EXPLICIT = {
 def test_scales_pass_through_products() -> None:
     """The relays' thresholds are in the weights that follow; along a sum they are explicit."""
     for name, number in EXPLICIT.items():
-        operations = sw.convert(net(name), x_of(32)).plan().graph.operations
+        operations = prepared(name).convert().plan().graph.operations
         assert sum(op.name.endswith(".scaled") for op in operations) == number
 
 
 @pytest.mark.parametrize("name", [*EXPLICIT, "causal", "grouped heads", "quotient"])
 def test_a_saved_network_gives_the_same_answers_to_the_bit(name: str, tmp_path: Path) -> None:
-    snn = sw.convert(net(name), x_of(64), steps=(4, 8))
+    snn = prepared(name).convert(steps=(4, 8))
     snn.save(tmp_path / "net.safetensors")
     loaded = sw.load(tmp_path / "net.safetensors")
     for steps in (4, 8, 5):
@@ -294,13 +300,18 @@ def test_a_saved_network_gives_the_same_answers_to_the_bit(name: str, tmp_path: 
     assert "product" in snn.summary()
 
 
+@lru_cache
+def prepared_of_128() -> sw.Prepared:
+    return sw.prepare(net("relus"), x_of(128))
+
+
 @pytest.mark.parametrize("correction", [False, InputMeans(), OutputMeans()])
 @pytest.mark.parametrize("neuron", [sw.TwoPhase(), sw.TPP(), sw.IntegrateFire(), sw.SRP()])
 def test_corrections_walk_through_products(
     neuron: Neuron, correction: bool | InputMeans | OutputMeans
 ) -> None:
     model, x = net("relus"), x_of(128)
-    snn = sw.convert(model, x, neuron=neuron, steps=16, bias_correction=correction)
+    snn = prepared_of_128().convert(neuron, steps=16, bias_correction=correction)
     with torch.no_grad():
         expected = model(x)
     assert (snn(x) - expected).norm() < 0.3 * (expected - expected.mean(0)).norm() + 0.2
@@ -314,7 +325,7 @@ def test_compiled_counts_answer_alike(name: str) -> None:
 
 
 def test_compiled_steps_answer_alike() -> None:
-    snn, x = sw.convert(net("relus"), x_of(32), neuron=sw.IntegrateFire(), steps=6), x_of(8)
+    snn, x = prepared("relus").convert(sw.IntegrateFire(), steps=6), x_of(8)
     compiled = snn.compile()
     for steps in (6, 9):
         torch.testing.assert_close(compiled(x, steps=steps), snn(x, steps=steps))
@@ -322,7 +333,7 @@ def test_compiled_steps_answer_alike() -> None:
 
 def test_one_phase_neurons_refuse_relays_by_name() -> None:
     with pytest.raises(sw.UnsupportedOperation, match=r"spikewright.relay.*IF.*ReLU") as error:
-        sw.convert(net("attention"), x_of(32), neuron=sw.IntegrateFire())
+        prepared("attention").convert(sw.IntegrateFire())
     assert "in matmul.left" in str(error.value)
 
 

@@ -195,8 +195,20 @@ def test_data_beyond_the_budget_is_streamed_and_said(monkeypatch, neuron):
 
 def test_one_large_tensor_runs_in_parts(monkeypatch):
     monkeypatch.setattr("spikewright.calibration.samples.PART_BYTES", 5 * 64 * 8)
+    monkeypatch.setattr("spikewright.calibration.samples.CALL_BYTES", 0)
     prepared = sw.prepare(program("plain"), images(24))
     assert {len(part) for part in prepared.samples.parts} == {5, 4}
+
+
+def test_parts_are_larger_where_most_operations_are_small(monkeypatch):
+    """A convolution to 400 numbers, then a layer of 20 over 4 time steps."""
+    monkeypatch.setattr("spikewright.calibration.samples.PART_BYTES", 2 * 400 * 8)
+    model = wired(
+        lambda m, x: m.rnn(F.avg_pool2d(m.conv(x).relu(), 10).flatten(2).expand(-1, -1, 20))[0],
+        conv=nn.Conv2d(3, 4, 1),
+        rnn=nn.RNN(20, 20, batch_first=True),
+    )
+    assert {len(p) for p in sw.prepare(model, images(24, size=10)).samples.parts} == {16, 8}
 
 
 def image_net():

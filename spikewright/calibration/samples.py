@@ -22,6 +22,9 @@ MEMORY = 2 << 30
 PART_BYTES = 8 << 20
 """Bytes of a part's largest value on a processor: larger arrays do not profit from caches."""
 
+CALL_BYTES = 64 << 10
+"""Bytes that take about as long as the calls of an operation and of a layer's statistics."""
+
 
 @dataclass(frozen=True)
 class Samples:
@@ -108,8 +111,14 @@ def bytes_each(graph: Graph, dtype: torch.dtype) -> int:
 
 
 def part_size(graph: Graph, batch: Tensor) -> int:
-    """How many samples run at a time: on a processor as many as suit its caches, else a batch."""
+    """How many samples run at a time: on a processor as many as suit its caches, else a batch.
+
+    More where most operations are small, as in a recurrent layer unrolled behind convolutions:
+    there the time goes into the calls.
+    """
     if batch.device.type != "cpu":
         return len(batch)
-    widest = max(math.prod(op.shape) for op in graph.operations)
-    return max(1, PART_BYTES // (widest * batch.element_size()))
+    sizes = [math.prod(op.shape) * batch.element_size() for op in graph.operations]
+    cached = PART_BYTES // max(sizes)
+    worth_calling = CALL_BYTES * len(sizes) // max(1, sum(sizes))
+    return max(1, cached, min(worth_calling, 8 * cached))

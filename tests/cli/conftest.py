@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
+from typing import Any
 
 import pytest
+from torch import Tensor, nn
 from typer import Typer
 from typer.testing import CliRunner
 
 from spikewright.cli.app import app
+from spikewright.fingerprint import fingerprint
+from spikewright.graph import Survey, survey
+from spikewright.graph.model_checks import state_of
 
 DIGITS = "spikewright.models:digits_cnn"
 SMALL = ["--data", "digits", "--limit", "20", "--calibration-samples", "16", "--steps", "1,2"]
@@ -32,3 +38,24 @@ def runner(program: Typer) -> Run:
 def run() -> Run:
     """Run a command of `spikewright`."""
     return runner(app)
+
+
+CONVERT = sys.modules["spikewright.convert"]  # the function has the module's name
+CAPTURED: dict[tuple[Any, ...], Survey] = {}
+
+
+def survey_once(model: Any, example: Any, *more: Any) -> Survey:
+    """`survey`, which takes most of a small command's time, once for equal models and data."""
+    if more or not (isinstance(model, nn.Module) and isinstance(example, Tensor)):
+        return survey(model, example, *more)
+    code = tuple(getattr(type(m).forward, "__code__", None) for m in model.modules())
+    key = (repr(model), code, fingerprint(state_of(model)), fingerprint({"": example}))
+    if key not in CAPTURED:
+        CAPTURED[key] = survey(model, example)
+    return CAPTURED[key]
+
+
+@pytest.fixture(autouse=True)
+def captured_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Commands do not capture again what another test has captured."""
+    monkeypatch.setattr(CONVERT, "survey", survey_once)

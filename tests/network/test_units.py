@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from spikewright.calibration import InputMeans, OutputMeans
 from spikewright.measure import HOROWITZ_45NM, decompose
 from spikewright.network import Observer
 from spikewright.neurons import Draws, Layer
-from tests.builders import images
+from tests.builders import SideBySide, images
 from tests.network.nets import assert_audit_is_clean, assert_equals_its_twin
 
 CONSTANT = torch.tensor([0.3, -0.2, 0.1, 0.0, 0.4]).double()
@@ -115,10 +116,30 @@ def pictures(batch: int, *, seed: int = 0) -> Tensor:
     return images(batch, seed=seed, size=6)
 
 
-@pytest.mark.parametrize("name", FUNCTIONS)
-def test_the_engines_agree_and_approach_the_ann(name: str) -> None:
-    model, x = net(name), x_of(16, seed=1)
+@lru_cache
+def prepared(name: str) -> sw.Prepared:
+    """A network of one function, captured once for all tests."""
+    return sw.prepare(net(name), x_of(64))
+
+
+ACTIVATIONS = {"a slope each": lambda: nn.PReLU(4), "a slope": nn.PReLU, "tanh": nn.Tanh}
+ACTIVATIONS |= {"elu": nn.ELU, "gelu": nn.GELU}
+
+
+@lru_cache
+def prepared_images(activation: str) -> sw.Prepared:
+    """The same on pictures."""
+    return sw.prepare(seeded(lambda: Images(ACTIVATIONS[activation]())), pictures(64))
+
+
+@pytest.mark.parametrize("functions", [SIGNED, UNSIGNED], ids=["signed", "unsigned"])
+def test_the_engines_agree_and_approach_the_ann(
+    functions: dict[str, Callable[[Tensor], Tensor]],
+) -> None:
+    """All functions stand side by side in one network: capture is what takes time."""
+    model, x = SideBySide(net(name) for name in functions), x_of(16, seed=1)
     prepared = sw.prepare(model, x_of(64))
+    assert len(prepared.graph.sites) >= 2 * len(functions)
     for neuron, steps in [
         (sw.TwoPhase("nearest", "burst"), 6),
         (sw.TwoPhase("nearest", "random"), 6),
@@ -132,18 +153,21 @@ def test_the_engines_agree_and_approach_the_ann(name: str) -> None:
         torch.testing.assert_close(*answers, rtol=1e-9, atol=1e-9)
         assert_equals_its_twin(snn, x)
         assert_audit_is_clean(snn, x[:2])
-        lowest = min(float(count.min()) for count in counts.values())
-        assert lowest < 0 if name in SIGNED and name != "reciprocal" else lowest >= 0
+        for at, name in enumerate(functions):
+            own = [count for site, count in counts.items() if site.startswith(f"nets.{at}.")]
+            lowest = min(float(count.min()) for count in own)
+            signed = functions is SIGNED and name != "reciprocal"
+            assert lowest < 0 if signed else lowest >= 0, name
     fine = prepared.convert(sw.TwoPhase("nearest", "binary"), sw.Maximum(), steps=16)
     with torch.no_grad():
-        expected = model(x_of(64))
-    error = (fine(x_of(64)) - expected).norm() / expected.norm()
-    assert error < 1e-3
+        expected, answers = model(x_of(64)), fine(x_of(64))
+    for name, wanted, answer in zip(functions, expected, answers, strict=True):
+        assert (answer - wanted).norm() / wanted.norm() < 1e-3, name
 
 
 @pytest.mark.parametrize("name", ["silu", "clamp by tensors", "log", "pow, not whole"])
 def test_a_saved_network_gives_the_same_answers_to_the_bit(name: str, tmp_path: Path) -> None:
-    snn = sw.convert(net(name), x_of(64), steps=(4, 8))
+    snn = prepared(name).convert(steps=(4, 8))
     snn.save(tmp_path / "net.safetensors")
     loaded = sw.load(tmp_path / "net.safetensors")
     for steps in (4, 8, 5):
@@ -152,13 +176,13 @@ def test_a_saved_network_gives_the_same_answers_to_the_bit(name: str, tmp_path: 
     assert loaded.summary() == snn.summary()
 
 
-@pytest.mark.parametrize("activation", [nn.PReLU(4), nn.PReLU(), nn.Tanh(), nn.ELU()])
+@pytest.mark.parametrize("activation", ["a slope each", "a slope", "tanh", "elu"])
 @pytest.mark.parametrize("code", ["burst", "late", "random", "binary", "first-spike"])
 def test_a_max_pool_of_signed_counts_is_the_same_in_both_engines(
-    activation: nn.Module, code: str
+    activation: str, code: str
 ) -> None:
-    model, x = seeded(lambda: Images(activation)), pictures(5, seed=1)
-    snn = sw.convert(model, pictures(32), neuron=sw.TwoPhase("nearest", code), steps=4)
+    x = pictures(5, seed=1)
+    snn = prepared_images(activation).convert(sw.TwoPhase("nearest", code), steps=4)
     counts, stepped = (snn.counts(x, engine=engine) for engine in ("counts", "steps"))
     assert all(torch.equal(counts[site], stepped[site]) for site in snn.sites)
     assert counts["act"].min() < 0
@@ -169,7 +193,7 @@ def test_a_max_pool_of_signed_counts_is_the_same_in_both_engines(
 @pytest.mark.parametrize("code", ["burst", "late", "random", "binary", "first-spike"])
 @pytest.mark.parametrize("rounding", ["nearest", "unbiased", "bernoulli"])
 def test_trains_carry_signed_counts(rounding: str, code: str) -> None:
-    snn = sw.convert(net("tanh"), x_of(64), neuron=sw.TwoPhase(rounding, code), steps=5)
+    snn = prepared("tanh").convert(sw.TwoPhase(rounding, code), steps=5)
     trains, counts = snn.record(x_of(9), seed=2), snn.counts(x_of(9), engine="steps", seed=2)
     weights = snn.plan().weights
     sent = {"spikes": 0.0}
@@ -226,13 +250,13 @@ def test_inputs_outside_of_the_domain_are_taken_as_its_end() -> None:
 
 
 def test_one_phase_neurons_refuse_every_unit_that_is_no_rectifier(tmp_path: Path) -> None:
-    model = seeded(lambda: Images(nn.Tanh()))
+    prepared = prepared_images("tanh")
     for neuron in (sw.IntegrateFire(), sw.SRP(), sw.Shuffled()):
         with pytest.raises(sw.UnsupportedOperation, match=r"2 operations cannot be") as error:
-            sw.convert(model, pictures(16), neuron=neuron)
+            prepared.convert(neuron)
         for words in ("aten.tanh", "aten.silu", "in act", "in act2", "TwoPhase()", neuron.label):
             assert words in str(error.value)
-    snn = sw.convert(model, pictures(16))
+    snn = prepared.convert()
     with pytest.raises(sw.UnsupportedOperation, match="1 operation cannot be") as error:
         snn.with_neuron(sw.IntegrateFire(), sites=["act2"])
     assert "aten.silu" in str(error.value)
@@ -241,7 +265,7 @@ def test_one_phase_neurons_refuse_every_unit_that_is_no_rectifier(tmp_path: Path
 
 def test_a_file_that_gives_a_unit_to_a_one_phase_neuron_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "network"
-    sw.convert(seeded(lambda: Images(nn.Tanh())), pictures(16)).save(path)
+    prepared_images("tanh").convert().save(path)
     tensors, document = container.unpacked(path)
     document = json.loads(json.dumps(document))
     del document["sha256"]
@@ -279,31 +303,32 @@ def test_infinite_and_silent_sites_are_refused() -> None:
         sw.convert(seeded(lambda: Net(lambda x: x.clamp(-1, 0).clamp(0, 1) + x)), x_of(8))
 
 
+STEPS = {"nearest": 4096, "bernoulli": 1024}
+"""So many that nothing is left to correct; the table of the law of 4096 would take 15 seconds."""
+
+
 @pytest.mark.parametrize("correction", [False, InputMeans(), OutputMeans()])
 @pytest.mark.parametrize("rounding", ["nearest", "bernoulli"])
 def test_corrections_keep_a_network_of_units_near_its_ann(
     correction: bool | InputMeans | OutputMeans, rounding: str
 ) -> None:
     model, x = seeded(lambda: Images(nn.GELU())), pictures(64)
-    neuron = sw.TwoPhase(rounding)
-    snn = sw.convert(model, x, neuron=neuron, steps=16, bias_correction=correction)
+    prepared, neuron = prepared_images("gelu"), sw.TwoPhase(rounding)
+    snn = prepared.convert(neuron, steps=16, bias_correction=correction)
     with torch.no_grad():
         expected = model(x)
     spread = (expected - expected.mean(0)).norm()
     assert (snn(x) - expected).norm() < 0.5 * spread
     if correction:
         assert snn.design().corrections.keys() == {"act", "act2"}
-        exact = sw.convert(
-            model, x, neuron=neuron, steps=4096, threshold=sw.Maximum(), bias_correction=correction
-        )
+        exact = prepared.convert(neuron, sw.Maximum(), STEPS[rounding], correction)
         assert max(float(c.abs().max()) for c in exact.design().corrections.values()) < 1e-3
         assert not exact.design().potentials
 
 
 def test_output_means_of_units_are_input_means() -> None:
-    model, x = seeded(lambda: Images(nn.GELU())), pictures(64)
     found = [
-        sw.convert(model, x, steps=4, bias_correction=correction).design().corrections
+        prepared_images("gelu").convert(steps=4, bias_correction=correction).design().corrections
         for correction in (InputMeans(), OutputMeans())
     ]
     for site in found[0]:
@@ -311,14 +336,14 @@ def test_output_means_of_units_are_input_means() -> None:
 
 
 def test_the_terms_of_the_error_add_up() -> None:
-    snn = sw.convert(net("silu"), x_of(64), steps=4)
+    snn = prepared("silu").convert(steps=4)
     for engine_error in decompose(snn, [x_of(16, seed=1)], 4):
         assert engine_error.unevenness == 0
         assert engine_error.total > 0
 
 
 def test_the_summary_names_each_unit_and_the_energy_is_refused_by_name() -> None:
-    snn = sw.convert(seeded(lambda: Images(nn.Tanh())), pictures(16))
+    snn = prepared_images("tanh").convert()
     lines = {line.split()[0]: line.split()[1] for line in snn.summary().splitlines() if line}
     assert (lines["act"], lines["act2"]) == ("tanh", "silu")
     with pytest.raises(sw.AnalysisError, match="tanh at 'act', silu at 'act2'"):

@@ -18,7 +18,7 @@ from spikewright.training import (
     Recipe,
     train_in_memory,
 )
-from tests.cli.conftest import Run, runner
+from tests.cli.conftest import Run, captured_once, runner  # noqa: F401  (a fixture)
 
 pytest.importorskip("sklearn", reason="needs the extra 'digits'")
 

@@ -7,7 +7,9 @@ import signal
 import subprocess
 import sys
 import time
+from itertools import count
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -15,10 +17,29 @@ from torch import nn
 
 from paper.dry_run import dry_run, settle, wait_for_all
 from spikewright.errors import ExperimentError
+from tests.cli.conftest import Run
 
 
-def test_two_killed_processes_leave_the_table_of_one(tmp_path: Path) -> None:
+def in_process(run: Run, real: int) -> SimpleNamespace:
+    """What stands in for `subprocess`: the first call and those after `real` more run here."""
+    calls = count()
+
+    def started(words: list[str], env: dict[str, str]) -> subprocess.Popen[bytes]:
+        if 0 < next(calls) <= real:
+            return subprocess.Popen(words, env=env)
+        code, _, err = run(*words[3:])  # without `python -m paper`
+        assert code == 0, err
+        return subprocess.Popen([sys.executable, "-I", "-S", "-c", ""])
+
+    return SimpleNamespace(Popen=started)
+
+
+def test_two_killed_processes_leave_the_table_of_one(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The two that are killed are real; starting each of the others would take seconds."""
     pytest.importorskip("torchvision", reason="needs the extra 'vision'")
+    monkeypatch.setattr("paper.dry_run.subprocess", in_process(run, real=2))
     told: list[str] = []
     table = dry_run(tmp_path, ("resnet18",), 1, 32, told.append)
     assert "## images by folder, ResNet-18, ReLU" in table

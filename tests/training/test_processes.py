@@ -20,7 +20,7 @@ from spikewright.processes import Processes
 from spikewright.runs import load_model
 from spikewright.training import DataRecipe, NetworkRecipe, Recipe, RunFolder
 from tests.builders import accuracy
-from tests.processes import started
+from tests.processes import started, together
 
 CPU = torch.device("cpu")
 TRAIN = (
@@ -100,7 +100,7 @@ def test_the_weights_do_not_depend_on_the_number_of_processes(
     pytest.importorskip("sklearn", reason="needs the extra 'digits'")
     script = tmp_path / "plain_network.py"
     script.write_text(PLAIN)
-    two_processes(str(script), str(tmp_path / "two"))
+    together(str(script), str(tmp_path / "two"))
     names: dict[str, Any] = {"__name__": "plain_network"}
     exec(PLAIN, names)
     monkeypatch.setitem(names["ARCHITECTURES"], "plain", names["plain"])

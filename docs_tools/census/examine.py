@@ -120,9 +120,7 @@ def _measure(
             counts = answer(COARSE_STEPS)
             record.steps = difference(answer(COARSE_STEPS, "steps"), counts, largest=True)
     with _stage(record, "audit", save):
-        options = {"steps": COARSE_STEPS}
-        named = isinstance(inputs, dict)
-        audit = snn.audit(**inputs, **options) if named else snn.audit(*inputs, **options)
+        audit = snn.audit(as_given(inputs), steps=COARSE_STEPS)
         record.audit = list(audit.objections)
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from spikewright.graph.ir import Graph, Operation, Stored, Value
+from spikewright.graph.maxima import with_maxima_of_spikes
 from spikewright.graph.primitives import AFFINE
 from spikewright.graph.rule import rule_of
 
@@ -20,7 +21,8 @@ def fold_batch_norm(graph: Graph) -> Graph:
     """The same network without batch norm.
 
     `y = (x - mean) / sqrt(var + eps) * weight + bias` scales the weights of a convolution or linear
-    layer that nothing else reads; anywhere else it becomes one multiply-add per value.
+    layer that nothing else reads; anywhere else it becomes one multiply-add per value, behind a max
+    pool that alone reads it.
     """
     tensors = dict(graph.tensors)
     readers = graph.consumers()
@@ -54,7 +56,8 @@ def fold_batch_norm(graph: Graph) -> Graph:
             continue
         operations.append(replaced.get(op.name, op).rewired(renamed))
     outputs = tuple(renamed.get(name, name) for name in graph.outputs)
-    return replace(graph, operations=tuple(operations), tensors=tensors, outputs=outputs).pruned()
+    without = replace(graph, operations=tuple(operations), tensors=tensors, outputs=outputs)
+    return with_maxima_of_spikes(without.pruned())
 
 
 def affine_of(op: Operation, tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor]:

@@ -26,7 +26,8 @@ class Scale:
     """What a whole number stands for at every element of a value.
 
     Attributes:
-        unit: `[1, *S]`, or a list of them for an operation of several values.
+        unit: `[1, *S]`, or `[B, *S]` where masks differ; a list of them for an operation of
+            several values.
         averaged: whether numbers were averaged on the way, so that there are parts of units.
         product: whether the numbers are those of a product, which are divided by a window's length.
     """
@@ -36,30 +37,36 @@ class Scale:
     product: bool = False
 
 
-def scales_of(graph: Graph) -> dict[str, Scale]:
+def scales_of(graph: Graph, indices: Mapping[str, Tensor] | None = None) -> dict[str, Scale]:
     """What a whole number stands for, by value, wherever units send whole numbers.
 
     Args:
         graph: with scales folded: its units send 0, 1 and -1. A value that is a sum of different
             things has no scale, and is left out.
+        indices: inputs that are no signals, such as token ids and masks, by name, `[B, *S]`.
     """
     scales: dict[str, Scale] = {}
-    constants: dict[str, Any] = {}
+    constants: dict[str, Any] = dict(indices or {})
+    batch = max((len(tensor) for tensor in constants.values()), default=1)
     for op in graph.operations:
         if op.kind is Kind.CONSTANT and all(name in constants for name in op.inputs):
-            constants[op.name] = call(op, constants, graph.tensors, 1)
+            constants[op.name] = call(op, constants, graph.tensors, batch)
         known = {name: scales[name] for name in op.inputs if name in scales}
         if op.kind is Kind.UNIT:
-            scales[op.name] = Scale(torch.ones(1, *op.shape).to(_like(graph)))
+            scales[op.name] = Scale(torch.ones(batch, *op.shape).to(_like(graph)))
         elif known and len(known) + sum(n in constants for n in op.inputs) == len(op.inputs):
-            scale = _scale(op, known, constants, graph)
+            scale = _scale(op, known, constants, graph, batch)
             if scale is not None:
                 scales[op.name] = scale
     return scales
 
 
 def _scale(
-    op: Operation, known: Mapping[str, Scale], constants: Mapping[str, Any], graph: Graph
+    op: Operation,
+    known: Mapping[str, Scale],
+    constants: Mapping[str, Any],
+    graph: Graph,
+    batch: int,
 ) -> Scale | None:
     """The scale of a value whose inputs have scales, or are constants."""
     units = {name: scale.unit for name, scale in known.items()}
@@ -67,8 +74,8 @@ def _scale(
     product = any(scale.product for scale in known.values())
     if op.kind is Kind.PRODUCT:
         ones = {name: torch.ones_like(unit) for name, unit in units.items()}
-        number = call(op, ones, graph.tensors, 1)  # of products in each sum
-        return Scale(call(op, units, graph.tensors, 1) / number.clamp(min=1), averaged, True)
+        number = call(op, ones, graph.tensors, batch)  # of products in each sum
+        return Scale(call(op, units, graph.tensors, batch) / number.clamp(min=1), averaged, True)
     route = rule_of(op).route(op, graph)
     if isinstance(route, Added):
         first, *rest = (units.get(name) for name in route.addends)
@@ -78,7 +85,7 @@ def _scale(
     passes = op.kind is Kind.MAX or isinstance(route, Moved | Chosen | Averaged | Scaled)
     if shifted or not passes:
         return None
-    unit = call(op, {**constants, **units}, graph.tensors, 1)
+    unit = call(op, {**constants, **units}, graph.tensors, batch)
     return Scale(unit, averaged or isinstance(route, Averaged), product)
 
 

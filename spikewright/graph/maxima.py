@@ -1,0 +1,78 @@
+"""A max pool chooses among spikes: what only scales and shifts a channel before it comes after it.
+
+    max(a x + b) = |a| max(sign(a) x) + b
+
+A batch norm between ReLU and max pool is such a scale and shift. Before the pool it would turn
+spikes into currents, and a largest current is no count; behind it, the next weights read it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from torch import Tensor
+
+from spikewright.graph.ir import Graph, Kind, Operation, Stored, Value
+from spikewright.graph.primitives import AFFINE, PRODUCT
+
+
+def with_maxima_of_spikes(graph: Graph) -> Graph:
+    """The same network, with affines of channels behind the max pools that alone read them.
+
+    Args:
+        graph: whose batch norms are affines, `shift + value * scale` with `[1, C, 1, ...]`.
+    """
+    tensors, readers = dict(graph.tensors), graph.consumers()
+    makers = {op.name: op for op in graph.operations}
+    operations: dict[str, list[Operation]] = {op.name: [op] for op in graph.operations}
+    for op in graph.operations:
+        source = makers.get(op.args[1].name) if _is_affine_of_value(op) else None
+        if source is None or source.site is None or op.name in graph.outputs:
+            continue
+        pools = readers[op.name]
+        if len(pools) == 1 and _pools_planes(pools[0], op) and _by_channel(op, tensors):
+            (pool,) = pools
+            signs = operations[op.name] = _with_signs(op, tensors)
+            spikes = op.name if signs else source.name
+            operations[pool.name] = _pool_then_affine(pool, op, spikes)
+    listed = tuple(op for some in operations.values() for op in some)
+    return replace(graph, operations=listed, tensors=tensors).pruned()
+
+
+def _is_affine_of_value(op: Operation) -> bool:
+    if op.target is not AFFINE or len(op.args) != 3 or op.kwargs:
+        return False
+    return [type(leaf) for leaf in op.args] == [Stored, Value, Stored]
+
+
+def _pools_planes(pool: Operation, affine: Operation) -> bool:
+    """Whether it is a max pool within channels: of as many dimensions as what it reads."""
+    planes = pool.kind is Kind.MAX and pool.function.startswith("max_pool")
+    return planes and pool.shape[:1] == affine.shape[:1] and len(pool.shape) == len(affine.shape)
+
+
+def _by_channel(affine: Operation, tensors: dict[str, Tensor]) -> bool:
+    """Whether scale and shift are the same all over a channel."""
+    both = [tensors[affine.args[at].name] for at in (0, 2)]
+    wanted = (1, affine.shape[0], *[1] * (len(affine.shape) - 1))
+    return all(tuple(tensor.shape) == wanted for tensor in both)
+
+
+def _with_signs(affine: Operation, tensors: dict[str, Tensor]) -> list[Operation]:
+    """What stands in front of the pool: nothing, or the signs of the scales if some are below 0."""
+    scale = tensors[affine.args[2].name]
+    tensors[affine.args[2].name] = scale.abs()
+    if not bool((scale < 0).any()):
+        return []
+    name = f"{affine.name}.sign"
+    tensors[name] = scale.sign()
+    args = (affine.args[1], Stored(name))
+    return [replace(affine, target=PRODUCT, args=args, kind=Kind.LINEAR)]
+
+
+def _pool_then_affine(pool: Operation, affine: Operation, spikes: str) -> list[Operation]:
+    """The pool under another name, and the affine under the pool's."""
+    chosen = f"{pool.name}.chosen"
+    args = (affine.args[0], Value(chosen), affine.args[2])
+    after = replace(affine, name=pool.name, args=args, shape=pool.shape)
+    return [replace(pool.rewired({affine.name: spikes}), name=chosen), after]

@@ -1,0 +1,69 @@
+"""What scales and shifts a channel stands behind the max pool that alone reads it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import spikewright as sw
+from spikewright.graph import Graph, evaluate
+from tests.builders import captured, images, settle, wired
+
+
+def net(*, negative: bool) -> nn.Module:
+    model = wired(
+        lambda m, x: m.l(F.max_pool2d(m.n(F.relu(m.a(x))), 2, padding=1).flatten(1)),
+        a=nn.Conv2d(3, 4, 3),
+        n=nn.BatchNorm2d(4),
+        l=nn.Linear(36, 3),
+    )
+    settle(model.n)
+    with torch.no_grad():
+        model.n.weight.copy_(torch.tensor([0.7, -0.9 if negative else 0.9, 1.1, 0.0]))
+    return model
+
+
+def functions(graph: Graph) -> list[str]:
+    return [op.function for op in graph.operations]
+
+
+@pytest.mark.parametrize("negative", [False, True])
+def test_the_graph_computes_what_the_model_does(negative: bool) -> None:
+    model, x = net(negative=negative), images(5)
+    graph = captured(model, x)
+    signs = ["mul"] if negative else []
+    expected = ["conv2d", "relu", *signs, "max_pool2d", "addcmul", "reshape", "linear"]
+    assert functions(graph) == expected
+    with torch.no_grad():
+        torch.testing.assert_close(evaluate(graph, x)[0], model(x))
+
+
+@pytest.mark.parametrize("negative", [False, True])
+@pytest.mark.parametrize("neuron", [sw.TwoPhase(code="binary"), sw.IntegrateFire(), sw.SRP()])
+def test_maxima_choose_among_spikes(negative: bool, neuron: sw.TwoPhase) -> None:
+    model, x = net(negative=negative), images(32)
+    snn = sw.convert(model, x, neuron=neuron, steps=5)
+    audit = snn.audit(x[:3])
+    assert not audit.objections
+    assert [str(edge.carries) for edge in audit.edges if edge.role == "max"] == ["spikes"]
+    if snn.neurons["relu"].has_count_law:
+        torch.testing.assert_close(snn(x, engine="steps"), snn(x, engine="counts"))
+        torch.testing.assert_close(snn.twin()(x), snn(x))
+
+
+def test_what_others_read_stays_where_it_is() -> None:
+    shared = wired(
+        lambda m, x: m.l(
+            F.max_pool2d(y := m.n(F.relu(m.a(x))), 2).flatten(1) + y[:, :, :2, :2].flatten(1)
+        ),
+        a=nn.Conv2d(3, 4, 3),
+        n=nn.BatchNorm2d(4),
+        l=nn.Linear(16, 3),
+    )
+    assert functions(captured(shared, images(2)))[2:4] == ["addcmul", "max_pool2d"]
+    graph = captured(net(negative=False), images(2))
+    assert functions(replace(graph)) == functions(graph)

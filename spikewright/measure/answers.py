@@ -23,11 +23,12 @@ from spikewright.measure.batches import samples_in
 from spikewright.measure.likeness import Likeness, values_of
 from spikewright.measure.metric import Metric
 from spikewright.measure.placement import device_of
+from spikewright.measure.shown import moved
 from spikewright.measure.statistics import mcnemar_exact, wilson_interval
 from spikewright.network import Observer, SpikingNetwork
 
-Batches = Iterable[tuple[Tensor, Any]]
-"""Samples with class numbers `[B]`, with other labels for a metric, or with None."""
+Batches = Iterable[tuple[Any, Any]]
+"""Samples, see `Shown`, with class numbers `[B]`, with other labels for a metric, or with None."""
 
 
 @dataclass(frozen=True)
@@ -195,7 +196,7 @@ def significant(value: float) -> float:
 
 
 def answers_of(
-    network: Callable[[Tensor], Any],
+    network: Callable[[Any], Any],
     data: Batches,
     device: torch.device,
     who: str,
@@ -218,7 +219,7 @@ def answers_of(
     taken: list[_Taken] = []
     for images, labels in data:
         with torch.no_grad():
-            answer = network(images.to(device))
+            answer = network(moved(images, device))
             samples = samples_in(images, asked.dimensions)
             taken.append(_taken(answer, labels, samples, device, who, asked))
     return _joined(taken, seconds=time.perf_counter() - start)
@@ -284,7 +285,7 @@ def spiking_answers(
         assert op.site is not None
         spikes[op.site.name] += int(sent.sum(dtype=torch.float64))
 
-    def simulate(images: Tensor) -> Any:
+    def simulate(images: Any) -> Any:
         return network.observe(images, Observer(sent=count), steps=steps, seed=seed)
 
     return replace(answers_of(simulate, data, device_of(network), who, asked), spikes=spikes)

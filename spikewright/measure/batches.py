@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import islice
@@ -19,6 +19,15 @@ from torch.utils.data import (
 )
 
 from spikewright.errors import AnalysisError
+from spikewright.measure.checked import (
+    checked_images,
+    checked_inputs,
+    class_numbers,
+    described,
+    number_of,
+    taken_apart,
+)
+from spikewright.measure.shown import Shown, bytes_of, is_shown, size_of
 
 Labelled = Iterable[Any]
 """Batches (images `[B, *S]`, labels `[B]`), such as a DataLoader gives them."""
@@ -54,7 +63,7 @@ def labelled_batches(
     first: int = 0,
     required: bool = True,
     wanted: Labels = Labels.CLASSES,
-) -> Iterator[tuple[Tensor, Any]]:
+) -> Iterator[tuple[Any, Any]]:
     """Checked batches: images `[B, *S]` and labels int64 `[B]`, on the CPU; empty ones left out.
 
     Args:
@@ -71,21 +80,20 @@ def labelled_batches(
     """
     seen = 0
     for number, item in enumerate(data, first):
-        pair = isinstance(item, (tuple, list)) and len(item) == 2  # pyright: ignore[reportUnknownArgumentType]
-        if not pair and (wanted is Labels.CLASSES or not isinstance(item, Tensor)):
+        shown, labels, labelled = taken_apart(item)
+        if not labelled and (wanted is Labels.CLASSES or not isinstance(shown, Tensor | Mapping)):
             raise AnalysisError(
-                f"batch {number} is {_described(item)}, so it has no labels to measure accuracy "
+                f"batch {number} is {described(item)}, so it has no labels to measure accuracy "
                 "by: give (images, labels) pairs, or images alone with a reference= that answers "
                 "are compared with"
             )
-        images, labels = _images(item[0] if pair else item, number), item[1] if pair else None
+        images = checked_inputs(shown, number)
         samples = samples_in(images, dimensions)
         if wanted is not Labels.ANYTHING and labels is not None:
-            labels = _labels(labels, number)
+            labels = class_numbers(labels, number)
         if isinstance(labels, Tensor) and (labels.ndim == 0 or samples != len(labels)):
             raise AnalysisError(
-                f"batch {number} has {samples} images and {_number_of(labels)} labels; give one "
-                "each"
+                f"batch {number} has {samples} images and {number_of(labels)} labels; give one each"
             )
         seen += samples
         if samples:
@@ -109,18 +117,18 @@ class Block:
     read: Callable[[], Iterable[Any]]
     dimensions: int
     wanted: Labels = Labels.CLASSES
-    _held: list[tuple[Tensor, Any]] | None = None
+    _held: list[tuple[Any, Any]] | None = None
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Any]]:
+    def __iter__(self) -> Iterator[tuple[Any, Any]]:
         """Checked batches, held in memory where they fit; see `labelled_batches`."""
         if self._held is not None:
             yield from self._held
             return
-        held, size = list[tuple[Tensor, Any]](), 0
+        held, size = list[tuple[Any, Any]](), 0
         for images, labels in labelled_batches(
             self.read(), self.dimensions, first=self.first, required=False, wanted=self.wanted
         ):
-            size += images.nbytes
+            size += bytes_of(images)
             if size <= HELD_BYTES:
                 held.append((images, labels))
             yield images, labels
@@ -206,17 +214,14 @@ def _cuts(sizes: Sequence[int], most: int) -> Iterator[tuple[int, int]]:
 
 
 def _samples_of(item: Any) -> int:
-    pair = isinstance(item, (tuple, list)) and len(item) == 2  # pyright: ignore[reportUnknownArgumentType]
-    labels: Any = item[1] if pair else item
-    return len(labels) if isinstance(labels, Sized) and not _is_0d(labels) else 1
+    shown, labels, labelled = taken_apart(item)
+    if labelled and isinstance(labels, Sized) and not _is_0d(labels):
+        return len(labels)
+    return size_of(shown) if is_shown(shown) else 1
 
 
 def _is_0d(labels: Any) -> bool:
     return isinstance(labels, Tensor) and labels.ndim == 0
-
-
-def _number_of(labels: Tensor) -> int:
-    return len(labels) if labels.ndim else 1
 
 
 def _stream(data: Labelled, most: int, dimensions: int, wanted: Labels) -> Iterator[Block]:
@@ -228,14 +233,16 @@ def _stream(data: Labelled, most: int, dimensions: int, wanted: Labels) -> Itera
         number += len(part)
 
 
-def are_frames(images: Tensor, dimensions: int | None) -> bool:
+def are_frames(images: Shown, dimensions: int | None) -> bool:
     """Whether a batch is frames `[T, B, *S]` of samples that have so many dimensions."""
-    return dimensions is not None and images.ndim == dimensions + 2
+    if dimensions is None or not isinstance(images, Tensor):
+        return False
+    return images.ndim == dimensions + 2
 
 
-def samples_in(images: Tensor, dimensions: int | None) -> int:
+def samples_in(images: Shown, dimensions: int | None) -> int:
     """How many samples a batch `[B, *S]`, or one of frames `[T, B, *S]`, holds."""
-    return images.shape[1] if are_frames(images, dimensions) else len(images)
+    return images.shape[1] if are_frames(images, dimensions) else size_of(images)
 
 
 def image_batches(
@@ -255,45 +262,13 @@ def image_batches(
     """
     seen = 0
     for number, item in enumerate(data, first):
-        images = _images(item[0] if isinstance(item, (tuple, list)) else item, number)
+        images = checked_images(item[0] if isinstance(item, (tuple, list)) else item, number)
         samples = samples_in(images, dimensions)
         seen += samples
         if samples:
             yield images
     if required and not seen:
         raise AnalysisError(NO_SAMPLE)
-
-
-def _images(images: Any, number: int) -> Tensor:
-    if not isinstance(images, Tensor) or images.ndim == 0:
-        raise AnalysisError(f"batch {number} holds {_described(images)}; give a tensor [B, *S]")
-    if images.is_floating_point() and not bool(images.isfinite().all()):
-        raise AnalysisError(
-            f"batch {number} holds NaN or infinite values; check the files and the preprocessing"
-        )
-    return images
-
-
-def _labels(labels: Any, number: int) -> Tensor:
-    if not isinstance(labels, (Tensor, list, tuple)):
-        raise AnalysisError(
-            f"the labels of batch {number} are {_described(labels)}; give integers [B]"
-        )
-    classes = torch.as_tensor(labels)
-    if classes.ndim != 1 or classes.is_floating_point() or classes.dtype == torch.bool:
-        raise AnalysisError(
-            f"the labels of batch {number} are {classes.dtype} {list(classes.shape)}; give class "
-            "numbers, integers of shape [B]"
-        )
-    return classes.long().cpu()
-
-
-def _described(item: Any) -> str:
-    if isinstance(item, Tensor):
-        return f"one tensor {list(item.shape)}"
-    if isinstance(item, (tuple, list)):
-        return f"a {type(item).__name__} of {len(item)}"
-    return f"of type {type(item).__name__}"
 
 
 def require_reiterable(data: Iterable[Any]) -> None:

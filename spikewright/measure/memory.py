@@ -12,6 +12,7 @@ from torch import Tensor
 
 from spikewright.errors import AnalysisError
 from spikewright.measure.batches import are_frames, samples_in
+from spikewright.measure.shown import Shown, is_shown, some_of
 
 R = TypeVar("R")
 
@@ -87,9 +88,9 @@ class Portions:
             torch.cuda.empty_cache()
 
 
-def portion_of(images: Tensor, part: slice, dimensions: int | None) -> Tensor:
+def portion_of(images: Shown, part: slice, dimensions: int | None) -> Shown:
     """Some samples of a batch `[B, *S]`, or of one of frames `[T, B, *S]`."""
-    return images[:, part] if are_frames(images, dimensions) else images[part]
+    return images[:, part] if are_frames(images, dimensions) else some_of(images, part)
 
 
 class _Cut:
@@ -105,7 +106,7 @@ class _Cut:
         for item in self._data:
             pair = isinstance(item, (tuple, list)) and len(item) == 2
             images = item[0] if pair else item
-            if not isinstance(images, Tensor) or images.ndim == 0:
+            if not is_shown(images):
                 yield item  # whoever reads it says what is wrong
                 continue
             size = samples_in(images, self._dimensions)

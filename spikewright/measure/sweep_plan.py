@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from spikewright.errors import AnalysisError
 from spikewright.measure.answers import (
@@ -32,6 +32,7 @@ from spikewright.measure.memory import Portions
 from spikewright.measure.metric import Metric
 from spikewright.measure.placement import device_of, placed
 from spikewright.measure.run_record import RunClock
+from spikewright.measure.shown import answer_to
 from spikewright.measure.sweep_results import Sweep, reference_of, row_of
 from spikewright.network import SpikingNetwork
 
@@ -249,8 +250,9 @@ class SweepPlan:
         batches, model = self._entered(block), self._reference
         assert model is not None
 
-        def ask(images: Tensor) -> Any:
-            return model(images.mean(0) if are_frames(images, block.dimensions) else images)
+        def ask(images: Any) -> Any:
+            still = images.mean(0) if are_frames(images, block.dimensions) else images
+            return answer_to(model, still)
 
         if self._expected is None:
             self._expected = self._portions.again(

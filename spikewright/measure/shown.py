@@ -1,0 +1,70 @@
+"""What networks are shown: a batch of their one input, or of several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves, tree_map
+
+Shown = Any
+"""A tensor `[B, *S]`, a dict of a model's arguments by name, or a tuple of its positional ones. Of
+several tensors those whose first size is that of the first one are batches."""
+
+
+def is_shown(item: Any) -> bool:
+    """Whether it can be shown to a network: a tensor, or named or positional ones."""
+    if isinstance(item, Tensor):
+        return item.ndim > 0
+    return isinstance(item, (Mapping, tuple, list)) and bool(_tensors(item))
+
+
+def size_of(shown: Shown) -> int:
+    """B of a batch that is no frames."""
+    tensors = _tensors(shown)
+    return len(tensors[0]) if tensors else 0
+
+
+def bytes_of(shown: Shown) -> int:
+    """What it takes in memory."""
+    return sum(tensor.nbytes for tensor in _tensors(shown))
+
+
+def are_finite(shown: Shown) -> bool:
+    """Whether no number is NaN or infinite."""
+    floats = (tensor for tensor in _tensors(shown) if tensor.is_floating_point())
+    return all(bool(tensor.isfinite().all()) for tensor in floats)
+
+
+def moved(shown: Shown, device: torch.device) -> Shown:
+    """The same on a device."""
+    return _changed(shown, lambda tensor: tensor.to(device))
+
+
+def some_of(shown: Shown, part: slice) -> Shown:
+    """Some samples of a batch of several inputs."""
+    size = size_of(shown)
+    return _changed(shown, lambda tensor: tensor[part] if len(tensor) == size else tensor)
+
+
+def answer_to(model: Callable[..., Any], shown: Shown) -> Any:
+    """What a model answers."""
+    if isinstance(shown, Mapping):
+        named: dict[str, Any] = {str(name): value for name, value in shown.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        return model(**named)
+    return model(*shown) if isinstance(shown, (tuple, list)) else model(shown)
+
+
+def _tensors(shown: Shown) -> list[Tensor]:
+    plain = dict(shown) if isinstance(shown, Mapping) else shown  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
+    leaves = (leaf for leaf in tree_leaves(plain) if isinstance(leaf, Tensor))
+    return [tensor for tensor in leaves if tensor.ndim]
+
+
+def _changed(shown: Shown, change: Callable[[Tensor], Tensor]) -> Shown:
+    def other(leaf: Any) -> Any:
+        return change(leaf) if isinstance(leaf, Tensor) and leaf.ndim else leaf
+
+    return tree_map(other, dict(shown) if isinstance(shown, Mapping) else shown)  # pyright: ignore[reportUnknownArgumentType]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,10 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 import spikewright as sw
+from spikewright.export.onnx import export_onnx
 from spikewright.graph import Graph, survey
 from spikewright.graph.evaluate import evaluate
+from spikewright.measure import HOROWITZ_45NM
 from tests.builders import Wired, wired
 
 LENGTH, WIDTH = 4, 3
@@ -253,3 +256,28 @@ def test_every_edge_into_weights_and_products_is_audited() -> None:
     assert audit.objections == ()
     carried = {str(edge.carries) for edge in audit.edges if edge.role == "product"}
     assert carried == {"spikes"}
+
+
+@pytest.mark.parametrize("name", ["LSTM", "GRU, states given", "cells"])
+def test_operations_are_counted_alike_by_both_engines(name: str) -> None:
+    priced = replace(HOROWITZ_45NM, function_pj={"sigmoid": 5.0, "tanh": 5.0})
+    snn, x = sw.convert(net(name), x_of(32), BINARY, steps=4), x_of(3, seed=1)
+    counts, steps = (sw.operations(snn, [x], model=priced, engine=e) for e in ("counts", "steps"))
+    assert counts.rows == steps.rows
+    assert counts.total.snn.held_additions > 0
+
+
+def test_macs_of_an_lstm_by_hand() -> None:
+    """4 steps of 3 -> 16, 3 of 4 -> 16; products of 4 values: 2 in the first step, 3 later."""
+    priced = replace(HOROWITZ_45NM, function_pj={"sigmoid": 5.0, "tanh": 5.0})
+    total = sw.operations(sw.convert(net("LSTM"), x_of(32), steps=4), [x_of(2)], model=priced).total
+    assert total.ann.all_macs == 4 * 3 * 16 + 3 * 4 * 16 + 4 * (2 + 3 * 3)
+
+
+def test_onnx_holds_an_unrolled_layer(tmp_path: Path) -> None:
+    for package in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(package, reason="needs the extra 'onnx'")
+    model = net("LSTM, states of the input").float()
+    snn = sw.convert(model, x_of(32).float(), BINARY, steps=4)
+    report = export_onnx(snn, tmp_path / "network.onnx", 4)  # compared before it is written
+    assert "to 0, 1.0, 1.1, T = 4" in report

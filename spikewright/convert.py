@@ -28,8 +28,10 @@ from spikewright.calibration.thresholds import require_positive
 from spikewright.errors import CalibrationError, ConversionError
 from spikewright.graph import Graph, InputRefused, fold_batch_norm, survey
 from spikewright.graph.channels import with_channels
+from spikewright.graph.given import Given
+from spikewright.graph.inputs import Batch, batch_of, to_dtype
 from spikewright.graph.model_checks import check_model, state_of, takes
-from spikewright.graph.widened import wide, widened
+from spikewright.graph.widened import widened
 from spikewright.network import SpikingNetwork
 from spikewright.network.units import require_units_served
 from spikewright.neurons import Neuron, TwoPhase
@@ -144,7 +146,7 @@ def _shared_by(
 
 def prepare(
     model: nn.Module | ExportedProgram,
-    calibration: Tensor | Batches,
+    calibration: Tensor | Mapping[str, Any] | Batches,
     *,
     processes: Processes = ALONE,
 ) -> Prepared:
@@ -172,7 +174,7 @@ def prepare(
 
 def convert(
     model: nn.Module | ExportedProgram,
-    calibration: Tensor | Batches,
+    calibration: Tensor | Mapping[str, Any] | Batches,
     neuron: Neuron | None = None,
     threshold: Threshold | None = None,
     steps: int | Sequence[int] = 16,
@@ -186,11 +188,13 @@ def convert(
     model with several neurons.
 
     Args:
-        model: any `nn.Module` in eval mode of one floating-point input, or an exported program with
-            a dynamic batch. It may return tuples, lists, dicts and dataclasses of tensors.
+        model: any `nn.Module` in eval mode, or an exported program with a dynamic batch. It may
+            return tuples, lists, dicts and dataclasses of tensors.
         calibration: batches of inputs `[B, *S]` (or (input, label) pairs, or one tensor that is one
             batch), preprocessed as the model wants them and *not* from the test set. Their order
-            and sizes do not matter. A few hundred samples do.
+            and sizes do not matter. A few hundred samples do. For a model of several inputs, dicts
+            of its arguments by name or tuples of the positional ones: tensors whose first size is
+            that of the first one are inputs, what else is given is a constant of the network.
         neuron: what stands at every site; default `TwoPhase("nearest")`.
         threshold: how firing thresholds are chosen; default `MinError(per="channel")`.
         steps: T of the design point, or several; the first is the default of later calls. Other T
@@ -228,7 +232,7 @@ def convert(
 
 def _prepared(
     model: nn.Module | ExportedProgram,
-    calibration: Tensor | Batches,
+    calibration: Tensor | Mapping[str, Any] | Batches,
     processes: Processes,
     memory: int,
 ) -> Prepared:
@@ -236,14 +240,15 @@ def _prepared(
     check_model(model)
     before = _fingerprint(model)
     device = next((t.device for t in state_of(model).values()), torch.device("cpu"))
-    batches = read_batches(calibration, device)
-    first = next(batches)
+    read = read_batches(calibration, model, device)
+    first = next(read)
     graph = _captured(model, first)
     require_positive(learned_thresholds(graph))
-    size = part_size(graph, first)
-    parts = (part for batch in chain([first], batches) for part in batch.split(size))
+    batches = (_inputs(graph, batch) for batch in chain([first], read))
+    size = part_size(graph, _inputs(graph, first))
+    parts = (part for batch in batches for part in batch.split(size))
     wider = widened(graph)  # counts of a 16-bit model are kept in float32, here as in the engines
-    kept = Thinned(memory // bytes_each(wider, wide(first.dtype)))
+    kept = Thinned(memory // bytes_each(wider))
     collected = collect(graph, kept.watch(parts), processes)
     require_alive(collected.statistics)
     if _fingerprint(model) != before:
@@ -252,12 +257,16 @@ def _prepared(
             "cannot be converted"
         )
     means = collected.input_means(kept.kept)
-    parts = tuple(part.to(wide(part.dtype)) for part in kept.kept.values())
+    parts = tuple(to_dtype(part, wider.dtype) for part in kept.kept.values())
     samples = Samples(wider, parts, means, kept.seen)
     return Prepared(graph, collected.statistics, samples, processes)
 
 
-def _captured(model: nn.Module | ExportedProgram, batch: Tensor) -> Graph:
+def _inputs(graph: Graph, batch: Given) -> Batch:
+    return batch_of(graph.call.inputs(batch.args, batch.keywords, graph.tensors))
+
+
+def _captured(model: nn.Module | ExportedProgram, batch: Given) -> Graph:
     """The model as a graph without batch norm."""
     try:
         graph = survey(model, batch).require_convertible()

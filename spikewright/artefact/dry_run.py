@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from spikewright.errors import InterchangeError
-from spikewright.graph.evaluate import call, evaluate
+from spikewright.graph.evaluate import call, evaluate, on_meta
+from spikewright.graph.inputs import batch_of
 from spikewright.graph.ir import Graph, Kind, Operation
 from spikewright.graph.rule import objection_to, rule_of
 
@@ -29,10 +29,11 @@ def check_graph(graph: Graph) -> None:
     dtype = _common_dtype(graph)
     tensors = {name: tensor.to("meta") for name, tensor in graph.tensors.items()}
     for batch in _BATCHES:
-        source = torch.empty((batch, *graph.input_shape), dtype=dtype, device="meta")
-        values: dict[str, Any] = {graph.input: source}
+        values: dict[str, Any] = {
+            port.name: port.empty(batch, dtype, "meta") for port in graph.inputs
+        }
         for op in graph.operations:
-            _check_parts(op, values)
+            _check_parts(op, values, graph)
             values[op.name] = _computed(op, values, tensors, batch)
             _check_value(op, values[op.name], batch, dtype)
         if not all(isinstance(values[name], Tensor) for name in graph.outputs):
@@ -43,9 +44,10 @@ def check_graph(graph: Graph) -> None:
 def _run_once(graph: Graph, dtype: torch.dtype) -> None:
     """Run one sample of zeros: sizes are known to be sound by now, torch checks the rest."""
     device = next(iter(graph.tensors.values())).device
+    sample = batch_of([port.empty(1, dtype, device).zero_() for port in graph.inputs])
     try:
         with torch.no_grad():
-            evaluate(graph, torch.zeros((1, *graph.input_shape), dtype=dtype, device=device))
+            evaluate(graph, sample)
     except Exception as error:  # torch raises whatever wrong arguments lead to
         message = str(error).strip().partition("\n")[0]
         raise InterchangeError(f"the graph does not run: {message}") from error
@@ -73,17 +75,7 @@ def _computed(
     return result
 
 
-def on_meta(op: Operation) -> Operation:
-    """A constant is made where the others are."""
-    if op.body:
-        return replace(op, body=tuple(on_meta(inner) for inner in op.body))
-    made_here = op.kind is Kind.CONSTANT and not op.inputs and not op.stored
-    if "device" not in op.kwargs and not made_here:
-        return op
-    return replace(op, kwargs={**op.kwargs, "device": torch.device("meta")})
-
-
-def _check_parts(op: Operation, values: Mapping[str, Any]) -> None:
+def _check_parts(op: Operation, values: Mapping[str, Any], graph: Graph) -> None:
     """Refuse a split into very many parts before it is made, and what its rule refuses."""
     inputs = [values[name] for name in op.inputs]
     sizes = [n for t in inputs if isinstance(t, Tensor) for n in t.shape]
@@ -97,7 +89,7 @@ def _check_parts(op: Operation, values: Mapping[str, Any]) -> None:
                 raise InterchangeError(f"{_where(op)}: its body is refused")
         if op.kind is not Kind.CONSTANT:
             known = {n: values[n].ndim for n in op.inputs if isinstance(values[n], Tensor)}
-            objection = objection_to(op, known)
+            objection = objection_to(op, known, graph.constants)
             if objection:
                 raise InterchangeError(f"{_where(op)} is refused: {objection}")
     except (TypeError, IndexError, ValueError, KeyError, ArithmeticError) as error:

@@ -13,12 +13,13 @@ from typing import Any
 from torch import Tensor
 
 from spikewright import rules as _register_rules  # noqa: F401  # pyright: ignore
-from spikewright.artefact import arguments, structures
+from spikewright.artefact import arguments, calls, structures
+from spikewright.artefact.calls import decoded_shape
 from spikewright.artefact.fields import items, mapping, named, typed, whole
 from spikewright.errors import InterchangeError
 from spikewright.graph.fusing import FUSED
 from spikewright.graph.ir import ROOT, Graph, Kind, Operation
-from spikewright.graph.rule import UNKNOWN, rule_of, target_name, target_named
+from spikewright.graph.rule import UNKNOWN, kind_of, rule_of, target_name, target_named
 
 _PARTS = (
     "name",
@@ -34,7 +35,6 @@ _PARTS = (
     "body",
 )
 _MOST_OPERATIONS = 100_000
-_LARGEST_SAMPLE = 1 << 28
 
 
 def encoded(graph: Graph) -> dict[str, Any]:
@@ -44,8 +44,7 @@ def encoded(graph: Graph) -> dict[str, Any]:
         InterchangeError: for an operation that no file can name.
     """
     return {
-        "input": graph.input,
-        "input_shape": list(graph.input_shape),
+        "takes": calls.encoded(graph.inputs, graph.call),
         "outputs": list(graph.outputs),
         "answer": structures.encoded(graph.structure),
         "operations": [_encoded_operation(op) for op in graph.operations],
@@ -55,8 +54,8 @@ def encoded(graph: Graph) -> dict[str, Any]:
 def _encoded_operation(op: Operation) -> dict[str, Any]:
     if rule_of(op) is UNKNOWN:
         raise InterchangeError(
-            f"operation '{op.name}' ({op.operator}, {op.source or op.module}) cannot be saved: it "
-            "depends on the batch size alone; make it a buffer of the model, and convert again"
+            f"operation '{op.name}' ({op.operator}, {op.source or op.module}) cannot be saved: no "
+            "signal reaches it, and it has no rule by which a file could name it"
         )
     return {
         "name": op.name,
@@ -79,19 +78,20 @@ def decoded(document: Any, tensors: Mapping[str, Tensor]) -> Graph:
     Raises:
         InterchangeError: for anything else.
     """
-    source, shape, outputs, answer, listed = named(
+    takes, outputs, answer, listed = named(
         mapping(document, "the graph"),
-        ("input", "input_shape", "outputs", "answer", "operations"),
+        ("takes", "outputs", "answer", "operations"),
         "the graph",
     )
-    source = typed(source, str, "the input")
+    inputs, call = calls.decoded(takes, tensors)
     outputs = tuple(typed(name, str, "an output") for name in items(outputs, "the outputs"))
     if len(items(listed, "the operations")) > _MOST_OPERATIONS:
         raise InterchangeError(f"the graph holds more than {_MOST_OPERATIONS:,} operations")
-    known, constants, sites = {source}, set[str](), set[str]()
+    known, sites = {port.name for port in inputs}, set[str]()
+    constants = {port.name for port in inputs if port.dtype is not None}
     operations: list[Operation] = []
     for number, entry in enumerate(listed):
-        op = _decoded_operation(entry, f"operation {number}", constants)
+        op = _decoded_operation(entry, f"operation {number}", constants, tensors)
         _check_names(op, known, tensors, sites)
         known.add(op.name)
         if op.kind is Kind.CONSTANT:
@@ -100,14 +100,15 @@ def decoded(document: Any, tensors: Mapping[str, Tensor]) -> Graph:
     if not outputs or not known.issuperset(outputs) or not sites:
         raise InterchangeError("the graph computes no output, or has no layer of neurons")
     structure = structures.decoded(answer, len(outputs), tensors)
-    shape = decoded_shape(shape, "the input")
-    graph = Graph(tuple(operations), tensors, source, shape, outputs, structure)
+    graph = Graph(tuple(operations), tensors, inputs, outputs, structure, call)
     if len(set(outputs)) != len(outputs) or len(graph.pruned().operations) != len(operations):
         raise InterchangeError("the graph holds operations that its outputs do not need")
     return graph
 
 
-def _decoded_operation(entry: Any, what: str, constants: Set[str]) -> Operation:
+def _decoded_operation(
+    entry: Any, what: str, constants: Set[str], tensors: Mapping[str, Tensor]
+) -> Operation:
     name, target, args, kwargs, shape, module, source, site, alike, channels, body = named(
         mapping(entry, what), _PARTS, what
     )
@@ -124,21 +125,22 @@ def _decoded_operation(entry: Any, what: str, constants: Set[str]) -> Operation:
             shape=decoded_shape(shape, what),
             module=typed(module, str, what),
             source=typed(source, str, what),
-            body=_decoded_body(body, what),
+            body=_decoded_body(body, what, tensors),
         ),
         None if site is None else typed(site, str, what),
         typed(alike, str, f"{what}: what it is alike"),
         tuple(whole(dim, f"{what}: its channels", 1) for dim in items(channels, what)),
         what,
         constants,
+        tensors,
     )
 
 
-def _decoded_body(document: Any, what: str) -> tuple[Operation, ...]:
+def _decoded_body(document: Any, what: str, tensors: Mapping[str, Tensor]) -> tuple[Operation, ...]:
     """The operations of a unit that a model wrote out; each reads those before it."""
     known, constants, body = {ROOT}, set[str](), list[Operation]()
     for entry in items(document, f"{what}: its body"):
-        inner = _decoded_operation(entry, f"{what}: in its body", constants)
+        inner = _decoded_operation(entry, f"{what}: in its body", constants, tensors)
         if inner.name in known or not known.issuperset(inner.inputs) or inner.body:
             raise InterchangeError(f"{what}: its body reads what is not there yet, or nests")
         known.add(inner.name)
@@ -155,31 +157,28 @@ def _classified(
     channels: tuple[int, ...],
     what: str,
     constants: Set[str],
+    tensors: Mapping[str, Tensor],
 ) -> Operation:
     """The operation with its kind and site, as its rule has them."""
     rule = rule_of(op)
-    if rule.kind is Kind.UNIT and op.reads_data:
-        try:
-            described = rule.site(op)
-        except (IndexError, TypeError, ArithmeticError) as error:
-            raise InterchangeError(f"{what} lacks arguments ({error})") from error
-        if isinstance(described, str) or site is None:
-            raise InterchangeError(f"{what} is no layer of neurons: {described}, site {site!r}")
-        if list(channels) != sorted(set(channels)) or any(dim > len(op.shape) for dim in channels):
-            raise InterchangeError(f"{what}: its channels {channels} are no dimensions of it")
-        named_site = replace(described, name=site, alike=alike, channels=channels)
-        return replace(op, kind=Kind.UNIT, site=named_site)
-    if site is not None:
-        raise InterchangeError(f"{what} has a site, and is no activation")
-    if op.reads_data and rule.kind is Kind.CONSTANT:
-        raise InterchangeError(f"{what}: {op.operator} is no operation on signals")
-    if not op.reads_data:
-        return replace(op, kind=Kind.CONSTANT)
     try:
-        if rule.composite(op, constants):
+        kind = kind_of(op, constants, tensors)
+        if kind is Kind.UNIT:
+            described = rule.site(op)
+            if isinstance(described, str) or site is None:
+                raise InterchangeError(f"{what} is no layer of neurons: {described}, site {site!r}")
+            if list(channels) != sorted(set(channels)) or any(d > len(op.shape) for d in channels):
+                raise InterchangeError(f"{what}: its channels {channels} are no dimensions of it")
+            named_site = replace(described, name=site, alike=alike, channels=channels)
+            return replace(op, kind=kind, site=named_site)
+        if site is not None:
+            raise InterchangeError(f"{what} has a site, and is no activation")
+        if kind is Kind.CONSTANT and not constants >= set(op.inputs):
+            raise InterchangeError(f"{what}: {op.operator} is no operation on signals")
+        if kind is not Kind.CONSTANT and rule.composite(op, constants):
             raise InterchangeError(f"{what}: {op.operator} stands for several operations")
-        return replace(op, kind=rule.kind_of(op, constants))
-    except (IndexError, TypeError) as error:
+        return replace(op, kind=kind)
+    except (IndexError, TypeError, KeyError, AttributeError, ArithmeticError) as error:
         raise InterchangeError(f"{what} lacks arguments ({error})") from error
 
 
@@ -204,22 +203,3 @@ def _check_names(
                 f"two layers of neurons are named '{op.site.name}', or one has no name"
             )
         sites.add(op.site.name)
-
-
-def decoded_shape(document: Any, what: str) -> tuple[int, ...]:
-    """The shape of one sample.
-
-    Raises:
-        InterchangeError: if it is none, or of a size that no machine holds.
-    """
-    shape = tuple(whole(n, f"{what}: its shape", 0) for n in items(document, what))
-    if len(shape) > 16 or _size(shape) > _LARGEST_SAMPLE:
-        raise InterchangeError(f"{what}: its shape {shape} is too large")
-    return shape
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    size = 1
-    for n in shape:
-        size *= n
-    return size

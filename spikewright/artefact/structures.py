@@ -1,6 +1,6 @@
-"""How an answer is put together, as JSON: objects are written as dicts of their fields.
+"""How an answer, or a call, is put together, as JSON: objects are written as dicts of their fields.
 
-{"output": NUMBER}     one of the graph's outputs    {"constant": ARGUMENT}  see `arguments`
+{"port": NUMBER}       an output, or an input        {"constant": ARGUMENT}  see `arguments`
 {"tuple": [...]}       {"list": [...]}               {"dict": [[KEY, ...], ...]}
 """
 
@@ -15,7 +15,7 @@ from spikewright.artefact import arguments
 from spikewright.artefact.fields import items, mapping, whole
 from spikewright.errors import InterchangeError
 from spikewright.graph.ir import BATCH, Stored
-from spikewright.graph.structure import Output, Structure
+from spikewright.graph.structure import Port, Structure
 
 _DEEPEST = 16
 _LARGEST = 4096
@@ -32,8 +32,8 @@ def encoded(structure: Structure) -> Any:
 
 
 def _encoded(tree: Any) -> Any:
-    if isinstance(tree, Output):
-        return {"output": tree.number}
+    if isinstance(tree, Port):
+        return {"port": tree.number}
     if isinstance(tree, dict):
         keyed: dict[Any, Any] = tree
         wrong = [key for key in keyed if type(key) not in _PLAIN]
@@ -46,27 +46,30 @@ def _encoded(tree: Any) -> Any:
     return {"constant": arguments.encoded(tree)}
 
 
-def decoded(document: Any, outputs: int, tensors: Mapping[str, Tensor]) -> Structure:
+def decoded(
+    document: Any, ports: int, tensors: Mapping[str, Tensor], what: str = "the answer"
+) -> Structure:
     """The structure that `encoded` wrote.
 
     Args:
         document: its plain values.
-        outputs: how many outputs the graph has; each must stand in the answer.
+        ports: how many outputs, or inputs, the graph has; each must stand in it.
         tensors: stored ones, that may stand in it.
+        what: it is, for messages.
 
     Raises:
         InterchangeError: for anything else.
     """
     structure = Structure.of(_decoded(document, 0))
-    marks = {leaf.number for leaf in structure.leaves if isinstance(leaf, Output)}
-    if marks != set(range(outputs)) or len(structure.leaves) > _LARGEST:
-        raise InterchangeError("the answer must hold every output, and no other")
+    marks = {leaf.number for leaf in structure.leaves if isinstance(leaf, Port)}
+    if marks != set(range(ports)) or len(structure.leaves) > _LARGEST:
+        raise InterchangeError(f"{what} must hold every port of the graph, and no other")
     for leaf in structure.leaves:
         if isinstance(leaf, Stored) and leaf.name not in tensors:
-            raise InterchangeError(f"the answer holds a tensor {leaf.name!r} that is not there")
-        known = isinstance(leaf, Output | Stored | None) or type(leaf) in _PLAIN or leaf is BATCH
+            raise InterchangeError(f"{what} holds a tensor {leaf.name!r} that is not there")
+        known = isinstance(leaf, Port | Stored | None) or type(leaf) in _PLAIN or leaf is BATCH
         if not known:
-            raise InterchangeError(f"the answer holds a {type(leaf).__name__}")
+            raise InterchangeError(f"{what} holds a {type(leaf).__name__}")
     return structure
 
 
@@ -75,8 +78,8 @@ def _decoded(document: Any, depth: int) -> Any:
     if len(entry) != 1 or depth > _DEEPEST:
         raise InterchangeError("a part of the answer is of no known kind, or nests too deep")
     ((kind, content),) = entry.items()
-    if kind == "output":
-        return Output(whole(content, "an output's number", 0))
+    if kind == "port":
+        return Port(whole(content, "a port's number", 0))
     if kind == "constant":
         return arguments.decoded(content, "the answer")
     if kind == "dict":

@@ -18,6 +18,7 @@ from spikewright.calibration.statistics import SiteStatistics, rebinned
 from spikewright.errors import CalibrationError
 from spikewright.fingerprint import fingerprint
 from spikewright.graph.evaluate import apply, evaluate
+from spikewright.graph.inputs import Batch, named
 from spikewright.graph.ir import Graph, Kind, Operation
 from spikewright.graph.per_channel import channels_of
 from spikewright.processes import ALONE, Processes
@@ -37,7 +38,7 @@ class Collected:
     input_sums: Mapping[str, Tensor]
     values: Mapping[str, int]
 
-    def input_means(self, parts: Mapping[int, Tensor]) -> dict[str, Tensor]:
+    def input_means(self, parts: Mapping[int, Batch]) -> dict[str, Tensor]:
         """The mean inputs of the sites over some of the parts, float64 `[C]`.
 
         Args:
@@ -50,12 +51,12 @@ class Collected:
         }
 
 
-def collect(graph: Graph, parts: Iterable[Tensor], processes: Processes = ALONE) -> Collected:
+def collect(graph: Graph, parts: Iterable[Batch], processes: Processes = ALONE) -> Collected:
     """Run the ANN over calibration data and keep the statistics of every site.
 
     Args:
         graph: the captured network, the same in every process.
-        parts: `[B, *S]` each, on the graph's device; any sizes, any order; the same in every
+        parts: batches of all inputs, on the graph's device; any sizes, any order; the same in every
             process.
         processes: who shares them: part i is the work of process i modulo their number.
 
@@ -76,7 +77,8 @@ def collect(graph: Graph, parts: Iterable[Tensor], processes: Processes = ALONE)
     with torch.no_grad():
         for part in parts:
             if digest is not None:
-                digest.update(fingerprint({"part": part}).encode())
+                tensors = dict(named(graph.inputs, part))
+                digest.update(fingerprint(tensors).encode())
             if count % processes.count == processes.rank:
                 for site, row in _observed(graph, part, own).items():
                     sums[site].append(row)
@@ -101,7 +103,7 @@ def collect(graph: Graph, parts: Iterable[Tensor], processes: Processes = ALONE)
 
 
 def _observed(
-    graph: Graph, part: Tensor, statistics: Mapping[str, SiteStatistics]
+    graph: Graph, part: Batch, statistics: Mapping[str, SiteStatistics]
 ) -> dict[str, Tensor]:
     """Add a part to the statistics; the sums of its inputs by site, `[C]`."""
     sums: dict[str, Tensor] = {}

@@ -19,6 +19,7 @@ from spikewright.calibration.mean_values import MeanValues
 from spikewright.calibration.segments import Segment, segments_of
 from spikewright.graph.accumulated import Accumulated
 from spikewright.graph.evaluate import apply, call, last_uses
+from spikewright.graph.inputs import Batch, named
 from spikewright.graph.ir import Graph, Kind, Operation
 from spikewright.graph.rule import rule_of
 
@@ -57,16 +58,16 @@ class Layers:
 
     Args:
         graph: scales not folded.
-        parts: the samples, `[B, *S]` each.
+        parts: the samples, batches of all inputs.
         steps: D, time steps that are held of every value, as `[D * B, *S]`.
         rehearsal: the first of them, which weigh nothing.
-        means: keep the mean over samples of every value too, for D = 1.
+        means: the mean current of layers is asked for, for D = 1.
     """
 
     def __init__(
         self,
         graph: Graph,
-        parts: Sequence[Tensor],
+        parts: Sequence[Batch],
         steps: int = 1,
         rehearsal: int = 0,
         *,
@@ -76,9 +77,11 @@ class Layers:
         self.steps = steps
         self.rehearsal = rehearsal
         self.sizes = [len(part) for part in parts]
-        self.element_size = parts[0].element_size()
-        self.means = MeanValues(graph, parts) if means else None
-        self.kept: list[dict[str, Any]] = [{graph.input: part} for part in parts]
+        self.element_size = graph.dtype.itemsize
+        linear = all(port.dtype is None for port in graph.inputs)  # in all that it reads
+        self.means = MeanValues(graph, parts) if means and linear else None
+        self.kept: list[dict[str, Any]] = [dict(named(graph.inputs, part)) for part in parts]
+        self.inputs = {port.name for port in graph.inputs}
         self._stores: dict[str, Tensor] = {}
 
     def units(self) -> Iterator[AtLayer]:
@@ -134,8 +137,14 @@ class AtLayer:
 
     def mean_current(self) -> Tensor:
         """The mean over all samples, `[1, *S]`."""
-        assert self._layers.means is not None
-        return self._layers.means.of(self.operation.inputs[0])
+        if self._layers.means is not None:
+            return self._layers.means.of(self.operation.inputs[0])
+        total: Tensor | None = None
+        for _, current in self.currents():
+            part = current.sum(0, keepdim=True, dtype=torch.float64)
+            total = part if total is None else total + part
+        assert total is not None
+        return (total / sum(self._layers.sizes)).to(self._layers.graph.dtype)
 
     def currents(self) -> Iterator[tuple[int, Tensor]]:
         """Each part's number and current, `[D * B, *S]`; made anew each time it is asked for."""
@@ -205,6 +214,6 @@ class AtLayer:
     def _opened(self, name: str, kept: Any) -> Any:
         if isinstance(kept, Sent):
             return kept.values
-        if name == self._layers.graph.input and self._layers.steps > 1:
+        if name in self._layers.inputs and self._layers.steps > 1:
             return kept.repeat(self._layers.steps, *[1] * (kept.ndim - 1))
         return kept

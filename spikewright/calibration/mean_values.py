@@ -15,6 +15,7 @@ from torch import Tensor
 
 from spikewright.calibration.segments import Segment
 from spikewright.graph.evaluate import call
+from spikewright.graph.inputs import Batch, tensors_of
 from spikewright.graph.ir import Graph
 
 _EXACT = 1 << 24
@@ -26,15 +27,19 @@ class MeanValues:
 
     Args:
         graph: scales not folded.
-        parts: the samples, `[B, *S]` each.
+        parts: the samples, batches of all inputs, which are signals.
     """
 
-    def __init__(self, graph: Graph, parts: Sequence[Tensor]) -> None:
+    def __init__(self, graph: Graph, parts: Sequence[Batch]) -> None:
         self._graph = graph
         self._samples = sum(len(part) for part in parts)
-        self._dtype = parts[0].dtype
-        total = torch.stack([part.sum(0, dtype=torch.float64) for part in parts]).sum(0)
-        self._means: dict[str, Any] = {graph.input: self._mean(total)}
+        self._dtype = graph.dtype
+        self._means: dict[str, Any] = {}
+        for port, tensors in zip(
+            graph.inputs, zip(*map(tensors_of, parts), strict=True), strict=True
+        ):
+            total = torch.stack([tensor.sum(0, dtype=torch.float64) for tensor in tensors]).sum(0)
+            self._means[port.name] = self._mean(total)
         self._sums: dict[str, Tensor] = {}
         self._units: dict[str, Tensor] = {}
 

@@ -156,5 +156,5 @@ def fitting(samples: Samples, neuron: Neuron, steps: int, most: int, memory: int
     if neuron.has_count_law:
         return len(samples)
     largest = max(math.prod(op.shape) for op in samples.graph.operations)
-    each = 6 * largest * neuron.duration(steps) * samples.parts[0].element_size()
+    each = 6 * largest * neuron.duration(steps) * samples.graph.dtype.itemsize
     return min(len(samples), most, max(1, memory // each))

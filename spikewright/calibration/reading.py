@@ -2,57 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.export import ExportedProgram
 from torch.utils.data import Dataset, IterableDataset
 
 from spikewright.errors import CalibrationError
+from spikewright.graph.given import Given, given
 
-Batches = Iterable["Tensor | Sequence[Any]"]
-"""Calibration data: batches `[B, *S]`, or (batch, labels) pairs whose labels are ignored."""
+Batches = Iterable["Tensor | Sequence[Any] | Mapping[str, Any]"]
+"""Calibration data: batches `[B, *S]`, (batch, labels) pairs whose labels are ignored, dicts of
+arguments by name, or tuples of a model's positional arguments."""
 
 
-def read_batches(data: Tensor | Batches, device: torch.device) -> Iterator[Tensor]:
+def read_batches(
+    data: Any, model: nn.Module | ExportedProgram, device: torch.device
+) -> Iterator[Given]:
     """The batches of calibration data on a device; empty ones are left out.
 
     Args:
-        data: batches, pairs of a batch and labels, or one tensor that is one batch.
+        data: batches, pairs of a batch and labels, or one tensor or dict that is one batch.
+        model: what they are for.
         device: where they go; what is there already is not copied.
 
     Raises:
         CalibrationError: for what is no such data, batches that are not finite or of unequal
             samples, or no sample at all.
     """
-    shape: torch.Size | None = None
+    shapes: list[torch.Size] | None = None
     for number, item in enumerate(_iterated(data)):
-        batch = _checked(item[0] if isinstance(item, (tuple, list)) and item else item, number)
-        if shape is not None and len(batch) and batch.shape[1:] != shape:
+        batch = _checked(given(item, model), number)
+        own = [tensor.shape[1:] for tensor in batch.tensors]
+        if shapes is not None and batch.batch and own != shapes:
             raise CalibrationError(
-                f"calibration batch {number} has samples of shape {list(batch.shape[1:])}, the "
-                f"first batch {list(shape)}; all samples must have one shape"
+                f"calibration batch {number} has samples of shape {_listed(own)}, the first batch "
+                f"{_listed(shapes)}; all samples must have one shape"
             )
-        if len(batch):
-            shape = batch.shape[1:]
-            yield batch.to(device)
-    if shape is None:
+        if batch.batch:
+            shapes = own
+            yield batch.on(device)
+    if shapes is None:
         raise CalibrationError(
             "the calibration data is empty; if it is a generator it may already be used up: pass a "
             "list or a DataLoader"
         )
 
 
+def _listed(shapes: list[torch.Size]) -> str:
+    return ", ".join(str(list(shape)) for shape in shapes)
+
+
 def _iterated(data: Any) -> Iterable[Any]:
-    if isinstance(data, Tensor):
+    if isinstance(data, Tensor | Mapping):
         return [data]
     if isinstance(data, Dataset) and not isinstance(data, IterableDataset):
         raise CalibrationError(
             f"the calibration data is a {type(data).__name__}, which gives single samples; give "
             "batches: torch.utils.data.DataLoader(dataset, batch_size=64)"
         )
-    if not isinstance(data, Iterable) or isinstance(data, str | bytes | dict):
+    if not isinstance(data, Iterable) or isinstance(data, str | bytes):
         raise CalibrationError(
             f"calibration data must be batches [B, *S], such as a tensor, a list of tensors or a "
             f"DataLoader; got {'None' if data is None else f'a {type(data).__name__}'}"
@@ -60,20 +71,22 @@ def _iterated(data: Any) -> Iterable[Any]:
     return data
 
 
-def _checked(batch: Any, number: int) -> Tensor:
-    if not isinstance(batch, Tensor):
+def _checked(batch: Given, number: int) -> Given:
+    if not batch.tensors:
+        what = batch.args[0] if batch.args else batch.keywords
         raise CalibrationError(
-            f"calibration batch {number} is a {type(batch).__name__}; give tensors [B, *S] or "
-            "(tensor, labels) pairs"
+            f"calibration batch {number} is a {type(what).__name__}; give tensors [B, *S], "
+            "(tensor, labels) pairs, or dicts of the model's arguments"
         )
-    if batch.ndim == 0:
+    if batch.alone is not None and batch.alone.ndim == 0:
         raise CalibrationError(f"calibration batch {number} is a single number; give [B, *S]")
-    if batch.is_floating_point() and not bool(batch.isfinite().all()):
-        raise CalibrationError(f"calibration batch {number} holds NaN or infinite values")
-    return batch.detach()
+    for tensor in batch.tensors:
+        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
+            raise CalibrationError(f"calibration batch {number} holds NaN or infinite values")
+    return batch
 
 
-def remedy(batch: Tensor, dtypes: Iterable[torch.dtype], accepts: Callable[[Tensor], bool]) -> str:
+def remedy(batch: Given, dtypes: Iterable[torch.dtype], accepts: Callable[[Given], bool]) -> str:
     """What the user may have meant by a batch that the model does not take; "" if nothing fits.
 
     Args:
@@ -81,6 +94,14 @@ def remedy(batch: Tensor, dtypes: Iterable[torch.dtype], accepts: Callable[[Tens
         dtypes: of the model's weights.
         accepts: whether the model takes a batch; called on a few samples.
     """
+    return (
+        ""
+        if batch.alone is None
+        else _remedy(batch.alone, dtypes, lambda other: accepts(Given((other,))))
+    )
+
+
+def _remedy(batch: Tensor, dtypes: Iterable[torch.dtype], accepts: Callable[[Tensor], bool]) -> str:
     for dtype in dtypes:
         if batch.dtype != dtype and accepts(batch[:2].to(dtype)):
             return f"it takes {dtype}: give batch.to({dtype})"

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from spikewright.calibration.segments import kept_bytes
 from spikewright.graph.evaluate import apply, evaluate
+from spikewright.graph.inputs import Batch, content_of
 from spikewright.graph.ir import Graph, Kind, Operation
 from spikewright.neurons import sample_ids_of
 
@@ -32,13 +33,13 @@ class Samples:
 
     Attributes:
         graph: of the network.
-        parts: `[B, *S]` each, on the graph's device.
+        parts: batches of all inputs, on the graph's device.
         input_means: the ANN's mean input of every site on these samples, float64 `[C]`.
         seen: how many samples calibration saw; more than are here if not all fit into the budget.
     """
 
     graph: Graph
-    parts: tuple[Tensor, ...]
+    parts: tuple[Batch, ...]
     input_means: Mapping[str, Tensor]
     seen: int
     _chosen: dict[tuple[int, int], Samples] = field(default_factory=dict, repr=False, compare=False)
@@ -49,7 +50,7 @@ class Samples:
     @cached_property
     def ids(self) -> tuple[Tensor, ...]:
         """The identities that random draws are keyed by, int64 `[B]` for every part."""
-        return tuple(sample_ids_of(part) for part in self.parts)
+        return tuple(sample_ids_of(content_of(part)) for part in self.parts)
 
     @cached_property
     def activation_means(self) -> Mapping[str, Tensor]:
@@ -85,7 +86,7 @@ class Samples:
             self._chosen[key] = Samples(self.graph, parts, {}, self.seen)
         return self._chosen[key]
 
-    def _picked(self, places: Tensor) -> Iterator[Tensor]:
+    def _picked(self, places: Tensor) -> Iterator[Batch]:
         start = 0
         for part in self.parts:
             inside = places[(places >= start) & (places < start + len(part))] - start
@@ -96,7 +97,7 @@ class Samples:
     def warn_if_fewer(self) -> None:
         """Warn that corrections see fewer samples than the statistics did."""
         if len(self) < self.seen:
-            each = bytes_each(self.graph, self.parts[0].dtype)
+            each = bytes_each(self.graph)
             warnings.warn(
                 f"the correction is measured on {len(self):,} of the {self.seen:,} calibration "
                 f"samples, evenly spread over them: each takes {each / 1e6:.3g} MB, and at most "
@@ -105,12 +106,13 @@ class Samples:
             )
 
 
-def bytes_each(graph: Graph, dtype: torch.dtype) -> int:
+def bytes_each(graph: Graph) -> int:
     """What one sample takes in a correction: itself, and what is kept of it between layers."""
-    return math.prod(graph.input_shape) * dtype.itemsize + kept_bytes(graph, dtype.itemsize)
+    own = sum(math.prod(port.shape) * (port.dtype or graph.dtype).itemsize for port in graph.inputs)
+    return own + kept_bytes(graph, graph.dtype.itemsize)
 
 
-def part_size(graph: Graph, batch: Tensor) -> int:
+def part_size(graph: Graph, batch: Batch) -> int:
     """How many samples run at a time: on a processor as many as suit its caches, else a batch.
 
     More where most operations are small, as in a recurrent layer unrolled behind convolutions:
@@ -118,7 +120,7 @@ def part_size(graph: Graph, batch: Tensor) -> int:
     """
     if batch.device.type != "cpu":
         return len(batch)
-    sizes = [math.prod(op.shape) * batch.element_size() for op in graph.operations]
+    sizes = [math.prod(op.shape) * graph.dtype.itemsize for op in graph.operations]
     cached = PART_BYTES // max(sizes)
     worth_calling = CALL_BYTES * len(sizes) // max(1, sum(sizes))
     return max(1, cached, min(worth_calling, 8 * cached))

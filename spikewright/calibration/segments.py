@@ -47,7 +47,7 @@ def segments_of(graph: Graph) -> tuple[Segment, ...]:
     ends = [op for op in graph.operations if op.kind not in _BETWEEN]
     while ends and ends[-1].site is None:
         ends.pop()
-    kept = {graph.input, *(op.name for op in ends)}
+    kept = {*(port.name for port in graph.inputs), *(op.name for op in ends)}
     runs: list[tuple[Operation, tuple[Operation, ...]]] = []
     order = {op.name: at for at, op in enumerate(graph.operations)}
     for end in ends:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from torch import Tensor
+from spikewright.graph.inputs import Batch
 
 
 class Thinned:
@@ -14,17 +14,17 @@ class Thinned:
         most: the samples that fit; a part that alone holds more is kept all the same.
 
     Attributes:
-        kept: by the part's number in the series, `[B, *S]` each.
+        kept: by the part's number in the series, batches of all inputs.
         seen: samples of the whole series.
     """
 
     def __init__(self, most: int) -> None:
-        self.kept: dict[int, Tensor] = {}
+        self.kept: dict[int, Batch] = {}
         self.seen = 0
         self._most = most
         self._every = 1
 
-    def watch(self, parts: Iterable[Tensor]) -> Iterator[Tensor]:
+    def watch(self, parts: Iterable[Batch]) -> Iterator[Batch]:
         """The same parts, seen on their way."""
         for number, part in enumerate(parts):
             self.seen += len(part)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from spikewright.cli.failures import WrongUsage
 from spikewright.data import ImageData
+from spikewright.graph.given import Given
 from spikewright.graph.model_checks import takes
 from spikewright.models.exported import exported_shape
 
@@ -85,7 +86,9 @@ def _wanted(model: nn.Module, batch: Tensor) -> str:
     first = next((m for m in model.modules() if isinstance(m, nn.Conv2d)), None)
     channels = int(batch.shape[1]) if first is None else first.in_channels
     shapes = [(channels, side, side) for side in USUAL_SIDES]
-    accepted = [shape_text(shape) for shape in shapes if takes(model, batch.new_zeros(2, *shape))]
+    accepted = [
+        shape_text(shape) for shape in shapes if takes(model, Given((batch.new_zeros(2, *shape),)))
+    ]
     if accepted:
         return f"it takes {', '.join(accepted)}, of the sizes that were tried. {_SIZE}"
     channels_alone = f"it takes {channels} channels" if first is not None else ""

@@ -11,14 +11,15 @@ from torch.utils._pytree import tree_flatten
 
 from spikewright.errors import ConversionError
 from spikewright.graph.evaluate import evaluate
+from spikewright.graph.inputs import Batch, batch_of, joined, tensors_of
 from spikewright.graph.ir import Graph
-from spikewright.graph.structure import Output
+from spikewright.graph.structure import Port
 
 _TOLERANCE = 1e-3
 """Largest difference that counts as rounding, relative to the largest answer."""
 
 
-def check_agreement(graph: Graph, batch: Tensor, expected: Any) -> None:
+def check_agreement(graph: Graph, batch: Batch, expected: Any) -> None:
     """Refuse a graph that answers differently from its model, or that mixes the samples of a batch.
 
     Every output is compared. Whether samples are mixed is seen by changing all samples but one:
@@ -27,7 +28,7 @@ def check_agreement(graph: Graph, batch: Tensor, expected: Any) -> None:
 
     Args:
         graph: as captured.
-        batch: `[B, *S]`, B at least 1.
+        batch: of all inputs, B at least 1.
         expected: the model's own answer to it.
 
     Raises:
@@ -60,7 +61,7 @@ def _outputs_in(graph: Graph, answer: Any) -> list[Tensor]:
     found: Mapping[int, Any] = {
         mark.number: leaf
         for mark, leaf in zip(marks, leaves, strict=True)
-        if isinstance(mark, Output)
+        if isinstance(mark, Port)
     }
     return [found[number] for number in range(len(graph.outputs))]
 
@@ -94,19 +95,26 @@ def _checked(captured: Tensor, expected: Tensor, where: str) -> float:
     return limit
 
 
-def _mixed(graph: Graph, batch: Tensor) -> list[float]:
+def _mixed(graph: Graph, batch: Batch) -> list[float]:
     """How far the outputs for the first and the last sample depend on the others in the batch."""
-    others = 0.5 - batch / 2
+    others = batch_of([_changed(tensor) for tensor in tensors_of(batch)])
     if len(batch) == 1:
-        batch, others = torch.cat([batch, others]), torch.cat([others, batch])
+        batch, others = joined([batch, others]), joined([others, batch])
     with torch.no_grad():
         together = evaluate(graph, batch)
-        first = evaluate(graph, torch.cat([batch[:1], others[1:]]))
-        last = evaluate(graph, torch.cat([others[:-1], batch[-1:]]))
+        first = evaluate(graph, joined([batch[:1], others[1:]]))
+        last = evaluate(graph, joined([others[:-1], batch[-1:]]))
     return [
         _largest(torch.cat([a[:1] - both[:1], z[-1:] - both[-1:]]))
         for both, a, z in zip(together, first, last, strict=True)
     ]
+
+
+def _changed(tensor: Tensor) -> Tensor:
+    """Other samples that the model takes too: of indices and masks at other places."""
+    if tensor.is_floating_point():
+        return 0.5 - tensor / 2
+    return tensor.flip(tuple(range(1, tensor.ndim))).roll(1, 0)
 
 
 def _largest(values: Tensor) -> float:

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from spikewright.graph.batch_norm import BATCH_NORM
-from spikewright.graph.batch_planes import beside_channels, convolved, normalised
+from spikewright.graph.batch_planes import as_linear, beside_channels, convolved, normalised
 from spikewright.graph.calls import (
     ALIGNED,
     BATCHED,
@@ -30,7 +30,7 @@ from spikewright.graph.calls import (
     TRAILING,
     VIEWS,
 )
-from spikewright.graph.ir import BATCH, Kind, Operation, Value, walk
+from spikewright.graph.ir import BATCH, Kind, Operation, Stored, Value, walk
 from spikewright.graph.layouts import BatchMoved, Layout, found
 from spikewright.graph.primitives import RESHAPE
 
@@ -101,6 +101,9 @@ def rewritten(
         return _expanded(op, read[0], result)
     if target in PLANES:
         return convolved(op, read[0], result, tensors)
+    if target is aten.addmm.default and all(isinstance(op.args[at], Stored) for at in (0, 2)):
+        op = as_linear(op, tensors)
+        target = op.target
     if target in CHANNELWISE and result is not None:
         return beside_channels(replace(op, kind=kind), read[0], result)
     if target is BATCH_NORM:

@@ -82,6 +82,17 @@ def beside_channels(op: Operation, source: Layout, result: Layout) -> tuple[Oper
     return joined, made, last
 
 
+def as_linear(op: Operation, tensors: dict[str, torch.Tensor]) -> Operation:
+    """`beta * bias + alpha * (x @ weight)` of `[B * n, C]` as a linear layer of `[B, n, C]`."""
+    bias, weight = (tensors[op.args[at].name] for at in (0, 2))
+    if bias.ndim != 1:
+        raise BatchMoved("its bias is not one number a column")
+    tensors[f"{op.name}.weight"] = weight.T * op.kwargs.get("alpha", 1)
+    tensors[f"{op.name}.bias"] = bias * op.kwargs.get("beta", 1)
+    args = (op.args[1], Stored(f"{op.name}.weight"), Stored(f"{op.name}.bias"))
+    return replace(op, target=aten.linear.default, args=args, kwargs={})
+
+
 def normalised(op: Operation, source: Layout, tensors: dict[str, torch.Tensor]) -> Operation:
     """Batch norm as a product with constants along the channels."""
     places = [1] * (1 + len(source.sample))

@@ -14,7 +14,7 @@ from spikewright.graph.calls import ALIGNED
 from spikewright.graph.constants import Constants, Following
 from spikewright.graph.ir import BATCH, Kind, Operation, Stored, Value, mapped, walk
 from spikewright.graph.layouts import BatchMoved, Layout
-from spikewright.graph.primitives import EXPAND
+from spikewright.graph.primitives import EXPAND, INDEX
 from spikewright.graph.rule import rule_of
 
 
@@ -76,6 +76,7 @@ class Batches:
         Raises:
             BatchMoved: where there is no such call.
         """
+        op = self._each_by_itself(op)
         result = self._layout(op, value)
         self.layouts[op.name] = result or self.layouts.get(op.inputs[0])
         op, repeated = self._with_constants(op, result)
@@ -107,6 +108,23 @@ class Batches:
         self.layouts[name] = layout
         args = (stored, [BATCH, *layout.sample])
         return Operation(name, EXPAND, args, kind=Kind.CONSTANT, shape=layout.sample)
+
+    def _each_by_itself(self, op: Operation) -> Operation:
+        """`x[arange(B), places]` chooses places of every sample, each by itself: `x[:, places]`."""
+        if op.target is not INDEX or not isinstance(op.args[1][0], Following):
+            return op
+        first, *others = op.args[1]
+        ndim = self.constants.counts_samples(first)
+        if ndim is None or not all(isinstance(index, Stored) for index in others):
+            return op
+        places: list[Any] = [None]
+        for number, index in enumerate(others):
+            tensor = self._tensors[index.name]
+            lead = tensor.reshape(*[1] * (ndim - tensor.ndim), *tensor.shape)
+            if len(lead) != 1:
+                return op
+            places.append(self.constants.keep(f"{op.name}.places{number}", lead[0]))
+        return replace(op, args=(op.args[0], places))
 
     def _layout(self, op: Operation, value: Any) -> Layout | None:
         """The layout of a call's value; None where it gives several, or has lost the batch."""

@@ -7,7 +7,7 @@ import inspect
 import io
 import re
 import warnings
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +21,8 @@ from spikewright.graph.agreement import check_agreement
 from spikewright.graph.composites import written_out
 from spikewright.graph.decomposing import decomposed
 from spikewright.graph.fusing import with_fused_units
+from spikewright.graph.given import Given, OfBatches, call_of, given
+from spikewright.graph.inputs import Call, batch_of, tensors_of
 from spikewright.graph.ir import Graph, Kind
 from spikewright.graph.model_checks import check_model, recurrent_advice, state_of
 from spikewright.graph.offenders import Offender, complaint, offender
@@ -61,15 +63,17 @@ class Survey:
         return self.graph
 
 
-def survey(model: nn.Module | ExportedProgram, example: Tensor) -> Survey:
+def survey(model: nn.Module | ExportedProgram, example: Any) -> Survey:
     """Capture a model, classify every operation its output depends on, and check what was captured.
 
     A graph without offenders has been run: it computes what the model computes on the first
     samples of `example`, each sample independent of the others.
 
     Args:
-        model: in eval mode, taking one floating-point batch; it is not changed.
-        example: `[B, *S]`, B at least 1; the graph will take any B and this S.
+        model: in eval mode; it is not changed.
+        example: one batch, as `graph.given` reads it: a tensor `[B, *S]`, a tuple of positional
+            arguments, or a dict of all arguments; B at least 1. The graph will take any B and
+            these S, and what is no batch among the arguments as it is.
 
     Raises:
         InputRefused: when the model fails on `example`.
@@ -77,15 +81,20 @@ def survey(model: nn.Module | ExportedProgram, example: Tensor) -> Survey:
             graph does not compute what the model computes.
     """
     check_model(model)
-    _check_example(example)
-    graph, offenders = read_program(decomposed(_exported(model, example)), model)
+    first = given(example, model)
+    _check_example(first)
+    call, _, constants = call_of(model, first)
+    program = decomposed(_exported(model, first, call, constants))
+    graph, offenders = read_program(program, model, call, constants)
     if not offenders:
         graph = with_fused_units(written_out(graph))
         offenders = _left_over(graph)
     if not offenders:
         graph = with_relays(graph)
-        batch = example[:_COMPARED]
-        check_agreement(graph, batch, _answer(model, batch))
+        few = first.changed(lambda tensor: tensor[:_COMPARED])
+        batch = batch_of(call.inputs(few.args, few.keywords, graph.tensors))
+        called = Given(*call.placed(tensors_of(batch), graph.tensors))
+        check_agreement(graph, batch, _answer(model, called))
     return Survey(graph, offenders)
 
 
@@ -98,55 +107,66 @@ def _left_over(graph: Graph) -> tuple[Offender, ...]:
     )
 
 
-def _check_example(example: Tensor) -> None:
-    if not example.is_floating_point():
+def _check_example(example: Given) -> None:
+    if example.alone is not None and (example.alone.ndim < 2 or example.batch == 0):
         raise ConversionError(
-            f"the model is given {example.dtype} input; spiking conversion takes floating-point "
-            "signals (convert the part after an embedding instead)"
-        )
-    if example.ndim < 2 or len(example) == 0:
-        raise ConversionError(
-            f"expected a non-empty batch [B, *S], got a tensor of shape {list(example.shape)}"
+            f"expected a non-empty batch [B, *S], got a tensor of shape {example.shapes}"
         )
 
 
-def _exported(model: nn.Module | ExportedProgram, example: Tensor) -> ExportedProgram:
-    """The model as a functional program of any batch size.
+def _exported(
+    model: nn.Module | ExportedProgram,
+    example: Given,
+    call: Call,
+    constants: Mapping[str, Tensor],
+) -> ExportedProgram:
+    """The model as a functional program of any batch size, of the batches in a call alone.
 
     A model that keeps what it made for the last batch, such as a detector's anchors, would be
     captured with that batch's size; it is run on a batch of another size and captured again.
     """
     if isinstance(model, ExportedProgram):
         return model if model.dialect == "ATEN" else model.run_decompositions({})
-    pair = example[:2] if len(example) > 1 else example.expand(2, *example.shape[1:]).contiguous()
+    pair = example.changed(_two_of)
     try:
-        return _captured(model, pair)
+        return _captured(model, pair, call, constants)
     except Exception as error:  # torch.export has no common base class for what it refuses
-        answer = _answer(model, example[:_COMPARED])
+        answer = _answer(model, example.changed(lambda tensor: tensor[:_COMPARED]))
         message = str(error)
         if "in output, which is not a known type" in message:
             register_answer(answer)
-            return _exported(model, example)
+            return _exported(model, example, call, constants)
         if _fixes_batch(message):
             try:
-                _answer(model, torch.cat([pair, pair[:1]]))
-                return _captured(model, pair)
+                _answer(model, pair.changed(lambda tensor: torch.cat([tensor, tensor[:1]])))
+                return _captured(model, pair, call, constants)
             except Exception:  # the first error says more
                 pass
         advice = recurrent_advice(model, message)
         raise ConversionError(advice or _capture_failure(message)) from error
 
 
-def _captured(model: nn.Module, pair: Tensor) -> ExportedProgram:
-    batch = {0: Dim.DYNAMIC}
+def _captured(
+    model: nn.Module, pair: Given, call: Call, constants: Mapping[str, Tensor]
+) -> ExportedProgram:
     with _quiet(), _grad_mode(model):
-        program = export(
-            model,
-            (pair,),
-            dynamic_shapes=((batch,),) if _takes_any_arguments(model) else (batch,),
-            strict=False,
-        )
+        if pair.alone is not None:
+            each = {0: Dim.DYNAMIC}
+            shapes = ((each,),) if _takes_any_arguments(model) else (each,)
+            program = export(model, pair.args, dynamic_shapes=shapes, strict=False)
+        else:
+            batches = tuple(call.inputs(pair.args, pair.keywords, constants))
+            each = {0: Dim("batch")} if len(batches) > 1 else {0: Dim.DYNAMIC}
+            called = OfBatches(model, call, constants).eval()
+            shapes = (tuple(each for _ in batches),)
+            program = export(called, batches, dynamic_shapes=shapes, strict=False)
         return program.run_decompositions({})
+
+
+def _two_of(tensor: Tensor) -> Tensor:
+    """Two samples: of a batch of one torch.export makes a program of one."""
+    enough = len(tensor) > 1
+    return tensor[:2] if enough else tensor.expand(2, *tensor.shape[1:]).contiguous()
 
 
 def _takes_any_arguments(model: nn.Module) -> bool:
@@ -173,26 +193,27 @@ def _quiet() -> Generator[None]:
         yield
 
 
-def _answer(model: nn.Module | ExportedProgram, batch: Tensor) -> Any:
+def _answer(model: nn.Module | ExportedProgram, batch: Given) -> Any:
     """The model's own answer.
 
     Raises:
         InputRefused: with the model's own error.
     """
-    program = model.module() if isinstance(model, ExportedProgram) else model
     try:
         with torch.no_grad():
-            return program(batch)
+            return batch.answered_by(model)
     except Exception as error:  # whatever the user's model raises on such input
         kinds = {t.dtype for t in state_of(model).values() if t.is_floating_point()}
+        floats = [t.dtype for t in batch.tensors if t.is_floating_point()]
+        others = floats or [t.dtype for t in batch.tensors]
         mismatch = (
-            f"; its weights are {', '.join(sorted(map(str, kinds)))}, the input {batch.dtype}"
-            if kinds and batch.dtype not in kinds
+            f"; its weights are {', '.join(sorted(map(str, kinds)))}, the input {others[0]}"
+            if kinds and not kinds.intersection(others)
             else ""
         )
         views = " (views keep the batch as x.flatten(1) or x.view(x.size(0), -1))"
         raise InputRefused(
-            f"the model does not take a batch of shape {list(batch.shape)}{mismatch}. "
+            f"the model does not take a batch of shape {batch.shapes}{mismatch}. "
             f"It raises {type(error).__name__}: {' '.join(str(error).split())}"
             + views
             * ("invalid for input of size" in str(error))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import replace
 from operator import getitem
 from typing import Any
@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spikewright.graph.evaluate import call
+from spikewright.graph.evaluate import call, on_meta
 from spikewright.graph.ir import BATCH, Graph, Kind, Operation, Stored, Value, mapped
 from spikewright.graph.primitives import COPY
 from spikewright.graph.relays import with_a_channel
-from spikewright.graph.rule import rule_of
+from spikewright.graph.rule import kind_of, rule_of
 
 _BATCH = 2
 """The size of the batch that shapes are tried with."""
@@ -23,13 +23,28 @@ _BATCH = 2
 
 def written_out(graph: Graph) -> Graph:
     """The same network, in which every call that its rule calls composite is written out."""
-    constants = {op.name for op in graph.operations if op.kind is Kind.CONSTANT}
-    if not any(rule_of(op).composite(op, constants) for op in graph.operations):
+    if not any(_composite(op, graph.constants) for op in graph.operations):
         return graph
-    page = Page(graph, constants)
+    page = Page(graph)
     for op in graph.operations:
         page.add(op)
     return replace(graph, operations=tuple(page.operations), tensors=page.tensors).pruned()
+
+
+def _dtypes_of(graph: Graph) -> dict[str, torch.dtype]:
+    """The dtypes of all constants that have one a call."""
+    tensors = {name: tensor.to("meta") for name, tensor in graph.tensors.items()}
+    values: dict[str, Any] = {
+        port.name: port.empty(_BATCH, graph.dtype, "meta") for port in graph.inputs
+    }
+    for op in graph.operations:
+        if op.kind is Kind.CONSTANT:
+            values[op.name] = call(on_meta(op), values, tensors, _BATCH)
+    return {name: t.dtype for name, t in values.items() if isinstance(t, Tensor)}
+
+
+def _composite(op: Operation, constants: Set[str]) -> bool:
+    return op.kind is not Kind.CONSTANT and rule_of(op).composite(op, constants)
 
 
 class Page:
@@ -41,19 +56,20 @@ class Page:
         shapes: of every value for one sample, by name.
     """
 
-    def __init__(self, graph: Graph, constants: set[str]) -> None:
+    def __init__(self, graph: Graph) -> None:
         self.operations: list[Operation] = []
         self.tensors = dict(graph.tensors)
         self.shapes = dict(graph.shapes)
         self.dtype = graph.dtype
         self._graph = graph
-        self._constants = set(constants)
+        self._constants = set(graph.constants)
         self._sites = {site.name for site in graph.sites}
         self._instead: Operation | None = None
         self._several: dict[str, tuple[Value, ...]] = {}  # of calls that give several values
-        self._known_shapes: dict[Any, tuple[int, ...]] = {}
+        self._known: dict[Any, tuple[tuple[int, ...], torch.dtype]] = {}
         self._turns: Counter[str] = Counter()
         self._alike: dict[str, tuple[int, ...]] = {}  # shapes, by what sites have in common
+        self._dtypes = _dtypes_of(graph)
 
     def add(self, op: Operation) -> None:
         """Write an operation, or what stands for it, whose last one takes its name."""
@@ -62,7 +78,7 @@ class Page:
             self.operations.append(replace(op, target=COPY, args=(value,)))
             return
         rule = rule_of(op)
-        if not rule.composite(op, self._constants):
+        if not _composite(op, self._constants):
             self.operations.append(op)
             return
         self._instead = op
@@ -90,13 +106,11 @@ class Page:
         assert like is not None
         name = f"{like.name}.{len(self.operations)}"
         op = Operation(name, target, arguments, module=like.module, source=like.source)
-        op = replace(op, shape=self._shape(op))
-        self.shapes[name] = op.shape
+        self.shapes[name], self._dtypes[name] = self._form(op)
+        op = replace(op, shape=self.shapes[name])
         rule = rule_of(op)
-        if self._constants.issuperset(op.inputs):
-            self._constants.add(name)
-            self.operations.append(replace(op, kind=Kind.CONSTANT))
-        elif rule.kind is Kind.UNIT:
+        kind = kind_of(op, self._constants, self.tensors)
+        if kind is Kind.UNIT:
             described = rule.site(op)
             assert not isinstance(described, str), described
             same = self._alike.setdefault(alike, op.shape) == op.shape
@@ -106,7 +120,9 @@ class Page:
             unit = replace(op, kind=Kind.UNIT, site=called)
             self.operations += [unit] if op.shape else with_a_channel(unit)
         else:
-            self.operations.append(replace(op, kind=rule.kind_of(op, self._constants)))
+            if kind is Kind.CONSTANT:
+                self._constants.add(name)
+            self.operations.append(replace(op, kind=kind))
         return Value(name)
 
     def turn(self, section: str) -> int:
@@ -127,40 +143,50 @@ class Page:
         return Stored(name)
 
     def constant(self, leaf: Any) -> Tensor | None:
-        """The tensor of an argument that depends on the size of the batch at most, or None."""
+        """The tensor of an argument that is the same for all samples, or None.
+
+        One of the size of the batch is that of two samples.
+        """
         if isinstance(leaf, Stored):
             return self.tensors[leaf.name]
-        if not isinstance(leaf, Value) or leaf.name not in self._constants:
-            return None
         values: dict[str, Any] = {}
         for op in self._graph.operations:
-            if op.name in self._constants:
+            if op.kind is Kind.CONSTANT and values.keys() >= set(op.inputs):
                 values[op.name] = call(op, values, self.tensors, _BATCH)
-        return values[leaf.name]
+        return values.get(leaf.name) if isinstance(leaf, Value) else None
 
-    def _shape(self, op: Operation) -> tuple[int, ...]:
-        """The shape of a call's value for one sample, computed once for calls of one form."""
+    def dtype_of(self, leaf: Any) -> torch.dtype | None:
+        """The dtype of an argument; None of one that is none."""
+        if isinstance(leaf, Stored):
+            return self.tensors[leaf.name].dtype
+        return self._dtypes.get(leaf.name, self.dtype) if isinstance(leaf, Value) else None
+
+    def _form(self, op: Operation) -> tuple[tuple[int, ...], torch.dtype]:
+        """Shape for one sample and dtype of a value, computed once for calls of one form."""
 
         def sized(leaf: Any) -> Any:
             if isinstance(leaf, Value):
-                return self.shapes[leaf.name]
+                return self.shapes[leaf.name], self._dtypes.get(leaf.name)
             return self.tensors[leaf.name].shape if isinstance(leaf, Stored) else leaf
 
         key = op.target, repr(mapped(op.args, sized))
-        if key not in self._known_shapes:
-            self._known_shapes[key] = self._computed_shape(op)
-        return self._known_shapes[key]
+        if key not in self._known:
+            value = self._computed(op)
+            self._known[key] = tuple(value.shape[1:]), value.dtype
+        return self._known[key]
 
-    def _computed_shape(self, op: Operation) -> tuple[int, ...]:
+    def _computed(self, op: Operation) -> Tensor:
+        """The value of a call, without contents."""
+
         def shaped(leaf: Any) -> Any:
             if isinstance(leaf, Value):
-                shape = (_BATCH, *self.shapes[leaf.name])
-                return torch.empty(shape, dtype=self.dtype, device="meta")
+                shape, dtype = (_BATCH, *self.shapes[leaf.name]), self._dtypes.get(leaf.name)
+                return torch.empty(shape, dtype=dtype or self.dtype, device="meta")
             if isinstance(leaf, Stored):
                 return self.tensors[leaf.name].to("meta")
             return _BATCH if leaf is BATCH else leaf
 
-        return tuple(op.target(*mapped(op.args, shaped)).shape[1:])
+        return op.target(*mapped(op.args, shaped))
 
     def _site_name(self, op: Operation) -> str:
         base, number = f"{op.module}.{op.function}".removeprefix("."), 1

@@ -77,6 +77,16 @@ class Constants:
         layout = Layout(*here, after=here[0][here[1]])
         return self.sample(constant, layout, f"{constant.name}.sample"), layout
 
+    def counts_samples(self, constant: Following) -> int | None:
+        """How many dimensions a constant has that is `arange(B)` along the first; else None."""
+        trials = self._following[constant.name]
+        for batch, values in zip(_TRIALS, trials, strict=True):
+            if values.shape != (batch, *[1] * (values.ndim - 1)):
+                return None
+            if values.flatten().tolist() != list(range(batch)):
+                return None
+        return trials[0].ndim
+
     def sample(self, constant: Following, layout: Layout, name: str) -> Stored:
         """One sample of a constant that follows the batch, `[1, *S]`, stored under a name.
 

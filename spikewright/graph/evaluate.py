@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, MutableMapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from spikewright.errors import ConversionError
-from spikewright.graph.ir import BATCH, ROOT, Graph, Operation, Stored, Value, mapped
-from spikewright.graph.structure import Output
+from spikewright.graph.inputs import Batch, Input, named, tensors_of
+from spikewright.graph.ir import BATCH, ROOT, Graph, Kind, Operation, Stored, Value, mapped
+from spikewright.graph.structure import Port
 
 Handler = Callable[[Operation, tuple[Any, ...]], Any]
 """Computes the value of an operation from the values of `Operation.inputs`, in their order, in
@@ -45,6 +48,16 @@ def _computed(op: Operation, signal: Tensor, tensors: Mapping[str, Tensor]) -> T
     return values[op.body[-1].name]
 
 
+def on_meta(op: Operation) -> Operation:
+    """A constant that an operation makes of nothing is made without contents too."""
+    if op.body:
+        return replace(op, body=tuple(on_meta(inner) for inner in op.body))
+    made_here = op.kind is Kind.CONSTANT and not op.inputs and not op.stored
+    if "device" not in op.kwargs and not made_here:
+        return op
+    return replace(op, kwargs={**op.kwargs, "device": torch.device("meta")})
+
+
 def apply(op: Operation, inputs: Sequence[Any], tensors: Mapping[str, Tensor]) -> Any:
     """Call an operation's own target on the values of `Operation.inputs`, in their order."""
     return call(op, dict(zip(op.inputs, inputs, strict=True)), tensors, len(inputs[0]))
@@ -61,13 +74,13 @@ def last_uses(operations: Sequence[Operation], keep: Iterable[str]) -> dict[str,
 
 
 def evaluate(
-    graph: Graph, x: Tensor, handlers: Mapping[Any, Handler] | None = None
+    graph: Graph, x: Batch, handlers: Mapping[Any, Handler] | None = None
 ) -> tuple[Tensor, ...]:
     """The graph's outputs for a batch.
 
     Args:
         graph: the plan.
-        x: `[B, *S]`.
+        x: `[B, *S]`, or a batch of all inputs.
         handlers: by kind, what to do instead of calling the operation's own target; without any,
             the graph computes what the captured model computes.
 
@@ -75,7 +88,7 @@ def evaluate(
         The values of `Graph.outputs`, `[B, ...]` each.
     """
     handlers = handlers or {}
-    values: MutableMapping[str, Any] = {graph.input: x}
+    values: MutableMapping[str, Any] = dict(named(graph.inputs, x))
     freed = last_uses(graph.operations, graph.outputs)
     for op in graph.operations:
         handler = handlers.get(op.kind)
@@ -98,7 +111,7 @@ def answered(graph: Graph, outputs: Sequence[Tensor], batch: int) -> Any:
     """
 
     def known(leaf: Any) -> Any:
-        if isinstance(leaf, Output):
+        if isinstance(leaf, Port):
             return outputs[leaf.number]
         if isinstance(leaf, Stored):
             return graph.tensors[leaf.name]
@@ -107,30 +120,52 @@ def answered(graph: Graph, outputs: Sequence[Tensor], batch: int) -> Any:
     return graph.structure.built(known)
 
 
-def check_input(graph: Graph, x: Tensor, like: Tensor) -> None:
+def check_inputs(graph: Graph, batch: Batch, like: Tensor) -> None:
     """Refuse a batch that the graph was not captured for.
 
     Args:
         graph: of the network.
-        x: the batch.
+        batch: of all inputs.
         like: a tensor of the network's dtype and device.
 
     Raises:
         ConversionError: for another shape, dtype or device, or an empty batch.
     """
-    if tuple(x.shape[1:]) != graph.input_shape or x.ndim == 0:
+    tensors = tensors_of(batch)
+    for number, (port, tensor) in enumerate(zip(graph.inputs, tensors, strict=True)):
+        where = "" if len(tensors) == 1 else f"'{graph.call.names[number]}': "
+        _check_input(port, tensor, like, where)
+        if len(tensor) != len(tensors[0]):
+            raise ConversionError(
+                f"{where}got {len(tensor)} samples, and {len(tensors[0])} of "
+                f"'{graph.call.names[0]}'"
+            )
+
+
+def _check_input(port: Input, x: Tensor, like: Tensor, where: str) -> None:
+    if not isinstance(x, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
         raise ConversionError(
-            f"this network takes batches of shape [B, {', '.join(map(str, graph.input_shape))}], "
-            f"got {list(x.shape)}: resize the images, or convert again with the new size"
+            f"{where}this network takes a tensor {_batches(port)}, got {type(x).__name__}: "
+            "torch.as_tensor(...) makes one of an array or a list"
+        )
+    if tuple(x.shape[1:]) != port.shape or x.ndim == 0:
+        raise ConversionError(
+            f"{where}this network takes batches of shape {_batches(port)}, got {list(x.shape)}: "
+            "resize the images, or convert again with the new size"
         )
     if len(x) == 0:
-        raise ConversionError("got an empty batch; a batch holds at least one sample")
-    if not x.is_floating_point():
+        raise ConversionError(f"{where}got an empty batch; a batch holds at least one sample")
+    if port.dtype is None and not x.is_floating_point():
         raise ConversionError(
-            f"this network takes floating-point input, got {x.dtype}: call .float()"
+            f"{where}this network takes floating-point input, got {x.dtype}: call .float()"
         )
-    if x.dtype != like.dtype or x.device != like.device:
+    dtype = port.dtype or like.dtype
+    if x.dtype != dtype or x.device != like.device:
         raise ConversionError(
-            f"this network is {like.dtype} on {like.device}, the input is {x.dtype} on {x.device}: "
-            "move one with .to()"
+            f"{where}this network is {dtype} on {like.device}, the input is {x.dtype} on "
+            f"{x.device}: move one with .to()"
         )
+
+
+def _batches(port: Input) -> str:
+    return f"[{', '.join(map(str, ('B', *port.shape)))}]"

@@ -109,6 +109,10 @@ class _Fusing:
         self._makers = {op.name: op for op in graph.operations}
         self._order = {op.name: at for at, op in enumerate(graph.operations)}
         self._readers = graph.consumers()
+        self._fixed = set[str]()  # constants that are the same for all samples
+        for op in graph.operations:
+            if op.kind is Kind.CONSTANT and self._fixed.issuperset(op.inputs):
+                self._fixed.add(op.name)
 
     def fused(self) -> Graph:
         parts: dict[str, _Part] = {}
@@ -160,16 +164,12 @@ class _Fusing:
         )
 
     def _signals(self, op: Operation) -> set[str]:
-        return {name for name in op.inputs if not self._is_constant(name)}
+        return {name for name in op.inputs if name not in self._fixed}
 
     def _is_no_signal(self, frontier: set[str]) -> bool:
         """Whether the one value of a frontier may stand within units alone."""
         makers = (self._makers.get(name) for name in frontier)
         return any(maker is not None and rule_of(maker).within_units for maker in makers)
-
-    def _is_constant(self, name: str) -> bool:
-        maker = self._makers.get(name)
-        return maker is not None and maker.kind is Kind.CONSTANT
 
     def _only_reader(self, op: Operation) -> Operation | None:
         """The one operation that reads a value, if it takes it with constants, value by value."""
@@ -185,7 +185,7 @@ class _Fusing:
     def _constants(self, inside: Sequence[Operation]) -> list[Operation]:
         """The operations that make the constants which others read."""
         found: dict[str, Operation] = {}
-        waiting = [name for op in inside for name in op.inputs if self._is_constant(name)]
+        waiting = [name for op in inside for name in op.inputs if name in self._fixed]
         while waiting:
             op = self._makers[waiting.pop()]
             found[op.name] = op

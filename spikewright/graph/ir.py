@@ -11,7 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spikewright.graph.structure import ONE_TENSOR, Structure
+from spikewright.errors import ConversionError
+from spikewright.graph.inputs import Call, Input
+from spikewright.graph.structure import Stored, Structure
 
 
 class Kind(StrEnum):
@@ -26,7 +28,7 @@ class Kind(StrEnum):
     PRODUCT = "product"
     """A product of two signals, linear in each: every spike of one meets the count of the other."""
     CONSTANT = "constant"
-    """An operation that does not depend on the input."""
+    """An operation that no signal reaches: on constants, or on indices and masks, once a call."""
 
 
 class Batch(Enum):
@@ -48,13 +50,6 @@ ROOT = "<root>"
 @dataclass(frozen=True)
 class Value:
     """A reference to what an operation (or the input) computes, one per sample."""
-
-    name: str
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A reference to a stored tensor: a parameter, buffer or constant."""
 
     name: str
 
@@ -172,18 +167,33 @@ class Graph:
     Attributes:
         operations: each reads the input, stored tensors and values of operations before it.
         tensors: the stored tensors, by name.
-        input: the name of the input value.
-        input_shape: its shape for one sample.
+        inputs: what the network takes.
         outputs: the names of the values that the network's answer holds, each once.
         structure: how the answer is put together from them.
+        call: how its inputs stand among the arguments of a call.
     """
 
     operations: tuple[Operation, ...]
     tensors: Mapping[str, Tensor]
-    input: str
-    input_shape: tuple[int, ...]
+    inputs: tuple[Input, ...]
     outputs: tuple[str, ...]
-    structure: Structure = ONE_TENSOR
+    structure: Structure
+    call: Call
+
+    @property
+    def signal(self) -> Input:
+        """The one input of a network that takes nothing else.
+
+        Raises:
+            ConversionError: for a network of several inputs, or of indices.
+        """
+        signals = [port for port in self.inputs if port.dtype is None]
+        if len(signals) != 1 or len(self.inputs) != 1:
+            names = ", ".join(self.call.names.values())
+            raise ConversionError(
+                f"this is for networks of one floating-point input; this network takes {names}"
+            )
+        return signals[0]
 
     @property
     def neurons(self) -> tuple[Operation, ...]:
@@ -196,9 +206,17 @@ class Graph:
         return tuple(op.site for op in self.operations if op.site is not None)
 
     @cached_property
+    def constants(self) -> frozenset[str]:
+        """The names of values that no signal reaches: indices, masks, and what is made of them."""
+        indices = {port.name for port in self.inputs if port.dtype is not None}
+        made = {op.name for op in self.operations if op.kind is Kind.CONSTANT}
+        return frozenset(indices | made)
+
+    @cached_property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:
         """The shape of every value for one sample, by name; the input's too."""
-        return {self.input: self.input_shape, **{op.name: op.shape for op in self.operations}}
+        inputs = {port.name: port.shape for port in self.inputs}
+        return {**inputs, **{op.name: op.shape for op in self.operations}}
 
     @property
     def dtype(self) -> torch.dtype:
@@ -220,7 +238,7 @@ class Graph:
     def consumers(self) -> dict[str, list[Operation]]:
         """The operations that read each value, by value."""
         readers: dict[str, list[Operation]] = {op.name: [] for op in self.operations}
-        readers[self.input] = []
+        readers.update({port.name: [] for port in self.inputs})
         for op in self.operations:
             for name in op.inputs:
                 readers[name].append(op)
@@ -235,7 +253,8 @@ class Graph:
                 needed.update(op.inputs)
                 kept.append(op)
         used = {name for op in kept for name in op.stored}
-        used |= {leaf.name for leaf in self.structure.leaves if isinstance(leaf, Stored)}
+        fixed = (*self.structure.leaves, *self.call.arguments.leaves)
+        used |= {leaf.name for leaf in fixed if isinstance(leaf, Stored)}
         used |= {op.site.threshold for op in kept if op.site and op.site.threshold}
         tensors = {name: tensor for name, tensor in self.tensors.items() if name in used}
         return replace(self, operations=tuple(reversed(kept)), tensors=tensors)

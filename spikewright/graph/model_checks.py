@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Mapping
 
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 
 from spikewright.errors import ConversionError
+from spikewright.graph.given import Given
 
 _INFINITE = 2**31
 """Batches at least this large are unbounded for every use."""
@@ -33,8 +33,8 @@ def check_model(model: nn.Module | ExportedProgram) -> None:
 
     Raises:
         ConversionError: for something else than a model; a wrapper, TorchScript or a quantised
-            model; training mode; several inputs; weights that are not finite; a program of a fixed
-            or bounded batch, or with keyword inputs.
+            model; training mode; weights that are not finite; a program of a fixed or bounded
+            batch.
     """
     if isinstance(model, ExportedProgram):
         check_program(model)
@@ -42,7 +42,6 @@ def check_model(model: nn.Module | ExportedProgram) -> None:
         _check_kind(model)
         if not isinstance(model, fx.GraphModule):  # what an exported program gives has no mode
             _check_mode(model)
-            _check_signature(model)
     else:
         raise ConversionError(
             f"expected a torch.nn.Module or an ExportedProgram, got {type(model).__name__}"
@@ -101,50 +100,50 @@ def state_of(model: nn.Module | ExportedProgram) -> Mapping[str, Tensor]:
     return {**dict(model.named_parameters()), **dict(model.named_buffers())}
 
 
-def takes(model: nn.Module | ExportedProgram, batch: Tensor) -> bool:
+def takes(model: nn.Module | ExportedProgram, batch: Given) -> bool:
     """Whether a model runs on a batch without an error."""
-    program = model.module() if isinstance(model, ExportedProgram) else model
     try:
         with torch.no_grad():
-            program(batch)
+            batch.answered_by(model)
     except Exception:  # the question was whether it does
         return False
     return True
 
 
 def check_program(program: ExportedProgram) -> None:
-    """Refuse an exported program that does not take batches of any size as its one argument.
+    """Refuse an exported program that does not take batches of any size.
 
     Raises:
         ConversionError: naming what it takes, and how to export it.
     """
     again = "export it again with dynamic_shapes=({0: torch.export.Dim.DYNAMIC},)"
-    positional, keywords = program.call_spec.in_spec.children()  # pyright: ignore[reportOptionalMemberAccess]
-    if keywords.num_leaves:
-        raise ConversionError(
-            f"this program takes its input by keyword ({', '.join(keywords.context)}); export it "
-            "again with the input as a positional argument: torch.export.export(model, (x,), ...)"
-        )
-    if positional.num_leaves != 1:
-        raise ConversionError(
-            f"the model takes {positional.num_leaves} inputs; conversion takes one"
-        )
     names = program.graph_signature.user_inputs
-    (source,) = [node for node in program.graph.nodes if node.name in names]
-    batch, *sample = source.meta["val"].shape
+    several = len(names) > 1
+    if several:
+        again = "export it again with dynamic_shapes that give every input {0: Dim('batch')}"
+    for node in program.graph.nodes:
+        if node.name in names:
+            _check_input(node, program, f" in '{node.name}'" if several else "", again)
+
+
+def _check_input(node: fx.Node, program: ExportedProgram, where: str, again: str) -> None:
+    value = node.meta.get("val")
+    if not isinstance(value, Tensor) or value.ndim == 0:
+        raise ConversionError(f"this program takes {node.name}, which is no batch; {again}")
+    batch, *sample = value.shape
     if isinstance(batch, int):
-        raise ConversionError(f"this program was exported for one batch size; {again}")
+        raise ConversionError(f"this program was exported for one batch size{where}; {again}")
     bounds = program.range_constraints.get(batch.node.expr)
     if bounds is not None and (bounds.lower > 2 or bounds.upper < _INFINITE):
         most = f" to {bounds.upper}" if bounds.upper < _INFINITE else " or more"
         raise ConversionError(
-            f"this program was exported for batches of {bounds.lower}{most}; {again}"
+            f"this program was exported for batches of {bounds.lower}{most}{where}; {again}"
         )
     free = [d for d, size in enumerate(sample, start=1) if not isinstance(size, int)]
     if free:
         raise ConversionError(
-            f"this program leaves other dimensions of its input open than the batch ({free}); "
-            f"{again}"
+            f"this program leaves other dimensions of its input open than the batch ({free})"
+            f"{where}; {again}"
         )
 
 
@@ -188,24 +187,6 @@ def _check_mode(model: nn.Module) -> None:
             f"{len(training)} modules are in training mode ({_few(training)}); "
             "call model.eval() first"
         )
-
-
-def _check_signature(model: nn.Module) -> None:
-    parameters = inspect.signature(model.forward).parameters.values()
-    required = [p.name for p in parameters if p.default is p.empty and p.kind in _POSITIONAL]
-    if len(required) > 1:
-        raise ConversionError(
-            f"the model takes several inputs ({', '.join(required)}); conversion takes models "
-            "of one input: wrap it in a module that fixes the others"
-        )
-    if not any(p.kind in (*_POSITIONAL, inspect.Parameter.VAR_POSITIONAL) for p in parameters):
-        raise ConversionError(
-            "the model's forward takes no positional argument; wrap it in a module whose "
-            "forward(x) calls it"
-        )
-
-
-_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
 def _few(names: list[str]) -> str:

@@ -8,6 +8,14 @@ from collections.abc import Iterable
 from torch import fx, nn
 from torch.export import ExportedProgram
 
+WRAPPED = "_spikewright_called"
+"""The name of the user's model in a module that calls it with other arguments."""
+
+
+def own(path: str) -> str:
+    """The path of a module or tensor in the user's model."""
+    return "" if path == WRAPPED else path.removeprefix(f"{WRAPPED}.")
+
 
 def ancestors(nodes: Iterable[fx.Node]) -> set[fx.Node]:
     """The nodes that others depend on, and those themselves."""
@@ -35,8 +43,8 @@ def origin_of(node: fx.Node) -> tuple[str, str]:
     """Module path and "file:line" of the user's code behind a node."""
     stack = node.meta.get("nn_module_stack") or {}
     path = str(next(reversed(stack.values()))[0]) if stack else ""
-    path = "" if path.startswith("_empty") else path.split("@")[0]
+    path = "" if path.startswith("_empty") else own(path.split("@")[0])
     frames = re.findall(r'File "([^"]+)", line (\d+)', node.meta.get("stack_trace") or "")
-    own = [(file, line) for file, line in frames if "/torch/" not in file.replace("\\", "/")]
-    file, line = (own or [("", "")])[-1]
+    users = [(file, line) for file, line in frames if "/torch/" not in file.replace("\\", "/")]
+    file, line = (users or [("", "")])[-1]
     return path, f"{file}:{line}" if file else ""

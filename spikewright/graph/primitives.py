@@ -18,6 +18,8 @@ RESHAPE = torch.ops.aten.reshape.default
 """The same values, in their order, in another shape."""
 EXPAND = torch.ops.aten.expand.default
 """The same values repeated along dimensions of size 1."""
+INDEX = torch.ops.aten.index.Tensor
+"""Places chosen by tensors of indices."""
 
 _LIBRARY = torch.library.Library("spikewright", "FRAGMENT")
 _LIBRARY.define("relay(Tensor x) -> Tensor")

@@ -3,37 +3,44 @@
 from __future__ import annotations
 
 import operator
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
-from torch.export.graph_signature import InputKind
 
 from spikewright.errors import ConversionError
 from spikewright.graph.batch_norm import BATCH_NORM
 from spikewright.graph.batches import Batches, sizes_objection
 from spikewright.graph.calls import reads_no_numbers
 from spikewright.graph.constants import Following
+from spikewright.graph.inputs import Call, Input
 from spikewright.graph.ir import BATCH, Graph, Kind, Operation, Stored, Value, mapped, walk
 from spikewright.graph.layouts import BatchMoved, Layout
 from spikewright.graph.offenders import Offender, offender
 from spikewright.graph.origins import ancestors, is_leaf, origin_of
 from spikewright.graph.primitives import CONVERSION, EXPAND
+from spikewright.graph.programs import answer_of, dtype_of, placeholders, require_pure
 from spikewright.graph.relays import with_a_channel
-from spikewright.graph.rule import Reading, objection_to, remedy_of, rule_of
-from spikewright.graph.structure import Output, Structure
+from spikewright.graph.rule import Reading, kind_of, objection_to, remedy_of, rule_of
+from spikewright.graph.structure import Port, Structure
 
 
 def read_program(
-    program: ExportedProgram, model: nn.Module | ExportedProgram
+    program: ExportedProgram,
+    model: nn.Module | ExportedProgram,
+    call: Call,
+    constants: Mapping[str, Tensor],
 ) -> tuple[Graph, tuple[Offender, ...]]:
     """Turn an exported, functional program into a graph.
 
     Args:
-        program: after `run_decompositions({})`.
+        program: after `run_decompositions({})`, of the batches in a call, in their order.
         model: what was exported, to name its modules.
+        call: how it is called.
+        constants: the tensors in its arguments that are no batches, by name.
 
     Returns:
         The graph and the operations that do not convert; with any, the graph cannot run.
@@ -42,16 +49,24 @@ def read_program(
         ConversionError: for programs that change their own buffers, or whose answer does not depend
             on the input.
     """
-    return _Reader(program, model).read()
+    return _Reader(program, model, call, constants).read()
 
 
 class _Reader:
     """Turns an exported program into operations; one use."""
 
-    def __init__(self, program: ExportedProgram, model: nn.Module | ExportedProgram) -> None:
+    def __init__(
+        self,
+        program: ExportedProgram,
+        model: nn.Module | ExportedProgram,
+        call: Call,
+        constants: Mapping[str, Tensor],
+    ) -> None:
         self._program = program
         self._model = model
-        self._tensors: dict[str, Tensor] = {}
+        self._call = call
+        self._tensors = {name: tensor.detach().clone() for name, tensor in constants.items()}
+        self._constants: set[str] = set()  # values that no signal reaches
         self._references: dict[fx.Node, Any] = {}
         self._shapes: dict[str, tuple[int, ...]] = {}
         self._operations: list[Operation] = []
@@ -64,41 +79,25 @@ class _Reader:
         self._converts = False  # whether values in several floating dtypes were given one
 
     def read(self) -> tuple[Graph, tuple[Offender, ...]]:
-        signature = self._program.graph_signature
-        if signature.buffers_to_mutate:
-            raise ConversionError(
-                "the model changes its own buffers when it runs "
-                f"({', '.join(signature.buffers_to_mutate.values())}); a converted network has none"
-            )
-        if signature.parameters_to_mutate:
-            raise ConversionError(
-                "the model changes its own parameters when it runs "
-                f"({', '.join(signature.parameters_to_mutate.values())}); do that once, before "
-                "it is converted"
-            )
-        if signature.user_inputs_to_mutate:
-            raise ConversionError(
-                "the model writes into its own input (an in-place operation such as relu_ or "
-                "ReLU(inplace=True) on it); use the operation that returns a new tensor"
-            )
-        source = self._read_placeholders()
-        answer = self._answer()
+        require_pure(self._program)
+        inputs = self._read_placeholders()
+        answer = answer_of(self._program)
         needed = ancestors(leaf for leaf in answer.leaves if isinstance(leaf, fx.Node))
         for node in self._program.graph.nodes:
             if node.op == "call_function" and node in needed and node not in self._references:
                 self._read_call(node)
         if self._converts:
-            self._give_one_dtype(source.meta["val"].dtype)
+            self._give_one_dtype(dtype_of(self._program))
         outputs, structure = self._outputs(answer)
         if not outputs and not self._offenders:
             raise ConversionError("the model's output does not depend on its input")
         graph = Graph(
             tuple(self._operations),
             self._tensors,
-            source.name,
-            tuple(source.meta["val"].shape[1:]),
+            inputs,
             outputs,
             structure,
+            self._call,
         )
         return (graph if self._offenders else graph.pruned()), tuple(self._offenders)
 
@@ -107,14 +106,6 @@ class _Reader:
         for name, tensor in self._tensors.items():
             if tensor.is_floating_point():
                 self._tensors[name] = tensor.to(dtype)
-
-    def _answer(self) -> Structure:
-        """The model's answer, with nodes for its tensors."""
-        results: Any = self._program.graph.output_node().args[0]
-        structure: Any = self._program.call_spec.out_spec
-        if not any(isinstance(leaf, fx.Node) for leaf in results):
-            raise ConversionError("the model returns no tensor")
-        return Structure(tuple(results), structure)
 
     def _outputs(self, answer: Structure) -> tuple[tuple[str, ...], Structure]:
         """The names of the values in the answer, and how it is put together from them."""
@@ -137,7 +128,7 @@ class _Reader:
             if not isinstance(known, Value):
                 return known
             self._require_batch_first(known)
-            return Output(outputs.setdefault(known.name, len(outputs)))
+            return Port(outputs.setdefault(known.name, len(outputs)))
 
         leaves = tuple(mark(leaf) for leaf in answer.leaves)
         return tuple(outputs), Structure(leaves, answer.spec)
@@ -152,26 +143,24 @@ class _Reader:
                 "x.movedim(d, 0)",
             )
 
-    def _read_placeholders(self) -> fx.Node:
-        """Store parameters, buffers and constants; return the input."""
-        specs = self._program.graph_signature.input_specs
-        placeholders = [n for n in self._program.graph.nodes if n.op == "placeholder"]
-        inputs: list[fx.Node] = []
-        for node, spec in zip(placeholders, specs, strict=True):
-            if spec.kind is InputKind.USER_INPUT:
-                inputs.append(node)
-                continue
-            name = str(spec.target)
-            tensor: Any = self._program.state_dict.get(name)
-            tensor = self._program.constants[name] if tensor is None else tensor
-            self._tensors[name] = tensor.detach().clone()
+    def _read_placeholders(self) -> tuple[Input, ...]:
+        """Store parameters, buffers and constants; return the inputs."""
+        inputs, stored = placeholders(self._program)
+        for node, (name, tensor) in stored.items():
+            self._tensors[name] = tensor
             self._references[node] = Stored(name)
-        (source,) = inputs
-        self._batches = Batches(self._tensors, source.meta["val"].shape[0])
-        self._references[source] = Value(source.name)
-        self._shapes[source.name] = tuple(source.meta["val"].shape[1:])
-        self._batches.layouts[source.name] = Layout((1, *self._shapes[source.name]))
-        return source
+        self._batches = Batches(self._tensors, inputs[0].meta["val"].shape[0])
+        return tuple(self._input(node) for node in inputs)
+
+    def _input(self, node: fx.Node) -> Input:
+        value = node.meta["val"]
+        shape, signal = tuple(value.shape[1:]), value.is_floating_point()
+        self._references[node] = Value(node.name)
+        self._shapes[node.name] = shape
+        self._batches.layouts[node.name] = Layout((1, *shape))
+        if not signal:
+            self._constants.add(node.name)
+        return Input(node.name, shape, None if signal else value.dtype)
 
     def _read_call(self, node: fx.Node) -> None:
         value = node.meta.get("val")
@@ -200,9 +189,9 @@ class _Reader:
 
     def _read_signal(self, node: fx.Node, op: Operation) -> None:
         """Add a call that reads data, all of it with the batch first."""
-        written, value = op, node.meta["val"]
+        value = node.meta["val"]
         op = rule_of(op).normal_form(op, self._reading(node))
-        self._converts |= written.target is CONVERSION and op.target is not CONVERSION
+        self._converts |= node.target is CONVERSION and op.target is not CONVERSION
         if op.target is not node.target and isinstance(value, (tuple, list)):
             self._single.add(node)
             value = value[0]
@@ -221,6 +210,8 @@ class _Reader:
         """Add an operation that moves values or is a constant."""
         self._makers[op.name] = op
         self._shapes[op.name] = op.shape
+        if op.kind is Kind.CONSTANT:
+            self._constants.add(op.name)
         self._operations.append(op)
 
     def _lose_batch(self, op: Operation) -> None:
@@ -277,12 +268,16 @@ class _Reader:
         """The operation with its kind, shape and site; an offender is noted, once."""
         op = replace(op, shape=self._sample_shape(op, value))
         rule = rule_of(op)
+        kind = kind_of(op, self._constants, self._tensors)
+        alone = self._constants.issuperset(op.inputs)
+        if alone and kind is Kind.CONSTANT and op.name not in self._without_batch:
+            self._constants.add(op.name)
+            return replace(op, kind=kind)
         if rule.kind is Kind.CONSTANT:
             self._refuse(op, "no rule for this operation", remedy_of(op))
             return op
         if self._without_batch.intersection(op.inputs):
             return op  # what moved the batch away is refused; rules cannot judge what follows
-        kind = rule.kind_of(op, self._constants_of(op))
         if kind is Kind.UNIT:
             site = rule.site(op)
             if isinstance(site, str):
@@ -292,7 +287,7 @@ class _Reader:
                 op = self._repeated(op)
             return replace(op, kind=Kind.UNIT, site=replace(site, name=self._site_name(op)))
         op = replace(op, kind=kind)
-        objection = objection_to(op, self._dimensions(op))
+        objection = objection_to(op, self._dimensions(op), self._constants)
         if objection is None and op.name in self._without_batch:
             objection = (
                 "its result has lost the batch as its first dimension; bring it back there before"
@@ -325,10 +320,6 @@ class _Reader:
 
     def _dimensions(self, op: Operation) -> dict[str, int]:
         return {n: 1 + len(self._shapes[n]) for n in op.inputs if n in self._shapes}
-
-    def _constants_of(self, op: Operation) -> set[str]:
-        makers = {name: self._makers.get(name) for name in op.inputs}
-        return {name for name, maker in makers.items() if maker and maker.kind is Kind.CONSTANT}
 
     def _site_name(self, op: Operation) -> str:
         name = op.module

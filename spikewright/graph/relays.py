@@ -31,7 +31,7 @@ class _Relaying:
         self._made_by = {op.name: op for op in graph.operations}
         self._readers = graph.consumers()
         self._calls: dict[str, int] = {}  # products met, by the name of the call
-        self._spikes: dict[str, bool] = {graph.input: False}
+        self._spikes = {port.name: False for port in graph.inputs}
         self._relays: dict[str, list[Operation]] = {}  # by the value that they repeat
         self._rewired: dict[str, dict[str, str]] = {}  # by reader
 
@@ -62,7 +62,7 @@ class _Relaying:
         return moved or isinstance(route, Chosen)
 
     def _put_before(self, product: Operation) -> None:
-        factors = [n for n in product.inputs if not self._is_constant(n)]
+        factors = [n for n in product.inputs if n not in self._graph.constants]
         call = f"{product.module}.{product.function}".removeprefix(".")
         number = self._calls[call] = self._calls.get(call, 0) + 1
         call = call if number == 1 else f"{call}:{number}"
@@ -75,10 +75,6 @@ class _Relaying:
                 self._relays[source] = self._relay(product, source, f"{call}.{side}")
             relay = self._relays[source][-1].name
             self._rewired.setdefault(reader.name, {})[source] = relay
-
-    def _is_constant(self, name: str) -> bool:
-        maker = self._made_by.get(name)
-        return maker is not None and maker.kind is Kind.CONSTANT
 
     def _before_copies(self, factor: str, product: Operation) -> tuple[str, Operation]:
         """The value that a factor repeats, and who reads it on the way to the product."""

@@ -9,14 +9,14 @@ family; a rule from elsewhere is one class and one call of `register`.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch._ops import OpOverload
 
-from spikewright.graph.ir import Graph, Kind, Operation, Site, Stored, Value
+from spikewright.graph.ir import Graph, Kind, Operation, Site, Stored, Value, mapped
 from spikewright.graph.nodes import Meeting, Node, Refusal
 from spikewright.graph.routes import Route
 
@@ -109,6 +109,15 @@ class Rule:
             constants: names of those of its inputs that do not depend on the network's input.
         """
         return self.kind
+
+    def begins_signal(self, op: Operation, tensors: Mapping[str, Tensor]) -> bool:
+        """Whether a call that reads constants alone gives a signal: weights times a constant.
+
+        Args:
+            op: the call.
+            tensors: the stored ones, by name.
+        """
+        return self.weight_at is not None
 
     def composite(self, op: Operation, constants: Set[str]) -> bool:
         """Whether several operations stand for a call; the arguments are those of `kind_of`."""
@@ -246,13 +255,39 @@ def rule_of(op: Operation) -> Rule:
     return _RULES.get(op.target, UNKNOWN)
 
 
-def objection_to(op: Operation, dimensions: Mapping[str, int]) -> str | None:
+def kind_of(op: Operation, constants: Set[str], tensors: Mapping[str, Tensor]) -> Kind:
+    """What an operation is to a spiking network.
+
+    What is computed of constants is one, until weights meet it or it chooses among them: there
+    signals begin.
+
+    Args:
+        op: the call.
+        constants: names of the values that no signal reaches.
+        tensors: the stored ones, by name.
+    """
+    rule = rule_of(op)
+    if constants >= set(op.inputs) and not (op.inputs and rule.begins_signal(op, tensors)):
+        return Kind.CONSTANT
+    return rule.kind_of(op, constants)
+
+
+def objection_to(
+    op: Operation, dimensions: Mapping[str, int], constants: Set[str] = frozenset()
+) -> str | None:
     """Why an operation that reads data is refused, or None.
 
     Args:
         op: with its kind.
         dimensions: of its inputs, the batch included, as far as they are known.
+        constants: names of the values that no signal reaches; to a rule they are stored tensors.
     """
+
+    def known(leaf: Any) -> Any:
+        constant = isinstance(leaf, Value) and leaf.name in constants
+        return Stored(leaf.name) if constant else leaf
+
+    op = replace(op, args=mapped(op.args, known), kwargs=mapped(op.kwargs, known))
     if op.kind is Kind.PRODUCT or (op.kind is Kind.MAX and len(op.inputs) > 1):
         return rule_of(op).product_objection(op, dimensions)
     return rule_of(op).objection(op, max(dimensions.values(), default=1 + len(op.shape)))

@@ -16,7 +16,6 @@ from torch.utils._pytree import (
     TreeSpec,
     tree_flatten,
     tree_leaves,
-    tree_structure,
     tree_unflatten,
 )
 
@@ -26,22 +25,31 @@ _LOGITS = "logits"
 
 
 @dataclass(frozen=True)
-class Output:
-    """The mark in an answer where one of the graph's outputs stands.
+class Port:
+    """The mark where one of a graph's outputs stands in an answer, or an input in a call.
 
     Attributes:
-        number: of the output in `Graph.outputs`.
+        number: of the output in `Graph.outputs`, of the input in `Graph.inputs`.
     """
 
     number: int
 
 
 @dataclass(frozen=True)
+class Stored:
+    """A reference to a stored tensor: a parameter, buffer or constant."""
+
+    name: str
+
+
+@dataclass(frozen=True)
 class Structure:
     """An answer with marks for what is known later: a tensor, or nested tuples, dicts and objects.
 
+    The arguments of a call have one too.
+
     Attributes:
-        leaves: `Output`, `Stored` and `BATCH`, or what stands in every answer, such as None.
+        leaves: `Port`, `Stored` and `BATCH`, or what stands in every answer, such as None.
         spec: how the leaves are put together, as `torch.utils._pytree` has it.
     """
 
@@ -86,7 +94,7 @@ class Structure:
             return {0: _LOGITS}
         names: dict[int, str] = {}
         for place, leaf in self.places.items():
-            if isinstance(leaf, Output):
+            if isinstance(leaf, Port):
                 names.setdefault(leaf.number, place)
         return names
 
@@ -96,10 +104,6 @@ class Structure:
         if len(self.names) == 1:
             return next(iter(self.names))
         return next((number for number, name in self.names.items() if name == _LOGITS), None)
-
-
-ONE_TENSOR = Structure((Output(0),), tree_structure(0))
-"""The structure of an answer that is one tensor."""
 
 
 def register_answer(answer: Any) -> None:

@@ -153,7 +153,7 @@ def decompose(
     label = ", ".join(sorted({n.label for n in network.neurons.values()})) if name is None else name
     sums = {(t, site): _Sums() for t in times for site in network.sites}
     place = device_of(network)
-    for images in image_batches(data, len(network.graph.input_shape)):
+    for images in image_batches(data, len(network.graph.signal.shape)):
         images = images.to(place)
         activations = _ann_activations(network, mean_image(network.graph, images))
         for t in times:

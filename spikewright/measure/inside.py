@@ -74,7 +74,7 @@ class Inside:
         return times, tuple(error for part in errors for error in part)
 
     def _over_data(self, work: Callable[[Iterable[Any]], R], part: str) -> R:
-        dimensions = len(next(iter(self.networks.values())).graph.input_shape)
+        dimensions = len(next(iter(self.networks.values())).graph.signal.shape)
         return Portions().again(lambda cut: work(self._reporting(cut, part)), self.data, dimensions)
 
     def _reporting(self, data: Iterable[Any], part: str) -> Iterator[Any]:

@@ -133,7 +133,7 @@ class SweepPlan:
         first = next(iter(networks.values()))
         place = device_of(first) if device is None else torch.device(device)
         graph = first.graph
-        shape, names = graph.input_shape, graph.structure.names
+        shape, names = graph.signal.shape, graph.structure.names
         wanted = Labels.CLASSES if labelled or reference is None else Labels.IF_ANY
         wanted = wanted if own is None else Labels.ANYTHING
         kept = 0 if reference is None else sum(_size(graph.outputs[n], graph.shapes) for n in names)

@@ -12,6 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, fx
 
+from spikewright.graph.inputs import Batch, tensors_of
 from spikewright.graph.ir import Graph
 from spikewright.graph.units import applies_function
 from spikewright.network.compiled_engine import CompiledEngine
@@ -60,11 +61,12 @@ class CompiledCounts(CompiledEngine):
         return fixed_arguments(plan)
 
     def _run(
-        self, plan: Plan, x: Tensor, seed: int, sample_ids: Tensor, *, count_spikes: bool
+        self, plan: Plan, x: Batch, seed: int, sample_ids: Tensor, *, count_spikes: bool
     ) -> list[Tensor]:
         keys = layer_keys(seed, self._site_keys.to(x.device), sample_ids)
         words = step_words(keys, ROUNDING_DRAW)
-        return list(self._passes[count_spikes](channels_last(x), *words, *self._fixed_for(plan)))
+        shown = [channels_last(tensor) for tensor in tensors_of(x)]
+        return list(self._passes[count_spikes](*shown, *words, *self._fixed_for(plan)))
 
 
 def counting_module(
@@ -76,14 +78,15 @@ def counting_module(
 ) -> fx.GraphModule:
     """The count engine of a scale-folded graph, as a module of straight-line code.
 
-    Its forward takes `x`, the two words `[sites, B]` that random draws are keyed by, and
+    Its forward takes the inputs, the two words `[sites, B]` that random draws are keyed by, and
     `fixed_arguments`. It returns the outputs and, with `count_spikes`, the spikes that each sample
     sent at every site.
     """
     sites = [site.name for site in graph.sites]
     of_site = [f"{name}:{site}" for name in ("neurons", "gain", "correction") for site in sites]
+    inputs = [port.name for port in graph.inputs]
     line = StraightLine(
-        [graph.input, "low", "high", "levels", "law", *of_site], list(graph.tensors), graph.input
+        [*inputs, "low", "high", "levels", "law", *of_site], list(graph.tensors), inputs[0]
     )
     sent: list[fx.Node] = []
     for op in graph.operations:
@@ -128,7 +131,7 @@ def _emitting(neuron: Neuron, *, signed: bool) -> Callable[..., tuple[Tensor, Te
 
 
 def fixed_arguments(plan: Plan) -> list[Tensor]:
-    """The arguments of `counting_module` after `x` and the words, for one plan."""
+    """The arguments of `counting_module` after inputs and words, for one plan."""
     graph = plan.count_graph
     sites = [site.name for site in graph.sites]
     like = plan.thresholds[sites[0]]

@@ -8,6 +8,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
+from spikewright.graph.inputs import Batch, batch_of, tensors_of
 from spikewright.graph.ir import Graph
 from spikewright.network.byte_cache import ByteCache
 from spikewright.network.compiler import BatchSizes, filled
@@ -46,7 +47,7 @@ class CompiledEngine(ABC):
 
     @abstractmethod
     def _run(
-        self, plan: Plan, x: Tensor, seed: int, sample_ids: Tensor, *, count_spikes: bool
+        self, plan: Plan, x: Batch, seed: int, sample_ids: Tensor, *, count_spikes: bool
     ) -> list[Tensor]:
         """The outputs for a part and, with `count_spikes`, the spikes sent at each site, `[B]`."""
 
@@ -57,7 +58,7 @@ class CompiledEngine(ABC):
     def __call__(
         self,
         plan: Plan,
-        x: Tensor,
+        x: Batch,
         *,
         seed: int,
         sample_ids: Tensor,
@@ -67,17 +68,18 @@ class CompiledEngine(ABC):
 
         Args:
             plan: one that `fits`.
-            x: `[B, *S]`.
+            x: a batch of all inputs.
             seed: of the random draws.
             sample_ids: int64 `[B]`.
             observer: only its `sent` is served.
         """
-        size = self._part(x)
+        size = self._part(plan, x)
         counting = observer.sent is not None
         answers: list[list[Tensor]] = []
         for part, ids in zip(x.split(size), sample_ids.split(size), strict=True):
             fill = self._sizes.fill(len(part))
-            inputs = filled(part, fill), seed, filled(ids, fill)
+            whole = batch_of([filled(tensor, fill) for tensor in tensors_of(part)])
+            inputs = whole, seed, filled(ids, fill)
             outputs = self._run(plan, *inputs, count_spikes=counting)
             answers.append([output[: len(part)] for output in outputs])
         graph = self.graph_of(plan)
@@ -92,11 +94,11 @@ class CompiledEngine(ABC):
         """`_fixed_of` a plan, kept for the T used last."""
         return self._fixed.get(plan.steps, lambda: self._fixed_of(plan))
 
-    def _part(self, x: Tensor) -> int:
+    def _part(self, plan: Plan, x: Batch) -> int:
         """Samples that run at a time: equal parts of a batch bound memory and suit caches."""
         if x.device.type != "cpu":
             return len(x)
-        parts = math.ceil(self._widest * x.element_size() * len(x) / _WIDEST)
+        parts = math.ceil(self._widest * plan.source.dtype.itemsize * len(x) / _WIDEST)
         return math.ceil(len(x) / max(1, min(parts, len(x))))
 
 

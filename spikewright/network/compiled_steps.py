@@ -14,6 +14,7 @@ from torch import Tensor, fx
 
 from spikewright.graph.accumulated import degree_of
 from spikewright.graph.evaluate import apply, call
+from spikewright.graph.inputs import Batch, batch_of, named, tensors_of
 from spikewright.graph.ir import Graph, Kind, Operation
 from spikewright.network.compiled_engine import CompiledEngine
 from spikewright.network.compiler import StraightLine, channels_last, compiled
@@ -54,17 +55,19 @@ class CompiledSteps(CompiledEngine):
         return [channels_last(tensor) for tensor in plan.step_graph.tensors.values()]
 
     def _run(
-        self, plan: Plan, x: Tensor, seed: int, sample_ids: Tensor, *, count_spikes: bool
+        self, plan: Plan, x: Batch, seed: int, sample_ids: Tensor, *, count_spikes: bool
     ) -> list[Tensor]:
-        graph, x = plan.step_graph, channels_last(x)
-        steady: dict[str, Any] = {graph.input: x}
+        graph = plan.step_graph
+        shown = batch_of([channels_last(tensor) for tensor in tensors_of(x)])
+        steady: dict[str, Any] = dict(named(graph.inputs, shown))
         for op in self._constant:
             steady[op.name] = call(op, steady, graph.tensors, len(x))
         fixed = [steady[name] for name in self._steady_inputs]
+        like = next(iter(plan.thresholds.values()))
         state: list[Tensor] = []
         for op in self._with_state:
             if op.site is None:
-                state += _nothing_yet(graph, op, x)
+                state += _nothing_yet(graph, op, like, len(x))
                 continue
             layer = plan.layer(op.site.name, seed, sample_ids)
             potential, offset = plan.neurons[op.site.name].initial(layer)
@@ -72,10 +75,10 @@ class CompiledSteps(CompiledEngine):
             fixed += [layer.threshold, offset if correction is None else offset + correction]
             shape = (len(x), *op.shape)
             state.append(channels_last(potential.expand(shape).contiguous()))
-        fixed += [x.new_tensor(plan.total_weight), *self._fixed_for(plan)]
+        fixed += [like.new_tensor(plan.total_weight), *self._fixed_for(plan)]
         step = self._steps[count_spikes]
         totals: list[Any] = [0.0] * len(_varying_outputs(graph))
-        sent = x.new_zeros((), dtype=torch.float64)
+        sent = like.new_zeros((), dtype=torch.float64)
         for _ in range(plan.steps):
             *outputs, spikes = step(*state, *fixed)
             totals = [total + output for total, output in zip(totals, outputs, strict=True)]
@@ -128,7 +131,7 @@ def step_module(plan: Plan, *, count_spikes: bool) -> fx.GraphModule:
 
 
 def _varying_outputs(graph: Graph) -> list[str]:
-    steady = {graph.input, *(op.name for op in constant_in_time(graph))}
+    steady = {*(port.name for port in graph.inputs), *(op.name for op in constant_in_time(graph))}
     return [name for name in graph.outputs if name not in steady]
 
 
@@ -165,7 +168,7 @@ def _sum_of(op: Operation, source: str) -> str:
 def _steady_inputs(graph: Graph) -> list[str]:
     """The steady values that operations varying in time read."""
     constant = constant_in_time(graph)
-    names = {graph.input, *(op.name for op in constant)}
+    names = {*(port.name for port in graph.inputs), *(op.name for op in constant)}
     varying = [op for op in graph.operations if op not in constant]
     read = (name for op in varying for name in op.inputs if name in names)
     return list(dict.fromkeys(read))
@@ -186,7 +189,7 @@ def _accumulate(op: Operation, line: StraightLine) -> None:
     line.call(_keep, before, reached)
 
 
-def _nothing_yet(graph: Graph, op: Operation, x: Tensor) -> list[Tensor]:
+def _nothing_yet(graph: Graph, op: Operation, like: Tensor, batch: int) -> list[Tensor]:
     """Sums of nothing, and the maximum or product of them."""
-    seen = [channels_last(x.new_zeros(len(x), *graph.shapes[source])) for source in op.inputs]
+    seen = [channels_last(like.new_zeros(batch, *graph.shapes[source])) for source in op.inputs]
     return [*seen, apply(op, seen, graph.tensors)]

@@ -5,12 +5,13 @@ from __future__ import annotations
 from torch import Tensor
 
 from spikewright.graph.evaluate import evaluate
+from spikewright.graph.inputs import Batch
 from spikewright.graph.ir import Kind, Operation
 from spikewright.network.plan import SILENT, Observer, Plan, spikes_per_sample
 
 
 def run_counts(
-    plan: Plan, x: Tensor, *, seed: int, sample_ids: Tensor, observer: Observer = SILENT
+    plan: Plan, x: Batch, *, seed: int, sample_ids: Tensor, observer: Observer = SILENT
 ) -> tuple[Tensor, ...]:
     """The outputs, as means over time, of a network whose neurons all have a count law.
 
@@ -19,7 +20,7 @@ def run_counts(
 
     Args:
         plan: the network at one T.
-        x: `[B, *S]`, constant in time.
+        x: a batch of all inputs, constant in time.
         seed: of the random draws.
         sample_ids: int64 `[B]`.
         observer: what to watch; `observer.spikes` is never called, as there are no trains.

@@ -58,12 +58,12 @@ def checked_t(steps: int | None, default: int) -> int:
     return steps
 
 
-def checked_ids(sample_ids: Tensor | None, images: Tensor, fuse: Fuse, *, needed: bool) -> Tensor:
+def checked_ids(sample_ids: Tensor | None, content: Tensor, fuse: Fuse, *, needed: bool) -> Tensor:
     """The identities of a batch's samples, int64 `[B]`, on its device.
 
     Args:
         sample_ids: as the caller gave them; when None they are derived from each sample's content.
-        images: `[B, *S]`.
+        content: all that samples hold, `[B, ...]`.
         fuse: applied to what takes time.
         needed: whether any random number is drawn; if not, content is not read.
 
@@ -72,11 +72,11 @@ def checked_ids(sample_ids: Tensor | None, images: Tensor, fuse: Fuse, *, needed
     """
     if sample_ids is None:
         if needed:
-            return sample_ids_of(images, fuse)
-        return torch.zeros(len(images), dtype=torch.int64, device=images.device)
-    if sample_ids.shape != (len(images),) or sample_ids.is_floating_point():
+            return sample_ids_of(content, fuse)
+        return torch.zeros(len(content), dtype=torch.int64, device=content.device)
+    if sample_ids.shape != (len(content),) or sample_ids.is_floating_point():
         raise ConversionError(
-            f"sample_ids must be integers of shape [{len(images)}], got {sample_ids.dtype} "
+            f"sample_ids must be integers of shape [{len(content)}], got {sample_ids.dtype} "
             f"{list(sample_ids.shape)}"
         )
-    return sample_ids.to(images.device, torch.int64)
+    return sample_ids.to(content.device, torch.int64)

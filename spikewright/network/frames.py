@@ -8,53 +8,61 @@ neurons see when what arrives.
 
 from __future__ import annotations
 
+from typing import TypeGuard, overload
+
 from torch import Tensor
 
 from spikewright.errors import ConversionError
-from spikewright.graph.evaluate import check_input
+from spikewright.graph.evaluate import check_inputs
+from spikewright.graph.inputs import Batch, content_of
 from spikewright.graph.ir import Graph
 from spikewright.network.plan import Plan
 
 
-def are_frames(graph: Graph, shown: Tensor) -> bool:
+def are_frames(shown: Batch, graph: Graph) -> TypeGuard[Tensor]:
     """Whether input is frames `[T, B, *S]`: it has one dimension more than a batch has."""
-    return shown.ndim == len(graph.input_shape) + 2
+    return isinstance(shown, Tensor) and shown.ndim == len(graph.inputs[0].shape) + 2
 
 
-def batch_dimension(graph: Graph, shown: Tensor) -> int:
+def batch_dimension(graph: Graph, shown: Batch) -> int:
     """The dimension of the input that counts samples: 0 of `[B, *S]`, 1 of frames `[T, B, *S]`."""
-    return 1 if are_frames(graph, shown) else 0
+    return 1 if are_frames(shown, graph) else 0
 
 
-def by_sample(graph: Graph, shown: Tensor) -> Tensor:
-    """Input with samples first: `[B, *S]` as it is, frames as `[B, T, *S]`."""
-    return shown.transpose(0, 1) if are_frames(graph, shown) else shown
+def samples_in(graph: Graph, shown: Batch) -> int:
+    """The number of samples that are shown."""
+    return shown.shape[1] if are_frames(shown, graph) else len(shown)
 
 
-def mean_image(graph: Graph, shown: Tensor) -> Tensor:
+def shown_to_samples(graph: Graph, shown: Batch) -> Tensor:
+    """All that every sample is shown, `[B, ...]`, of frames `[B, T, *S]`."""
+    return shown.transpose(0, 1) if are_frames(shown, graph) else content_of(shown)
+
+
+@overload
+def mean_image(graph: Graph, shown: Tensor) -> Tensor: ...
+@overload
+def mean_image(graph: Graph, shown: Batch) -> Batch: ...
+def mean_image(graph: Graph, shown: Batch) -> Batch:
     """The mean of the input over time, `[B, *S]`."""
-    return shown.mean(0) if are_frames(graph, shown) else shown
+    return shown.mean(0) if are_frames(shown, graph) else shown
 
 
-def check_shown(plan: Plan, shown: Tensor, like: Tensor) -> None:
+def check_shown(plan: Plan, shown: Batch, like: Tensor) -> None:
     """Refuse input that a network was not captured for, or frames that do not fit its window.
 
     Args:
         plan: the network at one T.
-        shown: a batch `[B, *S]`, or frames `[T, B, *S]`.
+        shown: a batch of all inputs, or frames `[T, B, *S]`.
         like: a tensor of the network's dtype and device.
 
     Raises:
         ConversionError: for another shape, dtype or device, an empty batch, a number of frames
             other than T, or frames for neurons whose steps do not all weigh the same.
     """
-    if not isinstance(shown, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ConversionError(
-            f"a network takes a tensor [B, {', '.join(map(str, plan.source.input_shape))}], got "
-            f"{type(shown).__name__}: torch.as_tensor(...) makes one of an array or a list"
-        )
-    if not are_frames(plan.source, shown):
-        check_input(plan.source, shown, like)
+    signal = len(plan.source.inputs) == 1 and plan.source.inputs[0].dtype is None
+    if not isinstance(shown, Tensor) or not signal or not are_frames(shown, plan.source):
+        check_inputs(plan.source, shown, like)
         return
     if len(shown) != plan.steps:
         raise ConversionError(
@@ -70,4 +78,4 @@ def check_shown(plan: Plan, shown: Tensor, like: Tensor) -> None:
             "whose T steps count alike (code 'random', 'burst' or 'late', or "
             "integrate-and-fire), or show the mean frame, snn(frames.mean(0))"
         )
-    check_input(plan.source, shown[0], like)
+    check_inputs(plan.source, shown[0], like)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from spikewright.errors import InterchangeError
 from spikewright.graph.evaluate import Handler, answered, evaluate
+from spikewright.graph.inputs import batch_of
 from spikewright.graph.ir import Graph
 
 
@@ -65,10 +66,11 @@ class GraphNetwork(nn.Module):
 class CapturedANN(GraphNetwork):
     """The network that was converted, as it was captured: activations in place, no spikes."""
 
-    def forward(self, images: Tensor) -> Any:
-        """The model's answer to a batch `[B, *S]`, put together as the model has it."""
+    def forward(self, *inputs: Any, **keywords: Any) -> Any:
+        """The model's answer to a batch, given and put together as the model has it."""
         graph = self.graph
-        return answered(graph, evaluate(graph, images, self._handlers(graph)), len(images))
+        batch = batch_of(graph.call.inputs(inputs, keywords, graph.tensors))
+        return answered(graph, evaluate(graph, batch, self._handlers(graph)), len(batch))
 
     def _handlers(self, graph: Graph) -> Mapping[Any, Handler]:
         """What is done in place of the model's own operations, by kind."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from spikewright.graph.inputs import Batch
 from spikewright.network.compiled import CompiledEngines
 from spikewright.network.counts import run_counts
 from spikewright.network.engine import Engine
@@ -14,7 +15,7 @@ from spikewright.network.steps import run_steps
 
 def simulate(
     plan: Plan,
-    shown: Tensor,
+    shown: Batch,
     engine: Engine,
     compiled: CompiledEngines | None,
     *,
@@ -38,7 +39,7 @@ def simulate(
     """
     if engine is Engine.COUNTS:
         shown = mean_image(plan.source, shown)
-    if compiled is not None and not are_frames(plan.source, shown):
+    if compiled is not None and not are_frames(shown, plan.source):
         run = compiled.serving(plan, engine, observer)
         if run is not None:
             return run(plan, shown, seed=seed, sample_ids=sample_ids, observer=observer)

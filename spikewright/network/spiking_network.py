@@ -10,13 +10,14 @@ from torch import Tensor
 
 from spikewright.errors import ConversionError
 from spikewright.graph.evaluate import answered
+from spikewright.graph.inputs import batch_of, to_dtype
 from spikewright.graph.ir import Operation
 from spikewright.graph.widened import wide
 from spikewright.network.audit import Audit
 from spikewright.network.auditing import Auditor
 from spikewright.network.converted import ConvertedNetwork
 from spikewright.network.engine import Engine, checked_ids, chosen
-from spikewright.network.frames import by_sample, check_shown
+from spikewright.network.frames import check_shown, samples_in, shown_to_samples
 from spikewright.network.graph_network import CapturedANN
 from spikewright.network.kernels import Precision
 from spikewright.network.plan import SILENT, Observer
@@ -40,23 +41,25 @@ class SpikingNetwork(ConvertedNetwork):
 
     def forward(
         self,
-        images: Tensor,
+        *inputs: Any,
         steps: int | None = None,
         engine: Engine | str = Engine.AUTO,
         seed: int = 0,
         sample_ids: Tensor | None = None,
+        **keywords: Any,
     ) -> Any:
         """What the source model returns, its tensors as means over time.
 
         Args:
-            images: `[B, *S]`, presented at every time step, or frames `[T, B, *S]`, frame t at
-                step t, for neurons whose T steps count alike (no binary or first-spike code, no
-                rehearsal); dtype and device of the network.
+            inputs, keywords: as the model takes them: tensors `[B, *S]`, presented at every time
+                step, on the network's device, signals in its dtype. A network of one signal takes
+                frames `[T, B, *S]` too, frame t at step t, for neurons whose T steps count alike
+                (no binary or first-spike code, no rehearsal).
             steps: T; the design point when None.
             engine: "auto", "counts" (one forward pass, two-phase neurons only) or "steps".
             seed: any integer; the same seed gives the same spikes.
             sample_ids: int64 `[B]`, identities that random draws are keyed by; when None they are
-                derived from each sample's content, that of all its frames.
+                derived from each sample's content, that of all its inputs and frames.
 
         Returns:
             `[B, classes]` of a classifier that returns its logits; else tuples, dicts and
@@ -67,13 +70,15 @@ class SpikingNetwork(ConvertedNetwork):
             ConversionError: for input the network was not captured for, other than T frames,
                 steps below 1, or the count engine with neurons that have no count law.
         """
+        graph = self.graph
+        shown = batch_of(graph.call.inputs(inputs, keywords, graph.tensors))
         return self.observe(
-            images, SILENT, steps=steps, engine=engine, seed=seed, sample_ids=sample_ids
+            shown, SILENT, steps=steps, engine=engine, seed=seed, sample_ids=sample_ids
         )
 
     def record(
         self,
-        images: Tensor,
+        images: Any,
         steps: int | None = None,
         seed: int = 0,
         sample_ids: Tensor | None = None,
@@ -97,7 +102,7 @@ class SpikingNetwork(ConvertedNetwork):
 
     def counts(
         self,
-        images: Tensor,
+        images: Any,
         steps: int | None = None,
         engine: Engine | str = Engine.AUTO,
         seed: int = 0,
@@ -120,7 +125,7 @@ class SpikingNetwork(ConvertedNetwork):
     @torch.no_grad()
     def observe(
         self,
-        images: Tensor,
+        images: Any,
         observer: Observer,
         *,
         steps: int | None = None,
@@ -132,23 +137,25 @@ class SpikingNetwork(ConvertedNetwork):
         """Simulate and watch; `forward`, `record` and `counts` are made of it.
 
         Args:
+            images: a batch; of several inputs a tuple of the positional arguments, or a dict.
             observer: callbacks that see layers and spikes as they come.
             memory_budget: bytes that one time chunk of the step engine may take.
 
         Other arguments, the result and errors are those of `forward`.
         """
         plan = self.plan(steps)
-        check_shown(plan, images, self._reference)
+        shown = self._graph.call.batch(images, plan.source.tensors)
+        check_shown(plan, shown, self._reference)
         engine = chosen(engine, self.neurons)
         draws = self.stochastic or engine is Engine.STEPS
-        samples = by_sample(self._graph, images)
-        ids = checked_ids(sample_ids, samples, plan.fuse, needed=draws)
+        content = shown_to_samples(self._graph, shown)
+        ids = checked_ids(sample_ids, content, plan.fuse, needed=draws)
         compiled = self._made.compiled if self._compile else None
-        shown = images.to(wide(images.dtype))
+        shown = to_dtype(shown, wide(self.dtype))
         options: dict[str, Any] = {"seed": seed, "sample_ids": ids, "observer": observer}
         outputs = simulate(plan, shown, engine, compiled, memory_budget=memory_budget, **options)
-        own = [out.to(images.dtype) if out.is_floating_point() else out for out in outputs]
-        return answered(self.graph, own, len(samples))
+        own = [out.to(self.dtype) if out.is_floating_point() else out for out in outputs]
+        return answered(self.graph, own, len(content))
 
     def ann(self) -> CapturedANN:
         """The ANN that was converted, batch norm folded; it shares this network's tensors."""
@@ -184,7 +191,7 @@ class SpikingNetwork(ConvertedNetwork):
         """
         return twin_of(self.plan(steps), self.dtype)
 
-    def audit(self, images: Tensor, steps: int | None = None, seed: int = 0) -> Audit:
+    def audit(self, images: Any, steps: int | None = None, seed: int = 0) -> Audit:
         """Run the network step by step and tell what arrives at weights, products and maxima.
 
         Every value that arrives at an operation with weights, at a product or at a maximum, and
@@ -194,7 +201,7 @@ class SpikingNetwork(ConvertedNetwork):
         they make of the mean of their input. The uncompiled step engine runs in full precision.
 
         Args:
-            images: as `forward` takes them; a few samples will do, as all are kept in memory.
+            images: a batch, as for `observe`; a few samples will do, as all are kept in memory.
             steps: T; the design point when None. Few show as much as many.
             seed: of the random draws.
 
@@ -225,9 +232,10 @@ class SpikingNetwork(ConvertedNetwork):
             )
         parts = (self.graph, self.neurons, self.steps, self._designs, self.calibration)
         plain = SpikingNetwork(*parts)
-        auditor = Auditor(plain.plan(steps))
-        plain.observe(images, auditor.observer, steps=steps, engine=Engine.STEPS, seed=seed)
-        return auditor.audit(len(by_sample(self.graph, images)))
+        plan = plain.plan(steps)
+        shown, auditor = plan.source.call.batch(images, plan.source.tensors), Auditor(plan)
+        plain.observe(shown, auditor.observer, steps=steps, engine=Engine.STEPS, seed=seed)
+        return auditor.audit(samples_in(plan.source, shown))
 
     def compile(self) -> Self:  # pyright: ignore[reportIncompatibleMethodOverride]
         """Compile the count engine, and the step engine of integrate-and-fire networks.

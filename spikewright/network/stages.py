@@ -53,7 +53,7 @@ def constant_in_time(graph: Graph, *, frames: bool = False) -> tuple[Operation, 
 
     With `frames` the input varies, and so does everything that depends on it.
     """
-    varying = {graph.input} if frames else set[str]()
+    varying = {graph.signal.name} if frames else set[str]()
     for op in graph.operations:
         if op.site is not None or any(name in varying for name in op.inputs):
             varying.add(op.name)
@@ -62,7 +62,7 @@ def constant_in_time(graph: Graph, *, frames: bool = False) -> tuple[Operation, 
 
 def depth_of(graph: Graph, neurons: Mapping[str, Neuron]) -> dict[str, int]:
     """The number of waiting sites on the longest path to each value, its own included."""
-    depth = {graph.input: 0}
+    depth = {port.name: 0 for port in graph.inputs}
     for op in graph.operations:
         before = max((depth[name] for name in op.inputs), default=0)
         waits = op.site is not None and neurons[op.site.name].waits

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from spikewright.graph.accumulated import Accumulated
 from spikewright.graph.evaluate import call, last_uses
+from spikewright.graph.inputs import Batch, named
 from spikewright.graph.ir import Graph, Kind, Operation
-from spikewright.network.frames import are_frames, by_sample
+from spikewright.network.frames import are_frames, samples_in
 from spikewright.network.plan import SILENT, Observer, Plan, spikes_per_sample
 from spikewright.network.stages import Stage, constant_in_time, stages_of
 from spikewright.neurons import Dynamics, StreamingDynamics, WaitingDynamics
@@ -23,7 +24,7 @@ MEMORY_BUDGET = 64 << 20
 
 def run_steps(
     plan: Plan,
-    x: Tensor,
+    x: Batch,
     *,
     seed: int,
     sample_ids: Tensor,
@@ -34,7 +35,8 @@ def run_steps(
 
     Args:
         plan: the network at one T.
-        x: `[B, *S]`, presented at every step, or frames `[T, B, *S]`, one a step of weight 1.
+        x: a batch of all inputs, presented at every step, or frames `[T, B, *S]`, one a step of
+            weight 1.
         seed: of the random draws.
         sample_ids: int64 `[B]`.
         observer: what to watch.
@@ -50,7 +52,7 @@ class _StepRun:
     def __init__(
         self,
         plan: Plan,
-        x: Tensor,
+        x: Batch,
         seed: int,
         sample_ids: Tensor,
         observer: Observer,
@@ -58,8 +60,8 @@ class _StepRun:
     ) -> None:
         graph = plan.step_graph
         self._plan = plan
-        self._frames = x if are_frames(graph, x) else None
-        self._batch = len(by_sample(graph, x))
+        self._frames = x if are_frames(x, graph) else None
+        self._batch = samples_in(graph, x)
         self._seed = seed
         self._sample_ids = sample_ids
         self._observer = observer
@@ -69,8 +71,9 @@ class _StepRun:
         self._counts: dict[str, Tensor] = {}
         self._rehearsed: dict[str, Tensor] = {}
         self._reported: set[str] = set()
-        self._chunk = time_chunk(graph, by_sample(graph, x), plan.duration, memory_budget)
-        self._steady: dict[str, Any] = {} if self._frames is not None else {graph.input: x}
+        self._chunk = time_chunk(graph, self._batch, plan.duration, memory_budget)
+        shown = {} if self._frames is not None else dict(named(graph.inputs, x))
+        self._steady: dict[str, Any] = shown
         for op in constant_in_time(graph, frames=self._frames is not None):
             self._steady[op.name] = call(op, self._steady, graph.tensors, self._batch)
 
@@ -99,7 +102,7 @@ class _StepRun:
             steps = min(self._chunk, duration - start)
             values: dict[str, Any] = {}
             if self._frames is not None:
-                values[graph.input] = self._frames[start : start + steps].flatten(0, 1)
+                values[graph.signal.name] = self._frames[start : start + steps].flatten(0, 1)
             for op in stage.operations:
                 values[op.name] = self._advance(op, stage, values, start, steps, streaming, sums)
                 self._show(op, stage, start, steps, values)
@@ -245,14 +248,14 @@ def _site_of(op: Operation) -> str:
     return op.site.name
 
 
-def time_chunk(graph: Graph, x: Tensor, duration: int, memory_budget: int) -> int:
+def time_chunk(graph: Graph, batch: int, duration: int, memory_budget: int) -> int:
     """Steps that fit in a memory budget, at least 1.
 
     A step is taken to hold its largest value six times over: its input, its output, the
     temporaries of neurons, and branches kept for later.
     """
     largest = max(math.prod(op.shape) for op in graph.operations)
-    per_step = 6 * largest * len(x) * x.element_size()
+    per_step = 6 * largest * batch * graph.dtype.itemsize
     return max(1, min(duration, memory_budget // max(1, per_step)))
 
 

@@ -48,13 +48,14 @@ class Twin(CapturedANN):
             self.register_buffer(f"correction:{number}", plan.corrections.get(site))
 
     @torch.no_grad()
-    def counts(self, images: Tensor) -> dict[str, Tensor]:
-        """The n of every unit for a batch `[B, *S]`: by site name, `[B, *S]`, whole numbers.
+    def counts(self, images: Any) -> dict[str, Tensor]:
+        """The n of every unit for a batch: by site name, `[B, *S]`, whole numbers.
 
         Beside `SpikingNetwork.counts` it shows the first site at which the two differ.
         """
         graph, counts = self.graph, dict[str, Tensor]()
-        evaluate(graph, images, self._handlers(graph, counts))
+        batch = graph.call.batch(images, graph.tensors)
+        evaluate(graph, batch, self._handlers(graph, counts))
         return counts
 
     def _handlers(

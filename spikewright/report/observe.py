@@ -17,7 +17,7 @@ from spikewright.graph import Operation
 from spikewright.measure import LayerError, decompose
 from spikewright.measure.accuracy import logits_of
 from spikewright.network import Observer, SpikingNetwork
-from spikewright.network.frames import batch_dimension, by_sample, mean_image
+from spikewright.network.frames import batch_dimension, mean_image, samples_in
 from spikewright.network.stages import depth_of
 from spikewright.report.bins import RATE_EDGES, binned, rate_counts, threshold_edges
 from spikewright.report.contents import (
@@ -58,7 +58,7 @@ def observe_raster(
         seed: the seed of stochastic neurons.
     """
     graph = next(iter(networks.values())).graph
-    batch = image.unsqueeze(image.ndim - len(graph.input_shape))  # [1, C, H, W] or [T, 1, C, H, W]
+    batch = image.unsqueeze(image.ndim - len(graph.signal.shape))  # [1, C, H, W] or [T, 1, C, H, W]
     trains = {
         name: {site: train[:, 0].flatten(1).cpu() for site, train in by_site.items()}
         for name, by_site in ((n, s.record(batch, steps, seed)) for n, s in networks.items())
@@ -160,7 +160,7 @@ def observe_thresholds(
         for op in network.graph.neurons
         if op.site is not None
     )
-    samples = len(by_sample(network.graph, images))
+    samples = samples_in(network.graph, images)
     return Thresholds(name, steps, samples, rows, edges, RATE_EDGES)
 
 

@@ -135,6 +135,9 @@ class ShiftedProduct(Rule):
     weight_at = 2
     label = "scaling"
 
+    def begins_signal(self, op: Operation, tensors: Mapping[str, Tensor]) -> bool:
+        return False
+
     def composite(self, op: Operation, constants: Set[str]) -> bool:
         """Whether it is anything but constants around one signal, in their places."""
         return _signals_at(op, constants) != [1]

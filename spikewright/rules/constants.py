@@ -1,4 +1,4 @@
-"""What makes a constant as long as the batch; of data there is no rule for these."""
+"""What makes constants: as long as the batch, or of indices and masks; no signal may enter."""
 
 from __future__ import annotations
 
@@ -15,4 +15,16 @@ class Filled(Rule):
     targets = (aten.zeros.default, aten.ones.default, aten.full.default)
 
 
-register(Filled())
+class Computed(Rule):
+    """What models compute of token ids and masks, before any signal."""
+
+    targets = (
+        aten.any.dim,
+        aten.all.dim,
+        aten.remainder.Scalar,
+        aten.floor_divide.default,
+        aten.argmax.default,
+    )
+
+
+register(Filled(), Computed())

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Mapping, Set
 from dataclasses import replace
 from typing import Any
 
 import torch
 
-from spikewright.graph.ir import BATCH, Graph, Kind, Operation, Value, reads_data, walk
+from spikewright.graph.ir import BATCH, Graph, Kind, Operation, Stored, Value, reads_data, walk
 from spikewright.graph.primitives import CONVERSION
 from spikewright.graph.routes import Averaged, Moved, moved_by
 from spikewright.graph.rule import Reading, Rule, register
@@ -240,7 +240,13 @@ class Gathering(Rearranging):
             places.append(reading.keep(f"{op.name}.index{axis}", place[0].contiguous()))
         return replace(op, target=aten.index.Tensor, args=(source, places), kwargs={})
 
+    def begins_signal(self, op: Operation, tensors: Mapping[str, torch.Tensor]) -> bool:
+        table = op.args[0]
+        return isinstance(table, Stored) and tensors[table.name].is_floating_point()
+
     def objection(self, op: Operation, ndim: int) -> str | None:
+        if isinstance(op.args[0], Stored):
+            return None
         if op.target is aten.gather.default or reads_data(op.args[1:]):
             return (
                 "it gathers by indices that depend on the input, or differ within the batch; keep "

@@ -62,11 +62,12 @@ class Attention(Rule):
             seen = torch.ones(size, dtype=torch.bool).tril()
             return page.keep(torch.zeros(size, dtype=page.dtype).masked_fill(~seen, never))
         mask = op.argument(3, "attn_mask")
-        known = page.constant(mask)
-        if known is None or known.dtype is not torch.bool:
+        if page.dtype_of(mask) is not torch.bool:
             return mask
-        if isinstance(mask, Value):  # it has the size of the batch
-            return page.call(aten.where.Scalar, mask, 0.0, never)
+        if isinstance(mask, Value):  # of every sample, or of the size of the batch
+            ends = (page.keep(torch.tensor(end, dtype=page.dtype)) for end in (0.0, never))
+            return page.call(aten.where.self, mask, *ends)
+        known = page.constant(mask)
         zeros = torch.zeros(known.shape, dtype=page.dtype, device=known.device)
         return page.keep(zeros.masked_fill(~known, never))
 

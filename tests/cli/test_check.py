@@ -155,7 +155,7 @@ def test_a_model_is_checked_in_its_own_dtype(run: Run, used: str, factory: str) 
             2,
             "missing 1 required positional argument: 'num_classes'; give it as --model-ar",
         ),
-        ("Pair", 3, "the model takes several inputs (image1, image2)"),
+        ("Pair", 3, "takes (image1, image2): missing a required argument: 'image2'; give dicts"),
         ("Random", 3, "the captured graph differs from the model"),
     ],
 )
@@ -165,6 +165,22 @@ def test_check_promises_what_convert_does(
     found, out, err = run("check", f"{used}:{factory}", "--input-shape", "4")
     assert (found, out) == (code, "")
     assert reason in err
+
+
+def test_a_model_of_several_inputs_is_checked_with_each(run: Run, used: str) -> None:
+    inputs = ("--input", "image1=float:3,4", "--input", "image2=3,4")
+    code, out, _ = run("check", f"{used}:Pair", *inputs)
+    assert code == 0
+    assert "image1 3 x 4, image2 3 x 4" in out
+    code, out, _ = run("check", f"{used}:Pair", *inputs, "--json")
+    assert json.loads(out)["inputs"] == {"image1": [3, 4], "image2": [3, 4]}
+
+
+@pytest.mark.parametrize("given", ["image1", "a b=ids:3", "image1=text:4", "image1=ids:x"])
+def test_inputs_of_another_form_are_refused(run: Run, used: str, given: str) -> None:
+    code, _, err = run("check", f"{used}:Pair", "--input", given)
+    assert code == 2
+    assert given.partition(":")[2] in err
 
 
 def test_programs_of_other_batches_are_refused(run: Run, tmp_path: Path) -> None:

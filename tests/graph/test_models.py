@@ -112,8 +112,8 @@ MODELS = {
         "prepared for it by torch.ao .*1: Linear.* give the float model",
     ),
     "quantised": (quantised, r"quantised or .* \(0: Linear, .* give the float model"),
-    "several inputs": (lambda: Two().eval(), r"several inputs \(image1, image2\)"),
-    "keyword input": (lambda: ByKeyword().eval(), "forward takes no positional argument"),
+    "several inputs": (lambda: Two().eval(), r"takes \(image1, image2\).* 'image2'; give dicts"),
+    "keyword input": (lambda: ByKeyword().eval(), r"takes \(x\): too many .*; give dicts"),
     "program of one batch": (
         lambda: program(None, (x(),)),
         "exported for one batch size; export it again with dynamic_shapes",
@@ -136,11 +136,11 @@ MODELS = {
     ),
     "program with keyword input": (
         lambda: program({"input": BATCH}, kwargs={"input": x()}),
-        r"takes its input by keyword \(input\); .* positional",
+        r"takes \(input\): too many positional arguments; give dicts",
     ),
     "program of two inputs": (
         lambda: program((BATCH, BATCH), (x(), x()), model=Two().eval()),
-        "takes 2 inputs",
+        r"takes \(image1, image2\).* 'image2'; give dicts",
     ),
     "no tensor": (lambda: Answering(lambda y, x: None).eval(), "returns no tensor"),
     "not finite": (

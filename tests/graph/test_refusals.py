@@ -189,12 +189,6 @@ def test_train_mode_is_refused_by_module():
     assert "1 modules are in training mode (c); call model.eval() first" in message
 
 
-def test_integer_input_is_refused():
-    model = wired(lambda m, x: F.relu(m.e(x)).flatten(1), e=nn.Embedding(5, 3))
-    message = refusal(model, torch.zeros(2, 4, dtype=torch.long), sw.ConversionError)
-    assert "given torch.int64 input" in message
-
-
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_weights_that_are_not_finite_are_refused_by_name(value):
     model = wired(lambda m, x: F.relu(m.n(m.c(x))), c=conv(), n=nn.BatchNorm2d(3))

@@ -32,12 +32,12 @@ def test_neurons_and_precision_are_read_only(snn):
     assert snn.neurons == dict.fromkeys(snn.sites, sw.TwoPhase())
 
 
-@pytest.mark.parametrize("given", [np.zeros((4, 3, 6, 6)), None, [images()]])
+@pytest.mark.parametrize("given", [np.zeros((4, 3, 6, 6)), [images()]])
 def test_what_is_no_tensor_is_refused(snn, given):
-    with pytest.raises(
-        sw.ConversionError, match=r"takes a tensor \[B, 3, 6, 6\], got (nda|Non|lis)"
-    ):
+    with pytest.raises(sw.ConversionError, match=r"takes a tensor \[B, 3, 6, 6\], got (nda|lis)"):
         snn(given)
+    with pytest.raises(sw.ConversionError, match=r"takes (input|x); '(input|x)' is missing"):
+        snn(None)
     with pytest.raises(sw.ConversionError, match="whole number, at least 1, got tensor"):
         snn(images(), steps=torch.tensor(8))
 

@@ -63,7 +63,7 @@ def network() -> sw.SpikingNetwork:
 def test_a_raster_shows_the_recorded_spikes(network: sw.SpikingNetwork) -> None:
     image = torch.rand(1, 2, 3)
     trains = network.record(image[None], 4, seed=3)
-    answer = int(network(image[None], 4, seed=3).argmax())
+    answer = int(network(image[None], steps=4, seed=3).argmax())
     found = observe_raster({"TPP": network}, image, "b", ["a", "b", "c"], 4, seed=3)
     (picture,) = found.networks
     assert (picture.window, picture.latency, picture.answer) == (4, 12, "abc"[answer])

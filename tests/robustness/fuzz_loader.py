@@ -142,7 +142,7 @@ def judged(path: Path, network: sw.SpikingNetwork, images: Tensor) -> Outcome:
     except sw.InterchangeError:
         return REFUSED
     found.summary()
-    shape = found.graph.input_shape
+    shape = found.graph.inputs[0].shape
     if shape != tuple(images.shape[1:]):
         images = torch.zeros(2, *shape)
     like = next(t for t in found.graph.tensors.values() if t.is_floating_point())

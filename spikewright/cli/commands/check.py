@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import torch
 import typer
-from torch import nn
+from torch import Tensor, nn
 
 from spikewright.cli.console import print_json, print_text
+from spikewright.cli.example import inputs_of
 from spikewright.cli.failures import ExitCode, WrongUsage
 from spikewright.cli.options import ModelOptions
 from spikewright.cli.parse import shape_of
@@ -23,6 +25,8 @@ from spikewright.models.exported import exported_shape
 from spikewright.network.summary import alike
 
 DEFAULT_SHAPE = (3, 224, 224)
+ALONE = "input"
+"""What the input of a model that takes one is called."""
 
 
 def check(
@@ -30,6 +34,7 @@ def check(
     input_shape: Annotated[
         tuple[int, ...] | None, typer.Option(parser=shape_of, metavar="C,H,W")
     ] = None,
+    input: Annotated[list[str] | None, typer.Option(metavar="NAME=KIND:SHAPE")] = None,
     json: bool = False,
 ) -> None:
     """Say whether MODEL converts: every operation with its class, every neuron site.
@@ -39,42 +44,58 @@ def check(
 
     Args:
         input_shape: The shape of one sample. Default: 3,224,224; of a .pt2 file, its own.
+        input: An input of a model that takes several, or token ids; repeat it. KIND is float, ids,
+            mask or bool: input_ids=ids:12, attention_mask=mask:12, image=float:3,224,224.
         json: One JSON document is printed on stdout, and nothing else.
     """
-    survey, used = surveyed(open_model(model), input_shape)
+    opened = open_model(model)
+    if input and input_shape:
+        raise WrongUsage("--input-shape is of a model of one input: give each as --input")
+    example = _example(opened, input_shape, input or ())
+    survey = surveyed(opened, example, shape_given=bool(input or input_shape))
+    shapes = {name: list(tensor.shape[1:]) for name, tensor in example.items()}
     if json:
-        print_json(as_document(model.model, used, survey))
+        print_json(as_document(model.model, shapes, survey))
     else:
-        print_text(as_text(model.model, used, survey))
+        print_text(as_text(model.model, shapes, survey))
     if verdict(survey) is not None:
         raise typer.Exit(ExitCode.NOT_CONVERTIBLE)
 
 
-def surveyed(model: nn.Module, shape: tuple[int, ...] | None) -> tuple[Survey, tuple[int, ...]]:
-    """Survey a model on random input of its own dtype.
+def _example(
+    model: nn.Module, shape: tuple[int, ...] | None, inputs: Sequence[str]
+) -> dict[str, Tensor]:
+    """Random input of the model's own dtype, by name; that of a model of one input is "input"."""
+    floating = (t for t in model.state_dict().values() if t.is_floating_point())
+    like = next(floating, torch.zeros(()))
+    if inputs:
+        return inputs_of(inputs, like)
+    used = shape or exported_shape(model) or DEFAULT_SHAPE
+    generator = torch.Generator().manual_seed(0)
+    example = torch.randn(2, *used, generator=generator).to(like.device, like.dtype)
+    return {ALONE: example}
+
+
+def surveyed(model: nn.Module, example: Mapping[str, Tensor], *, shape_given: bool) -> Survey:
+    """Survey a model.
 
     Args:
         model: in eval mode.
-        shape: of one sample; when None, the shape a program was exported with, or 3 x 224 x 224.
-
-    Returns:
-        The survey and the shape used.
+        example: a batch of every input, by name; of a model of one input called `ALONE`.
+        shape_given: whether the user chose its shape.
 
     Raises:
-        WrongUsage: when the model does not take input of this shape.
+        WrongUsage: when the model does not take such input.
         ConversionError: when the model cannot be captured.
     """
-    used = shape or exported_shape(model) or DEFAULT_SHAPE
-    floating = (t for t in model.state_dict().values() if t.is_floating_point())
-    like = next(floating, torch.zeros(()))
-    generator = torch.Generator().manual_seed(0)
-    example = torch.randn(2, *used, generator=generator).to(like.device, like.dtype)
+    alone = example.get(ALONE) if len(example) == 1 else None
     try:
-        return survey_of(model, example), used
+        return survey_of(model, example if alone is None else alone)
     except InputRefused as error:
-        default = "this shape is the default: " if shape is None else ""
+        default = "" if shape_given else "this shape is the default: "
         raise WrongUsage(
-            f"{error}\n{default}give the shape of one sample as --input-shape, such as 1,28,28"
+            f"{error}\n{default}give the shape of one sample as --input-shape, such as 1,28,28; of "
+            "a model of several inputs, or of token ids, each as --input, such as input_ids=ids:12"
         ) from error
 
 
@@ -87,11 +108,12 @@ def verdict(survey: Survey) -> str | None:
     return None
 
 
-def as_document(model: str, shape: tuple[int, ...], survey: Survey) -> dict[str, Any]:
-    """Everything `check` knows, as plain JSON values."""
+def as_document(model: str, shapes: Mapping[str, list[int]], survey: Survey) -> dict[str, Any]:
+    """Everything `check` knows, as plain JSON values; `input_shape` of a model of one input."""
+    alone = shapes.get(ALONE) if len(shapes) == 1 else None
     return {
         "model": model,
-        "input_shape": list(shape),
+        **({"inputs": dict(shapes)} if alone is None else {"input_shape": alone}),
         "converts": verdict(survey) is None,
         "sites": [
             {"site": op.site.name, "operation": op.operator, "neurons": math.prod(op.shape)}
@@ -115,9 +137,10 @@ def as_document(model: str, shape: tuple[int, ...], survey: Survey) -> dict[str,
     }
 
 
-def as_text(model: str, shape: tuple[int, ...], survey: Survey) -> str:
+def as_text(model: str, shapes: Mapping[str, list[int]], survey: Survey) -> str:
     """The same as text: operations, sites, verdict."""
-    lines = [f"{model}, input {' x '.join(map(str, shape))}", ""]
+    inputs = (f"{name} {' x '.join(map(str, shape))}" for name, shape in shapes.items())
+    lines = [f"{model}, {', '.join(inputs)}", ""]
     lines.append(f"{'operation':<34} {'class':<13} {'times':>5}")
     for (name, kind), times in operation_counts(survey):
         lines.append(f"{name:<34} {kind:<13} {times:>5}")

@@ -87,7 +87,7 @@ def energy(
             return Portions().again(
                 lambda batches: operations(network, batches, t, seed=seed, model=constants),
                 images,
-                len(network.graph.input_shape),
+                len(network.graph.signal.shape),
             )
 
         tasks = [

@@ -139,10 +139,10 @@ def open_for(
     double = network.dtype is torch.float64
     data = open_data(options, known or Preparation(), double=double)
     images, graph = data.images, network.graph
-    if tuple(images.image_shape) != graph.input_shape:
+    if tuple(images.image_shape) != graph.signal.shape:
         raise WrongUsage(
-            f"the network takes {shape_text(graph.input_shape)}, the images of '{images.name}' are "
-            f"{shape_text(images.image_shape)}; --size sets the side of pictures"
+            f"the network takes {shape_text(graph.signal.shape)}, the images of '{images.name}' "
+            f"are {shape_text(images.image_shape)}; --size sets the side of pictures"
         )
     if not classes:
         return data

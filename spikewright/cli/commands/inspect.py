@@ -36,7 +36,7 @@ def inspect(file: SavedNetwork, audit: bool = False, json: bool = False) -> None
 def audited(network: SpikingNetwork) -> Audit:
     """The audit of a network at its design point, on two samples of noise."""
     generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(2, *network.graph.input_shape, generator=generator)
+    noise = torch.randn(2, *network.graph.signal.shape, generator=generator)
     return network.audit(noise.to(network.dtype))
 
 
@@ -46,7 +46,7 @@ def as_document(network: SpikingNetwork, description: Description) -> dict[str, 
         "sha256": description.sha256,
         "versions": dict(description.versions),
         "notes": dict(description.notes),
-        "input_shape": list(network.graph.input_shape),
+        "input_shape": list(network.graph.signal.shape),
         "precision": str(network.precision),
         "threshold": repr(network.calibration.threshold),
         **network_document(network, network.designed_steps),
@@ -60,7 +60,7 @@ def as_text(network: SpikingNetwork, description: Description) -> str:
     lines = [
         f"sha256: {description.sha256}",
         f"saved by: {versions}",
-        f"input: {' x '.join(map(str, network.graph.input_shape))}",
+        f"input: {' x '.join(map(str, network.graph.signal.shape))}",
         f"precision: {network.precision}",
         f"thresholds: {network.calibration.threshold!r}",
         *(f"note, {name}: {value}" for name, value in notes.items()),

@@ -101,7 +101,7 @@ def _graph(
 ) -> Any:
     """The graph as objects of the package `nir`."""
     known: Mapping[str, Any] = {
-        "Input": {"input_type": {"input": np.array(network.graph.input_shape)}},
+        "Input": {"input_type": {"input": np.array(network.graph.signal.shape)}},
         "Output": {"output_type": {"output": np.array(network.graph.output_shape)}},
     }
     nodes: dict[str, Any] = {}

@@ -61,7 +61,7 @@ class _Pen:
         self._check_numbers()
         graph = self._graph
         self._check_answer()
-        self._sources[graph.input] = self._add("input", Node("Input"), ())
+        self._sources[graph.signal.name] = self._add("input", Node("Input"), ())
         for op in graph.operations:
             self._sources[op.name] = () if op.kind is Kind.CONSTANT else self._draw(op)
         if self._offenders:

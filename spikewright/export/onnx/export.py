@@ -64,7 +64,7 @@ def export_onnx(
     onnx = require_extra("onnx", "onnx", PURPOSE)
     require_extra("onnxscript", "onnx", PURPOSE)
     plan = replace(network.plan(steps), precision=Precision.FLOAT32, quick=False)
-    batches = [trial_images(plan.source.input_shape, size) for size in _BATCHES]
+    batches = [trial_images(plan.source.signal.shape, size) for size in _BATCHES]
     model = counting_model(plan, batches[0])
     _describe(model, network, plan, source_sha256)
     onnx.checker.check_model(model, full_check=True)
@@ -170,7 +170,7 @@ def _describe(model: Any, network: SpikingNetwork, plan: Plan, sha256: str | Non
         "steps": plan.steps,
         "neuron": ", ".join(labels),
         "latency_steps": network.latency(plan.steps),
-        "input_shape": "x".join(map(str, plan.source.input_shape)),
+        "input_shape": "x".join(map(str, plan.source.signal.shape)),
         "sites": ", ".join(network.sites),
     }
     if sha256 is not None:
@@ -182,7 +182,7 @@ def _describe(model: Any, network: SpikingNetwork, plan: Plan, sha256: str | Non
 
 def _summary(path: Path, content: bytes, plan: Plan, agreement: Agreement) -> str:
     runtime = require_extra("onnxruntime", "onnx", PURPOSE)
-    shape = ", ".join(("batch", *map(str, plan.source.input_shape)))
+    shape = ", ".join(("batch", *map(str, plan.source.signal.shape)))
     names = ", ".join(plan.source.structure.names.values())
     return (
         f"{path}: ONNX, operators of version {OPSET}, {len(content):,} bytes\n"

@@ -57,7 +57,7 @@ class CountingModule(nn.Module):
 def _straight_line(plan: Plan, stored: list[str]) -> fx.GraphModule:
     graph = plan.count_graph
     names = [name for name in stored if name not in graph.tensors]
-    line = StraightLine([graph.input, *names], list(graph.tensors), graph.input)
+    line = StraightLine([graph.signal.name, *names], list(graph.tensors), graph.signal.name)
     counts: list[fx.Node] = []
     for op in graph.operations:
         if op.site is None:

@@ -111,7 +111,7 @@ class Account:
             spikes_of: the number of spikes that carry a count.
         """
         self._samples, self._spikes_of, self._charged = samples, spikes_of, {}
-        flows: dict[str, Flow] = {self.graph.input: shown}
+        flows: dict[str, Flow] = {port.name: shown for port in self.graph.inputs}
         for op in self.graph.operations:
             if op.site is not None:
                 arriving = flows[op.inputs[0]]

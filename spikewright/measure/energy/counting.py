@@ -119,7 +119,7 @@ def counted(
     source = Account(network.graph, 1)
     tallies = [_Tally(network, steps, code, source) for code in codes]
     pooled = tallies[0].account.sites_before_maxima
-    dimensions = len(network.graph.input_shape)
+    dimensions = len(network.graph.signal.shape)
     samples, right, labelled = 0, 0, 0
     for shown, labels in _batches(data, dimensions):
         shown = shown.to(place)
@@ -142,7 +142,7 @@ def counted(
     record = clock.finish(place, seed=seed, samples=samples, configuration=asked)
     accuracy = right / labelled if labelled else None
     ann = source.walk(
-        evenly(Form.STEADY, network.graph.input_shape, 1), 1, _analogue, lambda count: count
+        evenly(Form.STEADY, network.graph.signal.shape, 1), 1, _analogue, lambda count: count
     )
     return [tally.result(ann, samples, accuracy, model, record) for tally in tallies]
 

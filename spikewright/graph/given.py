@@ -1,0 +1,196 @@
+"""What users give a model: the arguments of one call, and which of them are batches."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import ExportedProgram
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
+
+from spikewright.errors import ConversionError
+from spikewright.graph.inputs import RESERVED, Batch, Call, batch_of
+from spikewright.graph.origins import WRAPPED
+from spikewright.graph.structure import Port, Stored, Structure
+
+_BY_PLACE = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_MANY = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+@dataclass(frozen=True)
+class Given:
+    """The arguments of one call of a model.
+
+    Attributes:
+        args: positional ones.
+        keywords: the others, by name.
+    """
+
+    args: tuple[Any, ...]
+    keywords: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def tensors(self) -> list[Tensor]:
+        """All tensors among them."""
+        leaves = tree_leaves((self.args, dict(self.keywords)))
+        return [leaf for leaf in leaves if isinstance(leaf, Tensor)]
+
+    @property
+    def batch(self) -> int:
+        """B, the first size of the first tensor that has one; 0 where none has."""
+        return next((len(tensor) for tensor in self.tensors if tensor.ndim), 0)
+
+    @property
+    def alone(self) -> Tensor | None:
+        """The one argument where it is a tensor by its place; None where there are others."""
+        single = len(self.args) == 1 and not self.keywords
+        return self.args[0] if single and isinstance(self.args[0], Tensor) else None
+
+    def changed(self, change: Callable[[Tensor], Tensor]) -> Given:
+        """The same with every batch changed; other tensors stay."""
+        size = self.batch
+
+        def other(leaf: Any) -> Any:
+            return change(leaf) if _is_batch(leaf, size) else leaf
+
+        return Given(*tree_map(other, (self.args, dict(self.keywords))))
+
+    def on(self, device: torch.device) -> Given:
+        """The same with all tensors on a device, and without their gradients."""
+
+        def moved(leaf: Any) -> Any:
+            return leaf.detach().to(device) if isinstance(leaf, Tensor) else leaf
+
+        return Given(*tree_map(moved, (self.args, dict(self.keywords))))
+
+    def answered_by(self, model: nn.Module | ExportedProgram) -> Any:
+        """The model's own answer."""
+        program = model.module() if isinstance(model, ExportedProgram) else model
+        return program(*self.args, **self.keywords)
+
+    @property
+    def shapes(self) -> str:
+        """The shapes of its tensors, for messages."""
+        return ", ".join(str(list(tensor.shape)) for tensor in self.tensors)
+
+
+def given(batch: Any, model: nn.Module | ExportedProgram) -> Given:
+    """The arguments in one batch of data, which may hold labels too.
+
+    A tensor is the model's one input. A dict holds arguments by name; names that the model does not
+    know, such as "labels", are left out. A tuple or list is a pair of an input and its labels where
+    the model requires one input at most; else it holds the positional arguments, and what is more
+    than the model requires is left out.
+    """
+    if isinstance(batch, Given):
+        return batch
+    if isinstance(batch, Mapping):
+        entries: dict[str, Any] = {str(name): value for name, value in batch.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+        known = {p.name for p in parameters_of(model)}
+        anything = any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters_of(model))
+        return Given((), {k: v for k, v in entries.items() if anything or k in known})
+    if not isinstance(batch, (tuple, list)) or not batch:
+        return Given((batch,))
+    parts: list[Any] = list(batch)  # pyright: ignore[reportUnknownArgumentType]
+    required = len(required_inputs(model))
+    first = parts[0]
+    if isinstance(first, Mapping) or required < 2:
+        return given(first, model) if isinstance(first, Mapping) else Given((first,))
+    if isinstance(first, (tuple, list)) and len(first) >= required:  # pyright: ignore[reportUnknownArgumentType]
+        return Given(tuple(first))  # pyright: ignore[reportUnknownArgumentType]
+    return Given(tuple(parts[:required]))
+
+
+def parameters_of(model: nn.Module | ExportedProgram) -> list[inspect.Parameter]:
+    """The parameters of a model's call."""
+    if isinstance(model, ExportedProgram):
+        return _parameters_of_program(model)
+    return list(inspect.signature(model.forward).parameters.values())
+
+
+def required_inputs(model: nn.Module | ExportedProgram) -> list[str]:
+    """The names of the positional parameters that have no default."""
+    parameters = parameters_of(model)
+    return [p.name for p in parameters if p.default is p.empty and p.kind in _BY_PLACE]
+
+
+def call_of(
+    model: nn.Module | ExportedProgram, first: Given
+) -> tuple[Call, Batch, dict[str, Tensor]]:
+    """How a model is called, the batch in a call of it, and constant tensors by name.
+
+    Tensors whose first dimension is the batch are inputs; what else is given is constant.
+
+    Raises:
+        ConversionError: where no tensor is given, or an argument's name is not free.
+    """
+    parameters = [p for p in parameters_of(model) if p.name not in RESERVED or p.kind in _MANY]
+    signature = inspect.Signature(parameters)
+    try:
+        bound = signature.bind(*first.args, **first.keywords).arguments
+    except TypeError as error:
+        names = ", ".join(p.name for p in parameters)
+        clash = [name for name in RESERVED if name in first.keywords]
+        hint = f"; '{clash[0]}' is an argument of spiking networks: wrap the model" if clash else ""
+        raise ConversionError(
+            f"the model takes ({names}): {error}; give dicts of its arguments by name{hint}"
+        ) from None
+    leaves, spec = tree_flatten(dict(bound))
+    batches: list[Tensor] = []
+    constants: dict[str, Tensor] = {}
+
+    def mark(leaf: Any) -> Any:
+        if _is_batch(leaf, first.batch):
+            batches.append(leaf)
+            return Port(len(batches) - 1)
+        if isinstance(leaf, Tensor):
+            constants[f"argument{len(constants)}"] = leaf
+            return Stored(f"argument{len(constants) - 1}")
+        return leaf
+
+    marks = tuple(mark(leaf) for leaf in leaves)
+    if not batches or first.batch == 0:
+        raise ConversionError(
+            "the model is given no batch: give tensors [B, *S], of at least one sample"
+        )
+    kinds = tuple((p.name, int(p.kind)) for p in parameters)
+    arguments = Structure.of(tree_unflatten(list(marks), spec))
+    return Call(kinds, arguments), batch_of(batches), constants
+
+
+class OfBatches(nn.Module):
+    """A model as a function of the batches in a call of it alone."""
+
+    def __init__(self, model: nn.Module, call: Call, constants: Mapping[str, Tensor]) -> None:
+        super().__init__()
+        self.add_module(WRAPPED, model)
+        self._call = call
+        self._constants = dict(constants)
+
+    def forward(self, *batches: Tensor) -> Any:
+        """The model's answer."""
+        args, keywords = self._call.placed(batches, self._constants)
+        return self.get_submodule(WRAPPED)(*args, **keywords)
+
+
+def _is_batch(leaf: Any, size: int) -> bool:
+    return isinstance(leaf, Tensor) and leaf.ndim > 0 and len(leaf) == size
+
+
+def _parameters_of_program(program: ExportedProgram) -> list[inspect.Parameter]:
+    positional, keywords = program.call_spec.in_spec.children()  # pyright: ignore[reportOptionalMemberAccess]
+    names: Sequence[str] = program.graph_signature.user_inputs  # pyright: ignore[reportAssignmentType]
+    plain = all(child.is_leaf() for child in positional.children())
+    made = [
+        inspect.Parameter(
+            names[number] if plain else f"input{number}",
+            inspect.Parameter.POSITIONAL_OR_KEYWORD,
+        )
+        for number in range(len(positional.children()))
+    ]
+    by_name: list[str] = keywords.context or []
+    return made + [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY) for name in by_name]

@@ -1,0 +1,80 @@
+"""What an exported program takes, holds and answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind
+
+from spikewright.errors import ConversionError
+from spikewright.graph.origins import own
+from spikewright.graph.structure import Structure
+
+
+def require_pure(program: ExportedProgram) -> None:
+    """Refuse a program that writes to its own buffers, or to its input.
+
+    Raises:
+        ConversionError: naming them.
+    """
+    signature = program.graph_signature
+    if signature.buffers_to_mutate:
+        raise ConversionError(
+            "the model changes its own buffers when it runs "
+            f"({', '.join(signature.buffers_to_mutate.values())}); a converted network has none"
+        )
+    if signature.parameters_to_mutate:
+        raise ConversionError(
+            "the model changes its own parameters when it runs "
+            f"({', '.join(signature.parameters_to_mutate.values())}); do that once, before "
+            "it is converted"
+        )
+    if signature.user_inputs_to_mutate:
+        raise ConversionError(
+            "the model writes into its own input (an in-place operation such as relu_ or "
+            "ReLU(inplace=True) on it); use the operation that returns a new tensor"
+        )
+
+
+def placeholders(
+    program: ExportedProgram,
+) -> tuple[list[fx.Node], dict[fx.Node, tuple[str, Tensor]]]:
+    """The inputs, and what stands for parameters, buffers and constants: their names and tensors.
+
+    Tensors are copies, and named as in the user's model.
+    """
+    inputs: list[fx.Node] = []
+    stored: dict[fx.Node, tuple[str, Tensor]] = {}
+    nodes = [node for node in program.graph.nodes if node.op == "placeholder"]
+    for node, spec in zip(nodes, program.graph_signature.input_specs, strict=True):
+        if spec.kind is InputKind.USER_INPUT:
+            inputs.append(node)
+            continue
+        name = str(spec.target)
+        tensor: Any = program.state_dict.get(name)
+        tensor = program.constants[name] if tensor is None else tensor
+        stored[node] = own(name), tensor.detach().clone()
+    return inputs, stored
+
+
+def dtype_of(program: ExportedProgram) -> torch.dtype:
+    """The dtype of a program's signals: of its floating-point inputs, else of its weights."""
+    inputs, stored = placeholders(program)
+    tensors = [node.meta["val"] for node in inputs] + [tensor for _, tensor in stored.values()]
+    return next(t.dtype for t in tensors if t.is_floating_point())
+
+
+def answer_of(program: ExportedProgram) -> Structure:
+    """The model's answer, with nodes for its tensors.
+
+    Raises:
+        ConversionError: where it holds no tensor.
+    """
+    results: Any = program.graph.output_node().args[0]
+    structure: Any = program.call_spec.out_spec
+    if not any(isinstance(leaf, fx.Node) for leaf in results):
+        raise ConversionError("the model returns no tensor")
+    return Structure(tuple(results), structure)

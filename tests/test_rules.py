@@ -19,6 +19,7 @@ ELSEWHERE = {
     "graph/fusing.py": "which calls make one function of one signal",
     "graph/batch_first.py": "what calls become where the batch moved",
     "graph/batch_planes.py": "what calls on planes become where the batch moved",
+    "graph/batch_rows.py": "what products and copies become where the batch moved",
     "graph/calls.py": "where calls name dimensions",
     "neurons/count_law.py": "an index that needs no check",
 }

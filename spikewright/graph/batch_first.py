@@ -15,7 +15,14 @@ from typing import Any
 import torch
 
 from spikewright.graph.batch_norm import BATCH_NORM
-from spikewright.graph.batch_planes import as_linear, beside_channels, convolved, normalised
+from spikewright.graph.batch_planes import (
+    as_linear,
+    beside_channels,
+    convolved,
+    convolved_beside_channels,
+    normalised,
+)
+from spikewright.graph.batch_rows import multiplied_rows, of_rows, repeated_batch, repeats_batch
 from spikewright.graph.calls import (
     ALIGNED,
     BATCHED,
@@ -95,6 +102,8 @@ def rewritten(
         return (_over_time(op, layouts),)
     if target in PERMUTATIONS:
         return (_permuted(op, read[0]),)
+    if target is aten.repeat_interleave.self_int and repeats_batch(op, read[0]):
+        return repeated_batch(op, read[0], result)
     if target in BY_DIMENSION:
         return (_along(op, read[0], result),)
     if target is aten.expand.default and result is not None:
@@ -106,6 +115,10 @@ def rewritten(
         target = op.target
     if target in CHANNELWISE and result is not None:
         return beside_channels(replace(op, kind=kind), read[0], result)
+    if target is aten.conv3d.default and result is not None:
+        return convolved_beside_channels(op, read[0], result, tensors)
+    if of_rows(op, read[0]) and result is not None:
+        return multiplied_rows(op, read[0], result)
     if target is BATCH_NORM:
         return (normalised(op, read[0], tensors),)
     if target is aten.stack.default:

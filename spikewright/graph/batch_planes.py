@@ -19,6 +19,8 @@ from spikewright.graph.primitives import AFFINE, RESHAPE
 
 aten = torch.ops.aten
 
+_MOST_WEIGHTS = 10_000_000
+"""Numbers of the weights of a convolution that is repeated for what the batch is merged with."""
 _SETTINGS = (("stride", 3, 1), ("padding", 4, 0), ("dilation", 5, 1))
 _TRANSPOSED = (("stride", 3, 1), ("padding", 4, 0), ("output_padding", 5, 0), ("dilation", 7, 1))
 """What a convolution is told for every dimension: name, position and default."""
@@ -91,6 +93,38 @@ def as_linear(op: Operation, tensors: dict[str, torch.Tensor]) -> Operation:
     tensors[f"{op.name}.bias"] = bias * op.kwargs.get("beta", 1)
     args = (op.args[1], Stored(f"{op.name}.weight"), Stored(f"{op.name}.bias"))
     return replace(op, target=aten.linear.default, args=args, kwargs={})
+
+
+def convolved_beside_channels(
+    op: Operation, source: Layout, result: Layout, tensors: dict[str, torch.Tensor]
+) -> tuple[Operation, ...]:
+    """A convolution of `[B * n, C, ...]` as one of `[B, n * C, ...]` with n times the groups.
+
+    Raises:
+        BatchMoved: where its weights are computed, or would be too many.
+    """
+    copies = torch.Size(source.merged).numel()
+    if source.dim != 0 or not isinstance(op.args[1], Stored):
+        raise BatchMoved("the batch is not the first dimension of its input")
+    weight = tensors[op.args[1].name]
+    if weight.numel() * copies > _MOST_WEIGHTS:
+        raise BatchMoved(
+            f"the batch is merged with {copies} others, and its weights are too many to repeat"
+        )
+    names = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+    defaults = (None, None, None, 1, 0, 1, 1)
+    args: list[Any] = [
+        op.argument(at, name, default)
+        for at, (name, default) in enumerate(zip(names, defaults, strict=True))
+    ]
+    for at in (1, 2):
+        if isinstance(args[at], Stored):
+            tensor = tensors[args[at].name]
+            args[at] = Stored(f"{op.name}.{names[at]}")
+            tensors[args[at].name] = tensor.repeat(copies, *[1] * (tensor.ndim - 1))
+    args[6] *= copies
+    wide = replace(op, args=tuple(args), kwargs={}, kind=Kind.LINEAR)
+    return beside_channels(wide, source, result)
 
 
 def normalised(op: Operation, source: Layout, tensors: dict[str, torch.Tensor]) -> Operation:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from spikewright.graph.batch_first import carried, rewritten
+from spikewright.graph.batch_rows import of_rows
 from spikewright.graph.calls import ALIGNED
 from spikewright.graph.constants import Constants, Following
 from spikewright.graph.ir import BATCH, Kind, Operation, Stored, Value, mapped, walk
@@ -142,10 +143,13 @@ class Batches:
         """
         made: list[Operation] = []
         aligned = op.target in ALIGNED
+        read = [layout for name in op.inputs if (layout := self.layouts.get(name))]
         moved = result if aligned and result is not None and not result.plain else None
 
         def settled(leaf: Any) -> Any:
             name = f"{op.name}.{getattr(leaf, 'name', '')}"
+            if isinstance(leaf, Stored) and moved is not None and of_rows(op, *read):
+                return leaf
             if isinstance(leaf, Stored) and moved is not None:
                 tensor = self._tensors[leaf.name]
                 if tensor.ndim < 2 and moved.dim < len(moved.sizes) - max(1, tensor.ndim):

@@ -22,7 +22,8 @@ _QUANTISED = (
     "torch.ao.quantization.fake_quantize",
     "torch.ao.quantization.observer",
 )
-"""The places of torch.ao's modules that quantise or observe; its stubs and fusions are not."""
+"""The places of torch.ao's modules that quantise or observe; its stubs and fusions are not, nor is
+`FloatFunctional`, which adds as floats do."""
 
 
 def check_model(model: nn.Module | ExportedProgram) -> None:
@@ -171,7 +172,7 @@ def _check_kind(model: nn.Module) -> None:
     quantised = [
         f"{path or 'the model'}: {type(m).__name__}"
         for path, m in model.named_modules()
-        if type(m).__module__.startswith(_QUANTISED)
+        if type(m).__module__.startswith(_QUANTISED) and type(m).__name__ != "FloatFunctional"
     ]
     if quantised:
         raise ConversionError(

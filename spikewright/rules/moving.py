@@ -29,6 +29,12 @@ class WithinDimensions(Rearranging):
         aten.diagonal.default,
     )
 
+    def normal_form(self, op: Operation, reading: Reading) -> Operation:
+        """Every place once is the value itself."""
+        if op.target is aten.repeat_interleave.self_int and op.argument(1, "repeats") == 1:
+            return replace(op, target=aten.alias.default, args=op.args[:1], kwargs={})
+        return op
+
     def objection(self, op: Operation, ndim: int) -> str | None:
         position, name, default = _DIMENSIONS[op.function]
         dims: Any = op.argument(position, name, default)

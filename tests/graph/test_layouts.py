@@ -63,6 +63,20 @@ def film(m, x: Tensor) -> Tensor:
     return lines.reshape(x.shape[0], -1, DIM, lines.shape[-1]).mean((1, 3))
 
 
+def rows(m, x: Tensor) -> Tensor:
+    """A matrix for each place, the batch among its rows; and copies of every sample."""
+    place = F.relu(x).reshape(-1, 2, 5, DIM).permute(2, 0, 1, 3).flatten(1, 2)  # [5, B * 2, DIM]
+    met = F.relu(torch.bmm(place, m.each)).view(5, -1, 2, DIM).permute(1, 2, 0, 3)
+    copies = F.relu(m.out(x[:, :5])).repeat_interleave(2, 0).repeat_interleave(1, 0)
+    return (met + copies.view(-1, 2, 5, DIM)).mean(1)
+
+
+def clips(m, x: Tensor) -> Tensor:
+    """Clips of a film, `[B * clips, C, T, H, W]`, in a convolution over time."""
+    films = F.relu(m.film(x.flatten(0, 1)))
+    return films.view(x.shape[0], -1, *films.shape[1:]).mean((1, 3, 4))
+
+
 def frames(m, x: Tensor) -> Tensor:
     """Images of a film taken as a batch of images: `[B * frames, C, H, W]`."""
     images = x.reshape(-1, DIM, 4, 4)
@@ -76,6 +90,7 @@ def model(forward) -> nn.Module:
         "out": nn.Linear(DIM, DIM),
         "image": nn.Conv2d(DIM, DIM, 3, padding=1, stride=2),
         "norm": nn.BatchNorm2d(DIM),
+        "film": nn.Conv3d(DIM, DIM, 3, padding=1, groups=3),
         "up": nn.ConvTranspose2d(DIM, DIM, 3, 2, output_padding=1),
         "line": nn.ConvTranspose1d(DIM, DIM, 3, padding=1, dilation=2, groups=2),
     }
@@ -84,6 +99,7 @@ def model(forward) -> nn.Module:
     built.norm.running_var.uniform_(0.5, 2)
     built.place = nn.Parameter(torch.randn(1, 4, DIM))
     built.window = nn.Parameter(torch.randn(4, 1, 1))
+    built.each = nn.Parameter(torch.randn(5, DIM, DIM))
     built.token = nn.Parameter(torch.randn(1, 1, DIM))
     return built.double().eval()
 
@@ -95,6 +111,8 @@ CASES = {
     "two views": (two_views, (5, DIM)),
     "class token": (class_token, (5, DIM)),
     "film": (film, (3, DIM, 8, 8)),
+    "rows": (rows, (10, DIM)),
+    "clips": (clips, (2, DIM, 3, 4, 4)),
     "frames": (frames, (3, DIM, 4, 4)),
 }
 

@@ -7,6 +7,7 @@ import warnings
 
 import pytest
 import torch
+import torch.ao.nn.quantized
 import torch.ao.quantization as quantization
 import torch.nn.functional as F
 from torch import nn
@@ -245,3 +246,19 @@ def test_capture_writes_nothing(capfd):
     with pytest.raises(sw.ConversionError, match="control flow"):
         survey(Loud().eval(), x())
     assert capfd.readouterr() == ("", "")
+
+
+class Floating(nn.Module):
+    """A block of torchvision's networks for quantisation, before any."""
+
+    def __init__(self):
+        super().__init__()
+        self.c = nn.Conv2d(3, 3, 3, padding=1)
+        self.add_relu = torch.ao.nn.quantized.FloatFunctional()
+
+    def forward(self, x):
+        return self.add_relu.add_relu(self.c(x), x)
+
+
+def test_a_network_that_is_made_for_quantisation_converts_before_it():
+    assert not survey(Floating().eval(), torch.rand(4, 3, 5, 5)).offenders

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -33,6 +35,12 @@ def images() -> Tensor:
     return torch.rand(8, 3, 12, 10, generator=torch.Generator().manual_seed(0))
 
 
+@lru_cache
+def prepared(dtype: torch.dtype) -> sw.Prepared:
+    """The network of a type, captured once for all tests."""
+    return sw.prepare(network().to(dtype), images().to(dtype))
+
+
 def error(found: Tensor, wanted: Tensor) -> float:
     return float((found.float() - wanted).norm() / wanted.norm())
 
@@ -52,8 +60,8 @@ def test_many_steps_lose_no_precision(neuron, dtype: torch.dtype, steps: int) ->
         "steps": steps,
         "bias_correction": False,
     }
-    full = sw.convert(network(), x, **options)(x, engine="steps")
-    snn, narrow = sw.convert(network().to(dtype), x.to(dtype), **options), x.to(dtype)
+    full = prepared(torch.float32).convert(**options)(x, engine="steps")
+    snn, narrow = prepared(dtype).convert(**options), x.to(dtype)
     allowed = 4 * PRECISION[dtype]
     stepped = snn(narrow, engine="steps")
     assert stepped.dtype is dtype
@@ -67,7 +75,7 @@ def test_many_steps_lose_no_precision(neuron, dtype: torch.dtype, steps: int) ->
 @pytest.mark.parametrize("neuron", [sw.TwoPhase(), sw.SRP(2)], ids=lambda n: n.label)
 def test_counts_are_whole_and_those_of_the_recording(neuron, dtype: torch.dtype) -> None:
     x, steps = images()[:2].to(dtype), 600
-    snn = sw.convert(network().to(dtype), x, neuron, sw.Maximum(), steps, bias_correction=False)
+    snn = prepared(dtype).convert(neuron, sw.Maximum(), steps, bias_correction=False)
     counts, trains = snn.counts(x, engine="steps"), snn.record(x)
     for site, count in counts.items():
         assert count.dtype is torch.float32
@@ -82,8 +90,8 @@ def test_counts_are_whole_and_those_of_the_recording(neuron, dtype: torch.dtype)
 def test_corrections_are_measured_on_whole_counts(correction) -> None:
     x, dtype = images(), torch.bfloat16
     options = {"neuron": sw.TwoPhase(), "steps": 1000, "bias_correction": correction}
-    full = sw.convert(network(), x, **options)(x)
-    found = sw.convert(network().to(dtype), x.to(dtype), **options)(x.to(dtype))
+    full = prepared(torch.float32).convert(**options)(x)
+    found = prepared(dtype).convert(**options)(x.to(dtype))
     assert error(found, full) < 4 * PRECISION[dtype]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from io import StringIO
+from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -13,7 +14,7 @@ from matplotlib.figure import Figure
 INK, GRID = "#5b6472", "#e4e7ec"
 """The colours of text and of the lines behind the curves."""
 
-STYLE = {
+STYLE: dict[Any, Any] = {
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "spikewright",  # the same picture each time
     "font.size": 10,
@@ -95,8 +96,7 @@ def chart(
 
 def _draw(axes: Axes, curve: Curve) -> None:
     xs, ys = zip(*curve.points, strict=True)
-    look = {"color": curve.colour, "linestyle": curve.dash, "linewidth": curve.width}
-    (line,) = axes.plot(xs, ys, **look)
+    (line,) = axes.plot(xs, ys, color=curve.colour, linestyle=curve.dash, linewidth=curve.width)
     line.set_gid(f"curve: {curve.name}")
     if curve.bars:
         lows, highs = zip(*curve.bars, strict=True)
@@ -131,5 +131,6 @@ def _name_ends(axes: Axes, curves: Sequence[Curve]) -> None:
         heights[i] = max(heights[i], limit)
         limit = heights[i] + NAME_HEIGHT
     for height, (_, curve) in zip(heights, ends, strict=True):
-        place = {"transform": axes.transAxes, "va": "center"}
-        axes.text(1.02, height, curve.name, color=curve.colour, **place)
+        axes.text(
+            1.02, height, curve.name, color=curve.colour, transform=axes.transAxes, va="center"
+        )

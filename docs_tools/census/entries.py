@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
-from torch import nn
-
-Inputs = tuple[Any, ...] | dict[str, Any]
-"""What a model is called with: positional arguments, or keyword arguments; batches of 2."""
-Build = Callable[[], tuple[nn.Module, Inputs]]
+from docs_tools.census import hugging_face, libraries, timm_models, torchvision_models
+from docs_tools.census.building import Build
+from docs_tools.census.plain import PLAIN
 
 
 @dataclass(frozen=True)
@@ -44,9 +40,6 @@ def entries(source: str) -> list[Entry]:
 
 
 def _builds(source: str) -> dict[str, Build]:
-    from docs_tools.census import hugging_face, libraries, timm_models, torchvision_models
-    from docs_tools.census.plain import PLAIN
-
     if source == "timm":
         return {name: partial(timm_models.build, name) for name in timm_models.NAMES.split()}
     if source == "torchvision":
@@ -54,8 +47,3 @@ def _builds(source: str) -> dict[str, Build]:
     if source == "hf":
         return hugging_face.builds()
     return libraries.builds() | PLAIN
-
-
-def called(model: nn.Module, inputs: Inputs) -> Any:
-    """The model's answer."""
-    return model(**inputs) if isinstance(inputs, dict) else model(*inputs)

@@ -18,7 +18,8 @@ from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
 import spikewright as sw
-from docs_tools.census.entries import PACKAGES, Entry, Inputs, called
+from docs_tools.census.building import Inputs, called
+from docs_tools.census.entries import PACKAGES, Entry
 from docs_tools.census.record import Reason, Record
 from spikewright.graph import survey
 

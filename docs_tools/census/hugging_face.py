@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from docs_tools.census.entries import Build, Inputs
+from docs_tools.census.building import Build, Inputs
 
 WIDTH, LAYERS, HEADS, VOCABULARY = 32, 2, 4, 100
 LENGTH = 12

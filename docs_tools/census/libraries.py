@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from docs_tools.census.entries import Build, Inputs
+from docs_tools.census.building import Build, Inputs
 
 YOLO = (
     "yolov8n yolov5n yolo11n yolov3-tiny yolov10n yolo12n yolov8n-cls yolo11n-cls yolov8n-seg "

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from docs_tools.census.entries import Build
+from docs_tools.census.building import Build
 
 CLASSIFIERS = {
     "alexnet": 64,

@@ -250,11 +250,7 @@ def image_batches(
 ) -> Iterator[Tensor]:
     """Checked batches of images `[B, *S]`; labels, where there are any, are ignored.
 
-    Args:
-        data: batches.
-        dimensions: how many a sample has, where batches of frames `[T, B, *S]` are taken too.
-        first: the number of the first batch, for errors.
-        required: whether there must be a sample.
+    Arguments are those of `labelled_batches`.
 
     Raises:
         AnalysisError: for a batch that is no tensor, values that are not finite, or no sample at

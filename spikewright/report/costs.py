@@ -32,9 +32,7 @@ class Energies:
         accuracy: fraction of samples right; None without labels.
         samples: how many samples were counted.
         spikes: spikes of all layers for one sample.
-        snn_nj, snn_integer_nj, snn_with_memory_nj: estimated energies of the spiking network in nJ
-            (see `measure.Energy`).
-        ann_nj, ann_quantised_nj, ann_with_memory_nj: the energies of its source.
+        energy: the energies of the spiking network and of its source, estimated.
         model: energies of single operations, and where they come from.
         layers: the layers in the order in which they run.
     """
@@ -45,19 +43,13 @@ class Energies:
     accuracy: float | None
     samples: int
     spikes: float
-    snn_nj: float
-    snn_integer_nj: float
-    snn_with_memory_nj: float
-    ann_nj: float
-    ann_quantised_nj: float
-    ann_with_memory_nj: float
+    energy: Energy
     model: EnergyModel
     layers: tuple[LayerCosts, ...]
 
 
 def energies_of(one: Operations) -> Energies:
     """The energies that counted operations take."""
-    total = one.energy
     return Energies(
         network=one.network,
         steps=one.steps,
@@ -65,12 +57,7 @@ def energies_of(one: Operations) -> Energies:
         accuracy=one.accuracy,
         samples=one.record.samples,
         spikes=one.total.spikes,
-        snn_nj=total.snn_nj,
-        snn_integer_nj=total.snn_integer_nj,
-        snn_with_memory_nj=total.snn_with_memory_nj,
-        ann_nj=total.ann_nj,
-        ann_quantised_nj=total.ann_quantised_nj,
-        ann_with_memory_nj=total.ann_with_memory_nj,
+        energy=one.energy,
         model=one.model,
         layers=tuple(LayerCosts(r, energy_of(r, one.levels, one.model)) for r in one.rows),
     )

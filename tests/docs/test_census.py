@@ -8,7 +8,8 @@ import pytest
 import torch
 from torch import nn
 
-from docs_tools.census.entries import PACKAGES, Entry, called, entries
+from docs_tools.census.building import called
+from docs_tools.census.entries import PACKAGES, Entry, entries
 from docs_tools.census.examine import difference, examine
 from docs_tools.census.page import most_wanted, page, summary
 from docs_tools.census.plain import PLAIN

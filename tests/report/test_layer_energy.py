@@ -215,7 +215,7 @@ def test_the_table_holds_every_layer_and_its_total_is_their_sum(run: Run) -> Non
         parts = [float(row[name].replace(",", "")) for row in by_name]
         step = 0.05 if "." in told else 0.5
         assert float(told.replace(",", "")) == pytest.approx(sum(parts), abs=4 * step), name
-    assert total[head.index("SNN nJ, with memory")] == f"{one.snn_with_memory_nj:,.1f}"
+    assert total[head.index("SNN nJ, with memory")] == f"{one.energy.snn_with_memory_nj:,.1f}"
 
 
 def test_the_costliest_layers_stand_side_by_side(run: Run) -> None:

@@ -40,7 +40,7 @@ def test_a_sweep_takes_its_energies_from_a_run_with_the_same_options(
     found = {(p.mark, p.network, p.steps): p for p in points}
     first = found["A", "IF", 4]
     assert first.energies is not None
-    assert (first.energies.snn_nj, first.energy_mark) == (10.0, "B")
+    assert (first.energies.energy.snn_nj, first.energy_mark) == (10.0, "B")
     assert found["A", "TPP", 4].energies is None
     assert set(found) - {("A", p.network, p.steps) for p in points} == {("B", "other", 4)}
     alone = found["B", "other", 4]
@@ -68,7 +68,7 @@ def test_energies_of_the_own_run_go_first(report: Report, tmp_path: Path) -> Non
     points = points_of(sources_of([energy_run(tmp_path), both]))
     (found,) = [p for p in points if (p.mark, p.network, p.steps) == ("B", "IF", 4)]
     assert found.energies is not None
-    assert (found.energies.snn_nj, found.energy_mark) == (11.0, "B")
+    assert (found.energies.energy.snn_nj, found.energy_mark) == (11.0, "B")
 
 
 @pytest.mark.parametrize(

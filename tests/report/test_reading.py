@@ -45,7 +45,7 @@ def test_energies_are_computed_from_the_operations(tmp_path: Path) -> None:
     document = operations_of({("IF", 4): 12.5}, SWEPT)
     run = read_run(write(tmp_path / "run", results=document))
     assert run.report.studies == ()
-    assert [(e.network, e.steps, e.snn_nj, e.samples) for e in run.energies] == [
+    assert [(e.network, e.steps, e.energy.snn_nj, e.samples) for e in run.energies] == [
         ("IF", 4, 12.5, 1000)
     ]
     assert document["operations"][0]["energy"]["snn_nj"] == 12.5

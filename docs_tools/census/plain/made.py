@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from docs_tools.census.entries import Build
+from docs_tools.census.building import Build
 
 
 def made(network: Callable[..., nn.Module], *shape: int, **options: Any) -> Build:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from docs_tools.census.entries import Build
+from docs_tools.census.building import Build
 from docs_tools.census.plain.made import fed, made, sequential
 
 

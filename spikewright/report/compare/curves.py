@@ -113,7 +113,7 @@ def hover_text(point: Point, sources: Sequence[Source]) -> str:
         energy = "energy not measured"
     else:
         other = "" if p.energy_mark == p.mark else f" (measured in {p.energy_mark})"
-        energy = f"{e.snn_nj:,.1f} nJ estimated{other}; ANN {e.ann_nj:,.1f} nJ"
+        energy = f"{e.energy.snn_nj:,.1f} nJ estimated{other}; ANN {e.energy.ann_nj:,.1f} nJ"
     return "<br>".join(
         [
             f"<b>{escape(source.title)}</b>",
@@ -213,7 +213,7 @@ def _ann_costs(points: Sequence[Point], cost: str) -> list[tuple[float, str]]:
     by_energy: dict[float, set[int]] = {}
     for p in points:
         assert p.energies is not None
-        energy = float(getattr(p.energies, _ANN_ENERGY[cost]))
+        energy = float(getattr(p.energies.energy, _ANN_ENERGY[cost]))
         by_energy.setdefault(energy, set()).add(p.steps.bit_length())
     quantised = cost == "integer energy"
     return [

@@ -107,7 +107,7 @@ def _close_ones(points: Sequence[Point]) -> list[str]:
         return ["No network comes within one point of its ANN."] if compared else []
     fastest = min(close, key=lambda p: (p.latency, -p.accuracy))
     sentences = [f"Within one point of its ANN, {_name(fastest)} has the lowest latency."]
-    energies = [(p, e) for p in close if (e := p.energies) is not None]
+    energies = [(p, p.energies.energy) for p in close if p.energies is not None]
     if energies:
         least, energy = min(energies, key=lambda pair: (pair[1].snn_nj, -pair[0].accuracy))
         sentences.append(

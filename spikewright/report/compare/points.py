@@ -221,9 +221,9 @@ def _measured_alone(source: Source, entry: Energies) -> Point:
 COSTS: Mapping[str, Callable[[Point], float | None]] = {
     "latency": lambda point: point.latency,
     "spikes": lambda point: point.spikes,
-    "energy": lambda point: point.energies and point.energies.snn_nj,
-    "integer energy": lambda point: point.energies and point.energies.snn_integer_nj,
-    "memory energy": lambda point: point.energies and point.energies.snn_with_memory_nj,
+    "energy": lambda point: point.energies and point.energies.energy.snn_nj,
+    "integer energy": lambda point: point.energies and point.energies.energy.snn_integer_nj,
+    "memory energy": lambda point: point.energies and point.energies.energy.snn_with_memory_nj,
 }
 """What a front sets against accuracy, by name; None where it was not measured."""
 

@@ -98,7 +98,7 @@ def largest_consumer(one: Energies, *, memory: bool) -> LargestConsumer:
     return LargestConsumer(
         layer=top,
         energy_nj=energy(top),
-        total_nj=one.snn_with_memory_nj if memory else one.snn_nj,
+        total_nj=one.energy.snn_with_memory_nj if memory else one.energy.snn_nj,
         part=main,
         part_share=share(main.of(parts), energy(top)),
     )

@@ -55,7 +55,7 @@ def _panel(source: Source, one: Energies, number: int, figures: Figures) -> dict
         "arithmetic": figures.add(layer_bars(one, COMPUTED, "nJ an image, arithmetic")),
         "memory": figures.add(layer_bars(one, WITH_MEMORY, "nJ an image, with memory")),
         "rows": [
-            (layer, share(layer.energy.snn_with_memory_nj, one.snn_with_memory_nj))
+            (layer, share(layer.energy.snn_with_memory_nj, one.energy.snn_with_memory_nj))
             for layer in one.layers
         ],
         "total": total,

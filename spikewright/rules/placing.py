@@ -73,6 +73,9 @@ class PlacingByIndices(ByIndex):
             )
         return None
 
+    def route(self, op: Operation, graph: Graph) -> Moved | None:
+        return None if op.argument(3, "accumulate", False) else moved_by(op, graph)
+
 
 class Sampling(ByIndex):
     """A plane read at points between its places."""

@@ -282,3 +282,21 @@ def test_weighed_spikes_cost_the_receiver_an_update_a_step(code: str, spikes: in
     )
     output = counted(model, ones(2, 4), sw.TwoPhase("nearest", code)).row("output").snn
     assert (output.additions, output.updates) == (3 * spikes * 2, 2 * 4)
+
+
+def test_spikes_put_at_other_places_keep_their_fan_out() -> None:
+    """Two of six values are replaced by others, and all are read by 2 outputs, scaled before."""
+
+    def wire(m: Any, x: Tensor) -> Tensor:
+        y = m.a(x).relu()
+        z = y.clone()
+        z[:, m.places] = y[:, m.places + 1]
+        return m.b(z)
+
+    model = wired(wire, a=nn.Linear(4, 6), b=nn.Linear(6, 2))
+    model.register_buffer("places", torch.tensor([0, 3]))
+    snn, x = sw.convert(model, torch.rand(16, 4).double(), steps=T), torch.rand(5, 4).double()
+    (counts,) = snn.counts(x).values()
+    placed = counts[:, [1, 1, 2, 4, 4, 5]]
+    output = sw.operations(snn, [x]).row("output").snn
+    assert output.macs == pytest.approx(2 * float(placed.sum()) / len(x))

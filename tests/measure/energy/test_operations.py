@@ -221,5 +221,5 @@ def test_every_rule_has_a_route() -> None:
         for rule in rules
         if type(rule).route is Rule.route and type(rule).normal_form is Rule.normal_form
     }
-    silent -= {"Embedding", "PlacingByIndices", "Sampling"}  # by indices, which are no events
+    silent -= {"Embedding", "Sampling"}  # by indices, which are no events
     assert silent == {"BatchNorm"}, "batch norm folds away; a normal form is counted as itself"

@@ -33,10 +33,12 @@ def sweep(
 
     Args:
         networks: networks by the name that tables show.
-        data: batches (images `[B, *S]`, labels `[B]`, class numbers from 0). The result does not
-            depend on how they were cut, nor on their order; a loader that shuffles is read in the
-            order of its data set. With a metric the labels may be anything; with a metric or a
-            reference, batches may be images alone. Or a function of T that gives such batches of
+        data: batches (images `[B, *S]`, labels `[B]`, class numbers from 0). In place of the
+            images, networks of several inputs take a dict of arguments by name, or a tuple of
+            positional ones; a dict may hold its labels as "labels". The result does not depend on
+            how batches were cut, nor on their order; a loader that shuffles is read in the order
+            of its data set. With a metric the labels may be anything; with a metric or a
+            reference, batches may be inputs alone. Or a function of T that gives such batches of
             frames `[T, B, *S]`, the same samples at every T: the reference sees their mean over
             time.
         steps: every T to simulate, at least 1 each.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -133,7 +134,8 @@ class SweepPlan:
         first = next(iter(networks.values()))
         place = device_of(first) if device is None else torch.device(device)
         graph = first.graph
-        shape, names = graph.signal.shape, graph.structure.names
+        names, shapes = graph.structure.names, [port.shape for port in graph.inputs]
+        shape = shapes[0] if len(shapes) == 1 else (sum(map(math.prod, shapes)),)
         wanted = Labels.CLASSES if labelled or reference is None else Labels.IF_ANY
         wanted = wanted if own is None else Labels.ANYTHING
         kept = 0 if reference is None else sum(_size(graph.outputs[n], graph.shapes) for n in names)

@@ -22,7 +22,7 @@ class Carried(StrEnum):
     INPUT = "input"
     """The network's input, or a linear function of it: numbers, constant or of one frame a step."""
     CONSTANT = "constants"
-    """What the model computes from no input."""
+    """What no signal reaches: constants, and what is made of indices and masks."""
     FLOATS = "floats"
     """Anything else."""
 

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
 from spikewright.graph.evaluate import call
+from spikewright.graph.inputs import Batch, tensors_of
 from spikewright.graph.ir import Kind, Operation
 from spikewright.graph.routes import Added, Averaged, Chosen, Moved, Scaled
 from spikewright.graph.rule import rule_of
@@ -31,17 +32,20 @@ _ROUNDING = 2.0**12
 class Auditor:
     """Watches one run of the step engine through `observer`; then `audit` judges what it saw."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, shown: Batch) -> None:
         """Prepare to watch a network.
 
         Args:
             plan: whose step graph is its scale-folded graph: no other kernels are put in.
+            shown: what it will be shown, of which masks and indices are read.
         """
         self._plan = plan
         self._graph = plan.graph
         self._makers = {op.name: op for op in self._graph.operations}
         self._roles = {op.name: _role(op, plan) for op in self._graph.operations}
-        scales, length = scales_of(self._graph), plan.total_weight
+        ports = list(zip(self._graph.inputs, tensors_of(shown), strict=True))
+        indices = {port.name: tensor for port, tensor in ports if port.dtype is not None}
+        scales, length = scales_of(self._graph, indices), plan.total_weight
         self._trains = {
             name: Train(scales[name], length) for name in self._watched() if name in scales
         }
@@ -147,7 +151,9 @@ class Auditor:
             if carried[name] is Carried.FLOATS and carried.get(before) is not Carried.FLOATS:
                 return _named(maker)  # what was moved about was no float yet
             name = before
-        return name
+        places = self._graph.call.names
+        inputs = {port.name: number for number, port in enumerate(self._graph.inputs)}
+        return places.get(inputs[name], name) if name in inputs else name
 
 
 def _role(op: Operation, plan: Plan) -> str | None:

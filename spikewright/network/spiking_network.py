@@ -233,7 +233,8 @@ class SpikingNetwork(ConvertedNetwork):
         parts = (self.graph, self.neurons, self.steps, self._designs, self.calibration)
         plain = SpikingNetwork(*parts)
         plan = plain.plan(steps)
-        shown, auditor = plan.source.call.batch(images, plan.source.tensors), Auditor(plan)
+        shown = plan.source.call.batch(images, plan.source.tensors)
+        auditor = Auditor(plan, shown)
         plain.observe(shown, auditor.observer, steps=steps, engine=Engine.STEPS, seed=seed)
         return auditor.audit(samples_in(plan.source, shown))
 

@@ -329,3 +329,89 @@ def test_a_function_tells_whether_higher_is_better() -> None:
     loss.higher_is_better = False  # type: ignore[attr-defined]
     assert not Metric.of(loss).higher_is_better
     assert Metric.of(Metric(loss, "l")).name == "l"
+
+
+class Sentences(nn.Module):
+    """Token ids and a mask: the mean of the tokens that the mask keeps, weighed by one another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.first, self.last = nn.Embedding(9, 6), nn.Linear(6, 8), nn.Linear(8, 4)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
+        x = nn.functional.silu(self.first(self.table(input_ids)))
+        kept = attention_mask[..., None].to(x.dtype)
+        x = x * kept
+        x = x @ (x.transpose(1, 2) @ x) / 8
+        return {"scores": self.last((x * kept).mean(1))}
+
+
+def sentences(batch: int) -> dict[str, Tensor]:
+    generator = torch.Generator().manual_seed(batch)
+    ids = torch.randint(9, (batch, 5), generator=generator)
+    return {"input_ids": ids, "attention_mask": (ids > 2).long()}
+
+
+@pytest.fixture(scope="module")
+def reader() -> tuple[nn.Module, sw.SpikingNetwork]:
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        model = Sentences().double().eval()
+    return model, sw.convert(model, [sentences(64)], steps=STEPS)
+
+
+@pytest.mark.parametrize("form", ["dict", "tuple", "with labels"])
+def test_networks_of_several_inputs_are_measured(
+    reader: tuple[nn.Module, sw.SpikingNetwork], form: str
+) -> None:
+    model, snn = reader
+    shown, labels = sentences(30), torch.arange(30) % 4
+    item: Any = {
+        "dict": (shown, labels),
+        "tuple": (tuple(shown.values()), labels),
+        "with labels": {**shown, "labels": labels},
+    }[form]
+    found = sw.sweep({"a": snn}, [item], 5, reference=model)
+    with torch.no_grad():
+        expected, answer = model(**shown)["scores"], snn(**shown, steps=5)["scores"]
+    row = found.rows[0]
+    assert row.samples == 30
+    assert row.accuracy == pytest.approx(float((answer.argmax(1) == labels).double().mean()))
+    assert row.relative_error == pytest.approx(
+        float((answer - expected).norm() / expected.norm()), rel=1e-5
+    )
+    alone = sw.sweep({"a": snn}, [shown], 5, reference=model).rows[0]
+    assert (alone.cosine, alone.accuracy) == (row.cosine, None)
+
+
+def test_several_inputs_that_do_not_fit_are_cut(
+    reader: tuple[nn.Module, sw.SpikingNetwork], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, snn = reader
+    whole = sw.sweep({"a": snn}, [sentences(30)], 5, reference=model)
+    observe = sw.SpikingNetwork.observe
+
+    def small(self: Any, shown: Any, *rest: Any, **options: Any) -> Any:
+        if len(shown["input_ids"]) > 8:
+            raise MemoryError
+        return observe(self, shown, *rest, **options)
+
+    monkeypatch.setattr(sw.SpikingNetwork, "observe", small)
+    with pytest.warns(RuntimeWarning, match="does not fit into memory"):
+        found = sw.sweep({"a": snn}, [sentences(30)], 5, reference=model)
+    assert timeless(found) == timeless(whole)
+
+
+def test_what_holds_no_inputs_is_refused(reader: tuple[nn.Module, sw.SpikingNetwork]) -> None:
+    model, snn = reader
+    with pytest.raises(sw.AnalysisError, match="batch 0 holds of type dict; give a tensor"):
+        sw.sweep({"a": snn}, [({"input_ids": 3}, torch.zeros(3).long())], 5, reference=model)
+
+
+def test_masked_values_are_spikes_still(reader: tuple[nn.Module, sw.SpikingNetwork]) -> None:
+    _, snn = reader
+    audit = snn.audit(sentences(4))
+    assert not audit.objections
+    assert {str(edge.carries) for edge in audit.edges if edge.role == "product"} == {"spikes"}
+    assert str(audit.edges[0]) == "input_ids -> table (embedding)"
+    torch.testing.assert_close(snn.twin()(**sentences(4)), snn(**sentences(4)))

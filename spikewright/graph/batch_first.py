@@ -39,7 +39,7 @@ from spikewright.graph.calls import (
 )
 from spikewright.graph.ir import BATCH, Kind, Operation, Stored, Value, walk
 from spikewright.graph.layouts import BatchMoved, Layout, found
-from spikewright.graph.primitives import RESHAPE
+from spikewright.graph.primitives import RESHAPE, SQUEEZE
 
 aten = torch.ops.aten
 
@@ -299,3 +299,28 @@ def _broadcast(
             before.append(replace(extra, shape=aligned.sample, kind=Kind.LINEAR))
             names[name] = extra.name
     return (*before, _renamed(op.rewired(names)))
+
+
+def one_place(op: Operation, sample: Sequence[int]) -> tuple[Operation, ...]:
+    """`x[arange(B), places]` of `[B, N, *S]` and one place a sample, counted from either end."""
+    size, *rest = sample
+    source, (_, place) = op.args
+
+    def made(name: str, target: Any, shape: Sequence[int], *args: Any) -> Operation:
+        values = replace(op, name=f"{op.name}.{name}", target=target, args=args, kwargs={})
+        return replace(values, shape=tuple(shape), kind=Kind.CONSTANT)
+
+    counted = made("counted", aten.remainder.Scalar, (), place, size)
+    ones = [1] * len(rest)
+    column = made("column", RESHAPE, (1, *ones), Value(counted.name), [BATCH, 1, *ones])
+    wide = made("wide", aten.expand.default, (1, *rest), Value(column.name), [BATCH, 1, *rest])
+    found = replace(
+        op,
+        name=f"{op.name}.found",
+        target=aten.gather.default,
+        args=(source, 1, Value(wide.name)),
+        kwargs={},
+        shape=(1, *rest),
+        kind=Kind.LINEAR,
+    )
+    return counted, column, wide, found, replace(op, target=SQUEEZE, args=(Value(found.name), 1))

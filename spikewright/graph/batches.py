@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spikewright.graph.batch_first import carried, rewritten
+from spikewright.graph.batch_first import carried, one_place, rewritten
 from spikewright.graph.batch_rows import of_rows
 from spikewright.graph.calls import ALIGNED
 from spikewright.graph.constants import Constants, Following
@@ -77,7 +77,8 @@ class Batches:
         Raises:
             BatchMoved: where there is no such call.
         """
-        op = self._each_by_itself(op)
+        *before, op = self._each_by_itself(op)
+        self.layouts.update({each.name: Layout((1, *each.shape)) for each in before})
         result = self._layout(op, value)
         self.layouts[op.name] = result or self.layouts.get(op.inputs[0])
         op, repeated = self._with_constants(op, result)
@@ -92,7 +93,7 @@ class Batches:
                 if not here:
                     raise
                 self.layouts[op.name] = None  # its rule says why
-        return (*repeated, *(self._sized(call) for call in calls))
+        return (*before, *repeated, *(self._sized(call) for call in calls))
 
     def settle(self, op: Operation, value: Tensor) -> None:
         """Find the layout of a value that the graph keeps as the first of several."""
@@ -110,22 +111,30 @@ class Batches:
         args = (stored, [BATCH, *layout.sample])
         return Operation(name, EXPAND, args, kind=Kind.CONSTANT, shape=layout.sample)
 
-    def _each_by_itself(self, op: Operation) -> Operation:
-        """`x[arange(B), places]` chooses places of every sample, each by itself: `x[:, places]`."""
+    def _each_by_itself(self, op: Operation) -> tuple[Operation, ...]:
+        """`x[arange(B), places]` chooses places of every sample, each by itself.
+
+        Stored places are the same for all samples, `x[:, places]`; one place a sample is gathered.
+        """
         if op.target is not INDEX or not isinstance(op.args[1][0], Following):
-            return op
+            return (op,)
         first, *others = op.args[1]
-        ndim = self.constants.counts_samples(first)
-        if ndim is None or not all(isinstance(index, Stored) for index in others):
-            return op
+        ndim, plain = self.constants.counts_samples(first), self.layouts.get(op.args[0].name)
+        if ndim is None or plain is None or not plain.plain:
+            return (op,)
+        place = self.layouts.get(others[0].name) if isinstance(others[0], Value) else None
+        if len(others) == 1 and place is not None and place.sizes == (1,):
+            return one_place(op, plain.sample)
+        if not all(isinstance(index, Stored) for index in others):
+            return (op,)
         places: list[Any] = [None]
         for number, index in enumerate(others):
             tensor = self._tensors[index.name]
             lead = tensor.reshape(*[1] * (ndim - tensor.ndim), *tensor.shape)
             if len(lead) != 1:
-                return op
+                return (op,)
             places.append(self.constants.keep(f"{op.name}.places{number}", lead[0]))
-        return replace(op, args=(op.args[0], places))
+        return (replace(op, args=(op.args[0], places)),)
 
     def _layout(self, op: Operation, value: Any) -> Layout | None:
         """The layout of a call's value; None where it gives several, or has lost the batch."""

@@ -155,6 +155,11 @@ class Page:
                 values[op.name] = call(op, values, self.tensors, _BATCH)
         return values.get(leaf.name) if isinstance(leaf, Value) else None
 
+    def shape_of(self, leaf: Value | Stored) -> tuple[int, ...]:
+        """The shape of a value for one sample, or of a stored `[1, *S]`."""
+        stored = isinstance(leaf, Stored)
+        return tuple(self.tensors[leaf.name].shape[1:]) if stored else self.shapes[leaf.name]
+
     def dtype_of(self, leaf: Any) -> torch.dtype | None:
         """The dtype of an argument; None of one that is none."""
         if isinstance(leaf, Stored):

@@ -246,6 +246,13 @@ class Gathering(Rearranging):
             places.append(reading.keep(f"{op.name}.index{axis}", place[0].contiguous()))
         return replace(op, target=aten.index.Tensor, args=(source, places), kwargs={})
 
+    def passed(self, op: Operation, scales: Mapping[str, Any], graph: Graph) -> Any | None:
+        if len(op.inputs) == 1:
+            return super().passed(op, scales, graph)
+        scale = scales[op.args[0].name]  # places differ from sample to sample
+        gathers = op.target is aten.gather.default and scale.ndim == len(op.shape) + 1
+        return scale if gathers and scale.shape[op.args[1]] == 1 else None
+
     def begins_signal(self, op: Operation, tensors: Mapping[str, torch.Tensor]) -> bool:
         table = op.args[0]
         return isinstance(table, Stored) and tensors[table.name].is_floating_point()
@@ -253,11 +260,13 @@ class Gathering(Rearranging):
     def objection(self, op: Operation, ndim: int) -> str | None:
         if isinstance(op.args[0], Stored):
             return None
-        if op.target is aten.gather.default or reads_data(op.args[1:]):
+        if reads_data(op.args[1:]):
             return (
-                "it gathers by indices that depend on the input, or differ within the batch; keep "
-                "them in a buffer of one sample's shape"
+                "it gathers by indices that depend on a signal; keep them in a buffer of one "
+                "sample's shape, or give them as an input of their own"
             )
+        if op.target is aten.gather.default:
+            return keeps_batch(op.args[1], ndim)
         if next(iter(walk(op.args[1]))) is not None:
             return "it indexes the batch, which drops or mixes samples; write x[:, indices]"
         return None

@@ -44,10 +44,10 @@ class Attention(Rule):
 
     def write_out(self, op: Operation, page: Any) -> Value:
         q, k, v = op.args[:3]
-        width = page.shapes[q.name][-1]
+        width = page.shape_of(q)[-1]
         scale = op.argument(6, "scale")
         if op.argument(7, "enable_gqa", False):
-            heads = page.shapes[q.name][0]
+            heads = page.shape_of(q)[0]
             k, v = (_repeated(leaf, heads, page) for leaf in (k, v))
         q = page.call(PRODUCT, q, 1 / math.sqrt(width) if scale is None else scale)
         scores = page.call(aten.matmul.default, q, page.call(aten.transpose.int, k, -2, -1))
@@ -95,7 +95,7 @@ class GatedUnit(Rule):
 
 def _repeated(leaf: Value, heads: int, page: Any) -> Value:
     """Keys or values `[B, G, N, F]` with as many heads as the queries, each several times."""
-    groups, places, width = page.shapes[leaf.name]
+    groups, places, width = page.shape_of(leaf)
     if groups == heads:
         return leaf
     each = heads // groups

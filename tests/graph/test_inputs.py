@@ -272,3 +272,35 @@ def test_programs_of_several_inputs_convert():
 def test_what_takes_images_alone_says_so(reader: tuple[nn.Module, sw.SpikingNetwork]):
     with pytest.raises(sw.SpikewrightError, match="takes input_ids, attention_mask"):
         decompose(reader[1], [torch.rand(8, PLACES)], steps=4)
+
+
+class LastToken(nn.Module):
+    """As causal models classify: masks by index, attention with them, the last real token."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words, self.qkv = nn.Embedding(IDS, WIDTH), nn.Linear(WIDTH, 3 * WIDTH)
+        self.up, self.head = nn.Linear(WIDTH, 24), nn.Linear(24, 3)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        rows, columns = torch.arange(input_ids.shape[0]), torch.arange(PLACES)
+        shown = attention_mask.bool()[rows[:, None, None, None], columns[None, None, None]]
+        causal = columns[:, None] >= columns
+        qkv = self.qkv(self.words(input_ids)).unflatten(2, (3, 4, WIDTH // 4))
+        q, k, v = qkv.permute(2, 0, 3, 1, 4)
+        x = F.scaled_dot_product_attention(q, k, v, attn_mask=shown & causal)
+        x = F.gelu(self.up(x.transpose(1, 2).flatten(2)))
+        return self.head(x)[rows, (columns * attention_mask).argmax(1)]
+
+
+def test_masks_by_index_and_the_last_token(tmp_path: Path):
+    torch.manual_seed(0)
+    model, x = LastToken().double().eval(), sentences(64)
+    snn = converted(model, x)
+    expected = model(**x).detach()
+    assert (snn(**x) - expected).norm() < 1e-3 * expected.norm()
+    torch.testing.assert_close(snn(**x, engine="steps"), snn(**x), rtol=0, atol=1e-10)
+    torch.testing.assert_close(snn.twin()(**x), snn(**x), rtol=0, atol=1e-10)
+    assert snn.audit(x, steps=4).objections == ()
+    snn.save(tmp_path / "last.safetensors")
+    assert torch.equal(sw.load(tmp_path / "last.safetensors")(**x), snn(**x))

@@ -164,9 +164,12 @@ def _captured(
 
 
 def _two_of(tensor: Tensor) -> Tensor:
-    """Two samples: of a batch of one torch.export makes a program of one."""
-    enough = len(tensor) > 1
-    return tensor[:2] if enough else tensor.expand(2, *tensor.shape[1:]).contiguous()
+    """Two samples, as a tensor of their own: of one torch.export makes a program of one sample.
+
+    It also trips over some views, such as every second sample of a larger batch.
+    """
+    two = tensor[:2] if len(tensor) > 1 else tensor.expand(2, *tensor.shape[1:])
+    return two.clone(memory_format=torch.contiguous_format)
 
 
 def _takes_any_arguments(model: nn.Module) -> bool:

@@ -262,3 +262,18 @@ class Floating(nn.Module):
 
 def test_a_network_that_is_made_for_quantisation_converts_before_it():
     assert not survey(Floating().eval(), torch.rand(4, 3, 5, 5)).offenders
+
+
+class OneDimension(nn.Module):
+    """Sound as images of width 1: of a view with gaps, torch.export cannot trace the padding."""
+
+    def __init__(self):
+        super().__init__()
+        self.c = nn.Conv2d(1, 2, (5, 1))
+
+    def forward(self, x):
+        return F.relu(self.c(F.pad(x[:, None, :, None], (0, 0, 0, 0)))).flatten(1)
+
+
+def test_a_view_with_gaps_is_as_good_as_a_copy():
+    assert not survey(OneDimension().eval(), torch.rand(8, 16)[::2]).offenders

@@ -15,9 +15,11 @@ from torch import Tensor, nn
 import spikewright as sw
 from spikewright.export.onnx import export as exporter
 from spikewright.export.onnx import export_onnx
-from spikewright.export.onnx.check import compared, trial_images
+from spikewright.export.onnx.check import compared, trial_inputs
+from spikewright.graph.inputs import Input
 from tests.builders import images, wired
 from tests.cli.products import transformer
+from tests.graph.test_inputs import Reader, sentences
 from tests.network.nets import converted
 from tests.network.test_products import NETS as PRODUCTS
 from tests.network.test_products import net as multiplying
@@ -340,8 +342,20 @@ class TestComparison:
 
     def test_wrong_logits(self) -> None:
         network = self.network()
-        x = trial_images((2,), 3)
+        x = trial_inputs((Input("x", (2,)),), 3)
         (site,) = network.sites
         counts = network.counts(x, steps=4)[site]
         with pytest.raises(sw.InterchangeError, match="other answers than the count engine"):
             compared(network.plan(4), x, [network(x, steps=4) * 1.001], {site: counts})
+
+
+def test_token_ids_and_masks_are_inputs_of_their_names(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model, x = Reader().eval(), sentences(32)
+    snn = sw.convert(model, x, sw.TwoPhase("nearest", "binary"), steps=6)
+    message = export_onnx(snn, tmp_path / "reader.onnx", 6)
+    assert "input_ids [batch, 9], attention_mask [batch, 9] to logits" in message
+    session = onnxruntime.InferenceSession(tmp_path / "reader.onnx")
+    (found,) = session.run(None, {name: tensor.numpy() for name, tensor in x.items()})
+    expected = snn(**x)  # but for counts on decision boundaries, which the export excuses
+    assert (torch.from_numpy(found) - expected).norm() < 0.02 * expected.norm()

@@ -12,6 +12,7 @@ from torch import Tensor
 from spikewright.errors import InterchangeError
 from spikewright.extras import require_extra
 from spikewright.graph.evaluate import evaluate
+from spikewright.graph.inputs import Batch, Input, batch_of, tensors_of
 from spikewright.graph.ir import Kind, Operation
 from spikewright.network.plan import Plan
 
@@ -53,24 +54,39 @@ class Runner:
         options.log_severity_level = 3
         self._session = runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
-    def __call__(self, images: Tensor) -> dict[str, Tensor]:
-        """Every output of the model, by name, for a batch `[B, *S]`."""
+    def __call__(self, batch: Batch) -> dict[str, Tensor]:
+        """Every output of the model, by name, for a batch of all inputs."""
         names = [output.name for output in self._session.get_outputs()]
-        values: list[Any] = self._session.run(names, {"images": images.numpy()})
+        inputs = [given.name for given in self._session.get_inputs()]
+        arrays = [tensor.numpy() for tensor in tensors_of(batch)]
+        values: list[Any] = self._session.run(names, dict(zip(inputs, arrays, strict=True)))
         return {name: torch.from_numpy(v) for name, v in zip(names, values, strict=True)}
 
 
-def trial_images(shape: tuple[int, ...], batch: int) -> Tensor:
-    """Inputs to compare on where there is no data: `[batch, *shape]`, standard normal, float32.
+def trial_inputs(inputs: Sequence[Input], batch: int) -> Batch:
+    """Inputs to compare on where there is no data.
 
-    The same batch size gives the same inputs each time.
+    Signals are standard normal; token ids 0 and 1, which every table has, and 1 at the first
+    place, as a mask that shows nothing has no answer; booleans are true. The same batch size gives
+    the same inputs each time.
     """
     generator = torch.Generator().manual_seed(batch)
-    return torch.randn(batch, *shape, generator=generator)
+    return batch_of([_trial(port, batch, generator) for port in inputs])
+
+
+def _trial(port: Input, batch: int, generator: torch.Generator) -> Tensor:
+    size = (batch, *port.shape)
+    if port.dtype is None:
+        return torch.randn(size, generator=generator)
+    if port.dtype is torch.bool:
+        return torch.ones(size, dtype=torch.bool)
+    ids = torch.randint(0, 2, size, generator=generator, dtype=port.dtype)
+    ids[..., :1] = 1
+    return ids
 
 
 def compared(
-    plan: Plan, images: Tensor, outputs: Sequence[Tensor], counts: Mapping[str, Tensor]
+    plan: Plan, images: Batch, outputs: Sequence[Tensor], counts: Mapping[str, Tensor]
 ) -> Agreement:
     """Compare a model's outputs and counts with the count engine, layer by layer.
 
@@ -79,7 +95,7 @@ def compared(
 
     Args:
         plan: the network at one T, of deterministic neurons.
-        images: `[B, *S]`.
+        images: a batch of all inputs.
         outputs: the model's answer, `[B, ...]` each.
         counts: the model's counts by site, `[B, *S]`.
 

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from spikewright.errors import InterchangeError
-from spikewright.export.onnx.check import PURPOSE, Agreement, Runner, compared, trial_images
-from spikewright.export.onnx.graph import COUNTS, OPSET, counting_model
+from spikewright.export.onnx.check import PURPOSE, Agreement, Runner, compared, trial_inputs
+from spikewright.export.onnx.graph import COUNTS, OPSET, counting_model, input_names
 from spikewright.extras import require_extra
 from spikewright.files import write_whole
 from spikewright.graph import Graph
+from spikewright.graph.inputs import Batch
 from spikewright.graph.rule import rule_of
 from spikewright.network import Precision, SpikingNetwork
 from spikewright.network.plan import Plan
@@ -34,7 +34,8 @@ def export_onnx(
 ) -> str:
     """Write the count engine of a network at one T as an ONNX model.
 
-    The model takes `images` `[batch, *S]`, float32, the batch of any size, and gives `logits`
+    The model takes `images` `[batch, *S]`, float32, the batch of any size (several inputs, or token
+    ids, by the names that the source model has for them), and gives `logits`
     `[batch, classes]`; where the network has several outputs, each by its place in the answer, such
     as `0` or `boxes.scores` (constants in the answer are left out). The counts of every site are
     the inner values `counts:SITE`. Before anything
@@ -64,7 +65,7 @@ def export_onnx(
     onnx = require_extra("onnx", "onnx", PURPOSE)
     require_extra("onnxscript", "onnx", PURPOSE)
     plan = replace(network.plan(steps), precision=Precision.FLOAT32, quick=False)
-    batches = [trial_images(plan.source.signal.shape, size) for size in _BATCHES]
+    batches = [trial_inputs(plan.source.inputs, size) for size in _BATCHES]
     model = counting_model(plan, batches[0])
     _describe(model, network, plan, source_sha256)
     onnx.checker.check_model(model, full_check=True)
@@ -121,13 +122,13 @@ def _dropped_options(graph: Graph) -> list[str]:
     return reasons
 
 
-def checked(plan: Plan, model: Any, batches: list[Tensor]) -> tuple[bytes, Agreement]:
+def checked(plan: Plan, model: Any, batches: list[Batch]) -> tuple[bytes, Agreement]:
     """The bytes of a model that agrees with the count engine, without its counts as outputs.
 
     Args:
         plan: what the model was made from.
         model: an `onnx.ModelProto` with all counts as outputs; they are taken off.
-        batches: images to compare on.
+        batches: inputs to compare on.
 
     Raises:
         InterchangeError: when it disagrees.
@@ -170,7 +171,7 @@ def _describe(model: Any, network: SpikingNetwork, plan: Plan, sha256: str | Non
         "steps": plan.steps,
         "neuron": ", ".join(labels),
         "latency_steps": network.latency(plan.steps),
-        "input_shape": "x".join(map(str, plan.source.signal.shape)),
+        "input_shape": ", ".join("x".join(map(str, port.shape)) for port in plan.source.inputs),
         "sites": ", ".join(network.sites),
     }
     if sha256 is not None:
@@ -182,11 +183,13 @@ def _describe(model: Any, network: SpikingNetwork, plan: Plan, sha256: str | Non
 
 def _summary(path: Path, content: bytes, plan: Plan, agreement: Agreement) -> str:
     runtime = require_extra("onnxruntime", "onnx", PURPOSE)
-    shape = ", ".join(("batch", *map(str, plan.source.signal.shape)))
+    shapes = [", ".join(("batch", *map(str, port.shape))) for port in plan.source.inputs]
+    named = zip(input_names(plan.source), shapes, strict=True)
+    inputs = ", ".join(f"{name} [{shape}]" for name, shape in named)
     names = ", ".join(plan.source.structure.names.values())
     return (
         f"{path}: ONNX, operators of version {OPSET}, {len(content):,} bytes\n"
-        f"  images [{shape}] to {names}, T = {plan.steps}\n"
+        f"  {inputs} to {names}, T = {plan.steps}\n"
         f"  checked in onnxruntime {runtime.__version__} on {sum(_BATCHES)} random samples: "
         f"{agreement.counts - agreement.flipped:,} of {agreement.counts:,} counts equal those of "
         f"the count engine, {agreement.flipped:,} on a decision boundary; {names} within "

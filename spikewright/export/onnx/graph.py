@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, fx, nn
 
 from spikewright.errors import InterchangeError
-from spikewright.graph.ir import Operation
+from spikewright.graph.inputs import Batch, tensors_of
+from spikewright.graph.ir import Graph, Operation
 from spikewright.network.compiler import StraightLine
 from spikewright.network.plan import Plan
 
@@ -50,14 +51,15 @@ class CountingModule(nn.Module):
             self.register_buffer(name, tensor)
         self._code = _straight_line(plan, list(tensors))
 
-    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        return self._code(images, *(self.get_buffer(name) for name in self._names))
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        return self._code(*inputs, *(self.get_buffer(name) for name in self._names))
 
 
 def _straight_line(plan: Plan, stored: list[str]) -> fx.GraphModule:
     graph = plan.count_graph
     names = [name for name in stored if name not in graph.tensors]
-    line = StraightLine([graph.signal.name, *names], list(graph.tensors), graph.signal.name)
+    inputs = [port.name for port in graph.inputs]
+    line = StraightLine([*inputs, *names], list(graph.tensors), inputs[0])
     counts: list[fx.Node] = []
     for op in graph.operations:
         if op.site is None:
@@ -86,12 +88,13 @@ def _emitting(plan: Plan, op: Operation) -> Callable[..., Tensor]:
     return emit
 
 
-def counting_model(plan: Plan, images: Tensor) -> Any:
-    """The ONNX model of a plan: `images` to the outputs and the counts of every site.
+def counting_model(plan: Plan, images: Batch) -> Any:
+    """The ONNX model of a plan: `input_names` to the outputs and the counts of every site.
 
     Args:
         plan: see `CountingModule`; on the CPU.
-        images: a batch `[B, *S]` of at least two, to trace with; any batch size runs afterwards.
+        images: a batch of all inputs, of at least two samples, to trace with; any size runs
+            afterwards.
 
     Returns:
         An `onnx.ModelProto` that holds its weights and names no file of this machine.
@@ -108,7 +111,8 @@ def counting_model(plan: Plan, images: Tensor) -> Any:
     sites = [site.name for site in plan.source.sites]
     try:
         names = plan.source.structure.names.values()
-        program = _exported(module, images, [*names, *(f"{COUNTS}{site}" for site in sites)])
+        outputs = [*names, *(f"{COUNTS}{site}" for site in sites)]
+        program = _exported(module, tensors_of(images), input_names(plan.source), outputs)
     except torch.onnx.OnnxExporterError as error:
         raise InterchangeError(
             f"torch's exporter has no ONNX operator for {_untranslated(error)}; nothing was written"
@@ -116,13 +120,22 @@ def counting_model(plan: Plan, images: Tensor) -> Any:
     return _tidied(program.model_proto)
 
 
-def _exported(module: nn.Module, images: Tensor, outputs: list[str]) -> Any:
-    batch = {0: torch.export.Dim.DYNAMIC}
-    program = torch.export.export(module, (images,), dynamic_shapes=(batch,), strict=False)
+def input_names(graph: Graph) -> list[str]:
+    """The names of a model's inputs: those of the source model, "images" of a single signal."""
+    alone = len(graph.inputs) == 1 and graph.inputs[0].dtype is None
+    return ["images"] if alone else list(graph.call.names.values())
+
+
+def _exported(
+    module: nn.Module, tensors: tuple[Tensor, ...], inputs: list[str], outputs: list[str]
+) -> Any:
+    dim = torch.export.Dim.DYNAMIC if len(tensors) == 1 else torch.export.Dim("batch")
+    shapes = (tuple({0: dim} for _ in tensors),)
+    program = torch.export.export(module, tensors, dynamic_shapes=shapes, strict=False)
     return torch.onnx.export(
         program,
-        (images,),
-        input_names=["images"],
+        tensors,
+        input_names=inputs,
         output_names=outputs,
         opset_version=OPSET,
         dynamo=True,

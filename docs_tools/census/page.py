@@ -24,6 +24,12 @@ ROUNDING = 1e-12
 """Of sums over time in float64: answers that differ by less are equal."""
 
 
+_SURVEYED = """
+
+**{} of those that convert were surveyed only**: captured, every operation judged, and the captured
+network run and compared with the model, without conversion. They are the rows without figures."""
+
+
 def summary(records: Sequence[Record]) -> list[list[str]]:
     """A row a source: architectures, then how many of each verdict, then the share."""
     rows = [["source", "architectures", *VERDICTS, "share"]]
@@ -52,9 +58,17 @@ def most_wanted(records: Sequence[Record], rows: int = 25) -> list[str]:
     ]
 
 
-def page(records: Sequence[Record]) -> str:
-    """The page."""
+def page(records: Sequence[Record], untried: Sequence[str] = ()) -> str:
+    """The page.
+
+    Args:
+        records: of those that were tried.
+        untried: names of the others.
+    """
     parts = [_head(records), _table(summary(records)), _checks(records)]
+    if untried:
+        named = ", ".join(untried)
+        parts.insert(2, f"{len(untried)} of the list were not tried in this run: {named}.")
     for source, shown in SOURCES.items():
         of = [r for r in records if r.source == source]
         converts = [r for r in of if r.verdict == "converts"]
@@ -66,7 +80,7 @@ def page(records: Sequence[Record]) -> str:
         if rest:
             rows = [["architecture", "verdict", "why"], *map(_refused, rest)]
             parts += [f"### Of {shown}, what does not convert", _table(rows)]
-    return "\n\n".join(parts) + "\n"
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _head(records: Sequence[Record]) -> str:
@@ -74,6 +88,12 @@ def _head(records: Sequence[Record]) -> str:
     for record in records:
         versions |= record.library
     shown = ", ".join(f"{k} {v}" for k, v in sorted(versions.items()) if k != "commit")
+    commits = sorted({record.library.get("commit", "") for record in records} - {""})
+    if commits:
+        shown += f"; commits {', '.join(commits)}"
+        if any("commit" not in r.library for r in records):
+            shown += " and earlier ones, so that some refusals may be mended by now"
+    surveyed = sum(r.verdict == "converts" and r.stage != "done" for r in records)
     return f"""\
 # The census: which architectures convert
 
@@ -85,7 +105,7 @@ over as their users call them: with several inputs, token ids, dicts, lists. Ver
 *Converts* means that the whole of it was done: the model was captured, converted with its example
 input for calibration, and run. *Refused* means that the library names what is in the way, before
 any data is needed. *Failed* is a fault of this library. Accuracy is another matter, and needs
-trained weights.
+trained weights.{_SURVEYED.format(surveyed) if surveyed else ""}
 
 - *error*: of the answer with {FINE_STEPS} binary steps, relative to the model's (norms; of several
   outputs the worst);
@@ -115,7 +135,7 @@ def _checks(records: Sequence[Record]) -> str:
     audits = [r.audit for r in converts if r.audit is not None]
     if audits:
         lines.append(f"- audit clean: {sum(not a for a in audits)} of {len(audits)}.")
-    return "\n".join(lines)
+    return "\n".join(lines) if len(lines) > 2 else ""
 
 
 def _converted(record: Record) -> list[str]:

@@ -148,7 +148,7 @@ def test_the_page_shows_every_record() -> None:
     assert "| bert | failed | ValueError: &lt;no> |" in text
     assert "- twin: 1 of 2 equal, at most 1.0e-03." in text
     assert "- error below 0.001: 1 of 2; above: loose." in text
-    assert "Versions: torch 2.14." in text
+    assert "Versions: torch 2.14; commits abc and earlier ones," in text
     assert [row[0] for row in summary(MADE_UP)] == [
         "source",
         "timm",
@@ -156,6 +156,15 @@ def test_the_page_shows_every_record() -> None:
         "others",
         "all",
     ]
+
+
+def test_the_page_tells_surveys_and_what_was_not_tried() -> None:
+    surveyed = Record("timm", "seen", "survey", "converts", units={"aten.relu": 1})
+    text = page([*MADE_UP, surveyed], ["hf gpt"])
+    assert "**1 of those that convert were surveyed only**" in text
+    assert "1 of the list were not tried in this run: hf gpt." in text
+    assert "commits abc and earlier ones," in text
+    assert "surveyed only" not in page(MADE_UP)
 
 
 def test_one_that_takes_too_long_is_stopped_and_says_where(tmp_path: Path) -> None:

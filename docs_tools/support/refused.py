@@ -47,8 +47,6 @@ BATCH = (
     _behind_relu("x - x.mean()", lambda x: x - x.mean()),
     _behind_relu("x + x.flip(0)", lambda x: x + x.flip(0)),
     _behind_relu("x[:1]", lambda x: x[:1]),
-    _behind_relu("x.permute(1, 0, 2, 3)", lambda x: x.permute(1, 0, 2, 3)),
-    _behind_relu("x.transpose(0, 1)", lambda x: x.transpose(0, 1)),
     _behind_relu("torch.cat([x, x])", lambda x: torch.cat([x, x])),
     _behind_relu("x.view(x.size(0) * 4, 36)", lambda x: x.view(x.size(0) * 4, 36)),
     _behind_relu("x / x.size(0)", lambda x: x / x.size(0)),

@@ -13,6 +13,7 @@ from spikewright.graph.evaluate import call, evaluate, on_meta
 from spikewright.graph.inputs import batch_of
 from spikewright.graph.ir import Graph, Kind, Operation
 from spikewright.graph.rule import objection_to, rule_of
+from spikewright.graph.structure import Port
 
 _BATCHES = (2, 3)
 """Two sizes, so that a constant that happens to equal the batch size is noticed."""
@@ -38,6 +39,9 @@ def check_graph(graph: Graph) -> None:
             _check_value(op, values[op.name], batch, dtype)
         if not all(isinstance(values[name], Tensor) for name in graph.outputs):
             raise InterchangeError("an output of the graph is not one tensor")
+        ports = [leaf for leaf in graph.structure.leaves if isinstance(leaf, Port)]
+        if any(port.dim >= values[graph.outputs[port.number]].ndim for port in ports):
+            raise InterchangeError("an output has no such dimension for its batch")
     _run_once(graph, dtype)
 
 

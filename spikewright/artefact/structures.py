@@ -1,6 +1,7 @@
 """How an answer, or a call, is put together, as JSON: objects are written as dicts of their fields.
 
 {"port": NUMBER}       an output, or an input        {"constant": ARGUMENT}  see `arguments`
+{"moved": [NUMBER, D]} an output whose batch is dimension D
 {"tuple": [...]}       {"list": [...]}               {"dict": [[KEY, ...], ...]}
 """
 
@@ -33,7 +34,7 @@ def encoded(structure: Structure) -> Any:
 
 def _encoded(tree: Any) -> Any:
     if isinstance(tree, Port):
-        return {"port": tree.number}
+        return {"moved": [tree.number, tree.dim]} if tree.dim else {"port": tree.number}
     if isinstance(tree, dict):
         keyed: dict[Any, Any] = tree
         wrong = [key for key in keyed if type(key) not in _PLAIN]
@@ -80,6 +81,11 @@ def _decoded(document: Any, depth: int) -> Any:
     ((kind, content),) = entry.items()
     if kind == "port":
         return Port(whole(content, "a port's number", 0))
+    if kind == "moved":
+        both = [whole(entry, "a port's number or dimension", 0) for entry in items(content, kind)]
+        if len(both) != 2 or not both[1]:
+            raise InterchangeError("a moved output has a number, and the dimension of its batch")
+        return Port(*both)
     if kind == "constant":
         return arguments.decoded(content, "the answer")
     if kind == "dict":

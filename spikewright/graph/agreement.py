@@ -59,7 +59,7 @@ def _outputs_in(graph: Graph, answer: Any) -> list[Tensor]:
             "may choose what it returns by the batch size"
         )
     found: Mapping[int, Any] = {
-        mark.number: leaf
+        mark.number: leaf.movedim(mark.dim, 0) if mark.dim < leaf.ndim else leaf
         for mark, leaf in zip(marks, leaves, strict=True)
         if isinstance(mark, Port)
     }

@@ -112,7 +112,7 @@ def answered(graph: Graph, outputs: Sequence[Tensor], batch: int) -> Any:
 
     def known(leaf: Any) -> Any:
         if isinstance(leaf, Port):
-            return outputs[leaf.number]
+            return outputs[leaf.number].movedim(0, leaf.dim)
         if isinstance(leaf, Stored):
             return graph.tensors[leaf.name]
         return batch if leaf is BATCH else leaf

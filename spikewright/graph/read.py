@@ -127,21 +127,24 @@ class _Reader:
                 known = Value(repeated.name)
             if not isinstance(known, Value):
                 return known
-            self._require_batch_first(known)
-            return Port(outputs.setdefault(known.name, len(outputs)))
+            dim = self._batch_dimension(known)
+            return Port(outputs.setdefault(known.name, len(outputs)), dim)
 
         leaves = tuple(mark(leaf) for leaf in answer.leaves)
         return tuple(outputs), Structure(leaves, answer.spec)
 
-    def _require_batch_first(self, output: Value) -> None:
+    def _batch_dimension(self, output: Value) -> int:
+        """Where the batch stands in an output; one that is merged with others is refused."""
         layout = self._batches.layouts.get(output.name)
-        if layout is not None and not layout.plain and not self._offenders:
-            op = self._makers[output.name]
+        if layout is None:
+            return 0
+        if layout.merged and not self._offenders:
             self._refuse(
-                op,
-                "the model's answer has lost the batch as its first dimension; return "
-                "x.movedim(d, 0)",
+                self._makers[output.name],
+                "in the model's answer the batch is merged with other dimensions; return "
+                "x.unflatten(0, (-1, n)) with the batch as a dimension of its own",
             )
+        return layout.dim
 
     def _read_placeholders(self) -> tuple[Input, ...]:
         """Store parameters, buffers and constants; return the inputs."""

@@ -30,9 +30,11 @@ class Port:
 
     Attributes:
         number: of the output in `Graph.outputs`, of the input in `Graph.inputs`.
+        dim: where the batch stands in it; in a graph it comes first.
     """
 
     number: int
+    dim: int = 0
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,12 @@ class Structure:
             if isinstance(leaf, Port):
                 names.setdefault(leaf.number, place)
         return names
+
+    @property
+    def moved(self) -> Mapping[str, int]:
+        """Where the batch stands in those outputs in which it is not first, by their places."""
+        ports = {place: leaf for place, leaf in self.places.items() if isinstance(leaf, Port)}
+        return {place or _LOGITS: port.dim for place, port in ports.items() if port.dim}
 
     @property
     def logits(self) -> int | None:

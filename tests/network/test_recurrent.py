@@ -240,15 +240,31 @@ def packed(m: Any, x: Tensor) -> Tensor:
         (lambda m, x: m.rnn(x.transpose(0, 1))[0], _lstm(batch_first=True), "the batch as time"),
         (packed, _lstm(batch_first=True), r"\(rnn\) read packed sequences.*pass padded ones"),
         (
-            lambda m, x: m.rnn(x),
+            lambda m, x: m.rnn(x)[0].flatten(0, 1),
             _lstm(batch_first=True),
-            "lost the batch as its first dimension.*movedim",
+            "the batch is merged with other dimensions.*unflatten",
         ),
     ],
 )
 def test_refusals(wire: Callable[[Any, Tensor], Any], layer: nn.Module, reason: str) -> None:
     with pytest.raises(sw.ConversionError, match=f"(?s){reason}"):
         sw.convert(wired(wire, rnn=layer), x_of(8))
+
+
+def test_states_are_answered_with_the_batch_where_torch_has_it(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    layer, x = _lstm(batch_first=False).double().eval(), x_of(48)
+    model = wired(lambda m, x: m.rnn(x.transpose(0, 1)), rnn=layer).double().eval()
+    snn = sw.convert(model, x, BINARY, steps=12)
+    snn.save(tmp_path / "layer.safetensors")
+    loaded = sw.load(tmp_path / "layer.safetensors")
+    expected = tree_leaves(model(x))
+    for network in (snn, snn.ann(), loaded):
+        for own, found in zip(expected, tree_leaves(network(x)), strict=True):
+            assert own.shape == found.shape
+            assert (own - found).norm() < 3e-3 * own.norm()
+    with pytest.raises(sw.AnalysisError, match="'0' has the batch at dimension 1"):
+        sw.sweep({"nearest": snn}, [x], steps=4, reference=snn.ann())
 
 
 def test_every_edge_into_weights_and_products_is_audited() -> None:

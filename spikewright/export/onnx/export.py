@@ -105,6 +105,10 @@ def objections(network: SpikingNetwork) -> list[str]:
             f"it computes in {network.precision}: call network.with_precision('float32'), and "
             "quantise the ONNX model with its runtime's own tools"
         )
+    for place, dim in network.graph.structure.moved.items():
+        reasons.append(
+            f"its answer '{place}' has the batch at dimension {dim}: return it with the batch first"
+        )
     return reasons + _dropped_options(network.graph)
 
 

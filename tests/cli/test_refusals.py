@@ -125,7 +125,7 @@ def test_a_damaged_picture_is_4_where_none_may_be_left_out(
 def test_an_unforeseen_error_is_1_and_hides_its_traceback(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise RuntimeError("a bolt came loose")
 
     monkeypatch.setattr("spikewright.cli.commands.check.surveyed", broken)
@@ -139,7 +139,7 @@ def test_an_unforeseen_error_is_1_and_hides_its_traceback(
 
 
 def test_an_interrupt_is_130(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("spikewright.cli.commands.check.surveyed", interrupted)

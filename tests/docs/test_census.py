@@ -172,5 +172,5 @@ def test_one_that_takes_too_long_is_stopped_and_says_where(tmp_path: Path) -> No
     chosen = [e for e in entries("torchvision") if e.name == "densenet121"]  # takes ten seconds
     (record,) = run(chosen, tmp_path, How(seconds=1))
     assert record.verdict == "stopped"
-    assert record.message.startswith("stopped after too much time in stage '")
+    assert record.message.startswith("stopped after too ")  # of the processor, or on the clock
     assert list(run(chosen, tmp_path)) == []  # it has a record

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from spikewright.errors import InterchangeError
 from spikewright.graph.inputs import Call, Input
 
 _MOST = 256
+_LARGEST_SAMPLE = 1 << 28
 
 
 def encoded(inputs: tuple[Input, ...], call: Call) -> dict[str, Any]:
@@ -64,19 +66,9 @@ def decoded_shape(document: Any, what: str) -> tuple[int, ...]:
         InterchangeError: if it is none, or of a size that no machine holds.
     """
     shape = tuple(whole(n, f"{what}: its shape", 0) for n in items(document, what))
-    if len(shape) > 16 or _size(shape) > _LARGEST_SAMPLE:
+    if len(shape) > 16 or math.prod(shape) > _LARGEST_SAMPLE:
         raise InterchangeError(f"{what}: its shape {shape} is too large")
     return shape
-
-
-_LARGEST_SAMPLE = 1 << 28
-
-
-def _size(shape: tuple[int, ...]) -> int:
-    size = 1
-    for n in shape:
-        size *= n
-    return size
 
 
 def _input(document: Any) -> Input:

@@ -83,7 +83,7 @@ def survey(model: nn.Module | ExportedProgram, example: Any) -> Survey:
     check_model(model)
     first = given(example, model)
     _check_example(first)
-    call, _, constants = call_of(model, first)
+    call, constants = call_of(model, first)
     program = decomposed(_exported(model, first, call, constants))
     graph, offenders = read_program(program, model, call, constants)
     if not offenders:

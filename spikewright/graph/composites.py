@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Set
+from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
+from functools import cached_property
 from operator import getitem
 from typing import Any
 
@@ -149,11 +150,16 @@ class Page:
         """
         if isinstance(leaf, Stored):
             return self.tensors[leaf.name]
+        return self._fixed.get(leaf.name) if isinstance(leaf, Value) else None
+
+    @cached_property
+    def _fixed(self) -> Mapping[str, Tensor]:
+        """The constants that are the same for all samples."""
         values: dict[str, Any] = {}
         for op in self._graph.operations:
-            if op.kind is Kind.CONSTANT and values.keys() >= set(op.inputs):
+            if op.name in self._graph.fixed:
                 values[op.name] = call(op, values, self.tensors, _BATCH)
-        return values.get(leaf.name) if isinstance(leaf, Value) else None
+        return values
 
     def shape_of(self, leaf: Value | Stored) -> tuple[int, ...]:
         """The shape of a value for one sample, or of a stored `[1, *S]`."""

@@ -37,8 +37,10 @@ def decomposed(program: ExportedProgram) -> ExportedProgram:
         program: functional.
     """
     for _ in range(_ROUNDS):
-        known, theirs = registered(), default_decompositions()
-        unknown = {target for target in _targets_on_signals(program) if target not in known}
+        unknown = _targets_on_signals(program) - registered().keys()
+        if not unknown:
+            break
+        theirs = default_decompositions()
         table: dict[Any, Any] = {
             t: _OWN.get(t) or theirs[t] for t in unknown if t in _OWN or t in theirs
         }

@@ -109,10 +109,7 @@ class _Fusing:
         self._makers = {op.name: op for op in graph.operations}
         self._order = {op.name: at for at, op in enumerate(graph.operations)}
         self._readers = graph.consumers()
-        self._fixed = set[str]()  # constants that are the same for all samples
-        for op in graph.operations:
-            if op.kind is Kind.CONSTANT and self._fixed.issuperset(op.inputs):
-                self._fixed.add(op.name)
+        self._fixed = graph.fixed
 
     def fused(self) -> Graph:
         parts: dict[str, _Part] = {}

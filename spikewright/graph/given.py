@@ -13,7 +13,7 @@ from torch.export import ExportedProgram
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
 
 from spikewright.errors import ConversionError
-from spikewright.graph.inputs import RESERVED, Batch, Call, batch_of
+from spikewright.graph.inputs import RESERVED, Call
 from spikewright.graph.origins import WRAPPED
 from spikewright.graph.structure import Port, Stored, Structure
 
@@ -118,10 +118,8 @@ def required_inputs(model: nn.Module | ExportedProgram) -> list[str]:
     return [p.name for p in parameters if p.default is p.empty and p.kind in _BY_PLACE]
 
 
-def call_of(
-    model: nn.Module | ExportedProgram, first: Given
-) -> tuple[Call, Batch, dict[str, Tensor]]:
-    """How a model is called, the batch in a call of it, and constant tensors by name.
+def call_of(model: nn.Module | ExportedProgram, first: Given) -> tuple[Call, dict[str, Tensor]]:
+    """How a model is called, and the constant tensors in a call of it by name.
 
     Tensors whose first dimension is the batch are inputs; what else is given is constant.
 
@@ -140,13 +138,14 @@ def call_of(
             f"the model takes ({names}): {error}; give dicts of its arguments by name{hint}"
         ) from None
     leaves, spec = tree_flatten(dict(bound))
-    batches: list[Tensor] = []
+    batches = 0
     constants: dict[str, Tensor] = {}
 
     def mark(leaf: Any) -> Any:
+        nonlocal batches
         if _is_batch(leaf, first.batch):
-            batches.append(leaf)
-            return Port(len(batches) - 1)
+            batches += 1
+            return Port(batches - 1)
         if isinstance(leaf, Tensor):
             constants[f"argument{len(constants)}"] = leaf
             return Stored(f"argument{len(constants) - 1}")
@@ -159,7 +158,7 @@ def call_of(
         )
     kinds = tuple((p.name, int(p.kind)) for p in parameters)
     arguments = Structure.of(tree_unflatten(list(marks), spec))
-    return Call(kinds, arguments), batch_of(batches), constants
+    return Call(kinds, arguments), constants
 
 
 class OfBatches(nn.Module):

@@ -205,7 +205,7 @@ class Call:
         Raises:
             ConversionError: as `inputs` does.
         """
-        if isinstance(given, InputBatch):
+        if isinstance(given, InputBatch) or (len(self.names) == 1 and isinstance(given, Tensor)):
             return given
         if isinstance(given, Mapping):
             keywords: dict[str, Any] = {str(name): value for name, value in given.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]

@@ -187,13 +187,12 @@ class Graph:
         Raises:
             ConversionError: for a network of several inputs, or of indices.
         """
-        signals = [port for port in self.inputs if port.dtype is None]
-        if len(signals) != 1 or len(self.inputs) != 1:
+        if not self.takes_one_signal:
             names = ", ".join(self.call.names.values())
             raise ConversionError(
                 f"this is for networks of one floating-point input; this network takes {names}"
             )
-        return signals[0]
+        return next(iter(self.inputs))
 
     @property
     def neurons(self) -> tuple[Operation, ...]:
@@ -211,6 +210,20 @@ class Graph:
         indices = {port.name for port in self.inputs if port.dtype is not None}
         made = {op.name for op in self.operations if op.kind is Kind.CONSTANT}
         return frozenset(indices | made)
+
+    @cached_property
+    def fixed(self) -> frozenset[str]:
+        """The names of constants that are the same for all samples."""
+        fixed = set[str]()
+        for op in self.operations:
+            if op.kind is Kind.CONSTANT and fixed.issuperset(op.inputs):
+                fixed.add(op.name)
+        return frozenset(fixed)
+
+    @property
+    def takes_one_signal(self) -> bool:
+        """Whether a network takes one floating-point input and nothing else."""
+        return len(self.inputs) == 1 and self.inputs[0].dtype is None
 
     @cached_property
     def shapes(self) -> Mapping[str, tuple[int, ...]]:

@@ -62,9 +62,10 @@ def placeholders(
 
 def dtype_of(program: ExportedProgram) -> torch.dtype:
     """The dtype of a program's signals: of its floating-point inputs, else of its weights."""
-    inputs, stored = placeholders(program)
-    tensors = [node.meta["val"] for node in inputs] + [tensor for _, tensor in stored.values()]
-    return next(t.dtype for t in tensors if t.is_floating_point())
+    nodes = [node for node in program.graph.nodes if node.op == "placeholder"]
+    nodes.sort(key=lambda node: node.name not in program.graph_signature.user_inputs)
+    values = (node.meta["val"] for node in nodes)
+    return next(v.dtype for v in values if isinstance(v, Tensor) and v.is_floating_point())
 
 
 def answer_of(program: ExportedProgram) -> Structure:

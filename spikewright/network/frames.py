@@ -60,8 +60,8 @@ def check_shown(plan: Plan, shown: Batch, like: Tensor) -> None:
         ConversionError: for another shape, dtype or device, an empty batch, a number of frames
             other than T, or frames for neurons whose steps do not all weigh the same.
     """
-    signal = len(plan.source.inputs) == 1 and plan.source.inputs[0].dtype is None
-    if not isinstance(shown, Tensor) or not signal or not are_frames(shown, plan.source):
+    one = plan.source.takes_one_signal
+    if not isinstance(shown, Tensor) or not one or not are_frames(shown, plan.source):
         check_inputs(plan.source, shown, like)
         return
     if len(shown) != plan.steps:

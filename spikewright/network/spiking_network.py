@@ -70,8 +70,8 @@ class SpikingNetwork(ConvertedNetwork):
             ConversionError: for input the network was not captured for, other than T frames,
                 steps below 1, or the count engine with neurons that have no count law.
         """
-        graph = self.graph
-        shown = batch_of(graph.call.inputs(inputs, keywords, graph.tensors))
+        source = self.plan(steps).source
+        shown = batch_of(source.call.inputs(inputs, keywords, source.tensors))
         return self.observe(
             shown, SILENT, steps=steps, engine=engine, seed=seed, sample_ids=sample_ids
         )

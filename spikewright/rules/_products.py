@@ -72,6 +72,15 @@ class Equation:
         return None if product is None else compressed(product)
 
 
+class WrittenOut(Rule):
+    """A call of products and functions that is written out wherever it stands."""
+
+    kind = Kind.PRODUCT
+
+    def composite(self, op: Operation, constants: Set[str]) -> bool:
+        return True
+
+
 class Multiplying(Rule):
     """An operation that is linear in one signal, and a product of two."""
 

@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Set
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from spikewright.graph.ir import Graph, Kind, Operation, Value
 from spikewright.graph.nodes import Refusal
@@ -18,6 +18,7 @@ from spikewright.graph.routes import Chosen
 from spikewright.graph.rule import Reading, Rule, register
 from spikewright.rules._arguments import each, keeps_batch
 from spikewright.rules._products import elementwise
+from spikewright.rules._scales import along_reduced, summed
 from spikewright.rules.activations import clamped
 
 aten = torch.ops.aten
@@ -38,15 +39,10 @@ class LargestAlong(Rule):
         return keeps_batch(op.argument(1, "dim", ()) or None, ndim)
 
     def passed(self, op: Operation, scales: Mapping[str, Any], graph: Graph) -> Any | None:
-        scale: Tensor = scales[op.inputs[0]]
-        dims = [d % scale.ndim for d in op.argument(1, "dim")]
-        if any(scale.shape[d] != 1 for d in dims):
-            return None
-        return scale.amax(dims, keepdim=op.argument(2, "keepdim", False))
+        return along_reduced(op, scales[op.inputs[0]])
 
     def route(self, op: Operation, graph: Graph) -> Chosen:
-        dims, keep = op.argument(1, "dim"), op.argument(2, "keepdim", False)
-        return Chosen(lambda events: events.sum(dims, keepdim=keep))
+        return Chosen(partial(summed, op))
 
 
 class LargestWithPlace(Rule):

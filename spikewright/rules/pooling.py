@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from spikewright.graph.routes import Averaged, Chosen, PlaneMap
 from spikewright.graph.rule import Reading, Rule, register
 from spikewright.rules._arguments import dimensions_of, each, in_its_dtype, keeps_batch
 from spikewright.rules._planes import PlaneMean, same_over_plane
+from spikewright.rules._scales import along_reduced, summed
 
 aten = torch.ops.aten
 
@@ -92,15 +94,10 @@ class Reduction(Rule):
         return keeps_batch(op.argument(1, "dim"), ndim)
 
     def passed(self, op: Operation, scales: Mapping[str, Any], graph: Graph) -> Any | None:
-        scale: Tensor = scales[op.inputs[0]]
-        dims = [d % scale.ndim for d in op.argument(1, "dim")]
-        if any(scale.shape[d] != 1 for d in dims):
-            return None
-        return scale.amax(dims, keepdim=op.argument(2, "keepdim", False))
+        return along_reduced(op, scales[op.inputs[0]])
 
     def route(self, op: Operation, graph: Graph) -> Averaged:
-        dims, keep = op.argument(1, "dim"), op.argument(2, "keepdim", False)
-        return Averaged(lambda events: events.sum(dims, keepdim=keep))
+        return Averaged(partial(summed, op))
 
     def words(self, op: Operation, graph: Graph) -> str:
         return op.function

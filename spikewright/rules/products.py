@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Set
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -11,6 +11,7 @@ import torch
 from spikewright.graph.ir import BATCH, Kind, Operation, Value
 from spikewright.graph.primitives import PRODUCT, RELAY
 from spikewright.graph.rule import Rule, register
+from spikewright.rules._products import WrittenOut
 
 aten = torch.ops.aten
 
@@ -22,14 +23,10 @@ class Relay(Rule):
     kind = Kind.UNIT
 
 
-class Attention(Rule):
+class Attention(WrittenOut):
     """`softmax(q k' * scale + mask) v`: a product, a softmax and a product."""
 
     targets = (aten.scaled_dot_product_attention.default,)
-    kind = Kind.PRODUCT
-
-    def composite(self, op: Operation, constants: Set[str]) -> bool:
-        return True
 
     def product_objection(self, op: Operation, dimensions: Mapping[str, int]) -> str | None:
         if op.argument(4, "dropout_p", 0.0):
@@ -72,14 +69,10 @@ class Attention(Rule):
         return page.keep(zeros.masked_fill(~known, never))
 
 
-class GatedUnit(Rule):
+class GatedUnit(WrittenOut):
     """`a * sigmoid(b)` of the halves a and b of a signal."""
 
     targets = (aten.glu.default,)
-    kind = Kind.PRODUCT
-
-    def composite(self, op: Operation, constants: Set[str]) -> bool:
-        return True
 
     def product_objection(self, op: Operation, dimensions: Mapping[str, int]) -> str | None:
         dim = op.argument(1, "dim", -1) % (1 + len(op.shape))

@@ -10,15 +10,17 @@ step, such as `lstm.l0_reverse.forget:3`; those of one gate have their threshold
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from spikewright.graph.ir import Kind, Operation, Stored, Value
+from spikewright.graph.calls import RECURRENT
+from spikewright.graph.ir import Operation, Stored, Value
 from spikewright.graph.primitives import PRODUCT, RELAY
-from spikewright.graph.rule import Rule, register, register_remedies
+from spikewright.graph.rule import register, register_remedies
+from spikewright.rules._products import WrittenOut
 
 aten = torch.ops.aten
 
@@ -84,14 +86,18 @@ class _Cell:
         dim = len(self.page.shapes[source.name])
         return self.page.call(aten.slice.Tensor, source, dim, start, end)
 
+    def of_constant(self, hidden: Stored) -> torch.Tensor:
+        """What a stored hidden state gives to all gates, without a bias."""
+        tensors = self.page.tensors
+        return tensors[hidden.name] @ tensors[self.weights.hidden.name].T
+
     def with_hidden(self, drive: Value, hidden: State) -> Value:
         """What input and hidden state give together."""
         if hidden is None:
             return drive
         if isinstance(hidden, Stored):
-            tensors = self.page.tensors
-            given = tensors[hidden.name] @ tensors[self.weights.hidden.name].T
-            return self.page.call(aten.add.Tensor, drive, self.page.keep(given))
+            given = self.page.keep(self.of_constant(hidden))
+            return self.page.call(aten.add.Tensor, drive, given)
         given = self.page.call(aten.linear.default, hidden, self.weights.hidden)
         return self.page.call(aten.add.Tensor, drive, given)
 
@@ -149,7 +155,7 @@ class _GRU(_Cell):
             return self.page.call(aten.linear.default, hidden, self.weights.hidden, bias)
         if hidden is None:
             return bias
-        given = tensors[hidden.name] @ tensors[self.weights.hidden.name].T
+        given = self.of_constant(hidden)
         return self.page.keep(given if bias is None else given + tensors[bias.name])
 
 
@@ -166,19 +172,10 @@ class _ReLU(_RNN):
     function = aten.relu.default
 
 
-class Layers(Rule):
+class Layers(WrittenOut):
     """Layers over time; `[B, ..., L, F]` in a graph, states `[B, layers, ..., H]`."""
 
-    targets = (
-        aten.lstm.input,
-        aten.gru.input,
-        aten.rnn_tanh.input,
-        aten.rnn_relu.input,
-    )
-    kind = Kind.PRODUCT
-
-    def composite(self, op: Operation, constants: Set[str]) -> bool:
-        return True
+    targets = RECURRENT
 
     def product_objection(self, op: Operation, dimensions: Mapping[str, int]) -> str | None:
         dropout, training, batch_first = op.args[5], op.args[6], op.args[8]
@@ -189,9 +186,7 @@ class Layers(Rule):
             )
         if training and dropout:
             return "it drops values at random; call model.eval()"
-        if not isinstance(op.args[0], Value) or not all(isinstance(w, Stored) for w in op.args[2]):
-            return "its weights are computed from the input"
-        return None
+        return _computed_weights(op.args[0], op.args[2])
 
     def write_out(self, op: Operation, page: Any) -> tuple[Value, ...]:
         source, given, parameters, biased, layers = op.args[:5]
@@ -224,7 +219,7 @@ class Layers(Rule):
         return source, *ends
 
 
-class Cells(Rule):
+class Cells(WrittenOut):
     """One step of a layer, called by the model; time is the number of the call."""
 
     targets = (
@@ -233,16 +228,9 @@ class Cells(Rule):
         aten.rnn_tanh_cell.default,
         aten.rnn_relu_cell.default,
     )
-    kind = Kind.PRODUCT
-
-    def composite(self, op: Operation, constants: Set[str]) -> bool:
-        return True
 
     def product_objection(self, op: Operation, dimensions: Mapping[str, int]) -> str | None:
-        weights = [leaf for leaf in op.args[2:] if leaf is not None]
-        if not isinstance(op.args[0], Value) or not all(isinstance(w, Stored) for w in weights):
-            return "its weights are computed from the input"
-        return None
+        return _computed_weights(op.args[0], [leaf for leaf in op.args[2:] if leaf is not None])
 
     def write_out(self, op: Operation, page: Any) -> Value | tuple[Value, ...]:
         kind = _CELLS[op.function.removesuffix("_cell")]
@@ -255,6 +243,13 @@ class Cells(Rule):
 
 
 _CELLS: dict[str, type[_Cell]] = {"lstm": _LSTM, "gru": _GRU, "rnn_tanh": _RNN, "rnn_relu": _ReLU}
+
+
+def _computed_weights(source: Any, weights: Sequence[Any]) -> str | None:
+    """Object to weights that are not stored, or meet no signal."""
+    if not isinstance(source, Value) or not all(isinstance(w, Stored) for w in weights):
+        return "its weights are computed from the input"
+    return None
 
 
 def _unrolled(

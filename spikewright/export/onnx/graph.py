@@ -122,8 +122,7 @@ def counting_model(plan: Plan, images: Batch) -> Any:
 
 def input_names(graph: Graph) -> list[str]:
     """The names of a model's inputs: those of the source model, "images" of a single signal."""
-    alone = len(graph.inputs) == 1 and graph.inputs[0].dtype is None
-    return ["images"] if alone else list(graph.call.names.values())
+    return ["images"] if graph.takes_one_signal else list(graph.call.names.values())
 
 
 def _exported(

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import tempfile
-from functools import lru_cache
 from pathlib import Path
 
 import pytest
 import torch
-import torch._export.utils
 from hypothesis import settings
+
+from tests import quick_captures
 
 settings.register_profile("spikewright", deadline=None, derandomize=True)
 settings.register_profile("explore", deadline=None, print_blob=True)  # --hypothesis-profile=explore
@@ -26,13 +27,15 @@ if (
 
 
 def pytest_configure() -> None:
-    # a tenth of every capture: torch lists its own operators anew; no test adds to those of C++
-    listed = torch._export.utils._materialize_cpp_cia_ops
-    torch._export.utils._materialize_cpp_cia_ops = lru_cache(listed)
+    quick_captures.install()
     torch.set_num_threads(1)  # tensors are small here, and parallel workers share the cores
     torch.backends.nnpack.set_flags(False)  # its convolutions round where a plain sum is exact
     if os.environ.get("SPIKEWRIGHT_ONEDNN") == "off":  # as on processors that it does not serve
         torch.backends.mkldnn.set_flags(_enabled=False)
+
+
+def pytest_collection_finish() -> None:
+    gc.freeze()  # torch's quarter of a million objects stay; the collector need not walk them
 
 
 @pytest.hookimpl(tryfirst=True)

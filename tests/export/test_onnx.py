@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,15 @@ from tests.network.test_products import x_of
 onnx = pytest.importorskip("onnx", reason="needs the extra 'onnx'")
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra 'onnx'")
 pytest.importorskip("onnxscript", reason="needs the extra 'onnx'")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _listed_once() -> Iterator[None]:
+    """Torch reads the source of onnxscript's 500 functions anew for each export: a third of it."""
+    apis: Any = import_module("torch.onnx._internal._lazy_import").onnxscript_apis
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(apis, "get_torchlib_ops", cache(apis.get_torchlib_ops))
+        yield
 
 
 def from_file(path: Path, x: Tensor, counts: bool = True) -> dict[str, Tensor]:

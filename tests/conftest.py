@@ -11,7 +11,10 @@ import pytest
 import torch
 from hypothesis import settings
 
-from tests import quick_captures
+try:
+    from tests import quick_captures
+except (ImportError, AttributeError):  # a torch that keeps its own ways elsewhere
+    quick_captures = None
 
 settings.register_profile("spikewright", deadline=None, derandomize=True)
 settings.register_profile("explore", deadline=None, print_blob=True)  # --hypothesis-profile=explore
@@ -27,7 +30,8 @@ if (
 
 
 def pytest_configure() -> None:
-    quick_captures.install()
+    if quick_captures is not None:
+        quick_captures.install()
     torch.set_num_threads(1)  # tensors are small here, and parallel workers share the cores
     torch.backends.nnpack.set_flags(False)  # its convolutions round where a plain sum is exact
     if os.environ.get("SPIKEWRIGHT_ONEDNN") == "off":  # as on processors that it does not serve

@@ -114,7 +114,7 @@ class Prepared:
             with torch.no_grad():
                 arguments = (calibration, thresholds, self.samples, steps, seed)
                 offsets = correction.offsets(*arguments)
-            return Design(thresholds, offsets.currents, offsets.potentials)
+            return Design(thresholds, offsets.currents, offsets.potentials, offsets.weights)
 
         shared = _shared_by(calibration, correction, seed)
         missing = [steps for steps in points if (shared, steps) not in self._designs]
@@ -125,7 +125,7 @@ class Prepared:
             designs = {steps: Design.of(tensors) for steps, tensors in dealt.items()}
         for steps, design in designs.items():
             _check_thresholds(design, steps)
-            if shared is not None and not design.potentials:  # those are as many as neurons
+            if shared is not None and not (design.potentials or design.weights):  # those are large
                 self._designs[shared, steps] = design
         return {steps: (designs.get(steps) or self._designs[shared, steps]) for steps in points}
 

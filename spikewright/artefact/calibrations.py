@@ -20,6 +20,7 @@ from spikewright.calibration.statistics import BINS
 from spikewright.errors import InterchangeError
 from spikewright.graph.ir import Graph, Operation
 from spikewright.graph.per_channel import channels_of
+from spikewright.graph.widened import wide
 
 _INTEGERS = (torch.uint8, torch.int16, torch.int32, torch.int64)
 _PARTS = {"threshold": "thresholds", "correction": "corrections", "potential": "potentials"}
@@ -42,9 +43,12 @@ def encoded_designs(designs: Mapping[int, Design]) -> tuple[list[Any], dict[str,
     tensors: dict[str, Tensor] = {}
     for steps, design in designs.items():
         parts = {part: getattr(design, field) for part, field in _PARTS.items()}
-        listed.append({"steps": steps, **{part: list(sites) for part, sites in parts.items()}})
+        named_in = {part: list(sites) for part, sites in parts.items()}
+        listed.append({"steps": steps, **named_in, "weight": list(design.weights)})
         for part, sites in parts.items():
             tensors |= {f"design/{steps}/{part}/{site}": t for site, t in sites.items()}
+        for name, weight in design.weights.items():
+            tensors[f"design/{steps}/weight/{name}"] = weight.cpu().contiguous()
     return listed, tensors
 
 
@@ -57,10 +61,10 @@ def decoded_designs(document: Any, graph: Graph, take: Take) -> dict[int, Design
     layers = layers_of(graph)
     designs: dict[int, Design] = {}
     for entry in items(document, "the designs"):
-        values = named(mapping(entry, "a design"), ("steps", *_PARTS), "a design")
+        values = named(mapping(entry, "a design"), ("steps", *_PARTS, "weight"), "a design")
         steps = whole(values[0], "a design's T", 1, _MOST_STEPS)
         parts: dict[str, dict[str, Tensor]] = {}
-        for part, sites in zip(_PARTS, values[1:], strict=True):
+        for part, sites in zip(_PARTS, values[1:-1], strict=True):
             tensors = parts[_PARTS[part]] = {}
             for site in items(sites, f"the {part}s at T = {steps}"):
                 what = f"the {part} of {site!r} at T = {steps}"
@@ -68,8 +72,28 @@ def decoded_designs(document: Any, graph: Graph, take: Take) -> dict[int, Design
                 tensors[site] = _checked(take(f"design/{steps}/{part}/{site}"), op, part, what)
         if set(parts["thresholds"]) != set(layers) or steps in designs:
             raise InterchangeError(f"the design at T = {steps} must hold every site, once")
-        designs[steps] = Design(**parts)
+        weights = {
+            typed(name, str, "a weight's name"): _checked_weight(
+                take(f"design/{steps}/weight/{name}"), graph.tensors.get(name), name, steps
+            )
+            for name in items(values[-1], f"the weights at T = {steps}")
+        }
+        designs[steps] = Design(**parts, weights=weights)
     return designs
+
+
+def _checked_weight(weight: Tensor, before: Tensor | None, name: str, steps: int) -> Tensor:
+    """A weight that takes the place of a stored one."""
+    what = f"the weight '{name}' at T = {steps}"
+    _require(before is not None, f"{what} takes the place of none")
+    assert before is not None
+    if weight.dtype != wide(before.dtype) or weight.shape != before.shape:
+        raise InterchangeError(
+            f"{what} must be {wide(before.dtype)} {list(before.shape)}, got "
+            f"{_type_and_shape(weight)}"
+        )
+    _require_finite(weight, what)
+    return weight
 
 
 def _checked(values: Tensor, op: Operation, part: str, what: str) -> Tensor:

@@ -20,7 +20,7 @@ from spikewright.artefact.fields import mapping, strict_json, typed
 from spikewright.errors import InterchangeError
 
 FORMAT = "spikewright network"
-VERSION = 3
+VERSION = 4
 """Raised whenever a reader of the version before would misread a file; only this one is read.
 
 In version 1, T was the largest count, whatever the code; now it is the time steps of a window.
@@ -136,6 +136,11 @@ def _check_version(path: Path, document: dict[str, Any]) -> None:
         raise InterchangeError(
             f"'{path}' is of format version 2, which did not tell whose counts have signs: convert "
             "the model again"
+        )
+    if version == 3:
+        raise InterchangeError(
+            f"'{path}' is of format version 3, whose designs hold no weights: convert the model "
+            "again"
         )
     if version != VERSION or "sha256" not in document:
         raise InterchangeError(f"'{path}' is of no known format version ({version})")

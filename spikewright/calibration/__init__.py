@@ -5,6 +5,7 @@ from spikewright.calibration.calibration import Calibration
 from spikewright.calibration.collecting import collect
 from spikewright.calibration.correction import Correction, Offsets
 from spikewright.calibration.output_means import OutputMeans
+from spikewright.calibration.refit import Refit
 from spikewright.calibration.statistics import SiteStatistics
 from spikewright.calibration.thresholds import (
     Learned,
@@ -26,6 +27,7 @@ __all__ = [
     "OutputMeans",
     "Per",
     "Percentile",
+    "Refit",
     "SiteStatistics",
     "Threshold",
     "collect",

@@ -20,10 +20,13 @@ class Offsets:
     Attributes:
         currents: by site, float64 `[C]`, added to the current at every step; may be empty.
         potentials: by site, float64 `[*S]`, charge before the first step; may be empty.
+        weights: by stored name, on the CPU, what stands in place of the model's weights and biases;
+            may be empty.
     """
 
     currents: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
     potentials: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
+    weights: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
 
 
 class Correction(ABC):

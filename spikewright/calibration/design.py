@@ -18,11 +18,14 @@ class Design:
             correction.
         potentials: by site, float64 `[*S]`, charge that each neuron holds before the first step;
             empty without calibration of initial potentials.
+        weights: by stored name, what stands in place of the model's weights and biases; empty
+            where they are kept.
     """
 
     thresholds: Mapping[str, Tensor]
     corrections: Mapping[str, Tensor] = field(default_factory=dict)
     potentials: Mapping[str, Tensor] = field(default_factory=dict)
+    weights: Mapping[str, Tensor] = field(default_factory=dict)
 
     def tensors(self) -> dict[str, Tensor]:
         """All tensors, by names of their part and site."""

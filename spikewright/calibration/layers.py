@@ -8,7 +8,7 @@ are counts, kept in the narrowest integers that hold them, and are freed with th
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from spikewright.calibration.mean_values import MeanValues
-from spikewright.calibration.segments import Segment, segments_of
+from spikewright.calibration.segments import Segment, leading_to, segments_of
 from spikewright.graph.accumulated import Accumulated
 from spikewright.graph.evaluate import apply, call, last_uses
 from spikewright.graph.inputs import Batch, named
@@ -62,6 +62,7 @@ class Layers:
         steps: D, time steps that are held of every value, as `[D * B, *S]`.
         rehearsal: the first of them, which weigh nothing.
         means: the mean current of layers is asked for, for D = 1.
+        whole: go on to the outputs behind the last unit.
     """
 
     def __init__(
@@ -72,8 +73,10 @@ class Layers:
         rehearsal: int = 0,
         *,
         means: bool = False,
+        whole: bool = False,
     ) -> None:
         self.graph = graph
+        self.segments = segments_of(graph, whole=whole)
         self.steps = steps
         self.rehearsal = rehearsal
         self.sizes = [len(part) for part in parts]
@@ -86,14 +89,18 @@ class Layers:
 
     def units(self) -> Iterator[AtLayer]:
         """The layers of units, in order; each must send all of its parts before the next."""
-        for segment in segments_of(self.graph):
-            if self.means is not None:
-                self.means.enter(segment)
-            layer = AtLayer(self, segment)
-            if segment.end.site is not None:
+        for layer in self.layers():
+            if layer.operation.site is not None:
                 yield layer
             else:
                 layer.merge()
+
+    def layers(self) -> Iterator[AtLayer]:
+        """All layers, in order; each must send or merge all of its parts before the next."""
+        for segment in self.segments:
+            if self.means is not None:
+                self.means.enter(segment)
+            yield AtLayer(self, segment)
             if self.means is not None:
                 self.means.leave(segment)
             for name in segment.frees:
@@ -146,6 +153,28 @@ class AtLayer:
         assert total is not None
         return (total / sum(self._layers.sizes)).to(self._layers.graph.dtype)
 
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """The linear operations that lead to its end, and the end."""
+        return (*self._segment.operations, self._segment.end)
+
+    @property
+    def lasts(self) -> bool:
+        """Whether a later layer reads the value of its end."""
+        return self._segment.lasts
+
+    def keeps(self, op: Operation) -> bool:
+        """Whether a later layer reads the value of one of its operations."""
+        return op.name in self._segment.keeps
+
+    def read_by(self, op: Operation) -> Iterator[Tensor]:
+        """What one of its operations reads first, of each part, `[D * B, *S]`."""
+        made_by = {one.name: one for one in self._segment.operations}
+        leading = {one.name for one in leading_to(op.inputs, made_by)}
+        needed = [one for one in made_by.values() if one.name in leading]
+        for number in range(len(self._layers.kept)):
+            yield self._values(number, needed)[op.inputs[0]]
+
     def currents(self) -> Iterator[tuple[int, Tensor]]:
         """Each part's number and current, `[D * B, *S]`; made anew each time it is asked for."""
         for number in range(len(self._layers.kept)):
@@ -171,7 +200,7 @@ class AtLayer:
             kept.pop(name, None)
 
     def merge(self) -> None:
-        """Run a maximum or product on all parts."""
+        """Run a maximum, a product or an output on all parts."""
         end = self.operation
         alone = len(end.inputs) == 1 and end.kind is Kind.MAX
         rule, source, unit = rule_of(end), end.inputs[0], None
@@ -191,7 +220,7 @@ class AtLayer:
     def _merged(self, number: int, inputs: Sequence[Tensor]) -> Tensor:
         """A maximum or product; over time steps it is the rise of that of the sums so far."""
         end, layers = self.operation, self._layers
-        if layers.steps == 1:
+        if layers.steps == 1 or end.kind is Kind.LINEAR:
             return apply(end, inputs, layers.graph.tensors)
         weights = [float(step >= layers.rehearsal) for step in range(layers.steps)]
         trains = [value.unflatten(0, (layers.steps, layers.sizes[number])) for value in inputs]
@@ -201,15 +230,26 @@ class AtLayer:
 
     def _inputs(self, number: int) -> tuple[Any, ...]:
         """The values that the unit, maximum or product reads, of one part."""
-        layers, segment = self._layers, self._segment
-        kept, batch = layers.kept[number], layers.sizes[number] * layers.steps
-        values = {name: self._opened(name, kept[name]) for name in segment.reads}
-        for op in segment.operations:
-            values[op.name] = call(op, values, layers.graph.tensors, batch)
-            for name in self._freed[op.name]:
-                values.pop(name, None)
+        segment, kept = self._segment, self._layers.kept[number]
+        values = self._values(number, segment.operations, self._freed)
         kept.update({name: values[name] for name in segment.keeps})
         return tuple(values[name] for name in segment.end.inputs)
+
+    def _values(
+        self,
+        number: int,
+        operations: Sequence[Operation],
+        freed: Mapping[str, Sequence[str]] | None = None,
+    ) -> dict[str, Any]:
+        """What some of the segment's operations compute of a part, and the values they read."""
+        layers = self._layers
+        kept, batch = layers.kept[number], layers.sizes[number] * layers.steps
+        values = {name: self._opened(name, kept[name]) for name in self._segment.reads}
+        for op in operations:
+            values[op.name] = call(op, values, layers.graph.tensors, batch)
+            for name in (freed or {}).get(op.name, ()):
+                values.pop(name, None)
+        return values
 
     def _opened(self, name: str, kept: Any) -> Any:
         if isinstance(kept, Sent):

@@ -12,7 +12,7 @@ in one segment; between segments only the counts x and h are kept, never the out
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 
 from spikewright.graph.ir import Graph, Kind, Operation
@@ -41,33 +41,46 @@ class Segment:
     lasts: bool
 
 
-def segments_of(graph: Graph) -> tuple[Segment, ...]:
-    """The segments of a network, in order, up to its last unit."""
+def segments_of(graph: Graph, *, whole: bool = False) -> tuple[Segment, ...]:
+    """The segments of a network, in order, up to its last unit.
+
+    Args:
+        graph: of the network.
+        whole: up to its outputs; each that is no unit, maximum or product ends a segment too.
+    """
     made_by = {op.name: op for op in graph.operations}
-    ends = [op for op in graph.operations if op.kind not in _BETWEEN]
-    while ends and ends[-1].site is None:
+    outputs = set(graph.outputs) - graph.constants if whole else set[str]()
+    ends = [op for op in graph.operations if op.kind not in _BETWEEN or op.name in outputs]
+    while ends and ends[-1].site is None and not whole:
         ends.pop()
     kept = {*(port.name for port in graph.inputs), *(op.name for op in ends)}
     runs: list[tuple[Operation, tuple[Operation, ...]]] = []
     order = {op.name: at for at, op in enumerate(graph.operations)}
     for end in ends:
-        operations = _leading_to(end, made_by, order, kept)
+        leading = leading_to(end.inputs, made_by, kept)
+        operations = tuple(sorted(leading, key=lambda op: order[op.name]))
         kept.update(op.name for op in operations if op.kind is not Kind.CONSTANT)
         runs.append((end, operations))
     return _with_lifetimes(graph, runs)
 
 
-def _leading_to(
-    end: Operation, made_by: Mapping[str, Operation], order: Mapping[str, int], kept: set[str]
-) -> tuple[Operation, ...]:
-    """The operations between kept values and the end of a segment, in order."""
-    needed, waiting = set[str](), list(end.inputs)
+def leading_to(
+    names: Iterable[str], made_by: Mapping[str, Operation], known: Container[str] = ()
+) -> list[Operation]:
+    """The operations that values are computed by, in no order.
+
+    Args:
+        names: of the values.
+        made_by: the operations, by name; what none of them makes is known.
+        known: names of values whose operations are left out, with all before them.
+    """
+    needed, waiting = dict[str, Operation](), list(names)
     while waiting:
         name = waiting.pop()
-        if name not in kept and name not in needed:
-            needed.add(name)
+        if name in made_by and name not in known and name not in needed:
+            needed[name] = made_by[name]
             waiting += made_by[name].inputs
-    return tuple(made_by[name] for name in sorted(needed, key=order.__getitem__))
+    return list(needed.values())
 
 
 def _with_lifetimes(
@@ -95,12 +108,13 @@ def _with_lifetimes(
     return tuple(reversed(segments))
 
 
-def kept_bytes(graph: Graph, element_size: int) -> int:
-    """The most that one sample keeps between two segments: a byte a count, else whole numbers.
+def kept_bytes(graph: Graph, element_size: int, *, narrow: bool = True) -> int:
+    """The most that one sample keeps between two segments.
 
     Args:
         graph: of the network.
         element_size: bytes of a number of the network's dtype.
+        narrow: whether a count takes one byte, or is a number as others are.
     """
     sizes = {op.name: max(1, math.prod(op.shape)) for op in graph.operations}
     counts = {op.name for op in graph.operations if op.site is not None}
@@ -108,9 +122,9 @@ def kept_bytes(graph: Graph, element_size: int) -> int:
     most = 0
     for segment in segments_of(graph):
         end = segment.end
-        narrow = end.name in counts or (len(end.inputs) == 1 and end.inputs[0] in counts)
+        counted = end.name in counts or (len(end.inputs) == 1 and end.inputs[0] in counts)
         if segment.lasts:
-            live[end.name] = sizes[end.name] * (1 if narrow else element_size)
+            live[end.name] = sizes[end.name] * (1 if narrow and counted else element_size)
         live.update({name: sizes[name] * element_size for name in segment.keeps})
         most = max(most, sum(live.values()))
         for name in segment.frees:

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch._ops import OpOverload
 
 from spikewright.graph.ir import Graph, Kind, Operation, Site, Stored, Value, mapped
+from spikewright.graph.matrix import MatrixView
 from spikewright.graph.nodes import Meeting, Node, Refusal
 from spikewright.graph.routes import Route
 
@@ -193,6 +194,15 @@ class Rule:
             op: of a rule with `weight_at`.
             weight: the stored weights.
             scale: of its first input, broadcastable to `[1, *S]`.
+        """
+        return None
+
+    def matrix(self, op: Operation, weight: Tensor) -> MatrixView | None:
+        """The product of a matrix with what each place reads, or None where it is none.
+
+        Args:
+            op: of a rule with `weight_at`.
+            weight: the stored weights.
         """
         return None
 

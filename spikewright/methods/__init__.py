@@ -4,11 +4,12 @@ from spikewright.errors import ConversionError
 from spikewright.methods.method import Method
 from spikewright.methods.minerror import MINERROR
 from spikewright.methods.qcfs import QCFS
+from spikewright.methods.refit import REFIT
 from spikewright.methods.rts import RTS
 from spikewright.methods.snnc import SNNC
 from spikewright.methods.srp import SRP
 
-METHODS = {method.name: method for method in (QCFS, RTS, SNNC, SRP, MINERROR)}
+METHODS = {method.name: method for method in (QCFS, RTS, SNNC, SRP, MINERROR, REFIT)}
 """Every method, by name."""
 
 
@@ -23,4 +24,4 @@ def named(name: str) -> Method:
     return METHODS[name]
 
 
-__all__ = ["METHODS", "MINERROR", "QCFS", "RTS", "SNNC", "SRP", "Method", "named"]
+__all__ = ["METHODS", "MINERROR", "QCFS", "REFIT", "RTS", "SNNC", "SRP", "Method", "named"]

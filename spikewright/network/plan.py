@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -205,7 +205,7 @@ def prepared(
     Raises:
         ConversionError: when neurons of different codes meet in one network.
     """
-    levels, weights = common_code(neurons, steps)
+    levels, step_weights = common_code(neurons, steps)
     dtype = wide(like.dtype)
     units = {op.site.name: op for op in graph.neurons if op.site}
 
@@ -221,16 +221,17 @@ def prepared(
             corrections[site] = corrections.get(site, 0.0) + charge / steps
         else:
             potentials[site] = charge
+    weights = {name: tensor.to(like.device, dtype) for name, tensor in design.weights.items()}
     if like.dtype is torch.bfloat16:
         precision = Precision.BF16  # its weights hold no more
     return Plan(
-        source=graph,
+        source=replace(graph, tensors={**graph.tensors, **weights}) if weights else graph,
         neurons=neurons,
         thresholds=thresholds,
         corrections=corrections,
         steps=steps,
         levels=levels,
-        weights=weights,
+        weights=step_weights,
         precision=precision,
         potentials=potentials,
         signed=signed,

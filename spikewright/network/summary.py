@@ -51,6 +51,9 @@ def summarise(plan: Plan, design: Design, windows: int) -> str:
     ]
     if not design.corrections:
         lines.append("bias correction: none")
+    if design.weights:
+        held = sum(weight.numel() for weight in design.weights.values())
+        lines.append(f"refitted at this T: {held:,} weights and biases")
     return "\n".join(lines)
 
 

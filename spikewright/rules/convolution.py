@@ -7,9 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from spikewright.graph.ir import Graph, Kind, Operation
+from spikewright.graph.matrix import MatrixView
 from spikewright.graph.nodes import Node, Refusal, convolution
 from spikewright.graph.routes import Weighted, weighted_by
 from spikewright.graph.rule import Geometry, Reading, Rule, register
@@ -52,6 +54,20 @@ class Convolution(Rule):
         channels = scale.flatten().expand(groups * per_group).reshape(groups, 1, per_group)
         rows = channels.expand(groups, weight.shape[0] // groups, per_group)
         return weight * rows.reshape(weight.shape[0], per_group, *[1] * (weight.ndim - 2))
+
+    def matrix(self, op: Operation, weight: Tensor) -> MatrixView:
+        groups, kernel = _groups(op), tuple(weight.shape[2:])
+        stride = each(op.argument(3, "stride", 1), len(kernel))
+        dilation = each(op.argument(5, "dilation", 1), len(kernel))
+        sides = _both_sides(op.argument(4, "padding", 0), kernel, dilation)
+
+        def read(x: Tensor) -> Tensor:
+            return _windows(F.pad(x, sides), kernel, stride, dilation, groups)
+
+        rows = weight.unflatten(0, (groups, -1))
+        return MatrixView(
+            rows.flatten(2), lambda new: new.reshape(weight.shape), read, weight.ndim - 1
+        )
 
     def geometry(self, op: Operation, graph: Graph) -> Geometry | None:
         if op.target is not aten.conv2d.default or _groups(op) != 1:
@@ -119,6 +135,36 @@ class TransposedConvolution(Rule):
             return None
         return weight * scale.flatten().expand(len(weight)).reshape(-1, *[1] * (weight.ndim - 1))
 
+    def matrix(self, op: Operation, weight: Tensor) -> MatrixView:
+        groups, kernel = _groups(op), tuple(weight.shape[2:])
+        places, planes = len(kernel), tuple(range(2, weight.ndim))
+        stride, padding, more, dilation = (
+            each(op.argument(position, name, default), places)
+            for position, name, default in (
+                (3, "stride", 1),
+                (4, "padding", 0),
+                (5, "output_padding", 0),
+                (7, "dilation", 1),
+            )
+        )
+        reach = [d * (k - 1) - p for d, k, p in zip(dilation, kernel, padding, strict=True)]
+        sides = [n for low, high in zip(reach, more, strict=True) for n in (low + high, low)][::-1]
+
+        def read(x: Tensor) -> Tensor:
+            """Windows of stride 1 over the input with zeros between its values."""
+            spread = [(n - 1) * s + 1 for n, s in zip(x.shape[2:], stride, strict=True)]
+            wide = x.new_zeros(*x.shape[:2], *spread)
+            wide[(..., *(slice(None, None, s) for s in stride))] = x
+            return _windows(F.pad(wide, sides), kernel, (1,) * places, dilation, groups)
+
+        turned = weight.unflatten(0, (groups, -1)).transpose(1, 2).flip([d + 1 for d in planes])
+
+        def stored(new: Tensor) -> Tensor:
+            back = new.reshape(turned.shape).flip([d + 1 for d in planes]).transpose(1, 2)
+            return back.reshape(weight.shape)
+
+        return MatrixView(turned.flatten(2), stored, read, weight.ndim - 1)
+
     def route(self, op: Operation, graph: Graph) -> Weighted:
         return weighted_by(op, graph, self.bias_at, lambda present: present.sum(1, keepdim=True))
 
@@ -179,6 +225,31 @@ def _words(name: str, weight: Tensor, taken: int, given: int, op: Operation) -> 
     return (
         f"{words}, stride {'×'.join(map(str, strides if len(set(strides)) > 1 else strides[:1]))}"
     )
+
+
+def _both_sides(padding: Any, kernel: Sequence[int], dilation: Sequence[int]) -> list[int]:
+    """Zeros before and after each dimension, the last one first, as `F.pad` takes them."""
+    if padding == "valid":
+        return [0, 0] * len(kernel)
+    if padding == "same":
+        reach = [d * (k - 1) for d, k in zip(dilation, kernel, strict=True)]
+        return [n for total in reversed(reach) for n in (total // 2, total - total // 2)]
+    return [n for one in reversed(each(padding, len(kernel))) for n in (one, one)]
+
+
+def _windows(
+    x: Tensor,
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    dilation: Sequence[int],
+    groups: int,
+) -> Tensor:
+    """The windows that a kernel sees in `[B, C, *S]`, a view `[B, *places, G, C / G, *K]`."""
+    for dim, (k, s, d) in enumerate(zip(kernel, stride, dilation, strict=True), 2):
+        x = x.unfold(dim, d * (k - 1) + 1, s)[..., ::d]
+    places = len(kernel)
+    x = x.unflatten(1, (groups, -1))
+    return x.permute(0, *range(3, 3 + places), 1, 2, *range(3 + places, 3 + 2 * places))
 
 
 def _symmetric(

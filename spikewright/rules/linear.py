@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from spikewright.graph.ir import Graph, Kind, Operation, Value, reads_data
+from spikewright.graph.matrix import MatrixView
 from spikewright.graph.nodes import Node, Refusal, affine
 from spikewright.graph.primitives import PRODUCT
 from spikewright.graph.routes import Weighted, weighted_by
@@ -44,6 +45,9 @@ class Linear(Rule):
         if any(n != 1 for n in scale.shape[1:-1]):
             return None
         return weight * scale.flatten()
+
+    def matrix(self, op: Operation, weight: Tensor) -> MatrixView:
+        return MatrixView(weight[None], lambda rows: rows[0], lambda x: x.unsqueeze(-2), 1)
 
     def route(self, op: Operation, graph: Graph) -> Weighted:
         return weighted_by(op, graph, self.bias_at, lambda present: present.sum(0, keepdim=True))

@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import spikewright as sw
-from spikewright.calibration import InputMeans, OutputMeans
+from spikewright.calibration import InputMeans, OutputMeans, Refit
 from tests.builders import wired
 from tests.network.nets import assert_audit_is_clean, assert_equals_its_twin
 
@@ -159,7 +159,7 @@ def test_masked_places_send_nothing_and_spoil_no_mean(name: str) -> None:
     assert all(shift.isfinite().all() for shift in snn.design().corrections.values())
 
 
-@pytest.mark.parametrize("correction", [False, InputMeans(), OutputMeans()])
+@pytest.mark.parametrize("correction", [False, InputMeans(), OutputMeans(), Refit()])
 @pytest.mark.parametrize("rounding", ["bernoulli", "unbiased", "nearest"])
 def test_every_rounding_and_correction_stays_near_the_ann(rounding: str, correction: Any) -> None:
     for name in ("softmax behind -inf", "layer_norm"):

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import spikewright as sw
-from spikewright.calibration import InputMeans, OutputMeans
+from spikewright.calibration import Correction, InputMeans, OutputMeans, Refit
 from spikewright.network import Observer
 from spikewright.network.steps import run_steps
 from spikewright.neurons import Neuron
@@ -305,11 +305,9 @@ def prepared_of_128() -> sw.Prepared:
     return sw.prepare(net("relus"), x_of(128))
 
 
-@pytest.mark.parametrize("correction", [False, InputMeans(), OutputMeans()])
+@pytest.mark.parametrize("correction", [False, InputMeans(), OutputMeans(), Refit()])
 @pytest.mark.parametrize("neuron", [sw.TwoPhase(), sw.TPP(), sw.IntegrateFire(), sw.SRP()])
-def test_corrections_walk_through_products(
-    neuron: Neuron, correction: bool | InputMeans | OutputMeans
-) -> None:
+def test_corrections_walk_through_products(neuron: Neuron, correction: bool | Correction) -> None:
     model, x = net("relus"), x_of(128)
     snn = prepared_of_128().convert(neuron, steps=16, bias_correction=correction)
     with torch.no_grad():

@@ -1,0 +1,89 @@
+"""Least squares from sums alone: second moments of what is read, and of what is missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass
+class Moments:
+    """Sums over places of `x x'` and `r x'`, for each group of an operation.
+
+    They are float64 on the CPU, and as large whatever number of places came.
+
+    Attributes:
+        squares: `[G, K, K]`, of the inputs x.
+        cross: `[G, O, K]`, of the residuals r with the inputs.
+        energy: `[G]`, of the squares of the residuals.
+        places: how many came.
+        free: how many of the inputs, the last ones, have weights that no ridge holds back.
+    """
+
+    squares: Tensor
+    cross: Tensor
+    energy: Tensor
+    places: int = 0
+    free: int = 0
+
+    @classmethod
+    def empty(cls, groups: int, outputs: int, inputs: int, free: int = 0) -> Moments:
+        """Sums before any place came."""
+        sizes = ((groups, inputs, inputs), (groups, outputs, inputs), (groups,))
+        return cls(*(torch.zeros(size, dtype=torch.float64) for size in sizes), free=free)
+
+    def add(self, inputs: Tensor, residuals: Tensor) -> None:
+        """Take in places: inputs `[G, P, K]`, residuals `[G, P, O]`."""
+        self.squares += (inputs.mT @ inputs).cpu()
+        self.cross += (residuals.mT @ inputs).cpu()
+        self.energy += residuals.square().sum((1, 2)).cpu()
+        self.places += inputs.shape[1]
+
+    def merged(self, other: Moments) -> Moments:
+        """The sums over the places of both."""
+        return Moments(
+            self.squares + other.squares,
+            self.cross + other.cross,
+            self.energy + other.energy,
+            self.places + other.places,
+            self.free,
+        )
+
+    def solved(self, strengths: Tensor) -> Tensor:
+        """The matrices W `[G, O, K]` that are least in `|r - W x|^2 + strength * m * |W|^2`.
+
+        Args:
+            strengths: positive, `[G]`, in units of m, the mean second moment of an input.
+        """
+        diagonal = self.squares.diagonal(dim1=-2, dim2=-1)
+        held = torch.ones_like(diagonal)
+        held[:, held.shape[1] - self.free :] = 0
+        mean = (diagonal * held).sum(-1) / held.sum(-1).clamp(min=1)
+        ridge = (strengths * mean).clamp(min=torch.finfo(torch.float64).tiny)
+        factor = torch.linalg.cholesky(self.squares + torch.diag_embed(ridge[:, None] * held))
+        return torch.cholesky_solve(self.cross.mT, factor).mT
+
+    def error(self, matrices: Tensor) -> Tensor:
+        """`|r - W x|^2` summed over the places, `[G]`, for W `[G, O, K]`."""
+        explained = (matrices * self.cross).sum((1, 2))
+        return self.energy - 2 * explained + ((matrices @ self.squares) * matrices).sum((1, 2))
+
+
+def chosen_ridge(fitted: Moments, held_out: Moments, strengths: Tensor) -> Tensor:
+    """The matrices of all places, with the ridge that serves places held out best; `[G, O, K]`.
+
+    Where every ridge makes those worse than no change, that is 0.
+
+    Args:
+        fitted: places to solve with.
+        held_out: other places.
+        strengths: to choose from for each group, positive, `[S]`.
+    """
+    groups = len(fitted.energy)
+    errors = [held_out.energy]
+    errors += [held_out.error(fitted.solved(one.expand(groups))) for one in strengths]
+    best = torch.stack(errors).argmin(0)
+    solved = fitted.merged(held_out).solved(strengths[(best - 1).clamp(min=0)])
+    return solved * (best > 0)[:, None, None]

@@ -1,0 +1,255 @@
+"""Weights fitted to the spikes that they receive, one operation after the other."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from spikewright.calibration.calibration import Calibration
+from spikewright.calibration.correction import Correction, Offsets
+from spikewright.calibration.layer_simulation import LayerSimulation
+from spikewright.calibration.layers import AtLayer, Layers, Sent
+from spikewright.calibration.moments import Moments, chosen_ridge
+from spikewright.calibration.output_means import fitting
+from spikewright.calibration.samples import MEMORY, Samples, bytes_each
+from spikewright.calibration.segments import kept_bytes
+from spikewright.errors import CalibrationError
+from spikewright.graph.evaluate import apply
+from spikewright.graph.ir import Graph, Kind, Operation, Stored
+from spikewright.graph.matrix import MatrixView
+from spikewright.graph.per_channel import placed
+from spikewright.graph.rule import rule_of
+
+STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
+"""Ridges to choose from, in mean second moments of an input."""
+
+HELD_OUT = 4
+"""Every fourth sample chooses the ridge."""
+
+
+@dataclass(frozen=True)
+class Refit(Correction):
+    """Weights and biases by least squares on the spikes that really arrive.
+
+    One weighted operation after the other, in the order of the graph, with everything before it
+    refitted and sending spikes. With S what arrives (counts times their unit, and a constant 1
+    where the operation has a bias) and Y what the ANN has where the operation's value goes,
+
+        W' = W + R S' (S S' + k m 1)^-1,    R = Y - W S,
+
+    with m the mean second moment of an input. The ridge k is chosen for each group of the operation
+    on every fourth sample, which is not fitted then; where every k makes those worse, W stays. What
+    is added to other values on its way to the next units makes up for their errors too.
+
+    This is the layer reconstruction of post-training quantisation (GPTQ, Frantar et al., ICLR 2023;
+    the weight calibration of Li et al., ICML 2021, has the same aim by gradients). It needs no
+    labels and no training. Weights that several operations share are kept, as are those that read
+    the network's input.
+
+    Neurons without a count law are simulated step by step, on as many samples as `OutputMeans`.
+
+    Args:
+        samples: at most so many are looked at, at least 8; fewer where 2 GiB hold fewer.
+        places: of each sample's plane at most so many, drawn at random, at least 1.
+
+    Raises:
+        ValueError: for fewer.
+    """
+
+    samples: int = 512
+    places: int = 400
+
+    def __post_init__(self) -> None:
+        if self.samples < 2 * HELD_OUT or self.places < 1:
+            raise ValueError(
+                f"Refit needs at least {2 * HELD_OUT} samples and 1 place of each, got "
+                f"{self.samples} and {self.places}"
+            )
+
+    def offsets(
+        self,
+        calibration: Calibration,
+        thresholds: Mapping[str, Tensor],
+        samples: Samples,
+        steps: int,
+        seed: int,
+    ) -> Offsets:
+        if len(samples) < 2 * HELD_OUT:
+            raise CalibrationError(
+                f"Refit fits weights on some samples and checks them on others; it needs at least "
+                f"{2 * HELD_OUT} calibration samples, got {len(samples)}: give more, or use "
+                "InputMeans"
+            )
+        neuron, graph = calibration.neuron, samples.graph
+        simulation = LayerSimulation(neuron, steps, seed, graph.tensors, calibration.signed)
+        most = min(self.samples, fitting(samples, neuron, steps, self.samples), _fitting(graph))
+        chosen = samples.spread(max(most, 2 * HELD_OUT), simulation.duration)
+        return Offsets(weights=_Run(chosen, simulation, self.places).weights(thresholds))
+
+
+@dataclass(frozen=True)
+class _Weighted:
+    """An operation to be refitted, with the names of its weights and bias."""
+
+    operation: Operation
+    view: MatrixView
+    weight: str
+    bias: str | None
+
+
+class _Run:
+    """The network and its ANN side by side, on the same samples; one use."""
+
+    def __init__(self, samples: Samples, simulation: LayerSimulation, places: int) -> None:
+        self._samples = samples
+        self._simulation = simulation
+        self._places = places
+        self._tensors = dict(samples.graph.tensors)
+        """The stored tensors of the network, in which refitted ones take the place of others."""
+
+    def weights(self, thresholds: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The tensors that take the place of others, by name, on the CPU."""
+        graph, parts = self._samples.graph, self._samples.parts
+        times = (self._simulation.duration, self._simulation.rehearsal)
+        ann = Layers(graph, parts, whole=True)
+        snn = Layers(replace(graph, tensors=self._tensors), parts, *times, whole=True)
+        weighted = _weighted(graph)
+        refitted: dict[str, Tensor] = {}
+        for exact, layer in zip(ann.layers(), snn.layers(), strict=True):
+            for op in layer.operations:
+                if op.name in weighted:
+                    new = self._refitted(weighted[op.name], exact, layer)
+                    self._tensors.update(new)
+                    refitted.update({name: tensor.cpu() for name, tensor in new.items()})
+            if layer.operation.site is not None:
+                self._send(exact, layer, thresholds[layer.site])
+            elif layer.lasts:
+                exact.merge()
+                layer.merge()
+        return refitted
+
+    def _refitted(self, weighted: _Weighted, exact: AtLayer, layer: AtLayer) -> dict[str, Tensor]:
+        """New weights and bias of an operation, by name."""
+        view, constant = weighted.view, int(weighted.bias is not None)
+        groups, outputs, inputs = view.rows.shape
+        fitted, held_out = (
+            Moments.empty(groups, outputs, inputs + constant, constant) for _ in range(2)
+        )
+        start = 0
+        for got, missing in self._residuals(weighted, exact, layer):
+            which = torch.arange(start, start + len(got)) % HELD_OUT == 0
+            for moments, some in ((fitted, ~which), (held_out, which)):
+                if bool(some.any()):
+                    numbers = start + some.nonzero().flatten()
+                    x, r = self._at_places(view, got[some], missing[some], numbers.tolist())
+                    moments.add(torch.cat([x, x.new_ones(*x.shape[:2], constant)], 2), r)
+            start += len(got)
+        change = chosen_ridge(fitted, held_out, torch.tensor(STRENGTHS, dtype=torch.float64))
+        change = change.to(view.rows)
+        new = {weighted.weight: view.stored(view.rows + change[..., :inputs])}
+        if weighted.bias is not None:
+            new[weighted.bias] = self._tensors[weighted.bias] + change[..., -1].flatten()
+        return new
+
+    def _residuals(
+        self, weighted: _Weighted, exact: AtLayer, layer: AtLayer
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """What arrives `[B, *S]`, and what is missing `[B, *places, O]`, of each part."""
+        op, dim = weighted.operation, rule_of(weighted.operation).bias_dim
+        if _only_added(op, layer):
+            missing = zip(exact.currents(), layer.currents(), strict=True)
+            pairs = ((wanted, self._mean(got)) for (_, wanted), (_, got) in missing)
+        else:
+            arriving = zip(exact.read_by(op), layer.read_by(op), strict=True)
+            pairs = (
+                (self._value(op, wanted), self._value(op, self._mean(got)))
+                for wanted, got in arriving
+            )
+        for got, (wanted, given) in zip(layer.read_by(op), pairs, strict=True):
+            yield self._mean(got), (wanted - given).movedim(dim, -1)
+
+    def _value(self, op: Operation, read: Tensor) -> Tensor:
+        """The value of an operation, with the weights of the ANN."""
+        return apply(op, (read,), self._samples.graph.tensors)
+
+    def _mean(self, values: Tensor) -> Tensor:
+        """The mean over the time steps that count, `[B, *S]` from `[D * B, *S]`."""
+        if self._simulation.duration == 1:
+            return values
+        steps = values.unflatten(0, (self._simulation.duration, -1))
+        return steps[self._simulation.rehearsal :].mean(0)
+
+    def _at_places(
+        self, view: MatrixView, got: Tensor, missing: Tensor, numbers: Sequence[int]
+    ) -> tuple[Tensor, Tensor]:
+        """Inputs `[G, P, K]` and residuals `[G, P, O / G]` at places drawn by a sample's number."""
+        read, sizes = view.read(got), missing.shape[1:-1]
+        if sizes.numel() > self._places:
+            draws = (torch.Generator().manual_seed(number) for number in numbers)
+            drawn = torch.stack([torch.rand(sizes.numel(), generator=draw) for draw in draws])
+            picked = torch.unravel_index(drawn.topk(self._places).indices, sizes)
+            index = (torch.arange(len(got))[:, None], *picked)
+            read, missing = read[index], missing[index]
+        groups, outputs, inputs = view.rows.shape
+        return (
+            read.reshape(-1, groups, inputs).transpose(0, 1),
+            missing.reshape(-1, groups, outputs).transpose(0, 1),
+        )
+
+    def _send(self, exact: AtLayer, layer: AtLayer, threshold: Tensor) -> None:
+        """Let the ANN's unit and the layer of neurons send what they send for good."""
+        op = layer.operation
+        for number, current in exact.currents():
+            activations = self._value(op, current)
+            exact.send(number, Sent(activations, activations.new_ones(())))
+        for number, current in layer.currents():
+            ids = self._samples.ids[number]
+            theta = placed(threshold, op).to(current)
+            steps = current.unflatten(0, (self._simulation.duration, len(ids)))
+            sent = self._simulation.trains(op, steps, theta, 0.0, ids)
+            layer.send(number, Sent(sent.numbers.flatten(0, 1), sent.unit))
+
+
+def _weighted(graph: Graph) -> dict[str, _Weighted]:
+    """The operations behind a unit whose weights and biases are theirs alone, by name."""
+    uses = Counter(name for op in graph.operations for name in op.stored)
+    behind, found = set[str](), dict[str, _Weighted]()
+    for op in graph.operations:
+        if op.kind is not Kind.UNIT and behind.isdisjoint(op.inputs):
+            continue
+        behind.add(op.name)
+        rule = rule_of(op)
+        if op.kind is not Kind.LINEAR or rule.weight_at is None:
+            continue
+        weight, bias = op.argument(rule.weight_at, "weight"), None
+        if rule.bias_at is not None:
+            bias = op.argument(rule.bias_at, "bias")
+        own = all(
+            isinstance(leaf, Stored) and uses[leaf.name] == 1 for leaf in (weight, bias or weight)
+        )
+        view = rule.matrix(op, graph.tensors[weight.name]) if own else None
+        if view is not None:
+            found[op.name] = _Weighted(op, view, weight.name, bias and bias.name)
+    return found
+
+
+def _only_added(op: Operation, layer: AtLayer) -> bool:
+    """Whether an operation's value is a term of the current of the units, and nothing else."""
+    if layer.operation.site is None or layer.keeps(op):
+        return False
+    name = op.name
+    for one in layer.operations:
+        if one is not layer.operation and name in one.inputs:
+            if one.target is not torch.ops.aten.add.Tensor or one.kwargs or one.shape != op.shape:
+                return False
+            name = one.name
+    return layer.operation.inputs == (name,)
+
+
+def _fitting(graph: Graph) -> int:
+    """How many samples fit into memory with what the ANN has of each between its layers."""
+    return MEMORY // (bytes_each(graph) + kept_bytes(graph, graph.dtype.itemsize, narrow=False))

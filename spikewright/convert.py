@@ -114,7 +114,8 @@ class Prepared:
             with torch.no_grad():
                 arguments = (calibration, thresholds, self.samples, steps, seed)
                 offsets = correction.offsets(*arguments)
-            return Design(thresholds, offsets.currents, offsets.potentials, offsets.weights)
+            offered = (offsets.currents, offsets.potentials, offsets.weights, offsets.held_out)
+            return Design(thresholds, *offered)
 
         shared = _shared_by(calibration, correction, seed)
         missing = [steps for steps in points if (shared, steps) not in self._designs]

@@ -44,7 +44,9 @@ def encoded_designs(designs: Mapping[int, Design]) -> tuple[list[Any], dict[str,
     for steps, design in designs.items():
         parts = {part: getattr(design, field) for part, field in _PARTS.items()}
         named_in = {part: list(sites) for part, sites in parts.items()}
-        listed.append({"steps": steps, **named_in, "weight": list(design.weights)})
+        errors = {name: float(error) for name, error in design.held_out.items()}
+        more = {"weight": list(design.weights), "held_out": errors}
+        listed.append({"steps": steps, **named_in, **more})
         for part, sites in parts.items():
             tensors |= {f"design/{steps}/{part}/{site}": t for site, t in sites.items()}
         for name, weight in design.weights.items():
@@ -61,10 +63,12 @@ def decoded_designs(document: Any, graph: Graph, take: Take) -> dict[int, Design
     layers = layers_of(graph)
     designs: dict[int, Design] = {}
     for entry in items(document, "the designs"):
-        values = named(mapping(entry, "a design"), ("steps", *_PARTS, "weight"), "a design")
+        values = named(
+            mapping(entry, "a design"), ("steps", *_PARTS, "weight", "held_out"), "a design"
+        )
         steps = whole(values[0], "a design's T", 1, _MOST_STEPS)
         parts: dict[str, dict[str, Tensor]] = {}
-        for part, sites in zip(_PARTS, values[1:-1], strict=True):
+        for part, sites in zip(_PARTS, values[1:-2], strict=True):
             tensors = parts[_PARTS[part]] = {}
             for site in items(sites, f"the {part}s at T = {steps}"):
                 what = f"the {part} of {site!r} at T = {steps}"
@@ -76,9 +80,14 @@ def decoded_designs(document: Any, graph: Graph, take: Take) -> dict[int, Design
             typed(name, str, "a weight's name"): _checked_weight(
                 take(f"design/{steps}/weight/{name}"), graph.tensors.get(name), name, steps
             )
-            for name in items(values[-1], f"the weights at T = {steps}")
+            for name in items(values[-2], f"the weights at T = {steps}")
         }
-        designs[steps] = Design(**parts, weights=weights)
+        errors = mapping(values[-1], f"the errors held out at T = {steps}")
+        held_out = {
+            name: torch.tensor(typed(error, float, f"the error of {name!r}"), dtype=torch.float64)
+            for name, error in errors.items()
+        }
+        designs[steps] = Design(**parts, weights=weights, held_out=held_out)
     return designs
 
 

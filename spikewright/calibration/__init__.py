@@ -1,5 +1,6 @@
 """Calibration turns data into statistics, thresholds and corrections."""
 
+from spikewright.calibration.auto import Auto
 from spikewright.calibration.bias_correction import InputMeans
 from spikewright.calibration.calibration import Calibration
 from spikewright.calibration.collecting import collect
@@ -17,6 +18,7 @@ from spikewright.calibration.thresholds import (
 )
 
 __all__ = [
+    "Auto",
     "Calibration",
     "Correction",
     "InputMeans",

@@ -22,11 +22,14 @@ class Offsets:
         potentials: by site, float64 `[*S]`, charge before the first step; may be empty.
         weights: by stored name, on the CPU, what stands in place of the model's weights and biases;
             may be empty.
+        held_out: where one of several corrections was chosen, the error of each on samples held
+            out, by name, float64 `[]`.
     """
 
     currents: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
     potentials: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
     weights: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
+    held_out: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
 
 
 class Correction(ABC):

@@ -20,12 +20,15 @@ class Design:
             empty without calibration of initial potentials.
         weights: by stored name, what stands in place of the model's weights and biases; empty
             where they are kept.
+        held_out: where one of several corrections was chosen, the error of each on samples held
+            out, by name, float64 `[]`; the least one was taken.
     """
 
     thresholds: Mapping[str, Tensor]
     corrections: Mapping[str, Tensor] = field(default_factory=dict)
     potentials: Mapping[str, Tensor] = field(default_factory=dict)
     weights: Mapping[str, Tensor] = field(default_factory=dict)
+    held_out: Mapping[str, Tensor] = field(default_factory=dict)
 
     def tensors(self) -> dict[str, Tensor]:
         """All tensors, by names of their part and site."""

@@ -86,6 +86,12 @@ class LayerSimulation:
         dynamics.rewind()
         return Sent(dynamics.emit(self.duration), theta)
 
+    def mean_over_steps(self, values: Tensor) -> Tensor:
+        """The mean over the steps that count, `[B, *S]` from `[D * B, *S]`."""
+        if self.duration == 1:
+            return values
+        return values.unflatten(0, (self.duration, -1))[self.rehearsal :].mean(0)
+
     def mean(self, sent: Sent) -> Tensor:
         """The mean over the steps that count, `[B, *S]`."""
         return sent.numbers[self.rehearsal :].mean(dim=0) * sent.unit

@@ -106,6 +106,19 @@ class Layers:
             for name in segment.frees:
                 self._stores.pop(name, None)
 
+    def values(self, name: str) -> Iterator[Tensor]:
+        """A value that is kept, of each part, `[D * B, *S]`."""
+        for kept in self.kept:
+            yield self.opened(name, kept[name])
+
+    def opened(self, name: str, kept: Any) -> Any:
+        """A value as operations read it."""
+        if isinstance(kept, Sent):
+            return kept.values
+        if name in self.inputs and self.steps > 1:
+            return kept.repeat(self.steps, *[1] * (kept.ndim - 1))
+        return kept
+
     def stored(self, number: int, name: str, sent: Sent) -> Sent:
         """What a part sends, in one block of memory with that of the other parts.
 
@@ -244,16 +257,9 @@ class AtLayer:
         """What some of the segment's operations compute of a part, and the values they read."""
         layers = self._layers
         kept, batch = layers.kept[number], layers.sizes[number] * layers.steps
-        values = {name: self._opened(name, kept[name]) for name in self._segment.reads}
+        values = {name: layers.opened(name, kept[name]) for name in self._segment.reads}
         for op in operations:
             values[op.name] = call(op, values, layers.graph.tensors, batch)
             for name in (freed or {}).get(op.name, ()):
                 values.pop(name, None)
         return values
-
-    def _opened(self, name: str, kept: Any) -> Any:
-        if isinstance(kept, Sent):
-            return kept.values
-        if name in self._layers.inputs and self._layers.steps > 1:
-            return kept.repeat(self._layers.steps, *[1] * (kept.ndim - 1))
-        return kept

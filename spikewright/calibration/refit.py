@@ -30,6 +30,9 @@ STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
 HELD_OUT = 4
 """Every fourth sample chooses the ridge."""
 
+LEAST_SAMPLES = 2 * HELD_OUT
+"""Fewer would leave one sample or none to choose by."""
+
 
 @dataclass(frozen=True)
 class Refit(Correction):
@@ -64,9 +67,9 @@ class Refit(Correction):
     places: int = 400
 
     def __post_init__(self) -> None:
-        if self.samples < 2 * HELD_OUT or self.places < 1:
+        if self.samples < LEAST_SAMPLES or self.places < 1:
             raise ValueError(
-                f"Refit needs at least {2 * HELD_OUT} samples and 1 place of each, got "
+                f"Refit needs at least {LEAST_SAMPLES} samples and 1 place of each, got "
                 f"{self.samples} and {self.places}"
             )
 
@@ -78,16 +81,16 @@ class Refit(Correction):
         steps: int,
         seed: int,
     ) -> Offsets:
-        if len(samples) < 2 * HELD_OUT:
+        if len(samples) < LEAST_SAMPLES:
             raise CalibrationError(
                 f"Refit fits weights on some samples and checks them on others; it needs at least "
-                f"{2 * HELD_OUT} calibration samples, got {len(samples)}: give more, or use "
+                f"{LEAST_SAMPLES} calibration samples, got {len(samples)}: give more, or use "
                 "InputMeans"
             )
         neuron, graph = calibration.neuron, samples.graph
         simulation = LayerSimulation(neuron, steps, seed, graph.tensors, calibration.signed)
         most = min(self.samples, fitting(samples, neuron, steps, self.samples), _fitting(graph))
-        chosen = samples.spread(max(most, 2 * HELD_OUT), simulation.duration)
+        chosen = samples.spread(max(most, LEAST_SAMPLES), simulation.duration)
         return Offsets(weights=_Run(chosen, simulation, self.places).weights(thresholds))
 
 
@@ -162,26 +165,21 @@ class _Run:
         op, dim = weighted.operation, rule_of(weighted.operation).bias_dim
         if _only_added(op, layer):
             missing = zip(exact.currents(), layer.currents(), strict=True)
-            pairs = ((wanted, self._mean(got)) for (_, wanted), (_, got) in missing)
+            pairs = (
+                (wanted, self._simulation.mean_over_steps(got)) for (_, wanted), (_, got) in missing
+            )
         else:
             arriving = zip(exact.read_by(op), layer.read_by(op), strict=True)
             pairs = (
-                (self._value(op, wanted), self._value(op, self._mean(got)))
+                (self._value(op, wanted), self._value(op, self._simulation.mean_over_steps(got)))
                 for wanted, got in arriving
             )
         for got, (wanted, given) in zip(layer.read_by(op), pairs, strict=True):
-            yield self._mean(got), (wanted - given).movedim(dim, -1)
+            yield self._simulation.mean_over_steps(got), (wanted - given).movedim(dim, -1)
 
     def _value(self, op: Operation, read: Tensor) -> Tensor:
         """The value of an operation, with the weights of the ANN."""
         return apply(op, (read,), self._samples.graph.tensors)
-
-    def _mean(self, values: Tensor) -> Tensor:
-        """The mean over the time steps that count, `[B, *S]` from `[D * B, *S]`."""
-        if self._simulation.duration == 1:
-            return values
-        steps = values.unflatten(0, (self._simulation.duration, -1))
-        return steps[self._simulation.rehearsal :].mean(0)
 
     def _at_places(
         self, view: MatrixView, got: Tensor, missing: Tensor, numbers: Sequence[int]

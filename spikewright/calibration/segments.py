@@ -46,7 +46,8 @@ def segments_of(graph: Graph, *, whole: bool = False) -> tuple[Segment, ...]:
 
     Args:
         graph: of the network.
-        whole: up to its outputs; each that is no unit, maximum or product ends a segment too.
+        whole: up to its outputs, which are kept; each that is no unit, maximum or product ends a
+            segment too.
     """
     made_by = {op.name: op for op in graph.operations}
     outputs = set(graph.outputs) - graph.constants if whole else set[str]()
@@ -61,7 +62,7 @@ def segments_of(graph: Graph, *, whole: bool = False) -> tuple[Segment, ...]:
         operations = tuple(sorted(leading, key=lambda op: order[op.name]))
         kept.update(op.name for op in operations if op.kind is not Kind.CONSTANT)
         runs.append((end, operations))
-    return _with_lifetimes(graph, runs)
+    return _with_lifetimes(graph, runs, outputs)
 
 
 def leading_to(
@@ -84,11 +85,11 @@ def leading_to(
 
 
 def _with_lifetimes(
-    graph: Graph, runs: list[tuple[Operation, tuple[Operation, ...]]]
+    graph: Graph, runs: list[tuple[Operation, tuple[Operation, ...]]], outputs: set[str]
 ) -> tuple[Segment, ...]:
-    """Segments that keep what later ones read, and free what none does."""
+    """Segments that keep what later ones read, or are outputs, and free what nothing reads."""
     segments: list[Segment] = []
-    read_later: set[str] = set()
+    read_later: set[str] = set(outputs)
     for end, operations in reversed(runs):
         own = {op.name for op in operations}
         reads = {name for op in (*operations, end) for name in op.inputs} - own

@@ -117,7 +117,7 @@ class ConversionOptions:
     """How it is converted.
 
     Attributes:
-        method: A published method as a whole: qcfs, rts, snnc, srp, minerror or refit. It settles
+        method: A method as a whole: qcfs, rts, snnc, srp, minerror, refit or auto. It settles
             thresholds and correction (so --threshold and --bias-correction do not go with it), what
             'if' starts from, and the neuron unless --neuron names others.
         threshold: The rule that sets the thresholds: minerror, maximum or percentile:Q (such as

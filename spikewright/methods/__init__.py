@@ -1,6 +1,7 @@
 """Published conversion methods by name, each a choice of neuron, threshold and correction."""
 
 from spikewright.errors import ConversionError
+from spikewright.methods.auto import AUTO
 from spikewright.methods.method import Method
 from spikewright.methods.minerror import MINERROR
 from spikewright.methods.qcfs import QCFS
@@ -9,7 +10,7 @@ from spikewright.methods.rts import RTS
 from spikewright.methods.snnc import SNNC
 from spikewright.methods.srp import SRP
 
-METHODS = {method.name: method for method in (QCFS, RTS, SNNC, SRP, MINERROR, REFIT)}
+METHODS = {method.name: method for method in (QCFS, RTS, SNNC, SRP, MINERROR, REFIT, AUTO)}
 """Every method, by name."""
 
 
@@ -24,4 +25,4 @@ def named(name: str) -> Method:
     return METHODS[name]
 
 
-__all__ = ["METHODS", "MINERROR", "QCFS", "REFIT", "RTS", "SNNC", "SRP", "Method", "named"]
+__all__ = ["AUTO", "METHODS", "MINERROR", "QCFS", "REFIT", "RTS", "SNNC", "SRP", "Method", "named"]

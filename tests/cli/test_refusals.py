@@ -45,7 +45,7 @@ WRONG = [
     ([*SWEEP, "--neuron", "srp:0"], "srp:TAU with 1 to 65,536"),
     ([*SWEEP, "--neuron", "srp:65537"], "srp:TAU with 1 to 65,536"),
     ([*SWEEP, "--neuron", "own:burst"], "nothing may follow this name"),
-    ([*SWEEP, "--method", "cos"], "give one of qcfs, rts, snnc, srp, minerror, refit"),
+    ([*SWEEP, "--method", "cos"], "give one of qcfs, rts, snnc, srp, minerror, refit, auto"),
     ([*SWEEP, "--method", "rts", "--threshold", "maximum"], "leave --threshold out"),
     ([*SWEEP, "--method", "snnc", "--bias-correction"], "leave --bias-correction out"),
     ([*SWEEP, "--method", "snnc", "--no-bias-correction"], "leave --no-bias-correction out"),

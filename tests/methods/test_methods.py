@@ -126,7 +126,7 @@ def test_methods_for_qcfs_refuse_other_networks(method):
 
 
 def test_methods_are_found_by_name():
-    assert list(METHODS) == ["qcfs", "rts", "snnc", "srp", "minerror", "refit"]
+    assert list(METHODS) == ["qcfs", "rts", "snnc", "srp", "minerror", "refit", "auto"]
     assert all(named(name) is method for name, method in METHODS.items())
     assert all(method.paper for method in METHODS.values())
     with pytest.raises(sw.ConversionError, match="no method 'cos'; give one of qcfs, rts"):

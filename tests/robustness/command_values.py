@@ -208,7 +208,7 @@ VALUES: Mapping[str, tuple[str, ...]] = {
         "srp:1000000000000",
     ),
     "orders": ("late", "independent,early", "shared,reversed"),
-    "method": ("qcfs", "rts", "snnc", "srp", "minerror", "refit"),
+    "method": ("qcfs", "rts", "snnc", "srp", "minerror", "refit", "auto"),
     "threshold": (
         *("minerror", "maximum:channel", "percentile:99", "percentile:99.9:layer", "learned"),
         *("learned:minerror", "minerror:layer", "4"),

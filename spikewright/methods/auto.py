@@ -1,0 +1,13 @@
+"""Auto: the correction, of several or none, that serves samples held out best."""
+
+from spikewright.calibration import Auto, MinError
+from spikewright.methods.method import Method
+from spikewright.neurons import TwoPhase
+
+AUTO = Method(
+    name="auto",
+    paper="this library",
+    threshold=MinError(per="channel"),
+    correction=Auto(),
+    neuron=TwoPhase("nearest"),
+)

@@ -31,8 +31,12 @@ class Moments:
     @classmethod
     def empty(cls, groups: int, outputs: int, inputs: int, free: int = 0) -> Moments:
         """Sums before any place came."""
-        sizes = ((groups, inputs, inputs), (groups, outputs, inputs), (groups,))
-        return cls(*(torch.zeros(size, dtype=torch.float64) for size in sizes), free=free)
+        return cls(
+            torch.zeros(groups, inputs, inputs, dtype=torch.float64),
+            torch.zeros(groups, outputs, inputs, dtype=torch.float64),
+            torch.zeros(groups, dtype=torch.float64),
+            free=free,
+        )
 
     def add(self, inputs: Tensor, residuals: Tensor) -> None:
         """Take in places: inputs `[G, P, K]`, residuals `[G, P, O]`."""

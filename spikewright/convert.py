@@ -108,14 +108,11 @@ class Prepared:
         """The design of every T; several processes deal the T out among them."""
 
         def made(steps: int) -> Design:
-            thresholds = calibration.thresholds_at(steps)
+            design = Design(calibration.thresholds_at(steps))
             if correction is None:
-                return Design(thresholds)
+                return design
             with torch.no_grad():
-                arguments = (calibration, thresholds, self.samples, steps, seed)
-                offsets = correction.offsets(*arguments)
-            offered = (offsets.currents, offsets.potentials, offsets.weights, offsets.held_out)
-            return Design(thresholds, *offered)
+                return correction.corrected(design, calibration, self.samples, steps, seed)
 
         shared = _shared_by(calibration, correction, seed)
         missing = [steps for steps in points if (shared, steps) not in self._designs]

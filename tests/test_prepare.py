@@ -90,13 +90,13 @@ def test_neurons_that_share_a_design_count_alike(neuron):
 @pytest.mark.parametrize("threshold", [sw.MinError(), sw.Maximum()])
 def test_a_shared_design_is_the_one_that_is_made_alone(threshold, monkeypatch):
     x, passes = images(12), []
-    offsets = InputMeans.offsets
-    monkeypatch.setattr(InputMeans, "offsets", lambda *a: passes.append(0) or offsets(*a))
+    corrected = InputMeans.corrected
+    monkeypatch.setattr(InputMeans, "corrected", lambda *a: passes.append(0) or corrected(*a))
     prepared = sw.prepare(program("residual"), x)
     for neuron in NEURONS:
         together = prepared.convert(neuron, threshold, steps=(4, 3))
         with monkeypatch.context() as context:
-            context.setattr(InputMeans, "offsets", offsets)
+            context.setattr(InputMeans, "corrected", corrected)
             alone = replace(prepared, _designs={}).convert(neuron, threshold, steps=(4, 3))
         for steps in (4, 3):
             ours, theirs = (s.design(steps).tensors() for s in (together, alone))

@@ -4,11 +4,13 @@ from spikewright.calibration.auto import Auto
 from spikewright.calibration.bias_correction import InputMeans
 from spikewright.calibration.calibration import Calibration
 from spikewright.calibration.collecting import collect
-from spikewright.calibration.correction import Correction, Offsets
+from spikewright.calibration.correction import Correction
+from spikewright.calibration.design import Design
 from spikewright.calibration.output_means import OutputMeans
 from spikewright.calibration.refit import Refit
 from spikewright.calibration.statistics import SiteStatistics
 from spikewright.calibration.thresholds import (
+    Headroom,
     Learned,
     Maximum,
     MinError,
@@ -21,11 +23,12 @@ __all__ = [
     "Auto",
     "Calibration",
     "Correction",
+    "Design",
+    "Headroom",
     "InputMeans",
     "Learned",
     "Maximum",
     "MinError",
-    "Offsets",
     "OutputMeans",
     "Per",
     "Percentile",

@@ -1,4 +1,4 @@
-"""A correction chosen among several by samples that none of them was fitted on."""
+"""Thresholds and a correction chosen by samples that none of the candidates was fitted on."""
 
 from __future__ import annotations
 
@@ -10,12 +10,15 @@ from torch import Tensor
 
 from spikewright.calibration.bias_correction import InputMeans
 from spikewright.calibration.calibration import Calibration
-from spikewright.calibration.correction import Correction, Offsets
+from spikewright.calibration.collecting import collect
+from spikewright.calibration.correction import Correction
+from spikewright.calibration.design import Design
 from spikewright.calibration.layer_simulation import LayerSimulation
 from spikewright.calibration.layers import Layers, Sent
 from spikewright.calibration.output_means import fitting
 from spikewright.calibration.refit import HELD_OUT, LEAST_SAMPLES, Refit
 from spikewright.calibration.samples import Samples
+from spikewright.calibration.thresholds import Headroom, Maximum, MinError, Threshold
 from spikewright.graph.evaluate import evaluate
 from spikewright.graph.per_channel import placed
 
@@ -25,84 +28,129 @@ MOST_HELD_OUT = 128
 
 @dataclass(frozen=True)
 class Auto(Correction):
-    """The correction, of several or none, whose network answers most like the ANN.
+    """The thresholds and the correction whose network answers most like the ANN.
 
     Every candidate is fitted on three quarters of the samples, and its network answers for the
-    others, which none has seen. That with the least error is fitted again on all of them. So on
-    samples held out it is never worse than no correction. Labels are not needed.
+    others, which none has seen. The strategies for thresholds are compared first, without
+    correction; then the corrections with the thresholds chosen. What has the least error is fitted
+    again on all samples. So on samples held out it is never worse than the thresholds asked for
+    without correction. Labels are not needed.
 
     The error of answers that are one vector a sample is the mean Kullback-Leibler divergence of
     their softmax from the ANN's, in nats; of others, the squared error relative to the square of
     the ANN's. Of several answers it is the mean.
 
-    Fewer than 16 samples are too few to choose by: nothing is corrected then.
+    Fewer than 16 samples are too few to choose by: nothing is chosen then, and nothing corrected.
 
     Args:
-        candidates: at least one; None, which stands for no correction, is always among them.
+        thresholds: strategies; that which the conversion names is always among them.
+        corrections: to choose from; no correction is always among them.
     """
 
-    candidates: tuple[Correction, ...] = (InputMeans(), Refit())
+    thresholds: tuple[Threshold, ...] = (
+        MinError(per="layer"),
+        Maximum(per="channel"),
+        Headroom(Maximum(per="channel")),
+        Maximum(per="layer"),
+    )
+    corrections: tuple[Correction, ...] = (InputMeans(), Refit())
 
-    def __post_init__(self) -> None:
-        if not self.candidates:
-            raise ValueError("Auto needs at least one correction to choose from")
-
-    def offsets(
-        self,
-        calibration: Calibration,
-        thresholds: Mapping[str, Tensor],
-        samples: Samples,
-        steps: int,
-        seed: int,
-    ) -> Offsets:
+    def corrected(
+        self, design: Design, calibration: Calibration, samples: Samples, steps: int, seed: int
+    ) -> Design:
         if len(samples) < 2 * LEAST_SAMPLES:
-            return Offsets()
-        fitted, others = samples.divided(HELD_OUT)
-        others = others.spread(MOST_HELD_OUT)
-        arguments = (calibration, thresholds, fitted, steps, seed)
+            return design
+        trial = _Trial.of(calibration, samples, steps, seed)
         errors: dict[str, float] = {}
-        for name, candidate in self._by_name().items():
-            offsets = Offsets() if candidate is None else candidate.offsets(*arguments)
-            errors[name] = error(calibration, thresholds, others, steps, seed, offsets)
-        best = self._by_name()[min(errors, key=errors.__getitem__)]
-        chosen = (
-            Offsets()
-            if best is None
-            else best.offsets(calibration, thresholds, samples, steps, seed)
-        )
-        return replace(
-            chosen,
-            held_out={n: torch.tensor(e, dtype=torch.float64) for n, e in errors.items()},
+
+        def best(designs: Mapping[str, Design]) -> str:
+            found = {name: trial.error(one) for name, one in designs.items()}
+            errors.update(found)
+            return min(found, key=found.__getitem__)
+
+        strategies = {repr(t): t for t in (calibration.threshold, *self.thresholds)}
+        plain = {name: trial.plain(strategy) for name, strategy in strategies.items()}
+        strategy = best(plain)
+        plain_error = errors[strategy]
+        corrections = {repr(c): c for c in self.corrections}
+        name = best({n: trial.corrected(plain[strategy], c) for n, c in corrections.items()})
+        held_out = {n: torch.tensor(e, dtype=torch.float64) for n, e in errors.items()}
+        if strategy != repr(calibration.threshold):
+            calibration = replace(calibration, threshold=strategies[strategy])
+            design = Design(calibration.thresholds_at(steps))
+        if errors[name] < plain_error:
+            chosen = corrections[name]
+            design = chosen.corrected(design, calibration, samples, steps, seed)
+        return replace(design, held_out=held_out)
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """Samples to fit on, and others to compare answers on.
+
+    Attributes:
+        calibration: with the statistics of the samples to fit on.
+        fitted: those.
+        others: the others.
+        steps: T.
+        seed: of the stochastic neurons' draws.
+    """
+
+    calibration: Calibration
+    fitted: Samples
+    others: Samples
+    steps: int
+    seed: int
+
+    @classmethod
+    def of(cls, calibration: Calibration, samples: Samples, steps: int, seed: int) -> _Trial:
+        """Every fourth sample is held out."""
+        fitted, others = samples.divided(HELD_OUT)
+        collected = collect(fitted.graph, fitted.parts)
+        statistics = {
+            site: seen if bool((seen.maximum > 0).any()) else calibration.statistics[site]
+            for site, seen in collected.statistics.items()
+        }
+        means = collected.input_means(dict(enumerate(fitted.parts)))
+        return cls(
+            replace(calibration, statistics=statistics),
+            replace(fitted, input_means=means),
+            others.spread(MOST_HELD_OUT),
+            steps,
+            seed,
         )
 
-    def _by_name(self) -> dict[str, Correction | None]:
-        """The candidates as they are told, none first: of equal ones the first is taken."""
-        return {"no correction": None, **{repr(one): one for one in self.candidates}}
+    def plain(self, threshold: Threshold) -> Design:
+        """The design without correction."""
+        return Design(replace(self.calibration, threshold=threshold).thresholds_at(self.steps))
+
+    def corrected(self, design: Design, correction: Correction) -> Design:
+        """The design corrected on the samples to fit on."""
+        arguments = (self.calibration, self.fitted, self.steps, self.seed)
+        return correction.corrected(design, *arguments)
+
+    def error(self, design: Design) -> float:
+        """That of its network on the others."""
+        return error(design, self.calibration, self.others, self.steps, self.seed)
 
 
 def error(
-    calibration: Calibration,
-    thresholds: Mapping[str, Tensor],
-    samples: Samples,
-    steps: int,
-    seed: int,
-    offsets: Offsets,
+    design: Design, calibration: Calibration, samples: Samples, steps: int, seed: int
 ) -> float:
     """The error of a network's answers to some samples, as `Auto` has it.
 
     Args:
+        design: the network's.
         calibration: whose neuron stands at every site.
-        thresholds: by site, float64 `[C]` or `[1]`.
         samples: which.
         steps: T.
         seed: of the stochastic neurons' draws.
-        offsets: the correction.
     """
     neuron, graph = calibration.neuron, samples.graph
     simulation = LayerSimulation(neuron, steps, seed, graph.tensors, calibration.signed)
     most = fitting(samples, neuron, steps, len(samples))
     chosen = samples.spread(most, simulation.duration)
-    given = _answers(chosen, simulation, thresholds, offsets)
+    given = _answers(design, chosen, simulation)
     wanted = [evaluate(graph, part) for part in chosen.parts]
     errors = [
         _distance(torch.cat(got), torch.cat(want))
@@ -112,32 +160,22 @@ def error(
     return sum(errors) / len(errors)
 
 
-def _answers(
-    samples: Samples,
-    simulation: LayerSimulation,
-    thresholds: Mapping[str, Tensor],
-    offsets: Offsets,
-) -> list[list[Tensor]]:
+def _answers(design: Design, samples: Samples, simulation: LayerSimulation) -> list[list[Tensor]]:
     """Every output of the network, of every part, `[B, ...]`."""
-    tensors = {**samples.graph.tensors, **offsets.weights}
-    graph = replace(samples.graph, tensors=tensors)
+    graph = replace(samples.graph, tensors={**samples.graph.tensors, **design.weights})
     times = (simulation.duration, simulation.rehearsal)
     layers = Layers(graph, samples.parts, *times, whole=True)
     for layer in layers.units():
         op, site = layer.operation, layer.site
         for number, current in layer.currents():
             ids = samples.ids[number]
-            theta = placed(thresholds[site], op).to(current)
-            if site in offsets.currents:
-                current = current + placed(offsets.currents[site], op).to(current)
-            potential = offsets.potentials.get(site)
-            trains = simulation.trains(
-                op,
-                current.unflatten(0, (simulation.duration, len(ids))),
-                theta,
-                0.0 if potential is None else potential.to(current),
-                ids,
-            )
+            theta = placed(design.thresholds[site], op).to(current)
+            if site in design.corrections:
+                current = current + placed(design.corrections[site], op).to(current)
+            held = design.potentials.get(site)
+            potential = 0.0 if held is None else held.to(current)
+            steps = current.unflatten(0, (simulation.duration, len(ids)))
+            trains = simulation.trains(op, steps, theta, potential, ids)
             layer.send(number, Sent(trains.numbers.flatten(0, 1), trains.unit))
     return [
         [simulation.mean_over_steps(value) for value in layers.values(name)]

@@ -8,14 +8,14 @@ what layers send.)
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from spikewright.calibration.calibration import Calibration
-from spikewright.calibration.correction import Correction, Offsets
+from spikewright.calibration.correction import Correction
+from spikewright.calibration.design import Design
 from spikewright.calibration.layers import Layers, Sent
 from spikewright.calibration.samples import Samples
 from spikewright.calibration.statistics import finite_sum
@@ -48,14 +48,9 @@ class InputMeans(Correction):
     def depends_on(self, neuron: Neuron) -> Neuron:
         return neuron.evenly_driven
 
-    def offsets(
-        self,
-        calibration: Calibration,
-        thresholds: Mapping[str, Tensor],
-        samples: Samples,
-        steps: int,
-        seed: int,
-    ) -> Offsets:
+    def corrected(
+        self, design: Design, calibration: Calibration, samples: Samples, steps: int, seed: int
+    ) -> Design:
         neuron = calibration.neuron
         levels = neuron.levels(steps)
         corrections: dict[str, Tensor] = {}
@@ -66,7 +61,9 @@ class InputMeans(Correction):
             correction = samples.input_means[site] - channel_means(layer.mean_current(), op)
             corrections[site] = correction
             for number, current in layer.currents():
-                theta, shift = (placed(v, op).to(current) for v in (thresholds[site], correction))
+                theta, shift = (
+                    placed(v, op).to(current) for v in (design.thresholds[site], correction)
+                )
                 size = max(1, SLICE // current[0].numel())
                 counts: list[Tensor] = []
                 for some, ids in zip(
@@ -81,4 +78,4 @@ class InputMeans(Correction):
                     else:
                         counts.append(neuron.expected_count(charge.clamp(min=0), steps)[0])
                 layer.send(number, Sent(torch.cat(counts), theta / levels))
-        return Offsets(corrections)
+        return replace(design, corrections=corrections)

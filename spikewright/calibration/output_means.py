@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
 from spikewright.calibration.bias_correction import channel_means
 from spikewright.calibration.calibration import Calibration
-from spikewright.calibration.correction import Correction, Offsets
+from spikewright.calibration.correction import Correction
+from spikewright.calibration.design import Design
 from spikewright.calibration.layer_simulation import LayerSimulation
 from spikewright.calibration.layers import AtLayer, Layers, Sent
 from spikewright.calibration.samples import MEMORY, Samples
@@ -59,14 +60,9 @@ class OutputMeans(Correction):
         if self.samples < 1:
             raise ValueError(f"OutputMeans needs at least 1 sample, got {self.samples}")
 
-    def offsets(
-        self,
-        calibration: Calibration,
-        thresholds: Mapping[str, Tensor],
-        samples: Samples,
-        steps: int,
-        seed: int,
-    ) -> Offsets:
+    def corrected(
+        self, design: Design, calibration: Calibration, samples: Samples, steps: int, seed: int
+    ) -> Design:
         held = (calibration.neuron, steps, seed, samples.graph.tensors, calibration.signed)
         simulation = LayerSimulation(*held)
         chosen = samples.spread(
@@ -79,7 +75,7 @@ class OutputMeans(Correction):
             for layer in Layers(chosen.graph, chosen.parts, *times).units():
                 site = layer.operation.site
                 assert site is not None
-                run = _Run(layer, simulation, chosen, thresholds[site.name])
+                run = _Run(layer, simulation, chosen, design.thresholds[site.name])
                 if self.bias and site.rectifies:
                     (rows,) = by_channel(run.error()[None], site.channels)
                     currents[site.name] = run.shift = rows.mean(1)
@@ -88,7 +84,7 @@ class OutputMeans(Correction):
                 if self.potential and site.rectifies:
                     potentials[site.name] = run.potential = steps * run.error()
                 run.send()
-        return Offsets(currents, potentials)
+        return replace(design, corrections=currents, potentials=potentials)
 
 
 class _Run:

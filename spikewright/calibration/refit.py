@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from spikewright.calibration.calibration import Calibration
-from spikewright.calibration.correction import Correction, Offsets
+from spikewright.calibration.correction import Correction
+from spikewright.calibration.design import Design
 from spikewright.calibration.layer_simulation import LayerSimulation
 from spikewright.calibration.layers import AtLayer, Layers, Sent
 from spikewright.calibration.moments import Moments, chosen_ridge
@@ -73,14 +74,9 @@ class Refit(Correction):
                 f"{self.samples} and {self.places}"
             )
 
-    def offsets(
-        self,
-        calibration: Calibration,
-        thresholds: Mapping[str, Tensor],
-        samples: Samples,
-        steps: int,
-        seed: int,
-    ) -> Offsets:
+    def corrected(
+        self, design: Design, calibration: Calibration, samples: Samples, steps: int, seed: int
+    ) -> Design:
         if len(samples) < LEAST_SAMPLES:
             raise CalibrationError(
                 f"Refit fits weights on some samples and checks them on others; it needs at least "
@@ -91,7 +87,8 @@ class Refit(Correction):
         simulation = LayerSimulation(neuron, steps, seed, graph.tensors, calibration.signed)
         most = min(self.samples, fitting(samples, neuron, steps, self.samples), _fitting(graph))
         chosen = samples.spread(max(most, LEAST_SAMPLES), simulation.duration)
-        return Offsets(weights=_Run(chosen, simulation, self.places).weights(thresholds))
+        run = _Run(chosen, simulation, self.places)
+        return replace(design, weights=run.weights(design.thresholds))
 
 
 @dataclass(frozen=True)

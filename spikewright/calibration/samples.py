@@ -5,18 +5,16 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from spikewright.calibration.segments import kept_bytes
-from spikewright.calibration.statistics import finite_sum
 from spikewright.graph.evaluate import apply, evaluate
 from spikewright.graph.inputs import Batch, content_of
 from spikewright.graph.ir import Graph, Kind, Operation
-from spikewright.graph.per_channel import by_channel
 from spikewright.neurons import sample_ids_of
 
 MEMORY = 2 << 30
@@ -71,33 +69,16 @@ class Samples:
         return {site: total / len(self) for site, total in sums.items()}
 
     def divided(self, every: int) -> tuple[Samples, Samples]:
-        """All samples but every so-many-th one, and those; the first ones know their input means.
+        """All samples but every so-many-th one, and those; neither knows its input means.
 
         Args:
             every: at least 2, at most the number of samples.
         """
         places = torch.arange(len(self))
         held = places % every == 0
-        fitted, others = (
-            Samples(self.graph, tuple(self._picked(places[some])), {}, self.seen)
-            for some in (~held, held)
-        )
-        return replace(fitted, input_means=fitted.measured_input_means()), others
-
-    def measured_input_means(self) -> dict[str, Tensor]:
-        """The ANN's mean input of every site on these samples, float64 `[C]`; one run of it."""
-        sums: dict[str, Tensor] = {}
-
-        def add(op: Operation, inputs: tuple[Tensor, ...]) -> Tensor:
-            assert op.site is not None
-            rows = by_channel(inputs[0], op.site.channels)
-            total = finite_sum(rows, (0, 2)).cpu() / (len(self) * rows.shape[2])
-            sums[op.site.name] = sums.get(op.site.name, 0.0) + total
-            return apply(op, inputs, self.graph.tensors)
-
-        for part in self.parts:
-            evaluate(self.graph, part, {Kind.UNIT: add})
-        return sums
+        parts = (tuple(self._picked(places[some])) for some in (~held, held))
+        fitted, others = (Samples(self.graph, of_some, {}, self.seen) for of_some in parts)
+        return fitted, others
 
     def spread(self, number: int, steps: int = 1) -> Samples:
         """A selection of at most so many samples, evenly spread over all.

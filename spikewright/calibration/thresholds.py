@@ -175,6 +175,41 @@ class MinError(Threshold):
 
 @THRESHOLDS.register
 @dataclass(frozen=True)
+class Headroom(Threshold):
+    """Thresholds of another strategy times a factor: room for values that calibration did not see.
+
+    Where a rectifier has a ceiling, as ReLU6 has, that is the largest threshold: neurons with a
+    larger one would count beyond it.
+
+    Args:
+        threshold: the other strategy.
+        factor: at least 1.
+
+    Raises:
+        ValueError: for a factor below 1.
+    """
+
+    threshold: Threshold
+    factor: float = 1.5
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.factor) and self.factor >= 1):
+            raise ValueError(f"Headroom takes a factor of at least 1, got {self.factor}")
+
+    def choose(
+        self,
+        site: Site,
+        statistics: SiteStatistics,
+        neuron: Neuron,
+        steps: int,
+        learned: Tensor | None,
+    ) -> Tensor:
+        chosen = self.threshold.choose(site, statistics, neuron, steps, learned)
+        return torch.maximum(chosen, (self.factor * chosen).clamp(max=site.ceiling))
+
+
+@THRESHOLDS.register
+@dataclass(frozen=True)
 class Learned(Threshold):
     """The threshold that the network was trained with (QCFS's lambda).
 

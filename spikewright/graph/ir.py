@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
@@ -63,6 +64,7 @@ class Site:
         threshold: the stored name of a learned threshold (QCFS's lambda), or None.
         rectifies: whether the activation is max(x, 0), perhaps with a ceiling: a neuron that counts
             from 0 to L does that by itself. Of any other, neurons round the function's value.
+        ceiling: the largest value of a rectifier; infinite where it has none, or learned it.
         least: the least input for which the function is defined, or None.
         group: how many inputs each value is a function of: those of a softmax's row, say.
         alike: the name of what it has in common with other sites, of one shape: their statistics
@@ -75,6 +77,7 @@ class Site:
     name: str
     threshold: str | None = None
     rectifies: bool = False
+    ceiling: float = math.inf
     least: float | None = None
     group: int = 1
     channels: tuple[int, ...] = (1,)

@@ -1,4 +1,4 @@
-"""Auto: the correction, of several or none, that serves samples held out best."""
+"""Auto: the thresholds and the correction, of several, that serve samples held out best."""
 
 from spikewright.calibration import Auto, MinError
 from spikewright.methods.method import Method

@@ -54,7 +54,7 @@ def summarise(plan: Plan, design: Design, windows: int) -> str:
     if design.held_out:
         errors = ", ".join(f"{name} {error:.4g}" for name, error in design.held_out.items())
         best = min(design.held_out, key=lambda name: float(design.held_out[name]))
-        lines.append(f"correction: {best}, by the errors on samples held out: {errors}")
+        lines.append(f"the least error on samples held out: {best}; of {errors}")
     if design.weights:
         held = sum(weight.numel() for weight in design.weights.values())
         lines.append(f"refitted at this T: {held:,} weights and biases")

@@ -23,6 +23,12 @@ class Rectifier(Rule):
     kind = Kind.UNIT
     rectifies = True
 
+    def site(self, op: Operation) -> Site | str:
+        found, upper = super().site(op), _bounds(op)[1]
+        if isinstance(found, str) or not isinstance(upper, int | float):
+            return found
+        return replace(found, ceiling=float(upper))
+
 
 class Clamp(Rectifier):
     """The value between bounds; a rectifier where the lower one is 0.
@@ -52,7 +58,10 @@ class Clamp(Rectifier):
         lower, upper = _bounds(op)
         plain = all(isinstance(bound, int | float | None) for bound in (lower, upper))
         rectifies = plain and lower == 0 and (upper is None or upper > 0)
-        return found if isinstance(found, str) else replace(found, rectifies=rectifies)
+        if isinstance(found, str):
+            return found
+        ceiling = found.ceiling if rectifies else math.inf
+        return replace(found, rectifies=rectifies, ceiling=ceiling)
 
 
 class LearnedClip(Rectifier):
@@ -149,10 +158,6 @@ def _plain(leaf: Any, reading: Reading) -> Any:
 def _bounds(op: Operation) -> tuple[Any, Any]:
     if op.target in (aten.relu.default, aten.relu6.default):
         return 0, 6 if op.target is aten.relu6.default else None
-    if op.target is aten.relu.default:
-        return 0, None
-    if op.target is aten.relu6.default:
-        return 0, 6
     if op.target is aten.clamp_max.default:
         return None, op.argument(1, "max")
     if op.target is aten.hardtanh.default:

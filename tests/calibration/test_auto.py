@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ import torch
 from torch import nn
 
 import spikewright as sw
-from spikewright.calibration import Auto, Correction, InputMeans, Offsets, OutputMeans, Refit
+from spikewright.calibration import Auto, Correction, Design, InputMeans, OutputMeans, Refit
 from spikewright.calibration.auto import error
 from tests.builders import images
 from tests.network.nets import NETS, net
@@ -23,22 +24,23 @@ class Harmful(Correction):
     def __repr__(self) -> str:
         return "Harmful()"
 
-    def offsets(self, calibration, thresholds, samples, steps, seed) -> Offsets:
-        return Offsets({site: torch.full_like(t, 50.0) for site, t in thresholds.items()})
+    def corrected(self, design, calibration, samples, steps, seed) -> Design:
+        shift = {site: torch.full_like(t, 50.0) for site, t in design.thresholds.items()}
+        return replace(design, corrections=shift)
 
 
 def test_what_only_harms_is_not_taken() -> None:
-    auto = Auto((Harmful(),))
+    auto = Auto((), (Harmful(),))
     snn = sw.convert(net("plain"), images(32), steps=STEPS, bias_correction=auto)
     plain = sw.convert(net("plain"), images(32), steps=STEPS, bias_correction=False)
     assert torch.equal(snn(images(8)), plain(images(8)))
     errors = snn.design().held_out
-    assert errors["no correction"] < errors["Harmful()"]
-    assert "correction: no correction, by the errors on samples held out" in snn.summary()
+    assert errors[repr(sw.MinError())] < errors["Harmful()"]
+    assert "the least error on samples held out: MinError(" in snn.summary()
 
 
 def test_the_best_is_fitted_on_all_samples() -> None:
-    auto = Auto((Harmful(), Refit()))
+    auto = Auto((), (Harmful(), Refit()))
     options = {"steps": STEPS, "threshold": sw.Maximum("channel")}
     snn = sw.convert(net("residual"), images(96), **options, bias_correction=auto)
     refitted = sw.convert(net("residual"), images(96), **options, bias_correction=Refit())
@@ -57,9 +59,7 @@ def test_the_error_is_that_of_the_network_itself(
     model = net(name)
     prepared = sw.prepare(model, images(24))
     snn = prepared.convert(neuron, steps=STEPS, bias_correction=correction)
-    design, samples = snn.design(), prepared.samples
-    offsets = Offsets(design.corrections, design.potentials, design.weights)
-    measured = error(snn.calibration, design.thresholds, samples, STEPS, 0, offsets)
+    measured = error(snn.design(), snn.calibration, prepared.samples, STEPS, 0)
     with torch.no_grad():
         wanted, given = model(images(24)).log_softmax(1), snn(images(24)).log_softmax(1)
     expected = (wanted.exp() * (wanted - given)).sum(1).mean()
@@ -70,8 +70,7 @@ def test_answers_that_are_planes_are_compared_by_their_squares() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 1)).double().eval()
     prepared = sw.prepare(model, images(24))
     snn = prepared.convert(steps=STEPS, bias_correction=False)
-    thresholds = snn.design().thresholds
-    measured = error(snn.calibration, thresholds, prepared.samples, STEPS, 0, Offsets())
+    measured = error(snn.design(), snn.calibration, prepared.samples, STEPS, 0)
     with torch.no_grad():
         wanted, given = model(images(24)), snn(images(24))
     expected = (wanted - given).square().sum() / wanted.square().sum()
@@ -87,5 +86,19 @@ def test_a_few_samples_are_not_corrected_and_a_file_tells_the_errors(tmp_path: P
     loaded = sw.load(tmp_path / "network")
     assert loaded.design().held_out == many.design().held_out
     assert loaded.summary() == many.summary()
-    with pytest.raises(ValueError, match="at least one correction"):
-        Auto(())
+
+
+def test_thresholds_leave_room_for_values_that_calibration_did_not_see() -> None:
+    """Few samples of a long tail: the strategy named clips what others have, Maximum less."""
+    torch.manual_seed(3)
+    model = nn.Sequential(nn.Linear(1, 1), nn.ReLU(), nn.Linear(1, 2)).double().eval()
+    with torch.no_grad():
+        model[0].weight.fill_(1.0)
+        model[0].bias.zero_()
+    x = torch.randn(64, 1, dtype=torch.float64).exp()
+    auto = Auto((sw.Maximum("channel"),), (InputMeans(),))
+    snn = sw.convert(model, x, threshold=sw.Percentile(50), steps=64, bias_correction=auto)
+    expected = sw.convert(model, x, threshold=sw.Maximum("channel"), steps=64)
+    assert torch.equal(snn.design().thresholds["1"], expected.design().thresholds["1"])
+    held_out = snn.design().held_out
+    assert held_out[repr(sw.Maximum("channel"))] < held_out[repr(sw.Percentile(50))]

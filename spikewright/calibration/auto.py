@@ -72,7 +72,7 @@ class Auto(Correction):
         plain = {name: trial.plain(strategy) for name, strategy in strategies.items()}
         strategy = best(plain)
         plain_error = errors[strategy]
-        corrections = {repr(c): c for c in self.corrections}
+        corrections = {f"+ {c!r}": c for c in self.corrections}
         name = best({n: trial.corrected(plain[strategy], c) for n, c in corrections.items()})
         held_out = {n: torch.tensor(e, dtype=torch.float64) for n, e in errors.items()}
         if strategy != repr(calibration.threshold):

@@ -21,7 +21,8 @@ class Design:
         weights: by stored name, what stands in place of the model's weights and biases; empty
             where they are kept.
         held_out: where one of several corrections was chosen, the error of each on samples held
-            out, by name, float64 `[]`; the least one was taken.
+            out, by name, float64 `[]`; the least one was taken. `+` stands before corrections,
+            which were tried with the best thresholds.
     """
 
     thresholds: Mapping[str, Tensor]

@@ -23,6 +23,7 @@ from spikewright.graph.evaluate import apply
 from spikewright.graph.ir import Graph, Kind, Operation, Stored
 from spikewright.graph.matrix import MatrixView
 from spikewright.graph.per_channel import placed
+from spikewright.graph.primitives import SUM
 from spikewright.graph.rule import rule_of
 
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
@@ -239,7 +240,7 @@ def _only_added(op: Operation, layer: AtLayer) -> bool:
     name = op.name
     for one in layer.operations:
         if one is not layer.operation and name in one.inputs:
-            if one.target is not torch.ops.aten.add.Tensor or one.kwargs or one.shape != op.shape:
+            if one.target is not SUM or one.kwargs or one.shape != op.shape:
                 return False
             name = one.name
     return layer.operation.inputs == (name,)

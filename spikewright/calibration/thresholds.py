@@ -27,6 +27,9 @@ class Per(StrEnum):
     LAYER = "layer"
     CHANNEL = "channel"
 
+    def __repr__(self) -> str:
+        return repr(self.value)
+
 
 class Threshold(ABC):
     """A way to choose thresholds: configuration only."""

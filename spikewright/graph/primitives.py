@@ -6,6 +6,8 @@ import torch
 
 PRODUCT = torch.ops.aten.mul.Tensor
 """`value * constant`: a scale that no weights took in."""
+SUM = torch.ops.aten.add.Tensor
+"""Two values added, or a value and a constant."""
 AFFINE = torch.ops.aten.addcmul.default
 """`shift + value * scale`: a batch norm that no weights took in."""
 UNSQUEEZE, SQUEEZE = torch.ops.aten.unsqueeze.default, torch.ops.aten.squeeze.dim

@@ -52,9 +52,12 @@ def summarise(plan: Plan, design: Design, windows: int) -> str:
     if not design.corrections:
         lines.append("bias correction: none")
     if design.held_out:
-        errors = ", ".join(f"{name} {error:.4g}" for name, error in design.held_out.items())
-        best = min(design.held_out, key=lambda name: float(design.held_out[name]))
-        lines.append(f"the least error on samples held out: {best}; of {errors}")
+        least = min(float(error) for error in design.held_out.values())
+        lines += ["", "error on samples held out"]
+        lines += [
+            f"{float(error):<10.4g} {name}{'  (chosen)' if float(error) == least else ''}"
+            for name, error in design.held_out.items()
+        ]
     if design.weights:
         held = sum(weight.numel() for weight in design.weights.values())
         lines.append(f"refitted at this T: {held:,} weights and biases")

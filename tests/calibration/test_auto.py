@@ -35,8 +35,9 @@ def test_what_only_harms_is_not_taken() -> None:
     plain = sw.convert(net("plain"), images(32), steps=STEPS, bias_correction=False)
     assert torch.equal(snn(images(8)), plain(images(8)))
     errors = snn.design().held_out
-    assert errors[repr(sw.MinError())] < errors["Harmful()"]
-    assert "the least error on samples held out: MinError(" in snn.summary()
+    assert errors[repr(sw.MinError())] < errors["+ Harmful()"]
+    chosen = next(line for line in snn.summary().splitlines() if "(chosen)" in line)
+    assert "MinError(per='channel', candidates=64)" in chosen
 
 
 def test_the_best_is_fitted_on_all_samples() -> None:
@@ -45,7 +46,7 @@ def test_the_best_is_fitted_on_all_samples() -> None:
     snn = sw.convert(net("residual"), images(96), **options, bias_correction=auto)
     refitted = sw.convert(net("residual"), images(96), **options, bias_correction=Refit())
     errors = {name: float(error) for name, error in snn.design().held_out.items()}
-    assert min(errors, key=errors.__getitem__) == repr(Refit())
+    assert min(errors, key=errors.__getitem__) == f"+ {Refit()!r}"
     assert torch.equal(snn(images(8)), refitted(images(8)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
@@ -22,8 +23,10 @@ from spikewright.calibration.thresholds import Headroom, Maximum, MinError, Thre
 from spikewright.graph.evaluate import evaluate
 from spikewright.graph.per_channel import placed
 
+NO_CORRECTION = "no correction"
+
 MOST_HELD_OUT = 128
-"""Samples held out whose answers are compared, at most."""
+"""Samples held out whose answers are compared, at most, whether at once or in four folds."""
 
 
 @dataclass(frozen=True)
@@ -31,14 +34,15 @@ class Auto(Correction):
     """The thresholds and the correction whose network answers most like the ANN.
 
     Every candidate is fitted on three quarters of the samples, and its network answers for the
-    others, which none has seen. The strategies for thresholds are compared first, without
-    correction; then the corrections with the thresholds chosen. What has the least error is fitted
-    again on all samples. So on samples held out it is never worse than the thresholds asked for
-    without correction. Labels are not needed.
+    others, which it has not seen. Strategies for thresholds are compared first, without correction
+    and with each quarter held out in turn, as values that clip are few. Then corrections are
+    compared with the thresholds chosen, on one of the quarters. What is chosen is fitted again on
+    all samples. Labels are not needed.
 
-    The error of answers that are one vector a sample is the mean Kullback-Leibler divergence of
-    their softmax from the ANN's, in nats; of others, the squared error relative to the square of
-    the ANN's. Of several answers it is the mean.
+    The error of an answer is its squared error relative to the square of the ANN's. Where it is one
+    vector a sample, which may be the logits of classes, it is the geometric mean of that and the
+    mean Kullback-Leibler divergence of its softmax from the ANN's. Of several answers it is the
+    mean.
 
     Fewer than 16 samples are too few to choose by: nothing is chosen then, and nothing corrected.
 
@@ -60,27 +64,27 @@ class Auto(Correction):
     ) -> Design:
         if len(samples) < 2 * LEAST_SAMPLES:
             return design
-        trial = _Trial.of(calibration, samples, steps, seed)
-        errors: dict[str, float] = {}
-
-        def best(designs: Mapping[str, Design]) -> str:
-            found = {name: trial.error(one) for name, one in designs.items()}
-            errors.update(found)
-            return min(found, key=found.__getitem__)
-
+        trials = [_Trial.of(calibration, samples, steps, seed, fold) for fold in range(HELD_OUT)]
         strategies = {repr(t): t for t in (calibration.threshold, *self.thresholds)}
-        plain = {name: trial.plain(strategy) for name, strategy in strategies.items()}
-        strategy = best(plain)
-        plain_error = errors[strategy]
-        corrections = {f"+ {c!r}": c for c in self.corrections}
-        name = best({n: trial.corrected(plain[strategy], c) for n, c in corrections.items()})
-        held_out = {n: torch.tensor(e, dtype=torch.float64) for n, e in errors.items()}
-        if strategy != repr(calibration.threshold):
-            calibration = replace(calibration, threshold=strategies[strategy])
-            design = Design(calibration.thresholds_at(steps))
-        if errors[name] < plain_error:
-            chosen = corrections[name]
+        of_strategies = {
+            name: sum(trial.error(trial.plain(one)) for trial in trials) / len(trials)
+            for name, one in strategies.items()
+        }
+        strategy = strategies[least(of_strategies)]
+        trial = replace(trials[0], most=MOST_HELD_OUT)
+        plain = trial.plain(strategy)
+        corrections = {repr(c): c for c in self.corrections}
+        designs = {name: trial.corrected(plain, one) for name, one in corrections.items()}
+        of_corrections = {
+            name: trial.error(one) for name, one in {NO_CORRECTION: plain, **designs}.items()
+        }
+        errors = {**of_strategies, **{f"+ {name}": e for name, e in of_corrections.items()}}
+        if strategy != calibration.threshold:
+            design = Design(replace(calibration, threshold=strategy).thresholds_at(steps))
+        chosen = corrections.get(least(of_corrections))
+        if chosen is not None:
             design = chosen.corrected(design, calibration, samples, steps, seed)
+        held_out = {n: torch.tensor(e, dtype=torch.float64) for n, e in errors.items()}
         return replace(design, held_out=held_out)
 
 
@@ -94,6 +98,7 @@ class _Trial:
         others: the others.
         steps: T.
         seed: of the stochastic neurons' draws.
+        most: so many of the others at most.
     """
 
     calibration: Calibration
@@ -101,11 +106,14 @@ class _Trial:
     others: Samples
     steps: int
     seed: int
+    most: int
 
     @classmethod
-    def of(cls, calibration: Calibration, samples: Samples, steps: int, seed: int) -> _Trial:
-        """Every fourth sample is held out."""
-        fitted, others = samples.divided(HELD_OUT)
+    def of(
+        cls, calibration: Calibration, samples: Samples, steps: int, seed: int, fold: int
+    ) -> _Trial:
+        """Every fourth sample is held out, from number `fold` on."""
+        fitted, others = samples.divided(HELD_OUT, fold)
         collected = collect(fitted.graph, fitted.parts)
         statistics = {
             site: seen if bool((seen.maximum > 0).any()) else calibration.statistics[site]
@@ -115,9 +123,10 @@ class _Trial:
         return cls(
             replace(calibration, statistics=statistics),
             replace(fitted, input_means=means),
-            others.spread(MOST_HELD_OUT),
+            others,
             steps,
             seed,
+            MOST_HELD_OUT // HELD_OUT,
         )
 
     def plain(self, threshold: Threshold) -> Design:
@@ -131,7 +140,13 @@ class _Trial:
 
     def error(self, design: Design) -> float:
         """That of its network on the others."""
-        return error(design, self.calibration, self.others, self.steps, self.seed)
+        others = self.others.spread(self.most)
+        return error(design, self.calibration, others, self.steps, self.seed)
+
+
+def least(errors: Mapping[str, float]) -> str:
+    """The name of the least error; of equal ones the first."""
+    return min(errors, key=errors.__getitem__)
 
 
 def error(
@@ -184,8 +199,11 @@ def _answers(design: Design, samples: Samples, simulation: LayerSimulation) -> l
 
 
 def _distance(given: Tensor, wanted: Tensor) -> float:
-    if wanted.ndim == 2 and wanted.shape[1] > 1:
-        logs, expected = given.double().log_softmax(1), wanted.double().log_softmax(1)
-        return float((expected.exp() * (expected - logs)).sum(1).mean())
-    missing = (given.double() - wanted).square().sum()
-    return float(missing / wanted.double().square().sum().clamp(min=1e-30))
+    given, wanted = given.double(), wanted.double()
+    tiny = torch.finfo(torch.float64).tiny
+    squares = float((given - wanted).square().sum() / wanted.square().sum().clamp(min=tiny))
+    if wanted.ndim != 2 or wanted.shape[1] == 1:
+        return squares
+    logs, expected = given.log_softmax(1), wanted.log_softmax(1)
+    divergence = float((expected.exp() * (expected - logs)).sum(1).mean())
+    return math.sqrt(squares * max(divergence, 0.0))

@@ -20,9 +20,9 @@ class Design:
             empty without calibration of initial potentials.
         weights: by stored name, what stands in place of the model's weights and biases; empty
             where they are kept.
-        held_out: where one of several corrections was chosen, the error of each on samples held
-            out, by name, float64 `[]`; the least one was taken. `+` stands before corrections,
-            which were tried with the best thresholds.
+        held_out: where thresholds and a correction were chosen among several, the error of each on
+            samples held out, by name, float64 `[]`; the least was taken. `+` stands before
+            corrections, tried with the thresholds taken.
     """
 
     thresholds: Mapping[str, Tensor]

@@ -29,6 +29,9 @@ from spikewright.graph.rule import rule_of
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
 """Ridges to choose from, in mean second moments of an input."""
 
+MOMENTS = 256 << 20
+"""Bytes of the second moments of what an operation reads, at most: 5,792 inputs of one group."""
+
 HELD_OUT = 4
 """Every fourth sample chooses the ridge."""
 
@@ -53,7 +56,7 @@ class Refit(Correction):
     This is the layer reconstruction of post-training quantisation (GPTQ, Frantar et al., ICLR 2023;
     the weight calibration of Li et al., ICML 2021, has the same aim by gradients). It needs no
     labels and no training. Weights that several operations share are kept, as are those that read
-    the network's input.
+    the network's input, or more than 5,792 values for one of theirs.
 
     Neurons without a count law are simulated step by step, on as many samples as `OutputMeans`.
 
@@ -228,9 +231,14 @@ def _weighted(graph: Graph) -> dict[str, _Weighted]:
             isinstance(leaf, Stored) and uses[leaf.name] == 1 for leaf in (weight, bias or weight)
         )
         view = rule.matrix(op, graph.tensors[weight.name]) if own else None
-        if view is not None:
+        if view is not None and _moment_bytes(view) <= MOMENTS:
             found[op.name] = _Weighted(op, view, weight.name, bias and bias.name)
     return found
+
+
+def _moment_bytes(view: MatrixView) -> int:
+    groups, _, inputs = view.rows.shape
+    return groups * inputs**2 * torch.float64.itemsize
 
 
 def _only_added(op: Operation, layer: AtLayer) -> bool:

@@ -68,14 +68,15 @@ class Samples:
             evaluate(self.graph, part, {Kind.UNIT: keep})
         return {site: total / len(self) for site, total in sums.items()}
 
-    def divided(self, every: int) -> tuple[Samples, Samples]:
+    def divided(self, every: int, first: int = 0) -> tuple[Samples, Samples]:
         """All samples but every so-many-th one, and those; neither knows its input means.
 
         Args:
             every: at least 2, at most the number of samples.
+            first: the number of the first one, below `every`.
         """
         places = torch.arange(len(self))
-        held = places % every == 0
+        held = places % every == first
         parts = (tuple(self._picked(places[some])) for some in (~held, held))
         fitted, others = (Samples(self.graph, of_some, {}, self.seen) for of_some in parts)
         return fitted, others

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from torch import Tensor
 
 from spikewright.calibration.design import Design
 from spikewright.graph.ir import Kind, Operation
@@ -52,16 +54,20 @@ def summarise(plan: Plan, design: Design, windows: int) -> str:
     if not design.corrections:
         lines.append("bias correction: none")
     if design.held_out:
-        least = min(float(error) for error in design.held_out.values())
-        lines += ["", "error on samples held out"]
-        lines += [
-            f"{float(error):<10.4g} {name}{'  (chosen)' if float(error) == least else ''}"
-            for name, error in design.held_out.items()
-        ]
+        lines += ["", "error on samples held out", *_errors(design.held_out)]
     if design.weights:
         held = sum(weight.numel() for weight in design.weights.values())
         lines.append(f"refitted at this T: {held:,} weights and biases")
     return "\n".join(lines)
+
+
+def _errors(held_out: Mapping[str, Tensor]) -> Iterator[str]:
+    """A line for every candidate; the least of the thresholds and of the corrections is chosen."""
+    for corrections in (False, True):
+        of_kind = {n: float(e) for n, e in held_out.items() if n.startswith("+ ") is corrections}
+        chosen = min(of_kind, key=of_kind.__getitem__)
+        for name, error in of_kind.items():
+            yield f"{error:<10.4g} {name}{'  (chosen)' if name == chosen else ''}"
 
 
 def alike(units: Iterable[Operation]) -> dict[str, list[Operation]]:

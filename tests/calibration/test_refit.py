@@ -145,6 +145,13 @@ def test_a_part_of_the_batch_sizes_changes_nothing_but_rounding() -> None:
         torch.testing.assert_close(weight, designs[1].weights[name])
 
 
+def test_operations_of_too_many_inputs_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spikewright.calibration.refit.MOMENTS", 8 * 20**2)
+    options = {"steps": 2, "bias_correction": Refit()}
+    snn = sw.convert(net("plain"), images(24), **options)  # b reads 36 values, l 20
+    assert sorted(w.numel() for w in snn.design().weights.values()) == [3, 60]
+
+
 def test_too_few_samples_are_refused() -> None:
     with pytest.raises(ValueError, match="at least 8 samples and 1 place"):
         Refit(samples=4)

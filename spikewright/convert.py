@@ -19,6 +19,7 @@ from spikewright import rules as _register_rules  # noqa: F401  # pyright: ignor
 from spikewright.calibration import Calibration, Correction, InputMeans, MinError, Threshold
 from spikewright.calibration.collecting import collect
 from spikewright.calibration.design import Design
+from spikewright.calibration.holding_out import LEAST_SAMPLES, divided
 from spikewright.calibration.reading import Batches, read_batches, remedy
 from spikewright.calibration.samples import MEMORY, Samples, bytes_each, part_size
 from spikewright.calibration.shared import deal_work
@@ -97,6 +98,25 @@ class Prepared:
             designs,
             calibration,
         )
+
+    def held_out(self) -> tuple[Prepared, tuple[Batch, ...]]:
+        """The same without every fourth calibration sample, and those samples, to judge by.
+
+        Returns:
+            Prepared with the statistics of the other samples, and batches of all inputs that these
+            know nothing of.
+
+        Raises:
+            CalibrationError: for fewer than 8 calibration samples.
+        """
+        if len(self.samples) < LEAST_SAMPLES:
+            raise CalibrationError(
+                f"at least {LEAST_SAMPLES} calibration samples are needed to hold some of them "
+                f"out, got {len(self.samples)}: give more"
+            )
+        division = divided(self.samples, self.statistics)
+        own = Prepared(self.graph, division.statistics, division.fitted, self.processes)
+        return own, division.others.parts
 
     def _designs_at(
         self,

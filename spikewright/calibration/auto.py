@@ -11,13 +11,13 @@ from torch import Tensor
 
 from spikewright.calibration.bias_correction import InputMeans
 from spikewright.calibration.calibration import Calibration
-from spikewright.calibration.collecting import collect
 from spikewright.calibration.correction import Correction
 from spikewright.calibration.design import Design
+from spikewright.calibration.holding_out import HELD_OUT, LEAST_SAMPLES, divided
 from spikewright.calibration.layer_simulation import LayerSimulation
 from spikewright.calibration.layers import Layers, Sent
 from spikewright.calibration.output_means import fitting
-from spikewright.calibration.refit import HELD_OUT, LEAST_SAMPLES, Refit
+from spikewright.calibration.refit import Refit
 from spikewright.calibration.samples import Samples
 from spikewright.calibration.thresholds import Headroom, Maximum, MinError, Threshold
 from spikewright.graph.evaluate import evaluate
@@ -113,17 +113,11 @@ class _Trial:
         cls, calibration: Calibration, samples: Samples, steps: int, seed: int, fold: int
     ) -> _Trial:
         """Every fourth sample is held out, from number `fold` on."""
-        fitted, others = samples.divided(HELD_OUT, fold)
-        collected = collect(fitted.graph, fitted.parts)
-        statistics = {
-            site: seen if bool((seen.maximum > 0).any()) else calibration.statistics[site]
-            for site, seen in collected.statistics.items()
-        }
-        means = collected.input_means(dict(enumerate(fitted.parts)))
+        division = divided(samples, calibration.statistics, fold)
         return cls(
-            replace(calibration, statistics=statistics),
-            replace(fitted, input_means=means),
-            others,
+            replace(calibration, statistics=division.statistics),
+            division.fitted,
+            division.others,
             steps,
             seed,
             MOST_HELD_OUT // HELD_OUT,

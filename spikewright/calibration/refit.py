@@ -12,6 +12,7 @@ from torch import Tensor
 from spikewright.calibration.calibration import Calibration
 from spikewright.calibration.correction import Correction
 from spikewright.calibration.design import Design
+from spikewright.calibration.holding_out import HELD_OUT, LEAST_SAMPLES
 from spikewright.calibration.layer_simulation import LayerSimulation
 from spikewright.calibration.layers import AtLayer, Layers, Sent
 from spikewright.calibration.moments import Moments, chosen_ridge
@@ -31,12 +32,6 @@ STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
 
 MOMENTS = 256 << 20
 """Bytes of the second moments of what an operation reads, at most: 5,792 inputs of one group."""
-
-HELD_OUT = 4
-"""Every fourth sample chooses the ridge."""
-
-LEAST_SAMPLES = 2 * HELD_OUT
-"""Fewer would leave one sample or none to choose by."""
 
 
 @dataclass(frozen=True)

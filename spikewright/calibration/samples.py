@@ -77,8 +77,10 @@ class Samples:
         """
         places = torch.arange(len(self))
         held = places % every == first
-        parts = (tuple(self._picked(places[some])) for some in (~held, held))
-        fitted, others = (Samples(self.graph, of_some, {}, self.seen) for of_some in parts)
+        fitted, others = (
+            Samples(self.graph, tuple(self._picked(places[some])), {}, int(some.sum()))
+            for some in (~held, held)
+        )
         return fitted, others
 
     def spread(self, number: int, steps: int = 1) -> Samples:

@@ -16,6 +16,7 @@ from spikewright.measure.energy import (
     operations,
     operations_csv,
 )
+from spikewright.measure.fewest_steps import FewestSteps, fewest_steps
 from spikewright.measure.metric import Metric
 from spikewright.measure.misalignment import LayerEffect, Misalignment, misalignment
 from spikewright.measure.run_record import RunClock, RunRecord
@@ -35,6 +36,7 @@ __all__ = [
     "Counts",
     "Energy",
     "EnergyModel",
+    "FewestSteps",
     "LayerEffect",
     "LayerError",
     "Metric",
@@ -52,6 +54,7 @@ __all__ = [
     "code_costs",
     "code_table",
     "decompose",
+    "fewest_steps",
     "mcnemar_exact",
     "mean_interval",
     "misalignment",

@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 import spikewright as sw
 from spikewright.calibration import Refit
+from spikewright.calibration.holding_out import HELD_OUT
 from spikewright.calibration.moments import Moments, chosen_ridge
-from spikewright.calibration.refit import HELD_OUT, STRENGTHS
+from spikewright.calibration.refit import STRENGTHS
 from spikewright.errors import CalibrationError
 from tests.builders import images, wired
 from tests.network.nets import NETS, net

@@ -24,6 +24,7 @@ from spikewright.graph.fusing import with_fused_units
 from spikewright.graph.given import Given, OfBatches, call_of, given
 from spikewright.graph.inputs import Call, batch_of, tensors_of
 from spikewright.graph.ir import Graph, Kind
+from spikewright.graph.maxima import with_units_before_maxima
 from spikewright.graph.model_checks import check_model, recurrent_advice, state_of
 from spikewright.graph.offenders import Offender, complaint, offender
 from spikewright.graph.read import read_program
@@ -90,7 +91,7 @@ def survey(model: nn.Module | ExportedProgram, example: Any) -> Survey:
         graph = with_fused_units(written_out(graph))
         offenders = _left_over(graph)
     if not offenders:
-        graph = with_relays(graph)
+        graph = with_relays(with_units_before_maxima(graph))
         few = first.changed(lambda tensor: tensor[:_COMPARED])
         batch = batch_of(call.inputs(few.args, few.keywords, graph.tensors))
         called = Given(*call.placed(tensors_of(batch), graph.tensors))

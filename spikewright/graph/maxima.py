@@ -4,6 +4,7 @@
 
 A batch norm between ReLU and max pool is such a scale and shift. Before the pool it would turn
 spikes into currents, and a largest current is no count; behind it, the next weights read it.
+A ReLU behind the pool comes before it, as `relu(max(x)) = max(relu(x))`.
 """
 
 from __future__ import annotations
@@ -37,6 +38,36 @@ def with_maxima_of_spikes(graph: Graph) -> Graph:
             operations[pool.name] = _pool_then_affine(pool, op, spikes)
     listed = tuple(op for some in operations.values() for op in some)
     return replace(graph, operations=listed, tensors=tensors).pruned()
+
+
+def with_units_before_maxima(graph: Graph) -> Graph:
+    """The same network, with rectifying units before the maxima that they alone read.
+
+    Args:
+        graph: as it was captured.
+    """
+    readers = graph.consumers()
+    makers = {op.name: op for op in graph.operations}
+    changed: dict[str, list[Operation]] = {}
+    for op in graph.operations:
+        if op.kind is not Kind.MAX or len(op.inputs) != 1 or op.name in graph.outputs:
+            continue
+        (source,), read_by = op.inputs, readers[op.name]
+        maker = makers.get(source)
+        if len(read_by) != 1 or not _rectifies(read_by[0]) or (maker and maker.site):
+            continue
+        (unit,) = read_by
+        before = f"{unit.name}.before"
+        rewired = unit.rewired({op.name: source})
+        changed[op.name] = [replace(rewired, name=before, shape=graph.shapes[source])]
+        changed[unit.name] = [replace(op.rewired({source: before}), name=unit.name)]
+    listed = tuple(o for op in graph.operations for o in changed.get(op.name, [op]))
+    return replace(graph, operations=listed)
+
+
+def _rectifies(unit: Operation) -> bool:
+    """Whether it is max(x, 0), perhaps with a ceiling, of every value by itself."""
+    return unit.site is not None and unit.site.rectifies and not unit.body
 
 
 def _is_affine_of_value(op: Operation) -> bool:

@@ -1,7 +1,8 @@
 """Both factors of a product are spikes: where one is a current, a unit stands in front of it.
 
-A relay is a unit whose function is the identity. A factor needs none where it is what a unit sends,
-moved about, maximal in windows, or times one number.
+So are the values that a maximum chooses among. A relay is a unit whose function is the identity. A
+factor needs none where it is what a unit sends, moved about, maximal in windows, or times one
+number. A maximum of what the network is given, moved about, needs none either.
 """
 
 from __future__ import annotations
@@ -10,15 +11,21 @@ import math
 from dataclasses import replace
 from operator import getitem
 
+from spikewright.graph.batch_norm import BATCH_NORM
 from spikewright.graph.ir import Graph, Kind, Operation, Site, Value
 from spikewright.graph.primitives import RELAY, SQUEEZE, UNSQUEEZE
 from spikewright.graph.routes import Chosen, Moved, Scaled
 from spikewright.graph.rule import rule_of
 
+_MEETINGS = (Kind.PRODUCT, Kind.MAX)
+
 
 def with_relays(graph: Graph) -> Graph:
-    """The same network, with units in front of those factors of products that are no spikes."""
-    if all(op.kind is not Kind.PRODUCT for op in graph.operations):
+    """The same network, with units in front of those factors of products that are no spikes.
+
+    And in front of the values among which a maximum chooses.
+    """
+    if all(op.kind not in _MEETINGS for op in graph.operations):
         return graph
     return _Relaying(graph).relayed()
 
@@ -38,7 +45,7 @@ class _Relaying:
     def relayed(self) -> Graph:
         for op in self._graph.operations:
             self._spikes[op.name] = self._sends_spikes(op)
-            if op.kind is Kind.PRODUCT:
+            if op.kind in _MEETINGS and not self._chooses_already(op):
                 self._put_before(op)
         operations: list[Operation] = []
         for op in self._graph.operations:
@@ -61,25 +68,46 @@ class _Relaying:
         moved = isinstance(route, Moved) and route.counted and not route.constant
         return moved or isinstance(route, Chosen)
 
-    def _put_before(self, product: Operation) -> None:
-        factors = [n for n in product.inputs if n not in self._graph.constants]
-        call = f"{product.module}.{product.function}".removeprefix(".")
+    def _chooses_already(self, op: Operation) -> bool:
+        """Whether a maximum chooses among given numbers, or will once a batch norm is behind it."""
+        if op.kind is not Kind.MAX or len(op.inputs) != 1:
+            return False
+        (name,) = op.inputs
+        while (maker := self._made_by.get(name)) is not None and len(maker.inputs) == 1:
+            norm = maker.target is BATCH_NORM
+            route = None if maker.site or norm else rule_of(maker).route(maker, self._graph)
+            through = norm or maker.target is getitem or isinstance(route, Moved | Chosen)
+            if not through:
+                return False
+            (name,) = maker.inputs
+            if norm:
+                return self._spikes[name]
+        return maker is None
+
+    def _put_before(self, meeting: Operation) -> None:
+        factors = [n for n in meeting.inputs if n not in self._graph.constants]
+        call = f"{meeting.module}.{meeting.function}".removeprefix(".")
         number = self._calls[call] = self._calls.get(call, 0) + 1
         call = call if number == 1 else f"{call}:{number}"
         sides = ("left", "right") if len(factors) == 2 else ("factor",)
+        places = {factor: self._before_copies(factor, meeting) for factor in factors}
+        shapes = {self._graph.shapes[source] for source, _ in places.values()}
+        currents = not any(self._spikes[factor] for factor in factors)
+        chosen = meeting.kind is Kind.MAX and currents and len(shapes) == 1
         for side, factor in zip(sides, factors, strict=True):
             if self._spikes[factor]:
                 continue
-            source, reader = self._before_copies(factor, product)
+            source, reader = places[factor]
             if source not in self._relays:
-                self._relays[source] = self._relay(product, source, f"{call}.{side}")
+                site = Site(f"{call}.{side}", alike=call if chosen and len(factors) > 1 else "")
+                self._relays[source] = self._relay(meeting, source, site)
             relay = self._relays[source][-1].name
             self._rewired.setdefault(reader.name, {})[source] = relay
 
-    def _before_copies(self, factor: str, product: Operation) -> tuple[str, Operation]:
-        """The value that a factor repeats, and who reads it on the way to the product."""
+    def _before_copies(self, factor: str, meeting: Operation) -> tuple[str, Operation]:
+        """The value that a factor repeats, and who reads it on the way to where factors meet."""
         shapes = self._graph.shapes
-        best, source, reader = (factor, product), factor, product
+        best, source, reader = (factor, meeting), factor, meeting
         while (maker := self._made_by.get(source)) is not None and len(maker.inputs) == 1:
             route = rule_of(maker).route(maker, self._graph) if maker.site is None else None
             alone = len(self._readers[source]) == 1 and isinstance(route, Moved)
@@ -91,10 +119,10 @@ class _Relaying:
                 best = source, reader
         return best
 
-    def _relay(self, product: Operation, source: str, site: str) -> list[Operation]:
+    def _relay(self, meeting: Operation, source: str, site: Site) -> list[Operation]:
         """The unit, with a channel where its value is one number a sample."""
         shape = self._graph.shapes[source]
-        like = replace(product, kwargs={}, kind=Kind.LINEAR)
+        like = replace(meeting, kwargs={}, kind=Kind.LINEAR)
         unit = replace(
             like,
             name=f"{source}.relay",
@@ -102,7 +130,7 @@ class _Relaying:
             args=(Value(source),),
             kind=Kind.UNIT,
             shape=shape,
-            site=Site(site),
+            site=site,
         )
         if shape:
             return [unit]

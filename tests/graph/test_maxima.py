@@ -67,3 +67,49 @@ def test_what_others_read_stays_where_it_is() -> None:
     assert functions(captured(shared, images(2)))[2:4] == ["addcmul", "max_pool2d"]
     graph = captured(net(negative=False), images(2))
     assert functions(replace(graph)) == functions(graph)
+
+
+@pytest.mark.parametrize("activation", [nn.ReLU(), nn.ReLU6()])
+def test_a_rectifier_behind_a_maximum_comes_before_it(activation: nn.Module) -> None:
+    model = wired(
+        lambda m, x: m.l(m.act(F.max_pool2d(m.b(m.act(F.max_pool2d(m.a(x), 2))), 2)).flatten(1)),
+        a=nn.Conv2d(3, 4, 3),
+        b=nn.Conv2d(4, 4, 1),
+        act=activation,
+        l=nn.Linear(4, 3),
+    )
+    x = images(32)
+    graph = captured(model, x)
+    unit = "relu" if isinstance(activation, nn.ReLU) else "hardtanh"
+    assert functions(graph)[1:6] == [unit, "max_pool2d", "conv2d", unit, "max_pool2d"]
+    snn = sw.convert(model, x, neuron=sw.TwoPhase("nearest", "binary"), steps=12)
+    assert not snn.audit(x[:3]).objections
+    torch.testing.assert_close(snn(x), model(x), rtol=0.02, atol=0.02)
+    torch.testing.assert_close(snn(x, engine="steps"), snn(x))
+
+
+def test_a_maximum_of_two_currents_chooses_among_spikes_of_one_threshold() -> None:
+    model = wired(
+        lambda m, x: m.out(torch.maximum(m.a(x), m.b(x))),
+        a=nn.Linear(8, 16),
+        b=nn.Linear(8, 16),
+        out=nn.Linear(16, 3),
+    )
+    x = torch.randn(32, 8).double()
+    snn = sw.convert(model, x, neuron=sw.TwoPhase("nearest", "binary"), steps=12)
+    left, right = (op.site for op in snn.graph.neurons)
+    assert left is not None
+    assert right is not None
+    assert left.group_name == right.group_name
+    assert not snn.audit(x[:3]).objections
+    torch.testing.assert_close(snn(x), model(x), rtol=0.01, atol=0.01)
+    torch.testing.assert_close(snn(x, engine="steps"), snn(x))
+
+
+def test_a_maximum_of_what_is_given_needs_no_units() -> None:
+    model = wired(
+        lambda m, x: m.l(F.relu(m.a(F.max_pool2d(x, 2))).flatten(1)),
+        a=nn.Conv2d(3, 4, 3),
+        l=nn.Linear(4, 3),
+    )
+    assert [site.name for site in captured(model, images(5)).sites] == ["relu"]

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -20,6 +21,7 @@ from spikewright.errors import ConversionError, UnsupportedOperation
 from spikewright.graph.agreement import check_agreement
 from spikewright.graph.composites import written_out
 from spikewright.graph.decomposing import decomposed
+from spikewright.graph.exporting import alike_beyond, attributes_kept, bound_of, largest_batch
 from spikewright.graph.fusing import with_fused_units
 from spikewright.graph.given import Given, OfBatches, call_of, given
 from spikewright.graph.inputs import Call, batch_of, tensors_of
@@ -130,34 +132,58 @@ def _exported(
         return model if model.dialect == "ATEN" else model.run_decompositions({})
     pair = example.changed(_two_of)
     try:
-        return _captured(model, pair, call, constants)
+        return _of_any_size(model, pair, call, constants)
     except Exception as error:  # torch.export has no common base class for what it refuses
         answer = _answer(model, example.changed(lambda tensor: tensor[:_COMPARED]))
         message = str(error)
         if "in output, which is not a known type" in message:
             register_answer(answer)
             return _exported(model, example, call, constants)
+        most = largest_batch(message)
+        if most is not None and alike_beyond(most, partial(_answer, model), pair):
+            return _captured(model, pair, call, constants, most)
         if _fixes_batch(message):
             try:
                 _answer(model, pair.changed(lambda tensor: torch.cat([tensor, tensor[:1]])))
-                return _captured(model, pair, call, constants)
+                return _of_any_size(model, pair, call, constants)
             except Exception:  # the first error says more
                 pass
         advice = recurrent_advice(model, message)
         raise ConversionError(advice or _capture_failure(message)) from error
 
 
-def _captured(
+def _of_any_size(
     model: nn.Module, pair: Given, call: Call, constants: Mapping[str, Tensor]
 ) -> ExportedProgram:
-    with _quiet(), _grad_mode(model):
+    """The model's program, which holds for batches larger than those it was traced for too.
+
+    Raises:
+        ValueError: where the model does something else with larger batches.
+    """
+    program = _captured(model, pair, call, constants)
+    most = bound_of(program)
+    if most is not None and not alike_beyond(most, partial(_answer, model), pair):
+        raise ValueError(f"constraint: batches of more than {most} samples are treated otherwise")
+    return program
+
+
+def _captured(
+    model: nn.Module,
+    pair: Given,
+    call: Call,
+    constants: Mapping[str, Tensor],
+    most: int | None = None,
+) -> ExportedProgram:
+    """The model as a program of any batch size, or of at most so many samples."""
+    with _quiet(), _grad_mode(model), attributes_kept(model):
         if pair.alone is not None:
-            each = {0: Dim.DYNAMIC}
+            each: dict[int, Any] = {0: Dim.DYNAMIC if most is None else Dim("batch", max=most)}
             shapes = ((each,),) if _takes_any_arguments(model) else (each,)
             program = export(model, pair.args, dynamic_shapes=shapes, strict=False)
         else:
             batches = tuple(call.inputs(pair.args, pair.keywords, constants))
-            each = {0: Dim("batch")} if len(batches) > 1 else {0: Dim.DYNAMIC}
+            several = len(batches) > 1 or most is not None
+            each = {0: Dim("batch", max=most) if several else Dim.DYNAMIC}
             called = OfBatches(model, call, constants).eval()
             shapes = (tuple(each for _ in batches),)
             program = export(called, batches, dynamic_shapes=shapes, strict=False)

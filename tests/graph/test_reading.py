@@ -7,6 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+from spikewright.errors import ConversionError
 from spikewright.graph import evaluate, survey
 from tests.builders import images, wired
 
@@ -61,3 +62,44 @@ def test_the_first_operation_may_split_select_or_reduce(case):
 def test_the_first_operation_must_not_work_across_the_batch(across):
     (offender, *_) = survey(wired(lambda m, x: F.relu(across(x))), images()).offenders
     assert "batch" in offender.reason
+
+
+class _Chooser(nn.Module):
+    """Copies large batches, as some networks of diffusers do; may answer them otherwise."""
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.layer, self.factor = nn.Linear(4, 3), factor
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        if x.shape[0] >= 64:
+            x = x.contiguous() * self.factor
+        return self.layer(x).relu()
+
+
+def test_a_choice_by_the_size_of_the_batch_may_change_no_answer() -> None:
+    model = _Chooser(1.0).eval()
+    x = torch.randn(5, 4)
+    graph = survey(model, x).require_convertible()
+    many = torch.randn(70, 4)
+    torch.testing.assert_close(evaluate(graph, many)[0], model(many))
+    with pytest.raises(ConversionError, match="fixes its batch size"):
+        survey(_Chooser(2.0).eval(), x)
+
+
+def test_the_model_holds_what_it_held_before_it_was_captured() -> None:
+    class Keeper(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer, self.kept = nn.Linear(4, 3), torch.zeros(1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.kept = torch.ones(x.shape[1:])
+            return (self.layer(x) + self.kept[:3]).relu()
+
+    model = Keeper().eval()
+    held = model.kept
+    survey(model, torch.randn(5, 4))
+    assert type(model.kept) is torch.Tensor
+    assert model.kept.tolist() in ([0.0], [1.0] * 4)
+    assert held.tolist() == [0.0]

@@ -1,0 +1,68 @@
+"""What torch.export leaves in a model, and batch sizes by which a model chooses its way."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.export import ExportedProgram
+from torch.utils._pytree import tree_leaves
+
+from spikewright.graph.given import Given
+
+_MOST_TRIED = 256
+"""Batches beyond which it is not tried whether the size of a batch changes a model's answer."""
+
+
+@contextmanager
+def attributes_kept(model: nn.Module) -> Generator[None]:
+    """Give the model's modules back what they held, such as anchors made for the last batch.
+
+    Tracing runs the model on tensors without numbers, and what it keeps of them would be left.
+    """
+    kept = [(vars(module), dict(vars(module))) for module in model.modules()]
+    try:
+        yield
+    finally:
+        for now, before in kept:
+            for name in now.keys() - before.keys():
+                del now[name]
+            now.update(before)
+
+
+def largest_batch(message: str) -> int | None:
+    """The largest batch for which a model does what was traced; None where none is named.
+
+    Args:
+        message: of torch.export, which names it where a model chooses by the size of the batch.
+    """
+    found = re.search(r"Dim\('\w+', max=(\d+)\)", message)
+    most = int(found[1]) if found else _MOST_TRIED + 1
+    return most if most <= _MOST_TRIED else None
+
+
+def bound_of(program: ExportedProgram) -> int | None:
+    """The largest batch for which a program was exported; None where no small one bounds it."""
+    uppers = [bounds.upper for bounds in program.range_constraints.values()]
+    return next((int(upper) for upper in uppers if upper <= _MOST_TRIED), None)
+
+
+def alike_beyond(most: int, answer: Callable[[Given], Any], pair: Given) -> bool:
+    """Whether a model answers samples of a batch larger than `most` as those of a small one.
+
+    Args:
+        most: the largest of the small ones.
+        answer: the model's, to a batch.
+        pair: two samples.
+    """
+    larger = answer(pair.changed(lambda tensor: torch.cat([tensor] * (most // 2 + 1))))
+    leaves = zip(tree_leaves(larger), tree_leaves(answer(pair)), strict=True)
+    both = [(a[:2], b) for a, b in leaves if isinstance(b, Tensor) and b.is_floating_point()]
+    return bool(both) and all(
+        a.shape == b.shape and torch.allclose(a, b, 1e-3, 1e-3 * float(b.abs().amax()))
+        for a, b in both
+    )

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from docs_tools.census.building import Build
+from spikewright.models import before_boxes
 
 CLASSIFIERS = {
     "alexnet": 64,
@@ -100,10 +101,31 @@ def _images(name: str, side: int, **options: Any) -> tuple[nn.Module, tuple[Tens
     return _made(name, **options), (torch.randn(2, 3, side, side),)
 
 
-def _detector(name: str, side: int) -> tuple[nn.Module, tuple[list[Tensor]]]:
-    """Detectors take a list of images, which may differ in size."""
+class _Stages(nn.Module):
+    """All networks of a detector of two stages, without the choice of boxes between them."""
+
+    def __init__(self, detector: Any) -> None:
+        super().__init__()
+        self.first, heads = before_boxes(detector), detector.roi_heads
+        self.boxes = nn.Sequential(heads.box_head, heads.box_predictor)
+        kinds = [k for k in ("mask", "keypoint") if getattr(heads, f"{k}_head", None) is not None]
+        parts = [(getattr(heads, f"{k}_head"), getattr(heads, f"{k}_predictor")) for k in kinds]
+        self.others = nn.ModuleList([nn.Sequential(*part) for part in parts])
+
+    def forward(self, images: Tensor, regions: Tensor, *more: Tensor) -> Any:
+        others = [part(x) for part, x in zip(self.others, more, strict=True)]
+        return self.first(images), self.boxes(regions), others
+
+
+def _detector(name: str, side: int) -> tuple[nn.Module, tuple[Tensor, ...]]:
+    """Up to the boxes before non-maximum suppression; of two stages with a region an image."""
+    detector: Any = _made(name, weights_backbone=None)
     images = torch.rand(2, 3, side, side)
-    return _made(name, weights_backbone=None), ([images[0], images[1]],)
+    if not hasattr(detector, "roi_heads"):
+        return before_boxes(detector), (images,)
+    stages = _Stages(detector)
+    regions = [torch.rand(2, 256, n, n) for n in (7, *[14] * len(stages.others))]
+    return stages, (images, *regions)
 
 
 def _video(name: str, frames: int, side: int) -> tuple[nn.Module, tuple[Tensor]]:

@@ -38,6 +38,12 @@ _COMPARED = 16
 """The number of samples on which the captured graph is compared with the model, at most."""
 
 
+_LIST_OF_IMAGES = (
+    ". Detectors of torchvision take lists of images and choose boxes by their values: convert "
+    "spikewright.models.before_boxes(model), which takes a batch [B, C, H, W]"
+)
+
+
 class InputRefused(ConversionError):  # noqa: N818 (it reads as a sentence)
     """The model itself raises an error on the input that it was to be captured with."""
 
@@ -245,8 +251,8 @@ def _answer(model: nn.Module | ExportedProgram, batch: Given) -> Any:
         raise InputRefused(
             f"the model does not take a batch of shape {batch.shapes}{mismatch}. "
             f"It raises {type(error).__name__}: {' '.join(str(error).split())}"
-            + views
-            * ("invalid for input of size" in str(error))
+            + views * ("invalid for input of size" in str(error))
+            + _LIST_OF_IMAGES * ("list of 3d tensors" in str(error))
         ) from error
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from spikewright.models.architectures import ARCHITECTURES
 from spikewright.models.cifar_resnet import CifarResNet, resnet18, resnet20
 from spikewright.models.cifar_vgg import CifarVGG, vgg16
+from spikewright.models.detectors import before_boxes
 from spikewright.models.digits_cnn import DigitsCNN, digits_cnn
 from spikewright.models.events_cnn import EventsCNN, events_cnn
 from spikewright.models.weights import load_weights
@@ -15,6 +16,7 @@ __all__ = [
     "CifarVGG",
     "DigitsCNN",
     "EventsCNN",
+    "before_boxes",
     "digits_cnn",
     "events_cnn",
     "load_weights",

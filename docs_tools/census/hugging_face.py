@@ -274,6 +274,20 @@ OTHERS: dict[str, tuple[str, dict[str, Any], Callable[[], Inputs]]] = {
 }
 
 
+class _Towers(nn.Module):
+    """Both towers of CLIP up to their embeddings; which image meets which text is outside."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self, pixel_values: Tensor, input_ids: Tensor, attention_mask: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        answer = self.model(input_ids, pixel_values, attention_mask)
+        return answer.image_embeds, answer.text_embeds
+
+
 def _clip() -> tuple[nn.Module, Inputs]:
     library = importlib.import_module("transformers")
     text = ENCODER | {"vocab_size": VOCABULARY, "max_position_embeddings": 32, "eos_token_id": 2}
@@ -282,7 +296,7 @@ def _clip() -> tuple[nn.Module, Inputs]:
     )
     words: dict[str, Tensor] = dict(_words())
     words["input_ids"][:, -1] = 2
-    return library.CLIPModel(config), words | dict(_pixels(32))
+    return _Towers(library.CLIPModel(config)), words | dict(_pixels(32))
 
 
 def _detr() -> tuple[nn.Module, Inputs]:

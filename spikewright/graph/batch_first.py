@@ -22,7 +22,13 @@ from spikewright.graph.batch_planes import (
     convolved_beside_channels,
     normalised,
 )
-from spikewright.graph.batch_rows import multiplied_rows, of_rows, repeated_batch, repeats_batch
+from spikewright.graph.batch_rows import (
+    contracted,
+    multiplied_rows,
+    of_rows,
+    repeated_batch,
+    repeats_batch,
+)
 from spikewright.graph.calls import (
     ALIGNED,
     BATCHED,
@@ -119,6 +125,8 @@ def rewritten(
         return convolved_beside_channels(op, read[0], result, tensors)
     if of_rows(op, read[0]) and result is not None:
         return multiplied_rows(op, read[0], result)
+    if target is aten.einsum.default:
+        return (contracted(op, layouts),)
     if target is BATCH_NORM:
         return (normalised(op, read[0], tensors),)
     if target is aten.stack.default:

@@ -1,8 +1,10 @@
-"""The batch as rows of a matrix, and copies of a batch, rewritten for values with it first."""
+"""The batch as rows of a matrix or a letter of einsum, and copies of it, with the batch first."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from string import ascii_letters
 
 import torch
 
@@ -69,3 +71,35 @@ def repeated_batch(op: Operation, source: Layout, result: Layout | None) -> tupl
     )
     args = (Value(wide.name), [BATCH, *result.sample])
     return wide, replace(op, target=EXPAND, args=args, kwargs={})
+
+
+def contracted(op: Operation, layouts: Mapping[str, Layout]) -> Operation:
+    """An einsum whose letter of the batch comes first, with letters for what it is merged with.
+
+    Raises:
+        BatchMoved: where the values that it joins have the batch at different letters, or sum it.
+    """
+    left, _, right = op.args[0].replace(" ", "").partition("->")
+    terms = left.split(",")
+    read = [
+        (t, layouts[v.name]) for t, v in zip(terms, op.args[1], strict=True) if v in _values(op)
+    ]
+    letters = {term[layout.dim] for term, layout in read if "." not in left}
+    merged = {(layout.before, layout.after) for _, layout in read}
+    batch = next(iter(letters), "")
+    if len(letters) != 1 or len(merged) != 1 or left.count(batch) != len(read):
+        raise BatchMoved("the batch has no letter of its own in it, the same in all its signals")
+    if right.count(batch) != 1:
+        raise BatchMoved("it works across the batch dimension, which mixes samples")
+    free = (letter for letter in ascii_letters if letter not in op.args[0])
+    more = "".join(next(free) for _ in read[0][1].merged)
+
+    def moved(term: str) -> str:
+        return batch + term.replace(batch, more) if batch in term else term
+
+    equation = f"{','.join(map(moved, terms))}->{moved(right)}"
+    return replace(op, args=(equation, *op.args[1:]))
+
+
+def _values(op: Operation) -> list[Value]:
+    return [leaf for leaf in op.args[1] if isinstance(leaf, Value)]

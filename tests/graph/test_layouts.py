@@ -37,6 +37,15 @@ def tokens_first(m, x: Tensor) -> Tensor:
     return q.transpose(0, 1).reshape(x.shape[0], -1, DIM).transpose(0, 1)
 
 
+def letters(m, x: Tensor) -> Tensor:
+    """Positions of SAM's heads, `[B * heads, H, W, C]` contracted by einsum."""
+    batch, high, wide, width = x.shape
+    q = m.out(x).view(batch, high, wide, 2, width // 2).permute(0, 3, 1, 2, 4)
+    q = F.relu(q.reshape(-1, high, wide, width // 2))
+    at = torch.einsum("bhwc,hkc->bhwk", q, torch.ones(high, 2, width // 2, dtype=x.dtype))
+    return torch.einsum("bhwk,bhwc->bhc", at, q).view(batch, 2, high, width // 2)
+
+
 def two_views(m, x: Tensor) -> Tensor:
     """Two batches joined to one of twice the size."""
     joined = F.relu(m.out(torch.cat([x, x.flip(1)])))
@@ -108,6 +117,7 @@ CASES = {
     "heads": (heads, (5, DIM)),
     "windows": (windows, (4, 4, DIM)),
     "tokens first": (tokens_first, (5, DIM)),
+    "letters": (letters, (4, 4, DIM)),
     "two views": (two_views, (5, DIM)),
     "class token": (class_token, (5, DIM)),
     "film": (film, (3, DIM, 8, 8)),

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_leaves, tree_map
+from torch.utils._pytree import tree_leaves
 
 from spikewright.graph.evaluate import call
 from spikewright.graph.inputs import Batch, tensors_of
@@ -25,6 +25,8 @@ _UNMET = {
     "product": "a factor of a product must be spikes or held counts",
     "max": "a maximum must choose among spikes or held counts",
 }
+_MASKS = 1e-3
+"""The part of the largest number from which on values are masks, as `torch.finfo(...).min` is."""
 _ROUNDING = 2.0**12
 """How far a mean over time may be from the value at the mean input, in units of rounding."""
 
@@ -49,7 +51,7 @@ class Auditor:
         self._trains = {
             name: Train(scales[name], length) for name in self._watched() if name in scales
         }
-        self._totals: dict[str, Any] = {}
+        self._means: dict[str, Any] = {}
         self._seen: set[tuple[str, int]] = set()
 
     @property
@@ -69,12 +71,13 @@ class Auditor:
         self, op: Operation, start: int, steps: int, inputs: tuple[Any, ...], value: Any
     ) -> None:
         weights = self._plan.weights[start : start + steps]
+        shares = weights / self._plan.total_weight  # sums of masks near -3e38 stay finite
         arriving = dict(zip(op.inputs, inputs, strict=True)) if inputs else {}
         for name, values in {**arriving, op.name: value}.items():
             if (name, start) in self._seen:
                 continue  # a layer emits again for a later stage
             self._seen.add((name, start))
-            self._totals[name] = weighted(self._totals.get(name), values, weights)
+            self._means[name] = weighted(self._means.get(name), values, shares)
             if name in self._trains and isinstance(values, Tensor):
                 self._trains[name].see(values, weights)
 
@@ -102,21 +105,13 @@ class Auditor:
     def _commutes(self, op: Operation, samples: int) -> bool:
         """Whether the mean of an operation's value over time is its value at the mean input."""
         names = (*op.inputs, op.name)
-        if op.kind in (Kind.UNIT, Kind.CONSTANT) or not all(n in self._totals for n in names):
+        if op.kind in (Kind.UNIT, Kind.CONSTANT) or not all(n in self._means for n in names):
             return True  # a layer of neurons, or the same at every step
-        means = {name: self._mean(name) for name in names}
+        means = {name: self._means[name] for name in names}
         expected = call(op, means, self._graph.tensors, samples)
         pairs = zip(tree_leaves(expected), tree_leaves(means[op.name]), strict=True)
         scale = max(_largest(means[name]) for name in names)
         return all(_near(one, other, scale) for one, other in pairs)
-
-    def _mean(self, name: str) -> Any:
-        length = self._plan.total_weight
-
-        def mean(total: Tensor) -> Tensor:
-            return total / length if total.is_floating_point() else total
-
-        return tree_map(mean, self._totals[name])
 
     def _carried(self, op: Operation, carried: Mapping[str, Carried], *, linear: bool) -> Carried:
         """What a value is, from what was seen of it and of those that it is made of."""
@@ -126,7 +121,7 @@ class Auditor:
         if op.kind is not Kind.UNIT and all(kind in _GIVEN for kind in inputs):
             return Carried.INPUT
         train = self._trains.get(op.name)
-        if train is not None and train.whole and op.name in self._totals:
+        if train is not None and train.whole and op.name in self._means:
             return Carried.SPIKES if train.binary else Carried.COUNTS
         sums = op.kind in (Kind.LINEAR, Kind.PRODUCT) and linear
         return Carried.CURRENTS if sums and Carried.FLOATS not in inputs else Carried.FLOATS
@@ -174,9 +169,10 @@ def _named(op: Operation) -> str:
 
 
 def _largest(values: Any) -> float:
-    """The largest finite magnitude among values."""
+    """The largest magnitude among values, but for infinities and what masks write for them."""
     leaves = [t for t in tree_leaves(values) if isinstance(t, Tensor) and t.is_floating_point()]
-    sizes = [float(torch.where(t.isfinite(), t, 0.0).abs().amax()) for t in leaves if t.numel()]
+    magnitudes = [t.abs() for t in leaves if t.numel()]
+    sizes = [float(m.where(m < _MASKS * torch.finfo(m.dtype).max, 0.0).amax()) for m in magnitudes]
     return max(sizes, default=0.0)
 
 
@@ -184,6 +180,8 @@ def _near(one: Tensor, other: Tensor, scale: float) -> bool:
     """Whether values are equal up to rounding; `scale` is the size of what they are made of."""
     if not one.is_floating_point():
         return True
-    apart = torch.where(one == other, 0.0, (one - other).abs())  # of infinities there is no gap
-    allowed = _ROUNDING * torch.finfo(one.dtype).eps * max(scale, _largest(other))
-    return bool((apart <= allowed).all())
+    one, other = (v.nan_to_num(nan=torch.nan) for v in (one, other))  # infinities are the largest
+    least = max(scale, _largest(other), torch.finfo(one.dtype).tiny)
+    size = other.abs().clamp(min=least)
+    apart = (one / size - other / size).abs()
+    return bool((apart <= _ROUNDING * torch.finfo(one.dtype).eps).all())

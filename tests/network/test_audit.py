@@ -220,6 +220,19 @@ def test_factors_that_are_currents_are_seen_and_named(monkeypatch: pytest.Monkey
     assert line.startswith("b (linear) -> mul carries currents: a factor of a product must be")
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_masks_of_the_least_number_are_no_objection(dtype: torch.dtype) -> None:
+    """As transformers write them: summed over time they would leave the range of the dtype."""
+    mask = torch.triu(torch.full((4, 4), torch.finfo(dtype).min, dtype=dtype), 1)
+    model = wired(
+        lambda m, x: m.l(torch.softmax(m.q(x) @ m.k(x).mT + m.mask, -1) @ m.v(x)),
+        **{name: nn.Linear(6, 6) for name in "qkvl"},
+    ).to(dtype)
+    model.register_buffer("mask", mask)
+    x = torch.randn(32, 4, 6, dtype=dtype)
+    assert not sw.convert(model, x, steps=6).audit(x[:3]).objections
+
+
 def test_frames_are_input_that_varies() -> None:
     snn = converted("plain", steps=4)
     frames = torch.stack([images(3, seed=seed) for seed in range(4)])

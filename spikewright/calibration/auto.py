@@ -15,13 +15,12 @@ from spikewright.calibration.correction import Correction
 from spikewright.calibration.design import Design
 from spikewright.calibration.holding_out import HELD_OUT, LEAST_SAMPLES, divided
 from spikewright.calibration.layer_simulation import LayerSimulation
-from spikewright.calibration.layers import Layers, Sent
+from spikewright.calibration.layers import Layers
 from spikewright.calibration.output_means import fitting
 from spikewright.calibration.refit import Refit
 from spikewright.calibration.samples import Samples
 from spikewright.calibration.thresholds import Headroom, Maximum, MinError, Threshold
 from spikewright.graph.evaluate import evaluate
-from spikewright.graph.per_channel import placed
 
 NO_CORRECTION = "no correction"
 
@@ -175,17 +174,7 @@ def _answers(design: Design, samples: Samples, simulation: LayerSimulation) -> l
     times = (simulation.duration, simulation.rehearsal)
     layers = Layers(graph, samples.parts, *times, whole=True)
     for layer in layers.units():
-        op, site = layer.operation, layer.site
-        for number, current in layer.currents():
-            ids = samples.ids[number]
-            theta = placed(design.thresholds[site], op).to(current)
-            if site in design.corrections:
-                current = current + placed(design.corrections[site], op).to(current)
-            held = design.potentials.get(site)
-            potential = 0.0 if held is None else held.to(current)
-            steps = current.unflatten(0, (simulation.duration, len(ids)))
-            trains = simulation.trains(op, steps, theta, potential, ids)
-            layer.send(number, Sent(trains.numbers.flatten(0, 1), trains.unit))
+        simulation.send(layer, design, samples.ids)
     return [
         [simulation.mean_over_steps(value) for value in layers.values(name)]
         for name in graph.outputs

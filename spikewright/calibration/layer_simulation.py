@@ -7,13 +7,15 @@ from their mean current, and D is 1.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from torch import Tensor
 
-from spikewright.calibration.layers import Sent
+from spikewright.calibration.design import Design
+from spikewright.calibration.layers import AtLayer, Sent
 from spikewright.graph.ir import Operation
+from spikewright.graph.per_channel import placed
 from spikewright.graph.units import function_of
 from spikewright.neurons import Draws, Layer, Neuron, StreamingDynamics
 
@@ -85,6 +87,25 @@ class LayerSimulation:
         dynamics.absorb(current, self.neuron.step_weights(self.steps))
         dynamics.rewind()
         return Sent(dynamics.emit(self.duration), theta)
+
+    def send(self, layer: AtLayer, design: Design, ids: Sequence[Tensor]) -> None:
+        """Let a layer send what it sends under a design.
+
+        Args:
+            layer: of units.
+            design: whose thresholds, corrections and potentials are taken.
+            ids: identities of the samples of every part, int64 `[B]`.
+        """
+        op, site = layer.operation, layer.site
+        for number, current in layer.currents():
+            if site in design.corrections:
+                current = current + placed(design.corrections[site], op).to(current)
+            held = design.potentials.get(site)
+            potential = 0.0 if held is None else held.to(current)
+            theta = placed(design.thresholds[site], op).to(current)
+            steps = current.unflatten(0, (self.duration, len(ids[number])))
+            sent = self.trains(op, steps, theta, potential, ids[number])
+            layer.send(number, Sent(sent.numbers.flatten(0, 1), sent.unit))
 
     def mean_over_steps(self, values: Tensor) -> Tensor:
         """The mean over the steps that count, `[B, *S]` from `[D * B, *S]`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -23,7 +23,6 @@ from spikewright.errors import CalibrationError
 from spikewright.graph.evaluate import apply
 from spikewright.graph.ir import Graph, Kind, Operation, Stored
 from spikewright.graph.matrix import MatrixView
-from spikewright.graph.per_channel import placed
 from spikewright.graph.primitives import SUM
 from spikewright.graph.rule import rule_of
 
@@ -87,7 +86,7 @@ class Refit(Correction):
         most = min(self.samples, fitting(samples, neuron, steps, self.samples), _fitting(graph))
         chosen = samples.spread(max(most, LEAST_SAMPLES), simulation.duration)
         run = _Run(chosen, simulation, self.places)
-        return replace(design, weights=run.weights(design.thresholds))
+        return replace(design, weights=run.weights(design))
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,7 @@ class _Run:
         self._tensors = dict(samples.graph.tensors)
         """The stored tensors of the network, in which refitted ones take the place of others."""
 
-    def weights(self, thresholds: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    def weights(self, design: Design) -> dict[str, Tensor]:
         """The tensors that take the place of others, by name, on the CPU."""
         graph, parts = self._samples.graph, self._samples.parts
         times = (self._simulation.duration, self._simulation.rehearsal)
@@ -125,11 +124,18 @@ class _Run:
                     self._tensors.update(new)
                     refitted.update({name: tensor.cpu() for name, tensor in new.items()})
             if layer.operation.site is not None:
-                self._send(exact, layer, thresholds[layer.site])
+                self._activate(exact)
+                self._simulation.send(layer, design, self._samples.ids)
             elif layer.lasts:
                 exact.merge()
                 layer.merge()
         return refitted
+
+    def _activate(self, exact: AtLayer) -> None:
+        """Let the ANN's unit send its activations."""
+        for number, current in exact.currents():
+            activations = self._value(exact.operation, current)
+            exact.send(number, Sent(activations, activations.new_ones(())))
 
     def _refitted(self, weighted: _Weighted, exact: AtLayer, layer: AtLayer) -> dict[str, Tensor]:
         """New weights and bias of an operation, by name."""
@@ -193,19 +199,6 @@ class _Run:
             read.reshape(-1, groups, inputs).transpose(0, 1),
             missing.reshape(-1, groups, outputs).transpose(0, 1),
         )
-
-    def _send(self, exact: AtLayer, layer: AtLayer, threshold: Tensor) -> None:
-        """Let the ANN's unit and the layer of neurons send what they send for good."""
-        op = layer.operation
-        for number, current in exact.currents():
-            activations = self._value(op, current)
-            exact.send(number, Sent(activations, activations.new_ones(())))
-        for number, current in layer.currents():
-            ids = self._samples.ids[number]
-            theta = placed(threshold, op).to(current)
-            steps = current.unflatten(0, (self._simulation.duration, len(ids)))
-            sent = self._simulation.trains(op, steps, theta, 0.0, ids)
-            layer.send(number, Sent(sent.numbers.flatten(0, 1), sent.unit))
 
 
 def _weighted(graph: Graph) -> dict[str, _Weighted]:

@@ -20,7 +20,6 @@ from spikewright.calibration.output_means import fitting
 from spikewright.calibration.refit import Refit
 from spikewright.calibration.samples import Samples
 from spikewright.calibration.thresholds import Headroom, Maximum, MinError, Threshold
-from spikewright.graph.evaluate import evaluate
 
 NO_CORRECTION = "no correction"
 
@@ -159,26 +158,21 @@ def error(
     most = fitting(samples, neuron, steps, len(samples))
     chosen = samples.spread(most, simulation.duration)
     given = _answers(design, chosen, simulation)
-    wanted = [evaluate(graph, part) for part in chosen.parts]
-    errors = [
-        _distance(torch.cat(got), torch.cat(want))
-        for got, want in zip(given, zip(*wanted, strict=True), strict=True)
-        if want[0].is_floating_point()
-    ]
+    errors = [_distance(given[name], wanted) for name, wanted in chosen.answers.items()]
     return sum(errors) / len(errors)
 
 
-def _answers(design: Design, samples: Samples, simulation: LayerSimulation) -> list[list[Tensor]]:
-    """Every output of the network, of every part, `[B, ...]`."""
+def _answers(design: Design, samples: Samples, simulation: LayerSimulation) -> dict[str, Tensor]:
+    """The network's outputs where the ANN has `Samples.answers`."""
     graph = replace(samples.graph, tensors={**samples.graph.tensors, **design.weights})
     times = (simulation.duration, simulation.rehearsal)
     layers = Layers(graph, samples.parts, *times, whole=True)
     for layer in layers.units():
         simulation.send(layer, design, samples.ids)
-    return [
-        [simulation.mean_over_steps(value) for value in layers.values(name)]
-        for name in graph.outputs
-    ]
+    return {
+        name: torch.cat([simulation.mean_over_steps(value) for value in layers.values(name)])
+        for name in samples.answers
+    }
 
 
 def _distance(given: Tensor, wanted: Tensor) -> float:

@@ -165,19 +165,15 @@ class _Run:
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """What arrives `[B, *S]`, and what is missing `[B, *places, O]`, of each part."""
         op, dim = weighted.operation, rule_of(weighted.operation).bias_dim
+        mean = self._simulation.mean_over_steps
+        arriving = (mean(read) for read in layer.read_by(op))
         if _only_added(op, layer):
-            missing = zip(exact.currents(), layer.currents(), strict=True)
-            pairs = (
-                (wanted, self._simulation.mean_over_steps(got)) for (_, wanted), (_, got) in missing
-            )
+            ends = zip(arriving, exact.currents(), layer.currents(), strict=True)
+            for got, (_, wanted), (_, given) in ends:
+                yield got, (wanted - mean(given)).movedim(dim, -1)
         else:
-            arriving = zip(exact.read_by(op), layer.read_by(op), strict=True)
-            pairs = (
-                (self._value(op, wanted), self._value(op, self._simulation.mean_over_steps(got)))
-                for wanted, got in arriving
-            )
-        for got, (wanted, given) in zip(layer.read_by(op), pairs, strict=True):
-            yield self._simulation.mean_over_steps(got), (wanted - given).movedim(dim, -1)
+            for got, wanted in zip(arriving, exact.read_by(op), strict=True):
+                yield got, (self._value(op, wanted) - self._value(op, got)).movedim(dim, -1)
 
     def _value(self, op: Operation, read: Tensor) -> Tensor:
         """The value of an operation, with the weights of the ANN."""

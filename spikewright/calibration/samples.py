@@ -68,6 +68,14 @@ class Samples:
             evaluate(self.graph, part, {Kind.UNIT: keep})
         return {site: total / len(self) for site, total in sums.items()}
 
+    @cached_property
+    def answers(self) -> Mapping[str, Tensor]:
+        """The ANN's outputs that a signal reaches, by name, `[B, ...]`."""
+        parts = [evaluate(self.graph, part) for part in self.parts]
+        outputs = zip(self.graph.outputs, zip(*parts, strict=True), strict=True)
+        constants = self.graph.constants
+        return {name: torch.cat(values) for name, values in outputs if name not in constants}
+
     def divided(self, every: int, first: int = 0) -> tuple[Samples, Samples]:
         """All samples but every so-many-th one, and those; neither knows its input means.
 

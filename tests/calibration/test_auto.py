@@ -108,3 +108,19 @@ def test_thresholds_leave_room_for_values_that_calibration_did_not_see() -> None
     assert torch.equal(snn.design().thresholds["1"], expected.design().thresholds["1"])
     held_out = snn.design().held_out
     assert held_out[repr(sw.Maximum("channel"))] < held_out[repr(sw.Percentile(50))]
+
+
+def test_outputs_that_no_signal_reaches_are_not_compared() -> None:
+    class WithMask(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embedded, self.out = nn.Embedding(7, 6), nn.Linear(6, 3)
+
+        def forward(self, ids: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return self.out(self.embedded(ids).relu().mean(1)), (ids != 0).double()
+
+    ids = torch.randint(0, 7, (32, 5))
+    snn = sw.convert(WithMask().double().eval(), ids, steps=STEPS, bias_correction=Auto())
+    answer, mask = snn(ids)
+    assert answer.isfinite().all()
+    assert torch.equal(mask, (ids != 0).double())

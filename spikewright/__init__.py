@@ -28,8 +28,8 @@ from spikewright.measure import (
     operations,
     sweep,
 )
-from spikewright.network import SpikingNetwork, load
-from spikewright.neurons import SRP, TPP, IntegrateFire, Shuffled, TwoPhase
+from spikewright.network import SpikingNetwork, Trajectory, load
+from spikewright.neurons import SRP, TPP, IntegrateFire, Shuffled, SpikeTracer, TwoPhase
 from spikewright.version import __version__
 
 __all__ = [
@@ -56,9 +56,11 @@ __all__ = [
     "RecipeError",
     "RunError",
     "Shuffled",
+    "SpikeTracer",
     "SpikewrightError",
     "SpikingNetwork",
     "Sweep",
+    "Trajectory",
     "TwoPhase",
     "UnsupportedOperation",
     "__version__",

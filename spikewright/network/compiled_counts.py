@@ -15,9 +15,9 @@ from torch import Tensor, fx
 from spikewright.graph.inputs import Batch, tensors_of
 from spikewright.graph.ir import Graph
 from spikewright.graph.units import applies_function
-from spikewright.network.compiled_engine import CompiledEngine
+from spikewright.network.compiled_engine import CompiledEngine, Ran
 from spikewright.network.compiler import StraightLine, channels_last, compiled
-from spikewright.network.plan import Plan, spikes_per_sample
+from spikewright.network.plan import SILENT, Observer, Plan, spikes_per_sample
 from spikewright.neurons import LayerLaw, Neuron, count_law
 from spikewright.neurons.counter_random import (
     StepDraws,
@@ -61,12 +61,15 @@ class CompiledCounts(CompiledEngine):
         return fixed_arguments(plan)
 
     def _run(
-        self, plan: Plan, x: Batch, seed: int, sample_ids: Tensor, *, count_spikes: bool
-    ) -> list[Tensor]:
+        self, plan: Plan, x: Batch, seed: int, sample_ids: Tensor, observer: Observer = SILENT
+    ) -> Ran:
         keys = layer_keys(seed, self._site_keys.to(x.device), sample_ids)
         words = step_words(keys, ROUNDING_DRAW)
         shown = [channels_last(tensor) for tensor in tensors_of(x)]
-        return list(self._passes[count_spikes](*shown, *words, *self._fixed_for(plan)))
+        counting = observer.sent is not None
+        values = list(self._passes[counting](*shown, *words, *self._fixed_for(plan)))
+        outputs = len(plan.count_graph.outputs)
+        return Ran(values[:outputs], values[outputs:])
 
 
 def counting_module(

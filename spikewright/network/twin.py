@@ -20,7 +20,7 @@ from spikewright.graph.units import function_of
 from spikewright.network.graph_network import CapturedANN
 from spikewright.network.kernels import Precision
 from spikewright.network.plan import Plan
-from spikewright.neurons import Rounding, TwoPhase
+from spikewright.neurons import Neuron, Rounding, SpikeTracer, TwoPhase
 
 
 class Twin(CapturedANN):
@@ -101,7 +101,7 @@ def twin_of(plan: Plan, dtype: torch.dtype) -> Twin:
     others = {
         neuron.label: site
         for site, neuron in plan.neurons.items()
-        if type(neuron) is not TwoPhase or neuron.rounding is not Rounding.NEAREST
+        if not _rounds_to_nearest(neuron)
     }
     if others:
         which = ", ".join(f"'{label}' (at {site})" for label, site in others.items())
@@ -117,3 +117,10 @@ def twin_of(plan: Plan, dtype: torch.dtype) -> Twin:
             "or snn.with_precision('float32')"
         )
     return Twin(plan)
+
+
+def _rounds_to_nearest(neuron: Neuron) -> bool:
+    """Whether its count, or that at which it settles, is its charge rounded to nearest."""
+    if type(neuron) not in (TwoPhase, SpikeTracer) or not neuron.has_count_law:
+        return False
+    return getattr(neuron, "rounding", None) is Rounding.NEAREST

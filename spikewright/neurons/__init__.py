@@ -27,6 +27,7 @@ from spikewright.neurons.registry import NEURONS, register, spellings, variants
 from spikewright.neurons.residual_silencing import SRP
 from spikewright.neurons.rounding import Rounding
 from spikewright.neurons.shuffled import Order, Shuffled
+from spikewright.neurons.spike_tracer import SpikeTracer
 from spikewright.neurons.two_phase import TPP, TwoPhase
 from spikewright.neurons.work import Work
 
@@ -50,6 +51,7 @@ __all__ = [
     "Reset",
     "Rounding",
     "Shuffled",
+    "SpikeTracer",
     "StreamingDynamics",
     "TwoPhase",
     "WaitingDynamics",

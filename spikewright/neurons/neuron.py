@@ -31,6 +31,11 @@ class Dynamics(ABC):
 class StreamingDynamics(Dynamics):
     """A one-phase neuron: it emits while it integrates."""
 
+    @property
+    def owes(self) -> bool:
+        """Whether any neuron of the layer will send a spike though nothing more arrives."""
+        return False
+
     @abstractmethod
     def advance(self, current: Tensor) -> Tensor:
         """Take the next `[t, B, *S]` of current and return the spikes of the same steps."""
@@ -112,6 +117,15 @@ class Neuron(ABC):
         """Time steps run before the T that count; their spikes weigh nothing, and cost as much."""
         return 0
 
+    @property
+    def settling(self) -> int | None:
+        """The most time steps that it runs on after the T that count, without input.
+
+        None is for as many as it takes until it owes no spike. Such a neuron may take spikes back,
+        so that it sends -1 too, and more spikes than its count tells; 0 for all others.
+        """
+        return 0
+
     @abstractmethod
     def expected_count(self, charge: Tensor, steps: int) -> tuple[Tensor, Tensor]:
         """Mean and variance of the count when the charge arrives evenly in time.
@@ -143,6 +157,11 @@ class Neuron(ABC):
     @abstractmethod
     def work(self, steps: int) -> Work:
         """What one neuron does in a window of T = `steps`, besides taking in what arrives."""
+
+    @property
+    def settling_work(self) -> Work:
+        """What one neuron does in each time step in which it settles, see `settling`."""
+        return Work()
 
     @property
     def one_step(self) -> StepFunction | None:

@@ -32,7 +32,8 @@ class Counts:
         comparisons: comparisons with a threshold, a count or, in max pooling, another input.
         draws: random numbers drawn.
         functions: evaluations of what neurons compute besides rectifying, by the function's name:
-            once a window and neuron, such as `{"silu": 64.0}`.
+            such as `{"silu": 64.0}`, once a window of a two-phase neuron, at every step of a spike
+            tracer.
     """
 
     input_macs: float = 0.0

@@ -24,7 +24,8 @@ class Operations:
         steps: T.
         levels: the largest count of a neuron in T steps; T for rate codes.
         duration: time steps of one layer's window: T, and a rehearsal before it.
-        latency: time steps from the first input to the answer, unpipelined.
+        latency: time steps from the first input to the answer, unpipelined; of spike tracers until
+            the last sample's network has settled.
         accuracy: fraction of samples right; None without labels.
         rows: one for every site, and one for what follows the last.
         model: energies of single operations.

@@ -22,11 +22,13 @@ from spikewright.measure import (
     Misalignment,
     Operations,
     Sweep,
+    Trajectories,
     code_costs,
     fewest_steps,
     misalignment,
     operations,
     sweep,
+    trajectories,
 )
 from spikewright.network import SpikingNetwork, Trajectory, load
 from spikewright.neurons import SRP, TPP, IntegrateFire, Shuffled, SpikeTracer, TwoPhase
@@ -60,6 +62,7 @@ __all__ = [
     "SpikewrightError",
     "SpikingNetwork",
     "Sweep",
+    "Trajectories",
     "Trajectory",
     "TwoPhase",
     "UnsupportedOperation",
@@ -73,4 +76,5 @@ __all__ = [
     "operations",
     "prepare",
     "sweep",
+    "trajectories",
 ]

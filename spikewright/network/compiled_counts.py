@@ -38,14 +38,21 @@ class CompiledCounts(CompiledEngine):
     def __init__(self, plan: Plan) -> None:
         super().__init__(plan)
         graph = plan.count_graph
+        self._steps = plan.steps
         self._site_keys = site_keys([site.name for site in graph.sites], torch.device("cpu"))
         self._passes = {  # compiled when first called
             counting: compiled(
-                counting_module(graph, plan.neurons, count_spikes=counting, signed=plan.signed),
+                counting_module(
+                    graph, plan.neurons, plan.steps, count_spikes=counting, signed=plan.signed
+                ),
                 dynamic=False,
             )
             for counting in (False, True)
         }
+
+    def fits(self, plan: Plan) -> bool:
+        same = plan.steps == self._steps or not any(n.reads_steps for n in plan.neurons.values())
+        return same and super().fits(plan)
 
     @staticmethod
     def serves(plan: Plan) -> bool:
@@ -75,6 +82,7 @@ class CompiledCounts(CompiledEngine):
 def counting_module(
     graph: Graph,
     neurons: Mapping[str, Neuron],
+    steps: int,
     *,
     count_spikes: bool,
     signed: frozenset[str] = frozenset(),
@@ -103,7 +111,8 @@ def counting_module(
             value = line.applied(op, value)
         given = [f"neurons:{site}", f"gain:{site}", "levels", "law"]
         layer = [value, *(line.values[name] for name in given)]
-        emitted = line.call(_emitting(neurons[site], signed=site in signed), *layer, *words)
+        emitting = _emitting(neurons[site], steps, signed=site in signed)
+        emitted = line.call(emitting, *layer, *words)
         line.values[op.name], spikes = line.parts(emitted, 2)
         sent.append(spikes)
     outputs = [line.values[name] for name in graph.outputs]
@@ -114,7 +123,7 @@ def _row(words: Tensor, which: int) -> Tensor:
     return words[which]
 
 
-def _emitting(neuron: Neuron, *, signed: bool) -> Callable[..., tuple[Tensor, Tensor]]:
+def _emitting(neuron: Neuron, steps: int, *, signed: bool) -> Callable[..., tuple[Tensor, Tensor]]:
     """A neuron layer as a function of tensors: what it rounds to counts, and spikes sent."""
 
     def emit(
@@ -126,7 +135,7 @@ def _emitting(neuron: Neuron, *, signed: bool) -> Callable[..., tuple[Tensor, Te
         low: Tensor,
         high: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        layer = LayerLaw(levels, StepDraws(low, high, neurons), law, signed)
+        layer = LayerLaw(levels, StepDraws(low, high, neurons), law, signed, steps)
         count = neuron.count(value * gain, layer)
         return count, spikes_per_sample(neuron, count)
 

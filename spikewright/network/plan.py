@@ -67,7 +67,7 @@ class Plan:
     def step_graph(self) -> Graph:
         """`graph` as the step engine runs it."""
         graph = self.__dict__.get("graph") or self._folded(self.total_weight / self.levels, 1)
-        lowered = self._lowered(graph, 1)
+        lowered = self._lowered(graph, self.largest_spike)
         if lowered is graph:  # one copy of the weights serves as both
             self.__dict__["graph"] = graph
         return lowered
@@ -109,6 +109,11 @@ class Plan:
     def duration(self) -> int:
         """Time steps of one layer's window."""
         return len(self.weights)
+
+    @property
+    def largest_spike(self) -> int:
+        """The largest value of a spike of any neuron."""
+        return max((neuron.largest_spike for neuron in self.neurons.values()), default=1)
 
     @property
     def settling(self) -> int | None:

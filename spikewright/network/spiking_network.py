@@ -87,13 +87,15 @@ class SpikingNetwork(ConvertedNetwork):
         """Every spike of every site, by the step engine.
 
         Returns:
-            By site name, `[T, B, *S]` of 0, 1 and -1, dtype int8; T counts a rehearsal too.
+            By site name, `[T, B, *S]` of 0, 1 and -1, dtype int8; of a code whose spikes are more
+            than that, what they are, int32. T counts a rehearsal, and the steps of settling, too.
         """
+        dtype = torch.int8 if self.plan(steps).largest_spike == 1 else torch.int32
         trains: dict[str, list[Tensor]] = {name: [] for name in self.sites}
 
         def keep(op: Operation, start: int, spikes: Tensor) -> None:
             assert op.site is not None
-            trains[op.site.name].append(spikes.to(torch.int8))
+            trains[op.site.name].append(spikes.to(dtype))
 
         observer = Observer(spikes=keep)
         self.observe(

@@ -283,7 +283,7 @@ class _StepRun:
             sending = spikes.abs().flatten(2).sum((0, 2)) > 0
             self._settled[sending] = start + len(spikes)
         if self._observer.sent is not None:
-            sent = spikes.abs().flatten(2).sum((0, 2), dtype=torch.float64)
+            sent = (spikes != 0).flatten(2).sum((0, 2), dtype=torch.float64)
             self._sent[op.name] = sent + self._sent.get(op.name, 0.0)
         if self._observer.layer is not None:
             weights = self._plan.weights_at(start, len(spikes)).tolist()

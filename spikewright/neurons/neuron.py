@@ -113,6 +113,21 @@ class Neuron(ABC):
         return False
 
     @property
+    def reads_steps(self) -> bool:
+        """Whether its count law reads T beside L, as of a code that rounds to what T digits say."""
+        return False
+
+    @property
+    def largest_spike(self) -> int:
+        """The largest value of a spike; 1 where spikes are binary."""
+        return 1
+
+    @property
+    def bits(self) -> int:
+        """Bits that tell what leaves a neuron at a step, so wires; 1 for a spike or none."""
+        return 1
+
+    @property
     def rehearsal(self) -> int:
         """Time steps run before the T that count; their spikes weigh nothing, and cost as much."""
         return 0

@@ -93,6 +93,11 @@ class SpikeTracer(Neuron):
         return True
 
     @property
+    def bits(self) -> int:
+        """A spike, a spike taken back, or none."""
+        return 2
+
+    @property
     def settling(self) -> int | None:
         return self.settle
 

@@ -50,10 +50,12 @@ class Account:
         weighed: whether spikes of different steps weigh differently. The receiving potential is
             then updated at every step (doubled for the binary code, `v <- 2 v + z`; added to a
             second sum for first spikes), so that synapses still only add.
+        shifted: whether spikes are powers of two, so that what they meet is shifted.
     """
 
-    def __init__(self, graph: Graph, *, weighed: bool = False) -> None:
+    def __init__(self, graph: Graph, *, weighed: bool = False, shifted: bool = False) -> None:
         self.graph = graph
+        self._shifted = shifted
         self._weighed = weighed
         self._shapes = graph.shapes
         self._owners = owners(graph)
@@ -139,7 +141,8 @@ class Account:
     def _received(self, flow: Flow, shape: tuple[int, ...]) -> Counts:
         """What neurons, or the answer, do to take in a flow."""
         often = self._times(flow) * math.prod(shape) * (self._weighed and flow.varies)
-        return Counts(additions=flow.events(), updates=often)
+        events = flow.events()
+        return Counts(additions=events, shifts=events * self._shifted, updates=often)
 
     def _charge(self, op: Operation, counts: Counts) -> None:
         owner = self._owners[op.name]
@@ -193,6 +196,7 @@ class Account:
             macs=macs,
             effective_macs=used.get(Form.PRESENT, 0.0) + macs,
             additions=used.get(Form.SPIKES, 0.0),
+            shifts=used.get(Form.SPIKES, 0.0) * self._shifted,
         )
         self._charge(op, counts)
         return self._result(op, flow, constant=route.biased)
@@ -260,6 +264,7 @@ class Account:
         counts = Counts(
             held_updates=sum(flow.events() for flow in flows.values()),
             held_additions=met(Form.SPIKES),
+            shifts=met(Form.SPIKES) * self._shifted,
             macs=met(Form.GRADED),
             effective_macs=met(Form.GRADED),
             updates=times * held * self._weighed,

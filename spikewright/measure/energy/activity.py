@@ -37,7 +37,7 @@ class Activities:
     Attributes:
         sites: the activity of every site, by name.
         maxima: by operation, the events that left maxima for all samples, float64 `[1, *S]`, where
-            spikes may be taken back, so that counts do not tell it.
+            counts do not tell it.
         settling: time steps after the window until nothing was sent, all samples together.
         latest: the most of one sample.
     """
@@ -86,8 +86,8 @@ def observe_activity(
         The network's answer, and the activities under each code.
     """
     plan = network.plan(steps)
-    if plan.settling != 0:
-        answer, activities = _of_settling(network, plan, shown, seed, engine, pooled)
+    if plan.settling != 0 or plan.largest_spike > 1:
+        answer, activities = _step_by_step(network, plan, shown, seed, engine, pooled)
         return answer, [activities]
     weights = plan.weights
     counts: dict[str, Tensor] = {}
@@ -120,7 +120,7 @@ def observe_activity(
     return answer, by_code
 
 
-def _of_settling(
+def _step_by_step(
     network: SpikingNetwork,
     plan: Plan,
     shown: Tensor,
@@ -128,7 +128,12 @@ def _of_settling(
     engine: Engine | str,
     pooled: frozenset[str],
 ) -> tuple[Tensor, Activities]:
-    """What a network sends whose neurons take spikes back: every spike is seen when it leaves."""
+    """What a network sends whose counts do not tell all of it: every spike seen when it leaves.
+
+    Neurons that take spikes back send more than their count. What leaves a maximum of spikes that
+    are powers of two need be none: it is written in as many as it takes.
+    """
+    spikes_of = next(iter(plan.neurons.values())).spikes_of
     spikes: dict[str, Tensor] = {}
     counts: dict[str, Tensor] = {}
     activities = Activities()
@@ -136,13 +141,13 @@ def _of_settling(
     def train(op: Operation, start: int, sent: Tensor) -> None:
         assert op.site is not None
         site, numbers = op.site.name, sent.double().cpu()
-        spikes[site] = spikes.get(site, 0.0) + numbers.abs().sum((0, 1))[None]
+        spikes[site] = spikes.get(site, 0.0) + (numbers != 0).double().sum((0, 1))[None]
         if site in pooled:
             counts[site] = counts.get(site, 0.0) + numbers.sum(0)
 
     def ran(op: Operation, start: int, steps: int, inputs: tuple[Any, ...], value: Any) -> None:
         if op.kind is Kind.MAX:
-            sent = value.double().cpu().abs().sum(0, keepdim=True)
+            sent = spikes_of(value.double().cpu().abs()).sum(0, keepdim=True)
             activities.maxima[op.name] = activities.maxima.get(op.name, 0.0) + sent
 
     def settled(after: Tensor) -> None:

@@ -202,6 +202,7 @@ class _Tally:
         self.account = Account(
             self.plan.graph,
             weighed=bool((used != used[0]).any()),
+            shifted=self.plan.largest_spike > 1,
         )
 
     def add(self, shown: Flow, samples: int, sent: Activities) -> None:
@@ -243,6 +244,7 @@ class _Tally:
             steps=self.code.steps,
             levels=self.plan.levels,
             duration=self.duration,
+            bits=max(neuron.bits for neuron in self.code.neurons.values()),
             latency=(self.network.layers_that_wait + 1) * self.duration + self.latest,
             accuracy=accuracy,
             rows=rows,

@@ -65,8 +65,10 @@ class Digits(Code):
         return self.largest_spike
 
     def steps_for(self, levels: int) -> int:
-        """Digits that write every count up to `levels`: 1, 3, 11, 43, ... are the first to need
-        one more, as `(2**(2 k - 1) + 1) / 3` is the least number of k digits."""
+        """Digits that write every count up to `levels`.
+
+        The least counts of k digits are 1, 3, 11, 43, ...: `(2**(2 k - 1) + 1) / 3`.
+        """
         return next(k for k in count(1) if (2 ** (2 * k + 1) + 1) // 3 > levels)
 
     def carried(self, count: Tensor, steps: int) -> Tensor:

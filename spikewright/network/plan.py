@@ -75,12 +75,12 @@ class Plan:
     @cached_property
     def count_graph(self) -> Graph:
         """The network on counts, as the count engine runs it: neuron operations emit 0..L."""
-        return self._lowered(self._folded(1, self.levels), self.levels)
+        return self._lowered(self._folded(1, self.levels), self.reach)
 
     @cached_property
     def sum_graph(self) -> Graph:
         """`graph` for trains that appear as their sums so far, from -L to L."""
-        return self._lowered(self.graph, self.levels)
+        return self._lowered(self.graph, self.reach)
 
     def _lowered(self, graph: Graph, largest: int) -> Graph:
         """A graph whose neurons emit numbers up to the largest one, with faster kernels."""
@@ -114,6 +114,11 @@ class Plan:
     def largest_spike(self) -> int:
         """The largest value of a spike of any neuron."""
         return max((neuron.largest_spike for neuron in self.neurons.values()), default=1)
+
+    @property
+    def reach(self) -> int:
+        """The largest count of any neuron; L, or more where a code leaves room."""
+        return max((neuron.reach(self.steps) for neuron in self.neurons.values()), default=1)
 
     @property
     def settling(self) -> int | None:

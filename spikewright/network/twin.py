@@ -29,9 +29,9 @@ class Twin(CapturedANN):
         n = clip(round(L / theta * f(x + b)), 0, L)
 
     with its function f, threshold theta and correction b; clipped from -L where counts have signs,
-    and magnitudes of a half rounded up; where a code does not carry every n, by the one that it
-    carries instead. Made by `SpikingNetwork.twin`, it shares that network's
-    weights, and its thresholds and corrections are buffers: it moves with `.to()`.
+    and magnitudes of a half rounded up. Of a code that does not carry every n, or leaves room above
+    L, n is the one that it carries. Made by `SpikingNetwork.twin`, it shares that network's weights,
+    and its thresholds and corrections are buffers: it moves with `.to()`.
 
     Attributes:
         levels: L.
@@ -88,8 +88,9 @@ class Twin(CapturedANN):
     def _count(self, charge: Tensor, site: str) -> Tensor:
         """The whole number next to a charge that a unit can send."""
         magnitude = charge.abs() if site in self.signed else charge
-        whole = (magnitude + 0.5).floor().clamp(0, self.levels)
-        count = self._codes[site].carried(whole, self._steps)
+        code = self._codes[site]
+        whole = (magnitude + 0.5).floor().clamp(0, self.levels * code.room)
+        count = code.carried(whole, self._steps)
         return count.copysign(charge) if site in self.signed else count
 
 

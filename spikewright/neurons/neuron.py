@@ -212,6 +212,10 @@ class Neuron(ABC):
         """
         return steps
 
+    def reach(self, steps: int) -> int:
+        """The largest count that can be sent in T steps; L where a code leaves no room."""
+        return self.levels(steps)
+
     def duration(self, steps: int) -> int:
         """Time steps that a window of T = `steps` lasts: T, and the rehearsal before it."""
         return self.rehearsal + steps

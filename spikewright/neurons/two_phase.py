@@ -45,7 +45,7 @@ class TwoPhase(Neuron):
     Args:
         rounding: "bernoulli" (the paper's TPP), "unbiased" or "nearest".
         code: "random", "burst", "late", "binary", "first-spike" or "digits", or a `Code`. In T
-            steps the binary code counts to 2**T - 1 and the digits code to 2**11, the others to T.
+            steps the binary code counts to 2**T - 1 and the digits code to 2**9, the others to T.
             The count is written without loss, but for the digits code: its count is what T digits
             say of the rounded charge.
 
@@ -132,9 +132,10 @@ class TwoPhase(Neuron):
     def _magnitude(self, charge: Tensor, layer: Layer | LayerLaw) -> Tensor:
         rounding = Rounding(self.rounding)
         if isinstance(layer, LayerLaw):
-            rounded = rounding.round(charge, layer.levels, layer.draws, layer.law)
+            reach = layer.levels * self._code.room
+            rounded = rounding.round(charge, reach, layer.draws, layer.law)
         else:
-            rounded = rounding.round(charge, self.levels(layer.steps), layer.draws)
+            rounded = rounding.round(charge, self.reach(layer.steps), layer.draws)
         return self._code.carried(rounded, layer.steps)
 
     def levels(self, steps: int) -> int:
@@ -146,6 +147,9 @@ class TwoPhase(Neuron):
                 "code counts to 2**T - 1; give fewer steps"
             )
         return levels
+
+    def reach(self, steps: int) -> int:
+        return self.levels(steps) * self._code.room
 
     def step_weights(self, steps: int) -> Tensor:
         return self._code.step_weights(steps)

@@ -61,12 +61,20 @@ class Code(ABC):
         return 1
 
     @property
+    def room(self) -> int:
+        """How many times `levels` a count may reach; above 1 for codes to which that costs nothing.
+
+        Thresholds are fitted without it: it is for values that calibration did not see.
+        """
+        return 1
+
+    @property
     def bits(self) -> int:
         """Bits that tell what leaves a neuron at a step: 1 where that is a spike or none."""
         return 1
 
     def carried(self, count: Tensor, steps: int) -> Tensor:
-        """The count that T = `steps` steps carry for counts 0..levels, `[B, *S]`."""
+        """The count that T = `steps` steps carry for counts up to `levels * room`, `[B, *S]`."""
         return count
 
     def steps_for(self, levels: int) -> int:
@@ -87,7 +95,7 @@ class Code(ABC):
 
         Args:
             step: 0 .. steps - 1.
-            count: n in 0..levels, floating and integral, `[B, *S]`.
+            count: n, one that is `carried`, floating and integral, `[B, *S]`.
             unsent: what the spikes before this step have not carried yet, `[B, *S]`.
             steps: T.
 

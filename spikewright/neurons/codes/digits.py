@@ -19,16 +19,18 @@ _BITS = {torch.float32: (torch.int32, 23, 0xFF), torch.float64: (torch.int64, 52
 @register_code
 @dataclass(frozen=True)
 class Digits(Code):
-    """T signed powers of two, each the one nearest to what is left; levels 2**(exponents - 1).
+    """T signed powers of two, each the one nearest to what is left; levels 2**(exponents - 3).
 
     A spike is +2**e or -2**e, e from 0 to `exponents` - 1: the event carries its sign and e, and
     the weight that it meets is shifted by e. Of 2**e and 2**(e - 1) the larger is sent from 3/4 of
     it on. In T = 2 steps 11 is 8 + 4 = 12, in T = 3 steps 8 + 4 - 1: a count that needs more digits
-    than T is rounded to what T digits say, at most to a third of what is left a digit. These are
-    the multi-threshold neurons of Huang et al. (ACM MM 2024; ICML 2025).
+    than T is rounded to what T digits say, at most to a third of what is left a digit. As digits
+    err relative to the value, room costs little: counts reach 4 times the levels, for values that
+    calibration did not see. These are the multi-threshold neurons of Huang et al. (ACM MM 2024;
+    ICML 2025).
 
     Args:
-        exponents: how many powers of two an event can carry, 1 to 20.
+        exponents: how many powers of two an event can carry, 3 to 20.
 
     Raises:
         ValueError: for another number of exponents.
@@ -37,8 +39,8 @@ class Digits(Code):
     exponents: int = 12
 
     def __post_init__(self) -> None:
-        if type(self.exponents) is not int or not 1 <= self.exponents <= 20:
-            raise ValueError(f"exponents must be a whole number, 1 to 20, got {self.exponents!r}")
+        if type(self.exponents) is not int or not 3 <= self.exponents <= 20:
+            raise ValueError(f"exponents must be a whole number, 3 to 20, got {self.exponents!r}")
 
     @property
     def name(self) -> str:
@@ -57,12 +59,16 @@ class Digits(Code):
         return 2 ** (self.exponents - 1)
 
     @property
+    def room(self) -> int:
+        return 4
+
+    @property
     def bits(self) -> int:
         """Of 2 signs, `exponents` powers, and no spike."""
         return (2 * self.exponents).bit_length()
 
     def levels(self, steps: int) -> int:
-        return self.largest_spike
+        return self.largest_spike // self.room
 
     def steps_for(self, levels: int) -> int:
         """Digits that write every count up to `levels`.

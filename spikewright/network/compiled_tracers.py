@@ -213,14 +213,19 @@ def _moving(plan: Plan, op: Operation) -> Callable[..., tuple[Tensor, Tensor, Te
         target = neuron.target(value * gain, layer)
         spikes = (target - before).clamp(-1, 1)
         now = before + spikes
-        sent = spikes.abs().flatten(1).sum(dim=1, dtype=torch.float64)
-        return now, sent, (target != now).any()
+        sent, owed = (_of_sample(values.abs()) for values in (spikes, target - now))
+        return now, sent, owed
 
     return moved
 
 
 def _arrived(value: Tensor, steps: Tensor, shift: Tensor, potential: Tensor) -> Tensor:
     return value + steps * shift + potential
+
+
+def _of_sample(values: Tensor) -> Tensor:
+    """Sums over a layer, `[B]`: of at most one a neuron exact, or too large to matter."""
+    return values.sum(dim=tuple(range(1, values.ndim)))
 
 
 def _keep(state: Tensor, value: Tensor) -> Tensor:
@@ -232,7 +237,7 @@ def _row(words: Tensor, which: int) -> Tensor:
 
 
 def _any(owed: Sequence[Tensor]) -> Tensor:
-    return torch.stack(list(owed)).any()
+    return torch.stack(list(owed)).sum()
 
 
 def _site_of(op: Operation) -> str:

@@ -178,7 +178,16 @@ def plan_cache() -> ByteCache[Plan]:
 
 def spikes_per_sample(neuron: Neuron, count: Tensor) -> Tensor:
     """Spikes that a layer's counts `[B, *S]` take, `[B]`; exact up to 2**53 in float64."""
-    return neuron.spikes_of(count).flatten(1).sum(dim=1, dtype=torch.float64)
+    return summed(neuron.spikes_of(count))
+
+
+def summed(values: Tensor) -> Tensor:
+    """The sums over all but the first dimension, float64 `[B]`.
+
+    Not of rows made flat: compiled, that reads images in another order than the one in which they
+    lie, element by element.
+    """
+    return values.sum(dim=tuple(range(1, values.ndim)), dtype=torch.float64)
 
 
 @dataclass(frozen=True)

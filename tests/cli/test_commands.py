@@ -79,6 +79,22 @@ def test_sweep_writes_four_files_that_agree(run: Run, tmp_path: Path) -> None:
     assert "report.html" in err
 
 
+def test_a_sweep_tells_the_accuracy_after_every_step(run: Run, tmp_path: Path) -> None:
+    words = [*SMALL, "--neuron", "if,nearest,tracer", "--trajectory", "2"]
+    code, _, err = run("sweep", DIGITS, *words, "--output", str(tmp_path))
+    assert code == 0, err
+    study = json.loads((tmp_path / "results.json").read_text())["studies"][0]
+    times: dict[str, list[int]] = {}
+    for point in study["trajectories"]["points"]:
+        times.setdefault(point["network"], []).append(point["time"])
+    rows = {r["network"]: r for r in study["sweep"]["rows"] if r["steps"] == 2}
+    assert times["IF"] == [1, 2]
+    assert times["nearest"] == [7, 8]
+    assert max(times["tracer"]) >= rows["tracer"]["latency"]
+    page = (tmp_path / "report.html").read_text()
+    assert "time steps since the first input" in page
+
+
 def test_the_table_shows_every_network_and_tells_latency(run: Run) -> None:
     code, out, _ = run("sweep", DIGITS, *SMALL, "--neuron", "if,nearest")
     assert code == 0

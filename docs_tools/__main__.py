@@ -33,7 +33,7 @@ def main(words: list[str] | None = None) -> int:
     census.add_argument("--page", action="store_true", help="write docs/census.md")
     commands.add_parser("peers", help="run the claims of docs/comparison.md")
     demo = commands.add_parser(
-        "demo", help="draw docs/results/demo.svg from a run of spikewright demo"
+        "demo", help="draw docs/demo.svg from a run of spikewright demo"
     )
     demo.add_argument("folder", type=Path, nargs="?", default=Path("out/demo"))
     given = parser.parse_args(words)

@@ -8,7 +8,7 @@ from paper.chart import Axis, Curve, chart
 from spikewright.measure import TrajectoryPoint
 from spikewright.report.results import read_run
 
-PICTURE = Path("docs/results/demo.svg")
+PICTURE = Path("docs/demo.svg")
 _COLOURS = {
     "IF": "#b8501c",
     "shuffled IF": "#96700a",

@@ -332,7 +332,7 @@ class SpikingNetwork(ConvertedNetwork):
         """The same network in another precision, for both engines.
 
         Args:
-            precision: "float32" (the model's own) or "bf16"; see `network.kernels.Precision`.
+            precision: "float32" (the model's own), "bf16" or "int8"; see `network.kernels.Precision`.
 
         Raises:
             ConversionError: for another name.

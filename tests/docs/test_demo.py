@@ -19,7 +19,7 @@ NAMES = {
 
 @pytest.mark.parametrize("title", NAMES)
 def test_a_row_is_that_of_the_record(title: str) -> None:
-    with (ROOT / "docs" / "results" / "demo.csv").open() as file:
+    with (ROOT / "docs" / "demo.csv").open() as file:
         rows = [r for r in csv.DictReader(file) if r["source"] == "QCFS network"]
     measured = {int(r["steps"]): r for r in rows if r["network"] == NAMES[title]}
     readme = (ROOT / "README.md").read_text().splitlines()

@@ -332,7 +332,8 @@ class SpikingNetwork(ConvertedNetwork):
         """The same network in another precision, for both engines.
 
         Args:
-            precision: "float32" (the model's own), "bf16" or "int8"; see `network.kernels.Precision`.
+            precision: "float32" (the model's own), "bf16" or "int8"; see
+                `network.kernels.Precision`.
 
         Raises:
             ConversionError: for another name.

@@ -30,8 +30,8 @@ class Twin(CapturedANN):
 
     with its function f, threshold theta and correction b; clipped from -L where counts have signs,
     and magnitudes of a half rounded up. Of a code that does not carry every n, or leaves room above
-    L, n is the one that it carries. Made by `SpikingNetwork.twin`, it shares that network's weights,
-    and its thresholds and corrections are buffers: it moves with `.to()`.
+    L, n is what it carries. Made by `SpikingNetwork.twin`, it shares that network's weights, and
+    its thresholds and corrections are buffers: it moves with `.to()`.
 
     Attributes:
         levels: L.

@@ -61,6 +61,29 @@ def test_convert_json_has_every_design(run: Run) -> None:
         assert 0 < span["low"] <= span["median"] <= span["high"]
 
 
+def test_convert_finds_the_steps_for_an_agreement(run: Run, tmp_path: Path) -> None:
+    words = ["--data", "digits", "--calibration-samples", "64", "--agreement", "0.9"]
+    code, out, err = run("convert", DIGITS, *words, "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    (design,) = found["designs"]
+    held = found["held_out"]
+    assert design["steps"] == held["steps"]
+    assert held["samples"] == 16
+    assert held["agreement"] >= 0.9
+    assert {site["neuron"] for site in found["sites"]} == {held["neuron"]}
+    code, out, _ = run("convert", DIGITS, *words, "--neuron", "if", "--output", str(tmp_path))
+    assert code == 0
+    assert out.startswith("'IF' at T = ")
+    assert "of 16 images held out as the ANN does" in (tmp_path / "summary.txt").read_text()
+
+
+def test_convert_takes_one_way_of_choosing_steps(run: Run) -> None:
+    code, _, err = run("convert", DIGITS, "--data", "digits", "--agreement", "0.9", "--steps", "4")
+    assert code == 2
+    assert "leave --steps out" in err
+
+
 def test_sweep_writes_four_files_that_agree(run: Run, tmp_path: Path) -> None:
     words = [*SMALL, "--neuron", "if,tpp,nearest:binary", "--seeds", "2", "--seed", "5"]
     code, out, err = run("sweep", DIGITS, *words, "--output", str(tmp_path), "--json")

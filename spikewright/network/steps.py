@@ -54,12 +54,18 @@ class _Pass:
     """What one run through the window keeps from a chunk of time to the next.
 
     Attributes:
+        stage: which run it is.
+        before: time steps of the stages before it.
+        outputs: those of earlier stages, and those that are read in it, as means so far.
         streaming: one-phase layers, by operation.
         sums: maxima and products, alike.
         totals: weighted sums of the outputs so far.
         weight: of the steps so far, up to that of a window.
     """
 
+    stage: Stage
+    before: int
+    outputs: dict[str, Tensor]
     streaming: dict[str, StreamingDynamics] = field(default_factory=dict[str, StreamingDynamics])
     sums: dict[str, Accumulated] = field(default_factory=dict[str, Accumulated])
     totals: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
@@ -117,36 +123,25 @@ class _StepRun:
         return tuple(outputs[name] for name in graph.outputs)
 
     def _run_stage(self, stage: Stage, outputs: dict[str, Tensor], before: int) -> None:
-        """Run through the window once, and add the outputs that are read in it to `outputs`.
-
-        `before` tells the time steps of the stages before it.
-        """
+        """Run through the window once, and add the outputs that are read in it to `outputs`."""
         duration, settling = self._plan.duration, self._plan.settling
         outputs |= {name: self._steady[name] for name in stage.outputs if name in self._steady}
         for name in stage.emitting:
             self._waiting[name].rewind()
-        kept = _Pass()
+        kept = _Pass(stage, before, outputs)
         for start in range(0, duration, self._chunk):
-            self._run_chunk(stage, kept, start, min(self._chunk, duration - start), outputs, before)
+            self._run_chunk(kept, start, min(self._chunk, duration - start))
         if settling != 0:
             still = mean_image(self._plan.step_graph, self._shown)
             self._rest = Rest(self._plan.step_graph, self._steady, still)
             steps = count(duration) if settling is None else range(duration, duration + settling)
             for start in takewhile(lambda _: kept.owes, steps):
-                self._run_chunk(stage, kept, start, 1, outputs, before)
+                self._run_chunk(kept, start, 1)
         self._report(stage, kept.streaming)
 
-    def _run_chunk(
-        self,
-        stage: Stage,
-        kept: _Pass,
-        start: int,
-        steps: int,
-        outputs: dict[str, Tensor],
-        before: int,
-    ) -> None:
-        """Run `steps` time steps, and bring the outputs, as means so far, up to date."""
-        graph = self._plan.step_graph
+    def _run_chunk(self, kept: _Pass, start: int, steps: int) -> None:
+        """Run `steps` time steps, and bring the outputs up to date."""
+        graph, stage = self._plan.step_graph, kept.stage
         varying = stage.outputs - self._steady.keys()
         freed = last_uses(stage.operations, varying | set(self._steady))
         values: dict[str, Any] = {}
@@ -156,7 +151,7 @@ class _StepRun:
                 torch.zeros_like(self._frames[0]) if self._rests(start) else shown.flatten(0, 1)
             )
         for op in stage.operations:
-            values[op.name] = self._advance(op, stage, kept, values, start, steps)
+            values[op.name] = self._advance(op, kept, values, start, steps)
             self._show(op, stage, start, steps, values)
             for name in freed[op.name]:
                 values.pop(name, None)
@@ -166,18 +161,17 @@ class _StepRun:
             for name, steps_of in given.items():
                 now = steps_of[step : step + 1]
                 kept.totals[name] = _added(kept.totals.get(name), now, [weight])
-            self._tell_answer(stage, kept, outputs, before + start + step + 1)
-        outputs |= {name: total / self._plan.total_weight for name, total in kept.totals.items()}
+            self._tell_answer(kept, kept.before + start + step + 1)
+        whole = self._plan.total_weight
+        kept.outputs |= {name: total / whole for name, total in kept.totals.items()}
 
-    def _tell_answer(
-        self, stage: Stage, kept: _Pass, outputs: Mapping[str, Tensor], time: int
-    ) -> None:
+    def _tell_answer(self, kept: _Pass, time: int) -> None:
         """Tell the observer of the answer so far, once all outputs have begun."""
         names = self._plan.step_graph.outputs
         if self._observer.answer is None or not kept.weight:
             return
         means = {name: total / kept.weight for name, total in kept.totals.items()}
-        known = {**outputs, **means}
+        known = {**kept.outputs, **means}
         if all(name in known for name in names):
             self._observer.answer(time, tuple(known[name] for name in names))
 
@@ -186,16 +180,10 @@ class _StepRun:
         return start >= self._plan.duration
 
     def _advance(
-        self,
-        op: Operation,
-        stage: Stage,
-        kept: _Pass,
-        values: dict[str, Any],
-        start: int,
-        steps: int,
+        self, op: Operation, kept: _Pass, values: dict[str, Any], start: int, steps: int
     ) -> Any:
         """The value of an operation over the steps of a chunk, `[steps * B, *S]`."""
-        if op.name in stage.emitting:
+        if op.name in kept.stage.emitting:
             return self._emit(op, start, steps).flatten(0, 1)
         steady = self._rest.steady if self._rests(start) else self._steady
         for name in op.inputs:
@@ -204,7 +192,7 @@ class _StepRun:
         if op.kind is Kind.UNIT:
             (current,) = (values[name] for name in op.inputs)
             current = current.reshape(steps, self._batch, *op.shape)
-            return self._integrate(op, stage, current, start, kept.streaming)
+            return self._integrate(op, current, start, kept)
         tensors = self._plan.step_graph.tensors
         if op.kind in (Kind.MAX, Kind.PRODUCT):
             running = kept.sums.setdefault(op.name, Accumulated(op, tensors, self._weights))
@@ -225,14 +213,7 @@ class _StepRun:
         inputs = () if emits else tuple(values[name] for name in op.inputs)
         self._observer.ran(op, start, steps, inputs, values[op.name])
 
-    def _integrate(
-        self,
-        op: Operation,
-        stage: Stage,
-        current: Tensor,
-        start: int,
-        streaming: dict[str, StreamingDynamics],
-    ) -> Tensor | None:
+    def _integrate(self, op: Operation, current: Tensor, start: int, kept: _Pass) -> Tensor | None:
         """Feed a layer `[t, B, *S]` of current; a one-phase layer answers with its spikes."""
         site = _site_of(op)
         if not self._rests(start):
@@ -241,12 +222,12 @@ class _StepRun:
         weights = self._plan.weights_at(start, len(current)) * share
         if self._observer.layer is not None and op.name not in self._reported:
             self._charges[op.name] = _added(self._charges.get(op.name), current, weights.tolist())
-        if op.name in stage.absorbing:
+        if op.name in kept.stage.absorbing:
             self._absorb(op, current, weights, start)
             return None
-        neurons = streaming.get(op.name)
+        neurons = kept.streaming.get(op.name)
         if neurons is None:
-            neurons = streaming[op.name] = self._started(op, StreamingDynamics)
+            neurons = kept.streaming[op.name] = self._started(op, StreamingDynamics)
         spikes = neurons.advance(current)
         self._watch(op, start, spikes)
         return spikes.flatten(0, 1)

@@ -74,8 +74,8 @@ class Shuffled(Neuron):
             "reversed".
 
     Raises:
-        ValueError: for an unknown order, a neuron that waits (its code is its order), or one
-            that rehearses (its steps are of two kinds).
+        ValueError: for an unknown order, a neuron that waits (its code is its order), one that
+            rehearses (its steps are of two kinds), or one that takes spikes back.
     """
 
     neuron: Neuron = field(default_factory=IntegrateFire)
@@ -87,6 +87,12 @@ class Shuffled(Neuron):
             raise ValueError(
                 f"Shuffled takes a one-phase neuron, got {self.neuron.label}: the order in which a "
                 "two-phase neuron emits is its code; choose TwoPhase(code=...) instead"
+            )
+        if self.neuron.settling != 0:
+            raise ValueError(
+                f"Shuffled takes a neuron whose spikes stand, got {self.neuron.label}: what takes "
+                "spikes back cannot hold them until the window ends; shuffle IntegrateFire() "
+                "instead"
             )
         if self.neuron.rehearsal:
             raise ValueError(

@@ -88,3 +88,8 @@ def test_a_waiting_neuron_cannot_be_shuffled():
         Shuffled(TPP())
     with pytest.raises(ValueError, match="takes a one-phase neuron, got shuffled IF"):
         Shuffled(Shuffled())
+
+
+def test_a_neuron_that_takes_spikes_back_cannot_be_shuffled():
+    with pytest.raises(ValueError, match="spikes stand, got tracer.*shuffle IntegrateFire"):
+        Shuffled(SpikeTracer())

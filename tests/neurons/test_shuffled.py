@@ -7,7 +7,7 @@ from itertools import permutations
 import pytest
 import torch
 
-from spikewright.neurons import TPP, IntegrateFire, Order, Shuffled
+from spikewright.neurons import TPP, IntegrateFire, Order, Shuffled, SpikeTracer
 from tests.builders import assert_distributed, layer
 
 STEPS = 6
@@ -91,5 +91,5 @@ def test_a_waiting_neuron_cannot_be_shuffled():
 
 
 def test_a_neuron_that_takes_spikes_back_cannot_be_shuffled():
-    with pytest.raises(ValueError, match="spikes stand, got tracer.*shuffle IntegrateFire"):
+    with pytest.raises(ValueError, match=r"spikes stand, got tracer.*shuffle IntegrateFire"):
         Shuffled(SpikeTracer())

@@ -32,9 +32,7 @@ def main(words: list[str] | None = None) -> int:
     census.add_argument("--kept", action="store_true", help="try nothing: the records as they are")
     census.add_argument("--page", action="store_true", help="write docs/census.md")
     commands.add_parser("peers", help="run the claims of docs/comparison.md")
-    demo = commands.add_parser(
-        "demo", help="draw docs/demo.svg from a run of spikewright demo"
-    )
+    demo = commands.add_parser("demo", help="draw docs/demo.svg from a run of spikewright demo")
     demo.add_argument("folder", type=Path, nargs="?", default=Path("out/demo"))
     given = parser.parse_args(words)
     if given.command == "census":

@@ -36,7 +36,8 @@ LARGEST_BF16 = 256
 
 _DIGITS = 3
 _BASE = 256
-_LARGEST_DIGIT = 127
+LARGEST_DIGIT = 127
+"""The largest whole number that a weight in 8 bits is."""
 _LEAST_UNIT = torch.finfo(torch.float32).tiny
 _LARGEST_FAN_IN = (2**31 - 1) // (128 * LARGEST_BYTE)
 """The number of products that a 32-bit integer can sum, whatever they are."""
@@ -121,7 +122,7 @@ def with_kernels(
 
 def in_bytes(graph: Graph) -> Graph:
     """A graph whose weights that read whole numbers are rounded to 8 bits an output channel."""
-    whole, rounded = _whole_numbers(graph, frozenset()), dict[str, Tensor]()
+    whole, rounded = whole_numbers(graph, frozenset()), dict[str, Tensor]()
     operations: list[Operation] = []
     for op in graph.operations:
         at = rule_of(op).weight_at
@@ -144,7 +145,7 @@ def in_bytes(graph: Graph) -> Graph:
 def _in_one_unit(rows: Tensor) -> Tensor:
     """Rows `[..., K]`, each as whole numbers up to 127 of one unit."""
     wide = rows.double()
-    unit = wide.abs().amax(-1, keepdim=True).clamp(min=_LEAST_UNIT) / _LARGEST_DIGIT
+    unit = wide.abs().amax(-1, keepdim=True).clamp(min=_LEAST_UNIT) / LARGEST_DIGIT
     return ((wide / unit).round() * unit).to(rows.dtype)
 
 
@@ -166,7 +167,7 @@ class _Lowering:
         self._kernel = kernel
         self._dtype = dtype
         self._wide = graph.dtype
-        self._whole = _whole_numbers(graph, without)
+        self._whole = whole_numbers(graph, without)
         self._tensors = dict(graph.tensors)
 
     def lowered(self) -> Graph:
@@ -195,7 +196,7 @@ def _scales(op: Operation) -> bool:
     return op.target is PRODUCT and isinstance(op.args[1], Stored)
 
 
-def _whole_numbers(graph: Graph, without: frozenset[str]) -> set[str]:
+def whole_numbers(graph: Graph, without: frozenset[str]) -> set[str]:
     """The values that hold whole numbers: what neurons emit, some sites apart, and its largest."""
     whole: set[str] = set()
     for op in graph.operations:
@@ -252,7 +253,7 @@ def cut_in_digits(weight: Tensor, count: int = _DIGITS) -> tuple[Tensor, Tensor]
         largest weight; one digit is within a 254th.
     """
     wide = weight.double()
-    largest = _LARGEST_DIGIT * _BASE ** (count - 1)  # so that digits are within -128..127
+    largest = LARGEST_DIGIT * _BASE ** (count - 1)  # so that digits are within -128..127
     unit = wide.abs().flatten(1).amax(1).clamp(min=_LEAST_UNIT) / largest
     rest = (wide / unit.reshape(-1, *[1] * (weight.ndim - 1))).round()
     digits: list[Tensor] = []

@@ -258,6 +258,44 @@ def test_what_onnx_cannot_hold_is_told_all_at_once(
     assert not list(tmp_path.iterdir())
 
 
+def test_int8_is_written_with_integer_operators(tmp_path: Path) -> None:
+    """The check against the count engine, which export itself makes, is on rounded weights."""
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        model = nn.Sequential(
+            *(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 6, 3, 2, 1, groups=2), nn.ReLU()),
+            *(nn.MaxPool2d(2), nn.Flatten(), nn.Linear(6, 12), nn.ReLU(), nn.Linear(12, 4)),
+        ).eval()
+    x = torch.rand(32, 3, 6, 6, generator=torch.Generator().manual_seed(0))
+    low = sw.convert(model, x, steps=8).with_precision("int8")
+    told = export_onnx(low, tmp_path / "low.onnx", 8)
+    assert "3 operators in 8-bit integers" in told
+    written = onnx.load(tmp_path / "low.onnx")
+    kinds = [node.op_type for node in written.graph.node]
+    assert (kinds.count("ConvInteger"), kinds.count("MatMulInteger")) == (1, 2)
+    assert kinds.count("Conv") == 1, "what reads the image"
+    stored = {tensor.name: tensor for tensor in written.graph.initializer}
+    digits = [t for name, t in stored.items() if name.endswith("/digits")]
+    assert {t.data_type for t in digits} == {onnx.TensorProto.INT8}
+    session = onnxruntime.InferenceSession(tmp_path / "low.onnx")
+    for images in (x[:1], x[:7]):
+        (logits,) = session.run(["logits"], {"images": images.numpy()})
+        torch.testing.assert_close(torch.from_numpy(logits), low(images), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "neuron", [sw.TwoPhase("nearest", "digits"), sw.SpikeTracer()], ids=lambda n: n.label
+)
+def test_digits_and_the_settled_tracer_are_written(neuron: Neuron, tmp_path: Path) -> None:
+    model = nn.Sequential(nn.Linear(5, 8), nn.ReLU6(), nn.Linear(8, 3)).eval()
+    x = torch.rand(64, 5, generator=torch.Generator().manual_seed(0)) * 4
+    snn = sw.convert(model, x, neuron, steps=3)
+    export_onnx(snn, tmp_path / "n.onnx", 3)
+    session = onnxruntime.InferenceSession(tmp_path / "n.onnx")
+    (logits,) = session.run(["logits"], {"images": x.numpy()})
+    torch.testing.assert_close(torch.from_numpy(logits), snn(x), rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("pool", "shape"), [(F.avg_pool2d, (3, 4, 4)), (F.avg_pool3d, (3, 4, 4, 4))]
 )

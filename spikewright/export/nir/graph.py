@@ -75,9 +75,13 @@ class _Pen:
 
     def _check_numbers(self) -> None:
         if self._plan.precision is not Precision.FLOAT32:
-            reason = "its currents are rounded to bfloat16, which NIR cannot say"
+            rounded = {Precision.BF16: "currents are rounded to bfloat16"}
+            what = rounded.get(self._plan.precision, "weights are rounded to 8 bits")
+            reason = f"its {what}, which NIR cannot say"
             remedy = "export SpikingNetwork.with_precision('float32')"
-            self._offenders.append(Offender("precision bf16", "", "", reason, remedy))
+            self._offenders.append(
+                Offender(f"precision {self._plan.precision}", "", "", reason, remedy)
+            )
 
     def _check_answer(self) -> None:
         names = list(self._graph.structure.names.values())

@@ -16,6 +16,7 @@ import torch
 from spikewright.errors import InterchangeError
 from spikewright.export.onnx.check import PURPOSE, Agreement, Runner, compared, trial_inputs
 from spikewright.export.onnx.graph import COUNTS, OPSET, counting_model, input_names
+from spikewright.export.onnx.integers import in_integers
 from spikewright.extras import require_extra
 from spikewright.files import write_whole
 from spikewright.graph import Graph
@@ -43,7 +44,8 @@ def export_onnx(
     unless its charge lies on a decision boundary, and every output within 1e-4 of the largest.
 
     Args:
-        network: every neuron `TwoPhase("nearest")`; float32, on the CPU. It stays as it is.
+        network: every neuron `TwoPhase("nearest")`, or `SpikeTracer()`, whose settled answer it
+            gives; float32, on the CPU, in precision float32 or int8. It stays as it is.
         path: where the file goes; an older file there is replaced in one move.
         steps: T.
         source_sha256: the SHA-256 of the saved network that this one was loaded from, for the
@@ -64,9 +66,10 @@ def export_onnx(
         )
     onnx = require_extra("onnx", "onnx", PURPOSE)
     require_extra("onnxscript", "onnx", PURPOSE)
-    plan = replace(network.plan(steps), precision=Precision.FLOAT32, quick=False)
+    plan = replace(network.plan(steps), quick=False)
     batches = [trial_inputs(plan.source.inputs, size) for size in _BATCHES]
     model = counting_model(plan, batches[0])
+    integers = in_integers(model, plan) if network.precision is Precision.INT8 else 0
     _describe(model, network, plan, source_sha256)
     onnx.checker.check_model(model, full_check=True)
     content, agreement = checked(plan, model, batches)
@@ -74,7 +77,7 @@ def export_onnx(
         write_whole(path, content)
     except OSError as error:
         raise InterchangeError(f"cannot write '{path}' ({error.strerror})") from error
-    return _summary(path, content, plan, agreement)
+    return _summary(path, content, plan, agreement, integers)
 
 
 def objections(network: SpikingNetwork) -> list[str]:
@@ -100,10 +103,10 @@ def objections(network: SpikingNetwork) -> list[str]:
         reasons.append(f"its weights are {', '.join(dtypes)}: call network.float()")
     if any(tensor.device.type != "cpu" for tensor in tensors):
         reasons.append("it is not on the CPU: call network.cpu()")
-    if network.precision is not Precision.FLOAT32:
+    if network.precision is Precision.BF16:
         reasons.append(
-            f"it computes in {network.precision}: call network.with_precision('float32'), and "
-            "quantise the ONNX model with its runtime's own tools"
+            f"it computes in {network.precision}: call network.with_precision('float32'), or "
+            "'int8', which is exported with integer operators"
         )
     for place, dim in network.graph.structure.moved.items():
         reasons.append(
@@ -166,7 +169,7 @@ def _describe(model: Any, network: SpikingNetwork, plan: Plan, sha256: str | Non
     model.doc_string = (
         f"A spiking network of two-phase neurons at T = {plan.steps}, as one pass on spike "
         "counts. Images are constant in time, or means over T frames; logits are means over time. "
-        f"A layer's counts, 0 .. {plan.levels} or -{plan.levels} .. {plan.levels}, are the values "
+        f"A layer's counts, 0 .. {plan.reach} or -{plan.reach} .. {plan.reach}, are the values "
         f"named {COUNTS}SITE."
     )
     facts: dict[str, Any] = {
@@ -185,15 +188,16 @@ def _describe(model: Any, network: SpikingNetwork, plan: Plan, sha256: str | Non
         entry.key, entry.value = f"spikewright.{name}", str(value)
 
 
-def _summary(path: Path, content: bytes, plan: Plan, agreement: Agreement) -> str:
+def _summary(path: Path, content: bytes, plan: Plan, agreement: Agreement, integers: int) -> str:
     runtime = require_extra("onnxruntime", "onnx", PURPOSE)
     shapes = [", ".join(("batch", *map(str, port.shape))) for port in plan.source.inputs]
     named = zip(input_names(plan.source), shapes, strict=True)
     inputs = ", ".join(f"{name} [{shape}]" for name, shape in named)
     names = ", ".join(plan.source.structure.names.values())
+    eight_bit = f"; {integers} operators in 8-bit integers" if integers else ""
     return (
         f"{path}: ONNX, operators of version {OPSET}, {len(content):,} bytes\n"
-        f"  {inputs} to {names}, T = {plan.steps}\n"
+        f"  {inputs} to {names}, T = {plan.steps}{eight_bit}\n"
         f"  checked in onnxruntime {runtime.__version__} on {sum(_BATCHES)} random samples: "
         f"{agreement.counts - agreement.flipped:,} of {agreement.counts:,} counts equal those of "
         f"the count engine, {agreement.flipped:,} on a decision boundary; {names} within "

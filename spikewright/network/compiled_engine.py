@@ -14,7 +14,7 @@ from spikewright.graph.inputs import Batch, batch_of, tensors_of
 from spikewright.graph.ir import Graph
 from spikewright.network.byte_cache import ByteCache
 from spikewright.network.compiler import BatchSizes, filled
-from spikewright.network.kernels import exact_convolution
+from spikewright.network.integers import exact_convolution
 from spikewright.network.plan import SILENT, Observer, Plan
 
 _WIDEST = 32 << 20

@@ -17,9 +17,9 @@ from spikewright.graph.ir import Graph
 from spikewright.network.compiler import fused
 from spikewright.network.engine import checked_t
 from spikewright.network.graph_network import GraphNetwork
-from spikewright.network.kernels import Precision
 from spikewright.network.made import Made
 from spikewright.network.plan import Plan, common_code, prepared
+from spikewright.network.precision import Precision
 from spikewright.network.stages import depth_of
 from spikewright.network.summary import summarise
 from spikewright.network.units import require_units_served

@@ -13,20 +13,24 @@ read as they are, and the numbers are the same up to the rounding of sums.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
-from enum import StrEnum
 from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from spikewright.errors import ConversionError
 from spikewright.graph.ir import Graph, Kind, Operation, Stored, Value
 from spikewright.graph.primitives import CONVERSION, PRODUCT
 from spikewright.graph.rule import rule_of
-from spikewright.network.compiler import fused
+from spikewright.network.integers import (
+    DIGITS,
+    cut_in_digits,
+    digit_sums,
+    exact_convolution,
+    in_one_unit,
+)
+from spikewright.network.precision import Precision
 
 LARGEST_BYTE = 255
 """Largest count that the exact kernels read."""
@@ -34,45 +38,8 @@ LARGEST_BYTE = 255
 LARGEST_BF16 = 256
 """Largest count up to which bfloat16 holds every whole number."""
 
-_DIGITS = 3
-_BASE = 256
-LARGEST_DIGIT = 127
-"""The largest whole number that a weight in 8 bits is."""
-_LEAST_UNIT = torch.finfo(torch.float32).tiny
 _LARGEST_FAN_IN = (2**31 - 1) // (128 * LARGEST_BYTE)
 """The number of products that a 32-bit integer can sum, whatever they are."""
-
-
-class Precision(StrEnum):
-    """The number format of weights that meet spikes, and of the currents they make."""
-
-    FLOAT32 = "float32"
-    """The model's own precision: float64 stays float64, a bfloat16 model runs as `BF16`, a float16
-    model in float32, since charges, counts and sums over time need more than 16 bits."""
-    BF16 = "bf16"
-    """bfloat16, which holds spikes, and counts up to 256, exactly. Weights that meet them are
-    rounded to 8 significant bits, and so is each layer's input current: counts differ from those of
-    float32 where a charge lies within some 2**-8 of itself from a decision boundary. Biases, sums
-    of branches, neurons, the first layer (its input is no spikes) and what reads averages stay as
-    they are. Beyond T = 256 the count engine computes in float32."""
-
-    INT8 = "int8"
-    """Weights that meet spikes in 8 bits, those of an output channel in one unit: whole numbers up
-    to 127 times a 127th of the largest. Their sums over spikes are whole numbers too, in 32 bits.
-    Biases, sums of branches, neurons, the first layer and what reads averages stay as they are."""
-
-    @classmethod
-    def named(cls, name: Precision | str) -> Precision:
-        """The precision of a name.
-
-        Raises:
-            ConversionError: for another name.
-        """
-        try:
-            return cls(name)
-        except ValueError:
-            known = ", ".join(repr(str(precision)) for precision in cls)
-            raise ConversionError(f"precision must be one of {known}, got {name!r}") from None
 
 
 def integers_are_fast(device: torch.device) -> bool:
@@ -109,7 +76,7 @@ def with_kernels(
     """
     if precision is Precision.BF16 and largest <= LARGEST_BF16:
         return _Lowering(graph, _in_bf16, torch.bfloat16).lowered()
-    digits = _DIGITS
+    digits = DIGITS
     if precision is Precision.INT8:
         graph, digits = in_bytes(graph), 1
     sample = next((t for t in graph.tensors.values() if t.is_floating_point()), torch.empty(0))
@@ -131,7 +98,7 @@ def in_bytes(graph: Graph) -> Graph:
             view = rule_of(op).matrix(op, graph.tensors[weight.name])
             if view is not None:
                 name = f"{op.name}.int8"
-                rounded[name] = view.stored(_in_one_unit(view.rows))
+                rounded[name] = view.stored(in_one_unit(view.rows))
                 op = replace(
                     op,
                     args=tuple(Stored(name) if arg == weight else arg for arg in op.args),
@@ -140,13 +107,6 @@ def in_bytes(graph: Graph) -> Graph:
         operations.append(op)
     tensors = {**graph.tensors, **rounded}
     return replace(graph, operations=tuple(operations), tensors=tensors).pruned()
-
-
-def _in_one_unit(rows: Tensor) -> Tensor:
-    """Rows `[..., K]`, each as whole numbers up to 127 of one unit."""
-    wide = rows.double()
-    unit = wide.abs().amax(-1, keepdim=True).clamp(min=_LEAST_UNIT) / LARGEST_DIGIT
-    return ((wide / unit).round() * unit).to(rows.dtype)
 
 
 _Lowered = tuple[Operation, dict[str, Tensor]]
@@ -240,111 +200,8 @@ def _exact(op: Operation, graph: Graph, digits: int) -> _Lowered | None:
         f"{op.name}.first": first,
     }
     args = (op.args[0], *(Stored(name) for name in stored), *arguments)
-    target = exact_convolution if digits == _DIGITS else torch.ops.spikewright.digit_sums.default
+    target = exact_convolution if digits == DIGITS else digit_sums
     return replace(op, target=target, args=args, kwargs={}), stored
-
-
-def cut_in_digits(weight: Tensor, count: int = _DIGITS) -> tuple[Tensor, Tensor]:
-    """Weights `[O, ...]` as so many signed 8-bit digits each, most significant first.
-
-    Returns:
-        Digits, int8 `[count * O, ...]`, and what a one in them stands for, float32 `[count * O]`,
-        such that the sum over a weight's three digits is within half of `2**-23` of the channel's
-        largest weight; one digit is within a 254th.
-    """
-    wide = weight.double()
-    largest = LARGEST_DIGIT * _BASE ** (count - 1)  # so that digits are within -128..127
-    unit = wide.abs().flatten(1).amax(1).clamp(min=_LEAST_UNIT) / largest
-    rest = (wide / unit.reshape(-1, *[1] * (weight.ndim - 1))).round()
-    digits: list[Tensor] = []
-    for _ in range(count):
-        digit = (rest + _BASE // 2) % _BASE - _BASE // 2
-        digits.append(digit.to(torch.int8))
-        rest = (rest - digit) / _BASE
-    scales = [(unit * _BASE**power).float() for power in range(count)]
-    return torch.cat(digits[::-1]), torch.cat(scales[::-1])
-
-
-def exact_convolution(
-    counts: Tensor,
-    digits: Tensor,
-    scales: Tensor,
-    no_offset: Tensor,
-    first: Tensor,
-    stride: list[int],
-    padding: list[int],
-    dilation: list[int],
-) -> Tensor:
-    """A 2-d convolution over whole numbers, in integers.
-
-    Args:
-        counts: uint8 `[B, I, H, W]`.
-        digits, scales: of the weights, from `cut_in_digits`, the digits packed.
-        no_offset: int32 zeros `[3 * O]`.
-        first: the bias, then zeros, float32 `[3 * O]`.
-        stride, padding, dilation: two each.
-
-    Returns:
-        float32 `[B, O, H, W]`.
-    """
-    sums = torch.ops.spikewright.digit_sums(
-        counts, digits, scales, no_offset, first, stride, padding, dilation
-    )
-    join = _joined if torch.compiler.is_compiling() else fused(_joined)
-    return join(sums)
-
-
-def _joined(sums: Tensor) -> Tensor:
-    """The sum over digits, small ones first; in one pass where it is compiled."""
-    high, middle, low = sums.chunk(_DIGITS, dim=1)
-    return high + (middle + low)
-
-
-def _digit_sums(
-    counts: Tensor,
-    digits: Tensor,
-    scales: Tensor,
-    no_offset: Tensor,
-    first: Tensor,
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
-) -> Tensor:
-    """What each digit of the weights contributes to a convolution, float32 `[B, 3 * O, H, W]`."""
-    weights = (digits, scales, no_offset, first, stride, padding, dilation, 1)
-    return torch.ops.onednn.qconv2d_pointwise(
-        counts, 1.0, 0, *weights, 1.0, 0, torch.float32, "none", [], ""
-    )
-
-
-def _digit_sums_shape(
-    counts: Tensor,
-    digits: Tensor,
-    scales: Tensor,
-    no_offset: Tensor,
-    first: Tensor,
-    stride: Sequence[int],
-    padding: Sequence[int],
-    dilation: Sequence[int],
-) -> Tensor:
-    shape = [len(counts), len(no_offset)]
-    for i in range(2):
-        reach = dilation[i] * (digits.shape[2 + i] - 1)
-        shape.append((counts.shape[2 + i] + 2 * padding[i] - reach - 1) // stride[i] + 1)
-    empty = counts.new_empty(shape, dtype=torch.float32)
-    return empty.to(memory_format=torch.channels_last)
-
-
-# An operator, which the compiler calls as it is, so that it keeps its input, the counts of a layer,
-# in memory once, where all their readers find them.
-_LIBRARY = torch.library.Library("spikewright", "FRAGMENT")
-_LIBRARY.define(
-    "digit_sums(Tensor counts, Tensor digits, Tensor scales, Tensor no_offset, Tensor first, "
-    "int[] stride, int[] padding, int[] dilation) -> Tensor",
-    tags=(torch.Tag.flexible_layout,),
-)
-_LIBRARY.impl("digit_sums", _digit_sums, "CompositeExplicitAutograd")
-torch.library.register_fake("spikewright::digit_sums", _digit_sums_shape, lib=_LIBRARY)
 
 
 def _weight_and_bias(op: Operation, graph: Graph) -> tuple[Tensor, Tensor | None]:

@@ -18,7 +18,8 @@ from spikewright.graph.scales import fold_scales
 from spikewright.graph.units import function_of
 from spikewright.graph.widened import wide
 from spikewright.network.byte_cache import ByteCache
-from spikewright.network.kernels import Precision, with_kernels
+from spikewright.network.kernels import with_kernels
+from spikewright.network.precision import Precision
 from spikewright.neurons import Draws, Layer, Neuron
 from spikewright.neurons.counter_random import Fuse, unfused
 

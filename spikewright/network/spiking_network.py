@@ -19,8 +19,8 @@ from spikewright.network.converted import ConvertedNetwork
 from spikewright.network.engine import Engine, checked_ids, chosen
 from spikewright.network.frames import check_shown, samples_in, shown_to_samples
 from spikewright.network.graph_network import CapturedANN
-from spikewright.network.kernels import Precision
 from spikewright.network.plan import SILENT, Observer
+from spikewright.network.precision import Precision
 from spikewright.network.simulate import simulate
 from spikewright.network.site_names import matching
 from spikewright.network.steps import MEMORY_BUDGET
@@ -333,7 +333,7 @@ class SpikingNetwork(ConvertedNetwork):
 
         Args:
             precision: "float32" (the model's own), "bf16" or "int8"; see
-                `network.kernels.Precision`.
+                `network.precision.Precision`.
 
         Raises:
             ConversionError: for another name.

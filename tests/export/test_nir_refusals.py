@@ -141,6 +141,7 @@ def test_neurons_of_your_own(tmp_path: Path) -> None:
 
 def test_currents_rounded_to_bf16(tmp_path: Path) -> None:
     refused(grid_network().with_precision("bf16"), tmp_path, "rounded to bfloat16", STEPS)
+    refused(grid_network().with_precision("int8"), tmp_path, "rounded to 8 bits", STEPS)
 
 
 def test_weights_of_16_bits_are_written_in_the_float32_that_they_are_computed_in(

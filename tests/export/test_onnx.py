@@ -19,6 +19,7 @@ from spikewright.export.onnx import export as exporter
 from spikewright.export.onnx import export_onnx
 from spikewright.export.onnx.check import compared, trial_inputs
 from spikewright.graph.inputs import Input
+from spikewright.neurons import Neuron
 from tests.builders import images, wired
 from tests.cli.products import transformer
 from tests.graph.test_inputs import Reader, sentences
@@ -278,9 +279,9 @@ def test_int8_is_written_with_integer_operators(tmp_path: Path) -> None:
     digits = [t for name, t in stored.items() if name.endswith("/digits")]
     assert {t.data_type for t in digits} == {onnx.TensorProto.INT8}
     session = onnxruntime.InferenceSession(tmp_path / "low.onnx")
-    for images in (x[:1], x[:7]):
-        (logits,) = session.run(["logits"], {"images": images.numpy()})
-        torch.testing.assert_close(torch.from_numpy(logits), low(images), rtol=1e-4, atol=1e-4)
+    for part in (x[:1], x[:7]):
+        (logits,) = session.run(["logits"], {"images": part.numpy()})
+        torch.testing.assert_close(torch.from_numpy(logits), low(part), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize(

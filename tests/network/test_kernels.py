@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 import spikewright as sw
 from spikewright.graph import Graph, Kind, evaluate
-from spikewright.network import kernels
-from spikewright.network.kernels import Precision, with_kernels
+from spikewright.network import integers, kernels
+from spikewright.network.kernels import with_kernels
+from spikewright.network.precision import Precision
 from tests.builders import firing
 
 needs_integers = pytest.mark.skipif(
@@ -52,7 +53,7 @@ def model() -> nn.Module:
 def test_three_digits_hold_a_weight_to_half_a_unit(seed: int, rows: int, size: float) -> None:
     weight = torch.randn(rows, 3, 2, 2, generator=seeded(seed)) * size
     weight[0] = 0
-    digits, scales = kernels.cut_in_digits(weight)
+    digits, scales = integers.cut_in_digits(weight)
     parts = digits.double() * scales.double().reshape(-1, 1, 1, 1)
     found = sum(parts.chunk(3))
     largest = weight.abs().flatten(1).amax(1).reshape(-1, 1, 1, 1).double()
@@ -65,11 +66,11 @@ def test_exact_convolutions_err_no_more_than_float32_does(model: nn.Module, stri
     counts = torch.randint(0, 256, (5, 32, 12, 12), generator=seeded(0), dtype=torch.uint8)
     weight = torch.randn(16, 32, 3, 3, generator=seeded(1))
     bias = torch.randn(16, generator=seeded(2))
-    digits, scales = kernels.cut_in_digits(weight)
+    digits, scales = integers.cut_in_digits(weight)
     geometry = ([stride] * 2, [1, 1], [1, 1])
     packed = torch.ops.onednn.qconv_prepack(digits, scales, 1.0, 0, *geometry, 1, None)
     none, first = torch.zeros(48, dtype=torch.int32), torch.cat([bias, torch.zeros(32)])
-    found = kernels.exact_convolution(counts, packed, scales, none, first, *geometry)
+    found = integers.exact_convolution(counts, packed, scales, none, first, *geometry)
     true = F.conv2d(counts.double(), weight.double(), bias.double(), stride, 1)
     plain = F.conv2d(counts.float(), weight, bias, stride, 1)
     assert found.shape == true.shape
@@ -82,7 +83,7 @@ def test_exact_kernels_change_next_to_no_count(model: nn.Module, neuron: sw.TwoP
     net = sw.convert(model, images(64), neuron=neuron, steps=16)
     plan = net.plan()
     graph = with_kernels(plan.count_graph, Precision.FLOAT32, quick=True, largest=16)
-    changed = [op.name for op in graph.operations if op.target is kernels.exact_convolution]
+    changed = [op.name for op in graph.operations if op.target is integers.exact_convolution]
     assert len(changed) == 2  # the first convolution reads the image
     quick = sw.convert(model, images(64), neuron=neuron, steps=16)
     quick._compile = True
@@ -229,7 +230,7 @@ def test_int8_in_integers_is_int8_in_floats(model: nn.Module) -> None:
     plan = sw.convert(model, images(64), steps=16).with_precision("int8").plan()
     fast = with_kernels(plan.graph, Precision.INT8, quick=True, largest=16)
     plain = with_kernels(plan.graph, Precision.INT8, quick=False, largest=16)
-    sums = torch.ops.spikewright.digit_sums.default
+    sums = integers.digit_sums
     assert sum(op.target is sums for op in fast.operations) == 2
     assert not any(op.target is sums for op in plain.operations)
     torch.testing.assert_close(evaluated(fast, images(20)), evaluated(plain, images(20)))

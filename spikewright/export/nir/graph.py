@@ -23,8 +23,8 @@ from spikewright.graph.offenders import Offender, complaint
 from spikewright.graph.primitives import PRODUCT, RELAY
 from spikewright.graph.rule import rule_of
 from spikewright.graph.units import computed_in
-from spikewright.network.kernels import Precision
 from spikewright.network.plan import Plan
+from spikewright.network.precision import Precision
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,8 @@ import numpy as np
 from spikewright.extras import require_extra
 from spikewright.graph.ir import Stored
 from spikewright.graph.rule import rule_of
-from spikewright.network.kernels import LARGEST_BYTE, LARGEST_DIGIT, whole_numbers
+from spikewright.network.integers import LARGEST_DIGIT
+from spikewright.network.kernels import LARGEST_BYTE, whole_numbers
 from spikewright.network.plan import Plan
 
 _PURPOSE = "the export to ONNX"

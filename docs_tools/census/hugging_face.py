@@ -51,6 +51,7 @@ WAVES = ENCODER | {
     "classifier_proj_size": 16,
 }
 FORECAST = BOTH | {"prediction_length": 4, "num_time_features": 1, "use_cache": False}
+FORECAST |= {"scaling": "std"}  # "mean" takes the other samples' mean where nothing was observed
 SPECIAL = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 CLASSIFY = "ForImageClassification"
 IMAGES: dict[str, tuple[str, int, dict[str, Any]]] = {

@@ -107,6 +107,8 @@ input for calibration, and run. *Refused* means that the library names what is i
 any data is needed. *Failed* is a fault of this library. Accuracy is another matter, and needs
 trained weights.{_SURVEYED.format(surveyed) if surveyed else ""}
 
+- *units*: layers of spiking units by what they compute; a *relay* sends a current as spikes to a
+  product or a maximum, *fused* is a function of one signal that the model writes out;
 - *error*: of the answer with {FINE_STEPS} binary steps, relative to the model's (norms; of several
   outputs the worst);
 - *twin*: the largest difference between the count engine and the model with its activations
@@ -153,7 +155,10 @@ def _refused(record: Record) -> list[str]:
 
 
 def _short(operator: str) -> str:
-    return operator.removeprefix("aten.").partition(".")[0]
+    """The name without overload, and without the library where it is torch's or this one."""
+    library, name, *_ = [*operator.split("."), ""]
+    known = library in ("aten", "spikewright") and name
+    return name if known else ".".join(part for part in (library, name) if part)
 
 
 def _number(value: float | None) -> str:

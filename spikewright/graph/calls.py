@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from spikewright.graph.ir import Operation, Value
+from spikewright.graph.rule import UNKNOWN, rule_of
 
 aten = torch.ops.aten
 
@@ -60,6 +61,7 @@ BY_DIMENSION: dict[Any, tuple[int, str, Any]] = {
     aten.flip.default: (1, "dims", None),
     aten.roll.default: (2, "dims", None),
     aten.index_select.default: (1, "dim", None),
+    aten.gather.default: (1, "dim", None),
     aten.repeat_interleave.self_int: (2, "dim", None),
     aten.diff.default: (2, "dim", -1),
     aten.glu.default: (1, "dim", -1),
@@ -150,6 +152,12 @@ def reads_no_numbers(op: Operation) -> bool:
     """Whether a call depends on no signal's numbers: on its shape or dtype at most."""
     alike = op.target is aten.type_as.default and not isinstance(op.args[0], Value)
     return alike or op.target in SHAPED_ALIKE or not op.reads_data
+
+
+def draws_numbers(op: Operation) -> bool:
+    """Whether a call without a rule draws random numbers."""
+    drawn = torch.Tag.nondeterministic_seeded in getattr(op.target, "tags", ())
+    return drawn and rule_of(op) is UNKNOWN
 
 
 BY_CHANNEL = (

@@ -87,6 +87,16 @@ class Constants:
                 return None
         return trials[0].ndim
 
+    def step(self, constant: Following) -> int | None:
+        """The n of a constant that is `[0, n, 2 * n, ...]`, one number a sample; else None."""
+        trials = self._following[constant.name]
+        steps = {int(values[1]) if values.ndim == 1 else 0 for values in trials}
+        for batch, values in zip(_TRIALS, trials, strict=True):
+            (step, *others) = steps
+            if others or values.tolist() != list(range(0, batch * step, step or 1)):
+                return None
+        return step
+
     def sample(self, constant: Following, layout: Layout, name: str) -> Stored:
         """One sample of a constant that follows the batch, `[1, *S]`, stored under a name.
 

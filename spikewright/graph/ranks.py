@@ -1,0 +1,142 @@
+"""The largest of a signal's values chosen by marks: spikes at their places, one in every row.
+
+`torch.topk` gives values and their places, and places are no numbers that spikes carry. What models
+do with them is linear in marks `m[j, n]`, 1 where value n is the j-th largest and 0 elsewhere:
+
+    values[j] = sum_n m[j, n] x[n]
+    gather(y, places)[j] = sum_n m[j, n] y[n]
+    scatter(z, places, y)[n] = (1 - sum_j m[j, n]) z[n] + sum_j m[j, n] y[j]
+
+Marks are a unit of all values of a row. Where places are used in another way, the call stays.
+"""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import torch
+from torch import Tensor, fx
+from torch.export import ExportedProgram
+
+from spikewright.graph.writing import Writing
+
+aten = torch.ops.aten
+
+_LIBRARY = torch.library.Library("spikewright", "FRAGMENT")
+_LIBRARY.define("marks(Tensor x, bool largest) -> Tensor")
+
+
+def _marks(x: Tensor, largest: bool) -> Tensor:
+    """1 where row j of `[..., k, N]` has its j-th largest (or smallest) value, 0 elsewhere."""
+    order = x.sort(dim=-1, descending=largest, stable=True).indices
+    ranks = order.argsort(-1)
+    return (ranks == torch.arange(x.shape[-2], device=x.device)[:, None]).to(x.dtype)
+
+
+_LIBRARY.impl("marks", _marks, "CompositeExplicitAutograd")
+torch.library.register_fake(
+    "spikewright::marks", lambda x, largest: torch.empty_like(x), lib=_LIBRARY
+)
+MARKS = torch.ops.spikewright.marks.default
+"""The places of the largest values of a row, as a matrix of zeros and ones."""
+_EMPTY = (aten.zeros_like.default, aten.zeros.default, aten.new_zeros.default)
+_PLACED = (aten.scatter.src, aten.scatter.value)
+
+
+def with_marks(program: ExportedProgram) -> ExportedProgram:
+    """The same program, with marks in place of the places that `topk` gives.
+
+    Args:
+        program: functional.
+    """
+    if not any(_replaceable(node) for node in program.graph.nodes):
+        return program
+    return _Marking(program).written()
+
+
+def _replaceable(node: fx.Node) -> bool:
+    """Whether a node is a `topk` whose places are used as marks can be."""
+    if node.target is not aten.topk.default or not node.meta["val"][0].is_floating_point():
+        return False
+    dim = _dimension(node)
+    taken = [user for user in node.users if user.target is operator.getitem]
+    users = [reader for part in taken if part.args[1] == 1 for reader in part.users]
+    return all(_follows_marks(reader, node, dim) for reader in users)
+
+
+def _follows_marks(reader: fx.Node, chosen: fx.Node, dim: int) -> bool:
+    if reader.target not in (*_PLACED, aten.gather.default):
+        return False
+    source: Any = chosen.args[0]
+    along, index = reader.args[1:3]
+    shape = reader.args[0].meta["val"].shape  # pyright: ignore[reportOptionalMemberAccess, reportAttributeAccessIssue]
+    here = isinstance(index, fx.Node) and index.args[0] is chosen
+    return here and along % len(shape) == dim and shape == source.meta["val"].shape  # pyright: ignore[reportOperatorIssue]
+
+
+def _dimension(node: fx.Node) -> int:
+    given: Any = node.args[2] if len(node.args) > 2 else node.kwargs.get("dim", -1)
+    source: Any = node.args[0]
+    return given % source.meta["val"].ndim
+
+
+class _Marking(Writing):
+    """One pass over a program."""
+
+    def written(self) -> ExportedProgram:
+        marked: dict[fx.Node, tuple[fx.Node, int]] = {}  # by the node of places
+        for node in self.calls():
+            if _replaceable(node):
+                self._mark(node, marked)
+            elif len(node.args) > 2 and node.args[2] in marked:
+                self.instead(node, self._reading(node, *marked[node.args[2]]))
+        return self.finished()
+
+    def _mark(self, node: fx.Node, marked: dict[fx.Node, tuple[fx.Node, int]]) -> None:
+        source: Any = node.args[0]
+        dim, largest = _dimension(node), node.args[3] if len(node.args) > 3 else True
+        rows = self.call(
+            aten.unsqueeze.default, self._last(source, dim), source.meta["val"].ndim - 1
+        )
+        shape = list(rows.meta["val"].shape)
+        wide = self.call(aten.expand.default, rows, [*[-1] * (len(shape) - 2), node.args[1], -1])
+        marks = self.call(MARKS, wide, largest)
+        values = self._summed(marks, wide, -1, dim)
+        for part in list(node.users):
+            if part.args[1] == 0:
+                self.instead(part, values)
+            else:
+                marked[part] = marks, dim
+
+    def _reading(self, node: fx.Node, marks: fx.Node, dim: int) -> fx.Node:
+        """What stands for a call that reads places."""
+        target: Any = node.args[0]
+        if node.target is aten.gather.default:
+            return self._summed(marks, self._beside(self._last(target, dim), -2), -1, dim)
+        given: Any = node.args[3]
+        if isinstance(given, fx.Node):
+            placed = self._summed(marks, self._beside(self._last(given, dim), -1), -2, dim)
+        else:
+            taken = self.call(aten.sum.dim_IntList, marks, [-2])
+            placed = self._back(self.call(aten.mul.Tensor, taken, given), dim)
+        if target.target in _EMPTY:
+            return placed
+        taken = self._back(self.call(aten.sum.dim_IntList, marks, [-2]), dim)
+        kept = self.call(aten.sub.Tensor, target, self.call(aten.mul.Tensor, target, taken))
+        return self.call(aten.add.Tensor, kept, placed)
+
+    def _summed(self, marks: fx.Node, values: fx.Node, over: int, dim: int) -> fx.Node:
+        product = self.call(aten.mul.Tensor, marks, values)
+        return self._back(self.call(aten.sum.dim_IntList, product, [over]), dim)
+
+    def _beside(self, values: fx.Node, dim: int) -> fx.Node:
+        ndim = values.meta["val"].ndim + 1
+        return self.call(aten.unsqueeze.default, values, dim % ndim)
+
+    def _last(self, x: fx.Node, dim: int) -> fx.Node:
+        last = x.meta["val"].ndim - 1
+        return x if dim == last else self.call(aten.transpose.int, x, dim, last)
+
+    def _back(self, x: fx.Node, dim: int) -> fx.Node:
+        return self._last(x, dim)

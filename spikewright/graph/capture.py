@@ -283,7 +283,8 @@ def _fixes_batch(message: str) -> bool:
 
 
 def _capture_failure(message: str) -> str:
-    first = next((line.strip() for line in message.splitlines() if line.strip()), "no message")
+    lines = [line.strip(" -") for line in message.splitlines() if line.strip()] or ["no message"]
+    first = next((line for line in lines if "generated guard" in line), lines[0])
     first = first if len(first) <= 200 else f"{first[:200]} ..."
     if re.search(r"data-dependent|guard on|unbacked|DataDependent", message):
         return (
@@ -299,8 +300,9 @@ def _capture_failure(message: str) -> str:
         )
     if _fixes_batch(message):
         return (
-            "the model fixes its batch size (such as x.view(32, -1), a loop over the batch, or "
-            "len(x), which is a plain number); write x.flatten(1) or x.view(x.size(0), -1). "
+            "the model fixes its batch size, or torch.export takes it for fixed (such as "
+            "x.view(32, -1), a loop over the batch, chunks of it, or len(x), which is a plain "
+            "number); write x.flatten(1), x.view(x.size(0), -1) or y[:x.size(0)]. "
             f"torch.export says: {first}"
         )
     return (

@@ -346,7 +346,8 @@ class _Reader:
 
     def _follows_choice(self, op: Operation, value: Any) -> bool:
         """Whether a call reads places that a refused one chose: it is refused with that one."""
-        follows = bool(self._chosen.intersection(op.inputs))
+        part = op.target is operator.getitem and not _has_places(value)
+        follows = bool(self._chosen.intersection(op.inputs)) and not part
         if follows and (_has_places(value) or self._chosen.issuperset(op.inputs)):
             self._chosen.add(op.name)
         return follows

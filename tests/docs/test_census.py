@@ -22,7 +22,7 @@ MADE_UP = [
         "resnet",
         "done",
         "converts",
-        units={"aten.relu": 17, "aten.gelu": 2},
+        units={"aten.relu": 17, "aten.gelu": 2, "spikewright.relay": 3},
         values=1000,
         twin=0.0,
         steps=2e-16,

@@ -4,7 +4,7 @@
 do with them is linear in marks `m[j, n]`, 1 where value n is the j-th largest and 0 elsewhere:
 
     values[j] = sum_n m[j, n] x[n]
-    gather(y, places)[j] = sum_n m[j, n] y[n]
+    gather(y, places)[j] = sum_n m[j, n] y[n]        (of numbers, or of rows of features)
     scatter(z, places, y)[n] = (1 - sum_j m[j, n]) z[n] + sum_j m[j, n] y[j]
 
 Marks are a unit of all values of a row. Where places are used in another way, the call stays.
@@ -41,6 +41,7 @@ torch.library.register_fake(
 MARKS = torch.ops.spikewright.marks.default
 """The places of the largest values of a row, as a matrix of zeros and ones."""
 _EMPTY = (aten.zeros_like.default, aten.zeros.default, aten.new_zeros.default)
+_REPEATED = (aten.expand.default, aten.repeat.default)
 _PLACED = (aten.scatter.src, aten.scatter.value)
 
 
@@ -62,7 +63,7 @@ def _replaceable(node: fx.Node) -> bool:
     dim = _dimension(node)
     taken = [user for user in node.users if user.target is operator.getitem]
     users = [reader for part in taken if part.args[1] == 1 for reader in part.users]
-    return all(_follows_marks(reader, node, dim) for reader in users)
+    return all(_follows_marks(reader, node, dim) or _rows(reader, node, dim) for reader in users)
 
 
 def _follows_marks(reader: fx.Node, chosen: fx.Node, dim: int) -> bool:
@@ -73,6 +74,24 @@ def _follows_marks(reader: fx.Node, chosen: fx.Node, dim: int) -> bool:
     shape = reader.args[0].meta["val"].shape  # pyright: ignore[reportOptionalMemberAccess, reportAttributeAccessIssue]
     here = isinstance(index, fx.Node) and index.args[0] is chosen
     return here and along % len(shape) == dim and shape == source.meta["val"].shape  # pyright: ignore[reportOperatorIssue]
+
+
+def _rows(reader: fx.Node, chosen: fx.Node, dim: int) -> list[fx.Node]:
+    """The calls that gather whole rows at places, `y.gather(1, places[..., None].expand(...))`."""
+    source: Any = chosen.args[0]
+    shape = source.meta["val"].shape
+    wide = [user for user in reader.users if user.target in _REPEATED]
+    found: list[Any] = [user for each in wide for user in each.users]
+    lone = reader.target is aten.unsqueeze.default and reader.args[1] in (-1, len(shape))
+    whole = lone and dim == len(shape) - 1 and len(wide) == len(reader.users)
+    fits = all(
+        user.target is aten.gather.default
+        and user.args[2] in wide
+        and user.args[1] % (dim + 2) == dim
+        and user.args[0].meta["val"].shape[:-1] == shape
+        for user in found
+    )
+    return found if whole and fits else []
 
 
 def _dimension(node: fx.Node) -> int:
@@ -86,21 +105,27 @@ class _Marking(Writing):
 
     def written(self) -> ExportedProgram:
         marked: dict[fx.Node, tuple[fx.Node, int]] = {}  # by the node of places
+        rows: dict[fx.Node, fx.Node] = {}  # marks, by the calls that gather rows
         for node in self.calls():
             if _replaceable(node):
-                self._mark(node, marked)
+                self._mark(node, marked, rows)
+            elif node in rows:
+                self.instead(node, self.call(aten.matmul.default, rows[node], node.args[0]))
             elif len(node.args) > 2 and node.args[2] in marked:
                 self.instead(node, self._reading(node, *marked[node.args[2]]))
         return self.finished()
 
-    def _mark(self, node: fx.Node, marked: dict[fx.Node, tuple[fx.Node, int]]) -> None:
+    def _mark(
+        self,
+        node: fx.Node,
+        marked: dict[fx.Node, tuple[fx.Node, int]],
+        rows: dict[fx.Node, fx.Node],
+    ) -> None:
         source: Any = node.args[0]
         dim, largest = _dimension(node), node.args[3] if len(node.args) > 3 else True
-        rows = self.call(
-            aten.unsqueeze.default, self._last(source, dim), source.meta["val"].ndim - 1
-        )
-        shape = list(rows.meta["val"].shape)
-        wide = self.call(aten.expand.default, rows, [*[-1] * (len(shape) - 2), node.args[1], -1])
+        line = self._beside(self._last(source, dim), -2)
+        shape = list(line.meta["val"].shape)
+        wide = self.call(aten.expand.default, line, [*[-1] * (len(shape) - 2), node.args[1], -1])
         marks = self.call(MARKS, wide, largest)
         values = self._summed(marks, wide, -1, dim)
         for part in list(node.users):
@@ -108,6 +133,8 @@ class _Marking(Writing):
                 self.instead(part, values)
             else:
                 marked[part] = marks, dim
+                for reader in part.users:
+                    rows.update((user, marks) for user in _rows(reader, node, dim))
 
     def _reading(self, node: fx.Node, marks: fx.Node, dim: int) -> fx.Node:
         """What stands for a call that reads places."""

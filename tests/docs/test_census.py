@@ -143,7 +143,7 @@ def test_the_page_shows_every_record() -> None:
     text = page(MADE_UP)
     assert "| timm | 3 | 2 | 1 | 0 | 0 | 0 | 67% |" in text
     assert "| all | 5 | 2 | 1 | 1 | 0 | 1 | 40% |" in text
-    assert "| resnet | relu 17, gelu 2 | 2.0e-05 | 0 | 2.0e-16 | clean |" in text
+    assert "| resnet | relu 17, gelu 2, relay 3 | 2.0e-05 | 0 | 2.0e-16 | clean |" in text
     assert r"| sorter | refused | `sort` 2: it sorts \| a signal |" in text
     assert "| bert | failed | ValueError: &lt;no> |" in text
     assert "- twin: 1 of 2 equal, at most 1.0e-03." in text

@@ -166,7 +166,7 @@ def test_a_model_of_any_number_of_inputs_takes_all_that_it_is_given():
     snn = converted(model, [batch], threshold=sw.Maximum())
     assert [port.shape for port in snn.graph.inputs] == [(4,)] * 4
     torch.testing.assert_close(snn(*batch), model(*batch), atol=1e-2, rtol=0)
-    with pytest.raises(sw.ConversionError, match="takes first, second, more.0, more.1"):
+    with pytest.raises(sw.ConversionError, match=r"takes first, second, more\.0, more\.1"):
         snn(*batch[:3])
 
 

@@ -57,7 +57,14 @@ def other_dimension(m: nn.Module, x: Tensor) -> Tensor:
     return torch.relu(torch.zeros_like(y).scatter(1, places, best))
 
 
-@pytest.mark.parametrize("form", [values, gathered, kept, other_dimension])
+def rows_of_features(m: nn.Module, x: Tensor) -> Tensor:
+    """The features of those places that matter most, as detectors choose their queries."""
+    features = x.unsqueeze(-1) * torch.linspace(-1, 1, 3, dtype=x.dtype)
+    places = x.sin().topk(2, dim=1).indices
+    return torch.relu(torch.gather(features, 1, places.unsqueeze(-1).expand(-1, -1, 3)))
+
+
+@pytest.mark.parametrize("form", [values, gathered, kept, other_dimension, rows_of_features])
 def test_places_that_choose_along_their_dimension_are_marks(
     form: Callable[[nn.Module, Tensor], Tensor],
 ) -> None:

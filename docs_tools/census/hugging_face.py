@@ -50,8 +50,12 @@ WAVES = ENCODER | {
     "vocab_size": VOCABULARY,
     "classifier_proj_size": 16,
 }
-FORECAST = BOTH | {"prediction_length": 4, "num_time_features": 1, "use_cache": False}
-FORECAST |= {"scaling": "std"}  # "mean" takes the other samples' mean where nothing was observed
+FORECAST = BOTH | {
+    "prediction_length": 4,
+    "num_time_features": 1,
+    "use_cache": False,
+    "scaling": "std",  # "mean" takes the other samples' mean where nothing was observed
+}
 SPECIAL = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 CLASSIFY = "ForImageClassification"
 IMAGES: dict[str, tuple[str, int, dict[str, Any]]] = {

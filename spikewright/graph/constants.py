@@ -90,10 +90,11 @@ class Constants:
     def step(self, constant: Following) -> int | None:
         """The n of a constant that is `[0, n, 2 * n, ...]`, one number a sample; else None."""
         trials = self._following[constant.name]
-        steps = {int(values[1]) if values.ndim == 1 else 0 for values in trials}
+        if trials[0].ndim != 1 or trials[0].shape[0] != _TRIALS[0]:
+            return None
+        step = int(trials[0][1])
         for batch, values in zip(_TRIALS, trials, strict=True):
-            (step, *others) = steps
-            if others or values.tolist() != list(range(0, batch * step, step or 1)):
+            if values.tolist() != [step * sample for sample in range(batch)]:
                 return None
         return step
 

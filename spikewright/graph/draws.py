@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import inspect
 from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any
@@ -36,7 +36,7 @@ class Draws(TorchDispatchMode):
         before = torch.get_rng_state()
         result = func(*args, **options)
         if not torch.equal(before, torch.get_rng_state()):
-            self.found = f"{str(func).removesuffix('.default')}{_place(sys._getframe())}"
+            self.found = f"{str(func).removesuffix('.default')}{_place(inspect.currentframe())}"
         return result
 
 

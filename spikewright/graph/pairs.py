@@ -76,7 +76,7 @@ class _Writing(Writing):
                 self._write_out(node)
         return self.finished()
 
-    def _write_out(self, node: fx.Node) -> None:
+    def _write_out(self, node: Any) -> None:
         """Write what stands for a call: its two parts, or its real value."""
         made = self._made(node)
         if made is None:
@@ -88,7 +88,7 @@ class _Writing(Writing):
         if node.target is aten.abs.default:
             self._magnitudes[made] = self._pairs[node.args[0]]
 
-    def _made(self, node: fx.Node) -> Pair | fx.Node | None:
+    def _made(self, node: Any) -> Pair | fx.Node | None:
         target, args, options = node.target, node.args, node.kwargs
         if target in _SQUARES:
             squared = target is aten.square.default or args[1] == 2
@@ -129,7 +129,7 @@ class _Writing(Writing):
         first, second = (self.call(aten.select.int, both, last, part) for part in (0, 1))
         return first, second
 
-    def _each_part(self, node: fx.Node, parts: Mapping[Any, Pair]) -> Pair | None:
+    def _each_part(self, node: Any, parts: Mapping[Any, Pair]) -> Pair | None:
         """A call that does the same to both parts; what is real has no imaginary part."""
         if node.target in _SUMS and not all(_is_complex(leaf) for leaf in node.args[:2]):
             return self._with_real(node, parts)
@@ -143,7 +143,7 @@ class _Writing(Writing):
         ]
         return made[0], made[1]
 
-    def _with_real(self, node: fx.Node, parts: Mapping[Any, Pair]) -> Pair | None:
+    def _with_real(self, node: Any, parts: Mapping[Any, Pair]) -> Pair | None:
         """The sum or difference of a complex and a real value."""
         if node.kwargs:
             return None
@@ -155,10 +155,10 @@ class _Writing(Writing):
         less = node.target is aten.sub.Tensor
         return self.call(node.target, first, a), self.call(aten.neg.default, b) if less else b
 
-    def _multiplied(self, node: fx.Node, parts: Mapping[Any, Pair]) -> Pair:
+    def _multiplied(self, node: Any, parts: Mapping[Any, Pair]) -> Pair:
         """`(a + ib)(c + id) = ac - bd + i(ad + bc)`, whatever the product is."""
         einsum = node.target is aten.einsum.default
-        factors: Sequence[Any] = node.args[1] if einsum else node.args[:2]  # pyright: ignore[reportAssignmentType]
+        factors: Sequence[Any] = node.args[1] if einsum else node.args[:2]
 
         def product(x: Any, y: Any) -> fx.Node:
             given = (node.args[0], [x, y]) if einsum else (x, y)

@@ -66,14 +66,14 @@ def _replaceable(node: fx.Node) -> bool:
     return all(_follows_marks(reader, node, dim) or _rows(reader, node, dim) for reader in users)
 
 
-def _follows_marks(reader: fx.Node, chosen: fx.Node, dim: int) -> bool:
+def _follows_marks(reader: Any, chosen: fx.Node, dim: int) -> bool:
     if reader.target not in (*_PLACED, aten.gather.default):
         return False
     source: Any = chosen.args[0]
     along, index = reader.args[1:3]
-    shape = reader.args[0].meta["val"].shape  # pyright: ignore[reportOptionalMemberAccess, reportAttributeAccessIssue]
+    shape: torch.Size = reader.args[0].meta["val"].shape
     here = isinstance(index, fx.Node) and index.args[0] is chosen
-    return here and along % len(shape) == dim and shape == source.meta["val"].shape  # pyright: ignore[reportOperatorIssue]
+    return here and along % len(shape) == dim and shape == source.meta["val"].shape
 
 
 def _rows(reader: fx.Node, chosen: fx.Node, dim: int) -> list[fx.Node]:
@@ -94,7 +94,7 @@ def _rows(reader: fx.Node, chosen: fx.Node, dim: int) -> list[fx.Node]:
     return found if whole and fits else []
 
 
-def _dimension(node: fx.Node) -> int:
+def _dimension(node: Any) -> int:
     given: Any = node.args[2] if len(node.args) > 2 else node.kwargs.get("dim", -1)
     source: Any = node.args[0]
     return given % source.meta["val"].ndim
@@ -117,7 +117,7 @@ class _Marking(Writing):
 
     def _mark(
         self,
-        node: fx.Node,
+        node: Any,
         marked: dict[fx.Node, tuple[fx.Node, int]],
         rows: dict[fx.Node, fx.Node],
     ) -> None:
@@ -128,7 +128,8 @@ class _Marking(Writing):
         wide = self.call(aten.expand.default, line, [*[-1] * (len(shape) - 2), node.args[1], -1])
         marks = self.call(MARKS, wide, largest)
         values = self._summed(marks, wide, -1, dim)
-        for part in list(node.users):
+        parts: list[Any] = list(node.users)
+        for part in parts:
             if part.args[1] == 0:
                 self.instead(part, values)
             else:

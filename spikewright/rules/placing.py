@@ -129,7 +129,7 @@ class Sampling(ByIndex):
 
 _BILINEAR, _ZEROS, _BORDER = 0, 0, 1
 """How it is interpolated, and what lies outside, as the call numbers them."""
-_PLANE = {aten.grid_sampler_2d.default: 4, aten.grid_sampler_3d.default: 5}
+_PLANE: dict[Any, int] = {aten.grid_sampler_2d.default: 4, aten.grid_sampler_3d.default: 5}
 _MERGED = "the batch is merged with other dimensions; bring it to the front alone before this call"
 _POINTS = (
     "it reads a volume, or a constant, at points that depend on the input; no spiking form is "

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from spikewright.graph.ir import Operation, Value
-from spikewright.graph.rule import UNKNOWN, rule_of
+from spikewright.graph.ranks import MARKS
 
 aten = torch.ops.aten
 
@@ -85,6 +85,7 @@ TRAILING: dict[Any, int] = {
     aten.triu.default: 2,
     aten.pixel_shuffle.default: 3,
     aten.pixel_unshuffle.default: 3,
+    MARKS: 2,
 }
 """How many of the last dimensions calls work on; of norms an argument tells."""
 
@@ -152,12 +153,6 @@ def reads_no_numbers(op: Operation) -> bool:
     """Whether a call depends on no signal's numbers: on its shape or dtype at most."""
     alike = op.target is aten.type_as.default and not isinstance(op.args[0], Value)
     return alike or op.target in SHAPED_ALIKE or not op.reads_data
-
-
-def draws_numbers(op: Operation) -> bool:
-    """Whether a call without a rule draws random numbers."""
-    drawn = torch.Tag.nondeterministic_seeded in getattr(op.target, "tags", ())
-    return drawn and rule_of(op) is UNKNOWN
 
 
 BY_CHANNEL = (

@@ -63,7 +63,8 @@ def _replaceable(node: fx.Node) -> bool:
     dim = _dimension(node)
     taken = [user for user in node.users if user.target is operator.getitem]
     users = [reader for part in taken if part.args[1] == 1 for reader in part.users]
-    return all(_follows_marks(reader, node, dim) or _rows(reader, node, dim) for reader in users)
+    known = (_follows_marks(reader, node, dim) or _rows(reader, node, dim) for reader in users)
+    return dim > 0 and all(known)
 
 
 def _follows_marks(reader: Any, chosen: fx.Node, dim: int) -> bool:

@@ -14,7 +14,8 @@ from torch.export import ExportedProgram
 from spikewright.errors import ConversionError
 from spikewright.graph.batch_norm import BATCH_NORM
 from spikewright.graph.batches import Batches, sizes_objection
-from spikewright.graph.calls import draws_numbers, reads_no_numbers
+from spikewright.graph.calls import reads_no_numbers
+from spikewright.graph.choices import Choices, draws_numbers
 from spikewright.graph.constants import Following
 from spikewright.graph.inputs import Call, Input
 from spikewright.graph.ir import BATCH, Graph, Kind, Operation, Stored, Value, mapped, walk
@@ -78,7 +79,7 @@ class _Reader:
         self._site_calls: dict[str, int] = {}
         self._single: set[fx.Node] = set()  # calls of whose several values the first is kept
         self._without_batch: set[str] = set()  # values in which the batch was not found
-        self._chosen: set[str] = set()  # refused calls, and places that they chose by a signal
+        self._choices = Choices()
         self._converts = False  # whether values in several floating dtypes were given one
 
     def read(self) -> tuple[Graph, tuple[Offender, ...]]:
@@ -177,9 +178,8 @@ class _Reader:
             return
         op = self._operation(node)
         if draws_numbers(op):
-            self._chosen.add(op.name)
-            self._refuse(op, "it draws random numbers", remedy_of(op))
-        if draws_numbers(op) or self._follows_choice(op, value):
+            self._refuse_choice(op, value, "it draws random numbers")
+        if draws_numbers(op) or self._choices.followed(op, value):
             self._references[node] = Value(node.name)
             self._lose_batch(op)
             return
@@ -192,7 +192,7 @@ class _Reader:
             calls = self._batches.calls(op, node.meta["val"], self._without_batch)
         except BatchMoved as error:
             if rule_of(op).kind is Kind.CONSTANT:
-                self._refuse_unknown(op, node.meta["val"])
+                self._refuse_choice(op, value)
             elif not self._without_batch.intersection(op.inputs):
                 self._refuse(op, str(error), None if "; " in str(error) else _APART)
             self._lose_batch(op)
@@ -288,7 +288,7 @@ class _Reader:
             self._constants.add(op.name)
             return replace(op, kind=kind)
         if rule.kind is Kind.CONSTANT:
-            self._refuse_unknown(op, value)
+            self._refuse_choice(op, value)
             return op
         if self._without_batch.intersection(op.inputs):
             if not isinstance(value, Tensor):
@@ -344,24 +344,12 @@ class _Reader:
         calls = self._site_calls[name] = self._site_calls.get(name, 0) + 1
         return name if calls == 1 else f"{name}:{calls}"
 
-    def _follows_choice(self, op: Operation, value: Any) -> bool:
-        """Whether a call reads places that a refused one chose: it is refused with that one."""
-        part = op.target is operator.getitem and not _has_places(value)
-        follows = bool(self._chosen.intersection(op.inputs)) and not part
-        if follows and (_has_places(value) or self._chosen.issuperset(op.inputs)):
-            self._chosen.add(op.name)
-        return follows
-
-    def _refuse_unknown(self, op: Operation, value: Any) -> None:
-        if _has_places(value):
-            self._chosen.add(op.name)
-        self._refuse(op, "no rule for this operation", remedy_of(op))
+    def _refuse_choice(
+        self, op: Operation, value: Any, reason: str = "no rule for this operation"
+    ) -> None:
+        self._choices.note(op, value)
+        self._refuse(op, reason, remedy_of(op))
 
     def _refuse(self, op: Operation, reason: str, remedy: str | None = None) -> None:
         written = self._as_written.get(op.name, op.operator)
         self._offenders.append(offender(op, written, f"{reason}; {remedy}" if remedy else reason))
-
-
-def _has_places(value: Any) -> bool:
-    """Whether whole numbers, such as places, are among the tensors that a call gives."""
-    return any(isinstance(leaf, Tensor) and not leaf.is_floating_point() for leaf in walk(value))

@@ -29,6 +29,17 @@ class Experts(nn.Module):
         return (given * scores[..., None]).sum(1)
 
 
+class OfTokens(nn.Module):
+    """The same for every token, which stands beside the batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.experts = Experts()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.experts(x.flatten(0, 1)).view(x.shape[0], x.shape[1], -1)
+
+
 def rows(batch: int) -> Tensor:
     return torch.randn(batch, 6, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
 
@@ -36,6 +47,10 @@ def rows(batch: int) -> Tensor:
 def test_a_gate_that_chooses_experts_converts() -> None:
     snn = assert_faithful(Experts().double().eval(), rows(12))
     assert sum(bool(op.body) for op in snn.graph.neurons) == 1  # the gate, whole
+
+
+def test_a_gate_chooses_for_every_token() -> None:
+    assert_faithful(OfTokens().double().eval(), rows(12).view(4, 3, 6))
 
 
 def values(m: nn.Module, x: Tensor) -> Tensor:

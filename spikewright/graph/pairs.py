@@ -105,7 +105,7 @@ class _Writing(Writing):
         parts = {leaf: part for leaf in read if (part := self.parts(leaf)) is not None}
         if len(parts) != len(read):
             return None
-        if target in _BILINEAR or (target is aten.div.Tensor and args[1] not in parts):
+        if target in _BILINEAR or (target in _QUOTIENTS and not _is_complex(args[1])):
             return self._multiplied(node, parts)
         if target in _BY_PART:
             return self._each_part(node, parts)
@@ -136,7 +136,7 @@ class _Writing(Writing):
         made = [
             self.call(
                 node.target,
-                *mapped(node.args, lambda leaf, at=at: parts[leaf][at] if leaf in parts else leaf),
+                *mapped(node.args, lambda x, at=at: parts[x][at] if _is_complex(x) else x),
                 **node.kwargs,
             )
             for at in (0, 1)
@@ -202,8 +202,10 @@ class _Writing(Writing):
 
 _SQUARES = (aten.pow.Tensor_Scalar, aten.square.default)
 _SUMS = (aten.add.Tensor, aten.sub.Tensor)
+_QUOTIENTS = (aten.div.Tensor, aten.div.Scalar)
 _BILINEAR = (
     aten.mul.Tensor,
+    aten.mul.Scalar,
     aten.matmul.default,
     aten.mm.default,
     aten.bmm.default,
@@ -214,8 +216,6 @@ _BY_PART = {
     *PERMUTATIONS,
     *_SUMS,
     aten.neg.default,
-    aten.mul.Scalar,
-    aten.div.Scalar,
     aten.sum.dim_IntList,
     aten.mean.dim,
     aten.select.int,
@@ -250,6 +250,6 @@ _TRANSFORMS: dict[Any, Callable[..., Pair | fx.Node | None]] = {
     aten.polar.default: _Writing.polar,
 }
 """Calls that make complex values of real ones, or transform them."""
-_KNOWN = {*_SQUARES, *_BILINEAR, *_BY_PART, *_OF_PARTS, *_TRANSFORMS}
+_KNOWN = {*_SQUARES, *_QUOTIENTS, *_BILINEAR, *_BY_PART, *_OF_PARTS, *_TRANSFORMS}
 _ROUNDS = 4
 """Decompositions of what decompositions give, at most."""

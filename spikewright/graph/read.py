@@ -18,10 +18,10 @@ from spikewright.graph.calls import reads_no_numbers
 from spikewright.graph.choices import Choices, draws_numbers
 from spikewright.graph.constants import Following
 from spikewright.graph.inputs import Call, Input
-from spikewright.graph.ir import BATCH, Graph, Kind, Operation, Stored, Value, mapped, walk
+from spikewright.graph.ir import BATCH, Graph, Kind, Operation, Stored, Value, walk
 from spikewright.graph.layouts import BatchMoved, Layout
 from spikewright.graph.offenders import Offender, offender
-from spikewright.graph.origins import ancestors, is_leaf, origin_of
+from spikewright.graph.origins import ancestors, is_leaf, operation_of
 from spikewright.graph.primitives import CONVERSION, EXPAND
 from spikewright.graph.programs import answer_of, dtype_of, placeholders, require_pure
 from spikewright.graph.relays import with_a_channel
@@ -176,7 +176,7 @@ class _Reader:
             return
         if self._reads_first(node):
             return
-        op = self._operation(node)
+        op = operation_of(node, self._references)
         if draws_numbers(op):
             self._refuse_choice(op, value, "it draws random numbers")
         if draws_numbers(op) or self._choices.followed(op, value):
@@ -246,7 +246,7 @@ class _Reader:
                 reason = (
                     "it takes the places of the largest or smallest values, which no spikes carry"
                 )
-            self._refuse(self._operation(node), reason, remedy)
+            self._refuse(operation_of(node, self._references), reason, remedy)
         return True
 
     def _reading(self, node: fx.Node) -> Reading:
@@ -255,20 +255,6 @@ class _Reader:
         values.append(source.meta.get("val") if isinstance(source, fx.Node) else None)
         result, first = (v.dtype if isinstance(v, Tensor) else None for v in values)
         return Reading(self._tensors, self._shapes, self._makers, result, first)
-
-    def _operation(self, node: fx.Node) -> Operation:
-        def reference(leaf: Any) -> Any:
-            if isinstance(leaf, fx.Node):
-                return self._references.get(leaf, Value(leaf.name))
-            return leaf
-
-        args: tuple[Any, ...] = mapped(tuple(node.args), reference)
-        kwargs = {
-            k: v for k, v in mapped(dict(node.kwargs), reference).items() if k != "pin_memory"
-        }
-        module, source = origin_of(node)
-        target: Any = node.target
-        return Operation(node.name, target, args, kwargs, module=module, source=source)
 
     def _read_constant(self, node: fx.Node, op: Operation) -> None:
         signals = {

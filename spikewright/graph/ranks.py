@@ -24,19 +24,23 @@ from spikewright.graph.writing import Writing
 aten = torch.ops.aten
 
 _LIBRARY = torch.library.Library("spikewright", "FRAGMENT")
-_LIBRARY.define("marks(Tensor x, bool largest) -> Tensor")
+_LIBRARY.define("marks(Tensor x, bool largest, bool ordered) -> Tensor")
 
 
-def _marks(x: Tensor, largest: bool) -> Tensor:
-    """1 where row j of `[..., k, N]` has its j-th largest (or smallest) value, 0 elsewhere."""
-    order = x.sort(dim=-1, descending=largest, stable=True).indices
-    ranks = order.argsort(-1)
-    return (ranks == torch.arange(x.shape[-2], device=x.device)[:, None]).to(x.dtype)
+def _marks(x: Tensor, largest: bool, ordered: bool) -> Tensor:
+    """1 at the place of the j-th largest (or smallest) value in row j, 0 elsewhere.
+
+    Args:
+        x: `[..., k, N]`, k copies of each row of N values.
+        largest, ordered: as `torch.topk` has them, whose order of equal values is kept.
+    """
+    places = x[..., 0, :].topk(x.shape[-2], -1, largest, ordered).indices
+    return torch.zeros_like(x).scatter(-1, places[..., None], 1.0)
 
 
 _LIBRARY.impl("marks", _marks, "CompositeExplicitAutograd")
 torch.library.register_fake(
-    "spikewright::marks", lambda x, largest: torch.empty_like(x), lib=_LIBRARY
+    "spikewright::marks", lambda x, largest, ordered: torch.empty_like(x), lib=_LIBRARY
 )
 MARKS = torch.ops.spikewright.marks.default
 """The places of the largest values of a row, as a matrix of zeros and ones."""
@@ -123,11 +127,12 @@ class _Marking(Writing):
         rows: dict[fx.Node, fx.Node],
     ) -> None:
         source: Any = node.args[0]
-        dim, largest = _dimension(node), node.args[3] if len(node.args) > 3 else True
+        dim = _dimension(node)
+        largest, ordered = (node.args[at] if len(node.args) > at else True for at in (3, 4))
         line = self._beside(self._last(source, dim), -2)
         shape = list(line.meta["val"].shape)
         wide = self.call(aten.expand.default, line, [*[-1] * (len(shape) - 2), node.args[1], -1])
-        marks = self.call(MARKS, wide, largest)
+        marks = self.call(MARKS, wide, largest, ordered)
         values = self._summed(marks, wide, -1, dim)
         parts: list[Any] = list(node.users)
         for part in parts:

@@ -72,6 +72,11 @@ def other_dimension(m: nn.Module, x: Tensor) -> Tensor:
     return torch.relu(torch.zeros_like(y).scatter(1, places, best))
 
 
+def equal_values(m: nn.Module, x: Tensor) -> Tensor:
+    """Of equal values those are taken that `topk` takes."""
+    return torch.gather(x.sigmoid(), 1, torch.relu(x - 0.3).topk(4).indices)
+
+
 def rows_of_features(m: nn.Module, x: Tensor) -> Tensor:
     """The features of those places that matter most, as detectors choose their queries."""
     features = x.unsqueeze(-1) * torch.linspace(-1, 1, 3, dtype=x.dtype)
@@ -79,7 +84,9 @@ def rows_of_features(m: nn.Module, x: Tensor) -> Tensor:
     return torch.relu(torch.gather(features, 1, places.unsqueeze(-1).expand(-1, -1, 3)))
 
 
-@pytest.mark.parametrize("form", [values, gathered, kept, other_dimension, rows_of_features])
+@pytest.mark.parametrize(
+    "form", [values, gathered, kept, other_dimension, equal_values, rows_of_features]
+)
 def test_places_that_choose_along_their_dimension_are_marks(
     form: Callable[[nn.Module, Tensor], Tensor],
 ) -> None:

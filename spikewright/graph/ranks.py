@@ -38,10 +38,7 @@ def _marks(x: Tensor, largest: bool, ordered: bool) -> Tensor:
     return torch.zeros_like(x).scatter(-1, places[..., None], 1.0)
 
 
-_LIBRARY.impl("marks", _marks, "CompositeExplicitAutograd")
-torch.library.register_fake(
-    "spikewright::marks", lambda x, largest, ordered: torch.empty_like(x), lib=_LIBRARY
-)
+_LIBRARY.impl("marks", _marks, "CompositeImplicitAutograd")
 MARKS = torch.ops.spikewright.marks.default
 """The places of the largest values of a row, as a matrix of zeros and ones."""
 _EMPTY = (aten.zeros_like.default, aten.zeros.default, aten.new_zeros.default)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import torch
@@ -32,5 +34,9 @@ def assert_faithful(model: nn.Module, *inputs: Any, within: float = 1e-3) -> sw.
         assert difference(snn(*inputs), snn.twin()(*inputs), largest=True) < 1e-12
         counts, steps = (snn(*inputs, steps=COARSE, engine=e) for e in ("counts", "steps"))
         assert difference(steps, counts, largest=True) < 1e-12
+        with TemporaryDirectory() as folder:
+            snn.save(Path(folder) / "network.pt")
+            again = sw.load(Path(folder) / "network.pt")
+        assert difference(again(*inputs), snn(*inputs), largest=True) == 0
     assert not snn.audit(data, steps=COARSE).objections
     return snn

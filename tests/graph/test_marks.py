@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+import spikewright as sw
+from spikewright.export.onnx import export_onnx
 from spikewright.graph import survey
 from tests.builders import wired
 from tests.graph.faithful import assert_faithful
@@ -47,6 +50,15 @@ def rows(batch: int) -> Tensor:
 def test_a_gate_that_chooses_experts_converts() -> None:
     snn = assert_faithful(Experts().double().eval(), rows(12))
     assert sum(bool(op.body) for op in snn.graph.neurons) == 1  # the gate, whole
+
+
+def test_onnx_holds_it(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="needs onnxruntime")
+    neuron = sw.TwoPhase("nearest", "binary")
+    snn = sw.convert(Experts().eval(), rows(12).float(), neuron, steps=6)
+    assert "counts equal those of the count engine" in str(
+        export_onnx(snn, tmp_path / "net.onnx", 6)
+    )
 
 
 def test_a_gate_chooses_for_every_token() -> None:

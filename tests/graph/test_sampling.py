@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+import spikewright as sw
+from spikewright.export.onnx import export_onnx
 from spikewright.graph import survey
 from tests.graph.faithful import assert_faithful
 
@@ -20,7 +24,7 @@ class Looking(nn.Module):
         self.where, self.options = nn.Linear(2 * 5 * 4, 6), options
 
     def forward(self, x: Tensor) -> Tensor:
-        turn = self.where(x.flatten(1)).view(-1, 2, 3) * 0.2 + torch.eye(2, 3)
+        turn = self.where(x.flatten(1)).view(-1, 2, 3) * 0.2 + torch.eye(2, 3, dtype=x.dtype)
         grid = F.affine_grid(turn, [x.shape[0], 2, 3, 6], align_corners=False)
         return torch.relu(F.grid_sample(x, grid, **self.options))
 
@@ -36,6 +40,15 @@ def test_a_spatial_transformer_converts(padding: str, aligned: bool) -> None:
     model = Looking(padding_mode=padding, align_corners=aligned).double().eval()
     snn = assert_faithful(model, pictures())
     assert [op.function for op in snn.graph.neurons].count("hat") == 2
+
+
+def test_onnx_holds_it(tmp_path: Path) -> None:
+    pytest.importorskip("onnxruntime", reason="needs onnxruntime")
+    model = Looking(align_corners=False).eval()
+    snn = sw.convert(model, pictures().float(), sw.TwoPhase("nearest", "binary"), steps=6)
+    assert "counts equal those of the count engine" in str(
+        export_onnx(snn, tmp_path / "net.onnx", 6)
+    )
 
 
 class Heads(nn.Module):

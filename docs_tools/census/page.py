@@ -124,10 +124,12 @@ def _checks(records: Sequence[Record]) -> str:
     converts = [r for r in records if r.verdict == "converts"]
     lines = ["Of those that convert:", ""]
     for name in ("twin", "steps"):
-        values = [v for r in converts if (v := getattr(r, name)) is not None]
+        values = {r.name: v for r in converts if (v := getattr(r, name)) is not None}
         if values:
-            exact = sum(value < ROUNDING for value in values)
-            lines.append(f"- {name}: {exact} of {len(values)} equal, at most {max(values):.1e}.")
+            apart = [f"{of} by {value:.1e}" for of, value in values.items() if value >= ROUNDING]
+            others = f"; others: {', '.join(apart)}"
+            equal = len(values) - len(apart)
+            lines.append(f"- {name}: {equal} of {len(values)} equal{others if apart else ''}.")
     errors = {r.name: r.error for r in converts if r.error is not None}
     if errors:
         large = [name for name, error in errors.items() if error >= LARGEST_ERROR]

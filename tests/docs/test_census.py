@@ -146,7 +146,7 @@ def test_the_page_shows_every_record() -> None:
     assert "| resnet | relu 17, gelu 2, relay 3 | 2.0e-05 | 0 | 2.0e-16 | clean |" in text
     assert r"| sorter | refused | `sort` 2: it sorts \| a signal |" in text
     assert "| bert | failed | ValueError: &lt;no> |" in text
-    assert "- twin: 1 of 2 equal, at most 1.0e-03." in text
+    assert "- twin: 1 of 2 equal; others: loose by 1.0e-03." in text
     assert "- error below 0.001: 1 of 2; above: loose." in text
     assert "Versions: torch 2.14; commits abc and earlier ones," in text
     assert [row[0] for row in summary(MADE_UP)] == [

@@ -44,7 +44,7 @@ from spikewright.graph.calls import (
     VIEWS,
 )
 from spikewright.graph.ir import BATCH, Kind, Operation, Stored, Value, walk
-from spikewright.graph.layouts import BatchMoved, Layout, found
+from spikewright.graph.layouts import BatchMoved, Layout, found, require_alike
 from spikewright.graph.primitives import RESHAPE, SQUEEZE
 
 aten = torch.ops.aten
@@ -107,9 +107,12 @@ def rewritten(
     if target in RECURRENT:
         return (_over_time(op, layouts),)
     if target is aten.grid_sampler_2d.default and len(read) == 2:
-        return (_alike(op, read),)
+        require_alike(read)
+        return (op,)
     if target is aten.gather.default:
-        op = _alike(op, read)
+        if not isinstance(op.args[0], Value):
+            raise BatchMoved("it gathers from a constant; write table[indices]")
+        require_alike(read)
     if target in PERMUTATIONS:
         return (_permuted(op, read[0]),)
     if target is aten.repeat_interleave.self_int and repeats_batch(op, read[0]):
@@ -151,18 +154,6 @@ def rewritten(
     if len(read) == 1 or result is None:
         return (_renamed(op),)
     return _broadcast(op, layouts, result)
-
-
-def _alike(op: Operation, read: Sequence[Layout]) -> Operation:
-    """A call whose values have the batch at the same place, all alike.
-
-    Raises:
-        BatchMoved: where they do not.
-    """
-    places = {(layout.dim, layout.before, layout.after, len(layout.sizes)) for layout in read}
-    if len(places) != 1:
-        raise BatchMoved("the batch stands at different places in the values that it joins")
-    return op
 
 
 def _pointwise(op: Operation, kind: Kind) -> bool:

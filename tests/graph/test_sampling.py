@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,7 +19,7 @@ from tests.graph.faithful import assert_faithful
 class Looking(nn.Module):
     """A spatial transformer (Jaderberg et al. 2015): an affine map of the image, from the image."""
 
-    def __init__(self, **options: object) -> None:
+    def __init__(self, **options: Any) -> None:
         super().__init__()
         torch.manual_seed(0)
         self.where, self.options = nn.Linear(2 * 5 * 4, 6), options

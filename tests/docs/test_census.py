@@ -96,6 +96,16 @@ def test_a_survey_stops_before_the_conversion() -> None:
     assert records[-1].error is None
 
 
+def test_parameters_that_begin_as_zeros_silence_nothing() -> None:
+    def silent() -> tuple[nn.Module, tuple[torch.Tensor]]:
+        first = nn.Linear(4, 6)
+        nn.init.zeros_(first.weight)
+        nn.init.zeros_(first.bias)
+        return nn.Sequential(first, nn.ReLU(), nn.Linear(6, 2)), (torch.randn(2, 4),)
+
+    assert examined(Entry("others", "silent", silent)).stage == "done"
+
+
 def test_what_refuses_most_is_listed_first() -> None:
     assert most_wanted([*MADE_UP, MADE_UP[2]])[0] == "2 sort: it sorts | a signal (sorter, sorter)"
 

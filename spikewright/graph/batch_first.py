@@ -21,6 +21,7 @@ from spikewright.graph.batch_planes import (
     convolved,
     convolved_beside_channels,
     normalised,
+    of_planes,
 )
 from spikewright.graph.batch_rows import (
     contracted,
@@ -136,6 +137,8 @@ def rewritten(
         return (contracted(op, layouts),)
     if target is BATCH_NORM:
         return (normalised(op, read[0], tensors),)
+    if target is aten.instance_norm.default and op.args[1:3] == (None, None):
+        return (of_planes(op, read[0]),)
     if target is aten.stack.default:
         return (_stacked(op, read[0], result),)
     if target in (aten.constant_pad_nd.default, aten.pad.default):

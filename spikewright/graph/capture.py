@@ -22,7 +22,13 @@ from spikewright.graph.agreement import check_agreement
 from spikewright.graph.composites import written_out
 from spikewright.graph.decomposing import decomposed
 from spikewright.graph.draws import drawn_by
-from spikewright.graph.exporting import alike_beyond, attributes_kept, bound_of, largest_batch
+from spikewright.graph.exporting import (
+    ChunksOfBatches,
+    alike_beyond,
+    attributes_kept,
+    bound_of,
+    largest_batch,
+)
 from spikewright.graph.fusing import with_fused_units
 from spikewright.graph.given import Given, OfBatches, call_of, given
 from spikewright.graph.inputs import Call, batch_of, tensors_of
@@ -194,7 +200,7 @@ def _captured(
     most: int | None = None,
 ) -> ExportedProgram:
     """The model as a program of any batch size, or of at most so many samples."""
-    with _quiet(), _grad_mode(model), attributes_kept(model):
+    with _quiet(), _grad_mode(model), attributes_kept(model), ChunksOfBatches():
         if pair.alone is not None:
             each: dict[int, Any] = {0: Dim.DYNAMIC if most is None else Dim("batch", max=most)}
             shapes = ((each,),) if _takes_any_arguments(model) else (each,)

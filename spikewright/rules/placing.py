@@ -12,7 +12,6 @@ from spikewright.graph.primitives import HAT, PRODUCT, RESHAPE
 from spikewright.graph.routes import Moved, moved_by
 from spikewright.graph.rule import Rule, register
 from spikewright.rules._arguments import keeps_batch
-from spikewright.rules._products import LETTERS
 
 aten = torch.ops.aten
 
@@ -82,8 +81,9 @@ class PlacingByIndices(ByIndex):
 class Sampling(ByIndex):
     """A plane read at points between its places.
 
-    Linear in the plane. Where the points are a signal too it is written out, of C channels of H
-    lines of W places, as products with the shares of lines and places in every point p:
+    Linear in the plane. Where the points are a signal too, or the batch is merged with others, it
+    is written out, of C channels of H lines of W places, as products with the shares of lines and
+    places in every point p:
 
         y[c, p] = sum_h hat(v[p] - h) sum_w hat(u[p] - w) x[c, h, w],  hat(d) = max(0, 1 - |d|)
     """
@@ -94,21 +94,20 @@ class Sampling(ByIndex):
         return op.args[1]
 
     def composite(self, op: Operation, constants: Set[str]) -> bool:
-        return self.kind_of(op, constants) is Kind.PRODUCT
+        return self.kind_of(op, constants) is Kind.PRODUCT or _merged(op)
 
     def objection(self, op: Operation, ndim: int) -> str | None:
-        return None if ndim == _PLANE[op.target] else _MERGED
+        return self.product_objection(op, {}) if _merged(op) else None
 
     def product_objection(self, op: Operation, dimensions: Mapping[str, int]) -> str | None:
         mode, padding = op.args[2:4]
-        signals = [leaf for leaf in op.args[:2] if isinstance(leaf, Value)]
-        if op.target is aten.grid_sampler_3d.default or len(signals) < 2:
+        if op.target is aten.grid_sampler_3d.default or not isinstance(op.args[0], Value):
             return _POINTS
         if mode != _BILINEAR or padding not in (_ZEROS, _BORDER):
             return (
-                "it reads a plane at points that depend on the input, other than by linear "
-                "interpolation with zeros or the border outside; pass mode='bilinear' and "
-                "padding_mode='zeros' or 'border'"
+                "it reads planes, of a merged batch or at points that depend on the input, other "
+                "than by linear interpolation with zeros or the border outside; pass "
+                "mode='bilinear' and padding_mode='zeros' or 'border'"
             )
         return None
 
@@ -121,28 +120,32 @@ class Sampling(ByIndex):
         rows = page.call(RESHAPE, x, [BATCH, *lead, channels * height, width])
         across = page.call(aten.matmul.default, rows, page.call(aten.transpose.int, u, -2, -1))
         across = page.call(RESHAPE, across, [BATCH, *lead, channels, height, places])
-        sets = LETTERS[: 1 + len(lead)]
-        equation = f"{sets}XYZ,{sets}ZY->{sets}XZ"
-        summed = page.call(aten.einsum.default, equation, [across, v])
+        down = page.call(aten.unsqueeze.default, page.call(aten.transpose.int, v, -2, -1), -3)
+        met = page.call(PRODUCT, across, down)
+        summed = page.call(aten.sum.dim_IntList, met, [len(lead) + 2])
         return page.call(RESHAPE, summed, [BATCH, *lead, channels, lines, columns])
 
 
 _BILINEAR, _ZEROS, _BORDER = 0, 0, 1
 """How it is interpolated, and what lies outside, as the call numbers them."""
-_PLANE: dict[Any, int] = {aten.grid_sampler_2d.default: 4, aten.grid_sampler_3d.default: 5}
-_MERGED = "the batch is merged with other dimensions; bring it to the front alone before this call"
 _POINTS = (
     "it reads a volume, or a constant, at points that depend on the input; no spiking form is "
     "known: keep the points in a buffer, or convert the part before it"
 )
 
 
-def _shares(op: Operation, points: Value, part: int, size: int, page: Any) -> Value:
+def _merged(op: Operation) -> bool:
+    """Whether the batch of a plane was merged with others, which are dimensions of their own."""
+    return op.target is aten.grid_sampler_2d.default and len(op.shape) > 3
+
+
+def _shares(op: Operation, points: Any, part: int, size: int, page: Any) -> Value:
     """What every place along a dimension has in every point, `[B, ..., points, places]`."""
     *lead, lines, columns, _ = page.shape_of(points)
     factor = (size - 1 if op.args[4] else size) / 2
     at = page.call(aten.select.int, points, -1, part)
-    at = page.call(RESHAPE, at, [BATCH, *lead, lines * columns, 1])
+    batch = BATCH if isinstance(points, Value) else 1
+    at = page.call(RESHAPE, at, [batch, *lead, lines * columns, 1])
     at = page.call(aten.add.Scalar, page.call(PRODUCT, at, factor), (size - 1) / 2)
     if op.args[3] == _BORDER:
         at = page.call(aten.clamp.default, at, 0, size - 1)

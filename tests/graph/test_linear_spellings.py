@@ -180,7 +180,7 @@ REFUSED = {
         lambda m, x: F.grid_sample(
             x, x[:, :2].permute(0, 2, 3, 1), mode="nearest", align_corners=False
         ),
-        "other than by linear interpolation",
+        "than by linear interpolation",
     ),
     "two batches in einsum": (
         lambda m, x: torch.einsum("bchw,dchv->bcwv", x, x),

@@ -52,6 +52,6 @@ def _place(frame: FrameType | None) -> str:
     while frame is not None:
         file = frame.f_code.co_filename.replace("\\", "/")
         if "/torch/" not in file and not file.endswith("spikewright/graph/draws.py"):
-            return f" at {file}:{frame.f_lineno}"
+            return f" at {file.rpartition('site-packages/')[2]}:{frame.f_lineno}"
         frame = frame.f_back
     return ""

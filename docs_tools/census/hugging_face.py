@@ -67,7 +67,12 @@ IMAGES: dict[str, tuple[str, int, dict[str, Any]]] = {
     "convnext": ("ConvNext" + CLASSIFY, 64, STAGES),
     "convnextv2": ("ConvNextV2" + CLASSIFY, 64, STAGES),
     "resnet": ("ResNet" + CLASSIFY, 64, STAGES | {"embedding_size": 16, "layer_type": "basic"}),
-    "regnet": ("RegNet" + CLASSIFY, 64, STAGES | {"embedding_size": 16, "groups_width": 8}),
+    "regnet": (
+        "RegNet" + CLASSIFY,
+        64,
+        {"hidden_sizes": [32, 32, 64, 64], "depths": [1, 1, 1, 1]}
+        | {"embedding_size": 16, "groups_width": 8},
+    ),
     "mobilenet_v1": ("MobileNetV1" + CLASSIFY, 64, {"depth_multiplier": 0.25, "image_size": 64}),
     "mobilenet_v2": ("MobileNetV2" + CLASSIFY, 64, {"depth_multiplier": 0.35, "image_size": 64}),
     "efficientnet": ("EfficientNet" + CLASSIFY, 64, {"image_size": 64}),

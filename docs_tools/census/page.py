@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from docs_tools.census.examine import COARSE_STEPS, FINE_STEPS, SMALL
-from docs_tools.census.record import VERDICTS, Record
+from docs_tools.census.record import VERDICTS, Reason, Record
 
 PAGE = Path(__file__).parents[2] / "docs" / "census.md"
 COMMAND = "python -m docs_tools census"
@@ -154,8 +154,14 @@ def _converted(record: Record) -> list[str]:
 def _refused(record: Record) -> list[str]:
     if not record.reasons:
         return [record.name, record.verdict, _cell(record.message)]
-    named = [f"`{_short(r.operator)}` {r.times}: {_cell(r.reason)}" for r in record.reasons]
+    named = [f"`{_short(r.operator)}` {r.times}: {_why(r)}" for r in record.reasons]
     return [record.name, record.verdict, "; ".join(named)]
+
+
+def _why(reason: Reason) -> str:
+    """The reason; of an operation without a rule what it may do."""
+    unknown = reason.reason.startswith("no rule")
+    return _cell(f"{reason.reason} ({reason.remedy})" if unknown else reason.reason)
 
 
 def _short(operator: str) -> str:

@@ -174,7 +174,7 @@ class OfBatches(nn.Module):
     def forward(self, *batches: Tensor) -> Any:
         """The model's answer; all batches are of one size, which tracing is told first."""
         for other in batches[1:]:
-            torch._check(other.shape[0] == batches[0].shape[0])
+            torch._check(other.shape[0] == batches[0].shape[0])  # pyright: ignore[reportPrivateUsage]
         args, keywords = self._call.placed(batches, self._constants)
         return self.get_submodule(WRAPPED)(*args, **keywords)
 

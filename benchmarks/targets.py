@@ -102,6 +102,12 @@ _OF_RESNET20: tuple[tuple[str, float, Measure], ...] = (
     ("counts, TPP / compiled ANN, lowest of T", 0.75, speed(_counts("tpp"), REFERENCE)),
     ("counts, T = 64 / T = 4, nearest", 0.95, speed(["counts-nearest-64"], "counts-nearest-4")),
     ("counts, bf16, nearest / compiled ANN", 1.8, speed(["counts-nearest-bf16-16"], REFERENCE)),
+    ("counts, int8, nearest / compiled ANN", 3.0, speed(["counts-nearest-int8-16"], REFERENCE)),
+    (
+        "steps, IF, int8, T = 32 / (compiled ANN / 32)",
+        2.0,
+        speed(["steps-if-int8-32"], REFERENCE, 32),
+    ),
     ("steps, IF, T = 32 / (compiled ANN / 32)", 0.8, speed(["steps-if-32"], REFERENCE, 32)),
     (f"steps, IF, T = 32 / {_PEERS}, multi-step", 2.5, against_peers("steps-if-32", _MULTI)),
     ("the same, in either step mode", 2.5, against_peers("steps-if-32", _ANY)),

@@ -1,4 +1,4 @@
-"""`python -m docs_tools support | census | peers`: what converts, and the claims about peers."""
+"""`python -m docs_tools support | census | peers | demo`: what converts, claims, a picture."""
 
 from __future__ import annotations
 
@@ -32,9 +32,15 @@ def main(words: list[str] | None = None) -> int:
     census.add_argument("--kept", action="store_true", help="try nothing: the records as they are")
     census.add_argument("--page", action="store_true", help="write docs/census.md")
     commands.add_parser("peers", help="run the claims of docs/comparison.md")
+    demo = commands.add_parser(
+        "demo", help="draw docs/demo.svg from a run of spikewright demo"
+    )
+    demo.add_argument("folder", type=Path, nargs="?", default=Path("out/demo"))
     given = parser.parse_args(words)
     if given.command == "census":
         return _census(given)
+    if given.command == "demo":
+        return _demo(given.folder)
     return _support(given.operations_only) if given.command == "support" else _peers()
 
 
@@ -72,6 +78,14 @@ def _census(given: argparse.Namespace) -> int:
             return 1
         page.PAGE.write_text(page.page(records, missing), encoding="utf-8")
         print(f"written: {page.PAGE}")
+    return 0
+
+
+def _demo(folder: Path) -> int:
+    from docs_tools import demo_chart
+
+    demo_chart.PICTURE.write_text(demo_chart.demo_chart(folder), encoding="utf-8")
+    print(f"written: {demo_chart.PICTURE}")
     return 0
 
 

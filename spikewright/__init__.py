@@ -22,14 +22,16 @@ from spikewright.measure import (
     Misalignment,
     Operations,
     Sweep,
+    Trajectories,
     code_costs,
     fewest_steps,
     misalignment,
     operations,
     sweep,
+    trajectories,
 )
-from spikewright.network import SpikingNetwork, load
-from spikewright.neurons import SRP, TPP, IntegrateFire, Shuffled, TwoPhase
+from spikewright.network import SpikingNetwork, Trajectory, load
+from spikewright.neurons import SRP, TPP, IntegrateFire, Shuffled, SpikeTracer, TwoPhase
 from spikewright.version import __version__
 
 __all__ = [
@@ -56,9 +58,12 @@ __all__ = [
     "RecipeError",
     "RunError",
     "Shuffled",
+    "SpikeTracer",
     "SpikewrightError",
     "SpikingNetwork",
     "Sweep",
+    "Trajectories",
+    "Trajectory",
     "TwoPhase",
     "UnsupportedOperation",
     "__version__",
@@ -71,4 +76,5 @@ __all__ = [
     "operations",
     "prepare",
     "sweep",
+    "trajectories",
 ]

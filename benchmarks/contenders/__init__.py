@@ -35,7 +35,7 @@ def contenders() -> list[Contender]:
         *_counts("nearest", sw.TwoPhase("nearest")),
         *_counts("unbiased", sw.TwoPhase("unbiased")),
         *_counts("tpp", sw.TPP()),
-        *_bf16(),
+        *_narrow(),
         Spiking(
             "counts-nearest-eager-16",
             16,
@@ -51,6 +51,15 @@ def contenders() -> list[Contender]:
             "step engine, integrate-and-fire, snn.compile()",
             neuron=sw.IntegrateFire(),
             designed=(STEPS,),
+            engine="steps",
+            compiled=True,
+        ),
+        Spiking(
+            "steps-tracer-8",
+            8,
+            "step engine, spike tracer until it has settled, snn.compile()",
+            neuron=sw.SpikeTracer(),
+            designed=(8,),
             engine="steps",
             compiled=True,
         ),
@@ -88,19 +97,21 @@ def _counts(label: str, neuron: Neuron) -> list[Contender]:
     ]
 
 
-def _bf16() -> list[Contender]:
+def _narrow() -> list[Contender]:
+    """Weights in fewer bits."""
     count, step = sw.TwoPhase("nearest"), sw.IntegrateFire()
     return [
         Spiking(
-            f"{engine}-{label}-bf16-{steps}",
+            f"{engine}-{label}-{precision}-{steps}",
             steps,
-            f"{engine.removesuffix('s')} engine, {neuron.label}, bf16, snn.compile()",
+            f"{engine.removesuffix('s')} engine, {neuron.label}, {precision}, snn.compile()",
             neuron=neuron,
             designed=designed,
             engine=engine,
             compiled=True,
-            precision="bf16",
+            precision=precision,
         )
+        for precision in ("bf16", "int8")
         for engine, label, neuron, steps, designed in (
             ("counts", "nearest", count, 16, COUNT_STEPS),
             ("steps", "if", step, STEPS, (STEPS,)),

@@ -41,8 +41,18 @@ class Calibration:
         chosen: dict[str, Tensor] = {}
         for site in self.sites:
             if site.group_name not in chosen:
-                known = self.statistics[site.name], self.learned.get(site.name)
-                chosen[site.group_name] = self.threshold.choose(
-                    site, known[0], self.neuron, steps, known[1]
-                )
+                seen, learned = self.statistics[site.name], self.learned.get(site.name)
+                theta = self.threshold.choose(site, seen, self.neuron, steps, learned)
+                chosen[site.group_name] = self._within_ceiling(site, theta, steps)
         return {site.name: chosen[site.group_name] for site in self.sites}
+
+    def _within_ceiling(self, site: Site, theta: Tensor, steps: int) -> Tensor:
+        """A threshold at which counts end where the activation does, if the code leaves room.
+
+        Such a code counts beyond L, and would send more than ReLU6 or QCFS lets pass.
+        """
+        room = self.neuron.reach(steps) / self.neuron.levels(steps)
+        if room == 1 or not site.rectifies:
+            return theta
+        ceiling = self.learned.get(site.name, theta.new_tensor(site.ceiling))
+        return theta.minimum(ceiling.to(theta) / room)

@@ -130,8 +130,9 @@ class ConversionOptions:
             Default: 512, or all if there are fewer.
         seed: The seed of everything random: calibration images, --limit, spikes.
         precision: The format of numbers: float32; bf16 for weights that meet spikes in bfloat16,
-            which is faster and a little less accurate; float64 for model and images too, which is
-            slow, but no rounding moves a spike.
+            which is faster and a little less accurate; int8 for weights that meet spikes in 8
+            bits, one unit an output channel; float64 for model and images too, which is slow, but
+            no rounding moves a spike.
         device: The device: cpu, cuda, cuda:1, mps, ...
     """
 

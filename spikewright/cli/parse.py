@@ -101,7 +101,7 @@ def precision_of(text: str) -> Precision:
     try:
         return Precision(text.strip().lower())
     except ValueError:
-        raise WrongUsage(f"--precision {text}: give float32, bf16 or float64") from None
+        raise WrongUsage(f"--precision {text}: give float32, bf16, int8 or float64") from None
 
 
 def in_double(text: str) -> bool:

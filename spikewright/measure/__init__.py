@@ -30,6 +30,7 @@ from spikewright.measure.statistics import (
 from spikewright.measure.sweep import sweep
 from spikewright.measure.sweep_plan import SweepProgress
 from spikewright.measure.sweep_results import Reference, Sweep, SweepRow
+from spikewright.measure.trajectories import Trajectories, TrajectoryPoint, trajectories
 
 __all__ = [
     "HOROWITZ_45NM",
@@ -51,6 +52,8 @@ __all__ = [
     "Sweep",
     "SweepProgress",
     "SweepRow",
+    "Trajectories",
+    "TrajectoryPoint",
     "code_costs",
     "code_table",
     "decompose",
@@ -63,6 +66,7 @@ __all__ = [
     "paired_interval",
     "split_error",
     "sweep",
+    "trajectories",
     "watch_spikes",
     "wilson_interval",
 ]

@@ -86,6 +86,7 @@ class Answers:
         scores: the metric of each sample, float64 `[N]`, or None.
         per_sample: whether each sample has a score of its own, and not that of its batch.
         spikes: how many each site sent for all samples together; empty for an ANN.
+        settling: the most time steps that a sample's network settled after its window.
         seconds: wall time of the forward passes.
     """
 
@@ -96,6 +97,7 @@ class Answers:
     scores: Tensor | None = None
     per_sample: bool = False
     spikes: Mapping[str, int] = field(default_factory=dict[str, int])
+    settling: int = 0
     seconds: float = 0.0
 
     @property
@@ -121,6 +123,7 @@ class Tally:
         agree: how many are the reference's.
         only_network, only_reference: samples that one of the two alone gets right.
         spikes: spikes of all sites together.
+        settling: the most time steps that a sample's network settled after its window.
         seconds: wall time.
         gap, size, cosine: of the answers beside the reference's, see `Likeness`.
         score, squares: sums of the metric, and of its squares.
@@ -134,6 +137,7 @@ class Tally:
     only_network: int = 0
     only_reference: int = 0
     spikes: int = 0
+    settling: int = 0
     seconds: float = 0.0
     gap: float = 0.0
     size: float = 0.0
@@ -159,6 +163,7 @@ class Tally:
             only_network=int((right & ~beside.right).sum()) if both else 0,
             only_reference=int((~right & beside.right).sum()) if both else 0,
             spikes=sum(answers.spikes.values()),
+            settling=answers.settling,
             seconds=answers.seconds,
         )
         if reference is not None and answers.values is not None and reference.values is not None:
@@ -170,9 +175,8 @@ class Tally:
         return replace(tally, score=score, squares=squares, scored=scored)
 
     def __add__(self, other: Tally) -> Tally:
-        return Tally(
-            *(a + b for a, b in zip(vars(self).values(), vars(other).values(), strict=True))
-        )
+        sums = [a + b for a, b in zip(vars(self).values(), vars(other).values(), strict=True)]
+        return replace(Tally(*sums), settling=max(self.settling, other.settling))
 
     @property
     def accuracy(self) -> Accuracy:
@@ -285,7 +289,15 @@ def spiking_answers(
         assert op.site is not None
         spikes[op.site.name] += int(sent.sum(dtype=torch.float64))
 
-    def simulate(images: Any) -> Any:
-        return network.observe(images, Observer(sent=count), steps=steps, seed=seed)
+    settling, duration = [0], network.duration(steps)
 
-    return replace(answers_of(simulate, data, device_of(network), who, asked), spikes=spikes)
+    def settled(after: Tensor) -> None:
+        settling.append(int(after.max()) - duration)
+
+    observer = Observer(sent=count, settled=settled if network.settles else None)
+
+    def simulate(images: Any) -> Any:
+        return network.observe(images, observer, steps=steps, seed=seed)
+
+    answers = answers_of(simulate, data, device_of(network), who, asked)
+    return replace(answers, spikes=spikes, settling=max(settling))

@@ -238,7 +238,7 @@ class SweepPlan:
             return Task(name, lambda: Tally.of(self._asked(block)), group=group)
         network = self._networks[key.network]
         by_count = all(neuron.has_count_law for neuron in network.neurons.values())
-        cost = 1 if by_count else key.steps
+        cost = 1 if by_count and not network.settles else key.steps
         return Task(name, lambda: self._simulated(network, key, block), cost, group)
 
     def _simulated(self, network: SpikingNetwork, key: Key, block: Block) -> Tally:

@@ -48,7 +48,8 @@ class SweepRow:
     Attributes:
         network: its name.
         steps: T.
-        latency: time steps from the first input to the answer, unpipelined.
+        latency: time steps from the first input to the answer, unpipelined; of spike tracers until
+            the last sample's network has settled.
         accuracy: fraction of samples right, the mean over seeds; None where labels, or answers,
             are of no classes.
         low, high: Wilson 95 % interval at the mean accuracy for `samples` trials, not seeds times
@@ -228,7 +229,7 @@ def row_of(
     return SweepRow(
         network=name,
         steps=steps,
-        latency=network.latency(steps),
+        latency=network.latency(steps) + max(tally.settling for tally in tallies),
         accuracy=accuracy,
         low=low,
         high=high,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from spikewright.models.architectures import ARCHITECTURES
-from spikewright.models.cifar_resnet import CifarResNet, resnet18, resnet20
+from spikewright.models.cifar_resnet import CifarResNet, digits_resnet, resnet18, resnet20
 from spikewright.models.cifar_vgg import CifarVGG, vgg16
 from spikewright.models.detectors import before_boxes
 from spikewright.models.digits_cnn import DigitsCNN, digits_cnn
@@ -18,6 +18,7 @@ __all__ = [
     "EventsCNN",
     "before_boxes",
     "digits_cnn",
+    "digits_resnet",
     "events_cnn",
     "load_weights",
     "resnet18",

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from spikewright.models.cifar_resnet import resnet18, resnet20
+from spikewright.models.cifar_resnet import digits_resnet, resnet18, resnet20
 from spikewright.models.cifar_vgg import vgg16
 from spikewright.models.digits_cnn import digits_cnn
 from spikewright.models.events_cnn import events_cnn
 
 ARCHITECTURES: dict[str, Callable[..., Any]] = {
     "digits_cnn": digits_cnn,
+    "digits_resnet": digits_resnet,
     "events_cnn": events_cnn,
     "resnet18": resnet18,
     "resnet20": resnet20,

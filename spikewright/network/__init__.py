@@ -7,5 +7,15 @@ from spikewright.network.kernels import Precision
 from spikewright.network.plan import Observer
 from spikewright.network.saving import load
 from spikewright.network.spiking_network import SpikingNetwork
+from spikewright.network.trajectory import Trajectory
 
-__all__ = ["Audit", "Design", "Engine", "Observer", "Precision", "SpikingNetwork", "load"]
+__all__ = [
+    "Audit",
+    "Design",
+    "Engine",
+    "Observer",
+    "Precision",
+    "SpikingNetwork",
+    "Trajectory",
+    "load",
+]

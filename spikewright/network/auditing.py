@@ -70,7 +70,7 @@ class Auditor:
     def _watch(
         self, op: Operation, start: int, steps: int, inputs: tuple[Any, ...], value: Any
     ) -> None:
-        weights = self._plan.weights[start : start + steps]
+        weights = self._plan.weights_at(start, steps)
         shares = weights / self._plan.total_weight  # sums of masks near -3e38 stay finite
         arriving = dict(zip(op.inputs, inputs, strict=True)) if inputs else {}
         for name, values in {**arriving, op.name: value}.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from spikewright.network.compiled_counts import CompiledCounts
 from spikewright.network.compiled_engine import CompiledEngine
 from spikewright.network.compiled_steps import CompiledSteps
+from spikewright.network.compiled_tracers import CompiledTracers
 from spikewright.network.engine import Engine
 from spikewright.network.plan import Observer, Plan
 
@@ -21,13 +22,15 @@ class CompiledEngines:
     def serving(self, plan: Plan, engine: Engine, observer: Observer) -> CompiledEngine | None:
         """What runs a plan compiled, or None where nothing does.
 
-        The step engine is compiled for one-phase neurons; two-phase ones have the count engine.
+        The step engine is compiled for integrate-and-fire neurons and for spike tracers; two-phase
+        neurons have the count engine.
         Callbacks that see whole layers, trains or operations are served by the uncompiled engines.
         """
         if (observer.layer, observer.spikes, observer.ran) != (None, None, None):
             return None
-        kind = CompiledCounts if engine is Engine.COUNTS else CompiledSteps
-        if not kind.serves(plan):
+        kinds = (CompiledCounts,) if engine is Engine.COUNTS else (CompiledSteps, CompiledTracers)
+        kind = next((kind for kind in kinds if kind.serves(plan)), None)
+        if kind is None:
             return None
         for known in self._kept:
             if isinstance(known, kind) and known.fits(plan):

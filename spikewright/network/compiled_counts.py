@@ -15,9 +15,9 @@ from torch import Tensor, fx
 from spikewright.graph.inputs import Batch, tensors_of
 from spikewright.graph.ir import Graph
 from spikewright.graph.units import applies_function
-from spikewright.network.compiled_engine import CompiledEngine
+from spikewright.network.compiled_engine import CompiledEngine, Ran
 from spikewright.network.compiler import StraightLine, channels_last, compiled
-from spikewright.network.plan import Plan, spikes_per_sample
+from spikewright.network.plan import SILENT, Observer, Plan, spikes_per_sample
 from spikewright.neurons import LayerLaw, Neuron, count_law
 from spikewright.neurons.counter_random import (
     StepDraws,
@@ -38,14 +38,21 @@ class CompiledCounts(CompiledEngine):
     def __init__(self, plan: Plan) -> None:
         super().__init__(plan)
         graph = plan.count_graph
+        self._steps = plan.steps
         self._site_keys = site_keys([site.name for site in graph.sites], torch.device("cpu"))
         self._passes = {  # compiled when first called
             counting: compiled(
-                counting_module(graph, plan.neurons, count_spikes=counting, signed=plan.signed),
+                counting_module(
+                    graph, plan.neurons, plan.steps, count_spikes=counting, signed=plan.signed
+                ),
                 dynamic=False,
             )
             for counting in (False, True)
         }
+
+    def fits(self, plan: Plan) -> bool:
+        same = plan.steps == self._steps or not any(n.reads_steps for n in plan.neurons.values())
+        return same and super().fits(plan)
 
     @staticmethod
     def serves(plan: Plan) -> bool:
@@ -61,17 +68,21 @@ class CompiledCounts(CompiledEngine):
         return fixed_arguments(plan)
 
     def _run(
-        self, plan: Plan, x: Batch, seed: int, sample_ids: Tensor, *, count_spikes: bool
-    ) -> list[Tensor]:
+        self, plan: Plan, x: Batch, seed: int, sample_ids: Tensor, observer: Observer = SILENT
+    ) -> Ran:
         keys = layer_keys(seed, self._site_keys.to(x.device), sample_ids)
         words = step_words(keys, ROUNDING_DRAW)
         shown = [channels_last(tensor) for tensor in tensors_of(x)]
-        return list(self._passes[count_spikes](*shown, *words, *self._fixed_for(plan)))
+        counting = observer.sent is not None
+        values = list(self._passes[counting](*shown, *words, *self._fixed_for(plan)))
+        outputs = len(plan.count_graph.outputs)
+        return Ran(values[:outputs], values[outputs:])
 
 
 def counting_module(
     graph: Graph,
     neurons: Mapping[str, Neuron],
+    steps: int,
     *,
     count_spikes: bool,
     signed: frozenset[str] = frozenset(),
@@ -100,7 +111,8 @@ def counting_module(
             value = line.applied(op, value)
         given = [f"neurons:{site}", f"gain:{site}", "levels", "law"]
         layer = [value, *(line.values[name] for name in given)]
-        emitted = line.call(_emitting(neurons[site], signed=site in signed), *layer, *words)
+        emitting = _emitting(neurons[site], steps, signed=site in signed)
+        emitted = line.call(emitting, *layer, *words)
         line.values[op.name], spikes = line.parts(emitted, 2)
         sent.append(spikes)
     outputs = [line.values[name] for name in graph.outputs]
@@ -111,7 +123,7 @@ def _row(words: Tensor, which: int) -> Tensor:
     return words[which]
 
 
-def _emitting(neuron: Neuron, *, signed: bool) -> Callable[..., tuple[Tensor, Tensor]]:
+def _emitting(neuron: Neuron, steps: int, *, signed: bool) -> Callable[..., tuple[Tensor, Tensor]]:
     """A neuron layer as a function of tensors: what it rounds to counts, and spikes sent."""
 
     def emit(
@@ -123,7 +135,7 @@ def _emitting(neuron: Neuron, *, signed: bool) -> Callable[..., tuple[Tensor, Te
         low: Tensor,
         high: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        layer = LayerLaw(levels, StepDraws(low, high, neurons), law, signed)
+        layer = LayerLaw(levels, StepDraws(low, high, neurons), law, signed, steps)
         count = neuron.count(value * gain, layer)
         return count, spikes_per_sample(neuron, count)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -18,6 +20,26 @@ from spikewright.network.plan import SILENT, Observer, Plan
 _WIDEST = 32 << 20
 """Bytes that the sums of the widest layer may take on a processor. Larger arrays are asked of the
 system at every use, page by page, which was seen to take up to two thirds of the time."""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What the compiled code gave for a part of a batch.
+
+    Attributes:
+        outputs: `[B, *S]` each.
+        sent: the spikes that each sample sent, `[B]` for every site, where they were counted.
+        settled: see `Observer.settled`, `[B]`; None of networks that do not settle.
+    """
+
+    outputs: Sequence[Tensor]
+    sent: Sequence[Tensor] = ()
+    settled: Tensor | None = None
+
+    def first(self, samples: int) -> Ran:
+        """The same of the first samples alone."""
+        outputs, sent = ([t[:samples] for t in tensors] for tensors in (self.outputs, self.sent))
+        return Ran(outputs, sent, None if self.settled is None else self.settled[:samples])
 
 
 class CompiledEngine(ABC):
@@ -47,9 +69,12 @@ class CompiledEngine(ABC):
 
     @abstractmethod
     def _run(
-        self, plan: Plan, x: Batch, seed: int, sample_ids: Tensor, *, count_spikes: bool
-    ) -> list[Tensor]:
-        """The outputs for a part and, with `count_spikes`, the spikes sent at each site, `[B]`."""
+        self, plan: Plan, x: Batch, seed: int, sample_ids: Tensor, observer: Observer = SILENT
+    ) -> Ran:
+        """What comes of a part; spikes are counted where `observer.sent` asks for them.
+
+        Of the observer it calls `answer` alone.
+        """
 
     def fits(self, plan: Plan) -> bool:
         """Whether a plan differs from the first one in its tensors alone."""
@@ -71,24 +96,24 @@ class CompiledEngine(ABC):
             x: a batch of all inputs.
             seed: of the random draws.
             sample_ids: int64 `[B]`.
-            observer: only its `sent` is served.
+            observer: its `sent`, `answer` and `settled` are served.
         """
-        size = self._part(plan, x)
-        counting = observer.sent is not None
-        answers: list[list[Tensor]] = []
+        size = len(x) if observer.answer is not None else self._part(plan, x)
+        parts: list[Ran] = []
         for part, ids in zip(x.split(size), sample_ids.split(size), strict=True):
-            fill = self._sizes.fill(len(part))
+            samples, fill = len(part), self._sizes.fill(len(part))
             whole = batch_of([filled(tensor, fill) for tensor in tensors_of(part)])
-            inputs = whole, seed, filled(ids, fill)
-            outputs = self._run(plan, *inputs, count_spikes=counting)
-            answers.append([output[: len(part)] for output in outputs])
-        graph = self.graph_of(plan)
-        whole = [torch.cat(parts) for parts in zip(*answers, strict=True)]
-        outputs, sent = whole[: len(graph.outputs)], whole[len(graph.outputs) :]
+            watching = _of_first(observer, samples)
+            parts.append(self._run(plan, whole, seed, filled(ids, fill), watching).first(samples))
         if observer.sent is not None:
-            for op, spikes in zip(graph.neurons, sent, strict=True):
+            sent = (torch.cat(of_site) for of_site in zip(*(p.sent for p in parts), strict=True))
+            for op, spikes in zip(self.graph_of(plan).neurons, sent, strict=True):
                 observer.sent(op, spikes)
-        return tuple(outputs)
+        if observer.settled is not None:
+            within = torch.full_like(sample_ids, plan.duration)
+            after = [p.settled for p in parts if p.settled is not None]
+            observer.settled(torch.cat(after) if after else within)
+        return tuple(torch.cat(o) for o in zip(*(p.outputs for p in parts), strict=True))
 
     def _fixed_for(self, plan: Plan) -> list[Tensor]:
         """`_fixed_of` a plan, kept for the T used last."""
@@ -100,6 +125,18 @@ class CompiledEngine(ABC):
             return len(x)
         parts = math.ceil(self._widest * plan.source.dtype.itemsize * len(x) / _WIDEST)
         return math.ceil(len(x) / max(1, min(parts, len(x))))
+
+
+def _of_first(observer: Observer, samples: int) -> Observer:
+    """An observer of a batch that was filled up, which sees its first samples."""
+    tell = observer.answer
+    if tell is None:
+        return observer
+
+    def first(time: int, outputs: tuple[Tensor, ...]) -> None:
+        tell(time, tuple(output[:samples] for output in outputs))
+
+    return replace(observer, answer=first)
 
 
 def _bytes_of(tensors: list[Tensor]) -> int:

@@ -6,7 +6,7 @@ memory does not grow with T.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -16,10 +16,10 @@ from spikewright.graph.accumulated import degree_of
 from spikewright.graph.evaluate import apply, call
 from spikewright.graph.inputs import Batch, batch_of, named, tensors_of
 from spikewright.graph.ir import Graph, Kind, Operation
-from spikewright.network.compiled_engine import CompiledEngine
+from spikewright.network.compiled_engine import CompiledEngine, Ran
 from spikewright.network.compiler import StraightLine, channels_last, compiled
-from spikewright.network.plan import Plan, spikes_per_sample
-from spikewright.network.stages import constant_in_time
+from spikewright.network.plan import SILENT, Observer, Plan, spikes_per_sample
+from spikewright.network.stages import constant_in_time, steady_inputs
 from spikewright.neurons import Neuron
 
 _ACCUMULATING = (Kind.MAX, Kind.PRODUCT)
@@ -35,7 +35,7 @@ class CompiledSteps(CompiledEngine):
         graph = plan.step_graph
         self._constant = constant_in_time(graph)
         self._with_state = _with_state(graph)
-        self._steady_inputs = _steady_inputs(graph)
+        self._steady_inputs = steady_inputs(graph)
         self._steps = {  # compiled when first called
             counting: compiled(step_module(plan, count_spikes=counting), dynamic=False)
             for counting in (False, True)
@@ -55,8 +55,8 @@ class CompiledSteps(CompiledEngine):
         return [channels_last(tensor) for tensor in plan.step_graph.tensors.values()]
 
     def _run(
-        self, plan: Plan, x: Batch, seed: int, sample_ids: Tensor, *, count_spikes: bool
-    ) -> list[Tensor]:
+        self, plan: Plan, x: Batch, seed: int, sample_ids: Tensor, observer: Observer = SILENT
+    ) -> Ran:
         graph = plan.step_graph
         shown = batch_of([channels_last(tensor) for tensor in tensors_of(x)])
         steady: dict[str, Any] = dict(named(graph.inputs, shown))
@@ -76,18 +76,25 @@ class CompiledSteps(CompiledEngine):
             shape = (len(x), *op.shape)
             state.append(channels_last(potential.expand(shape).contiguous()))
         fixed += [like.new_tensor(plan.total_weight), *self._fixed_for(plan)]
-        step = self._steps[count_spikes]
+        step = self._steps[observer.sent is not None]
         totals: list[Any] = [0.0] * len(_varying_outputs(graph))
         sent = like.new_zeros((), dtype=torch.float64)
-        for _ in range(plan.steps):
+        for time in range(1, plan.steps + 1):
             *outputs, spikes = step(*state, *fixed)
             totals = [total + output for total, output in zip(totals, outputs, strict=True)]
             sent = sent + spikes
-        means = dict(zip(_varying_outputs(graph), totals, strict=True))
-        outputs = [
-            means[name] / plan.steps if name in means else steady[name] for name in graph.outputs
-        ]
-        return [*outputs, *(sent if count_spikes else ())]
+            if observer.answer is not None:
+                observer.answer(time, tuple(self._means(graph, totals, steady, time)))
+        means = self._means(graph, totals, steady, plan.steps)
+        return Ran(means, list(sent) if observer.sent is not None else [])
+
+    @staticmethod
+    def _means(
+        graph: Graph, totals: Sequence[Tensor], steady: Mapping[str, Any], steps: int
+    ) -> list[Tensor]:
+        """The outputs of a graph, from sums over so many steps of those that vary."""
+        sums = dict(zip(_varying_outputs(graph), totals, strict=True))
+        return [sums[n] / steps if n in sums else steady[n] for n in graph.outputs]
 
 
 def step_module(plan: Plan, *, count_spikes: bool) -> fx.GraphModule:
@@ -103,7 +110,7 @@ def step_module(plan: Plan, *, count_spikes: bool) -> fx.GraphModule:
     kept = _with_state(graph)
     state = [name for op in kept for name in _state_names(op)]
     layers = [f"{form}:{op.name}" for op in kept if op.site for form in ("threshold", "offset")]
-    steady = _steady_inputs(graph)
+    steady = steady_inputs(graph)
     line = StraightLine([*state, *steady, *layers, _WINDOW], list(graph.tensors), state[0])
     constant = {op.name for op in constant_in_time(graph)}
     sent: list[fx.Node] = []
@@ -163,15 +170,6 @@ def _state_names(op: Operation) -> tuple[str, ...]:
 
 def _sum_of(op: Operation, source: str) -> str:
     return f"sum:{op.name}:{source}"
-
-
-def _steady_inputs(graph: Graph) -> list[str]:
-    """The steady values that operations varying in time read."""
-    constant = constant_in_time(graph)
-    names = {*(port.name for port in graph.inputs), *(op.name for op in constant)}
-    varying = [op for op in graph.operations if op not in constant]
-    read = (name for op in varying for name in op.inputs if name in names)
-    return list(dict.fromkeys(read))
 
 
 def _accumulate(op: Operation, line: StraightLine) -> None:

@@ -91,6 +91,11 @@ class ConvertedNetwork(GraphNetwork):
         return any(neuron.stochastic for neuron in self.neurons.values())
 
     @property
+    def settles(self) -> bool:
+        """Whether its neurons run on after the window and take spikes back (spike tracers)."""
+        return any(neuron.settling != 0 for neuron in self.neurons.values())
+
+    @property
     def layers_that_wait(self) -> int:
         """Two-phase layers on the longest path from the input to any output."""
         depth = depth_of(self._graph, self.neurons)
@@ -115,7 +120,8 @@ class ConvertedNetwork(GraphNetwork):
         """Time steps from the first input to the answer, unpipelined.
 
         A two-phase layer answers only after its window: D such layers on the longest path take
-        (D + 1) windows. A one-phase network answers after one.
+        (D + 1) windows. A one-phase network answers after one. How long spike tracers settle after
+        that depends on the samples: `trajectory` and every measurement tell it.
         """
         return (self.layers_that_wait + 1) * self.duration(steps)
 

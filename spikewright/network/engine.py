@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from spikewright.errors import ConversionError
+from spikewright.network.plan import SILENT, Observer
 from spikewright.neurons import Neuron, sample_ids_of
 from spikewright.neurons.counter_random import Fuse
 
@@ -22,11 +23,19 @@ class Engine(StrEnum):
     STEPS = "steps"
 
 
-def chosen(engine: Engine | str, neurons: Mapping[str, Neuron]) -> Engine:
+def chosen(
+    engine: Engine | str, neurons: Mapping[str, Neuron], observer: Observer = SILENT
+) -> Engine:
     """The engine that will run: `COUNTS` or `STEPS`.
 
+    Args:
+        engine: what was asked for.
+        neurons: of the network, by site name.
+        observer: what is watched; spikes that may be taken back are seen step by step alone.
+
     Raises:
-        ConversionError: for another name, or the count engine with neurons that have no count law.
+        ConversionError: for another name, or the count engine with neurons that have no count law,
+            or where it cannot tell what is watched.
     """
     try:
         engine = Engine(engine)
@@ -41,8 +50,16 @@ def chosen(engine: Engine | str, neurons: Mapping[str, Neuron]) -> Engine:
             f"the count engine needs neurons whose count depends on their total charge alone; "
             f"'{label}' at {lawless[0]} does not: use engine='steps'"
         )
+    stepwise = observer.only_in_steps or (
+        observer.sent is not None and any(n.settling != 0 for n in neurons.values())
+    )
+    if engine is Engine.COUNTS and stepwise:
+        raise ConversionError(
+            "the count engine has no time steps, and what is asked for is seen in them: spike "
+            "times, answers on the way, or spikes that may be taken back; use engine='steps'"
+        )
     if engine is Engine.AUTO:
-        return Engine.STEPS if lawless else Engine.COUNTS
+        return Engine.STEPS if lawless or stepwise else Engine.COUNTS
     return engine
 
 

@@ -1,12 +1,14 @@
 """Faster arithmetic for the operations that read spikes or counts, which are whole numbers.
 
-Two kinds. *Exact* ones compute a float32 convolution in 8-bit integer units: its input is a whole
+Three kinds. *Exact* ones compute a float32 convolution in 8-bit integer units: its input is a whole
 number up to 255, its weights are cut into three signed 8-bit digits per output channel (24 bits,
 as many as a float32 has), and each digit's products are summed without any rounding in 32-bit
 integers; only the three sums are rounded, so the answer is as close to the true one as a float32
 convolution's is, or closer. The digits stand as three times as many output channels, so one call
 does. *bf16* ones round the weights to bfloat16, in which counts up to 256
-are exact.
+are exact. *int8* ones round each output channel's weights to one digit, so that a third of the work
+is left; where a machine has no such units, or an operation no such kernel, the rounded weights are
+read as they are, and the numbers are the same up to the rounding of sums.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
 import torch
@@ -33,7 +36,8 @@ LARGEST_BF16 = 256
 
 _DIGITS = 3
 _BASE = 256
-_LARGEST_FIXED = 127 * _BASE**2  # its digits are within -128..127
+_LARGEST_DIGIT = 127
+_LEAST_UNIT = torch.finfo(torch.float32).tiny
 _LARGEST_FAN_IN = (2**31 - 1) // (128 * LARGEST_BYTE)
 """The number of products that a 32-bit integer can sum, whatever they are."""
 
@@ -51,6 +55,11 @@ class Precision(StrEnum):
     of branches, neurons, the first layer (its input is no spikes) and what reads averages stay as
     they are. Beyond T = 256 the count engine computes in float32."""
 
+    INT8 = "int8"
+    """Weights that meet spikes in 8 bits, those of an output channel in one unit: whole numbers up
+    to 127 times a 127th of the largest. Their sums over spikes are whole numbers too, in 32 bits.
+    Biases, sums of branches, neurons, the first layer and what reads averages stay as they are."""
+
     @classmethod
     def named(cls, name: Precision | str) -> Precision:
         """The precision of a name.
@@ -61,7 +70,8 @@ class Precision(StrEnum):
         try:
             return cls(name)
         except ValueError:
-            raise ConversionError(f"precision must be 'float32' or 'bf16', got {name!r}") from None
+            known = ", ".join(repr(str(precision)) for precision in cls)
+            raise ConversionError(f"precision must be one of {known}, got {name!r}") from None
 
 
 def integers_are_fast(device: torch.device) -> bool:
@@ -87,7 +97,8 @@ def with_kernels(
 
     Args:
         graph: from `fold_scales`, so that neurons emit whole numbers.
-        precision: `BF16` rounds the weights that meet whole numbers up to 256.
+        precision: `BF16` rounds the weights that meet whole numbers up to 256, `INT8` all that meet
+            whole numbers.
         quick: take exact kernels where the machine has them.
         largest: the largest number that a neuron emits.
         signed: names of the sites that emit negative numbers too; bytes hold none.
@@ -97,11 +108,44 @@ def with_kernels(
     """
     if precision is Precision.BF16 and largest <= LARGEST_BF16:
         return _Lowering(graph, _in_bf16, torch.bfloat16).lowered()
+    digits = _DIGITS
+    if precision is Precision.INT8:
+        graph, digits = in_bytes(graph), 1
     sample = next((t for t in graph.tensors.values() if t.is_floating_point()), torch.empty(0))
     exact = quick and largest <= LARGEST_BYTE and sample.dtype is torch.float32
     if exact and integers_are_fast(sample.device):
-        return _Lowering(graph, _exact, torch.uint8, without=signed).lowered()
+        kernel = partial(_exact, digits=digits)
+        return _Lowering(graph, kernel, torch.uint8, without=signed).lowered()
     return graph
+
+
+def in_bytes(graph: Graph) -> Graph:
+    """A graph whose weights that read whole numbers are rounded to 8 bits an output channel."""
+    whole, rounded = _whole_numbers(graph, frozenset()), dict[str, Tensor]()
+    operations: list[Operation] = []
+    for op in graph.operations:
+        at = rule_of(op).weight_at
+        weight = None if at is None else op.argument(at, "weight")
+        if isinstance(weight, Stored) and op.inputs and whole.issuperset(op.inputs):
+            view = rule_of(op).matrix(op, graph.tensors[weight.name])
+            if view is not None:
+                name = f"{op.name}.int8"
+                rounded[name] = view.stored(_in_one_unit(view.rows))
+                op = replace(
+                    op,
+                    args=tuple(Stored(name) if arg == weight else arg for arg in op.args),
+                    kwargs={k: Stored(name) if v == weight else v for k, v in op.kwargs.items()},
+                )
+        operations.append(op)
+    tensors = {**graph.tensors, **rounded}
+    return replace(graph, operations=tuple(operations), tensors=tensors).pruned()
+
+
+def _in_one_unit(rows: Tensor) -> Tensor:
+    """Rows `[..., K]`, each as whole numbers up to 127 of one unit."""
+    wide = rows.double()
+    unit = wide.abs().amax(-1, keepdim=True).clamp(min=_LEAST_UNIT) / _LARGEST_DIGIT
+    return ((wide / unit).round() * unit).to(rows.dtype)
 
 
 _Lowered = tuple[Operation, dict[str, Tensor]]
@@ -175,45 +219,48 @@ def _converted(op: Operation, source: str, form: str, dtype: torch.dtype) -> Ope
     )
 
 
-def _exact(op: Operation, graph: Graph) -> _Lowered | None:
+def _exact(op: Operation, graph: Graph, digits: int) -> _Lowered | None:
     geometry = rule_of(op).geometry(op, graph)
     if geometry is None:
         return None
     weight, bias = _weight_and_bias(op, graph)
     if weight[0].numel() > _LARGEST_FAN_IN:
         return None
-    digits, scales = cut_in_digits(weight)
-    first = weight.new_zeros(len(digits))
+    cut, scales = cut_in_digits(weight, digits)
+    first = weight.new_zeros(len(cut))
     if bias is not None:
         first[: len(weight)] = bias
     arguments = (list(geometry.stride), list(geometry.padding), list(geometry.dilation))
-    packed = torch.ops.onednn.qconv_prepack(digits, scales, 1.0, 0, *arguments, 1, None)
+    packed = torch.ops.onednn.qconv_prepack(cut, scales, 1.0, 0, *arguments, 1, None)
     stored = {
         f"{op.name}.digits": packed,
         f"{op.name}.scales": scales,
-        f"{op.name}.no_offset": torch.zeros(len(digits), dtype=torch.int32),
+        f"{op.name}.no_offset": torch.zeros(len(cut), dtype=torch.int32),
         f"{op.name}.first": first,
     }
     args = (op.args[0], *(Stored(name) for name in stored), *arguments)
-    return replace(op, target=exact_convolution, args=args, kwargs={}), stored
+    target = exact_convolution if digits == _DIGITS else torch.ops.spikewright.digit_sums.default
+    return replace(op, target=target, args=args, kwargs={}), stored
 
 
-def cut_in_digits(weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Weights `[O, ...]` as three signed 8-bit digits each, most significant first.
+def cut_in_digits(weight: Tensor, count: int = _DIGITS) -> tuple[Tensor, Tensor]:
+    """Weights `[O, ...]` as so many signed 8-bit digits each, most significant first.
 
     Returns:
-        Digits, int8 `[3 * O, ...]`, and what a one in them stands for, float32 `[3 * O]`, such that
-        the sum over a weight's digits is within half of `2**-23` of the channel's largest weight.
+        Digits, int8 `[count * O, ...]`, and what a one in them stands for, float32 `[count * O]`,
+        such that the sum over a weight's three digits is within half of `2**-23` of the channel's
+        largest weight; one digit is within a 254th.
     """
     wide = weight.double()
-    unit = wide.abs().flatten(1).amax(1).clamp(min=torch.finfo(torch.float32).tiny) / _LARGEST_FIXED
+    largest = _LARGEST_DIGIT * _BASE ** (count - 1)  # so that digits are within -128..127
+    unit = wide.abs().flatten(1).amax(1).clamp(min=_LEAST_UNIT) / largest
     rest = (wide / unit.reshape(-1, *[1] * (weight.ndim - 1))).round()
     digits: list[Tensor] = []
-    for _ in range(_DIGITS):
+    for _ in range(count):
         digit = (rest + _BASE // 2) % _BASE - _BASE // 2
         digits.append(digit.to(torch.int8))
         rest = (rest - digit) / _BASE
-    scales = [(unit * _BASE**power).float() for power in range(_DIGITS)]
+    scales = [(unit * _BASE**power).float() for power in range(count)]
     return torch.cat(digits[::-1]), torch.cat(scales[::-1])
 
 

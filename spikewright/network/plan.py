@@ -67,7 +67,7 @@ class Plan:
     def step_graph(self) -> Graph:
         """`graph` as the step engine runs it."""
         graph = self.__dict__.get("graph") or self._folded(self.total_weight / self.levels, 1)
-        lowered = self._lowered(graph, 1)
+        lowered = self._lowered(graph, self.largest_spike)
         if lowered is graph:  # one copy of the weights serves as both
             self.__dict__["graph"] = graph
         return lowered
@@ -75,7 +75,12 @@ class Plan:
     @cached_property
     def count_graph(self) -> Graph:
         """The network on counts, as the count engine runs it: neuron operations emit 0..L."""
-        return self._lowered(self._folded(1, self.levels), self.levels)
+        return self._lowered(self._folded(1, self.levels), self.reach)
+
+    @cached_property
+    def sum_graph(self) -> Graph:
+        """`graph` for trains that appear as their sums so far, from -L to L."""
+        return self._lowered(self.graph, self.reach)
 
     def _lowered(self, graph: Graph, largest: int) -> Graph:
         """A graph whose neurons emit numbers up to the largest one, with faster kernels."""
@@ -95,7 +100,8 @@ class Plan:
     def made_bytes(self) -> int:
         """Bytes of the weights made for this plan so far, beside those of its source."""
         shared = {id(tensor) for tensor in self.source.tensors.values()}
-        graphs = (self.__dict__.get(name) for name in ("graph", "step_graph", "count_graph"))
+        names = ("graph", "step_graph", "count_graph", "sum_graph")
+        graphs = (self.__dict__.get(name) for name in names)
         made = {id(t): t.nbytes for graph in graphs if graph for t in graph.tensors.values()}
         return sum(size for tensor, size in made.items() if tensor not in shared)
 
@@ -105,9 +111,29 @@ class Plan:
         return len(self.weights)
 
     @property
+    def largest_spike(self) -> int:
+        """The largest value of a spike of any neuron."""
+        return max((neuron.largest_spike for neuron in self.neurons.values()), default=1)
+
+    @property
+    def reach(self) -> int:
+        """The largest count of any neuron; L, or more where a code leaves room."""
+        return max((neuron.reach(self.steps) for neuron in self.neurons.values()), default=1)
+
+    @property
+    def settling(self) -> int | None:
+        """The most time steps after the window in which neurons settle; see `Neuron.settling`."""
+        return next((neuron.settling for neuron in self.neurons.values()), 0)
+
+    @property
     def total_weight(self) -> float:
         """The sum of the steps' weights; T for rate codes, L for the binary code too."""
         return float(self.weights.sum())
+
+    def weights_at(self, start: int, steps: int) -> Tensor:
+        """What a spike at each of these steps counts for, `[steps]`; after the window it is 1."""
+        within = self.weights[start : start + steps]
+        return torch.cat([within, within.new_ones(steps - len(within))])
 
     def layer(self, site: str, seed: int, sample_ids: Tensor) -> Layer:
         """The layer of neurons at a site, with its random numbers."""
@@ -152,7 +178,16 @@ def plan_cache() -> ByteCache[Plan]:
 
 def spikes_per_sample(neuron: Neuron, count: Tensor) -> Tensor:
     """Spikes that a layer's counts `[B, *S]` take, `[B]`; exact up to 2**53 in float64."""
-    return neuron.spikes_of(count).flatten(1).sum(dim=1, dtype=torch.float64)
+    return summed(neuron.spikes_of(count))
+
+
+def summed(values: Tensor) -> Tensor:
+    """The sums over all but the first dimension, float64 `[B]`.
+
+    Not of rows made flat: compiled, that reads images in another order than the one in which they
+    lie, element by element.
+    """
+    return values.sum(dim=tuple(range(1, values.ndim)), dtype=torch.float64)
 
 
 @dataclass(frozen=True)
@@ -164,18 +199,30 @@ class Observer:
             `[B, *S]`, counts `[B, *S]` and, from the step engine, the residual charge left in the
             neurons, in counts (else None).
         sent: called once a site with its operation and how many spikes each sample's neurons sent,
-            `[B]`; the only callback that the compiled engine serves.
+            `[B]`. The compiled engine serves this one, `answer` and `settled`.
         spikes: called by the step engine with the operation, the first step and the spikes
             `[t, B, *S]` of each time chunk.
         ran: called by the step engine for each time chunk with an operation whose value varies in
             time, the first step, their number t, the values of `Operation.inputs` and its own,
             `[t * B, *S]`; without inputs where a layer emits.
+        answer: called by the step engine after every time step from which on all outputs are
+            there, with the steps since the first input and the outputs, as means so far.
+        settled: called once by the step engine with the time steps, int64 `[B]`, after which
+            nothing is sent for each sample; those of a window at least.
     """
 
     layer: Callable[[Operation, Tensor, Tensor, Tensor | None], None] | None = None
     sent: Callable[[Operation, Tensor], None] | None = None
     spikes: Callable[[Operation, int, Tensor], None] | None = None
     ran: Callable[[Operation, int, int, tuple[Any, ...], Any], None] | None = None
+    answer: Callable[[int, tuple[Tensor, ...]], None] | None = None
+    settled: Callable[[Tensor], None] | None = None
+
+    @property
+    def only_in_steps(self) -> bool:
+        """Whether it watches what the step engine alone can tell."""
+        watched = (self.spikes, self.ran, self.answer, self.settled)
+        return any(callback is not None for callback in watched)
 
 
 SILENT = Observer()
@@ -244,13 +291,20 @@ def common_code(neurons: Mapping[str, Neuron], steps: int) -> tuple[int, Tensor]
     Raises:
         ConversionError: when neurons of different codes meet in one network.
     """
-    codes = {n.label: (n.levels(steps), n.step_weights(steps)) for n in neurons.values()}
+    codes = {
+        n.label: (n.levels(steps), n.step_weights(steps), n.settling) for n in neurons.values()
+    }
     first = next(iter(codes))
-    levels, weights = codes[first]
-    for label, (other, others) in codes.items():
+    levels, weights, settling = codes[first]
+    for label, (other, others, settles) in codes.items():
         if other != levels or not torch.equal(others, weights):
             raise ConversionError(
                 f"'{first}' and '{label}' write their counts in different codes or steps; all "
                 "neurons of a network must share them, so that their spikes can be added"
+            )
+        if settles != settling:
+            raise ConversionError(
+                f"of '{first}' and '{label}' one settles after its window and the other does not, "
+                "or for another time; all neurons of a network must settle alike"
             )
     return levels, weights

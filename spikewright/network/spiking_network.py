@@ -24,6 +24,7 @@ from spikewright.network.plan import SILENT, Observer
 from spikewright.network.simulate import simulate
 from spikewright.network.site_names import matching
 from spikewright.network.steps import MEMORY_BUDGET
+from spikewright.network.trajectory import Trajectory
 from spikewright.network.twin import Twin, twin_of
 from spikewright.neurons import Neuron
 
@@ -86,19 +87,75 @@ class SpikingNetwork(ConvertedNetwork):
         """Every spike of every site, by the step engine.
 
         Returns:
-            By site name, `[T, B, *S]` of 0, 1 and -1, dtype int8; T counts a rehearsal too.
+            By site name, `[T, B, *S]` of 0, 1 and -1, dtype int8; of a code whose spikes are more
+            than that, what they are, int32. T counts a rehearsal, and the steps of settling, too.
         """
+        dtype = torch.int8 if self.plan(steps).largest_spike == 1 else torch.int32
         trains: dict[str, list[Tensor]] = {name: [] for name in self.sites}
 
         def keep(op: Operation, start: int, spikes: Tensor) -> None:
             assert op.site is not None
-            trains[op.site.name].append(spikes.to(torch.int8))
+            trains[op.site.name].append(spikes.to(dtype))
 
         observer = Observer(spikes=keep)
         self.observe(
             images, observer, steps=steps, engine=Engine.STEPS, seed=seed, sample_ids=sample_ids
         )
         return {name: torch.cat(chunks) for name, chunks in trains.items()}
+
+    @torch.no_grad()
+    def trajectory(
+        self,
+        images: Any,
+        steps: int | None = None,
+        seed: int = 0,
+        sample_ids: Tensor | None = None,
+    ) -> Trajectory:
+        """The answer after every time step, by the step engine.
+
+        One-phase neurons answer from the first step on, and spike tracers go on after the window
+        until they settle. Two-phase neurons answer in the last window alone, and the times tell how
+        late that is.
+
+        Args:
+            images: a batch, as for `observe`.
+            steps: T; the design point when None.
+            seed, sample_ids: as in `forward`.
+
+        Returns:
+            Times, the answers then, and when each sample's network fell silent.
+
+        Example:
+            >>> import torch, spikewright as sw
+            >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(),
+            ...                             torch.nn.Linear(8, 3)).double().eval()
+            >>> x = torch.rand(64, 4).double()
+            >>> snn = sw.convert(model, x, neuron=sw.SpikeTracer(), steps=4)
+            >>> trajectory = snn.trajectory(x)
+            >>> trajectory.times[:5]
+            (1, 2, 3, 4, 5)
+            >>> settled = snn.with_neuron(sw.TwoPhase("nearest"))
+            >>> torch.testing.assert_close(trajectory.answers[-1], settled(x))
+        """
+        times: list[int] = []
+        answers: list[Any] = []
+        settled = torch.empty(0)
+        graph, own = self.graph, self.dtype
+
+        def keep(time: int, outputs: tuple[Tensor, ...]) -> None:
+            samples = len(outputs[0])
+            given = [out.to(own) if out.is_floating_point() else out for out in outputs]
+            times.append(time)
+            answers.append(answered(graph, given, samples))
+
+        def end(after: Tensor) -> None:
+            nonlocal settled
+            settled = after
+
+        observer = Observer(answer=keep, settled=end)
+        options: dict[str, Any] = {"steps": steps, "seed": seed, "sample_ids": sample_ids}
+        self.observe(images, observer, engine=Engine.STEPS, **options)
+        return Trajectory(tuple(times), tuple(answers), settled)
 
     def counts(
         self,
@@ -146,7 +203,7 @@ class SpikingNetwork(ConvertedNetwork):
         plan = self.plan(steps)
         shown = self._graph.call.batch(images, plan.source.tensors)
         check_shown(plan, shown, self._reference)
-        engine = chosen(engine, self.neurons)
+        engine = chosen(engine, self.neurons, observer)
         draws = self.stochastic or engine is Engine.STEPS
         content = shown_to_samples(self._graph, shown)
         ids = checked_ids(sample_ids, content, plan.fuse, needed=draws)
@@ -275,7 +332,8 @@ class SpikingNetwork(ConvertedNetwork):
         """The same network in another precision, for both engines.
 
         Args:
-            precision: "float32" (the model's own) or "bf16"; see `network.kernels.Precision`.
+            precision: "float32" (the model's own), "bf16" or "int8"; see
+                `network.kernels.Precision`.
 
         Raises:
             ConversionError: for another name.

@@ -60,6 +60,15 @@ def constant_in_time(graph: Graph, *, frames: bool = False) -> tuple[Operation, 
     return tuple(op for op in graph.operations if op.name not in varying)
 
 
+def steady_inputs(graph: Graph) -> list[str]:
+    """The values that do not vary in time and are read by operations that do."""
+    constant = constant_in_time(graph)
+    names = {*(port.name for port in graph.inputs), *(op.name for op in constant)}
+    varying = [op for op in graph.operations if op not in constant]
+    read = (name for op in varying for name in op.inputs if name in names)
+    return list(dict.fromkeys(read))
+
+
 def depth_of(graph: Graph, neurons: Mapping[str, Neuron]) -> dict[str, int]:
     """The number of waiting sites on the longest path to each value, its own included."""
     depth = {port.name: 0 for port in graph.inputs}

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from itertools import count, takewhile
 from typing import Any
 
 import torch
@@ -13,8 +15,9 @@ from spikewright.graph.accumulated import Accumulated
 from spikewright.graph.evaluate import call, last_uses
 from spikewright.graph.inputs import Batch, named
 from spikewright.graph.ir import Graph, Kind, Operation
-from spikewright.network.frames import are_frames, samples_in
-from spikewright.network.plan import SILENT, Observer, Plan, spikes_per_sample
+from spikewright.network.frames import are_frames, mean_image, samples_in
+from spikewright.network.plan import SILENT, Observer, Plan
+from spikewright.network.rest import Rest
 from spikewright.network.stages import Stage, constant_in_time, stages_of
 from spikewright.neurons import Dynamics, StreamingDynamics, WaitingDynamics
 
@@ -46,6 +49,34 @@ def run_steps(
     return _StepRun(plan, x, seed, sample_ids, observer, memory_budget).run()
 
 
+@dataclass
+class _Pass:
+    """What one run through the window keeps from a chunk of time to the next.
+
+    Attributes:
+        stage: which run it is.
+        before: time steps of the stages before it.
+        outputs: those of earlier stages, and those that are read in it, as means so far.
+        streaming: one-phase layers, by operation.
+        sums: maxima and products, alike.
+        totals: weighted sums of the outputs so far.
+        weight: of the steps so far, up to that of a window.
+    """
+
+    stage: Stage
+    before: int
+    outputs: dict[str, Tensor]
+    streaming: dict[str, StreamingDynamics] = field(default_factory=dict[str, StreamingDynamics])
+    sums: dict[str, Accumulated] = field(default_factory=dict[str, Accumulated])
+    totals: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
+    weight: float = 0.0
+
+    @property
+    def owes(self) -> bool:
+        """Whether any layer will send more though its input is over."""
+        return any(dynamics.owes for dynamics in self.streaming.values())
+
+
 class _StepRun:
     """One simulation; one use."""
 
@@ -61,6 +92,7 @@ class _StepRun:
         graph = plan.step_graph
         self._plan = plan
         self._frames = x if are_frames(x, graph) else None
+        self._shown = x
         self._batch = samples_in(graph, x)
         self._seed = seed
         self._sample_ids = sample_ids
@@ -69,7 +101,8 @@ class _StepRun:
         self._waiting: dict[str, WaitingDynamics] = {}
         self._charges: dict[str, Tensor] = {}
         self._counts: dict[str, Tensor] = {}
-        self._rehearsed: dict[str, Tensor] = {}
+        self._sent: dict[str, Tensor] = {}
+        self._settled = torch.full_like(sample_ids, plan.duration)
         self._reported: set[str] = set()
         self._chunk = time_chunk(graph, self._batch, plan.duration, memory_budget)
         shown = {} if self._frames is not None else dict(named(graph.inputs, x))
@@ -82,65 +115,92 @@ class _StepRun:
         stages = stages_of(graph, self._plan.neurons, frames=frames)
         outputs: dict[str, Tensor] = {}
         for number, stage in enumerate(stages):
-            outputs |= self._run_stage(stage)
+            self._run_stage(stage, outputs, number * self._plan.duration)
             later = frozenset[str]().union(*(s.emitting for s in stages[number + 1 :]))
             self._waiting = {name: d for name, d in self._waiting.items() if name in later}
+        if self._observer.settled is not None:
+            self._observer.settled(self._settled)
         return tuple(outputs[name] for name in graph.outputs)
 
-    def _run_stage(self, stage: Stage) -> dict[str, Tensor]:
-        """Run through the window once; the outputs that are read in it."""
-        graph, duration = self._plan.step_graph, self._plan.duration
-        steady = {name: self._steady[name] for name in stage.outputs if name in self._steady}
-        varying = stage.outputs - steady.keys()
+    def _run_stage(self, stage: Stage, outputs: dict[str, Tensor], before: int) -> None:
+        """Run through the window once, and add the outputs that are read in it to `outputs`."""
+        duration, settling = self._plan.duration, self._plan.settling
+        outputs |= {name: self._steady[name] for name in stage.outputs if name in self._steady}
         for name in stage.emitting:
             self._waiting[name].rewind()
-        streaming: dict[str, StreamingDynamics] = {}
-        sums: dict[str, Accumulated] = {}
-        totals: dict[str, Tensor] = {}
-        freed = last_uses(stage.operations, varying | set(self._steady))
+        kept = _Pass(stage, before, outputs)
         for start in range(0, duration, self._chunk):
-            steps = min(self._chunk, duration - start)
-            values: dict[str, Any] = {}
-            if self._frames is not None:
-                values[graph.signal.name] = self._frames[start : start + steps].flatten(0, 1)
-            for op in stage.operations:
-                values[op.name] = self._advance(op, stage, values, start, steps, streaming, sums)
-                self._show(op, stage, start, steps, values)
-                for name in freed[op.name]:
-                    values.pop(name, None)
-            for name in varying:
-                out = values[name].reshape(steps, self._batch, *graph.shapes[name])
-                weights = self._weights[start : start + steps]
-                totals[name] = _added(totals.get(name), out, weights)
-        self._report(stage, streaming)
-        means = {name: total / self._plan.total_weight for name, total in totals.items()}
-        return steady | means
+            self._run_chunk(kept, start, min(self._chunk, duration - start))
+        if settling != 0:
+            still = mean_image(self._plan.step_graph, self._shown)
+            self._rest = Rest(self._plan.step_graph, self._steady, still)
+            steps = count(duration) if settling is None else range(duration, duration + settling)
+            for start in takewhile(lambda _: kept.owes, steps):
+                self._run_chunk(kept, start, 1)
+        self._report(stage, kept.streaming)
+
+    def _run_chunk(self, kept: _Pass, start: int, steps: int) -> None:
+        """Run `steps` time steps, and bring the outputs up to date."""
+        graph, stage = self._plan.step_graph, kept.stage
+        varying = stage.outputs - self._steady.keys()
+        freed = last_uses(stage.operations, varying | set(self._steady))
+        values: dict[str, Any] = {}
+        if self._frames is not None:
+            shown = self._frames[start : start + steps]
+            values[graph.signal.name] = (
+                torch.zeros_like(self._frames[0]) if self._rests(start) else shown.flatten(0, 1)
+            )
+        for op in stage.operations:
+            values[op.name] = self._advance(op, kept, values, start, steps)
+            self._show(op, stage, start, steps, values)
+            for name in freed[op.name]:
+                values.pop(name, None)
+        given = {n: values[n].reshape(steps, self._batch, *graph.shapes[n]) for n in varying}
+        for step, weight in enumerate(self._plan.weights_at(start, steps).tolist()):
+            kept.weight = min(kept.weight + weight, self._plan.total_weight)
+            for name, steps_of in given.items():
+                now = steps_of[step : step + 1]
+                kept.totals[name] = _added(kept.totals.get(name), now, [weight])
+            self._tell_answer(kept, kept.before + start + step + 1)
+        whole = self._plan.total_weight
+        kept.outputs |= {name: total / whole for name, total in kept.totals.items()}
+
+    def _tell_answer(self, kept: _Pass, time: int) -> None:
+        """Tell the observer of the answer so far, once all outputs have begun."""
+        names = self._plan.step_graph.outputs
+        if self._observer.answer is None or not kept.weight:
+            return
+        means = {name: total / kept.weight for name, total in kept.totals.items()}
+        known = {**kept.outputs, **means}
+        if all(name in known for name in names):
+            self._observer.answer(time, tuple(known[name] for name in names))
+
+    def _rests(self, start: int) -> bool:
+        """Whether the input is over at a step."""
+        return start >= self._plan.duration
 
     def _advance(
-        self,
-        op: Operation,
-        stage: Stage,
-        values: dict[str, Any],
-        start: int,
-        steps: int,
-        streaming: dict[str, StreamingDynamics],
-        sums: dict[str, Accumulated],
+        self, op: Operation, kept: _Pass, values: dict[str, Any], start: int, steps: int
     ) -> Any:
         """The value of an operation over the steps of a chunk, `[steps * B, *S]`."""
-        if op.name in stage.emitting:
+        if op.name in kept.stage.emitting:
             return self._emit(op, start, steps).flatten(0, 1)
+        steady = self._rest.steady if self._rests(start) else self._steady
         for name in op.inputs:
             if name not in values:
-                values[name] = _repeated(self._steady[name], steps)
+                values[name] = _repeated(steady[name], steps)
         if op.kind is Kind.UNIT:
             (current,) = (values[name] for name in op.inputs)
             current = current.reshape(steps, self._batch, *op.shape)
-            return self._integrate(op, stage, current, start, streaming)
+            return self._integrate(op, current, start, kept)
         tensors = self._plan.step_graph.tensors
         if op.kind in (Kind.MAX, Kind.PRODUCT):
-            running = sums.setdefault(op.name, Accumulated(op, tensors, self._weights))
+            running = kept.sums.setdefault(op.name, Accumulated(op, tensors, self._weights))
             inputs = [values[name].unflatten(0, (steps, self._batch)) for name in op.inputs]
-            return running.advance(inputs, self._weights[start : start + steps]).flatten(0, 1)
+            weights = self._plan.weights_at(start, steps).tolist()
+            return running.advance(inputs, weights).flatten(0, 1)
+        if self._rests(start):
+            return self._rest.passes(op, values, self._batch)
         return call(op, values, tensors, steps * self._batch)
 
     def _show(
@@ -153,27 +213,21 @@ class _StepRun:
         inputs = () if emits else tuple(values[name] for name in op.inputs)
         self._observer.ran(op, start, steps, inputs, values[op.name])
 
-    def _integrate(
-        self,
-        op: Operation,
-        stage: Stage,
-        current: Tensor,
-        start: int,
-        streaming: dict[str, StreamingDynamics],
-    ) -> Tensor | None:
+    def _integrate(self, op: Operation, current: Tensor, start: int, kept: _Pass) -> Tensor | None:
         """Feed a layer `[t, B, *S]` of current; a one-phase layer answers with its spikes."""
         site = _site_of(op)
-        current = self._plan.corrected(site, current)
+        if not self._rests(start):
+            current = self._plan.corrected(site, current)
         share = self._plan.levels / self._plan.total_weight
-        weights = self._plan.weights[start : start + len(current)] * share
+        weights = self._plan.weights_at(start, len(current)) * share
         if self._observer.layer is not None and op.name not in self._reported:
             self._charges[op.name] = _added(self._charges.get(op.name), current, weights.tolist())
-        if op.name in stage.absorbing:
+        if op.name in kept.stage.absorbing:
             self._absorb(op, current, weights, start)
             return None
-        neurons = streaming.get(op.name)
+        neurons = kept.streaming.get(op.name)
         if neurons is None:
-            neurons = streaming[op.name] = self._started(op, StreamingDynamics)
+            neurons = kept.streaming[op.name] = self._started(op, StreamingDynamics)
         spikes = neurons.advance(current)
         self._watch(op, start, spikes)
         return spikes.flatten(0, 1)
@@ -206,12 +260,15 @@ class _StepRun:
             return
         if self._observer.spikes is not None:
             self._observer.spikes(op, start, spikes)
-        if self._observer.layer is not None or self._observer.sent is not None:
-            weights = self._weights[start : start + len(spikes)]
+        if self._rests(start) and self._observer.settled is not None:
+            sending = spikes.abs().flatten(2).sum((0, 2)) > 0
+            self._settled[sending] = start + len(spikes)
+        if self._observer.sent is not None:
+            sent = (spikes != 0).flatten(2).sum((0, 2), dtype=torch.float64)
+            self._sent[op.name] = sent + self._sent.get(op.name, 0.0)
+        if self._observer.layer is not None:
+            weights = self._plan.weights_at(start, len(spikes)).tolist()
             self._counts[op.name] = _added(self._counts.get(op.name), spikes, weights)
-            if not all(weights):  # a rehearsal counts for nothing, but its spikes were sent
-                silent = [float(not weight) for weight in weights]
-                self._rehearsed[op.name] = _added(self._rehearsed.get(op.name), spikes, silent)
 
     def _report(self, stage: Stage, streaming: Mapping[str, StreamingDynamics]) -> None:
         """Tell the observer of layers that finished their first emission in this stage."""
@@ -223,16 +280,11 @@ class _StepRun:
             if op.name not in running or op.name in self._reported:
                 continue
             self._reported.add(op.name)
-            count = self._counts.pop(op.name, None)
-            if count is not None and self._observer.sent is not None:
-                neuron = self._plan.neurons[_site_of(op)]
-                sent = spikes_per_sample(neuron, count)
-                if op.name in self._rehearsed:
-                    sent += spikes_per_sample(neuron, self._rehearsed.pop(op.name))
-                self._observer.sent(op, sent)
-            if count is not None and self._observer.layer is not None:
-                charge = self._charge(op)
-                self._observer.layer(op, charge, count, running[op.name].residual)
+            if self._observer.sent is not None:
+                self._observer.sent(op, self._sent.pop(op.name))
+            if self._observer.layer is not None:
+                charge, sent = self._charge(op), self._counts.pop(op.name)
+                self._observer.layer(op, charge, sent, running[op.name].residual)
 
     def _charge(self, op: Operation) -> Tensor:
         """The total charge that a site took in, in counts."""

@@ -49,8 +49,9 @@ def summarise(plan: Plan, design: Design, windows: int) -> str:
     lines += [
         "",
         f"latency: {windows * plan.duration} time steps "
-        f"({windows} window{'s' if windows > 1 else ''} of {plan.duration})",
+        f"({windows} window{'s' if windows > 1 else ''} of {plan.duration}){_settling(plan)}",
     ]
+    lines += _payload(plan)
     if not design.corrections:
         lines.append("bias correction: none")
     if design.held_out:
@@ -59,6 +60,20 @@ def summarise(plan: Plan, design: Design, windows: int) -> str:
         held = sum(weight.numel() for weight in design.weights.values())
         lines.append(f"refitted at this T: {held:,} weights and biases")
     return "\n".join(lines)
+
+
+def _payload(plan: Plan) -> Iterator[str]:
+    """What a spike says, where that is more than that it came."""
+    bits = max(neuron.bits for neuron in plan.neurons.values())
+    if bits > 1:
+        yield f"payload: {bits} bits a neuron and step, where a spike or none is 1"
+
+
+def _settling(plan: Plan) -> str:
+    """How long neurons settle after their window."""
+    if plan.settling is None:
+        return ", then until no neuron owes a spike"
+    return f", then up to {plan.settling} to settle" if plan.settling else ""
 
 
 def _errors(held_out: Mapping[str, Tensor]) -> Iterator[str]:

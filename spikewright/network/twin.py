@@ -20,7 +20,7 @@ from spikewright.graph.units import function_of
 from spikewright.network.graph_network import CapturedANN
 from spikewright.network.kernels import Precision
 from spikewright.network.plan import Plan
-from spikewright.neurons import Rounding, TwoPhase
+from spikewright.neurons import Neuron, Rounding, SpikeTracer, TwoPhase, code_of
 
 
 class Twin(CapturedANN):
@@ -29,8 +29,9 @@ class Twin(CapturedANN):
         n = clip(round(L / theta * f(x + b)), 0, L)
 
     with its function f, threshold theta and correction b; clipped from -L where counts have signs,
-    and magnitudes of a half rounded up. Made by `SpikingNetwork.twin`, it shares that network's
-    weights, and its thresholds and corrections are buffers: it moves with `.to()`.
+    and magnitudes of a half rounded up. Of a code that does not carry every n, or leaves room above
+    L, n is what it carries. Made by `SpikingNetwork.twin`, it shares that network's weights, and
+    its thresholds and corrections are buffers: it moves with `.to()`.
 
     Attributes:
         levels: L.
@@ -41,6 +42,10 @@ class Twin(CapturedANN):
         """Take weights, thresholds and corrections of a network at one T."""
         super().__init__(plan.source)
         self.levels = plan.levels
+        self._steps = plan.steps
+        self._codes = {
+            site: code_of(getattr(n, "code", "random")) for site, n in plan.neurons.items()
+        }
         self.signed = plan.signed
         self._places = {site: number for number, site in enumerate(plan.thresholds)}
         for site, number in self._places.items():
@@ -82,10 +87,11 @@ class Twin(CapturedANN):
 
     def _count(self, charge: Tensor, site: str) -> Tensor:
         """The whole number next to a charge that a unit can send."""
-        if site in self.signed:
-            magnitude = (charge.abs() + 0.5).floor().clamp(max=self.levels)
-            return magnitude.copysign(charge)
-        return (charge + 0.5).floor().clamp(0, self.levels)
+        magnitude = charge.abs() if site in self.signed else charge
+        code = self._codes[site]
+        whole = (magnitude + 0.5).floor().clamp(0, self.levels * code.room)
+        count = code.carried(whole, self._steps)
+        return count.copysign(charge) if site in self.signed else count
 
 
 def twin_of(plan: Plan, dtype: torch.dtype) -> Twin:
@@ -101,7 +107,7 @@ def twin_of(plan: Plan, dtype: torch.dtype) -> Twin:
     others = {
         neuron.label: site
         for site, neuron in plan.neurons.items()
-        if type(neuron) is not TwoPhase or neuron.rounding is not Rounding.NEAREST
+        if not _rounds_to_nearest(neuron)
     }
     if others:
         which = ", ".join(f"'{label}' (at {site})" for label, site in others.items())
@@ -117,3 +123,10 @@ def twin_of(plan: Plan, dtype: torch.dtype) -> Twin:
             "or snn.with_precision('float32')"
         )
     return Twin(plan)
+
+
+def _rounds_to_nearest(neuron: Neuron) -> bool:
+    """Whether its count, or that at which it settles, is its charge rounded to nearest."""
+    if type(neuron) not in (TwoPhase, SpikeTracer) or not neuron.has_count_law:
+        return False
+    return getattr(neuron, "rounding", None) is Rounding.NEAREST

@@ -32,8 +32,8 @@ def require_units_served(graph: Graph, neurons: Mapping[str, Neuron]) -> None:
                 op.site.name,
                 op.source,
                 f"the neuron '{neuron.label}' computes ReLU and clips from 0 alone",
-                "give a two-phase neuron, such as TwoPhase() (--neuron nearest), which takes any "
-                "function and sends signed spikes",
+                "give a two-phase neuron, such as TwoPhase() (--neuron nearest), or SpikeTracer() "
+                "(--neuron tracer), which take any function and send signed spikes",
             )
         )
     if offenders:

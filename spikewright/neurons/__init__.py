@@ -7,6 +7,7 @@ from spikewright.neurons.codes import (
     CODES,
     Binary,
     Code,
+    Digits,
     FirstSpike,
     Rate,
     RateOrder,
@@ -27,6 +28,7 @@ from spikewright.neurons.registry import NEURONS, register, spellings, variants
 from spikewright.neurons.residual_silencing import SRP
 from spikewright.neurons.rounding import Rounding
 from spikewright.neurons.shuffled import Order, Shuffled
+from spikewright.neurons.spike_tracer import SpikeTracer
 from spikewright.neurons.two_phase import TPP, TwoPhase
 from spikewright.neurons.work import Work
 
@@ -37,6 +39,7 @@ __all__ = [
     "TPP",
     "Binary",
     "Code",
+    "Digits",
     "Draws",
     "Dynamics",
     "FirstSpike",
@@ -50,6 +53,7 @@ __all__ = [
     "Reset",
     "Rounding",
     "Shuffled",
+    "SpikeTracer",
     "StreamingDynamics",
     "TwoPhase",
     "WaitingDynamics",

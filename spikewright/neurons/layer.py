@@ -45,9 +45,11 @@ class LayerLaw:
         draws: the layer's random numbers for rounding.
         law: `count_law.table(L)`, where the neuron reads it.
         signed: whether counts run from -L to L, and not from 0.
+        steps: T, for neurons that read it (`Neuron.reads_steps`), which compile for each.
     """
 
     levels: Tensor
     draws: StepDraws
     law: Tensor
     signed: bool = False
+    steps: int = 0

@@ -31,6 +31,11 @@ class Dynamics(ABC):
 class StreamingDynamics(Dynamics):
     """A one-phase neuron: it emits while it integrates."""
 
+    @property
+    def owes(self) -> bool:
+        """Whether any neuron of the layer will send a spike though nothing more arrives."""
+        return False
+
     @abstractmethod
     def advance(self, current: Tensor) -> Tensor:
         """Take the next `[t, B, *S]` of current and return the spikes of the same steps."""
@@ -108,8 +113,32 @@ class Neuron(ABC):
         return False
 
     @property
+    def reads_steps(self) -> bool:
+        """Whether its count law reads T beside L, as of a code that rounds to what T digits say."""
+        return False
+
+    @property
+    def largest_spike(self) -> int:
+        """The largest value of a spike; 1 where spikes are binary."""
+        return 1
+
+    @property
+    def bits(self) -> int:
+        """Bits that tell what leaves a neuron at a step, so wires; 1 for a spike or none."""
+        return 1
+
+    @property
     def rehearsal(self) -> int:
         """Time steps run before the T that count; their spikes weigh nothing, and cost as much."""
+        return 0
+
+    @property
+    def settling(self) -> int | None:
+        """The most time steps that it runs on after the T that count, without input.
+
+        None is for as many as it takes until it owes no spike. Such a neuron may take spikes back,
+        so that it sends -1 too, and more spikes than its count tells; 0 for all others.
+        """
         return 0
 
     @abstractmethod
@@ -145,6 +174,11 @@ class Neuron(ABC):
         """What one neuron does in a window of T = `steps`, besides taking in what arrives."""
 
     @property
+    def settling_work(self) -> Work:
+        """What one neuron does in each time step in which it settles, see `settling`."""
+        return Work()
+
+    @property
     def one_step(self) -> StepFunction | None:
         """One time step as a pure function of one state, for neurons that have one.
 
@@ -177,6 +211,10 @@ class Neuron(ABC):
             ConversionError: where that is more than can be counted exactly.
         """
         return steps
+
+    def reach(self, steps: int) -> int:
+        """The largest count that can be sent in T steps; L where a code leaves no room."""
+        return self.levels(steps)
 
     def duration(self, steps: int) -> int:
         """Time steps that a window of T = `steps` lasts: T, and the rehearsal before it."""

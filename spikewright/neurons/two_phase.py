@@ -44,11 +44,14 @@ class TwoPhase(Neuron):
 
     Args:
         rounding: "bernoulli" (the paper's TPP), "unbiased" or "nearest".
-        code: "random", "burst", "late", "binary" or "first-spike", or a `Code`. In T steps the
-            binary code counts to 2**T - 1, the others to T; the count is written without loss.
+        code: "random", "burst", "late", "binary", "first-spike" or "digits", or a `Code`. In T
+            steps the binary code counts to 2**T - 1 and the digits code to 2**9, the others to T.
+            The count is written without loss, but for the digits code: its count is what T digits
+            say of the rounded charge.
 
     Raises:
-        ValueError: for any other name.
+        ValueError: for any other name, and for a code that rounds with another rounding than
+            "nearest".
     """
 
     rounding: Rounding | str = Rounding.NEAREST
@@ -57,6 +60,11 @@ class TwoPhase(Neuron):
     def __post_init__(self) -> None:
         object.__setattr__(self, "rounding", Rounding(self.rounding))
         object.__setattr__(self, "code", code_of(self.code))
+        if not self._code.carries_all and self.rounding is not Rounding.NEAREST:
+            raise ValueError(
+                f"the code '{self._code.name}' rounds to what its digits say, so that no other "
+                f"rounding keeps its law: give 'nearest' with it, not '{self.rounding}'"
+            )
 
     @property
     def label(self) -> str:
@@ -88,8 +96,21 @@ class TwoPhase(Neuron):
     def reads_law(self) -> bool:
         return self.rounding is Rounding.BERNOULLI
 
+    @property
+    def reads_steps(self) -> bool:
+        return not self._code.carries_all
+
+    @property
+    def bits(self) -> int:
+        return self._code.bits
+
+    @property
+    def largest_spike(self) -> int:
+        return self._code.largest_spike
+
     def expected_count(self, charge: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-        return Rounding(self.rounding).expected_count(charge, self.levels(steps))
+        mean, variance = Rounding(self.rounding).expected_count(charge, self.levels(steps))
+        return self._code.carried(mean, steps), variance
 
     @property
     def evenly_driven(self) -> Neuron:
@@ -111,8 +132,11 @@ class TwoPhase(Neuron):
     def _magnitude(self, charge: Tensor, layer: Layer | LayerLaw) -> Tensor:
         rounding = Rounding(self.rounding)
         if isinstance(layer, LayerLaw):
-            return rounding.round(charge, layer.levels, layer.draws, layer.law)
-        return rounding.round(charge, self.levels(layer.steps), layer.draws)
+            reach = layer.levels * self._code.room
+            rounded = rounding.round(charge, reach, layer.draws, layer.law)
+        else:
+            rounded = rounding.round(charge, self.reach(layer.steps), layer.draws)
+        return self._code.carried(rounded, layer.steps)
 
     def levels(self, steps: int) -> int:
         levels = self._code.levels(steps)
@@ -123,6 +147,9 @@ class TwoPhase(Neuron):
                 "code counts to 2**T - 1; give fewer steps"
             )
         return levels
+
+    def reach(self, steps: int) -> int:
+        return self.levels(steps) * self._code.room
 
     def step_weights(self, steps: int) -> Tensor:
         return self._code.step_weights(steps)
@@ -143,7 +170,12 @@ class TwoPhase(Neuron):
 
     @classmethod
     def variants(cls) -> Sequence[Neuron]:
-        return tuple(cls(rounding, code) for rounding in Rounding for code in codes().values())
+        return tuple(
+            cls(rounding, code)
+            for rounding in Rounding
+            for code in codes().values()
+            if code.carries_all or rounding is Rounding.NEAREST
+        )
 
     @property
     def _code(self) -> Code:

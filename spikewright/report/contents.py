@@ -13,6 +13,7 @@ from spikewright.measure import (
     ResidualSummary,
     SpikeTimeHistogram,
     Sweep,
+    Trajectories,
 )
 
 
@@ -148,6 +149,7 @@ class Study:
         errors: the decomposition of each layer's error.
         error_samples: how many samples the errors come from; 0 means all of the sweep.
         residuals: what the one-phase neurons of each layer keep after the last step.
+        trajectories: accuracies after every time step.
     """
 
     title: str
@@ -160,6 +162,7 @@ class Study:
     errors: tuple[LayerError, ...] = ()
     error_samples: int = 0
     residuals: tuple[ResidualSummary, ...] = ()
+    trajectories: Trajectories | None = None
 
 
 @dataclass(frozen=True)

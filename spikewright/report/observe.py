@@ -96,7 +96,7 @@ def _network_raster(
     answer: str,
     steps: int,
 ) -> NetworkRaster:
-    window = network.duration(steps)
+    window = len(next(iter(trains.values())))  # a window, or one and the steps of settling
     depth = depth_of(network.graph, network.neurons)
     starts = {op.site.name: depth[op.name] * window for op in network.graph.neurons if op.site}
     layers = tuple(
@@ -109,7 +109,8 @@ def _network_raster(
         )
         for site, train in trains.items()
     )
-    return NetworkRaster(name, window, network.latency(steps), answer, layers)
+    latency = window * (network.layers_that_wait + 1)
+    return NetworkRaster(name, window, latency, answer, layers)
 
 
 def _firing_steps(train: Tensor) -> tuple[int, ...]:

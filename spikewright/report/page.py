@@ -9,7 +9,7 @@ from spikewright.measure import RunRecord
 from spikewright.report.compare.differences import OTHER_PARTS
 from spikewright.report.contents import Report, Study
 from spikewright.report.environment import Figures, filled
-from spikewright.report.score_curves import score_curves
+from spikewright.report.score_curves import score_curves, trajectory_curves
 from spikewright.report.series import series_of
 from spikewright.report.study_view import inside_view
 from spikewright.report.summary import caveats
@@ -46,6 +46,9 @@ def _view(study: Study, figures: Figures, number: int) -> dict[str, Any]:
         "caveats": caveats(study.sweep),
         "by_steps": figures.add(score_curves(study.sweep, "steps")),
         "by_latency": figures.add(score_curves(study.sweep, "latency")),
+        "by_time": None
+        if study.trajectories is None
+        else figures.add(trajectory_curves(study.trajectories)),
         "meanings": list(series_of(study.sweep.networks).values()),
         **inside_view(study, figures),
     }

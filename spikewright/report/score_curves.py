@@ -1,10 +1,10 @@
-"""The score of the networks of one run, such as accuracy, against time steps or latency."""
+"""The score of the networks of one run against time steps, latency, or time as it passes."""
 
 from __future__ import annotations
 
 from html import escape
 
-from spikewright.measure import Sweep, SweepRow
+from spikewright.measure import Sweep, SweepRow, Trajectories
 from spikewright.measure.scores import Estimate, Score
 from spikewright.report.plotting import (
     Figure,
@@ -70,6 +70,44 @@ def score_curves(sweep: Sweep, against: str) -> Figure:
         annotations=end_labels(labels, y_range, HEIGHT - MARGIN[2] - MARGIN[3]),
     )
     return {"data": [*bands, *curves], "layout": shape}
+
+
+def trajectory_curves(measured: Trajectories) -> Figure:
+    """The accuracy of every network after each time step, the ANN beside it."""
+    drawn, times = series_of(measured.networks), sorted({p.time for p in measured.points})
+    powers = [1 << power for power in range(times[-1].bit_length()) if 1 << power >= times[0]]
+    span, top = log_span(times), 100 * max(p.high for p in measured.points)
+    lowest = 100 * min(p.low for p in measured.points)
+    room = 0.04 * max(top - lowest, 1)
+    y_range = (max(0.0, lowest - room), min(100.0, top + room) + 0.3 * room)
+    traces: list[Figure] = []
+    labels: list[tuple[str, str, float, str]] = []
+    if measured.accuracy is not None:
+        at = 100 * measured.accuracy
+        traces.append(ann_line(span, at, f"ANN: {at:.2f} %"))
+        labels.append(("ANN", "", at, "$ink"))
+    for network, series in drawn.items():
+        points = measured.of(network)
+        x, y = [p.time for p in points], [100 * p.accuracy for p in points]
+        lows, highs = [100 * p.low for p in points], [100 * p.high for p in points]
+        traces.insert(0, band(x, lows, highs, series.colour))
+        hover = [
+            f"<b>{escape(network)}</b>, after {p.time} time steps<br>"
+            f"{100 * p.accuracy:.2f} % ({100 * p.low:.2f} to {100 * p.high:.2f})"
+            for p in points
+        ]
+        traces.append(curve(x, y, series, hover, marker={"size": 5, "color": series.colour}))
+        labels.append((escape(network), "", y[-1], series.colour))
+    shape = layout(
+        HEIGHT,
+        MARGIN,
+        axis(
+            "time steps since the first input", type="log", range=list(span), **step_ticks(powers)
+        ),
+        axis("accuracy (%)", range=[*y_range]),
+        annotations=end_labels(labels, y_range, HEIGHT - MARGIN[2] - MARGIN[3]),
+    )
+    return {"data": traces, "layout": shape}
 
 
 def _told(score: Score, estimate: Estimate) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from spikewright.neurons import TPP, IntegrateFire, Shuffled, TwoPhase
+from spikewright.neurons import TPP, IntegrateFire, Shuffled, SpikeTracer, TwoPhase
 from spikewright.neurons.registry import labelled
 
 
@@ -70,6 +70,7 @@ KNOWN = (
     Series("TPP", 3, "square", meaning=TPP().meaning),
     Series("unbiased", 4, "diamond", meaning=TwoPhase("unbiased").meaning),
     Series("nearest", 5, "triangle-up", meaning=TwoPhase("nearest").meaning),
+    Series("tracer", 6, "cross", meaning=SpikeTracer().meaning),
 )
 """Networks that look the same on all pages."""
 _OTHERS = (

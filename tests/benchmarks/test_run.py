@@ -96,7 +96,13 @@ def test_names_are_unique_and_the_reference_always_takes_part() -> None:
     names = [each.name for each in contenders()]
     assert len(names) == len(set(names))
     names = [e.name for e in selected(["steps-*"])]
-    assert names == ["ann-compiled", "steps-if-bf16-32", "steps-if-32"]
+    assert names == [
+        "ann-compiled",
+        "steps-if-bf16-32",
+        "steps-if-int8-32",
+        "steps-if-32",
+        "steps-tracer-8",
+    ]
     with pytest.raises(BenchmarkError, match="no contender matches 'x'; there are ann-eager"):
         selected(["x"])
 

@@ -61,6 +61,29 @@ def test_convert_json_has_every_design(run: Run) -> None:
         assert 0 < span["low"] <= span["median"] <= span["high"]
 
 
+def test_convert_finds_the_steps_for_an_agreement(run: Run, tmp_path: Path) -> None:
+    words = ["--data", "digits", "--calibration-samples", "64", "--agreement", "0.9"]
+    code, out, err = run("convert", DIGITS, *words, "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    (design,) = found["designs"]
+    held = found["held_out"]
+    assert design["steps"] == held["steps"]
+    assert held["samples"] == 16
+    assert held["agreement"] >= 0.9
+    assert {site["neuron"] for site in found["sites"]} == {held["neuron"]}
+    code, out, _ = run("convert", DIGITS, *words, "--neuron", "if", "--output", str(tmp_path))
+    assert code == 0
+    assert out.startswith("'IF' at T = ")
+    assert "of 16 images held out as the ANN does" in (tmp_path / "summary.txt").read_text()
+
+
+def test_convert_takes_one_way_of_choosing_steps(run: Run) -> None:
+    code, _, err = run("convert", DIGITS, "--data", "digits", "--agreement", "0.9", "--steps", "4")
+    assert code == 2
+    assert "leave --steps out" in err
+
+
 def test_sweep_writes_four_files_that_agree(run: Run, tmp_path: Path) -> None:
     words = [*SMALL, "--neuron", "if,tpp,nearest:binary", "--seeds", "2", "--seed", "5"]
     code, out, err = run("sweep", DIGITS, *words, "--output", str(tmp_path), "--json")
@@ -77,6 +100,22 @@ def test_sweep_writes_four_files_that_agree(run: Run, tmp_path: Path) -> None:
     assert found["studies"][0]["sweep"]["record"]["samples"] == 20
     assert found["studies"][0]["sweep"]["record"]["seed"] == 5
     assert "report.html" in err
+
+
+def test_a_sweep_tells_the_accuracy_after_every_step(run: Run, tmp_path: Path) -> None:
+    words = [*SMALL, "--neuron", "if,nearest,tracer", "--trajectory", "2"]
+    code, _, err = run("sweep", DIGITS, *words, "--output", str(tmp_path))
+    assert code == 0, err
+    study = json.loads((tmp_path / "results.json").read_text())["studies"][0]
+    times: dict[str, list[int]] = {}
+    for point in study["trajectories"]["points"]:
+        times.setdefault(point["network"], []).append(point["time"])
+    rows = {r["network"]: r for r in study["sweep"]["rows"] if r["steps"] == 2}
+    assert times["IF"] == [1, 2]
+    assert times["nearest"] == [7, 8]
+    assert max(times["tracer"]) >= rows["tracer"]["latency"]
+    page = (tmp_path / "report.html").read_text()
+    assert "time steps since the first input" in page
 
 
 def test_the_table_shows_every_network_and_tells_latency(run: Run) -> None:

@@ -29,4 +29,4 @@ def test_energy_is_counted_in_float64_too(run: Run) -> None:
 def test_an_unknown_precision_is_refused(run: Run) -> None:
     code, _, err = run(*QCFS, "--precision", "float16")
     assert code == 2
-    assert "give float32, bf16 or float64" in err
+    assert "give float32, bf16, int8 or float64" in err

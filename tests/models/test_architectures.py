@@ -124,7 +124,9 @@ def test_a_projected_shortcut_stands_only_where_the_shape_changes() -> None:
 
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_every_architecture_converts(name: str) -> None:
-    shape = {"digits_cnn": (1, 8, 8), "events_cnn": (2, 32, 32)}.get(name, (3, 32, 32))
+    digits = (1, 8, 8)
+    shapes = {"digits_cnn": digits, "digits_resnet": digits, "events_cnn": (2, 32, 32)}
+    shape = shapes.get(name, (3, 32, 32))
     model = ARCHITECTURES[name](num_classes=3, activation=lambda: QCFS(4)).eval()
     layers = survey(model, torch.zeros(2, *shape)).graph.neurons
     assert len(layers) == sum(isinstance(module, QCFS) for module in model.modules())

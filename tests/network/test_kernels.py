@@ -133,7 +133,7 @@ class _Arithmetic(nn.Module):
 
 
 @needs_integers
-@pytest.mark.parametrize("precision", ["float32", "bf16"])
+@pytest.mark.parametrize("precision", ["float32", "bf16", "int8"])
 def test_other_readers_of_the_same_counts_see_them_unharmed(precision: str) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(0)
@@ -180,9 +180,76 @@ def test_bf16_kernels_compute_with_rounded_weights(model: nn.Module) -> None:
     assert ((found - exact).abs() <= 2.0**-8 * (exact - bias.reshape(-1, 1, 1)).abs()).all()
 
 
+class _Weighted(nn.Module):
+    """Every kind of operation whose weights are rounded, behind units."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, padding=1)
+        self.grouped = nn.Conv2d(4, 8, 3, padding=1, groups=2)
+        self.up = nn.ConvTranspose2d(8, 6, 2, stride=2)
+        self.last = nn.Linear(6, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.up(self.grouped(self.stem(x).relu()).relu()).relu()
+        return self.last(x.amax((2, 3)))
+
+
+def test_int8_rounds_each_output_channel_in_one_unit() -> None:
+    """Beside the same by hand; the first layer, which reads the image, is as it was."""
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        net = _Weighted().eval()
+    graph = sw.convert(net, images(32), steps=8).plan().count_graph
+    found = kernels.in_bytes(graph)
+    names = {"stem": None, "grouped": (1, 2, 3), "up": (0, 2, 3), "last": (1,)}
+    for (name, dims), before, after in zip(
+        names.items(), _weights(graph), _weights(found), strict=True
+    ):
+        if dims is None:
+            assert torch.equal(before, after)
+            continue
+        unit = before.abs().amax(dims, keepdim=True).double() / 127
+        digits = after.double() / unit
+        assert torch.allclose(digits, digits.round(), rtol=0, atol=1e-4), name
+        assert float(digits.abs().max()) == pytest.approx(127)
+        assert float(((after - before).abs() / unit).max()) <= 0.5 + 1e-4
+
+
+def _weights(graph: Graph) -> list[Tensor]:
+    return [
+        graph.tensors[op.stored[0]]
+        for op in graph.operations
+        if op.stored and graph.tensors[op.stored[0]].ndim > 1
+    ]
+
+
+@needs_integers
+def test_int8_in_integers_is_int8_in_floats(model: nn.Module) -> None:
+    plan = sw.convert(model, images(64), steps=16).with_precision("int8").plan()
+    fast = with_kernels(plan.graph, Precision.INT8, quick=True, largest=16)
+    plain = with_kernels(plan.graph, Precision.INT8, quick=False, largest=16)
+    sums = torch.ops.spikewright.digit_sums.default
+    assert sum(op.target is sums for op in fast.operations) == 2
+    assert not any(op.target is sums for op in plain.operations)
+    torch.testing.assert_close(evaluated(fast, images(20)), evaluated(plain, images(20)))
+
+
+@pytest.mark.parametrize(
+    "neuron", [sw.TwoPhase("nearest"), sw.TwoPhase("nearest", "digits"), sw.SpikeTracer()]
+)
+def test_int8_stays_near_float32_in_both_engines(model: nn.Module, neuron: sw.TwoPhase) -> None:
+    net = sw.convert(model, images(64), neuron=neuron, steps=16)
+    low, x = net.with_precision("int8"), images(50)
+    counts, steps = (low(x, engine=engine) for engine in ("counts", "steps"))
+    torch.testing.assert_close(counts, steps, rtol=1e-3, atol=1e-3)
+    assert not torch.equal(counts, net(x))
+    assert (counts - net(x)).abs().max() <= 0.1 * net(x).abs().max()
+
+
 def test_an_unknown_precision_is_refused(model: nn.Module) -> None:
     net = sw.convert(model, images(16), steps=4)
-    with pytest.raises(sw.ConversionError, match="precision must be 'float32' or 'bf16', got 'f'"):
+    with pytest.raises(sw.ConversionError, match="one of 'float32', 'bf16', 'int8', got 'f'"):
         net.with_precision("f")
 
 

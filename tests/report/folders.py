@@ -101,6 +101,7 @@ def layered_of(
             steps=steps,
             levels=steps,
             duration=steps,
+            bits=1,
             latency=4 * steps,
             accuracy=0.9,
             rows=tuple(rows),

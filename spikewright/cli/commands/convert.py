@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from spikewright.cli.console import print_json, print_text, to_json
+from spikewright.cli.failures import WrongUsage
 from spikewright.cli.options import (
     ConversionOptions,
     DataOptions,
@@ -19,10 +20,16 @@ from spikewright.cli.options import (
 from spikewright.cli.output import prepare_folder, write_files
 from spikewright.cli.parse import NEURON_HELP, neuron_of
 from spikewright.cli.record import record_of
-from spikewright.cli.source import method_for, open_source
+from spikewright.cli.source import Source, method_for, open_source
+from spikewright.decoding import encoded
+from spikewright.measure import FewestSteps, fewest_steps
+from spikewright.methods import Method
 from spikewright.network import SpikingNetwork
+from spikewright.neurons import Neuron, TwoPhase
 
 NETWORK_FILE = "network.safetensors"
+MOST_STEPS = 64
+"""The largest T that --agreement tries."""
 
 
 def convert(
@@ -36,6 +43,7 @@ def convert(
         typer.Option(metavar="NAME", help=f"{NEURON_HELP} Default: own, nearest without a method."),
     ] = "own",
     steps: Steps = (16,),
+    agreement: Annotated[float | None, typer.Option(metavar="SHARE", min=0.01, max=1)] = None,
 ) -> None:
     """Convert MODEL and show the result: sites, thresholds, operations, latency.
 
@@ -44,10 +52,19 @@ def convert(
 
     Args:
         steps: The numbers of time steps T; each is a design point of the conversion.
+        agreement: T is the smallest, up to 64, at which this share of the calibration images held
+            out of the fit is classified as the ANN does, such as 0.99. Where no neuron is named,
+            nearest is tried in the binary code and in random order. Takes the place of --steps.
     """
-    chosen = neuron_of(neuron, method_for(conversion))
+    method = method_for(conversion)
+    chosen = neuron_of(neuron, method)
+    _check_steps(context, agreement)
     prepare_folder(output.output)
     source = open_source(model, data, conversion)
+    found: FewestSteps | None = None
+    if agreement is not None:
+        found = _fewest(source, method, agreement, chosen if neuron != "own" else None, conversion)
+        chosen, steps = found.neuron, (found.steps,)
     network = source.convert(chosen, steps, conversion)
     source.data.skipped.report()
     configuration = record_of(
@@ -58,15 +75,51 @@ def convert(
         *(model, data, conversion),
         neuron=neuron,
         steps=steps,
+        agreement=agreement,
     )
     text = "\n\n".join(network.summary(t) for t in steps)
+    if found is not None:
+        text = f"{_told(found)}\n\n{text}"
     write_files(output.output, {"config.json": to_json(configuration), "summary.txt": text + "\n"})
     if output.output is not None:
         network.save(output.output / NETWORK_FILE, notes={**configuration, **source.data.notes})
     if output.json:
-        print_json({"configuration": configuration, **network_document(network, steps)})
+        held_out = (
+            {} if found is None else {"held_out": encoded(found) | {"neuron": found.neuron.label}}
+        )
+        document = network_document(network, steps)
+        print_json({"configuration": configuration, **document, **held_out})
     else:
         print_text(text)
+
+
+def _check_steps(context: typer.Context, agreement: float | None) -> None:
+    """Refuse two ways of choosing T at once."""
+    named = getattr(context.get_parameter_source("steps"), "name", "") != "DEFAULT"
+    if agreement is not None and named:
+        raise WrongUsage("--agreement finds T itself: leave --steps out, or leave it out")
+
+
+def _fewest(
+    source: Source,
+    method: Method,
+    agreement: float,
+    neuron: Neuron | None,
+    conversion: ConversionOptions,
+) -> FewestSteps:
+    """The smallest T that is asked for."""
+    correction = False if method.correction is None else method.correction
+    settings = (method.threshold, correction, MOST_STEPS, conversion.seed)
+    neurons = (TwoPhase("nearest", "binary"), TwoPhase("nearest")) if neuron is None else (neuron,)
+    return fewest_steps(source.prepared, agreement, neurons, *settings)
+
+
+def _told(found: FewestSteps) -> str:
+    low, high = (f"{100 * end:.1f}" for end in found.interval)
+    return (
+        f"'{found.neuron.label}' at T = {found.steps} classifies {100 * found.agreement:.1f} % "
+        f"({low} to {high}) of {found.samples} images held out as the ANN does"
+    )
 
 
 def network_document(network: SpikingNetwork, points: Sequence[int]) -> dict[str, Any]:

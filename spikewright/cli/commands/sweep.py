@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Annotated
 
@@ -48,6 +49,7 @@ def sweep(
     ] = None,
     steps: Steps = (1, 2, 4, 8, 16, 32),
     metric: MetricName = None,
+    trajectory: Annotated[int | None, typer.Option(metavar="T", min=1)] = None,
     compile: bool = False,
     frames: bool = False,
 ) -> None:
@@ -70,13 +72,22 @@ def sweep(
             good answers are: one number a sample or a batch. It is measured beside the relative
             error, and beside accuracy where answers are of the classes of the data. Importing a
             module runs it.
+        trajectory: One T at which the accuracy after every time step since the first input is
+            measured too, of every network, on the same images.
         compile: The networks are compiled first: seconds each, then up to several times faster.
         frames: Event recordings are shown as T frames, one a step, instead of their mean.
     """
     neuron = neuron or ("own" if conversion.method else NEURONS)
     neurons, seed = neurons_of(neuron, method_for(conversion)), conversion.seed
     own_metric = metric_of(metric)
-    own = {"neuron": neuron, "steps": steps, "compile": compile, "frames": frames, "metric": metric}
+    own = {
+        "neuron": neuron,
+        "steps": steps,
+        "trajectory": trajectory,
+        "compile": compile,
+        "frames": frames,
+        "metric": metric,
+    }
     groups = (model, data, measurement, conversion)
     with measuring(context, output, conversion.device, measurement.share) as job:
         here = replace(conversion, device=job.device)
@@ -102,14 +113,18 @@ def sweep(
             )
         classes = source.data.images.classes
         study = inside_study(model.model, swept, networks, images, classes, seed)
+        if trajectory is not None and job.processes.main:
+            shown = images if isinstance(images, Iterable) else images(trajectory)
+            measured = measure.trajectories(networks, shown, trajectory, source.model, seed=seed)
+            study = replace(study, trajectories=measured)
     if job.processes.main:
-        measured = source.data.name(frames=frames)
+        where = source.data.name(frames=frames)
         report = Report(
             title="From ANN to spikes",
-            subject=subject_of(model, conversion, measurement, measured),
+            subject=subject_of(model, conversion, measurement, where),
             studies=(study,),
             command=command_line(asked),
             configuration=asked,
             skipped_pictures=source.data.skipped.names,
         )
-        deliver(sweep_outcome(f"{model.model} on {measured}", report), output)
+        deliver(sweep_outcome(f"{model.model} on {where}", report), output)

@@ -47,15 +47,15 @@ class Account:
 
     Args:
         graph: scales folded for a spiking network; as captured for its source.
-        duration: steps of a window; 1 for the source.
         weighed: whether spikes of different steps weigh differently. The receiving potential is
             then updated at every step (doubled for the binary code, `v <- 2 v + z`; added to a
             second sum for first spikes), so that synapses still only add.
+        shifted: whether spikes are powers of two, so that what they meet is shifted.
     """
 
-    def __init__(self, graph: Graph, duration: int, *, weighed: bool = False) -> None:
+    def __init__(self, graph: Graph, *, weighed: bool = False, shifted: bool = False) -> None:
         self.graph = graph
-        self.duration = duration
+        self._shifted = shifted
         self._weighed = weighed
         self._shapes = graph.shapes
         self._owners = owners(graph)
@@ -71,7 +71,9 @@ class Account:
         self._fan_outs: dict[str, Tensor] = {}
         self._partners: dict[str, Mapping[str, Tensor]] = {}  # of products, by input
         self._spikes_of: Callable[[Tensor], Tensor] = lambda count: count
+        self._maxima: Mapping[str, Tensor] = {}
         self._samples = 0
+        self._duration = 1.0
         self._charged: dict[str, Counts] = {}
 
     @property
@@ -100,17 +102,26 @@ class Account:
         return sum(int((weight == 0).sum()) for weight in weights) / max(1, total)
 
     def walk(
-        self, shown: Flow, samples: int, site: SiteRule, spikes_of: Callable[[Tensor], Tensor]
+        self,
+        shown: Flow,
+        samples: int,
+        duration: float,
+        site: SiteRule,
+        spikes_of: Callable[[Tensor], Tensor],
+        maxima: Mapping[str, Tensor] | None = None,
     ) -> dict[str, Counts]:
         """Operations by site, and of the outputs, for a batch.
 
         Args:
             shown: the flow at the input.
             samples: how many the batch holds.
+            duration: time steps in which events arrive, the mean over samples; 1 for the source.
             site: what the neurons of a site send.
             spikes_of: the number of spikes that carry a count.
+            maxima: events that leave maxima, by operation, where counts do not tell it.
         """
-        self._samples, self._spikes_of, self._charged = samples, spikes_of, {}
+        self._samples, self._duration, self._spikes_of = samples, duration, spikes_of
+        self._maxima, self._charged = maxima or {}, {}
         flows: dict[str, Flow] = {port.name: shown for port in self.graph.inputs}
         for op in self.graph.operations:
             if op.site is not None:
@@ -130,7 +141,8 @@ class Account:
     def _received(self, flow: Flow, shape: tuple[int, ...]) -> Counts:
         """What neurons, or the answer, do to take in a flow."""
         often = self._times(flow) * math.prod(shape) * (self._weighed and flow.varies)
-        return Counts(additions=flow.events(), updates=often)
+        events = flow.events()
+        return Counts(additions=events, shifts=events * self._shifted, updates=often)
 
     def _charge(self, op: Operation, counts: Counts) -> None:
         owner = self._owners[op.name]
@@ -161,7 +173,7 @@ class Account:
 
     def _times(self, flow: Flow) -> float:
         """How often a number is computed where this flow leads, for all samples."""
-        return self._samples * (self.duration if flow.varies else 1)
+        return self._samples * (self._duration if flow.varies else 1)
 
     def _result(self, op: Operation, flow: Flow, *, constant: bool = False) -> Flow:
         """Numbers at every element: each step, or once when nothing varies."""
@@ -184,6 +196,7 @@ class Account:
             macs=macs,
             effective_macs=used.get(Form.PRESENT, 0.0) + macs,
             additions=used.get(Form.SPIKES, 0.0),
+            shifts=used.get(Form.SPIKES, 0.0) * self._shifted,
         )
         self._charge(op, counts)
         return self._result(op, flow, constant=route.biased)
@@ -195,7 +208,9 @@ class Account:
             compared = float(windows(spikes).sum())
             self._charge(op, Counts(updates=float(spikes.sum()), comparisons=compared))
             counts: Tensor = call(op, {op.inputs[0]: flow.counts}, {}, len(flow.counts))
-            sent = self._spikes_of(counts).sum(0, keepdim=True, dtype=torch.float64)
+            sent = self._maxima.get(op.name)
+            if sent is None:
+                sent = self._spikes_of(counts).sum(0, keepdim=True, dtype=torch.float64)
             return Flow({Form.SPIKES: sent}, counts)
         pairs = float(windows(torch.ones(1, *shape, dtype=torch.float64)).sum()) - math.prod(
             op.shape
@@ -249,6 +264,7 @@ class Account:
         counts = Counts(
             held_updates=sum(flow.events() for flow in flows.values()),
             held_additions=met(Form.SPIKES),
+            shifts=met(Form.SPIKES) * self._shifted,
             macs=met(Form.GRADED),
             effective_macs=met(Form.GRADED),
             updates=times * held * self._weighed,

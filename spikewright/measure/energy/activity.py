@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from spikewright.graph import Operation
+from spikewright.graph import Kind, Operation
 from spikewright.network import Engine, Observer, SpikingNetwork
 from spikewright.network.engine import chosen
+from spikewright.network.plan import Plan
 from spikewright.neurons import Neuron
 
 
@@ -19,7 +21,7 @@ class Activity:
     """What one site sent.
 
     Attributes:
-        spikes: spikes of every neuron, all samples and steps, float64 `[1, *S]`.
+        spikes: spikes of every neuron, all samples and steps, of either sign, float64 `[1, *S]`.
         counts: count of every neuron and sample, float64 `[R, *S]`, where a max pool asks for them.
             A rehearsal's counts are rows of their own beside those of the window.
     """
@@ -28,8 +30,22 @@ class Activity:
     counts: Tensor | None
 
 
-Activities = dict[str, Activity]
-"""The activity of every site, by name."""
+@dataclass(frozen=True)
+class Activities:
+    """What a network sent for a batch under one code.
+
+    Attributes:
+        sites: the activity of every site, by name.
+        maxima: by operation, the events that left maxima for all samples, float64 `[1, *S]`, where
+            counts do not tell it.
+        settling: time steps after the window until nothing was sent, all samples together.
+        latest: the most of one sample.
+    """
+
+    sites: dict[str, Activity] = field(default_factory=dict[str, Activity])
+    maxima: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
+    settling: int = 0
+    latest: int = 0
 
 
 @dataclass(frozen=True)
@@ -69,15 +85,19 @@ def observe_activity(
     Returns:
         The network's answer, and the activities under each code.
     """
-    weights = network.plan(steps).weights
+    plan = network.plan(steps)
+    if plan.settling != 0 or plan.largest_spike > 1:
+        answer, activities = _step_by_step(network, plan, shown, seed, engine, pooled)
+        return answer, [activities]
+    weights = plan.weights
     counts: dict[str, Tensor] = {}
-    by_code: list[Activities] = [{} for _ in codes]
+    by_code = [Activities() for _ in codes]
 
     def settle(site: str, count: Tensor) -> None:
         rows = count.double().cpu()
         for activities, code in zip(by_code, codes, strict=True):
             spikes = code.neurons[site].spikes_of(rows).sum(0, keepdim=True)
-            activities[site] = Activity(spikes, rows if site in pooled else None)
+            activities.sites[site] = Activity(spikes, rows if site in pooled else None)
 
     def layer(op: Operation, charge: Tensor, count: Tensor, residual: Tensor | None) -> None:
         assert op.site is not None
@@ -98,3 +118,45 @@ def observe_activity(
     for site, rows in counts.items():
         settle(site, rows)
     return answer, by_code
+
+
+def _step_by_step(
+    network: SpikingNetwork,
+    plan: Plan,
+    shown: Tensor,
+    seed: int,
+    engine: Engine | str,
+    pooled: frozenset[str],
+) -> tuple[Tensor, Activities]:
+    """What a network sends whose counts do not tell all of it: every spike seen when it leaves.
+
+    Neurons that take spikes back send more than their count. What leaves a maximum of spikes that
+    are powers of two need be none: it is written in as many as it takes.
+    """
+    spikes_of = next(iter(plan.neurons.values())).spikes_of
+    spikes: dict[str, Tensor] = {}
+    counts: dict[str, Tensor] = {}
+    activities = Activities()
+
+    def train(op: Operation, start: int, sent: Tensor) -> None:
+        assert op.site is not None
+        site, numbers = op.site.name, sent.double().cpu()
+        spikes[site] = spikes.get(site, 0.0) + (numbers != 0).double().sum((0, 1))[None]
+        if site in pooled:
+            counts[site] = counts.get(site, 0.0) + numbers.sum(0)
+
+    def ran(op: Operation, start: int, steps: int, inputs: tuple[Any, ...], value: Any) -> None:
+        if op.kind is Kind.MAX:
+            sent = spikes_of(value.double().cpu().abs()).sum(0, keepdim=True)
+            activities.maxima[op.name] = activities.maxima.get(op.name, 0.0) + sent
+
+    def settled(after: Tensor) -> None:
+        steps = after - plan.duration
+        settling.append((int(steps.sum()), int(steps.max())))
+
+    settling: list[tuple[int, int]] = []
+    observer = Observer(spikes=train, ran=ran, settled=settled)
+    answer = network.observe(shown, observer, steps=plan.steps, engine=engine, seed=seed)
+    sites = {site: Activity(sent, counts.get(site)) for site, sent in spikes.items()}
+    ((total, latest),) = settling
+    return answer, replace(activities, sites=sites, settling=total, latest=latest)

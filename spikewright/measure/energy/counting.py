@@ -116,7 +116,7 @@ def counted(
     _require_priced(network, model)
     clock = RunClock()
     place = device_of(network)
-    source = Account(network.graph, 1)
+    source = Account(network.graph)
     tallies = [_Tally(network, steps, code, source) for code in codes]
     pooled = tallies[0].account.sites_before_maxima
     dimensions = len(network.graph.signal.shape)
@@ -142,7 +142,7 @@ def counted(
     record = clock.finish(place, seed=seed, samples=samples, configuration=asked)
     accuracy = right / labelled if labelled else None
     ann = source.walk(
-        evenly(Form.STEADY, network.graph.signal.shape, 1), 1, _analogue, lambda count: count
+        evenly(Form.STEADY, network.graph.signal.shape, 1), 1, 1, _analogue, lambda count: count
     )
     return [tally.result(ann, samples, accuracy, model, record) for tally in tallies]
 
@@ -167,7 +167,7 @@ def _require_priced(network: SpikingNetwork, model: EnergyModel) -> None:
         )
 
 
-def _evaluations(op: Operation, samples: int) -> Counts:
+def _evaluations(op: Operation, times: int) -> Counts:
     """What neurons compute besides rectifying; in parts where the model writes them out.
 
     A part that adds values up, such as a mean, is evaluated for every value that it reads.
@@ -178,7 +178,7 @@ def _evaluations(op: Operation, samples: int) -> Counts:
     for part in () if op.site.rectifies else op.body or (op,):
         if part.kind is not Kind.CONSTANT:
             values = max(math.prod(part.shape), *(sizes.get(name, 0) for name in part.inputs))
-            counts += Counts(functions={part.function: float(samples * values)})
+            counts += Counts(functions={part.function: float(times * values)})
     return counts
 
 
@@ -192,6 +192,7 @@ class _Tally:
     source: Account
     charged: dict[str, Counts] = field(default_factory=dict)
     spikes: dict[str, float] = field(default_factory=dict)
+    latest: int = 0
 
     def __post_init__(self) -> None:
         _, weights = common_code(self.code.neurons, self.code.steps)
@@ -200,17 +201,20 @@ class _Tally:
         self.plan = self.network.plan(self.steps)
         self.account = Account(
             self.plan.graph,
-            self.duration,
             weighed=bool((used != used[0]).any()),
+            shifted=self.plan.largest_spike > 1,
         )
 
     def add(self, shown: Flow, samples: int, sent: Activities) -> None:
         rule = _spiking(self.plan, self.code, self.duration, samples, sent)
         spikes_of = next(iter(self.code.neurons.values())).spikes_of
-        for site, counts in self.account.walk(shown, samples, rule, spikes_of).items():
+        steps = self.duration + sent.settling / samples
+        walked = self.account.walk(shown, samples, steps, rule, spikes_of, sent.maxima)
+        for site, counts in walked.items():
             self.charged[site] = self.charged.get(site, Counts()) + counts
-        for site, activity in sent.items():
+        for site, activity in sent.sites.items():
             self.spikes[site] = self.spikes.get(site, 0.0) + float(activity.spikes.sum())
+        self.latest = max(self.latest, sent.latest)
 
     def result(
         self,
@@ -240,7 +244,8 @@ class _Tally:
             steps=self.code.steps,
             levels=self.plan.levels,
             duration=self.duration,
-            latency=(self.network.layers_that_wait + 1) * self.duration,
+            bits=max(neuron.bits for neuron in self.code.neurons.values()),
+            latency=(self.network.layers_that_wait + 1) * self.duration + self.latest,
             accuracy=accuracy,
             rows=rows,
             model=model,
@@ -259,13 +264,16 @@ def _spiking(plan: Plan, code: Written, duration: int, samples: int, sent: Activ
         neuron, size = code.neurons[site], samples * math.prod(op.shape)
         shifted = site in plan.corrections or site in plan.potentials
         steady = Form.STEADY in arriving.parts
-        times = 1 if neuron.has_count_law else duration
+        times = 1 if neuron.has_count_law and neuron.waits else duration
         work = Counts(**asdict(neuron.work(code.steps))).divided(1 / size)
+        settling = math.prod(op.shape) * sent.settling
+        work += Counts(**{k: v * settling for k, v in asdict(neuron.settling_work).items()})
         biased = size * times * (arriving.constant or shifted or steady)
-        activity = sent[site]
+        activity = sent.sites[site]
+        evaluations = samples if neuron.waits else samples * duration + sent.settling
         return (
             Flow({Form.SPIKES: activity.spikes}, activity.counts),
-            work + Counts(bias_additions=biased) + _evaluations(op, samples),
+            work + Counts(bias_additions=biased) + _evaluations(op, evaluations),
         )
 
     return rule

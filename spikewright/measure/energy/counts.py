@@ -19,6 +19,8 @@ class Counts:
         macs: other multiply-accumulates: on values that are neither constant nor binary.
         effective_macs: the multiply-accumulates of both kinds whose input value is not 0.
         additions: synaptic additions, one for every spike and every connection it passes.
+        shifts: shifts by the exponent of a spike, where spikes are powers of two: of the weight at
+            every synaptic addition, and of the count at every addition of a held one.
         held_updates: spikes that arrive at a product, each added to the count that is held of its
             own neuron.
         held_additions: additions of counts that a product holds of its other signal: one for every
@@ -32,13 +34,15 @@ class Counts:
         comparisons: comparisons with a threshold, a count or, in max pooling, another input.
         draws: random numbers drawn.
         functions: evaluations of what neurons compute besides rectifying, by the function's name:
-            once a window and neuron, such as `{"silu": 64.0}`.
+            such as `{"silu": 64.0}`, once a window of a two-phase neuron, at every step of a spike
+            tracer.
     """
 
     input_macs: float = 0.0
     macs: float = 0.0
     effective_macs: float = 0.0
     additions: float = 0.0
+    shifts: float = 0.0
     held_updates: float = 0.0
     held_additions: float = 0.0
     scale_multiplications: float = 0.0

@@ -61,6 +61,7 @@ class EnergyParts:
     Attributes:
         macs_nj: multiply-accumulates.
         additions_nj: synaptic additions.
+        shifts_nj: shifts of weights and held counts by the exponents of spikes.
         products_nj: additions to the counts that products hold, and of these.
         neurons_nj: updates, comparisons and constants added to neurons.
         draws_nj: random numbers.
@@ -72,6 +73,7 @@ class EnergyParts:
 
     macs_nj: float
     additions_nj: float
+    shifts_nj: float
     products_nj: float
     neurons_nj: float
     draws_nj: float
@@ -83,8 +85,8 @@ class EnergyParts:
     @property
     def arithmetic_nj(self) -> float:
         """Everything but memory traffic."""
-        computed = self.macs_nj + self.additions_nj + self.products_nj + self.neurons_nj
-        return computed + self.draws_nj + self.scales_nj + self.functions_nj
+        computed = self.macs_nj + self.additions_nj + self.shifts_nj + self.products_nj
+        return computed + self.neurons_nj + self.draws_nj + self.scales_nj + self.functions_nj
 
     @property
     def memory_nj(self) -> float:
@@ -105,6 +107,9 @@ class EnergyModel:
         int32_add_pj: of integers of 32 bits, in which products and spikes of 8-bit weights are
             accumulated (one of 8 bits takes 0.03 pJ and overflows).
         int32_multiply_pj: of integers of 32 bits, for scales in integer arithmetic.
+        shift_pj: a shift by the exponent of a spike that is a power of two (to a number in floating
+            point, an addition to its exponent); an assumption, not in the source: one 32-bit
+            integer addition.
         random_draw_pj: a random number; an assumption, not in the source: one 32-bit integer
             addition, as a shift register takes.
         weight_pj_per_byte: reading weights; 100 pJ for 64 bits of a 1 MB SRAM.
@@ -127,6 +132,7 @@ class EnergyModel:
     int8_multiply_pj: float = 0.2
     int32_add_pj: float = 0.1
     int32_multiply_pj: float = 3.1
+    shift_pj: float = 0.1
     random_draw_pj: float = 0.1
     weight_pj_per_byte: float = 100 / 8
     state_pj_per_byte: float = 20 / 8
@@ -150,6 +156,7 @@ class EnergyModel:
         return EnergyParts(
             macs_nj=counts.all_macs * (multiply + add),
             additions_nj=counts.additions * add,
+            shifts_nj=counts.shifts * self.shift_pj / _PJ_PER_NJ,
             products_nj=_held(counts) * add,
             neurons_nj=_neuron_operations(counts) * add,
             draws_nj=counts.draws * self.random_draw_pj / _PJ_PER_NJ,
@@ -166,7 +173,8 @@ class EnergyModel:
         summed = counts.additions + _held(counts) + _neuron_operations(counts) + counts.all_macs
         added = summed * self.int32_add_pj
         scaled = counts.scale_multiplications * self.int32_multiply_pj
-        computed = (macs + added + scaled + counts.draws * self.random_draw_pj) / _PJ_PER_NJ
+        moved = counts.shifts * self.shift_pj + counts.draws * self.random_draw_pj
+        computed = (macs + added + scaled + moved) / _PJ_PER_NJ
         multiply, add = self.int32_multiply_pj / _PJ_PER_NJ, self.int32_add_pj / _PJ_PER_NJ
         return computed + self._functions_nj(counts, multiply, add)
 

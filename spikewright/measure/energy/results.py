@@ -24,7 +24,9 @@ class Operations:
         steps: T.
         levels: the largest count of a neuron in T steps; T for rate codes.
         duration: time steps of one layer's window: T, and a rehearsal before it.
-        latency: time steps from the first input to the answer, unpipelined.
+        bits: that tell what leaves a neuron at a step; 1 for a spike or none.
+        latency: time steps from the first input to the answer, unpipelined; of spike tracers until
+            the last sample's network has settled.
         accuracy: fraction of samples right; None without labels.
         rows: one for every site, and one for what follows the last.
         model: energies of single operations.
@@ -37,6 +39,7 @@ class Operations:
     steps: int
     levels: int
     duration: int
+    bits: int
     latency: int
     accuracy: float | None
     rows: tuple[OperationsRow, ...]
@@ -97,6 +100,7 @@ class Operations:
             "steps": self.steps,
             "levels": self.levels,
             "duration": self.duration,
+            "bits": self.bits,
             "latency": self.latency,
             "accuracy": self.accuracy,
             "rows": [self._columns(row) for row in self.rows],

@@ -2,6 +2,7 @@
 
 from spikewright.neurons.codes.binary import Binary
 from spikewright.neurons.codes.code import CODES, Code, Writer, code_of, codes, register_code
+from spikewright.neurons.codes.digits import Digits
 from spikewright.neurons.codes.first_spike import FirstSpike
 from spikewright.neurons.codes.rate import Rate, RateOrder
 
@@ -9,6 +10,7 @@ __all__ = [
     "CODES",
     "Binary",
     "Code",
+    "Digits",
     "FirstSpike",
     "Rate",
     "RateOrder",

@@ -30,6 +30,9 @@ class Code(ABC):
 
         sum_t weight[t] * spike[t] = n,   0 <= n <= levels(T)
 
+    A code that does not carry every n in T steps tells the one that it carries instead, by
+    `carried`, and a neuron's count is that.
+
     A code is a frozen dataclass, registered by `@register_code`.
     """
 
@@ -46,6 +49,33 @@ class Code(ABC):
     def levels(self, steps: int) -> int:
         """L, the largest count that T = `steps` time steps can carry; T for rate codes."""
         return steps
+
+    @property
+    def carries_all(self) -> bool:
+        """Whether `carried` is the count itself, for every count and T."""
+        return True
+
+    @property
+    def largest_spike(self) -> int:
+        """The largest value of a spike; 1 where spikes are binary."""
+        return 1
+
+    @property
+    def room(self) -> int:
+        """How many times `levels` a count may reach; above 1 for codes to which that costs nothing.
+
+        Thresholds are fitted without it: it is for values that calibration did not see.
+        """
+        return 1
+
+    @property
+    def bits(self) -> int:
+        """Bits that tell what leaves a neuron at a step: 1 where that is a spike or none."""
+        return 1
+
+    def carried(self, count: Tensor, steps: int) -> Tensor:
+        """The count that T = `steps` steps carry for counts up to `levels * room`, `[B, *S]`."""
+        return count
 
     def steps_for(self, levels: int) -> int:
         """The fewest time steps in which it counts up to `levels`."""
@@ -65,12 +95,12 @@ class Code(ABC):
 
         Args:
             step: 0 .. steps - 1.
-            count: n in 0..levels, floating and integral, `[B, *S]`.
+            count: n, one that is `carried`, floating and integral, `[B, *S]`.
             unsent: what the spikes before this step have not carried yet, `[B, *S]`.
             steps: T.
 
         Returns:
-            0 or 1, of the dtype of `count`, `[B, *S]`.
+            0 or 1, or what else a spike of this code can be, of the dtype of `count`, `[B, *S]`.
         """
 
     @abstractmethod

@@ -57,6 +57,8 @@ def reason(top: LargestConsumer) -> str:
             f"its {counts.additions:,.0f} additions, one for every spike that comes and every "
             "connection that it passes"
         )
+    if field == "shifts_nj":
+        return f"the {counts.shifts:,.0f} shifts by the exponents of spikes"
     if field == "products_nj":
         return (
             f"the {counts.held_additions:,.0f} additions of counts that its products hold, one for "

@@ -41,6 +41,7 @@ class Part:
 COMPUTED = (
     Part("macs_nj", "MACs", 7),
     Part("additions_nj", "synaptic additions", 8),
+    Part("shifts_nj", "shifts", 10),
     Part("products_nj", "products", 1),
     Part("neurons_nj", "neuron work", 9),
     Part("draws_nj", "random draws", 2),

@@ -20,6 +20,11 @@ ELSEWHERE = {
     "graph/batch_first.py": "what calls become where the batch moved",
     "graph/batch_planes.py": "what calls on planes become where the batch moved",
     "graph/batch_rows.py": "what products and copies become where the batch moved",
+    "graph/batch_bags.py": "what bags of ids become, whose sizes follow the batch",
+    "graph/pairs.py": "what calls on complex numbers are of real ones",
+    "graph/fourier.py": "what transforms are as products with constants",
+    "graph/ranks.py": "what calls do with the places of the largest values",
+    "graph/writing.py": "a copy in the order of memory that the program's has",
     "graph/calls.py": "where calls name dimensions",
     "neurons/count_law.py": "an index that needs no check",
 }

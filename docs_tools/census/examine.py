@@ -30,6 +30,8 @@ COARSE_STEPS = 4
 SMALL = 200_000
 """Units of a network that is run step by step as well."""
 SEED = 0
+STIRRED = 0.1
+"""Standard deviation of the parameters that begin as zeros."""
 
 
 def examine(entry: Entry, save: Callable[[Record], None], survey_only: bool = False) -> None:
@@ -55,7 +57,7 @@ def _examine(
     try:
         with _stage(record, "build", save):
             model, inputs = entry.build()
-            model.eval()
+            _stir(model.eval())
             _answer(model, inputs)
     except Exception as error:  # a package's own
         record.verdict, record.message = "not built", _told(error)
@@ -77,6 +79,14 @@ def _examine(
     except Exception as error:  # a fault of the library
         record.verdict, record.message = "failed", _told(error)
     save(record)
+
+
+def _stir(model: nn.Module) -> None:
+    """Draw the parameters that begin as zeros, behind which a network's branches are silent."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.is_floating_point() and not parameter.any():
+                parameter.normal_(std=STIRRED)
 
 
 def _survey(model: nn.Module, inputs: Inputs, record: Record) -> None:

@@ -50,7 +50,12 @@ WAVES = ENCODER | {
     "vocab_size": VOCABULARY,
     "classifier_proj_size": 16,
 }
-FORECAST = BOTH | {"prediction_length": 4, "num_time_features": 1, "use_cache": False}
+FORECAST = BOTH | {
+    "prediction_length": 4,
+    "num_time_features": 1,
+    "use_cache": False,
+    "scaling": "std",  # "mean" takes the other samples' mean where nothing was observed
+}
 SPECIAL = {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 CLASSIFY = "ForImageClassification"
 IMAGES: dict[str, tuple[str, int, dict[str, Any]]] = {
@@ -62,7 +67,12 @@ IMAGES: dict[str, tuple[str, int, dict[str, Any]]] = {
     "convnext": ("ConvNext" + CLASSIFY, 64, STAGES),
     "convnextv2": ("ConvNextV2" + CLASSIFY, 64, STAGES),
     "resnet": ("ResNet" + CLASSIFY, 64, STAGES | {"embedding_size": 16, "layer_type": "basic"}),
-    "regnet": ("RegNet" + CLASSIFY, 64, STAGES | {"embedding_size": 16, "groups_width": 8}),
+    "regnet": (
+        "RegNet" + CLASSIFY,
+        64,
+        {"hidden_sizes": [32, 32, 64, 64], "depths": [1, 1, 1, 1]}
+        | {"embedding_size": 16, "groups_width": 8},
+    ),
     "mobilenet_v1": ("MobileNetV1" + CLASSIFY, 64, {"depth_multiplier": 0.25, "image_size": 64}),
     "mobilenet_v2": ("MobileNetV2" + CLASSIFY, 64, {"depth_multiplier": 0.35, "image_size": 64}),
     "efficientnet": ("EfficientNet" + CLASSIFY, 64, {"image_size": 64}),

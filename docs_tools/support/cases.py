@@ -241,9 +241,12 @@ ARITHMETIC = (
     _call("x.logsumexp(1)", lambda x: x.logsumexp(1)),
     _call("F.cosine_similarity(x, y)", lambda x: F.cosine_similarity(x, x.flip(1))),
     _call("torch.cdist(x, y)", lambda x: torch.cdist(x[:, 0], x[:, 1])),
+    _call("torch.fft.rfft(x).abs()", lambda x: torch.fft.rfft(x).abs()),
+    _call("torch.fft.irfft(torch.fft.rfft(x) * filter, 6)",
+          lambda x: torch.fft.irfft(torch.fft.rfft(x) * (1 - 0.5j), 6)),
     _call("F.pad(x, (1, 1))", lambda x: F.pad(x, (1, 1))),
     _call('F.pad(x, (1, 1, 1, 1), mode="reflect")', lambda x: F.pad(x, (1,) * 4, mode="reflect")),
-)
+)  # fmt: skip
 
 PRODUCTS = (
     _call("x * y", lambda x: x * x.flip(1)),
@@ -270,7 +273,15 @@ PRODUCTS = (
         "F.scaled_dot_product_attention(q, k, v, is_causal=True)",
         lambda x: F.scaled_dot_product_attention(x, x.flip(1), x.flip(2), is_causal=True),
     ),
-)
+    _call(
+        "F.grid_sample(x, y)",
+        lambda x: F.grid_sample(x, x[:, :2].permute(0, 2, 3, 1), align_corners=False),
+    ),
+    _call("torch.gather(y, 1, x.topk(2, 1).indices)",
+          lambda x: torch.gather(x.flip(2), 1, x.topk(2, 1).indices)),
+    _call("torch.zeros_like(x).scatter(1, places, values)  # of x.topk(2, 1)",
+          lambda x: torch.zeros_like(x).scatter(1, x.topk(2, 1).indices, x.topk(2, 1).values)),
+)  # fmt: skip
 
 RECURRENT = (
     Case("nn.LSTM(4, 5, batch_first=True)(x)[0]", lambda m, x: m.it(x)[0], (6, 4),

@@ -37,7 +37,8 @@ PRODUCTS = (
     _behind_relu('torch.div(x, 2, rounding_mode="floor")',
                  lambda x: torch.div(x, 2, rounding_mode="floor")),
     _behind_relu("F.adaptive_max_pool2d(x, 4)", lambda x: F.adaptive_max_pool2d(x, 4)),
-    _behind_relu("F.grid_sample(x, y)", lambda x: F.grid_sample(x, x[:, :2].permute(0, 2, 3, 1))),
+    _behind_relu('F.grid_sample(x, y, mode="nearest")', lambda x: F.grid_sample(
+        x, x[:, :2].permute(0, 2, 3, 1), mode="nearest", align_corners=False)),
 )  # fmt: skip
 BATCH = (
     _behind_relu(

@@ -11,7 +11,7 @@ from torch import Tensor
 from spikewright.errors import InterchangeError
 from spikewright.graph.evaluate import call, evaluate, on_meta
 from spikewright.graph.inputs import batch_of
-from spikewright.graph.ir import Graph, Kind, Operation
+from spikewright.graph.ir import ROOT, Graph, Kind, Operation
 from spikewright.graph.rule import objection_to, rule_of
 from spikewright.graph.structure import Port
 
@@ -87,9 +87,14 @@ def _check_parts(op: Operation, values: Mapping[str, Any], graph: Graph) -> None
     try:
         if rule.parts(op, max(sizes, default=0)) > _MOST_PARTS:
             raise InterchangeError(f"{_where(op)} splits a value into too many parts")
+        dimensions = {ROOT: inputs[0].ndim} if op.body else {}
         for inner in op.body:
             judged = inner.kind in (Kind.LINEAR, Kind.MAX)
-            if judged and rule_of(inner).objection(inner, 1 + len(inner.shape)):
+            own = 1 + len(inner.shape)
+            read = [dimensions[name] for name in inner.inputs if name in dimensions]
+            if inner.kind is not Kind.CONSTANT:
+                dimensions[inner.name] = own
+            if judged and rule_of(inner).objection(inner, max(read, default=own)):
                 raise InterchangeError(f"{_where(op)}: its body is refused")
         if op.kind is not Kind.CONSTANT:
             known = {n: values[n].ndim for n in op.inputs if isinstance(values[n], Tensor)}

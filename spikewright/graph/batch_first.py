@@ -21,6 +21,7 @@ from spikewright.graph.batch_planes import (
     convolved,
     convolved_beside_channels,
     normalised,
+    of_planes,
 )
 from spikewright.graph.batch_rows import (
     contracted,
@@ -44,7 +45,7 @@ from spikewright.graph.calls import (
     VIEWS,
 )
 from spikewright.graph.ir import BATCH, Kind, Operation, Stored, Value, walk
-from spikewright.graph.layouts import BatchMoved, Layout, found
+from spikewright.graph.layouts import BatchMoved, Layout, found, require_alike
 from spikewright.graph.primitives import RESHAPE, SQUEEZE
 
 aten = torch.ops.aten
@@ -106,6 +107,13 @@ def rewritten(
         return (_reshaped(op, op.name, op.args[0], result),)
     if target in RECURRENT:
         return (_over_time(op, layouts),)
+    if target is aten.grid_sampler_2d.default and len(read) == 2:
+        require_alike(read)
+        return (op,)
+    if target is aten.gather.default:
+        if not isinstance(op.args[0], Value):
+            raise BatchMoved("it gathers from a constant; write table[indices]")
+        require_alike(read)
     if target in PERMUTATIONS:
         return (_permuted(op, read[0]),)
     if target is aten.repeat_interleave.self_int and repeats_batch(op, read[0]):
@@ -129,6 +137,8 @@ def rewritten(
         return (contracted(op, layouts),)
     if target is BATCH_NORM:
         return (normalised(op, read[0], tensors),)
+    if target is aten.instance_norm.default and op.args[1:3] == (None, None):
+        return (of_planes(op, read[0]),)
     if target is aten.stack.default:
         return (_stacked(op, read[0], result),)
     if target in (aten.constant_pad_nd.default, aten.pad.default):

@@ -139,6 +139,19 @@ def normalised(op: Operation, source: Layout, tensors: dict[str, torch.Tensor]) 
     return replace(op, target=AFFINE, args=args, kwargs={})
 
 
+def of_planes(op: Operation, source: Layout) -> Operation:
+    """Instance norm without weights, of `[B * n, C, ...]`, as a layer norm of every plane.
+
+    Raises:
+        BatchMoved: where the batch is not the first dimension, or its statistics are stored.
+    """
+    if source.dim != 0 or not op.argument(5, "use_input_stats"):
+        raise BatchMoved("the batch is not the first dimension of its input")
+    plane = list(source.sizes[2:])
+    args = (op.args[0], plane, None, None, op.argument(7, "eps"))
+    return replace(op, target=aten.layer_norm.default, args=args, kwargs={})
+
+
 def _turned(
     op: Operation, name: str, value: Any, order: list[int], shape: Sequence[int]
 ) -> Operation:

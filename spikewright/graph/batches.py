@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spikewright.graph.batch_bags import BAGS, in_bags
 from spikewright.graph.batch_first import carried, one_place, rewritten
 from spikewright.graph.batch_rows import of_rows
 from spikewright.graph.calls import ALIGNED
@@ -77,7 +78,7 @@ class Batches:
         Raises:
             BatchMoved: where there is no such call.
         """
-        *before, op = self._each_by_itself(op)
+        *before, op = self._in_bags(op) if op.target in BAGS else self._each_by_itself(op)
         self.layouts.update({each.name: Layout((1, *each.shape)) for each in before})
         result = self._layout(op, value)
         self.layouts[op.name] = result or self.layouts.get(op.inputs[0])
@@ -135,6 +136,13 @@ class Batches:
                 return (op,)
             places.append(self.constants.keep(f"{op.name}.places{number}", lead[0]))
         return (replace(op, args=(op.args[0], places)),)
+
+    def _in_bags(self, op: Operation) -> tuple[Operation, ...]:
+        """Rows of a table in bags of one size, which offsets that follow the batch tell."""
+        ids, offsets = op.args[1:3]
+        members = self.constants.step(offsets) if isinstance(offsets, Following) else None
+        layout = self.layouts.get(ids.name) if isinstance(ids, Value) else None
+        return in_bags(op, members, layout, self._tensors)
 
     def _layout(self, op: Operation, value: Any) -> Layout | None:
         """The layout of a call's value; None where it gives several, or has lost the batch."""

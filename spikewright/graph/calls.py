@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from spikewright.graph.ir import Operation, Value
+from spikewright.graph.ranks import MARKS
 
 aten = torch.ops.aten
 
@@ -60,6 +61,7 @@ BY_DIMENSION: dict[Any, tuple[int, str, Any]] = {
     aten.flip.default: (1, "dims", None),
     aten.roll.default: (2, "dims", None),
     aten.index_select.default: (1, "dim", None),
+    aten.gather.default: (1, "dim", None),
     aten.repeat_interleave.self_int: (2, "dim", None),
     aten.diff.default: (2, "dim", -1),
     aten.glu.default: (1, "dim", -1),
@@ -83,6 +85,7 @@ TRAILING: dict[Any, int] = {
     aten.triu.default: 2,
     aten.pixel_shuffle.default: 3,
     aten.pixel_unshuffle.default: 3,
+    MARKS: 2,
 }
 """How many of the last dimensions calls work on; of norms an argument tells."""
 

@@ -21,7 +21,14 @@ from spikewright.errors import ConversionError, UnsupportedOperation
 from spikewright.graph.agreement import check_agreement
 from spikewright.graph.composites import written_out
 from spikewright.graph.decomposing import decomposed
-from spikewright.graph.exporting import alike_beyond, attributes_kept, bound_of, largest_batch
+from spikewright.graph.draws import drawn_by
+from spikewright.graph.exporting import (
+    ChunksOfBatches,
+    alike_beyond,
+    attributes_kept,
+    bound_of,
+    largest_batch,
+)
 from spikewright.graph.fusing import with_fused_units
 from spikewright.graph.given import Given, OfBatches, call_of, given
 from spikewright.graph.inputs import Call, batch_of, tensors_of
@@ -29,6 +36,8 @@ from spikewright.graph.ir import Graph, Kind
 from spikewright.graph.maxima import with_units_before_maxima
 from spikewright.graph.model_checks import check_model, recurrent_advice, state_of
 from spikewright.graph.offenders import Offender, complaint, offender
+from spikewright.graph.pairs import in_pairs
+from spikewright.graph.ranks import with_marks
 from spikewright.graph.read import read_program
 from spikewright.graph.relays import with_relays
 from spikewright.graph.rule import rule_of
@@ -93,7 +102,7 @@ def survey(model: nn.Module | ExportedProgram, example: Any) -> Survey:
     first = given(example, model)
     _check_example(first)
     call, constants = call_of(model, first)
-    program = decomposed(_exported(model, first, call, constants))
+    program = decomposed(with_marks(in_pairs(_exported(model, first, call, constants))))
     graph, offenders = read_program(program, model, call, constants)
     if not offenders:
         graph = with_fused_units(written_out(graph))
@@ -154,8 +163,18 @@ def _exported(
                 return _of_any_size(model, pair, call, constants)
             except Exception:  # the first error says more
                 pass
-        advice = recurrent_advice(model, message)
+        advice = recurrent_advice(model, message) or _draws(model, pair)
         raise ConversionError(advice or _capture_failure(message)) from error
+
+
+def _draws(model: nn.Module, pair: Given) -> str:
+    """That a model draws random numbers, where it does."""
+    found = drawn_by(partial(_answer, model, pair))
+    return found and (
+        f"the model draws random numbers when it runs ({found}), and a converted network answers "
+        "alike every time: draw outside the model and give the draw as an input, or leave it out "
+        "in eval mode"
+    )
 
 
 def _of_any_size(
@@ -181,7 +200,7 @@ def _captured(
     most: int | None = None,
 ) -> ExportedProgram:
     """The model as a program of any batch size, or of at most so many samples."""
-    with _quiet(), _grad_mode(model), attributes_kept(model):
+    with _quiet(), _grad_mode(model), attributes_kept(model), ChunksOfBatches():
         if pair.alone is not None:
             each: dict[int, Any] = {0: Dim.DYNAMIC if most is None else Dim("batch", max=most)}
             shapes = ((each,),) if _takes_any_arguments(model) else (each,)
@@ -263,14 +282,15 @@ def _cause(message: str) -> str:
 
 
 def _fixes_batch(message: str) -> bool:
-    pattern = (
-        r"onstraint|specializ|dynamic dim|marked .* as dynamic|invalid for input of size .*s\d"
-    )
-    return re.search(pattern, message) is not None
+    if re.search(r"onstraint|specializ|dynamic dim|marked .* as dynamic", message):
+        return True
+    view = re.search(r"shape '\[(.*)\]' is invalid for input of size .*s\d", message)
+    return view is not None and not re.search(r"s\d", view[1])
 
 
 def _capture_failure(message: str) -> str:
-    first = next((line.strip() for line in message.splitlines() if line.strip()), "no message")
+    lines = [line.strip(" -") for line in message.splitlines() if line.strip()] or ["no message"]
+    first = next((line for line in lines if "generated guard" in line), lines[0])
     first = first if len(first) <= 200 else f"{first[:200]} ..."
     if re.search(r"data-dependent|guard on|unbacked|DataDependent", message):
         return (
@@ -286,8 +306,12 @@ def _capture_failure(message: str) -> str:
         )
     if _fixes_batch(message):
         return (
-            "the model fixes its batch size (such as x.view(32, -1), a loop over the batch, or "
-            "len(x), which is a plain number); write x.flatten(1) or x.view(x.size(0), -1). "
+            "the model fixes its batch size, or torch.export takes it for fixed (such as "
+            "x.view(32, -1), a loop over the batch, chunks of it, or len(x), which is a plain "
+            "number); write x.flatten(1), x.view(x.size(0), -1) or y[:x.size(0)]. "
             f"torch.export says: {first}"
         )
-    return f"torch.export could not capture the model on this input: {first}"
+    return (
+        "torch.export could not trace the model, which runs on this input itself: it may go "
+        f"another way while it is traced. torch.export says: {first}"
+    )

@@ -87,6 +87,17 @@ class Constants:
                 return None
         return trials[0].ndim
 
+    def step(self, constant: Following) -> int | None:
+        """The n of a constant that is `[0, n, 2 * n, ...]`, one number a sample; else None."""
+        trials = self._following[constant.name]
+        if trials[0].ndim != 1 or trials[0].shape[0] != _TRIALS[0]:
+            return None
+        step = int(trials[0][1])
+        for batch, values in zip(_TRIALS, trials, strict=True):
+            if values.tolist() != [step * sample for sample in range(batch)]:
+                return None
+        return step
+
     def sample(self, constant: Following, layout: Layout, name: str) -> Stored:
         """One sample of a constant that follows the batch, `[1, *S]`, stored under a name.
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
+from torch.fx.experimental.symbolic_shapes import statically_known_true
+from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from spikewright.graph.given import Given
@@ -32,6 +34,30 @@ def attributes_kept(model: nn.Module) -> Generator[None]:
             for name in now.keys() - before.keys():
                 del now[name]
             now.update(before)
+
+
+class ChunksOfBatches(TorchFunctionMode):
+    """Cuts batches that were joined, `y.chunk(2)` of `2 * B` samples, in a way that can be traced.
+
+    `torch.chunk` counts its pieces, and torch.export does not see that 2 * B make 2 of B.
+    """
+
+    def __torch_function__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Call a function, or cut."""
+        named = dict(kwargs or {})
+        if func in (torch.chunk, torch.Tensor.chunk):
+            given = dict(zip(("input", "chunks", "dim"), args, strict=False)) | named
+            x, pieces, dim = given["input"], given["chunks"], given.get("dim", 0)
+            size = x.shape[dim]
+            if isinstance(size, torch.SymInt) and statically_known_true(size % pieces == 0):
+                return x.unflatten(dim, (pieces, size // pieces)).unbind(dim)
+        return func(*args, **named)
 
 
 def largest_batch(message: str) -> int | None:

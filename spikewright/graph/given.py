@@ -84,7 +84,7 @@ def given(batch: Any, model: nn.Module | ExportedProgram) -> Given:
     A tensor is the model's one input. A dict holds arguments by name; names that the model does not
     know, such as "labels", are left out. A tuple or list is a pair of an input and its labels where
     the model requires one input at most; else it holds the positional arguments, and what is more
-    than the model requires is left out.
+    than the model requires is left out, unless the model takes any number (`*args`).
     """
     if isinstance(batch, Given):
         return batch
@@ -102,7 +102,8 @@ def given(batch: Any, model: nn.Module | ExportedProgram) -> Given:
         return given(first, model) if isinstance(first, Mapping) else Given((first,))
     if isinstance(first, (tuple, list)) and len(first) >= required:  # pyright: ignore[reportUnknownArgumentType]
         return Given(tuple(first))  # pyright: ignore[reportUnknownArgumentType]
-    return Given(tuple(parts[:required]))
+    more = any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters_of(model))
+    return Given(tuple(parts if more else parts[:required]))
 
 
 def parameters_of(model: nn.Module | ExportedProgram) -> list[inspect.Parameter]:
@@ -171,7 +172,9 @@ class OfBatches(nn.Module):
         self._constants = dict(constants)
 
     def forward(self, *batches: Tensor) -> Any:
-        """The model's answer."""
+        """The model's answer; all batches are of one size, which tracing is told first."""
+        for other in batches[1:]:
+            torch._check(other.shape[0] == batches[0].shape[0])  # pyright: ignore[reportPrivateUsage]
         args, keywords = self._call.placed(batches, self._constants)
         return self.get_submodule(WRAPPED)(*args, **keywords)
 

@@ -92,6 +92,16 @@ class Layout:
         return first.squeeze(unmerged)
 
 
+def require_alike(layouts: Sequence[Layout]) -> None:
+    """Refuse values that do not have the batch at the same place.
+
+    Raises:
+        BatchMoved: where they do not.
+    """
+    if len({(one.dim, one.before, one.after, len(one.sizes)) for one in layouts}) != 1:
+        raise BatchMoved("the batch stands at different places in the values that it joins")
+
+
 def found(shape: Sequence[Any], batch: torch.SymInt) -> tuple[tuple[int, ...], int] | None:
     """The sizes of a symbolic shape for B = 1, and the dimension of the batch; None without one."""
     sizes = [factor_of(size, batch) for size in shape]

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from torch import fx, nn
 from torch.export import ExportedProgram
+
+from spikewright.graph.ir import Operation, Value, mapped
 
 WRAPPED = "_spikewright_called"
 """The name of the user's model in a module that calls it with other arguments."""
@@ -48,3 +51,22 @@ def origin_of(node: fx.Node) -> tuple[str, str]:
     users = [(file, line) for file, line in frames if "/torch/" not in file.replace("\\", "/")]
     file, line = (users or [("", "")])[-1]
     return path, f"{file}:{line}" if file else ""
+
+
+def operation_of(node: fx.Node, references: Mapping[fx.Node, Any]) -> Operation:
+    """The call of a node, as the program has it.
+
+    Args:
+        node: of a program.
+        references: what stands for the nodes read so far; another is a value of its name.
+    """
+
+    def reference(leaf: Any) -> Any:
+        return references.get(leaf, Value(leaf.name)) if isinstance(leaf, fx.Node) else leaf
+
+    args: tuple[Any, ...] = mapped(tuple(node.args), reference)
+    named = mapped(dict(node.kwargs), reference)
+    kwargs = {name: value for name, value in named.items() if name != "pin_memory"}
+    module, source = origin_of(node)
+    target: Any = node.target
+    return Operation(node.name, target, args, kwargs, module=module, source=source)

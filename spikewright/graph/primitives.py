@@ -26,5 +26,9 @@ INDEX = torch.ops.aten.index.Tensor
 _LIBRARY = torch.library.Library("spikewright", "FRAGMENT")
 _LIBRARY.define("relay(Tensor x) -> Tensor")
 _LIBRARY.impl("relay", torch.clone, "CompositeImplicitAutograd")
+_LIBRARY.define("hat(Tensor x) -> Tensor")
+_LIBRARY.impl("hat", lambda x: (1 - x.abs()).clamp_min(0), "CompositeImplicitAutograd")
 RELAY = torch.ops.spikewright.relay.default
 """The value itself: a unit that turns a current into spikes, signed, where a product reads it."""
+HAT = torch.ops.spikewright.hat.default
+"""`max(0, 1 - |x|)`: the share of a place in what lies x places away, in linear interpolation."""

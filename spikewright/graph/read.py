@@ -15,17 +15,20 @@ from spikewright.errors import ConversionError
 from spikewright.graph.batch_norm import BATCH_NORM
 from spikewright.graph.batches import Batches, sizes_objection
 from spikewright.graph.calls import reads_no_numbers
+from spikewright.graph.choices import Choices, draws_numbers
 from spikewright.graph.constants import Following
 from spikewright.graph.inputs import Call, Input
-from spikewright.graph.ir import BATCH, Graph, Kind, Operation, Stored, Value, mapped, walk
+from spikewright.graph.ir import BATCH, Graph, Kind, Operation, Stored, Value, walk
 from spikewright.graph.layouts import BatchMoved, Layout
 from spikewright.graph.offenders import Offender, offender
-from spikewright.graph.origins import ancestors, is_leaf, origin_of
+from spikewright.graph.origins import ancestors, is_leaf, operation_of
 from spikewright.graph.primitives import CONVERSION, EXPAND
 from spikewright.graph.programs import answer_of, dtype_of, placeholders, require_pure
 from spikewright.graph.relays import with_a_channel
 from spikewright.graph.rule import Reading, kind_of, objection_to, remedy_of, rule_of
 from spikewright.graph.structure import Port, Structure
+
+_APART = "keep the batch a dimension of its own here, the first one"
 
 
 def read_program(
@@ -76,6 +79,7 @@ class _Reader:
         self._site_calls: dict[str, int] = {}
         self._single: set[fx.Node] = set()  # calls of whose several values the first is kept
         self._without_batch: set[str] = set()  # values in which the batch was not found
+        self._choices = Choices()
         self._converts = False  # whether values in several floating dtypes were given one
 
     def read(self) -> tuple[Graph, tuple[Offender, ...]]:
@@ -172,7 +176,13 @@ class _Reader:
             return
         if self._reads_first(node):
             return
-        op = self._operation(node)
+        op = operation_of(node, self._references)
+        if draws_numbers(op):
+            self._refuse_choice(op, value, "it draws random numbers")
+        if draws_numbers(op) or self._choices.followed(op, value):
+            self._references[node] = Value(node.name)
+            self._lose_batch(op)
+            return
         if reads_no_numbers(op):
             self._read_constant(node, op)
             return
@@ -181,9 +191,10 @@ class _Reader:
         try:
             calls = self._batches.calls(op, node.meta["val"], self._without_batch)
         except BatchMoved as error:
-            self._refuse(
-                op, str(error), "keep the batch a dimension of its own here, the first one"
-            )
+            if rule_of(op).kind is Kind.CONSTANT:
+                self._refuse_choice(op, value)
+            elif not self._without_batch.intersection(op.inputs):
+                self._refuse(op, str(error), None if "; " in str(error) else _APART)
             self._lose_batch(op)
             return
         for call in calls[:-1]:
@@ -200,7 +211,7 @@ class _Reader:
             value = value[0]
             self._batches.settle(op, value)
         objection = sizes_objection(op)
-        if objection:
+        if objection and not self._without_batch.intersection(op.inputs):
             self._refuse(op, objection)
             self._operations.append(replace(op, shape=self._sample_shape(op, value)))
             return
@@ -235,7 +246,7 @@ class _Reader:
                 reason = (
                     "it takes the places of the largest or smallest values, which no spikes carry"
                 )
-            self._refuse(self._operation(node), reason, remedy)
+            self._refuse(operation_of(node, self._references), reason, remedy)
         return True
 
     def _reading(self, node: fx.Node) -> Reading:
@@ -244,20 +255,6 @@ class _Reader:
         values.append(source.meta.get("val") if isinstance(source, fx.Node) else None)
         result, first = (v.dtype if isinstance(v, Tensor) else None for v in values)
         return Reading(self._tensors, self._shapes, self._makers, result, first)
-
-    def _operation(self, node: fx.Node) -> Operation:
-        def reference(leaf: Any) -> Any:
-            if isinstance(leaf, fx.Node):
-                return self._references.get(leaf, Value(leaf.name))
-            return leaf
-
-        args: tuple[Any, ...] = mapped(tuple(node.args), reference)
-        kwargs = {
-            k: v for k, v in mapped(dict(node.kwargs), reference).items() if k != "pin_memory"
-        }
-        module, source = origin_of(node)
-        target: Any = node.target
-        return Operation(node.name, target, args, kwargs, module=module, source=source)
 
     def _read_constant(self, node: fx.Node, op: Operation) -> None:
         signals = {
@@ -277,9 +274,11 @@ class _Reader:
             self._constants.add(op.name)
             return replace(op, kind=kind)
         if rule.kind is Kind.CONSTANT:
-            self._refuse(op, "no rule for this operation", remedy_of(op))
+            self._refuse_choice(op, value)
             return op
         if self._without_batch.intersection(op.inputs):
+            if not isinstance(value, Tensor):
+                self._without_batch.add(op.name)
             return op  # what moved the batch away is refused; rules cannot judge what follows
         if kind is Kind.UNIT:
             site = rule.site(op)
@@ -330,6 +329,12 @@ class _Reader:
             name = f"{op.module}.{op.function}" if op.module else op.function
         calls = self._site_calls[name] = self._site_calls.get(name, 0) + 1
         return name if calls == 1 else f"{name}:{calls}"
+
+    def _refuse_choice(
+        self, op: Operation, value: Any, reason: str = "no rule for this operation"
+    ) -> None:
+        self._choices.note(op, value)
+        self._refuse(op, reason, remedy_of(op))
 
     def _refuse(self, op: Operation, reason: str, remedy: str | None = None) -> None:
         written = self._as_written.get(op.name, op.operator)

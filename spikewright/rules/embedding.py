@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spikewright.graph.batch_bags import BAGS, OTHER_BAGS
 from spikewright.graph.ir import Graph, Kind, Operation, Stored, reads_data
 from spikewright.graph.rule import Rule, register
 
@@ -34,8 +35,18 @@ class Embedding(Rule):
         return self.label if table is None else "embedding, {} × {}".format(*table.shape)
 
 
+class Bags(Rule):
+    """Rows in bags: those of one size are written out where they are read, others refused."""
+
+    targets = BAGS
+    kind = Kind.LINEAR
+
+    def objection(self, op: Operation, ndim: int) -> str | None:
+        return OTHER_BAGS
+
+
 def _floating(leaf: Any, tensors: Mapping[str, Tensor]) -> bool:
     return isinstance(leaf, Stored) and tensors[leaf.name].is_floating_point()
 
 
-register(Embedding())
+register(Embedding(), Bags())

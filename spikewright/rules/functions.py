@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 
 from spikewright.graph.ir import Kind, Operation, Site
+from spikewright.graph.primitives import HAT
 from spikewright.graph.rule import Rule, register
 
 aten = torch.ops.aten
@@ -44,6 +45,7 @@ class Function(Rule):
         aten.softplus.default,
         aten.square.default,
         aten.tanh.default,
+        HAT,
     )
     kind = Kind.UNIT
 

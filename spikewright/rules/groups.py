@@ -14,6 +14,7 @@ import torch
 
 from spikewright.graph.ir import Kind, Operation, Site, Value
 from spikewright.graph.primitives import AFFINE
+from spikewright.graph.ranks import MARKS
 from spikewright.graph.rule import Reading, Rule, register
 from spikewright.rules._arguments import OUTSIDE, keeps_batch
 
@@ -156,6 +157,15 @@ class InstanceNorm(Group):
         return math.prod(op.shape[1:])
 
 
+class Marks(Group):
+    """1 at the place of a row's j-th largest value in row j, 0 elsewhere."""
+
+    targets = (MARKS,)
+
+    def members(self, op: Operation) -> int:
+        return op.shape[-1]
+
+
 class BatchStatistics(Rule):
     """Batch norm by the statistics of the batch it runs in."""
 
@@ -177,5 +187,6 @@ register(
     GroupNorm(),
     NativeNorm(),
     InstanceNorm(),
+    Marks(),
     BatchStatistics(),
 )

@@ -13,6 +13,11 @@ _ORDER = (
     "order and places of values are no numbers that spikes carry: do it to the network's answer, "
     "outside the model, and convert the part before it"
 )
+_MARKS = (
+    "its places may choose by gather or scatter along their own dimension, as in "
+    "zeros.scatter(-1, places, values), which weighs all experts; otherwise do it to the network's "
+    "answer, outside the model, and convert the part before it"
+)
 _CHANCE = (
     "a converted network answers alike every time: draw outside the model and give the draw as an "
     "input, or leave it out in eval mode"
@@ -33,13 +38,13 @@ _POINTS = (
     "it reads a plane at points that a network computes, which is no product of signals; no "
     "spiking form is known: put nn.Conv2d in its place and train anew, or convert the part before"
 )
-_FOURIER = (
-    "write it as a product with constants: x @ torch.fft.fft(torch.eye(n)).real for the real part, "
-    "and .imag for the other"
-)
+_FOURIER = "give it a constant size; it is a product with constants then"
 _SO_FAR = "write it with torch.cumsum, or as one step for each place (x.unbind(1))"
 
-_COMPLEX = "a spike train is real: keep real and imaginary parts as two values"
+_COMPLEX = (
+    "a spike train is real: keep real and imaginary parts as two values (sums, products, Fourier "
+    "transforms and magnitudes of complex values are written out so, angles are not)"
+)
 _PLACES = (
     "it reads the places of maxima, which no spikes carry: use F.interpolate (nearest) and train "
     "the model anew"
@@ -49,7 +54,8 @@ _NAMES = {
     _CHANCE: """bernoulli rand randn rand_like randn_like randint randperm normal uniform
         multinomial exponential fractional_max_pool""",
     _QCFS: "floor round ceil trunc frac remainder fmod",
-    _ORDER: """argmax argmin topk sort argsort median nanmedian mode unique kthvalue nonzero
+    _MARKS: "topk",
+    _ORDER: """argmax argmin sort argsort median nanmedian mode unique kthvalue nonzero
         searchsorted bucketize histc one_hot cummax cummin isin""",
     _WHOLE: """mean.default sum.default max.default min.default std.default var.default
         prod.default any all""",
@@ -58,7 +64,7 @@ _NAMES = {
     _REGIONS: "nms roi_align roi_pool",
     _POINTS: "deform_conv2d",
     _FOURIER: "fft_fft fft_ifft fft_rfft fft_irfft fft_hfft stft istft fft_r2c fft_c2c fft_c2r",
-    _COMPLEX: "complex polar view_as_complex view_as_real",
+    _COMPLEX: "complex polar view_as_complex view_as_real angle",
     _SO_FAR: "cumprod logcumsumexp",
     _PLACES: "max_unpool1d max_unpool2d max_unpool3d",
     "dropout that stays on in eval mode; pass training=self.training": "native_dropout",

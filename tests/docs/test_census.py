@@ -22,7 +22,7 @@ MADE_UP = [
         "resnet",
         "done",
         "converts",
-        units={"aten.relu": 17, "aten.gelu": 2},
+        units={"aten.relu": 17, "aten.gelu": 2, "spikewright.relay": 3},
         values=1000,
         twin=0.0,
         steps=2e-16,
@@ -96,6 +96,16 @@ def test_a_survey_stops_before_the_conversion() -> None:
     assert records[-1].error is None
 
 
+def test_parameters_that_begin_as_zeros_silence_nothing() -> None:
+    def silent() -> tuple[nn.Module, tuple[torch.Tensor]]:
+        first = nn.Linear(4, 6)
+        nn.init.zeros_(first.weight)
+        nn.init.zeros_(first.bias)
+        return nn.Sequential(first, nn.ReLU(), nn.Linear(6, 2)), (torch.randn(2, 4),)
+
+    assert examined(Entry("others", "silent", silent)).stage == "done"
+
+
 def test_what_refuses_most_is_listed_first() -> None:
     assert most_wanted([*MADE_UP, MADE_UP[2]])[0] == "2 sort: it sorts | a signal (sorter, sorter)"
 
@@ -143,10 +153,10 @@ def test_the_page_shows_every_record() -> None:
     text = page(MADE_UP)
     assert "| timm | 3 | 2 | 1 | 0 | 0 | 0 | 67% |" in text
     assert "| all | 5 | 2 | 1 | 1 | 0 | 1 | 40% |" in text
-    assert "| resnet | relu 17, gelu 2 | 2.0e-05 | 0 | 2.0e-16 | clean |" in text
+    assert "| resnet | relu 17, gelu 2, relay 3 | 2.0e-05 | 0 | 2.0e-16 | clean |" in text
     assert r"| sorter | refused | `sort` 2: it sorts \| a signal |" in text
     assert "| bert | failed | ValueError: &lt;no> |" in text
-    assert "- twin: 1 of 2 equal, at most 1.0e-03." in text
+    assert "- twin: 1 of 2 equal; others: loose by 1.0e-03." in text
     assert "- error below 0.001: 1 of 2; above: loose." in text
     assert "Versions: torch 2.14; commits abc and earlier ones," in text
     assert [row[0] for row in summary(MADE_UP)] == [

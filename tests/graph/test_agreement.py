@@ -69,3 +69,25 @@ def test_kernels_that_round_otherwise_for_other_batches_are_no_mixing():
 def test_rounding_is_no_difference():
     graph, expected = altered(images(), lambda x: x * (1 + 1e-6))
     check_agreement(graph, images(), expected)
+
+
+def masked(m, x):
+    """Signals beside what is whole: a mask and the number of its places."""
+    mask = (torch.ones(x.shape[:2], dtype=torch.long).cumsum(1) > 1)[:, :, None, None]
+    return {"signal": F.relu(x), "mask": mask, "numbers": 30_000 + mask.long()}
+
+
+def test_answers_may_hold_whole_numbers():
+    model = wired(masked)
+    graph = survey(model, images()).require_convertible()
+    check_agreement(graph, images(), model(images()))
+
+
+@pytest.mark.parametrize("key", ["mask", "numbers"])
+def test_whole_numbers_must_be_equal(key):
+    model = wired(masked)
+    graph = survey(model, images()).require_convertible()
+    answer = model(images())
+    answer[key][0, 1] = ~answer[key][0, 1] if key == "mask" else 30_002
+    with pytest.raises(sw.ConversionError, match=f"at output '{key}', whose numbers are whole"):
+        check_agreement(graph, images(), answer)

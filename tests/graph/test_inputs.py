@@ -149,6 +149,46 @@ def test_data_of_several_inputs_comes_as_dicts_tuples_or_pairs_with_labels():
         torch.testing.assert_close(answer, answers[0], atol=1e-3, rtol=0)
 
 
+class Joined(nn.Module):
+    """Two signals, and any number more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 3)
+
+    def forward(self, first: Tensor, second: Tensor, *more: Tensor) -> Tensor:
+        return self.linear(torch.relu(sum(more, first - second)))
+
+
+def test_a_model_of_any_number_of_inputs_takes_all_that_it_is_given():
+    model = Joined().double().eval()
+    batch = tuple(pair(40)["image"] * scale for scale in (1, -2, 3, -1.5))
+    snn = converted(model, [batch], threshold=sw.Maximum())
+    assert [port.shape for port in snn.graph.inputs] == [(4,)] * 4
+    torch.testing.assert_close(snn(*batch), model(*batch), atol=1e-2, rtol=0)
+    with pytest.raises(sw.ConversionError, match=r"takes first, second, more\.0, more\.1"):
+        snn(*batch[:3])
+
+
+class Twins(nn.Module):
+    """Two images through one network, as one batch of twice the size."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(4, 3)
+
+    def forward(self, first: Tensor, second: Tensor) -> Tensor:
+        one, other = torch.relu(self.linear(torch.cat([first, second]))).chunk(2)
+        return one - other
+
+
+def test_inputs_may_be_joined_to_one_batch_and_cut_again():
+    model = Twins().double().eval()
+    x = pair(40)["image"]
+    snn = converted(model, [(x, -x)], threshold=sw.Maximum())
+    torch.testing.assert_close(snn(x, -x), model(x, -x), atol=2e-3, rtol=0)
+
+
 @pytest.mark.parametrize("engine", ["counts", "steps"])
 def test_ids_and_masks_reach_the_answer_of_the_model(
     reader: tuple[nn.Module, sw.SpikingNetwork], engine: str

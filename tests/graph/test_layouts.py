@@ -72,6 +72,22 @@ def film(m, x: Tensor) -> Tensor:
     return lines.reshape(x.shape[0], -1, DIM, lines.shape[-1]).mean((1, 3))
 
 
+def halves(m, x: Tensor) -> Tensor:
+    """Two batches joined, normalised plane by plane, and cut into two again."""
+    planes = F.instance_norm(m.image(torch.cat([x, x.flip(2)])))
+    first, second = torch.chunk(F.relu(planes), chunks=2, dim=0)
+    return (first - 2 * second).mean((2, 3))
+
+
+def relative(m, x: Tensor) -> Tensor:
+    """Scores of heads, `[B * heads, N, places]`, gathered at places that all heads share."""
+    scores = F.relu(m.out(x)).repeat(1, 1, 2).view(x.shape[0], -1, 2, DIM).transpose(1, 2)
+    scores = scores.flatten(0, 1)
+    at = (torch.arange(3) + torch.arange(scores.shape[1])[:, None]) % DIM
+    found = torch.gather(scores, -1, at.expand(scores.shape[0], -1, -1))
+    return found.view(x.shape[0], 2, *at.shape).sum(1)
+
+
 def rows(m, x: Tensor) -> Tensor:
     """A matrix for each place, the batch among its rows; and copies of every sample."""
     place = F.relu(x).reshape(-1, 2, 5, DIM).permute(2, 0, 1, 3).flatten(1, 2)  # [5, B * 2, DIM]
@@ -121,6 +137,8 @@ CASES = {
     "two views": (two_views, (5, DIM)),
     "class token": (class_token, (5, DIM)),
     "film": (film, (3, DIM, 8, 8)),
+    "halves": (halves, (DIM, 6, 6)),
+    "relative": (relative, (5, DIM)),
     "rows": (rows, (10, DIM)),
     "clips": (clips, (2, DIM, 3, 4, 4)),
     "frames": (frames, (3, DIM, 4, 4)),

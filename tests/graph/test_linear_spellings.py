@@ -177,8 +177,10 @@ REFUSED = {
     "windows that overlap": (lambda m, x: F.adaptive_max_pool2d(x, 3), "its windows overlap"),
     "the places of a maximum": (lambda m, x: x.max(1).indices * 1.0, "the places of the largest"),
     "points of the input": (
-        lambda m, x: F.grid_sample(x, x[:, :2].permute(0, 2, 3, 1), align_corners=False),
-        "at points that depend on the input",
+        lambda m, x: F.grid_sample(
+            x, x[:, :2].permute(0, 2, 3, 1), mode="nearest", align_corners=False
+        ),
+        "than by linear interpolation",
     ),
     "two batches in einsum": (
         lambda m, x: torch.einsum("bchw,dchv->bcwv", x, x),

@@ -308,3 +308,61 @@ def test_every_refusal_names_a_way_out(case):
             "",
             "write it another way (docs/support.md has what converts)",
         )
+
+
+class Drawing(nn.Module):
+    """Keeps places that it draws, as masked autoencoders do."""
+
+    def forward(self, x):
+        places = torch.rand(x.shape[0], 6, dtype=x.dtype).argsort(1)
+        kept = torch.gather(x.mean((1, 2)), 1, places[:, :3])
+        return F.relu(kept)
+
+
+def test_what_follows_from_a_draw_is_refused_with_it():
+    message = refusal(Drawing().eval())
+    assert "1 operation of this model" in message
+    assert "- aten.rand, 1 times: it draws random numbers." in message
+    assert "give the draw as an input" in message
+
+
+class Routed(nn.Module):
+    """Sends rows to experts by the places of the largest values, as sparse mixtures do."""
+
+    def __init__(self):
+        super().__init__()
+        self.gate, self.weight = nn.Linear(3, 4), nn.Parameter(torch.randn(4, 3, 3))
+
+    def forward(self, x):
+        x = x.mean((2, 3))
+        places = self.gate(x).topk(2).indices
+        order = places.flatten().argsort()
+        return F.relu(torch.einsum("bi,bkij->bj", x, self.weight[places + 0 * order.sum()]))
+
+
+def test_places_that_follow_from_a_choice_are_refused_with_it():
+    message = refusal(Routed().double().eval())
+    assert "1 operation of this model" in message
+    assert "- aten.topk, 1 times: no rule for this operation." in message
+    assert "zeros.scatter(-1, places, values)" in message
+
+
+class Traced(nn.Module):
+    """Goes another way while it is traced, and draws random numbers."""
+
+    def __init__(self, draws):
+        super().__init__()
+        self.draws = draws
+
+    def forward(self, x):
+        if torch.compiler.is_compiling():
+            return x.view(x.shape[0], 7)
+        return F.relu(x) + (torch.rand(1).item() if self.draws else 0)
+
+
+def test_a_model_that_goes_another_way_while_it_is_traced_is_told_of():
+    message = refusal(Traced(draws=False).eval(), error=sw.ConversionError)
+    assert "could not trace the model, which runs on this input itself" in message
+    message = refusal(Traced(draws=True).eval(), error=sw.ConversionError)
+    assert "draws random numbers when it runs (aten.rand at " in message
+    assert "test_refusals.py:" in message

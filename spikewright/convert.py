@@ -29,6 +29,7 @@ from spikewright.calibration.thresholds import require_positive
 from spikewright.errors import CalibrationError, ConversionError
 from spikewright.graph import Graph, InputRefused, fold_batch_norm, survey
 from spikewright.graph.channels import with_channels
+from spikewright.graph.elementary import Units
 from spikewright.graph.given import Given
 from spikewright.graph.inputs import Batch, batch_of, to_dtype
 from spikewright.graph.model_checks import check_model, state_of, takes
@@ -167,6 +168,7 @@ def prepare(
     calibration: Tensor | Mapping[str, Any] | Batches,
     *,
     processes: Processes = ALONE,
+    units: Units | str = Units.GROUP,
 ) -> Prepared:
     """Capture a trained model and run it over calibration data, once for every later conversion.
 
@@ -179,6 +181,7 @@ def prepare(
         model: as for `convert`.
         calibration: as for `convert`.
         processes: as for `convert`.
+        units: as for `convert`.
 
     Returns:
         What `Prepared.convert` makes spiking networks of.
@@ -187,7 +190,7 @@ def prepare(
         ConversionError: as `convert` does, and its subclasses.
         ProcessError: when processes hold other weights or other data.
     """
-    return _prepared(model, calibration, processes, MEMORY)
+    return _prepared(model, calibration, processes, MEMORY, units)
 
 
 def convert(
@@ -199,6 +202,7 @@ def convert(
     bias_correction: bool | Correction = True,
     seed: int = 0,
     processes: Processes = ALONE,
+    units: Units | str = Units.GROUP,
 ) -> SpikingNetwork:
     """Turn a trained network into a spiking network, leaving the model untouched.
 
@@ -222,6 +226,8 @@ def convert(
         seed: of the draws that stochastic neurons make during bias correction.
         processes: who shares the work, each with the same model and all of the calibration data;
             the network is the same in every one, and that of one process, to the bit.
+        units: "group", or "elementary", which builds softmax and norms from units that read one
+            charge each: exponentials, squares, roots, reciprocals, products and maxima.
 
     Returns:
         The spiking network, on the model's device and in its dtype.
@@ -244,7 +250,7 @@ def convert(
     _checked_steps(steps)
     _check_configuration(neuron, threshold, bias_correction)
     kept = 0 if bias_correction is False else MEMORY
-    prepared = _prepared(model, calibration, processes, kept)
+    prepared = _prepared(model, calibration, processes, kept, units)
     return prepared.convert(neuron, threshold, steps, bias_correction, seed)
 
 
@@ -253,14 +259,16 @@ def _prepared(
     calibration: Tensor | Mapping[str, Any] | Batches,
     processes: Processes,
     memory: int,
+    units: Units | str,
 ) -> Prepared:
     """`prepare`, with the bytes of samples that are kept for corrections."""
+    chosen = _checked_units(units)
     check_model(model)
     before = _fingerprint(model)
     device = next((t.device for t in state_of(model).values()), torch.device("cpu"))
     read = read_batches(calibration, model, device)
     first = next(read)
-    graph = _captured(model, first)
+    graph = _captured(model, first, chosen)
     require_positive(learned_thresholds(graph))
     batches = (_inputs(graph, batch) for batch in chain([first], read))
     size = part_size(graph, _inputs(graph, first))
@@ -284,10 +292,10 @@ def _inputs(graph: Graph, batch: Given) -> Batch:
     return batch_of(graph.call.inputs(batch.args, batch.keywords, graph.tensors))
 
 
-def _captured(model: nn.Module | ExportedProgram, batch: Given) -> Graph:
+def _captured(model: nn.Module | ExportedProgram, batch: Given, units: Units) -> Graph:
     """The model as a graph without batch norm."""
     try:
-        graph = survey(model, batch).require_convertible()
+        graph = survey(model, batch, units).require_convertible()
     except InputRefused as error:
         dtypes = {t.dtype for t in state_of(model).values() if t.is_floating_point()}
         advice = remedy(batch, dtypes, lambda other: takes(model, other))
@@ -298,6 +306,13 @@ def _captured(model: nn.Module | ExportedProgram, batch: Given) -> Graph:
 def learned_thresholds(graph: Graph) -> dict[str, Tensor]:
     """The thresholds that sites were trained with (QCFS's lambda), by site name, on the CPU."""
     return {s.name: graph.tensors[s.threshold].cpu() for s in graph.sites if s.threshold}
+
+
+def _checked_units(units: Units | str) -> Units:
+    try:
+        return Units(units)
+    except ValueError:
+        raise ConversionError(f"units must be 'group' or 'elementary', got {units!r}") from None
 
 
 def _checked_steps(steps: int | Sequence[int]) -> tuple[int, ...]:

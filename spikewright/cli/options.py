@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from spikewright.cli.parse import NEURON_HELP, steps_of
+from spikewright.graph.elementary import Units
 
 MAXIMUM_SEED = 2**32 - 1
 MAXIMUM_SEEDS = 10_000
@@ -128,6 +129,8 @@ class ConversionOptions:
             every T named. Default: yes, or what --method calibrates.
         calibration_samples: The number of images of the training split that set the thresholds.
             Default: 512, or all if there are fewer.
+        units: The charges that one unit may read: group for softmax and norms as one unit each,
+            elementary for units of one charge each, of which softmax and norms are then built.
         seed: The seed of everything random: calibration images, --limit, spikes.
         precision: The format of numbers: float32; bf16 for weights that meet spikes in bfloat16,
             which is faster and a little less accurate; int8 for weights that meet spikes in 8
@@ -140,6 +143,7 @@ class ConversionOptions:
     threshold: Annotated[str | None, typer.Option(metavar="RULE")] = None
     bias_correction: bool | None = None
     calibration_samples: Annotated[int | None, typer.Option(min=1)] = None
+    units: Units = Units.GROUP
     seed: Seed = 0
     precision: Annotated[str, typer.Option(metavar="FORMAT")] = "float32"
     device: str = "cpu"

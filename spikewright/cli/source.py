@@ -31,6 +31,7 @@ from spikewright.data import Resize, calibration_subset, loader
 from spikewright.data.image_data import dataset_length
 from spikewright.errors import DataError
 from spikewright.fingerprint import fingerprint
+from spikewright.graph.elementary import Units
 from spikewright.methods import MINERROR, Method
 from spikewright.models.published import preset_of
 from spikewright.network import SpikingNetwork
@@ -52,17 +53,19 @@ class Source:
         data: what it is measured on.
         calibration: batches `[B, C, H, W]` of the training split, on the model's device.
         processes: who shares the calibration.
+        units: what one unit may be a function of.
     """
 
     model: nn.Module
     data: OpenData
     calibration: tuple[Tensor, ...]
     processes: Processes = ALONE
+    units: Units = Units.GROUP
 
     @cached_property
     def prepared(self) -> Prepared:
         """The model captured and calibrated, once for all networks of a command."""
-        return prepare(self.model, self.calibration, processes=self.processes)
+        return prepare(self.model, self.calibration, processes=self.processes, units=self.units)
 
     def fingerprints(self) -> dict[str, str]:
         """SHA-256 of the model's tensors, and of the calibration images."""
@@ -114,7 +117,7 @@ def open_source(
     if not batches:
         raise DataError(f"none of the {count} pictures drawn for calibration can be read")
     check_fit(network, batches[0], images, classes=classes)
-    return Source(network, opened, batches, processes)
+    return Source(network, opened, batches, processes, conversion.units)
 
 
 def open_model(options: ModelOptions, device: str = "cpu") -> nn.Module:

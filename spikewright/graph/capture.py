@@ -22,6 +22,7 @@ from spikewright.graph.agreement import check_agreement
 from spikewright.graph.composites import written_out
 from spikewright.graph.decomposing import decomposed
 from spikewright.graph.draws import drawn_by
+from spikewright.graph.elementary import Units, in_elementary_units
 from spikewright.graph.exporting import (
     ChunksOfBatches,
     alike_beyond,
@@ -81,7 +82,9 @@ class Survey:
         return self.graph
 
 
-def survey(model: nn.Module | ExportedProgram, example: Any) -> Survey:
+def survey(
+    model: nn.Module | ExportedProgram, example: Any, units: Units | str = Units.GROUP
+) -> Survey:
     """Capture a model, classify every operation its output depends on, and check what was captured.
 
     A graph without offenders has been run: it computes what the model computes on the first
@@ -92,6 +95,7 @@ def survey(model: nn.Module | ExportedProgram, example: Any) -> Survey:
         example: one batch, as `graph.given` reads it: a tensor `[B, *S]`, a tuple of positional
             arguments, or a dict of all arguments; B at least 1. The graph will take any B and
             these S, and what is no batch among the arguments as it is.
+        units: what one unit may be a function of.
 
     Raises:
         InputRefused: when the model fails on `example`.
@@ -105,8 +109,11 @@ def survey(model: nn.Module | ExportedProgram, example: Any) -> Survey:
     program = decomposed(with_marks(in_pairs(_exported(model, first, call, constants))))
     graph, offenders = read_program(program, model, call, constants)
     if not offenders:
-        graph = with_fused_units(written_out(graph))
-        offenders = _left_over(graph)
+        groups = Units(units) is Units.GROUP
+        graph = with_fused_units(written_out(graph), groups=groups)
+        if not groups:
+            graph, offenders = in_elementary_units(graph)
+        offenders = (*offenders, *_left_over(graph))
     if not offenders:
         graph = with_relays(with_units_before_maxima(graph))
         few = first.changed(lambda tensor: tensor[:_COMPARED])

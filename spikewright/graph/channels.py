@@ -28,7 +28,7 @@ def with_channels(graph: Graph) -> Graph:
 
     Where weights contract several dimensions (those of an image that was flattened), it is those
     along which the weights before have their rows; where none contract any, it is dimension 1, and
-    of a softmax none.
+    of a softmax none. Where a maximum chooses among places, they share a threshold.
 
     Args:
         graph: without batch norm.
@@ -50,7 +50,16 @@ class _Search:
         self._makers = {op.name: op for op in graph.operations}
 
     def channels(self, op: Operation) -> tuple[int, ...]:
-        """The channels of a unit."""
+        """The channels of a unit; none along which a maximum chooses, as it compares counts."""
+        return tuple(dim for dim in self._best(op) if not self._compared(op, dim))
+
+    def _compared(self, op: Operation, dim: int) -> bool:
+        """Whether a maximum of the unit's values has no scale left from one along a dimension."""
+        label = {op.name: _along(op.shape, dim)}
+        maxima = [reader for reader in self._readers[op.name] if reader.kind is Kind.MAX]
+        return any(rule_of(one).passed(one, label, self._graph) is None for one in maxima)
+
+    def _best(self, op: Operation) -> tuple[int, ...]:
         if self._graph.shapes.get(op.inputs[0]) != op.shape:
             return ()  # thresholds stand along its value, corrections along its input
         if len(op.shape) == 1:

@@ -78,19 +78,31 @@ class Page:
             value = self._several[op.args[0].name][op.args[1]]
             self.operations.append(replace(op, target=COPY, args=(value,)))
             return
-        rule = rule_of(op)
         if not _composite(op, self._constants):
             self.operations.append(op)
             return
+        self.write(op, rule_of(op).write_out)
+
+    def write(
+        self, op: Operation, by: Callable[[Operation, Any], Value | tuple[Value, ...] | None]
+    ) -> bool:
+        """Write what stands for an operation; `by` writes it and tells its value, or several.
+
+        Returns:
+            Whether it did: `by` may tell None.
+        """
         self._instead = op
-        last = rule.write_out(op, self)
+        last = by(op, self)
+        if last is None:
+            return False
         if isinstance(last, tuple):
             self._several[op.name] = last
-            return
+            return True
         ours = {last.name: op.name}
         at = next(i for i, each in enumerate(self.operations) if each.name == last.name)
         self.operations[at] = replace(self.operations[at], name=op.name)
         self.operations[at + 1 :] = [o.rewired(ours) for o in self.operations[at + 1 :]]
+        return True
 
     def call(
         self, target: Callable[..., Any], *arguments: Any, site: str = "", alike: str = ""
@@ -160,6 +172,10 @@ class Page:
             if op.name in self._graph.fixed:
                 values[op.name] = call(op, values, self.tensors, _BATCH)
         return values
+
+    def maker(self, value: Value) -> Operation | None:
+        """The operation that computes a value; None of an input."""
+        return next((op for op in self.operations if op.name == value.name), None)
 
     def shape_of(self, leaf: Value | Stored) -> tuple[int, ...]:
         """The shape of a value for one sample, or of a stored `[1, *S]`."""

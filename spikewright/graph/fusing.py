@@ -82,15 +82,16 @@ def members_of(shape: Sequence[int], body: Iterable[Operation]) -> int:
     return max(1, *groups, *reduced)
 
 
-def with_fused_units(graph: Graph) -> Graph:
+def with_fused_units(graph: Graph, *, groups: bool = True) -> Graph:
     """The same network, with one unit for every product of two functions of one signal.
 
     Args:
         graph: as it was read, without relays.
+        groups: whether a unit may be a function of a whole group of values.
     """
     if all(op.kind is not Kind.PRODUCT for op in graph.operations):
         return graph
-    return _Fusing(graph).fused()
+    return _Fusing(graph, groups).fused()
 
 
 @dataclass(frozen=True)
@@ -104,8 +105,9 @@ class _Part:
 class _Fusing:
     """One pass over a graph; one use."""
 
-    def __init__(self, graph: Graph) -> None:
+    def __init__(self, graph: Graph, groups: bool) -> None:
         self._graph = graph
+        self._groups = groups
         self._makers = {op.name: op for op in graph.operations}
         self._order = {op.name: at for at, op in enumerate(graph.operations)}
         self._readers = graph.consumers()
@@ -147,6 +149,8 @@ class _Fusing:
         while (after := self._only_reader(end)) is not None:
             inside.append(after)
             end = after
+        if not self._groups and members_of(self._graph.shapes[root], inside) > 1:
+            return None
         inside.extend(self._constants(inside))
         return _Part(root, tuple(sorted(inside, key=lambda op: self._order[op.name])))
 

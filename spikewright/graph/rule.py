@@ -135,6 +135,18 @@ class Rule:
         """
         raise NotImplementedError
 
+    def elementary(self, op: Operation, page: Any) -> Value | None:
+        """Write a unit of a group of charges as units of one charge each; the value of the last.
+
+        Args:
+            op: a unit whose `Site.group` is above 1.
+            page: the `graph.composites.Page` to write on.
+
+        Returns:
+            The value, or None, with nothing written, where it cannot be built so.
+        """
+        return None
+
     def product_objection(self, op: Operation, dimensions: Mapping[str, int]) -> str | None:
         """Why a product, or a maximum, of two signals is refused, or None.
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import Any
 
 import torch
 
-from spikewright.graph.ir import Kind, Operation, Site, Value
-from spikewright.graph.primitives import AFFINE
+from spikewright.graph.ir import BATCH, Kind, Operation, Site, Value
+from spikewright.graph.primitives import AFFINE, PRODUCT
 from spikewright.graph.ranks import MARKS
 from spikewright.graph.rule import Reading, Rule, register
 from spikewright.rules._arguments import OUTSIDE, keeps_batch
@@ -66,6 +67,59 @@ class Softmax(Group):
     def members(self, op: Operation) -> int:
         return op.shape[op.argument(1, "dim") % (len(op.shape) + 1) - 1]
 
+    def elementary(self, op: Operation, page: Any) -> Value:
+        x, dim = op.args[0], op.argument(1, "dim") % (len(op.shape) + 1)
+        most = page.call(aten.amax.default, _unmasked(x, page), [dim], True)
+        below = page.call(aten.sub.Tensor, x, most)
+        powers = page.call(aten.exp.default, below)
+        total = page.call(aten.sum.dim_IntList, powers, [dim], True)
+        if op.function.startswith("log"):
+            return page.call(aten.sub.Tensor, below, page.call(aten.log.default, total))
+        return page.call(aten.mul.Tensor, powers, page.call(aten.reciprocal.default, total))
+
+
+def _unmasked(x: Value, page: Any) -> Value:
+    """Scores before a mask of -inf is put on them, whose maximum is none below theirs.
+
+    A softmax is the same whatever is taken off all of its row.
+    """
+    maker = page.maker(x)
+    while maker is not None and maker.target in _MASKING and len(maker.inputs) >= 1:
+        signals = [name for name in maker.inputs if page.constant(Value(name)) is None]
+        if len(signals) != 1:
+            break
+        x = Value(signals[0])
+        maker = page.maker(x)
+    return x
+
+
+_MASKING = (
+    aten.masked_fill.Scalar,
+    aten.masked_fill.Tensor,
+    aten.where.self,
+    aten.where.ScalarOther,
+    aten.where.ScalarSelf,
+    aten.add.Tensor,
+)
+
+
+def _normed(x: Value, dims: list[int], eps: float, page: Any, *, centred: bool = True) -> Value:
+    """`(x - mean) / sqrt(variance + eps)` over some dimensions; the mean is 0 if not `centred`."""
+    if centred:
+        x = page.call(aten.sub.Tensor, x, page.call(aten.mean.dim, x, dims, True))
+    power = page.call(aten.mean.dim, page.call(aten.square.default, x), dims, True)
+    root = page.call(aten.rsqrt.default, page.call(aten.add.Scalar, power, eps))
+    return page.call(aten.mul.Tensor, x, root)
+
+
+def _affine(x: Value, weight: Any, bias: Any, places: list[int], page: Any) -> Value:
+    """A norm's weight and bias, reshaped to `places`; either may be None."""
+    if weight is not None:
+        x = page.call(PRODUCT, x, page.keep(page.constant(weight).reshape(places)))
+    if bias is not None:
+        x = page.call(aten.add.Tensor, x, page.keep(page.constant(bias).reshape(places)))
+    return x
+
 
 class SoftmaxOfCoreAten(Rule):
     """Softmax under the names that core ATen programs have for it."""
@@ -97,6 +151,15 @@ class LayerNorm(Group):
     def members(self, op: Operation) -> int:
         return math.prod(op.argument(1, "normalized_shape"))
 
+    def elementary(self, op: Operation, page: Any) -> Value:
+        shape, weight = op.argument(1, "normalized_shape"), op.argument(2, "weight")
+        rms = op.target is aten.rms_norm.default
+        eps = op.argument(3, "eps") if rms else op.argument(4, "eps", 1e-5)
+        dims = [len(op.shape) + 1 - back for back in range(len(shape), 0, -1)]
+        x = _normed(op.args[0], dims, eps, page, centred=not rms)
+        places = [1] * (len(op.shape) + 1 - len(shape)) + list(shape)
+        return _affine(x, weight, None if rms else op.argument(3, "bias"), places, page)
+
 
 class GroupNorm(Group):
     """Less the mean, over the deviation, of groups of channels and all their places."""
@@ -105,6 +168,18 @@ class GroupNorm(Group):
 
     def members(self, op: Operation) -> int:
         return math.prod(op.shape) // op.argument(1, "num_groups")
+
+    def elementary(self, op: Operation, page: Any) -> Value:
+        groups, eps = op.argument(1, "num_groups"), op.argument(4, "eps", 1e-5)
+        return _by_groups(op, groups, op.argument(2, "weight"), op.argument(3, "bias"), eps, page)
+
+
+def _by_groups(op: Operation, groups: int, weight: Any, bias: Any, eps: float, page: Any) -> Value:
+    """A norm of groups of channels with all their places."""
+    grouped = [BATCH, groups, math.prod(op.shape) // groups]
+    x = page.call(aten.reshape.default, op.args[0], grouped)
+    x = page.call(aten.reshape.default, _normed(x, [2], eps, page), [BATCH, *op.shape])
+    return _affine(x, weight, bias, [1, -1, *[1] * (len(op.shape) - 1)], page)
 
 
 class NativeNorm(Rule):
@@ -155,6 +230,10 @@ class InstanceNorm(Group):
 
     def members(self, op: Operation) -> int:
         return math.prod(op.shape[1:])
+
+    def elementary(self, op: Operation, page: Any) -> Value:
+        weight, bias, eps = op.argument(1, "weight"), op.argument(2, "bias"), op.argument(7, "eps")
+        return _by_groups(op, op.shape[0], weight, bias, eps, page)
 
 
 class Marks(Group):

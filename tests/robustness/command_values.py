@@ -188,6 +188,7 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     ),
     "check input": ("x=float:1,8,8", "x=ids:8", "input=1,8,8", "x=text:8", "x"),
     "function_pj": ("silu=5", "silu=5,softmax=20", "silu", "silu=-1", "silu=nan"),
+    "units": ("group", "elementary", "x"),
     "agreement": ("0.9", "1", "0", "2", "x"),
     "trajectory": ("4", "0", "two"),
     "metric": ("torch:dist", "absent:metric", "torch", "torch:absent", ":"),

@@ -226,8 +226,7 @@ def convert(
         seed: of the draws that stochastic neurons make during bias correction.
         processes: who shares the work, each with the same model and all of the calibration data;
             the network is the same in every one, and that of one process, to the bit.
-        units: "group", or "elementary", which builds softmax and norms from units that read one
-            charge each: exponentials, squares, roots, reciprocals, products and maxima.
+        units: "group", or "elementary": softmax and norms are built from units of one charge each.
 
     Returns:
         The spiking network, on the model's device and in its dtype.
@@ -262,7 +261,7 @@ def _prepared(
     units: Units | str,
 ) -> Prepared:
     """`prepare`, with the bytes of samples that are kept for corrections."""
-    chosen = _checked_units(units)
+    chosen = Units.named(units)
     check_model(model)
     before = _fingerprint(model)
     device = next((t.device for t in state_of(model).values()), torch.device("cpu"))
@@ -306,13 +305,6 @@ def _captured(model: nn.Module | ExportedProgram, batch: Given, units: Units) ->
 def learned_thresholds(graph: Graph) -> dict[str, Tensor]:
     """The thresholds that sites were trained with (QCFS's lambda), by site name, on the CPU."""
     return {s.name: graph.tensors[s.threshold].cpu() for s in graph.sites if s.threshold}
-
-
-def _checked_units(units: Units | str) -> Units:
-    try:
-        return Units(units)
-    except ValueError:
-        raise ConversionError(f"units must be 'group' or 'elementary', got {units!r}") from None
 
 
 def _checked_steps(steps: int | Sequence[int]) -> tuple[int, ...]:

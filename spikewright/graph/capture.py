@@ -109,7 +109,7 @@ def survey(
     program = decomposed(with_marks(in_pairs(_exported(model, first, call, constants))))
     graph, offenders = read_program(program, model, call, constants)
     if not offenders:
-        groups = Units(units) is Units.GROUP
+        groups = Units.named(units) is Units.GROUP
         graph = with_fused_units(written_out(graph), groups=groups)
         if not groups:
             graph, offenders = in_elementary_units(graph)

@@ -16,6 +16,7 @@ from __future__ import annotations
 from dataclasses import replace
 from enum import StrEnum
 
+from spikewright.errors import ConversionError
 from spikewright.graph.composites import Page
 from spikewright.graph.ir import Graph
 from spikewright.graph.offenders import Offender, offender
@@ -34,6 +35,18 @@ class Units(StrEnum):
     """Of one charge, or of all charges of a group: softmax and norms are one unit each."""
     ELEMENTARY = "elementary"
     """Of one charge each."""
+
+    @classmethod
+    def named(cls, name: Units | str) -> Units:
+        """The member of a name.
+
+        Raises:
+            ConversionError: for another name.
+        """
+        try:
+            return cls(name)
+        except ValueError:
+            raise ConversionError(f"units must be 'group' or 'elementary', got {name!r}") from None
 
 
 def in_elementary_units(graph: Graph) -> tuple[Graph, tuple[Offender, ...]]:

@@ -136,14 +136,9 @@ class Rule:
         raise NotImplementedError
 
     def elementary(self, op: Operation, page: Any) -> Value | None:
-        """Write a unit of a group of charges as units of one charge each; the value of the last.
+        """Write a unit, of `Site.group` above 1, as units of one charge each; see `write_out`.
 
-        Args:
-            op: a unit whose `Site.group` is above 1.
-            page: the `graph.composites.Page` to write on.
-
-        Returns:
-            The value, or None, with nothing written, where it cannot be built so.
+        None, with nothing written, where it cannot be built so.
         """
         return None
 

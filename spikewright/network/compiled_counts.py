@@ -16,7 +16,7 @@ from spikewright.graph.inputs import Batch, tensors_of
 from spikewright.graph.ir import Graph
 from spikewright.graph.units import applies_function
 from spikewright.network.compiled_engine import CompiledEngine, Ran
-from spikewright.network.compiler import StraightLine, channels_last, compiled
+from spikewright.network.compiler import StraightLine, channels_last, compiled, row
 from spikewright.network.plan import SILENT, Observer, Plan, spikes_per_sample
 from spikewright.neurons import LayerLaw, Neuron, count_law
 from spikewright.neurons.counter_random import (
@@ -105,7 +105,7 @@ def counting_module(
             line.run(op)
             continue
         site = op.site.name
-        words = [line.call(_row, line.values[word], sites.index(site)) for word in ("low", "high")]
+        words = [line.call(row, line.values[word], sites.index(site)) for word in ("low", "high")]
         value = line.call(torch.add, line.values[op.inputs[0]], line.values[f"correction:{site}"])
         if applies_function(op):
             value = line.applied(op, value)
@@ -117,10 +117,6 @@ def counting_module(
         sent.append(spikes)
     outputs = [line.values[name] for name in graph.outputs]
     return line.module([*outputs, *(sent if count_spikes else ())])
-
-
-def _row(words: Tensor, which: int) -> Tensor:
-    return words[which]
 
 
 def _emitting(neuron: Neuron, steps: int, *, signed: bool) -> Callable[..., tuple[Tensor, Tensor]]:

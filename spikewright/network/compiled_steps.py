@@ -17,7 +17,7 @@ from spikewright.graph.evaluate import apply, call
 from spikewright.graph.inputs import Batch, batch_of, named, tensors_of
 from spikewright.graph.ir import Graph, Kind, Operation
 from spikewright.network.compiled_engine import CompiledEngine, Ran
-from spikewright.network.compiler import StraightLine, channels_last, compiled
+from spikewright.network.compiler import StraightLine, channels_last, compiled, kept_in
 from spikewright.network.plan import SILENT, Observer, Plan, spikes_per_sample
 from spikewright.network.stages import constant_in_time, steady_inputs
 from spikewright.neurons import Neuron
@@ -126,7 +126,7 @@ def step_module(plan: Plan, *, count_spikes: bool) -> fx.GraphModule:
             potential = line.values[f"potential:{op.name}"]
             emitted = line.call(neuron.one_step, potential, current, threshold)
             line.values[op.name], left = line.parts(emitted, 2)
-            line.call(_keep, potential, left)
+            line.call(kept_in, potential, left)
             if count_spikes:
                 sent.append(line.call(_sent_by(neuron), line.values[op.name]))
         elif op.kind in _ACCUMULATING:
@@ -140,10 +140,6 @@ def step_module(plan: Plan, *, count_spikes: bool) -> fx.GraphModule:
 def _varying_outputs(graph: Graph) -> list[str]:
     steady = {*(port.name for port in graph.inputs), *(op.name for op in constant_in_time(graph))}
     return [name for name in graph.outputs if name not in steady]
-
-
-def _keep(state: Tensor, value: Tensor) -> Tensor:
-    return state.copy_(value)
 
 
 def _sent_by(neuron: Neuron) -> Callable[[Tensor], Tensor]:
@@ -177,14 +173,14 @@ def _accumulate(op: Operation, line: StraightLine) -> None:
     sums = {source: _sum_of(op, source) for source in op.inputs}
     for source, name in sums.items():
         grown = line.call(torch.add, line.values[name], line.values[source])
-        line.values[name] = line.call(_keep, line.values[name], grown)
+        line.values[name] = line.call(kept_in, line.values[name], grown)
     line.run(op.rewired(sums))
     reached, before = line.values[op.name], line.values[f"reached:{op.name}"]
     rise = line.call(torch.sub, reached, before)
     for _ in range(degree_of(op) - 1):
         rise = line.call(torch.div, rise, line.values[_WINDOW])
     line.values[op.name] = rise
-    line.call(_keep, before, reached)
+    line.call(kept_in, before, reached)
 
 
 def _nothing_yet(graph: Graph, op: Operation, like: Tensor, batch: int) -> list[Tensor]:

@@ -22,8 +22,8 @@ from spikewright.graph.inputs import Batch, batch_of, named, tensors_of
 from spikewright.graph.ir import Graph, Kind, Operation
 from spikewright.graph.units import applies_function
 from spikewright.network.compiled_engine import CompiledEngine, Ran
-from spikewright.network.compiler import StraightLine, channels_last, compiled
-from spikewright.network.plan import SILENT, Observer, Plan
+from spikewright.network.compiler import StraightLine, channels_last, compiled, kept_in, row
+from spikewright.network.plan import SILENT, Observer, Plan, summed
 from spikewright.network.rest import added_constants
 from spikewright.network.stages import constant_in_time, steady_inputs
 from spikewright.neurons import LayerLaw, SpikeTracer
@@ -168,7 +168,7 @@ def tracing_module(plan: Plan, added: Sequence[str]) -> fx.GraphModule:
         if op.name in fixed:
             continue
         if op.site is not None:
-            words = [line.call(_row, line.values[w], names.index(op.name)) for w in ("low", "high")]
+            words = [line.call(row, line.values[w], names.index(op.name)) for w in ("low", "high")]
             told = [line.values[f"{form}:{op.name}"] for form in forms]
             arrived = line.call(
                 _arrived, line.values[op.inputs[0]], line.values[_OF_INPUT], *told[2:]
@@ -181,7 +181,7 @@ def tracing_module(plan: Plan, added: Sequence[str]) -> fx.GraphModule:
             moving = _moving(plan, op)
             moved = line.call(moving, value, before, *told[:2], line.values[_LEVELS], *words)
             now, spikes, owes = line.parts(moved, 3)
-            line.values[op.name] = line.call(_keep, before, now)
+            line.values[op.name] = line.call(kept_in, before, now)
             sent.append(spikes)
             owed.append(owes)
             continue
@@ -213,7 +213,8 @@ def _moving(plan: Plan, op: Operation) -> Callable[..., tuple[Tensor, Tensor, Te
         target = neuron.target(value * gain, layer)
         spikes = (target - before).clamp(-1, 1)
         now = before + spikes
-        sent, owed = (_of_sample(values.abs()) for values in (spikes, target - now))
+        # of at most one a neuron exact in the values' own dtype, or too large to matter
+        sent, owed = (summed(v.abs(), dtype=None) for v in (spikes, target - now))
         return now, sent, owed
 
     return moved
@@ -221,19 +222,6 @@ def _moving(plan: Plan, op: Operation) -> Callable[..., tuple[Tensor, Tensor, Te
 
 def _arrived(value: Tensor, steps: Tensor, shift: Tensor, potential: Tensor) -> Tensor:
     return value + steps * shift + potential
-
-
-def _of_sample(values: Tensor) -> Tensor:
-    """Sums over a layer, `[B]`: of at most one a neuron exact, or too large to matter."""
-    return values.sum(dim=tuple(range(1, values.ndim)))
-
-
-def _keep(state: Tensor, value: Tensor) -> Tensor:
-    return state.copy_(value)
-
-
-def _row(words: Tensor, which: int) -> Tensor:
-    return words[which]
 
 
 def _any(owed: Sequence[Tensor]) -> Tensor:

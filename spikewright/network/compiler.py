@@ -165,3 +165,13 @@ class StraightLine:
 
 def _item(parts: Sequence[Any], which: int) -> Any:
     return parts[which]
+
+
+def row(values: Tensor, which: int) -> Tensor:
+    """One row, as a call of `StraightLine`."""
+    return values[which]
+
+
+def kept_in(state: Tensor, value: Tensor) -> Tensor:
+    """The state, overwritten with a value, as a call of `StraightLine`."""
+    return state.copy_(value)

@@ -182,13 +182,13 @@ def spikes_per_sample(neuron: Neuron, count: Tensor) -> Tensor:
     return summed(neuron.spikes_of(count))
 
 
-def summed(values: Tensor) -> Tensor:
-    """The sums over all but the first dimension, float64 `[B]`.
+def summed(values: Tensor, dtype: torch.dtype | None = torch.float64) -> Tensor:
+    """The sums over all but the first dimension, `[B]`; in the dtype of the values if None.
 
     Not of rows made flat: compiled, that reads images in another order than the one in which they
     lie, element by element.
     """
-    return values.sum(dim=tuple(range(1, values.ndim)), dtype=torch.float64)
+    return values.sum(dim=tuple(range(1, values.ndim)), dtype=dtype)
 
 
 @dataclass(frozen=True)

@@ -11,14 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from spikewright.export.onnx.check import PURPOSE
 from spikewright.extras import require_extra
 from spikewright.graph.ir import Stored
 from spikewright.graph.rule import rule_of
 from spikewright.network.integers import LARGEST_DIGIT
 from spikewright.network.kernels import LARGEST_BYTE, whole_numbers
 from spikewright.network.plan import Plan
-
-_PURPOSE = "the export to ONNX"
 
 
 def in_integers(model: Any, plan: Plan) -> int:
@@ -33,7 +32,7 @@ def in_integers(model: Any, plan: Plan) -> int:
     Returns:
         How many operators are in integers now.
     """
-    onnx = require_extra("onnx", "onnx", _PURPOSE)
+    onnx = require_extra("onnx", "onnx", PURPOSE)
     weights = _weights_over_counts(plan)
     stored = {tensor.name: tensor for tensor in model.graph.initializer}
     nodes: list[Any] = []

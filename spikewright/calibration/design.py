@@ -23,6 +23,7 @@ class Design:
         held_out: where thresholds and a correction were chosen among several, the error of each on
             samples held out, by name, float64 `[]`; the least was taken. `+` stands before
             corrections, tried with the thresholds taken.
+        expected: the figures of `Expected` of what was taken, by name, float64 `[]`.
     """
 
     thresholds: Mapping[str, Tensor]
@@ -30,6 +31,7 @@ class Design:
     potentials: Mapping[str, Tensor] = field(default_factory=dict)
     weights: Mapping[str, Tensor] = field(default_factory=dict)
     held_out: Mapping[str, Tensor] = field(default_factory=dict)
+    expected: Mapping[str, Tensor] = field(default_factory=dict)
 
     def tensors(self) -> dict[str, Tensor]:
         """All tensors, by names of their part and site."""

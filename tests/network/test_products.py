@@ -305,11 +305,11 @@ def prepared_of_128() -> sw.Prepared:
     return sw.prepare(net("relus"), x_of(128))
 
 
-@pytest.mark.parametrize("correction", [False, InputMeans(), OutputMeans(), Refit()])
+@pytest.mark.parametrize("correction", [None, InputMeans(), OutputMeans(), Refit()])
 @pytest.mark.parametrize("neuron", [sw.TwoPhase(), sw.TPP(), sw.IntegrateFire(), sw.SRP()])
-def test_corrections_walk_through_products(neuron: Neuron, correction: bool | Correction) -> None:
+def test_corrections_walk_through_products(neuron: Neuron, correction: Correction | None) -> None:
     model, x = net("relus"), x_of(128)
-    snn = prepared_of_128().convert(neuron, steps=16, bias_correction=correction)
+    snn = prepared_of_128().convert(neuron, steps=16, correction=correction)
     with torch.no_grad():
         expected = model(x)
     assert (snn(x) - expected).norm() < 0.3 * (expected - expected.mean(0)).norm() + 0.2

@@ -43,7 +43,7 @@ SOUND: Mapping[str, tuple[str, ...]] = {
     "sweep": (
         f"{DIGITS} {_FOUR} --output {FRESH}",
         f"{DIGITS} {_FOUR} --weights weights.safetensors --neuron own --json",
-        f"zoo:digits-qcfs8 {_FOUR} --threshold learned --no-bias-correction --neuron nearest",
+        f"zoo:digits-qcfs8 {_FOUR} --threshold learned --correction none --neuron nearest",
         f"{DIGITS} {_FOUR} --neuron nearest,if --compile",
         f"{_PICTURES} --limit 2 --seeds 1 --neuron tpp",
         f"{_EVENTS} --limit 2 --seeds 1 --neuron if,nearest --frames",

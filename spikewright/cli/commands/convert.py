@@ -108,8 +108,7 @@ def _fewest(
     conversion: ConversionOptions,
 ) -> FewestSteps:
     """The smallest T that is asked for."""
-    correction = False if method.correction is None else method.correction
-    settings = (method.threshold, correction, MOST_STEPS, conversion.seed)
+    settings = (method.threshold, method.correction, MOST_STEPS, conversion.seed)
     neurons = (TwoPhase("nearest", "binary"), TwoPhase("nearest")) if neuron is None else (neuron,)
     return fewest_steps(source.prepared, agreement, neurons, *settings)
 
@@ -141,7 +140,10 @@ def _design(network: SpikingNetwork, steps: int) -> dict[str, Any]:
     return {
         "steps": steps,
         "latency": network.latency(steps),
-        "bias_correction": bool(design.corrections),
+        "bias_corrected": bool(design.corrections),
+        "weights_refitted": sum(weight.numel() for weight in design.weights.values()),
+        "held_out": {name: float(error) for name, error in design.held_out.items()},
+        "expected": {name: float(figure) for name, figure in design.expected.items()},
         "thresholds": {
             site: {
                 "channels": len(theta),

@@ -90,7 +90,8 @@ class SpikingNetwork(ConvertedNetwork):
             By site name, `[T, B, *S]` of 0, 1 and -1, dtype int8; of a code whose spikes are more
             than that, what they are, int32. T counts a rehearsal, and the steps of settling, too.
         """
-        dtype = torch.int8 if self.plan(steps).largest_spike == 1 else torch.int32
+        largest = max(neuron.largest_spike for neuron in self.neurons.values())
+        dtype = torch.int8 if largest == 1 else torch.int32
         trains: dict[str, list[Tensor]] = {name: [] for name in self.sites}
 
         def keep(op: Operation, start: int, spikes: Tensor) -> None:
@@ -324,9 +325,8 @@ class SpikingNetwork(ConvertedNetwork):
         """
         if not isinstance(neuron, Neuron):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise ConversionError(f"expected a neuron such as TPP(), got {neuron!r}")
-        chosen = matching(self.sites, sites)
-        neurons = {name: neuron if name in chosen else self.neurons[name] for name in self.sites}
-        return self._remade(neurons, self.precision)
+        chosen = dict.fromkeys(matching(self.sites, sites), neuron)
+        return self._remade({**self.neurons, **chosen}, self.precision)
 
     def with_precision(self, precision: Precision | str) -> SpikingNetwork:
         """The same network in another precision, for both engines.

@@ -69,7 +69,8 @@ def put(document: Any, *way: Any) -> None:
 @pytest.mark.parametrize(
     ("way", "match"),
     [
-        (("version", 5), "newer one"),
+        (("version", 6), "newer one"),
+        (("version", 4), "calibrated for one neuron: convert the model again"),
         (("version", 3), "whose designs hold no weights: convert the model again"),
         (("version", 2), "did not tell whose counts have signs.*convert the model again"),
         (("version", 1), "T was the largest count.*convert the model again"),
@@ -95,8 +96,10 @@ def put(document: Any, *way: Any) -> None:
         (("graph", "answer", {"dict": [[{}, {"port": 0}]]}), "must be a key and its part"),
         (("steps", 5), "T = 5 has no design"),
         (("precision", "int4"), "precision must be"),
-        (("neurons", {}), "one neuron for every site"),
-        (("calibration", "neuron", "kind", "Popen"), "no neuron that is registered here"),
+        (("neurons", {}), "one for every site"),
+        (("neurons", "relu", "steps", 0), "steps is a whole number of time steps, at least 1"),
+        (("calibration", "neurons", {}), "one for every site"),
+        (("calibration", "neurons", "relu", "kind", "Popen"), "no neuron that is registered here"),
         (("calibration", "signed", ["relu"]), "is a rectifier"),
         (("calibration", "signed", ["nowhere"]), "the signed site 'nowhere'"),
         (("calibration", "threshold", "candidates", True), "must be of type int"),

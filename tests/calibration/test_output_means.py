@@ -149,7 +149,8 @@ def assert_simulated_as_run(name, neuron, x):
     """The simulation of layers gives the counts of the converted network."""
     graph = captured(program(name), x)
     snn = converted(name, neuron=neuron, threshold=sw.Maximum(), steps=4, bias_correction=False)
-    simulation, found = LayerSimulation(neuron, 4, 0, graph.tensors, frozenset()), {}
+    neurons, found = dict.fromkeys(snn.sites, neuron), {}
+    simulation = LayerSimulation(neurons, 4, 0, graph.tensors, frozenset())
     samples = Samples(graph, x.split(2), {}, len(x))
     layers = Layers(graph, samples.parts, simulation.duration, simulation.rehearsal)
     for layer in layers.units():
@@ -232,11 +233,15 @@ def test_samples_are_spread_and_fit_the_memory():
     assert torch.cat(chosen(5))[:, 0, 0, 0].tolist() == [0, 25, 50, 74, 99]
     assert torch.equal(torch.cat(chosen(100)), x)
     assert [len(part) for part in chosen(50, steps=4)] == [7, 7, 1] * 3 + [5]
-    assert fitting(samples, sw.TPP(), 4, 5) == 100
+    counted, simulated = (
+        LayerSimulation({"a": sw.TPP(), "b": neuron}, 4, 0, {}, frozenset())
+        for neuron in (sw.TwoPhase(), sw.IntegrateFire())
+    )
+    assert fitting(samples, counted, 5) == 100
     each = 6 * 64 * 4 * 8  # values of the largest layer, steps, bytes
-    assert fitting(samples, sw.IntegrateFire(), 4, 50) == 50
-    assert fitting(samples, sw.IntegrateFire(), 4, 50, memory=3 * each) == 3
-    assert fitting(samples, sw.IntegrateFire(), 4, 50, memory=1) == 1
+    assert fitting(samples, simulated, 50) == 50
+    assert fitting(samples, simulated, 50, memory=3 * each) == 3
+    assert fitting(samples, simulated, 50, memory=1) == 1
 
 
 @pytest.mark.parametrize(

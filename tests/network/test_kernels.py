@@ -82,7 +82,7 @@ def test_exact_convolutions_err_no_more_than_float32_does(model: nn.Module, stri
 def test_exact_kernels_change_next_to_no_count(model: nn.Module, neuron: sw.TwoPhase) -> None:
     net = sw.convert(model, images(64), neuron=neuron, steps=16)
     plan = net.plan()
-    graph = with_kernels(plan.count_graph, Precision.FLOAT32, quick=True, largest=16)
+    graph = with_kernels(plan.count_graph, Precision.FLOAT32, quick=True, largest=plan.reach)
     changed = [op.name for op in graph.operations if op.target is integers.exact_convolution]
     assert len(changed) == 2  # the first convolution reads the image
     quick = sw.convert(model, images(64), neuron=neuron, steps=16)
@@ -98,8 +98,9 @@ def test_counts_beyond_a_byte_stay_in_float32(
     model: nn.Module, monkeypatch: pytest.MonkeyPatch, largest: int, exact: bool
 ) -> None:
     monkeypatch.setattr(kernels, "integers_are_fast", lambda device: True)
-    graph = sw.convert(model, images(16), steps=4).plan().count_graph
-    lowered = with_kernels(graph, Precision.FLOAT32, quick=True, largest=largest)
+    plan = sw.convert(model, images(16), steps=4).plan()
+    graph, all_sites = plan.count_graph, dict.fromkeys(plan.reach, largest)
+    lowered = with_kernels(graph, Precision.FLOAT32, quick=True, largest=all_sites)
     assert (lowered is not graph) is exact
 
 
@@ -115,10 +116,10 @@ def test_averages_are_no_whole_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
             nn.Flatten(),
         )
     ).eval()
-    graph = sw.convert(net, images(16), steps=4).plan().count_graph
-    assert with_kernels(graph, Precision.FLOAT32, quick=True, largest=4).operations == (
-        graph.operations
-    )
+    plan = sw.convert(net, images(16), steps=4).plan()
+    graph = plan.count_graph
+    lowered = with_kernels(graph, Precision.FLOAT32, quick=True, largest=plan.reach)
+    assert lowered.operations == graph.operations
 
 
 class _Arithmetic(nn.Module):
@@ -143,7 +144,7 @@ def test_other_readers_of_the_same_counts_see_them_unharmed(precision: str) -> N
     plan = snn.plan()
     x = images(20)
     plain = evaluated(plan.count_graph, x)
-    low = with_kernels(plan.count_graph, Precision(precision), quick=True, largest=16)
+    low = with_kernels(plan.count_graph, Precision(precision), quick=True, largest=plan.reach)
     assert low is not plan.count_graph
     found = evaluated(low, x)
     tolerance = 1e-5 if precision == "float32" else 2e-2
@@ -228,8 +229,8 @@ def _weights(graph: Graph) -> list[Tensor]:
 @needs_integers
 def test_int8_in_integers_is_int8_in_floats(model: nn.Module) -> None:
     plan = sw.convert(model, images(64), steps=16).with_precision("int8").plan()
-    fast = with_kernels(plan.graph, Precision.INT8, quick=True, largest=16)
-    plain = with_kernels(plan.graph, Precision.INT8, quick=False, largest=16)
+    fast = with_kernels(plan.graph, Precision.INT8, quick=True, largest=plan.reach)
+    plain = with_kernels(plan.graph, Precision.INT8, quick=False, largest=plan.reach)
     sums = integers.digit_sums
     assert sum(op.target is sums for op in fast.operations) == 2
     assert not any(op.target is sums for op in plain.operations)

@@ -71,7 +71,7 @@ def check_shown(plan: Plan, shown: Batch, like: Tensor) -> None:
             f"{plan.steps} frames"
         )
     if plan.weights.tolist() != [1.0] * plan.steps:
-        labels = "', '".join(dict.fromkeys(neuron.label for neuron in plan.neurons.values()))
+        labels = "' and '".join(dict.fromkeys(n.label for n in plan.neurons.values()))
         raise ConversionError(
             f"a window of '{labels}' takes {plan.duration} steps that do not all weigh 1, or are "
             f"not T, so T = {plan.steps} frames cannot be shown one a step and count alike: use "

@@ -54,9 +54,9 @@ def _require_waiting(neurons: Mapping[str, Neuron], steps: int) -> None:
         others = [site for site in neurons if site not in early] or early
         raise ConversionError(
             f"{_listed(neurons, early)} count by the time at which spikes come, so that all that "
-            f"they read must come in the same steps, of one weight; here windows differ at T = "
-            f"{steps}: {_listed(neurons, others)}. Put two-phase neurons, TwoPhase(...), at all "
-            "sites, which read sums alone, or neurons of one code and one number of steps"
+            "they read must come in the same steps, of one weight; here windows differ in that at "
+            f"T = {steps}: {_listed(neurons, others)}. Put two-phase neurons, TwoPhase(...), which "
+            "read sums alone, at all sites, or neurons of one code and one number of steps"
         )
 
 

@@ -69,7 +69,8 @@ class Plan:
             site: int(factors.max()) * self.neurons[site].largest_spike
             for site, factors in self.factors.items()
         }
-        lowered = self._lowered(graph, largest)
+        powers = {site for site, neuron in self.neurons.items() if neuron.largest_spike > 1}
+        lowered = self._lowered(graph, largest, self.signed | powers)  # which have signs too
         if lowered is graph:  # one copy of the weights serves as both
             self.__dict__["graph"] = graph
         return lowered
@@ -81,23 +82,21 @@ class Plan:
         A count of one is worth theta / L, by one division, as it rounds once.
         """
         worth = {site: theta / self.levels[site] for site, theta in self.thresholds.items()}
-        return self._lowered(fold_scales(self.source, worth), self.reach)
+        return self._lowered(fold_scales(self.source, worth), self.reach, self.signed)
 
     @cached_property
     def sum_graph(self) -> Graph:
         """`graph` for trains that appear as their sums so far, from -L to L."""
-        return self._lowered(self.graph, self.reach)
+        return self._lowered(self.graph, self.reach, self.signed)
 
     def _on_spikes(self) -> Graph:
         shares = {site: self.total_weight / levels for site, levels in self.levels.items()}
         worth = {site: theta * shares[site] for site, theta in self.thresholds.items()}
         return fold_scales(self.source, worth)
 
-    def _lowered(self, graph: Graph, largest: Mapping[str, int]) -> Graph:
+    def _lowered(self, graph: Graph, largest: Mapping[str, int], signed: frozenset[str]) -> Graph:
         """A graph whose neurons emit numbers up to the largest of their site, by faster kernels."""
-        return with_kernels(
-            graph, self.precision, quick=self.quick, largest=largest, signed=self.signed
-        )
+        return with_kernels(graph, self.precision, quick=self.quick, largest=largest, signed=signed)
 
     @property
     def made_bytes(self) -> int:
@@ -246,7 +245,8 @@ class Observer:
             time, the first step, their number t, the values of `Operation.inputs` and its own,
             `[t * B, *S]`; without inputs where a layer emits.
         answer: called by the step engine after every time step from which on all outputs are
-            there, with the steps since the first input and the outputs, as means so far.
+            there, with the steps since the first input and the outputs, as means so far; where the
+            neurons do not share the weights of their steps, once, at the end.
         settled: called once by the step engine with the time steps, int64 `[B]`, after which
             nothing is sent for each sample; those of a window at least.
     """

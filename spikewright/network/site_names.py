@@ -32,6 +32,23 @@ def matching(sites: Sequence[str], patterns: Sequence[str] | str | None) -> set[
     return {name for pattern in chosen for name in fnmatch.filter(sites, pattern)}
 
 
+def with_other(
+    neurons: Mapping[str, Neuron], neuron: Any, patterns: Sequence[str] | str | None
+) -> dict[str, Neuron]:
+    """The neurons of a network with another one at some of its sites.
+
+    Args:
+        neurons: by site name.
+        neuron: the other one.
+        patterns: as for `matching`.
+
+    Raises:
+        ConversionError: for what is no neuron, and as `matching` does.
+    """
+    chosen = dict.fromkeys(matching(list(neurons), patterns), _checked(neuron))
+    return {**neurons, **chosen}
+
+
 def neurons_at(sites: Sequence[str], neurons: Any) -> dict[str, Neuron]:
     """The neuron of every site, by its name.
 
@@ -47,11 +64,7 @@ def neurons_at(sites: Sequence[str], neurons: Any) -> dict[str, Neuron]:
     patterns = neurons if isinstance(neurons, Mapping) else {"*": neurons}
     chosen: dict[str, str] = {}
     for pattern, neuron in patterns.items():
-        if not isinstance(neuron, Neuron):
-            raise ConversionError(
-                "neuron must be a neuron such as TPP() or IntegrateFire(), or a mapping from sites "
-                f"to neurons, got {neuron!r}" + (": call it" if callable(neuron) else "")
-            )
+        _checked(neuron)
         chosen |= dict.fromkeys(matching(sites, [pattern]), pattern)
     left = [site for site in sites if site not in chosen]
     if left:
@@ -65,3 +78,12 @@ def neurons_at(sites: Sequence[str], neurons: Any) -> dict[str, Neuron]:
             "patterns before particular ones, as the last that fits a site counts"
         )
     return {site: patterns[chosen[site]] for site in sites}
+
+
+def _checked(neuron: Any) -> Neuron:
+    if not isinstance(neuron, Neuron):
+        raise ConversionError(
+            f"neuron must be a neuron such as TPP() or IntegrateFire(), got {neuron!r}"
+            + (": call it" if callable(neuron) else "")
+        )
+    return neuron

@@ -140,7 +140,8 @@ class Train:
         numbers = torch.where(steps == 0, 0.0, steps / unit)
         places = [1] * (numbers.ndim - 1)
         rows = factors[:, counted].to(numbers).unique(dim=0).reshape(-1, len(steps), *places)
-        self.binary &= bool(sum(_are_spikes(numbers / row) for row in rows).bool().all())
+        spikes = torch.stack([_are_spikes(numbers / row) for row in rows])
+        self.binary &= bool(spikes.any(0).all())
         if self.binary:
             return
         weights = weights[counted].to(numbers)

@@ -146,11 +146,11 @@ def test_potentials_also_mend_single_neurons():
 
 
 def assert_simulated_as_run(name, neuron, x):
-    """The simulation of layers gives the counts of the converted network."""
+    """The simulation of layers gives the counts of the converted network, of one neuron or more."""
     graph = captured(program(name), x)
     snn = converted(name, neuron=neuron, threshold=sw.Maximum(), steps=4, bias_correction=False)
-    neurons, found = dict.fromkeys(snn.sites, neuron), {}
-    simulation = LayerSimulation(neurons, 4, 0, graph.tensors, frozenset())
+    found, levels = {}, snn.plan().levels
+    simulation = LayerSimulation(snn.neurons, 4, 0, graph.tensors, frozenset())
     samples = Samples(graph, x.split(2), {}, len(x))
     layers = Layers(graph, samples.parts, simulation.duration, simulation.rehearsal)
     for layer in layers.units():
@@ -160,14 +160,23 @@ def assert_simulated_as_run(name, neuron, x):
             ids = samples.ids[number]
             current = current.unflatten(0, (simulation.duration, len(ids)))
             sent = simulation.trains(layer.operation, current, theta, 0.0, ids)
-            shares.append(simulation.mean(sent) * 4 / theta)
+            shares.append(simulation.mean(sent) * levels[site] / theta)
             layer.send(number, Sent(sent.numbers.flatten(0, 1), sent.unit))
         found[site] = torch.cat(shares)
     for site, counts in snn.counts(x).items():
         torch.testing.assert_close(found[site], counts, rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("neuron", [sw.TwoPhase(), sw.TwoPhase("unbiased"), sw.IntegrateFire()])
+@pytest.mark.parametrize(
+    "neuron",
+    [
+        sw.TwoPhase(),
+        sw.TwoPhase("unbiased"),
+        sw.IntegrateFire(),
+        {"*": sw.IntegrateFire(), "*:2": sw.TwoPhase("nearest", "digits")},
+        {"*": sw.TwoPhase("unbiased"), "*:2": sw.TwoPhase("nearest", "binary", steps=3)},
+    ],
+)
 @pytest.mark.parametrize("name", sorted(NETS))
 def test_the_layers_are_those_that_the_engines_run(name, neuron):
     """The simulation that measures is the network that comes out: count for count."""

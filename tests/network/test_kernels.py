@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -14,7 +16,10 @@ from spikewright.graph import Graph, Kind, evaluate
 from spikewright.network import integers, kernels
 from spikewright.network.kernels import with_kernels
 from spikewright.network.precision import Precision
+from spikewright.neurons.codes import Digits
 from tests.builders import firing
+
+EXACT = integers.exact_convolution
 
 needs_integers = pytest.mark.skipif(
     not kernels.integers_are_fast(torch.device("cpu")),
@@ -102,6 +107,31 @@ def test_counts_beyond_a_byte_stay_in_float32(
     graph, all_sites = plan.count_graph, dict.fromkeys(plan.reach, largest)
     lowered = with_kernels(graph, Precision.FLOAT32, quick=True, largest=all_sites)
     assert (lowered is not graph) is exact
+
+
+def test_kernels_are_chosen_layer_by_layer(
+    model: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels, "integers_are_fast", lambda device: True)
+    binary = {"*": sw.TwoPhase("nearest", "binary"), "1": sw.TwoPhase("nearest", "binary", steps=9)}
+    plan = replace(sw.convert(model, images(16), binary, steps=8).plan(), quick=True)
+    assert plan.reach == {"1": 511, "3": 255, "6": 255}
+    exact = [op.module for op in plan.count_graph.operations if op.target is EXACT]
+    assert exact == ["5"]  # "2" reads counts beyond a byte
+    sent = [op.module for op in plan.step_graph.operations if op.target is EXACT]
+    assert sent == ["5"]  # spikes of "1" are sent as what they count for, up to 256
+
+
+def test_signed_powers_of_two_are_no_bytes(
+    model: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels, "integers_are_fast", lambda device: True)
+    digits = sw.TwoPhase("nearest", Digits(8))
+    snn = sw.convert(model, images(16), digits, steps=3)
+    assert -1 in snn.record(images(4))["1"]  # of counts from 0 to 128
+    plan = replace(snn.plan(), quick=True)
+    assert all(op.target is not EXACT for op in plan.step_graph.operations)
+    assert sum(op.target is EXACT for op in plan.count_graph.operations) == 2
 
 
 def test_averages_are_no_whole_numbers(monkeypatch: pytest.MonkeyPatch) -> None:

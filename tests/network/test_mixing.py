@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import spikewright as sw
+from spikewright.calibration import Correction, OutputMeans, Refit
+from spikewright.calibration.auto import Auto
 from spikewright.network import Observer, compiled_counts
 from spikewright.network.mixing import step_weights
 from spikewright.neurons import SRP, Neuron, codes
@@ -105,6 +107,55 @@ def test_thresholds_are_fitted_for_the_neuron_and_the_window_of_each_layer() -> 
         assert torch.equal(design.thresholds[site], alone.design().thresholds[site])
     of_first = prepared().convert(neurons[0], steps=STEPS, bias_correction=False)
     assert not torch.equal(design.thresholds["relu:2"], of_first.design().thresholds["relu:2"])
+
+
+@pytest.mark.parametrize("correction", [OutputMeans(), Refit(), Auto()], ids=repr)
+def test_corrections_run_the_neuron_of_each_layer(correction: Correction) -> None:
+    neurons = (
+        sw.TwoPhase("nearest", "binary", steps=3),
+        sw.TwoPhase("nearest", "digits"),
+        sw.TwoPhase("nearest", steps=7),
+        sw.TwoPhase("nearest", "first-spike"),
+        sw.TwoPhase("nearest", "binary", steps=2),
+    )
+    snn, x = mixed(*neurons, bias_correction=correction), images(16)
+    assert_equals_its_twin(snn, x)
+    plain = mixed(*neurons, bias_correction=False)
+    assert not torch.equal(snn(x), plain(x))
+
+
+def test_mean_inputs_are_put_back_for_the_neuron_of_each_layer() -> None:
+    """The charge of every channel, in the unit of the ANN, on the samples that corrected it."""
+    neurons = [sw.TwoPhase("nearest", "binary", steps=steps) for steps in (3, 1, 2, 4, 2)]
+    snn, x, charges = mixed(*neurons), images(16), dict[str, Tensor]()
+    plan = snn.plan()
+
+    def keep(op: Any, charge: Tensor, count: Tensor, residual: Tensor | None) -> None:
+        charges[op.site.name] = charge / plan.gain(op.site.name)
+
+    snn.observe(x, Observer(layer=keep))
+    for site in ("relu", "mul.left", "relu:2"):  # of the others charge is a function's value
+        mean = prepared().statistics[site].input_mean
+        torch.testing.assert_close(charges[site].mean((0, 2, 3)), mean, rtol=0, atol=1e-9)
+
+
+def test_units_of_one_group_may_differ() -> None:
+    """Gates of a recurrent layer share statistics, and thresholds where neurons are the same."""
+    torch.manual_seed(0)
+    lstm = nn.LSTM(3, 4, batch_first=True).double()
+    model = wired(lambda m, x: m.l(m.lstm(x)[0][:, -1]), lstm=lstm, l=nn.Linear(4, 2).double())
+    x = torch.randn(16, 3, 3, dtype=torch.float64)
+    plain = sw.convert(model, x, steps=6, bias_correction=False)
+    first, second, *_ = (site for site in plain.sites if site.startswith("lstm.forget"))
+    neurons = {"*": sw.TwoPhase(), second: sw.TwoPhase("nearest", "binary", steps=5)}
+    snn = sw.convert(model, x, neurons, steps=6, bias_correction=False)
+    thresholds, of_one = snn.design().thresholds, plain.design().thresholds
+    assert torch.equal(thresholds[first], of_one[first])
+    assert not torch.equal(thresholds[second], of_one[second])
+    assert_equals_its_twin(snn, x)
+    assert f"\n{second} " in snn.summary()
+    assert "lstm.forget:*" in plain.summary()
+    assert "lstm.forget:*" not in snn.summary()
 
 
 def test_t_of_a_call_is_that_of_the_layers_without_steps_of_their_own() -> None:

@@ -69,6 +69,10 @@ def test_a_raster_shows_the_recorded_spikes(network: sw.SpikingNetwork) -> None:
     assert (picture.latency, picture.answer) == (12, "abc"[answer])
     assert {layer.window for layer in picture.layers} == {4}
     assert [layer.start for layer in picture.layers] == [4, 8]
+    own = network.with_neuron(sw.TwoPhase("nearest", "binary", steps=3), sites=["2"])
+    (other,) = observe_raster({"": own}, image, "b", ["a", "b", "c"], 4).networks
+    assert [(layer.start, layer.window) for layer in other.layers] == [(3, 3), (6, 4)]
+    assert other.latency == 10
     for layer, train in zip(picture.layers, trains.values(), strict=True):
         fires = train[:, 0].any(dim=0)
         assert layer.active == int(fires.sum())

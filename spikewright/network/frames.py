@@ -73,9 +73,9 @@ def check_shown(plan: Plan, shown: Batch, like: Tensor) -> None:
     if plan.weights.tolist() != [1.0] * plan.steps:
         labels = "' and '".join(dict.fromkeys(n.label for n in plan.neurons.values()))
         raise ConversionError(
-            f"a window of '{labels}' takes {plan.duration} steps that do not all weigh 1, or are "
-            f"not T, so T = {plan.steps} frames cannot be shown one a step and count alike: use "
-            "neurons whose T steps count alike (code 'random', 'burst' or 'late', or "
-            "integrate-and-fire), or show the mean frame, snn(frames.mean(0))"
+            f"the longest window of '{labels}' takes {plan.duration} steps whose spikes do not all "
+            f"weigh 1, or are not T, so T = {plan.steps} frames cannot be shown one a step and "
+            "count alike: use neurons whose T steps count alike (code 'random', 'burst' or 'late', "
+            "or integrate-and-fire), or show the mean frame, snn(frames.mean(0))"
         )
     check_inputs(plan.source, shown[0], like)

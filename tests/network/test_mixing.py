@@ -249,7 +249,7 @@ def test_frames_are_shown_where_t_steps_of_weight_one_hold_every_window() -> Non
     frames = torch.stack([images(3, seed=seed) for seed in range(4)])
     for engine in ("counts", "steps"):
         torch.testing.assert_close(snn(frames, engine=engine), snn(frames.mean(0)))
-    with pytest.raises(sw.ConversionError, match="a window of 'nearest' and 'nearest, binary, T"):
+    with pytest.raises(sw.ConversionError, match="longest window of 'nearest' and 'nearest, bin"):
         snn(frames[:2], steps=2)
 
 

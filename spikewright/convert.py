@@ -36,6 +36,8 @@ from spikewright.graph.inputs import Batch, batch_of, to_dtype
 from spikewright.graph.model_checks import check_model, state_of, takes
 from spikewright.graph.widened import widened
 from spikewright.network import SpikingNetwork
+from spikewright.network.mixing import step_weights
+from spikewright.network.site_names import neurons_at
 from spikewright.network.units import require_units_served
 from spikewright.neurons import Neuron, TwoPhase
 from spikewright.processes import ALONE, Processes
@@ -62,7 +64,7 @@ class Prepared:
 
     def convert(
         self,
-        neuron: Neuron | None = None,
+        neuron: Neuron | Mapping[str, Neuron] | None = None,
         threshold: Threshold | None = None,
         steps: int | Sequence[int] = 16,
         correction: Correction | None = AUTO,
@@ -82,23 +84,19 @@ class Prepared:
             [torch.Size([5, 3]), torch.Size([5, 3])]
         """
         points = _checked_steps(steps)
-        check_configuration(neuron, threshold, correction)
-        neuron = TwoPhase() if neuron is None else neuron
-        require_units_served(self.graph, {site.name: neuron for site in self.graph.sites})
+        check_configuration(threshold, correction)
+        sites = self.graph.sites
+        neurons = neurons_at([s.name for s in sites], TwoPhase() if neuron is None else neuron)
+        require_units_served(self.graph, neurons)
+        for point in points:
+            step_weights(neurons, point)  # refuses neurons that cannot stand in one network
         learned = learned_thresholds(self.graph)
         threshold, correction = settled(threshold, correction, learned)
         if correction is not None:
             self.samples.warn_if_fewer()
-        sites = self.graph.sites
-        calibration = Calibration(sites, self.statistics, neuron, threshold, learned)
+        calibration = Calibration(sites, self.statistics, neurons, threshold, learned)
         designs = self._designs_at(points, calibration, correction, seed)
-        return SpikingNetwork(
-            self.graph,
-            {site.name: neuron for site in sites},
-            points[0],
-            designs,
-            calibration,
-        )
+        return SpikingNetwork(self.graph, neurons, points[0], designs, calibration)
 
     def held_out(self) -> tuple[Prepared, tuple[Batch, ...]]:
         """The same without every fourth calibration sample, and those samples, to judge by.
@@ -143,7 +141,7 @@ class Prepared:
             dealt = deal_work(missing, lambda steps: made(steps).tensors(), self.processes)
             designs = {steps: Design.of(tensors) for steps, tensors in dealt.items()}
         for steps, design in designs.items():
-            _check_thresholds(design, steps)
+            design.check(steps)
             if shared is not None and not (design.potentials or design.weights):  # those are large
                 self._designs[shared, steps] = design
         return {steps: (designs.get(steps) or self._designs[shared, steps]) for steps in points}
@@ -153,9 +151,11 @@ def _shared_by(
     calibration: Calibration, correction: Correction | None, seed: int
 ) -> Hashable | None:
     """The key of a design, which neurons that count alike share; None if it cannot be hashed."""
-    neuron = calibration.neuron
-    corrected = None if correction is None else (correction, correction.depends_on(neuron), seed)
-    key = (neuron.evenly_driven, calibration.threshold, corrected)
+    neurons = tuple(calibration.neurons.values())
+    corrected = None
+    if correction is not None:
+        corrected = (correction, tuple(map(correction.depends_on, neurons)), seed)
+    key = (tuple(n.evenly_driven for n in neurons), calibration.threshold, corrected)
     try:
         hash(key)
     except TypeError:  # a strategy of the user's own may hold anything
@@ -196,7 +196,7 @@ def prepare(
 def convert(
     model: nn.Module | ExportedProgram,
     calibration: Tensor | Mapping[str, Any] | Batches,
-    neuron: Neuron | None = None,
+    neuron: Neuron | Mapping[str, Neuron] | None = None,
     threshold: Threshold | None = None,
     steps: int | Sequence[int] = 16,
     correction: Correction | None = AUTO,
@@ -217,7 +217,9 @@ def convert(
             and sizes do not matter. A few hundred samples do. For a model of several inputs, dicts
             of its arguments by name or tuples of the positional ones: tensors whose first size is
             that of the first one are inputs, what else is given is a constant of the network.
-        neuron: what stands at every site; default `TwoPhase("nearest")`.
+        neuron: what stands at every site; default `TwoPhase("nearest")`. Or a mapping from sites,
+            by name or shell pattern, to neurons: the last pattern that fits a site counts, as in
+            `{"*": TwoPhase(), "layer3.*": TwoPhase("nearest", "binary", steps=6)}`.
         threshold: how firing thresholds are chosen. When None, samples held out choose under
             `Auto`; else it is the learned thresholds (QCFS), or `MinError(per="channel")`.
         steps: T of the design point, or several; the first is the default of later calls. Other T
@@ -248,7 +250,7 @@ def convert(
         torch.Size([5, 3])
     """
     _checked_steps(steps)
-    check_configuration(neuron, threshold, correction)
+    check_configuration(threshold, correction)
     kept = 0 if correction is None else MEMORY
     prepared = _prepared(model, calibration, processes, kept, units)
     return prepared.convert(neuron, threshold, steps, correction, seed)
@@ -323,11 +325,3 @@ def _fingerprint(model: nn.Module | ExportedProgram) -> dict[str, tuple[int, int
         name: (t.data_ptr(), 0 if t.is_inference() else t._version)
         for name, t in state_of(model).items()
     }
-
-
-def _check_thresholds(design: Design, steps: int) -> None:
-    for site, theta in design.thresholds.items():
-        if not bool((theta.isfinite() & (theta > 0)).all()):
-            raise ConversionError(
-                f"site '{site}' got a threshold that is not positive and finite at T = {steps}"
-            )

@@ -136,7 +136,7 @@ def _taken_apart(
         "graph": graphs.encoded(graph),
         "tensors": list(graph.tensors),
         "layouts": layouts.orders_of(graph.tensors),
-        "neurons": {site: configurations.encoded(n) for site, n in parts.neurons.items()},
+        "neurons": configurations.encoded_neurons(parts.neurons),
         "steps": parts.steps,
         "precision": parts.precision,
         "designs": listed,
@@ -196,13 +196,14 @@ class _Loader:
         graph = self._graph()
         designs = calibrations.decoded_designs(fields["designs"], graph, self._take)
         calibration = calibrations.decoded_calibration(fields["calibration"], graph, self._take)
+        neurons = configurations.decoded_neurons(fields["neurons"], graph.sites, "the neurons")
         steps = whole(fields["steps"], "the default T", 1)
         if steps not in designs:
             raise InterchangeError(f"the default T = {steps} has no design")
         if self._left:
             raise InterchangeError(f"tensor '{next(iter(self._left))}' belongs to nothing")
         precision = typed(fields["precision"], str, "the precision")
-        return Parts(graph, self._neurons(graph), steps, designs, calibration, precision)
+        return Parts(graph, neurons, steps, designs, calibration, precision)
 
     def _take(self, name: str) -> Tensor:
         if name not in self._left:
@@ -222,12 +223,3 @@ class _Loader:
             raise InterchangeError("the graph holds tensors that it does not read")
         dry_run.check_graph(graph)
         return graph
-
-    def _neurons(self, graph: Graph) -> dict[str, Neuron]:
-        listed = mapping(self._fields["neurons"], "the neurons")
-        if set(listed) != {site.name for site in graph.sites}:
-            raise InterchangeError("there must be one neuron for every site, and no other")
-        return {
-            site: configurations.decoded_neuron(entry, f"the neuron of '{site}'")
-            for site, entry in listed.items()
-        }

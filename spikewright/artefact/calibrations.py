@@ -131,7 +131,7 @@ def _checked(values: Tensor, op: Operation, part: str, what: str) -> Tensor:
 
 
 def encoded_calibration(calibration: Calibration) -> tuple[dict[str, Any], dict[str, Tensor]]:
-    """Statistics, strategy and neuron, as plain values and tensors."""
+    """Statistics, strategy and neurons, as plain values and tensors."""
     tensors: dict[str, Tensor] = {}
     groups = {s.group_name: calibration.statistics[s.name] for s in calibration.sites}
     for site, statistics in groups.items():
@@ -141,7 +141,7 @@ def encoded_calibration(calibration: Calibration) -> tuple[dict[str, Any], dict[
         tensors[f"statistics/{site}/input_sum"] = statistics.input_sum
     tensors |= {f"learned/{site}": t for site, t in calibration.learned.items()}
     document = {
-        "neuron": configurations.encoded(calibration.neuron),
+        "neurons": configurations.encoded_neurons(calibration.neurons),
         "threshold": configurations.encoded(calibration.threshold),
         "values": {group: statistics.values for group, statistics in groups.items()},
         "signed": sorted(calibration.signed),
@@ -156,9 +156,9 @@ def decoded_calibration(document: Any, graph: Graph, take: Take) -> Calibration:
     Raises:
         InterchangeError: for anything else.
     """
-    neuron, threshold, values, signed, learned = named(
+    neurons, threshold, values, signed, learned = named(
         mapping(document, "the calibration"),
-        ("neuron", "threshold", "values", "signed", "learned"),
+        ("neurons", "threshold", "values", "signed", "learned"),
         "the calibration",
     )
     layers = layers_of(graph)
@@ -177,7 +177,7 @@ def decoded_calibration(document: Any, graph: Graph, take: Take) -> Calibration:
     return Calibration(
         graph.sites,
         {site.name: known[site.group_name] for site in graph.sites},
-        configurations.decoded_neuron(neuron, "the calibration's neuron"),
+        configurations.decoded_neurons(neurons, graph.sites, "the calibration's neurons"),
         configurations.decoded_threshold(threshold, "the calibration's strategy"),
         {site: _learned(layers, site, take) for site in items(learned, "learned thresholds")},
     )

@@ -8,6 +8,7 @@ What a field may hold follows from its type.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from enum import StrEnum
 from typing import Any, TypeVar, get_args, get_type_hints
@@ -15,6 +16,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 from spikewright.artefact.fields import mapping, named, number, typed, whole
 from spikewright.calibration.thresholds import THRESHOLDS, Threshold
 from spikewright.errors import InterchangeError
+from spikewright.graph.ir import Site
 from spikewright.neurons import CODES, NEURONS, Code, Neuron
 from spikewright.neurons.registry import Registry
 
@@ -58,17 +60,32 @@ def _plain(value: Any) -> Any:
     return encoded(value) if isinstance(value, Neuron | Threshold | Code) else value
 
 
-def decoded_neuron(document: Any, what: str) -> Neuron:
-    """The neuron that `encoded` wrote.
+def encoded_neurons(neurons: Mapping[str, Neuron]) -> dict[str, Any]:
+    """Neurons by site name as plain values; errors as `encoded`."""
+    return {site: encoded(neuron) for site, neuron in neurons.items()}
+
+
+def decoded_neurons(document: Any, sites: Sequence[Site], what: str) -> dict[str, Neuron]:
+    """The neurons that `encoded_neurons` wrote.
+
+    Raises:
+        InterchangeError: for anything else, and for other sites.
+    """
+    listed = mapping(document, what)
+    if set(listed) != {site.name for site in sites}:
+        raise InterchangeError(f"{what}: there must be one for every site, and no other")
+    return {
+        site: _decoded(Neuron, neuron, f"{what}: that of '{site}'")
+        for site, neuron in listed.items()
+    }
+
+
+def decoded_threshold(document: Any, what: str) -> Threshold:
+    """The strategy that `encoded` wrote.
 
     Raises:
         InterchangeError: for anything else.
     """
-    return _decoded(Neuron, document, what)
-
-
-def decoded_threshold(document: Any, what: str) -> Threshold:
-    """The strategy that `encoded` wrote; errors as `decoded_neuron`."""
     return _decoded(Threshold, document, what)
 
 

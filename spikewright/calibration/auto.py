@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import chain
 
 import torch
 
@@ -22,7 +22,7 @@ from spikewright.calibration.thresholds import Headroom, Maximum, MinError, Thre
 NO_CORRECTION = "no correction"
 
 MOST_HELD_OUT = 128
-"""Samples held out whose answers are compared, at most, whether at once or in four folds."""
+"""Samples held out whose answers are compared, at most, whether at once or in several folds."""
 
 
 STANDARD: tuple[Threshold, ...] = (
@@ -41,11 +41,12 @@ class Auto(Correction):
 
     Every candidate is fitted on three quarters of the samples, and its network answers for the
     others, which it has not seen. Strategies for thresholds are compared first, without correction
-    and with each quarter held out in turn, as values that clip are few: that which leaves least
-    `Expected.unexplained` is taken, as means and scales can be corrected, and a network that is
-    silent is not taken for a good one. Then corrections are compared with these thresholds on one
-    of the quarters, among them none, with these thresholds and with those of the conversion; that
-    of the least `Expected.error` is taken and fitted again on all samples. Labels are not needed.
+    and with one quarter held out after another until 128 samples were, as values that clip are few:
+    that which leaves least `Expected.unexplained` is taken, as means and scales can be corrected,
+    and a network that is silent is not taken for a good one. Then corrections are compared with
+    these thresholds on one of the quarters, among them none, with these thresholds and with those
+    of the conversion; that of the least `Expected.error` is taken and fitted again on all samples.
+    Labels are not needed.
 
     Fewer than 16 samples are too few to choose by: nothing is chosen then, and nothing corrected.
 
@@ -69,7 +70,9 @@ class Auto(Correction):
         of_strategies: dict[str, float] = {}
         strategy = calibration.threshold
         if len(strategies) > 1:
-            trials = chain([first], map(trial_of, range(1, HELD_OUT)))
+            quarter = len(samples) // HELD_OUT
+            folds = min(HELD_OUT, math.ceil(MOST_HELD_OUT / quarter))
+            trials = [first, *map(trial_of, range(1, folds))]
             of_strategies = _unexplained(strategies, trials)
             strategy = strategies[least(of_strategies)]
         candidates = {NO_CORRECTION: (strategy, None)}
@@ -134,13 +137,13 @@ class _Trial:
         return expected_of(design, self.calibration, others, self.steps, self.seed)
 
 
-def _unexplained(strategies: Mapping[str, Threshold], trials: Iterable[_Trial]) -> dict[str, float]:
+def _unexplained(strategies: Mapping[str, Threshold], trials: Sequence[_Trial]) -> dict[str, float]:
     """What each strategy leaves unexplained without correction, the mean over the trials."""
     unexplained = dict.fromkeys(strategies, 0.0)
     for trial in trials:
         for name, strategy in strategies.items():
-            judged = trial.judged(trial.design(strategy), MOST_HELD_OUT // HELD_OUT)
-            unexplained[name] += judged.unexplained / HELD_OUT
+            judged = trial.judged(trial.design(strategy), MOST_HELD_OUT // len(trials))
+            unexplained[name] += judged.unexplained / len(trials)
     return unexplained
 
 

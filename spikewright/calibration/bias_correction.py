@@ -51,12 +51,12 @@ class InputMeans(Correction):
     def corrected(
         self, design: Design, calibration: Calibration, samples: Samples, steps: int, seed: int
     ) -> Design:
-        neuron = calibration.neuron
-        levels = neuron.levels(steps)
         corrections: dict[str, Tensor] = {}
         signed = calibration.signed
         for layer in Layers(samples.graph, samples.parts, means=True).units():
             op, site = layer.operation, layer.site
+            neuron = calibration.neurons[site]
+            levels = neuron.levels(steps)
             function = function_of(op, samples.graph.tensors)
             correction = samples.input_means[site] - channel_means(layer.mean_current(), op)
             corrections[site] = correction

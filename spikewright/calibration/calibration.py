@@ -20,14 +20,14 @@ class Calibration:
     Attributes:
         sites: in the order in which they run.
         statistics: by site name; sites that are alike share theirs.
-        neuron: what the thresholds are fitted for.
+        neurons: what the thresholds are fitted for, by site name.
         threshold: the strategy.
         learned: learned thresholds (QCFS's lambda) by site name, where there are any.
     """
 
     sites: tuple[Site, ...]
     statistics: Mapping[str, SiteStatistics]
-    neuron: Neuron
+    neurons: Mapping[str, Neuron]
     threshold: Threshold
     learned: Mapping[str, Tensor] = field(default_factory=dict[str, Tensor])
 
@@ -39,19 +39,26 @@ class Calibration:
     def thresholds_at(self, steps: int) -> dict[str, Tensor]:
         """Thresholds of every site at T = `steps`: float64 `[C]` or `[1]`, positive, on the CPU."""
         chosen: dict[str, Tensor] = {}
+        alike: dict[str, list[Site]] = {}  # chosen for already, by the name of their group
         for site in self.sites:
-            if site.group_name not in chosen:
+            neuron, known = self.neurons[site.name], alike.setdefault(site.group_name, [])
+            same = next((one for one in known if self.neurons[one.name] == neuron), None)
+            if same is None:
                 seen, learned = self.statistics[site.name], self.learned.get(site.name)
-                theta = self.threshold.choose(site, seen, self.neuron, steps, learned)
-                chosen[site.group_name] = self._within_ceiling(site, theta, steps)
-        return {site.name: chosen[site.group_name] for site in self.sites}
+                theta = self.threshold.choose(site, seen, neuron, steps, learned)
+                chosen[site.name] = self._within_ceiling(site, theta, steps)
+                known.append(site)
+            else:
+                chosen[site.name] = chosen[same.name]
+        return chosen
 
     def _within_ceiling(self, site: Site, theta: Tensor, steps: int) -> Tensor:
         """A threshold at which counts end where the activation does, if the code leaves room.
 
         Such a code counts beyond L, and would send more than ReLU6 or QCFS lets pass.
         """
-        room = self.neuron.reach(steps) / self.neuron.levels(steps)
+        neuron = self.neurons[site.name]
+        room = neuron.reach(steps) / neuron.levels(steps)
         if room == 1 or not site.rectifies:
             return theta
         ceiling = self.learned.get(site.name, theta.new_tensor(site.ceiling))

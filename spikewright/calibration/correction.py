@@ -25,7 +25,7 @@ class Correction(ABC):
 
         Args:
             design: thresholds, and nothing else yet.
-            calibration: the statistics of all calibration samples, and the neuron.
+            calibration: the statistics of all calibration samples, and the neurons.
             samples: the calibration samples that fit into memory, with the graph that they run on.
             steps: T.
             seed: of the stochastic neurons' draws.

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field, fields
 
 from torch import Tensor
 
+from spikewright.errors import ConversionError
+
 
 @dataclass(frozen=True)
 class Design:
@@ -40,6 +42,21 @@ class Design:
             for part in fields(self)
             for site, tensor in getattr(self, part.name).items()
         }
+
+    def check(self, steps: int) -> None:
+        """See that all thresholds can be fired at.
+
+        Args:
+            steps: T, for the message.
+
+        Raises:
+            ConversionError: naming a site where one cannot.
+        """
+        for site, theta in self.thresholds.items():
+            if not bool((theta.isfinite() & (theta > 0)).all()):
+                raise ConversionError(
+                    f"site '{site}' got a threshold that is not positive and finite at T = {steps}"
+                )
 
     @classmethod
     def of(cls, tensors: Mapping[str, Tensor]) -> Design:

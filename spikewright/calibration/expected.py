@@ -83,14 +83,14 @@ def expected_of(
 
     Args:
         design: the network's.
-        calibration: whose neuron stands at every site.
+        calibration: whose neurons stand at the sites.
         samples: which.
         steps: T.
         seed: of the stochastic neurons' draws.
     """
-    neuron, graph = calibration.neuron, samples.graph
-    simulation = LayerSimulation(neuron, steps, seed, graph.tensors, calibration.signed)
-    most = fitting(samples, neuron, steps, len(samples))
+    graph, neurons = samples.graph, calibration.neurons
+    simulation = LayerSimulation(neurons, steps, seed, graph.tensors, calibration.signed)
+    most = fitting(samples, simulation, len(samples))
     chosen = samples.spread(most, simulation.duration)
     given = _answers(design, chosen, simulation)
     pairs = [(given[name].double(), wanted.double()) for name, wanted in chosen.answers.items()]

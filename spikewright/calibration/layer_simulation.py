@@ -22,31 +22,38 @@ from spikewright.neurons import Draws, Layer, Neuron, StreamingDynamics
 
 @dataclass(frozen=True)
 class LayerSimulation:
-    """Layers of one kind of neuron at one T.
+    """Layers of neurons at one T.
 
     Attributes:
-        neuron: at every site.
+        neurons: by site name.
         steps: T.
         seed: of the draws.
         tensors: the stored tensors of the graph.
         signed: names of the sites whose counts have signs.
     """
 
-    neuron: Neuron
+    neurons: Mapping[str, Neuron]
     steps: int
     seed: int
     tensors: Mapping[str, Tensor]
     signed: frozenset[str]
 
     @property
+    def by_counts(self) -> bool:
+        """Whether every neuron has a count law, so that no step is simulated."""
+        return all(neuron.has_count_law for neuron in self.neurons.values())
+
+    @property
     def duration(self) -> int:
-        """D, the steps whose values are held."""
-        return 1 if self.neuron.has_count_law else self.neuron.duration(self.steps)
+        """D, the steps whose values are held; where they are simulated, those of all neurons."""
+        any_neuron = next(iter(self.neurons.values()))
+        return 1 if self.by_counts else any_neuron.duration(self.steps)
 
     @property
     def rehearsal(self) -> int:
         """The first of those steps, which weigh nothing."""
-        return 0 if self.neuron.has_count_law else self.neuron.rehearsal
+        any_neuron = next(iter(self.neurons.values()))
+        return 0 if self.by_counts else any_neuron.rehearsal
 
     def trains(
         self,
@@ -69,24 +76,28 @@ class LayerSimulation:
             Counts `[1, B, *S]` where D is 1, else spikes `[D, B, *S]`.
         """
         assert op.site is not None
+        neuron = self.neurons[op.site.name]
         function, signed = function_of(op, self.tensors), op.site.name in self.signed
         draws = Draws.of(self.seed, op.site.name, ids)
         layer = Layer(
             theta, self.steps, draws, potential=potential, function=function, signed=signed
         )
-        if self.neuron.has_count_law:
-            levels = self.neuron.levels(self.steps)
+        levels = neuron.levels(self.steps)
+        if self.by_counts:
             if function is None:
                 charge = (current[0] * levels + potential * (levels / self.steps)) / theta
             else:
                 charge = function(current[0] + potential / self.steps) * (levels / theta)
-            return Sent(self.neuron.count(charge, layer)[None], theta / levels)
-        dynamics = self.neuron.start(layer)
+            return Sent(neuron.count(charge, layer)[None], theta / levels)
+        unit = theta * (self.steps / levels)
+        dynamics = neuron.start(layer)
         if isinstance(dynamics, StreamingDynamics):
-            return Sent(dynamics.advance(current), theta)
-        dynamics.absorb(current, self.neuron.step_weights(self.steps))
+            return Sent(dynamics.advance(current), unit)
+        if neuron.has_count_law:  # it knows its total charge only: equal shares do as well
+            current = current + potential / self.steps
+        dynamics.absorb(current, neuron.step_weights(self.steps) * (levels / self.steps))
         dynamics.rewind()
-        return Sent(dynamics.emit(self.duration), theta)
+        return Sent(dynamics.emit(self.duration), unit)
 
     def send(self, layer: AtLayer, design: Design, ids: Sequence[Tensor]) -> None:
         """Let a layer send what it sends under a design.

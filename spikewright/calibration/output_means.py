@@ -17,7 +17,6 @@ from spikewright.calibration.layer_simulation import LayerSimulation
 from spikewright.calibration.layers import AtLayer, Layers, Sent
 from spikewright.calibration.samples import MEMORY, Samples
 from spikewright.graph.per_channel import by_channel, placed
-from spikewright.neurons import Neuron
 
 
 @dataclass(frozen=True)
@@ -63,11 +62,9 @@ class OutputMeans(Correction):
     def corrected(
         self, design: Design, calibration: Calibration, samples: Samples, steps: int, seed: int
     ) -> Design:
-        held = (calibration.neuron, steps, seed, samples.graph.tensors, calibration.signed)
+        held = (calibration.neurons, steps, seed, samples.graph.tensors, calibration.signed)
         simulation = LayerSimulation(*held)
-        chosen = samples.spread(
-            fitting(samples, calibration.neuron, steps, self.samples), simulation.duration
-        )
+        chosen = samples.spread(fitting(samples, simulation, self.samples), simulation.duration)
         currents: dict[str, Tensor] = {}
         potentials: dict[str, Tensor] = {}
         with torch.no_grad():
@@ -139,18 +136,17 @@ class _Run:
             )
 
 
-def fitting(samples: Samples, neuron: Neuron, steps: int, most: int, memory: int = MEMORY) -> int:
+def fitting(samples: Samples, simulation: LayerSimulation, most: int, memory: int = MEMORY) -> int:
     """How many samples a simulation may hold: all of them for neurons with a count law.
 
     Args:
         samples: the calibration samples.
-        neuron: the neuron of every site.
-        steps: T.
+        simulation: of the network's layers.
         most: at most so many, where time steps must be held.
         memory: bytes.
     """
-    if neuron.has_count_law:
+    if simulation.by_counts:
         return len(samples)
     largest = max(math.prod(op.shape) for op in samples.graph.operations)
-    each = 6 * largest * neuron.duration(steps) * samples.graph.dtype.itemsize
+    each = 6 * largest * simulation.duration * samples.graph.dtype.itemsize
     return min(len(samples), most, max(1, memory // each))

@@ -81,9 +81,9 @@ class Refit(Correction):
                 f"{LEAST_SAMPLES} calibration samples, got {len(samples)}: give more, or use "
                 "InputMeans"
             )
-        neuron, graph = calibration.neuron, samples.graph
-        simulation = LayerSimulation(neuron, steps, seed, graph.tensors, calibration.signed)
-        most = min(self.samples, fitting(samples, neuron, steps, self.samples), _fitting(graph))
+        graph, neurons = samples.graph, calibration.neurons
+        simulation = LayerSimulation(neurons, steps, seed, graph.tensors, calibration.signed)
+        most = min(self.samples, fitting(samples, simulation, self.samples), _fitting(graph))
         chosen = samples.spread(max(most, LEAST_SAMPLES), simulation.duration)
         run = _Run(chosen, simulation, self.places)
         return replace(design, weights=run.weights(design))

@@ -12,28 +12,26 @@ from spikewright.calibration.auto import STANDARD, Auto
 from spikewright.calibration.correction import Correction
 from spikewright.calibration.thresholds import Learned, MinError, Threshold
 from spikewright.errors import ConversionError
-from spikewright.neurons import Neuron
 
 AUTO = Auto()
 """The correction of a conversion that names none."""
 
 
-def check_configuration(neuron: Any, threshold: Any, correction: Any) -> None:
-    """See that these are a neuron, a strategy and a correction, or None.
+def check_configuration(threshold: Any, correction: Any) -> None:
+    """See that these are a strategy and a correction, or None.
 
     Raises:
         ConversionError: where one is something else.
     """
     wanted = {
-        "neuron": (neuron, Neuron, "a neuron such as TPP() or IntegrateFire()"),
         "threshold": (threshold, Threshold, "a strategy such as MinError() or Percentile()"),
         "correction": (correction, Correction, "None or a correction such as calibration.Refit()"),
     }
     for name, (value, kind, words) in wanted.items():
         if value is not None and not isinstance(value, kind):
-            called = isinstance(value, type) or (name == "neuron" and callable(value))
             raise ConversionError(
-                f"{name} must be {words}, got {value!r}" + (": call it" if called else "")
+                f"{name} must be {words}, got {value!r}"
+                + (": call it" if isinstance(value, type) else "")
             )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from torch import Tensor, nn
@@ -46,7 +46,7 @@ class Method:
         model: nn.Module | ExportedProgram | Prepared,
         calibration: Tensor | Batches | None = None,
         steps: int | Sequence[int] = 16,
-        neuron: Neuron | None = None,
+        neuron: Neuron | Mapping[str, Neuron] | None = None,
         seed: int = 0,
         processes: Processes = ALONE,
     ) -> SpikingNetwork:
@@ -57,9 +57,10 @@ class Method:
                 `spikewright.prepare` made of both, to convert it by several methods.
             calibration: as for `spikewright.convert`; left out with a prepared model.
             steps: T of the design point, or several.
-            neuron: another neuron under the method's thresholds and correction; its own when None.
-                How charge is rounded is the neuron's business: `TwoPhase("nearest")` under `RTS`
-                has its own half step, and no shift of the bias besides.
+            neuron: another neuron under the method's thresholds and correction, or several by site
+                as for `spikewright.convert`; its own when None. How charge is rounded is the
+                neuron's business: `TwoPhase("nearest")` under `RTS` has its own half step, and no
+                shift of the bias besides.
             seed: of the draws during calibration.
             processes: as for `spikewright.convert`; those of a prepared model stay its own.
 

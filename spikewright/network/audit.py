@@ -12,7 +12,8 @@ class Carried(StrEnum):
     """What arrives along an edge."""
 
     SPIKES = "spikes"
-    """At every step 0, 1 or -1, times one scale a channel."""
+    """At every step 0, 1 or -1, times one scale a channel; of a code whose steps weigh otherwise
+    than those of other layers, times what the step counts for."""
     COUNTS = "held counts"
     """At every step a whole number times one scale a channel: a mean of spikes that arrive
     together, or a spike that meets the count of the other factor of a product."""

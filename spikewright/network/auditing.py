@@ -79,7 +79,10 @@ class Auditor:
             self._seen.add((name, start))
             self._means[name] = weighted(self._means.get(name), values, shares)
             if name in self._trains and isinstance(values, Tensor):
-                self._trains[name].see(values, weights)
+                train = self._trains[name]
+                sites = sorted(train.sites)
+                factors = [self._plan.factors_at(site, start, steps) for site in sites]
+                train.see(values, weights, torch.stack(factors))
 
     def audit(self, samples: int) -> Audit:
         """What was seen on so many samples."""

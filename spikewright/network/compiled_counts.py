@@ -37,16 +37,11 @@ class CompiledCounts(CompiledEngine):
 
     def __init__(self, plan: Plan) -> None:
         super().__init__(plan)
-        graph = plan.count_graph
         self._steps = plan.steps
-        self._site_keys = site_keys([site.name for site in graph.sites], torch.device("cpu"))
+        sites = [site.name for site in plan.source.sites]
+        self._site_keys = site_keys(sites, torch.device("cpu"))
         self._passes = {  # compiled when first called
-            counting: compiled(
-                counting_module(
-                    graph, plan.neurons, plan.steps, count_spikes=counting, signed=plan.signed
-                ),
-                dynamic=False,
-            )
+            counting: compiled(counting_module(plan, count_spikes=counting), dynamic=False)
             for counting in (False, True)
         }
 
@@ -79,25 +74,33 @@ class CompiledCounts(CompiledEngine):
         return Ran(values[:outputs], values[outputs:])
 
 
-def counting_module(
-    graph: Graph,
-    neurons: Mapping[str, Neuron],
-    steps: int,
-    *,
-    count_spikes: bool,
-    signed: frozenset[str] = frozenset(),
-) -> fx.GraphModule:
-    """The count engine of a scale-folded graph, as a module of straight-line code.
+def _kinds(neurons: Mapping[str, Neuron]) -> tuple[list[Neuron], dict[str, int]]:
+    """The different neurons of a network, and which of them stands at each site, by its name.
+
+    What they need of T is passed to the compiled code once for all of their sites.
+    """
+    kinds: list[Neuron] = []
+    for neuron in neurons.values():
+        if neuron not in kinds:
+            kinds.append(neuron)
+    return kinds, {site: kinds.index(neuron) for site, neuron in neurons.items()}
+
+
+def counting_module(plan: Plan, *, count_spikes: bool) -> fx.GraphModule:
+    """The count engine of a plan's graph, as a module of straight-line code.
 
     Its forward takes the inputs, the two words `[sites, B]` that random draws are keyed by, and
     `fixed_arguments`. It returns the outputs and, with `count_spikes`, the spikes that each sample
     sent at every site.
     """
+    graph = plan.count_graph
     sites = [site.name for site in graph.sites]
+    kinds, kind_of = _kinds(plan.neurons)
+    of_kind = [f"{name}:{kind}" for name in ("levels", "law") for kind in range(len(kinds))]
     of_site = [f"{name}:{site}" for name in ("neurons", "gain", "correction") for site in sites]
     inputs = [port.name for port in graph.inputs]
     line = StraightLine(
-        [*inputs, "low", "high", "levels", "law", *of_site], list(graph.tensors), inputs[0]
+        [*inputs, "low", "high", *of_kind, *of_site], list(graph.tensors), inputs[0]
     )
     sent: list[fx.Node] = []
     for op in graph.operations:
@@ -109,9 +112,10 @@ def counting_module(
         value = line.call(torch.add, line.values[op.inputs[0]], line.values[f"correction:{site}"])
         if applies_function(op):
             value = line.applied(op, value)
-        given = [f"neurons:{site}", f"gain:{site}", "levels", "law"]
+        kind = kind_of[site]
+        given = [f"neurons:{site}", f"gain:{site}", f"levels:{kind}", f"law:{kind}"]
         layer = [value, *(line.values[name] for name in given)]
-        emitting = _emitting(neurons[site], steps, signed=site in signed)
+        emitting = _emitting(kinds[kind], plan.steps, signed=site in plan.signed)
         emitted = line.call(emitting, *layer, *words)
         line.values[op.name], spikes = line.parts(emitted, 2)
         sent.append(spikes)
@@ -143,14 +147,20 @@ def fixed_arguments(plan: Plan) -> list[Tensor]:
     graph = plan.count_graph
     sites = [site.name for site in graph.sites]
     like = plan.thresholds[sites[0]]
-    levels = torch.tensor(float(plan.levels)).to(like)
-    law = like.new_empty(0)
-    if any(neuron.reads_law for neuron in plan.neurons.values()):
-        law = count_law.table(plan.levels, dtype=like.dtype, device=like.device)
-        law = F.pad(law, (0, -len(law) % _LAW_BLOCK))  # few sizes, so few compilations
+    kinds, _ = _kinds(plan.neurons)
+    levels = [torch.tensor(float(kind.levels(plan.steps))).to(like) for kind in kinds]
+    laws = [_law(kind, plan.steps, like) for kind in kinds]
     shapes = {op.site.name: op.shape for op in graph.neurons if op.site}
     words = [channels_last(neuron_words(shapes[site], like.device)[None])[0] for site in sites]
     gains = [plan.gain(site) for site in sites]
     shifts = [plan.corrections.get(site, torch.zeros_like(plan.thresholds[site])) for site in sites]
     weights = [channels_last(tensor) for tensor in graph.tensors.values()]
-    return [levels, law, *words, *gains, *shifts, *weights]
+    return [*levels, *laws, *words, *gains, *shifts, *weights]
+
+
+def _law(neuron: Neuron, steps: int, like: Tensor) -> Tensor:
+    """The table of the TPP law, where a neuron reads it."""
+    if not neuron.reads_law:
+        return like.new_empty(0)
+    law = count_law.table(neuron.levels(steps), dtype=like.dtype, device=like.device)
+    return F.pad(law, (0, -len(law) % _LAW_BLOCK))  # few sizes, so few compilations

@@ -104,7 +104,7 @@ class CompiledTracers(CompiledEngine):
             *added.values(),
             *step_words(keys, ROUNDING_DRAW),
             like.new_tensor(plan.total_weight),
-            like.new_tensor(float(plan.levels)),
+            like.new_tensor(float(plan.steps)),
             *self._fixed_for(plan),
         ]
         sent = torch.zeros(len(counts), batch, dtype=torch.float64, device=x.device)

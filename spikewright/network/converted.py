@@ -18,9 +18,10 @@ from spikewright.network.compiler import fused
 from spikewright.network.engine import checked_t
 from spikewright.network.graph_network import GraphNetwork
 from spikewright.network.made import Made
-from spikewright.network.plan import Plan, common_code, prepared
+from spikewright.network.mixing import step_weights
+from spikewright.network.plan import Plan, prepared
 from spikewright.network.precision import Precision
-from spikewright.network.stages import depth_of
+from spikewright.network.stages import depth_of, longest_path
 from spikewright.network.summary import summarise
 from spikewright.network.units import require_units_served
 from spikewright.neurons import Neuron
@@ -56,7 +57,7 @@ class ConvertedNetwork(GraphNetwork):
         """
         super().__init__(graph)
         self._neurons = dict(neurons)
-        common_code(self._neurons, steps)  # refuses mixed codes
+        step_weights(self._neurons, steps)  # refuses neurons that cannot stand in one network
         require_units_served(graph, self._neurons)
         self.steps = steps
         self._designs = dict(designs)
@@ -127,23 +128,28 @@ class ConvertedNetwork(GraphNetwork):
             >>> snn.expected().samples
             64
         """
-        asked = all(neuron == self.calibration.neuron for neuron in self._neurons.values())
+        asked = self._neurons == dict(self.calibration.neurons)
         figures = self.design(steps).expected if asked else None
         return Expected.of(figures) if figures else None
 
     def duration(self, steps: int | None = None) -> int:
-        """Time steps of one layer's window: T, and a rehearsal (of SRP) before it."""
+        """Time steps of a layer's window, of the longest one where they differ.
+
+        That is T, and a rehearsal (of SRP) before it; neurons with steps of their own have those.
+        """
         steps = checked_t(steps, self.steps)
-        return next(iter(self.neurons.values())).duration(steps)
+        return max(neuron.duration(steps) for neuron in self.neurons.values())
 
     def latency(self, steps: int | None = None) -> int:
         """Time steps from the first input to the answer, unpipelined.
 
         A two-phase layer answers only after its window: D such layers on the longest path take
-        (D + 1) windows. A one-phase network answers after one. How long spike tracers settle after
-        that depends on the samples: `trajectory` and every measurement tell it.
+        (D + 1) windows, the first one to take in the input. Where windows differ, it is the path
+        whose windows add up to most. A one-phase network answers after one. How long spike tracers
+        settle after that depends on the samples: `trajectory` and every measurement tell it.
         """
-        return (self.layers_that_wait + 1) * self.duration(steps)
+        steps = checked_t(steps, self.steps)
+        return sum(longest_path(self._graph, self.neurons, steps))
 
     def save(self, path: str | os.PathLike[str], notes: Mapping[str, Any] | None = None) -> None:
         """Write all it answers from, at any T, as one file that `spikewright.load` reads anywhere.
@@ -163,7 +169,7 @@ class ConvertedNetwork(GraphNetwork):
 
     def summary(self, steps: int | None = None) -> str:
         """Every site with its threshold, and every operation with its class, as text."""
-        return summarise(self.plan(steps), self.design(steps), self.layers_that_wait + 1)
+        return summarise(self.plan(steps), self.design(steps))
 
     def plan(self, steps: int | None = None) -> Plan:
         """The scale-folded graph with its neurons at one T, as the engines run it."""

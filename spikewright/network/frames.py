@@ -71,11 +71,11 @@ def check_shown(plan: Plan, shown: Batch, like: Tensor) -> None:
             f"{plan.steps} frames"
         )
     if plan.weights.tolist() != [1.0] * plan.steps:
-        label = next(iter(plan.neurons.values())).label
+        labels = "' and '".join(dict.fromkeys(n.label for n in plan.neurons.values()))
         raise ConversionError(
-            f"'{label}' takes {plan.duration} steps whose spikes do not all weigh 1, so T = "
-            f"{plan.steps} frames cannot be shown to it one a step and count alike: use a neuron "
-            "whose T steps count alike (code 'random', 'burst' or 'late', or "
-            "integrate-and-fire), or show the mean frame, snn(frames.mean(0))"
+            f"the longest window of '{labels}' takes {plan.duration} steps whose spikes do not all "
+            f"weigh 1, or are not T, so T = {plan.steps} frames cannot be shown one a step and "
+            "count alike: use neurons whose T steps count alike (code 'random', 'burst' or 'late', "
+            "or integrate-and-fire), or show the mean frame, snn(frames.mean(0))"
         )
     check_inputs(plan.source, shown[0], like)

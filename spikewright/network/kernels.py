@@ -13,6 +13,7 @@ read as they are, and the numbers are the same up to the rounding of sums.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -58,7 +59,7 @@ def with_kernels(
     precision: Precision,
     *,
     quick: bool,
-    largest: int,
+    largest: Mapping[str, int],
     signed: frozenset[str] = frozenset(),
 ) -> Graph:
     """A scale-folded graph whose convolutions and products over whole numbers run faster.
@@ -68,23 +69,28 @@ def with_kernels(
         precision: `BF16` rounds the weights that meet whole numbers up to 256, `INT8` all that meet
             whole numbers.
         quick: take exact kernels where the machine has them.
-        largest: the largest number that a neuron emits.
+        largest: the largest number that a neuron of each site emits, by its name.
         signed: names of the sites that emit negative numbers too; bytes hold none.
 
     Returns:
         A graph of the same operations by other means, or the graph itself.
     """
-    if precision is Precision.BF16 and largest <= LARGEST_BF16:
-        return _Lowering(graph, _in_bf16, torch.bfloat16).lowered()
+    if precision is Precision.BF16:
+        large = beyond(LARGEST_BF16, largest)
+        return _Lowering(graph, _in_bf16, torch.bfloat16, without=large).lowered()
     digits = DIGITS
     if precision is Precision.INT8:
         graph, digits = in_bytes(graph), 1
     sample = next((t for t in graph.tensors.values() if t.is_floating_point()), torch.empty(0))
-    exact = quick and largest <= LARGEST_BYTE and sample.dtype is torch.float32
-    if exact and integers_are_fast(sample.device):
-        kernel = partial(_exact, digits=digits)
-        return _Lowering(graph, kernel, torch.uint8, without=signed).lowered()
+    if quick and sample.dtype is torch.float32 and integers_are_fast(sample.device):
+        kernel, without = partial(_exact, digits=digits), signed | beyond(LARGEST_BYTE, largest)
+        return _Lowering(graph, kernel, torch.uint8, without=without).lowered()
     return graph
+
+
+def beyond(limit: int, largest: Mapping[str, int]) -> frozenset[str]:
+    """The sites whose neurons emit larger numbers than `limit`."""
+    return frozenset(site for site, number in largest.items() if number > limit)
 
 
 def in_bytes(graph: Graph) -> Graph:
@@ -121,7 +127,7 @@ class _Lowering:
         kernel: Any,
         dtype: torch.dtype,
         *,
-        without: frozenset[str] = frozenset(),
+        without: frozenset[str],
     ) -> None:
         self._graph = graph
         self._kernel = kernel
@@ -131,6 +137,7 @@ class _Lowering:
         self._tensors = dict(graph.tensors)
 
     def lowered(self) -> Graph:
+        """The graph with the kernels that there are; the graph itself where there are none."""
         kernels: dict[str, Operation] = {}
         for op in self._graph.operations:
             if op.inputs and op.inputs[0] in self._whole:
@@ -138,6 +145,8 @@ class _Lowering:
                 if lowered is not None:
                     kernels[op.name] = lowered[0]
                     self._tensors.update(lowered[1])
+        if not kernels:
+            return self._graph
         narrow = {lowered.inputs[0] for lowered in kernels.values()}
         operations: list[Operation] = []
         for op in self._graph.operations:

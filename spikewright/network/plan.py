@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 from spikewright.calibration.design import Design
-from spikewright.errors import ConversionError
 from spikewright.graph.ir import Graph, Operation
 from spikewright.graph.per_channel import placed
 from spikewright.graph.scales import fold_scales
@@ -19,6 +18,7 @@ from spikewright.graph.units import function_of
 from spikewright.graph.widened import wide
 from spikewright.network.byte_cache import ByteCache
 from spikewright.network.kernels import with_kernels
+from spikewright.network.mixing import step_weights
 from spikewright.network.precision import Precision
 from spikewright.neurons import Draws, Layer, Neuron
 from spikewright.neurons.counter_random import Fuse, unfused
@@ -34,10 +34,8 @@ class Plan:
         neurons: by site name.
         thresholds: by site name, broadcastable to `[B, *S]`.
         corrections: by site name, added to the current at every step; may be empty.
-        steps: T, the time steps of a window that count.
-        levels: L, the largest count in them; T for rate codes.
-        weights: what a spike at each step counts for, `[duration]`; they add up to L where every
-            step of a neuron can carry a spike.
+        steps: T, of every window but those of neurons with steps of their own.
+        weights: of the time steps of a window, `[duration]`; see `step_weights`.
         precision: of weights and currents.
         quick: take the machine's fastest exact kernels.
         fuse: applied to the time loops of the step engine.
@@ -51,7 +49,6 @@ class Plan:
     thresholds: Mapping[str, Tensor]
     corrections: Mapping[str, Tensor]
     steps: int
-    levels: int
     weights: Tensor
     precision: Precision = Precision.FLOAT32
     quick: bool = False
@@ -61,41 +58,45 @@ class Plan:
 
     @cached_property
     def graph(self) -> Graph:
-        """The network on spikes: its neuron operations emit 0 or 1, scales are in the weights."""
-        return self._folded(self.total_weight / self.levels, 1)
+        """The network on spikes as they are `emitted`: scales are in the weights."""
+        return self._on_spikes()
 
     @cached_property
     def step_graph(self) -> Graph:
         """`graph` as the step engine runs it."""
-        graph = self.__dict__.get("graph") or self._folded(self.total_weight / self.levels, 1)
-        lowered = self._lowered(graph, self.largest_spike)
+        graph = self.__dict__.get("graph") or self._on_spikes()
+        largest = {
+            site: int(factors.max()) * self.neurons[site].largest_spike
+            for site, factors in self.factors.items()
+        }
+        powers = {site for site, neuron in self.neurons.items() if neuron.largest_spike > 1}
+        lowered = self._lowered(graph, largest, self.signed | powers)  # which have signs too
         if lowered is graph:  # one copy of the weights serves as both
             self.__dict__["graph"] = graph
         return lowered
 
     @cached_property
     def count_graph(self) -> Graph:
-        """The network on counts, as the count engine runs it: neuron operations emit 0..L."""
-        return self._lowered(self._folded(1, self.levels), self.reach)
+        """The network on counts, as the count engine runs it: neuron operations emit 0..L.
+
+        A count of one is worth theta / L, by one division, as it rounds once.
+        """
+        worth = {site: theta / self.levels[site] for site, theta in self.thresholds.items()}
+        return self._lowered(fold_scales(self.source, worth), self.reach, self.signed)
 
     @cached_property
     def sum_graph(self) -> Graph:
         """`graph` for trains that appear as their sums so far, from -L to L."""
-        return self._lowered(self.graph, self.reach)
+        return self._lowered(self.graph, self.reach, self.signed)
 
-    def _lowered(self, graph: Graph, largest: int) -> Graph:
-        """A graph whose neurons emit numbers up to the largest one, with faster kernels."""
-        return with_kernels(
-            graph, self.precision, quick=self.quick, largest=largest, signed=self.signed
-        )
+    def _on_spikes(self) -> Graph:
+        shares = {site: self.total_weight / levels for site, levels in self.levels.items()}
+        worth = {site: theta * shares[site] for site, theta in self.thresholds.items()}
+        return fold_scales(self.source, worth)
 
-    def _folded(self, times: float, over: int) -> Graph:
-        """The network in which a spike, or a count of one, is worth `theta * times / over`.
-
-        By a division, as it rounds once: `theta * (1 / T)` has other last bits than `theta / T`.
-        """
-        scales = {name: theta * times / over for name, theta in self.thresholds.items()}
-        return fold_scales(self.source, scales)
+    def _lowered(self, graph: Graph, largest: Mapping[str, int], signed: frozenset[str]) -> Graph:
+        """A graph whose neurons emit numbers up to the largest of their site, by faster kernels."""
+        return with_kernels(graph, self.precision, quick=self.quick, largest=largest, signed=signed)
 
     @property
     def made_bytes(self) -> int:
@@ -108,18 +109,37 @@ class Plan:
 
     @property
     def duration(self) -> int:
-        """Time steps of one layer's window."""
+        """Time steps of the longest window."""
         return len(self.weights)
 
-    @property
-    def largest_spike(self) -> int:
-        """The largest value of a spike of any neuron."""
-        return max((neuron.largest_spike for neuron in self.neurons.values()), default=1)
+    @cached_property
+    def levels(self) -> Mapping[str, int]:
+        """L by site name, the largest count that thresholds are fitted for."""
+        return {site: neuron.levels(self.steps) for site, neuron in self.neurons.items()}
 
-    @property
-    def reach(self) -> int:
-        """The largest count of any neuron; L, or more where a code leaves room."""
-        return max((neuron.reach(self.steps) for neuron in self.neurons.values()), default=1)
+    @cached_property
+    def reach(self) -> Mapping[str, int]:
+        """The largest count by site name; L, or more where a code leaves room."""
+        return {site: neuron.reach(self.steps) for site, neuron in self.neurons.items()}
+
+    @cached_property
+    def factors(self) -> Mapping[str, Tensor]:
+        """By site name, what its spikes at each step of its own window are multiplied by.
+
+        So each step weighs the same for all that arrives in it: where all neurons share their
+        steps' weights these are ones, and else the weights themselves, as `weights` is ones then.
+        """
+        trains = {site: n.step_weights(self.steps) for site, n in self.neurons.items()}
+        return {
+            site: torch.where(train > 0, train / self.weights[: len(train)], 1.0)
+            for site, train in trains.items()
+        }
+
+    @cached_property
+    def shares_steps(self) -> bool:
+        """Whether all neurons share the weights of their steps: spikes are sent as they are."""
+        neurons = self.neurons.values()
+        return all(torch.equal(n.step_weights(self.steps), self.weights) for n in neurons)
 
     @property
     def settling(self) -> int | None:
@@ -132,9 +152,23 @@ class Plan:
         return float(self.weights.sum())
 
     def weights_at(self, start: int, steps: int) -> Tensor:
-        """What a spike at each of these steps counts for, `[steps]`; after the window it is 1."""
-        within = self.weights[start : start + steps]
-        return torch.cat([within, within.new_ones(steps - len(within))])
+        """What each of these steps weighs, `[steps]`; after the window it is 1."""
+        return _padded(self.weights[start : start + steps], steps)
+
+    def factors_at(self, site: str, start: int, steps: int) -> Tensor:
+        """What spikes of a site at these steps are multiplied by, `[steps]`; after its window 1."""
+        return _padded(self.factors[site][start : start + steps], steps)
+
+    def spike_weights(self, site: str, start: int, steps: int) -> Tensor:
+        """What a spike of a site at each of these steps counts for, `[steps]`."""
+        return self.weights_at(start, steps) * self.factors_at(site, start, steps)
+
+    def emitted(self, site: str, start: int, spikes: Tensor) -> Tensor:
+        """What a layer sends on of its spikes `[t, B, *S]`, the first of them at step `start`."""
+        factors = self.factors_at(site, start, len(spikes))
+        if bool((factors == 1).all()):
+            return spikes
+        return spikes * factors.to(spikes).reshape(-1, *[1] * (spikes.ndim - 1))
 
     def layer(self, site: str, seed: int, sample_ids: Tensor) -> Layer:
         """The layer of neurons at a site, with its random numbers."""
@@ -152,7 +186,7 @@ class Plan:
 
     def gain(self, site: str) -> Tensor:
         """Charge, in counts, for a unit of mean current: L / theta."""
-        return self.levels / self.thresholds[site]
+        return self.levels[site] / self.thresholds[site]
 
     def charge(self, site: str, current: Tensor) -> Tensor:
         """`x = L * f(mean current + correction) / theta`, `[B, *S]`, from the mean current.
@@ -170,6 +204,10 @@ class Plan:
         """A site's current with its bias correction."""
         correction = self.corrections.get(site)
         return current if correction is None else current + correction
+
+
+def _padded(weights: Tensor, steps: int) -> Tensor:
+    return torch.cat([weights, weights.new_ones(steps - len(weights))])
 
 
 def plan_cache() -> ByteCache[Plan]:
@@ -207,7 +245,8 @@ class Observer:
             time, the first step, their number t, the values of `Operation.inputs` and its own,
             `[t * B, *S]`; without inputs where a layer emits.
         answer: called by the step engine after every time step from which on all outputs are
-            there, with the steps since the first input and the outputs, as means so far.
+            there, with the steps since the first input and the outputs, as means so far; where the
+            neurons do not share the weights of their steps, once, at the end.
         settled: called once by the step engine with the time steps, int64 `[B]`, after which
             nothing is sent for each sample; those of a window at least.
     """
@@ -251,9 +290,8 @@ def prepared(
         signed: names of the sites whose counts run from -L to L.
 
     Raises:
-        ConversionError: when neurons of different codes meet in one network.
+        ConversionError: when neurons cannot stand in one network; see `step_weights`.
     """
-    levels, step_weights = common_code(neurons, steps)
     dtype = wide(like.dtype)
     units = {op.site.name: op for op in graph.neurons if op.site}
 
@@ -278,34 +316,8 @@ def prepared(
         thresholds=thresholds,
         corrections=corrections,
         steps=steps,
-        levels=levels,
-        weights=step_weights,
+        weights=step_weights(neurons, steps),
         precision=precision,
         potentials=potentials,
         signed=signed,
     )
-
-
-def common_code(neurons: Mapping[str, Neuron], steps: int) -> tuple[int, Tensor]:
-    """How far all neurons of a network count in T = `steps`, and their step weights.
-
-    Raises:
-        ConversionError: when neurons of different codes meet in one network.
-    """
-    codes = {
-        n.label: (n.levels(steps), n.step_weights(steps), n.settling) for n in neurons.values()
-    }
-    first = next(iter(codes))
-    levels, weights, settling = codes[first]
-    for label, (other, others, settles) in codes.items():
-        if other != levels or not torch.equal(others, weights):
-            raise ConversionError(
-                f"'{first}' and '{label}' write their counts in different codes or steps; all "
-                "neurons of a network must share them, so that their spikes can be added"
-            )
-        if settles != settling:
-            raise ConversionError(
-                f"of '{first}' and '{label}' one settles after its window and the other does not, "
-                "or for another time; all neurons of a network must settle alike"
-            )
-    return levels, weights

@@ -1,11 +1,13 @@
-"""Sites chosen by name or shell pattern."""
+"""Sites chosen by name or shell pattern, and the neurons that stand at them."""
 
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from spikewright.errors import ConversionError
+from spikewright.neurons import Neuron
 
 
 def matching(sites: Sequence[str], patterns: Sequence[str] | str | None) -> set[str]:
@@ -28,3 +30,60 @@ def matching(sites: Sequence[str], patterns: Sequence[str] | str | None) -> set[
         if not fnmatch.filter(sites, pattern):
             raise ConversionError(f"no site matches '{pattern}'; {known}")
     return {name for pattern in chosen for name in fnmatch.filter(sites, pattern)}
+
+
+def with_other(
+    neurons: Mapping[str, Neuron], neuron: Any, patterns: Sequence[str] | str | None
+) -> dict[str, Neuron]:
+    """The neurons of a network with another one at some of its sites.
+
+    Args:
+        neurons: by site name.
+        neuron: the other one.
+        patterns: as for `matching`.
+
+    Raises:
+        ConversionError: for what is no neuron, and as `matching` does.
+    """
+    chosen = dict.fromkeys(matching(list(neurons), patterns), _checked(neuron))
+    return {**neurons, **chosen}
+
+
+def neurons_at(sites: Sequence[str], neurons: Any) -> dict[str, Neuron]:
+    """The neuron of every site, by its name.
+
+    Args:
+        sites: every name.
+        neurons: one for all of them, or a mapping from names or shell patterns, such as
+            `{"*": TPP(), "layer1.*": IntegrateFire()}`, of which the last that fits a site counts.
+
+    Raises:
+        ConversionError: for anything else, a pattern that chooses no site or whose sites later ones
+            all choose again, and a site that none chooses.
+    """
+    patterns = neurons if isinstance(neurons, Mapping) else {"*": neurons}
+    chosen: dict[str, str] = {}
+    for pattern, neuron in patterns.items():
+        _checked(neuron)
+        chosen |= dict.fromkeys(matching(sites, [pattern]), pattern)
+    left = [site for site in sites if site not in chosen]
+    if left:
+        raise ConversionError(
+            f"no neuron is given for {', '.join(left)}: put one for all others first, under '*'"
+        )
+    unused = [pattern for pattern in patterns if pattern not in chosen.values()]
+    if unused:
+        raise ConversionError(
+            f"'{unused[0]}' has no effect, as later patterns choose all of its sites: put general "
+            "patterns before particular ones, as the last that fits a site counts"
+        )
+    return {site: patterns[chosen[site]] for site in sites}
+
+
+def _checked(neuron: Any) -> Neuron:
+    if not isinstance(neuron, Neuron):
+        raise ConversionError(
+            f"neuron must be a neuron such as TPP() or IntegrateFire(), got {neuron!r}"
+            + (": call it" if callable(neuron) else "")
+        )
+    return neuron

@@ -22,7 +22,7 @@ from spikewright.network.graph_network import CapturedANN
 from spikewright.network.plan import SILENT, Observer
 from spikewright.network.precision import Precision
 from spikewright.network.simulate import simulate
-from spikewright.network.site_names import matching
+from spikewright.network.site_names import with_other
 from spikewright.network.steps import MEMORY_BUDGET
 from spikewright.network.trajectory import Trajectory
 from spikewright.network.twin import Twin, twin_of
@@ -56,7 +56,7 @@ class SpikingNetwork(ConvertedNetwork):
                 step, on the network's device, signals in its dtype. A network of one signal takes
                 frames `[T, B, *S]` too, frame t at step t, for neurons whose T steps count alike
                 (no binary or first-spike code, no rehearsal).
-            steps: T; the design point when None.
+            steps: T, of all neurons without steps of their own; the design point when None.
             engine: "auto", "counts" (one forward pass, two-phase neurons only) or "steps".
             seed: any integer; the same seed gives the same spikes.
             sample_ids: int64 `[B]`, identities that random draws are keyed by; when None they are
@@ -88,9 +88,10 @@ class SpikingNetwork(ConvertedNetwork):
 
         Returns:
             By site name, `[T, B, *S]` of 0, 1 and -1, dtype int8; of a code whose spikes are more
-            than that, what they are, int32. T counts a rehearsal, and the steps of settling, too.
+            than that, what they are, int32. T is the site's own, with rehearsal and settling.
         """
-        dtype = torch.int8 if self.plan(steps).largest_spike == 1 else torch.int32
+        plain = all(neuron.largest_spike == 1 for neuron in self.neurons.values())
+        dtype = torch.int8 if plain else torch.int32
         trains: dict[str, list[Tensor]] = {name: [] for name in self.sites}
 
         def keep(op: Operation, start: int, spikes: Tensor) -> None:
@@ -115,7 +116,7 @@ class SpikingNetwork(ConvertedNetwork):
 
         One-phase neurons answer from the first step on, and spike tracers go on after the window
         until they settle. Two-phase neurons answer in the last window alone, and the times tell how
-        late that is.
+        late that is; where windows differ, at its end.
 
         Args:
             images: a batch, as for `observe`.
@@ -315,18 +316,17 @@ class SpikingNetwork(ConvertedNetwork):
     def with_neuron(self, neuron: Neuron, sites: Sequence[str] | None = None) -> SpikingNetwork:
         """The same network, thresholds and corrections kept, with another neuron.
 
+        Two-phase neurons of all codes and windows go together; `convert` fits thresholds for each.
+
         Args:
-            neuron: what to put there.
+            neuron: what to put there, such as `TwoPhase("nearest", "binary", steps=6)`.
             sites: names or shell patterns such as "layer1.*"; every site when None.
 
         Raises:
-            ConversionError: when a pattern matches no site, or there is none.
+            ConversionError: when a pattern matches no site, there is none, or the neurons cannot
+                stand in one network.
         """
-        if not isinstance(neuron, Neuron):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConversionError(f"expected a neuron such as TPP(), got {neuron!r}")
-        chosen = matching(self.sites, sites)
-        neurons = {name: neuron if name in chosen else self.neurons[name] for name in self.sites}
-        return self._remade(neurons, self.precision)
+        return self._remade(with_other(self.neurons, neuron, sites), self.precision)
 
     def with_precision(self, precision: Precision | str) -> SpikingNetwork:
         """The same network in another precision, for both engines.

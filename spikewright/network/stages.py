@@ -69,6 +69,36 @@ def steady_inputs(graph: Graph) -> list[str]:
     return list(dict.fromkeys(read))
 
 
+def paths_of(graph: Graph, neurons: Mapping[str, Neuron], steps: int) -> dict[str, tuple[int, ...]]:
+    """The windows, in time steps, that must pass until each value is complete, by name.
+
+    They are those on the path that takes longest: first one in which the input is shown, as long as
+    that of the layer that reads it, then one for each waiting layer, its own included. They add up
+    to the time at which the value is complete, unpipelined; empty where no layer has run.
+
+    Args:
+        graph: of the network.
+        neurons: by site name.
+        steps: T.
+    """
+    paths: dict[str, tuple[int, ...]] = {port.name: () for port in graph.inputs}
+    for op in graph.operations:
+        path = max((paths[name] for name in op.inputs), key=sum, default=())
+        if op.site is not None:
+            neuron = neurons[op.site.name]
+            window = neuron.duration(steps)
+            path = path or (window,)
+            path = (*path, window) if neuron.waits else path
+        paths[op.name] = path
+    return paths
+
+
+def longest_path(graph: Graph, neurons: Mapping[str, Neuron], steps: int) -> tuple[int, ...]:
+    """The windows, in time steps, from the first input to the last output; they add up to it."""
+    paths = paths_of(graph, neurons, steps)
+    return max((paths[name] for name in graph.outputs), key=sum) or (steps,)
+
+
 def depth_of(graph: Graph, neurons: Mapping[str, Neuron]) -> dict[str, int]:
     """The number of waiting sites on the longest path to each value, its own included."""
     depth = {port.name: 0 for port in graph.inputs}

@@ -18,7 +18,7 @@ from spikewright.graph.ir import Graph, Kind, Operation
 from spikewright.network.frames import are_frames, mean_image, samples_in
 from spikewright.network.plan import SILENT, Observer, Plan
 from spikewright.network.rest import Rest
-from spikewright.network.stages import Stage, constant_in_time, stages_of
+from spikewright.network.stages import Stage, constant_in_time, longest_path, stages_of
 from spikewright.neurons import Dynamics, StreamingDynamics, WaitingDynamics
 
 MEMORY_BUDGET = 64 << 20
@@ -166,10 +166,18 @@ class _StepRun:
         kept.outputs |= {name: total / whole for name, total in kept.totals.items()}
 
     def _tell_answer(self, kept: _Pass, time: int) -> None:
-        """Tell the observer of the answer so far, once all outputs have begun."""
-        names = self._plan.step_graph.outputs
+        """Tell the observer of the answer so far, once all outputs have begun.
+
+        Where windows differ there is no mean so far: some trains are over before others.
+        """
+        plan = self._plan
+        names = plan.step_graph.outputs
         if self._observer.answer is None or not kept.weight:
             return
+        if not plan.shares_steps:
+            if kept.weight < plan.total_weight:
+                return
+            time = sum(longest_path(plan.source, plan.neurons, plan.steps))
         means = {name: total / kept.weight for name, total in kept.totals.items()}
         known = {**kept.outputs, **means}
         if all(name in known for name in names):
@@ -184,7 +192,8 @@ class _StepRun:
     ) -> Any:
         """The value of an operation over the steps of a chunk, `[steps * B, *S]`."""
         if op.name in kept.stage.emitting:
-            return self._emit(op, start, steps).flatten(0, 1)
+            spikes = self._emit(op, start, steps)
+            return self._plan.emitted(_site_of(op), start, spikes).flatten(0, 1)
         steady = self._rest.steady if self._rests(start) else self._steady
         for name in op.inputs:
             if name not in values:
@@ -218,7 +227,7 @@ class _StepRun:
         site = _site_of(op)
         if not self._rests(start):
             current = self._plan.corrected(site, current)
-        share = self._plan.levels / self._plan.total_weight
+        share = self._plan.levels[site] / self._plan.total_weight
         weights = self._plan.weights_at(start, len(current)) * share
         if self._observer.layer is not None and op.name not in self._reported:
             self._charges[op.name] = _added(self._charges.get(op.name), current, weights.tolist())
@@ -236,9 +245,10 @@ class _StepRun:
         waiting = self._waiting.get(op.name)
         if waiting is None:
             waiting = self._waiting[op.name] = self._started(op, WaitingDynamics)
-        if op.inputs[0] in self._steady and self._plan.neurons[_site_of(op)].has_count_law:
+        site = _site_of(op)
+        if op.inputs[0] in self._steady and self._plan.neurons[site].has_count_law:
             if start == 0:  # the same current at every step: L times it, as the count law has it
-                waiting.absorb(current[:1], torch.tensor([float(self._plan.levels)]))
+                waiting.absorb(current[:1], torch.tensor([float(self._plan.levels[site])]))
         else:
             waiting.absorb(current, weights)
 
@@ -250,9 +260,18 @@ class _StepRun:
         return dynamics
 
     def _emit(self, op: Operation, start: int, steps: int) -> Tensor:
-        spikes = self._waiting[op.name].emit(steps)
-        self._watch(op, start, spikes)
-        return spikes
+        """The spikes of a layer that waited, `[steps, B, *S]`; none after its own window."""
+        site = _site_of(op)
+        own = min(steps, len(self._plan.factors[site]) - start)
+        spikes = self._waiting[op.name].emit(own) if own > 0 else None
+        if spikes is not None:
+            self._watch(op, start, spikes)
+            if own == steps:
+                return spikes
+        train = self._plan.thresholds[site].new_zeros(steps, self._batch, *op.shape)
+        if spikes is not None:
+            train[:own] = spikes
+        return train
 
     def _watch(self, op: Operation, start: int, spikes: Tensor) -> None:
         """Tell the observer of spikes, the first time this train is emitted."""
@@ -267,7 +286,7 @@ class _StepRun:
             sent = (spikes != 0).flatten(2).sum((0, 2), dtype=torch.float64)
             self._sent[op.name] = sent + self._sent.get(op.name, 0.0)
         if self._observer.layer is not None:
-            weights = self._plan.weights_at(start, len(spikes)).tolist()
+            weights = self._plan.spike_weights(_site_of(op), start, len(spikes)).tolist()
             self._counts[op.name] = _added(self._counts.get(op.name), spikes, weights)
 
     def _report(self, stage: Stage, streaming: Mapping[str, StreamingDynamics]) -> None:
@@ -292,7 +311,7 @@ class _StepRun:
         total = self._charges.pop(op.name) + plan.potentials.get(site, 0.0)
         if plan.functions[site] is None:
             return total / plan.thresholds[site]
-        return plan.rounded(site, total / plan.levels) * plan.gain(site)
+        return plan.rounded(site, total / plan.levels[site]) * plan.gain(site)
 
 
 def _site_of(op: Operation) -> str:

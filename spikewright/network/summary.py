@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 
 from torch import Tensor
 
@@ -12,22 +13,24 @@ from spikewright.calibration import Design, Expected
 from spikewright.graph.ir import Kind, Operation
 from spikewright.graph.units import computed_in
 from spikewright.network.plan import Plan
+from spikewright.network.stages import longest_path
 
 
-def summarise(plan: Plan, design: Design, windows: int) -> str:
+def summarise(plan: Plan, design: Design) -> str:
     """Sites with thresholds, then operations by class, then latency.
 
     Args:
         plan: the network at one T.
         design: its thresholds and corrections.
-        windows: windows of time steps until it answers.
     """
     graph = plan.graph
-    rows = alike(graph.neurons)
+    rows = _rows(plan)
     lines = [f"Spiking network at T = {plan.steps}", ""]
     width = max(len("total"), *(len(name) for name in rows))
     wide = max(11, *(len(_unit(ops)) for ops in rows.values()))
-    lines.append(f"{'site':<{width}}  {'unit':<{wide}} {'neuron':<14} {'neurons':>9}  threshold")
+    named = max(14, *(len(neuron.label) for neuron in plan.neurons.values()))
+    head = f"{'site':<{width}}  {'unit':<{wide}} {'neuron':<{named}}"
+    lines.append(f"{head} {'neurons':>9}  threshold")
     total = 0
     for name, ops in rows.items():
         site = ops[0].site
@@ -38,29 +41,37 @@ def summarise(plan: Plan, design: Design, windows: int) -> str:
         thresholds = f"{theta.min().item():.4g}"
         if len(theta) > 1:
             thresholds += f" .. {theta.max().item():.4g} in {len(theta)} channels"
-        neuron = f"{_unit(ops):<{wide}} {plan.neurons[site.name].label:<14}"
+        neuron = f"{_unit(ops):<{wide}} {plan.neurons[site.name].label:<{named}}"
         lines.append(f"{name:<{width}}  {neuron} {size:>9,}  {thresholds}")
-    lines.append(f"{'total':<{width}}  {'':<{wide}} {'':<14} {total:>9,}")
+    lines.append(f"{'total':<{width}}  {'':<{wide}} {'':<{named}} {total:>9,}")
     lines += ["", f"{'operation':<28} {'class':<10} {'times':>5}"]
     kinds = Counter(
         (op.operator, str(op.kind)) for op in graph.operations if op.kind is not Kind.UNIT
     )
     lines += [f"{name:<28} {kind:<10} {n:>5}" for (name, kind), n in sorted(kinds.items())]
-    lines += [
-        "",
-        f"latency: {windows * plan.duration} time steps "
-        f"({windows} window{'s' if windows > 1 else ''} of {plan.duration}){_settling(plan)}",
-    ]
-    lines += _payload(plan)
+    lines += ["", f"latency: {_latency(plan)}{_settling(plan)}", *_payload(plan)]
     lines += ["", *_corrections(design)]
     return "\n".join(lines)
 
 
+def _latency(plan: Plan) -> str:
+    """The time steps until the answer, and the windows that they are made of."""
+    windows = longest_path(plan.source, plan.neurons, plan.steps)
+    runs = ((len(list(same)), length) for length, same in groupby(windows))
+    path = ", ".join(f"{n} window{'s' * (n > 1)} of {length}" for n, length in runs)
+    return f"{sum(windows)} time steps ({path})"
+
+
 def _payload(plan: Plan) -> Iterator[str]:
     """What a spike says, where that is more than that it came."""
-    bits = max(neuron.bits for neuron in plan.neurons.values())
-    if bits > 1:
-        yield f"payload: {bits} bits a neuron and step, where a spike or none is 1"
+    labels: dict[int, list[str]] = {}
+    for neuron in plan.neurons.values():
+        labels.setdefault(neuron.bits, []).append(neuron.label)
+    for bits, those in labels.items():
+        names = " and ".join(f"'{label}'" for label in dict.fromkeys(those))
+        whose = f" of {names}" if len(labels) > 1 else ""
+        if bits > 1:
+            yield f"payload: {bits} bits a neuron and step{whose}, where a spike or none is 1"
 
 
 def _settling(plan: Plan) -> str:
@@ -92,6 +103,16 @@ def _errors(held_out: Mapping[str, Tensor]) -> Iterator[str]:
         chosen = min(of_kind, key=of_kind.__getitem__, default=None)
         for name, error in of_kind.items():
             yield f"{measure:<11} {error:<10.4g} {name}{'  (chosen)' if name == chosen else ''}"
+
+
+def _rows(plan: Plan) -> dict[str, list[Operation]]:
+    """Units by site, those with one threshold and one neuron together."""
+    rows: dict[str, list[Operation]] = {}
+    for name, ops in alike(plan.graph.neurons).items():
+        sites = {op.site.name: op for op in ops if op.site is not None}
+        same = len({plan.neurons[site].label for site in sites}) == 1
+        rows |= {name: ops} if same else {site: [op] for site, op in sites.items()}
+    return rows
 
 
 def alike(units: Iterable[Operation]) -> dict[str, list[Operation]]:

@@ -26,12 +26,14 @@ class Scale:
     """What a whole number stands for at every element of a value.
 
     Attributes:
+        sites: names of the sites whose spikes it is made of.
         unit: `[1, *S]`, or `[B, *S]` where masks differ; a list of them for an operation of
             several values.
         averaged: whether numbers were averaged on the way, so that there are parts of units.
         product: whether the numbers are those of a product, which are divided by a window's length.
     """
 
+    sites: frozenset[str]
     unit: Any
     averaged: bool = False
     product: bool = False
@@ -41,7 +43,7 @@ def scales_of(graph: Graph, indices: Mapping[str, Tensor] | None = None) -> dict
     """What a whole number stands for, by value, wherever units send whole numbers.
 
     Args:
-        graph: with scales folded: its units send 0, 1 and -1. A value that is a sum of different
+        graph: with scales folded: its units send whole numbers. A value that is a sum of different
             things has no scale, and is left out.
         indices: inputs that are no signals, such as token ids and masks, by name, `[B, *S]`.
     """
@@ -52,8 +54,9 @@ def scales_of(graph: Graph, indices: Mapping[str, Tensor] | None = None) -> dict
         if op.kind is Kind.CONSTANT and all(name in constants for name in op.inputs):
             constants[op.name] = call(op, constants, graph.tensors, batch)
         known = {name: scales[name] for name in op.inputs if name in scales}
-        if op.kind is Kind.UNIT:
-            scales[op.name] = Scale(torch.ones(batch, *op.shape).to(_like(graph)))
+        if op.site is not None:
+            ones = torch.ones(batch, *op.shape).to(_like(graph))
+            scales[op.name] = Scale(frozenset({op.site.name}), ones)
         elif known and len(known) + sum(n in constants for n in op.inputs) == len(op.inputs):
             scale = _scale(op, known, constants, graph, batch)
             if scale is not None:
@@ -70,23 +73,25 @@ def _scale(
 ) -> Scale | None:
     """The scale of a value whose inputs have scales, or are constants."""
     units = {name: scale.unit for name, scale in known.items()}
+    sites = frozenset[str]().union(*(scale.sites for scale in known.values()))
     averaged = any(scale.averaged for scale in known.values())
     product = any(scale.product for scale in known.values())
     if op.kind is Kind.PRODUCT:
         ones = {name: torch.ones_like(unit) for name, unit in units.items()}
         number = call(op, ones, graph.tensors, batch)  # of products in each sum
-        return Scale(call(op, units, graph.tensors, batch) / number.clamp(min=1), averaged, True)
+        unit = call(op, units, graph.tensors, batch) / number.clamp(min=1)
+        return Scale(sites, unit, averaged, True)
     route = rule_of(op).route(op, graph)
     if isinstance(route, Added):
         first, *rest = (units.get(name) for name in route.addends)
         same = first is not None and all(u is not None and torch.equal(u, first) for u in rest)
-        return Scale(first, averaged, product) if same and not route.constant else None
+        return Scale(sites, first, averaged, product) if same and not route.constant else None
     shifted = isinstance(route, Scaled) and route.shifted
     passes = op.kind is Kind.MAX or isinstance(route, Moved | Chosen | Averaged | Scaled)
     if shifted or not passes:
         return None
     unit = call(op, {**constants, **units}, graph.tensors, batch)
-    return Scale(unit, averaged or isinstance(route, Averaged), product)
+    return Scale(sites, unit, averaged or isinstance(route, Averaged), product)
 
 
 def _like(graph: Graph) -> Tensor:
@@ -99,7 +104,7 @@ class Train:
 
     Attributes:
         whole: whether all of it were whole numbers times its scale.
-        binary: whether these were 0, 1 and -1 alone.
+        binary: whether these were 0 and what one spike of its sites is sent as, of either sign.
     """
 
     def __init__(self, scale: Scale, length: float) -> None:
@@ -114,20 +119,33 @@ class Train:
         self._length = length
         self._parts = 1
 
-    def see(self, value: Tensor, weights: Tensor) -> None:
-        """Look at `[t * B, *S]`; `weights` `[t]`, those of a rehearsal are 0."""
+    @property
+    def sites(self) -> frozenset[str]:
+        """Names of the sites whose spikes it is made of."""
+        return self._scale.sites
+
+    def see(self, value: Tensor, weights: Tensor, factors: Tensor) -> None:
+        """Look at `[t * B, *S]`.
+
+        Args:
+            value: at the next t steps.
+            weights: of these, `[t]`; those of a rehearsal are 0.
+            factors: what a spike of each of its sites is sent as at them, `[sites, t]`.
+        """
         if not self.whole:
             return
-        steps = value.unflatten(0, (len(weights), -1))[weights.to(value.device) > 0]
+        counted = weights > 0
+        steps = value.unflatten(0, (len(weights), -1))[counted.to(value.device)]
         unit = self._scale.unit
         numbers = torch.where(steps == 0, 0.0, steps / unit)
-        self.binary &= bool(((numbers == 0) | _near_whole(numbers.abs(), 1.0)).all()) and bool(
-            (numbers.abs() < 1.5).all()
-        )
+        places = [1] * (numbers.ndim - 1)
+        rows = factors[:, counted].to(numbers).unique(dim=0).reshape(-1, len(steps), *places)
+        spikes = torch.stack([_are_spikes(numbers / row) for row in rows])
+        self.binary &= bool(spikes.any(0).all())
         if self.binary:
             return
-        weights = weights[weights > 0].to(numbers)
-        numbers = numbers * weights.reshape(-1, *[1] * (numbers.ndim - 1))
+        weights = weights[counted].to(numbers)
+        numbers = numbers * weights.reshape(-1, *places)
         self.whole = self._are_whole(numbers * (self._length if self._scale.product else 1))
 
     def _are_whole(self, numbers: Tensor) -> bool:
@@ -138,6 +156,11 @@ class Train:
             self._parts = _parts_of(odd, self._parts)
             odd = numbers[~_near_whole(numbers, self._parts)]
         return not odd.numel()
+
+
+def _are_spikes(numbers: Tensor) -> Tensor:
+    """Which numbers are 0, 1 or -1, up to rounding."""
+    return ((numbers == 0) | _near_whole(numbers.abs(), 1.0)) & (numbers.abs() < 1.5)
 
 
 def _near_whole(numbers: Tensor, parts: float) -> Tensor:

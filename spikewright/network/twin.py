@@ -24,7 +24,7 @@ from spikewright.neurons import Neuron, Rounding, SpikeTracer, TwoPhase, code_of
 
 
 class Twin(CapturedANN):
-    """An ANN whose unit i has the value `theta / L * n`, n a whole number up to L.
+    """An ANN whose unit i has the value `theta / L * n`, n a whole number up to its L.
 
         n = clip(round(L / theta * f(x + b)), 0, L)
 
@@ -34,7 +34,7 @@ class Twin(CapturedANN):
     its thresholds and corrections are buffers: it moves with `.to()`.
 
     Attributes:
-        levels: L.
+        levels: L by site name.
         signed: names of the sites whose counts have signs.
     """
 
@@ -42,7 +42,7 @@ class Twin(CapturedANN):
         """Take weights, thresholds and corrections of a network at one T."""
         super().__init__(plan.source)
         self.levels = plan.levels
-        self._steps = plan.steps
+        self._windows = {site: n.window(plan.steps) for site, n in plan.neurons.items()}
         self._codes = {
             site: code_of(getattr(n, "code", "random")) for site, n in plan.neurons.items()
         }
@@ -73,10 +73,11 @@ class Twin(CapturedANN):
             current = current if correction is None else current + correction
             function = function_of(op, graph.tensors)
             value = current if function is None else function(current)
-            count = self._count(value * self.levels / threshold, op.site.name)
+            levels = self.levels[op.site.name]
+            count = self._count(value * levels / threshold, op.site.name)
             if counts is not None:
                 counts[op.site.name] = count
-            return count * threshold / self.levels
+            return count * threshold / levels
 
         return {Kind.UNIT: rounded}
 
@@ -89,8 +90,8 @@ class Twin(CapturedANN):
         """The whole number next to a charge that a unit can send."""
         magnitude = charge.abs() if site in self.signed else charge
         code = self._codes[site]
-        whole = (magnitude + 0.5).floor().clamp(0, self.levels * code.room)
-        count = code.carried(whole, self._steps)
+        whole = (magnitude + 0.5).floor().clamp(0, self.levels[site] * code.room)
+        count = code.carried(whole, self._windows[site])
         return count.copysign(charge) if site in self.signed else count
 
 

@@ -210,15 +210,22 @@ class Neuron(ABC):
         Raises:
             ConversionError: where that is more than can be counted exactly.
         """
-        return steps
+        return self.window(steps)
 
     def reach(self, steps: int) -> int:
         """The largest count that can be sent in T steps; L where a code leaves no room."""
         return self.levels(steps)
 
+    def window(self, steps: int) -> int:
+        """The time steps of its window that count, where the network runs at T = `steps`.
+
+        That is T, but for neurons with steps of their own; what they tell of any T is told of it.
+        """
+        return steps
+
     def duration(self, steps: int) -> int:
         """Time steps that a window of T = `steps` lasts: T, and the rehearsal before it."""
-        return self.rehearsal + steps
+        return self.rehearsal + self.window(steps)
 
     def step_weights(self, steps: int) -> Tensor:
         """What a spike at each step counts for, float64 `[duration]`: ones for rate codes."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -48,18 +48,25 @@ class TwoPhase(Neuron):
             steps the binary code counts to 2**T - 1 and the digits code to 2**9, the others to T.
             The count is written without loss, but for the digits code: its count is what T digits
             say of the rounded charge.
+        steps: T of its own window, at least 1, whatever T the network runs at; None for that T. So
+            the layers of one network may take windows of different lengths.
 
     Raises:
-        ValueError: for any other name, and for a code that rounds with another rounding than
-            "nearest".
+        ValueError: for any other name, steps below 1, and for a code that rounds with another
+            rounding than "nearest".
     """
 
     rounding: Rounding | str = Rounding.NEAREST
     code: Code | str = "random"
+    steps: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rounding", Rounding(self.rounding))
         object.__setattr__(self, "code", code_of(self.code))
+        if self.steps is not None and (type(self.steps) is not int or self.steps < 1):
+            raise ValueError(
+                f"steps is a whole number of time steps, at least 1, or None, got {self.steps!r}"
+            )
         if not self._code.carries_all and self.rounding is not Rounding.NEAREST:
             raise ValueError(
                 f"the code '{self._code.name}' rounds to what its digits say, so that no other "
@@ -69,12 +76,14 @@ class TwoPhase(Neuron):
     @property
     def label(self) -> str:
         name = "TPP" if self.rounding is Rounding.BERNOULLI else str(self.rounding)
-        return name if self.code == Rate() else f"{name}, {self._code.name}"
+        name = name if self.code == Rate() else f"{name}, {self._code.name}"
+        return name if self.steps is None else f"{name}, T = {self.steps}"
 
     @property
     def meaning(self) -> str:
         words = f"two phases, {_MEANINGS[Rounding(self.rounding)]}"
-        return f"{words}." if self.code == Rate() else f"{words}; {self._code.meaning}."
+        words = words if self.code == Rate() else f"{words}; {self._code.meaning}"
+        return f"{words}." if self.steps is None else f"{words}; its window is {self.steps} steps."
 
     @property
     def waits(self) -> bool:
@@ -98,7 +107,7 @@ class TwoPhase(Neuron):
 
     @property
     def reads_steps(self) -> bool:
-        return not self._code.carries_all
+        return not self._code.carries_all and self.steps is None
 
     @property
     def bits(self) -> int:
@@ -110,16 +119,17 @@ class TwoPhase(Neuron):
 
     def expected_count(self, charge: Tensor, steps: int) -> tuple[Tensor, Tensor]:
         mean, variance = Rounding(self.rounding).expected_count(charge, self.levels(steps))
-        return self._code.carried(mean, steps), variance
+        return self._code.carried(mean, self.window(steps)), variance
 
     @property
     def evenly_driven(self) -> Neuron:
-        if type(self) is not TwoPhase or not isinstance(self.code, Rate):
+        if type(self) is not TwoPhase or not isinstance(self.code, Rate) or self.steps is not None:
             return self
         nearest = self.rounding is Rounding.NEAREST
         return IntegrateFire(v0=0.5) if nearest else TwoPhase(self.rounding)
 
     def start(self, layer: Layer) -> WaitingDynamics:
+        layer = replace(layer, steps=self.window(layer.steps))
         return (
             _TppDynamics(self, layer) if self._draws_every_step else _CountedDynamics(self, layer)
         )
@@ -136,9 +146,13 @@ class TwoPhase(Neuron):
             rounded = rounding.round(charge, reach, layer.draws, layer.law)
         else:
             rounded = rounding.round(charge, self.reach(layer.steps), layer.draws)
-        return self._code.carried(rounded, layer.steps)
+        return self._code.carried(rounded, self.window(layer.steps))
+
+    def window(self, steps: int) -> int:
+        return steps if self.steps is None else self.steps
 
     def levels(self, steps: int) -> int:
+        steps = self.window(steps)
         levels = self._code.levels(steps)
         if levels > MOST_LEVELS:
             raise ConversionError(
@@ -152,13 +166,14 @@ class TwoPhase(Neuron):
         return self.levels(steps) * self._code.room
 
     def step_weights(self, steps: int) -> Tensor:
-        return self._code.step_weights(steps)
+        return self._code.step_weights(self.window(steps))
 
     def spikes_of(self, count: Tensor) -> Tensor:
         return self._code.spikes_of(count.abs())
 
     def work(self, steps: int) -> Work:
         """One rounding, and what writing the count takes; TPP draws both together, every step."""
+        steps = self.window(steps)
         if self._draws_every_step:
             return Work(updates=steps, comparisons=steps, draws=steps)
         rounded = Work(updates=1, comparisons=1, draws=self.stochastic)

@@ -86,6 +86,7 @@ class RasterLayer:
     Attributes:
         site: its name.
         start: time steps that pass before its window begins.
+        window: time steps of its window.
         trains: for each neuron shown, the steps 1, 2, ... of its window at which it fires.
         neurons: all neurons of the layer.
         active: those of them that fire at least once.
@@ -93,6 +94,7 @@ class RasterLayer:
 
     site: str
     start: int
+    window: int
     trains: tuple[tuple[int, ...], ...]
     neurons: int
     active: int
@@ -104,14 +106,12 @@ class NetworkRaster:
 
     Attributes:
         network: its name.
-        window: time steps of one layer's window.
         latency: time steps to the answer.
         answer: the class it names, or "".
         layers: the layers in the order in which they run.
     """
 
     network: str
-    window: int
     latency: int
     answer: str
     layers: tuple[RasterLayer, ...]

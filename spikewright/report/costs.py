@@ -59,5 +59,5 @@ def energies_of(one: Operations) -> Energies:
         spikes=one.total.spikes,
         energy=one.energy,
         model=one.model,
-        layers=tuple(LayerCosts(r, energy_of(r, one.levels, one.model)) for r in one.rows),
+        layers=tuple(LayerCosts(r, energy_of(r, one.model)) for r in one.rows),
     )

@@ -39,7 +39,7 @@ def raster_figure(raster: Raster, picture: NetworkRaster) -> Figure:
         top + (len(layer.trains) - 1) / 2 for layer, top in zip(picture.layers, tops, strict=True)
     ]
     windows = [
-        _window(layer.start, picture.window, top, top + max(len(layer.trains), 1) - 1)
+        _window(layer.start, layer.window, top, top + max(len(layer.trains), 1) - 1)
         for layer, top in zip(picture.layers, tops, strict=True)
     ]
     spikes: Figure = {

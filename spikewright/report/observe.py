@@ -18,7 +18,7 @@ from spikewright.measure import LayerError, decompose
 from spikewright.measure.accuracy import logits_of
 from spikewright.network import Observer, SpikingNetwork
 from spikewright.network.frames import batch_dimension, mean_image, samples_in
-from spikewright.network.stages import depth_of
+from spikewright.network.stages import paths_of
 from spikewright.report.bins import RATE_EDGES, binned, rate_counts, threshold_edges
 from spikewright.report.contents import (
     NetworkRaster,
@@ -96,21 +96,21 @@ def _network_raster(
     answer: str,
     steps: int,
 ) -> NetworkRaster:
-    window = len(next(iter(trains.values())))  # a window, or one and the steps of settling
-    depth = depth_of(network.graph, network.neurons)
-    starts = {op.site.name: depth[op.name] * window for op in network.graph.neurons if op.site}
+    paths = paths_of(network.graph, network.neurons, steps)
+    ends = {op.site.name: sum(paths[op.name]) for op in network.graph.neurons if op.site}
+    settled = max(len(trains[site]) - network.neurons[site].duration(steps) for site in trains)
     layers = tuple(
         RasterLayer(
             site=site,
-            start=starts[site],
+            start=ends[site] - network.neurons[site].duration(steps),
+            window=len(train),  # with the steps of settling
             trains=tuple(_firing_steps(train[:, neuron]) for neuron in shown[site]),
             neurons=train.shape[1],
             active=int(train.any(dim=0).sum()),
         )
         for site, train in trains.items()
     )
-    latency = window * (network.layers_that_wait + 1)
-    return NetworkRaster(name, window, latency, answer, layers)
+    return NetworkRaster(name, network.latency(steps) + settled, answer, layers)
 
 
 def _firing_steps(train: Tensor) -> tuple[int, ...]:
@@ -151,7 +151,7 @@ def observe_thresholds(
 
     def watch_layer(op: Operation, charge: Tensor, count: Tensor, residual: Tensor | None) -> None:
         assert op.site is not None
-        rates[op.site.name] = rate_counts(count.mean(dim=0) / levels)
+        rates[op.site.name] = rate_counts(count.mean(dim=0) / levels[op.site.name])
 
     network.observe(images, Observer(layer=watch_layer, sent=watch_sent), steps=steps, seed=seed)
     thresholds = {site: theta.cpu() for site, theta in network.design(steps).thresholds.items()}

@@ -34,7 +34,7 @@ def mean_inputs(snn, x, **options):
 
     def keep(op, charge, count, residual):
         theta = snn.design().thresholds[op.site.name].reshape(1, -1, 1, 1)
-        found[op.site.name] = (charge * theta / snn.plan().levels).mean((0, 2, 3))
+        found[op.site.name] = (charge * theta / snn.plan().levels[op.site.name]).mean((0, 2, 3))
 
     snn.observe(x, Observer(layer=keep), **options)
     return found

@@ -146,10 +146,11 @@ def test_potentials_also_mend_single_neurons():
 
 
 def assert_simulated_as_run(name, neuron, x):
-    """The simulation of layers gives the counts of the converted network."""
+    """The simulation of layers gives the counts of the converted network, of one neuron or more."""
     graph = captured(program(name), x)
     snn = converted(name, neuron=neuron, threshold=sw.Maximum(), steps=4, correction=None)
-    simulation, found = LayerSimulation(neuron, 4, 0, graph.tensors, frozenset()), {}
+    found, levels = {}, snn.plan().levels
+    simulation = LayerSimulation(snn.neurons, 4, 0, graph.tensors, frozenset())
     samples = Samples(graph, x.split(2), {}, len(x))
     layers = Layers(graph, samples.parts, simulation.duration, simulation.rehearsal)
     for layer in layers.units():
@@ -159,14 +160,23 @@ def assert_simulated_as_run(name, neuron, x):
             ids = samples.ids[number]
             current = current.unflatten(0, (simulation.duration, len(ids)))
             sent = simulation.trains(layer.operation, current, theta, 0.0, ids)
-            shares.append(simulation.mean(sent) * 4 / theta)
+            shares.append(simulation.mean(sent) * levels[site] / theta)
             layer.send(number, Sent(sent.numbers.flatten(0, 1), sent.unit))
         found[site] = torch.cat(shares)
     for site, counts in snn.counts(x).items():
         torch.testing.assert_close(found[site], counts, rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("neuron", [sw.TwoPhase(), sw.TwoPhase("unbiased"), sw.IntegrateFire()])
+@pytest.mark.parametrize(
+    "neuron",
+    [
+        sw.TwoPhase(),
+        sw.TwoPhase("unbiased"),
+        sw.IntegrateFire(),
+        {"*": sw.IntegrateFire(), "*:2": sw.TwoPhase("nearest", "digits")},
+        {"*": sw.TwoPhase("unbiased"), "*:2": sw.TwoPhase("nearest", "binary", steps=3)},
+    ],
+)
 @pytest.mark.parametrize("name", sorted(NETS))
 def test_the_layers_are_those_that_the_engines_run(name, neuron):
     """The simulation that measures is the network that comes out: count for count."""
@@ -232,11 +242,15 @@ def test_samples_are_spread_and_fit_the_memory():
     assert torch.cat(chosen(5))[:, 0, 0, 0].tolist() == [0, 25, 50, 74, 99]
     assert torch.equal(torch.cat(chosen(100)), x)
     assert [len(part) for part in chosen(50, steps=4)] == [7, 7, 1] * 3 + [5]
-    assert fitting(samples, sw.TPP(), 4, 5) == 100
+    counted, simulated = (
+        LayerSimulation({"a": sw.TPP(), "b": neuron}, 4, 0, {}, frozenset())
+        for neuron in (sw.TwoPhase(), sw.IntegrateFire())
+    )
+    assert fitting(samples, counted, 5) == 100
     each = 6 * 64 * 4 * 8  # values of the largest layer, steps, bytes
-    assert fitting(samples, sw.IntegrateFire(), 4, 50) == 50
-    assert fitting(samples, sw.IntegrateFire(), 4, 50, memory=3 * each) == 3
-    assert fitting(samples, sw.IntegrateFire(), 4, 50, memory=1) == 1
+    assert fitting(samples, simulated, 50) == 50
+    assert fitting(samples, simulated, 50, memory=3 * each) == 3
+    assert fitting(samples, simulated, 50, memory=1) == 1
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,6 @@ from spikewright.export.onnx import export as exporter
 from spikewright.export.onnx import export_onnx
 from spikewright.export.onnx.check import compared, trial_inputs
 from spikewright.graph.inputs import Input
-from spikewright.neurons import Neuron
 from tests.builders import images, wired
 from tests.cli.products import transformer
 from tests.graph.test_inputs import Reader, sentences
@@ -66,7 +65,8 @@ def assert_same(path: Path, network: sw.SpikingNetwork, x: Tensor, steps: int) -
     torch.testing.assert_close(found.pop("logits"), network(x, steps=steps, engine="counts"))
     expected = network.counts(x, steps=steps, engine="counts")
     assert set(found) == set(expected)
-    assert max(float(count.max()) for count in expected.values()) == network.plan(steps).levels
+    levels = max(network.plan(steps).levels.values())
+    assert max(float(count.max()) for count in expected.values()) == levels
     for site, count in expected.items():
         assert torch.equal(found[site], count), site
 
@@ -285,10 +285,16 @@ def test_int8_is_written_with_integer_operators(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "neuron", [sw.TwoPhase("nearest", "digits"), sw.SpikeTracer()], ids=lambda n: n.label
+    "neuron",
+    [
+        sw.TwoPhase("nearest", "digits"),
+        sw.SpikeTracer(),
+        {"*": sw.TwoPhase("nearest", "digits", steps=2), "1": sw.TwoPhase("nearest", "binary")},
+    ],
 )
-def test_digits_and_the_settled_tracer_are_written(neuron: Neuron, tmp_path: Path) -> None:
-    model = nn.Sequential(nn.Linear(5, 8), nn.ReLU6(), nn.Linear(8, 3)).eval()
+def test_digits_the_settled_tracer_and_mixed_codes_are_written(neuron: Any, tmp_path: Path) -> None:
+    first, second = nn.Linear(5, 8), nn.Linear(8, 6)
+    model = nn.Sequential(first, nn.ReLU6(), second, nn.ReLU(), nn.Linear(6, 3)).eval()
     x = torch.rand(64, 5, generator=torch.Generator().manual_seed(0)) * 4
     snn = sw.convert(model, x, neuron, steps=3)
     export_onnx(snn, tmp_path / "n.onnx", 3)

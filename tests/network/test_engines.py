@@ -130,9 +130,3 @@ def test_mixed_networks_run_and_wait_where_their_neurons_do():
     plain = snn.with_neuron(sw.IntegrateFire())
     assert torch.equal(other.counts(x)["relu"], plain.counts(x)["relu"])
     assert (snn.latency(), mixed.latency(), plain.latency()) == (18, 12, 6)
-
-
-def test_neurons_of_different_codes_cannot_share_a_network():
-    snn = converted("plain", steps=6)
-    with pytest.raises(sw.SpikewrightError, match="write their counts in different codes"):
-        snn.with_neuron(sw.TwoPhase("nearest", "binary"), ["relu"])

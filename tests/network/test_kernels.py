@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -14,7 +16,10 @@ from spikewright.graph import Graph, Kind, evaluate
 from spikewright.network import integers, kernels
 from spikewright.network.kernels import with_kernels
 from spikewright.network.precision import Precision
+from spikewright.neurons.codes import Digits
 from tests.builders import firing
+
+EXACT = integers.exact_convolution
 
 needs_integers = pytest.mark.skipif(
     not kernels.integers_are_fast(torch.device("cpu")),
@@ -82,7 +87,7 @@ def test_exact_convolutions_err_no_more_than_float32_does(model: nn.Module, stri
 def test_exact_kernels_change_next_to_no_count(model: nn.Module, neuron: sw.TwoPhase) -> None:
     net = sw.convert(model, images(64), neuron=neuron, steps=16)
     plan = net.plan()
-    graph = with_kernels(plan.count_graph, Precision.FLOAT32, quick=True, largest=16)
+    graph = with_kernels(plan.count_graph, Precision.FLOAT32, quick=True, largest=plan.reach)
     changed = [op.name for op in graph.operations if op.target is integers.exact_convolution]
     assert len(changed) == 2  # the first convolution reads the image
     quick = sw.convert(model, images(64), neuron=neuron, steps=16)
@@ -98,9 +103,35 @@ def test_counts_beyond_a_byte_stay_in_float32(
     model: nn.Module, monkeypatch: pytest.MonkeyPatch, largest: int, exact: bool
 ) -> None:
     monkeypatch.setattr(kernels, "integers_are_fast", lambda device: True)
-    graph = sw.convert(model, images(16), steps=4).plan().count_graph
-    lowered = with_kernels(graph, Precision.FLOAT32, quick=True, largest=largest)
+    plan = sw.convert(model, images(16), steps=4).plan()
+    graph, all_sites = plan.count_graph, dict.fromkeys(plan.reach, largest)
+    lowered = with_kernels(graph, Precision.FLOAT32, quick=True, largest=all_sites)
     assert (lowered is not graph) is exact
+
+
+def test_kernels_are_chosen_layer_by_layer(
+    model: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels, "integers_are_fast", lambda device: True)
+    binary = {"*": sw.TwoPhase("nearest", "binary"), "1": sw.TwoPhase("nearest", "binary", steps=9)}
+    plan = replace(sw.convert(model, images(16), binary, steps=8).plan(), quick=True)
+    assert plan.reach == {"1": 511, "3": 255, "6": 255}
+    exact = [op.module for op in plan.count_graph.operations if op.target is EXACT]
+    assert exact == ["5"]  # "2" reads counts beyond a byte
+    sent = [op.module for op in plan.step_graph.operations if op.target is EXACT]
+    assert sent == ["5"]  # spikes of "1" are sent as what they count for, up to 256
+
+
+def test_signed_powers_of_two_are_no_bytes(
+    model: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels, "integers_are_fast", lambda device: True)
+    digits = sw.TwoPhase("nearest", Digits(8))
+    snn = sw.convert(model, images(16), digits, steps=3)
+    assert -1 in snn.record(images(4))["1"]  # of counts from 0 to 128
+    plan = replace(snn.plan(), quick=True)
+    assert all(op.target is not EXACT for op in plan.step_graph.operations)
+    assert sum(op.target is EXACT for op in plan.count_graph.operations) == 2
 
 
 def test_averages_are_no_whole_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,10 +146,10 @@ def test_averages_are_no_whole_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
             nn.Flatten(),
         )
     ).eval()
-    graph = sw.convert(net, images(16), steps=4).plan().count_graph
-    assert with_kernels(graph, Precision.FLOAT32, quick=True, largest=4).operations == (
-        graph.operations
-    )
+    plan = sw.convert(net, images(16), steps=4).plan()
+    graph = plan.count_graph
+    lowered = with_kernels(graph, Precision.FLOAT32, quick=True, largest=plan.reach)
+    assert lowered.operations == graph.operations
 
 
 class _Arithmetic(nn.Module):
@@ -143,7 +174,7 @@ def test_other_readers_of_the_same_counts_see_them_unharmed(precision: str) -> N
     plan = snn.plan()
     x = images(20)
     plain = evaluated(plan.count_graph, x)
-    low = with_kernels(plan.count_graph, Precision(precision), quick=True, largest=16)
+    low = with_kernels(plan.count_graph, Precision(precision), quick=True, largest=plan.reach)
     assert low is not plan.count_graph
     found = evaluated(low, x)
     tolerance = 1e-5 if precision == "float32" else 2e-2
@@ -228,8 +259,8 @@ def _weights(graph: Graph) -> list[Tensor]:
 @needs_integers
 def test_int8_in_integers_is_int8_in_floats(model: nn.Module) -> None:
     plan = sw.convert(model, images(64), steps=16).with_precision("int8").plan()
-    fast = with_kernels(plan.graph, Precision.INT8, quick=True, largest=16)
-    plain = with_kernels(plan.graph, Precision.INT8, quick=False, largest=16)
+    fast = with_kernels(plan.graph, Precision.INT8, quick=True, largest=plan.reach)
+    plain = with_kernels(plan.graph, Precision.INT8, quick=False, largest=plan.reach)
     sums = integers.digit_sums
     assert sum(op.target is sums for op in fast.operations) == 2
     assert not any(op.target is sums for op in plain.operations)

@@ -66,11 +66,11 @@ def test_corrections_are_part_of_it(correction: Any) -> None:
 def test_it_is_of_one_t_and_of_one_code() -> None:
     snn, x = converted("max pool", steps=(3, 7)), images(5, seed=1)
     for steps in (3, 7, 5):
-        assert snn.twin(steps).levels == steps
+        assert snn.twin(steps).levels == dict.fromkeys(snn.sites, steps)
         expected = snn(x, steps=steps)
         torch.testing.assert_close(snn.twin(steps)(x), expected, rtol=1e-12, atol=1e-12)
     binary = snn.with_neuron(sw.TwoPhase("nearest", "binary"))
-    assert binary.twin(3).levels == 7
+    assert binary.twin(3).levels == dict.fromkeys(snn.sites, 7)
 
 
 def test_it_moves_as_a_module_and_shares_the_weights() -> None:

@@ -130,7 +130,7 @@ def test_a_wrong_configuration_is_refused(options, told):
 
 def test_it_mixes_with_no_other_neuron():
     snn = converted("plain", neuron=SRP(4), steps=8)
-    with pytest.raises(sw.ConversionError, match="in different codes or steps"):
+    with pytest.raises(sw.ConversionError, match="count by the time at which spikes come"):
         snn.with_neuron(sw.IntegrateFire(), [snn.sites[0]])
     with pytest.raises(ValueError, match="Shuffled takes a neuron whose steps all count"):
         Shuffled(SRP())

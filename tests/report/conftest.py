@@ -74,10 +74,8 @@ def sweep() -> Sweep:
 
 @pytest.fixture(scope="session")
 def report(sweep: Sweep) -> Report:
-    layer = RasterLayer("act<1>", 0, ((1, 3), (2,)), 64, 20)
-    raster = Raster(
-        4, "data:image/png;base64,AA==", "7", (NetworkRaster("IF", 4, 4, "1", (layer,)),)
-    )
+    layer = RasterLayer("act<1>", 0, 4, ((1, 3), (2,)), 64, 20)
+    raster = Raster(4, "data:image/png;base64,AA==", "7", (NetworkRaster("IF", 4, "1", (layer,)),))
     study = Study(
         "A study",
         sweep,

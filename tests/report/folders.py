@@ -59,6 +59,7 @@ ROWS = (
         spikes=1500.5,
         snn=Counts(input_macs=20_000, updates=16_000, comparisons=16_000, bias_additions=16_000),
         ann=Counts(input_macs=20_000, comparisons=2000, bias_additions=2000),
+        levels=8,
         kind="conv 3×3, 1 → 32",
     ),
     OperationsRow(
@@ -68,6 +69,7 @@ ROWS = (
         spikes=300.25,
         snn=Counts(additions=120_000.75, updates=4000, comparisons=4000, draws=4000),
         ann=Counts(macs=100_000, comparisons=500),
+        levels=8,
         kind="avg pool + conv 3×3, 32 → 32",
     ),
     OperationsRow(
@@ -77,6 +79,7 @@ ROWS = (
         spikes=0.0,
         snn=Counts(additions=3002.5, bias_additions=10),
         ann=Counts(macs=5000, bias_additions=10),
+        levels=8,
         kind="linear, 500 → 10",
     ),
 )
@@ -99,12 +102,11 @@ def layered_of(
         Operations(
             network=network,
             steps=steps,
-            levels=steps,
             duration=steps,
             bits=1,
             latency=4 * steps,
             accuracy=0.9,
-            rows=tuple(rows),
+            rows=tuple(replace(row, levels=steps) for row in rows),
             model=model,
             footprint_bytes=4000,
             connection_sparsity=0.0,
@@ -134,6 +136,7 @@ def operations_of(
                 spikes=100.0 * steps,
                 snn=Counts(additions=1000 * energy),
                 ann=Counts(additions=500_000),
+                levels=steps,
                 kind="linear",
             )
         ]

@@ -66,8 +66,13 @@ def test_a_raster_shows_the_recorded_spikes(network: sw.SpikingNetwork) -> None:
     answer = int(network(image[None], steps=4, seed=3).argmax())
     found = observe_raster({"TPP": network}, image, "b", ["a", "b", "c"], 4, seed=3)
     (picture,) = found.networks
-    assert (picture.window, picture.latency, picture.answer) == (4, 12, "abc"[answer])
+    assert (picture.latency, picture.answer) == (12, "abc"[answer])
+    assert {layer.window for layer in picture.layers} == {4}
     assert [layer.start for layer in picture.layers] == [4, 8]
+    own = network.with_neuron(sw.TwoPhase("nearest", "binary", steps=3), sites=["2"])
+    (other,) = observe_raster({"": own}, image, "b", ["a", "b", "c"], 4).networks
+    assert [(layer.start, layer.window) for layer in other.layers] == [(3, 3), (6, 4)]
+    assert other.latency == 10
     for layer, train in zip(picture.layers, trains.values(), strict=True):
         fires = train[:, 0].any(dim=0)
         assert layer.active == int(fires.sum())

@@ -41,13 +41,13 @@ def energies_of(rows: Sequence[OperationsRow], folder: Path) -> Energies:
 
 
 def only(snn: Counts, site: str = "here", neurons: int = 10) -> OperationsRow:
-    return OperationsRow(site, "IF", neurons, 1.0, snn, Counts(macs=10))
+    return OperationsRow(site, "IF", neurons, 1.0, snn, Counts(macs=10), 8)
 
 
 def test_the_layers_are_those_that_were_counted(run: Run) -> None:
     first = run.energies[0]
     assert tuple(layer.operations for layer in first.layers) == ROWS
-    assert tuple(layer.energy for layer in first.layers) == tuple(energy_of(r, 8) for r in ROWS)
+    assert tuple(layer.energy for layer in first.layers) == tuple(energy_of(r) for r in ROWS)
     assert first.model == HOROWITZ_45NM
 
 

@@ -169,8 +169,8 @@ def _describe(model: Any, network: SpikingNetwork, plan: Plan, sha256: str | Non
     model.doc_string = (
         f"A spiking network of two-phase neurons at T = {plan.steps}, as one pass on spike "
         "counts. Images are constant in time, or means over T frames; logits are means over time. "
-        f"A layer's counts, 0 .. {plan.reach} or -{plan.reach} .. {plan.reach}, are the values "
-        f"named {COUNTS}SITE."
+        f"A layer's counts, 0 .. L or -L .. L with L {_reach(plan)}, are the values named "
+        f"{COUNTS}SITE."
     )
     facts: dict[str, Any] = {
         "version": __version__,
@@ -186,6 +186,13 @@ def _describe(model: Any, network: SpikingNetwork, plan: Plan, sha256: str | Non
     for name, value in facts.items():
         entry = model.metadata_props.add()
         entry.key, entry.value = f"spikewright.{name}", str(value)
+
+
+def _reach(plan: Plan) -> str:
+    """The largest count, or that of each site where they differ."""
+    if len({*plan.reach.values()}) == 1:
+        return str(next(iter(plan.reach.values())))
+    return ", ".join(f"{reach} of {site}" for site, reach in plan.reach.items())
 
 
 def _summary(path: Path, content: bytes, plan: Plan, agreement: Agreement, integers: int) -> str:

@@ -16,7 +16,7 @@ from spikewright.extras import require_extra
 from spikewright.graph.ir import Stored
 from spikewright.graph.rule import rule_of
 from spikewright.network.integers import LARGEST_DIGIT
-from spikewright.network.kernels import LARGEST_BYTE, whole_numbers
+from spikewright.network.kernels import LARGEST_BYTE, beyond, whole_numbers
 from spikewright.network.plan import Plan
 
 
@@ -60,10 +60,8 @@ def in_integers(model: Any, plan: Plan) -> int:
 
 def _weights_over_counts(plan: Plan) -> set[str]:
     """The names, in the model, of rounded weights that read whole numbers from 0 to 255."""
-    if plan.reach > LARGEST_BYTE:
-        return set()
     graph = plan.count_graph
-    whole = whole_numbers(graph, plan.signed)
+    whole = whole_numbers(graph, plan.signed | beyond(LARGEST_BYTE, plan.reach))
     names: set[str] = set()
     for op in graph.operations:
         at = rule_of(op).weight_at

@@ -35,8 +35,9 @@ from spikewright.graph.routes import (
 )
 from spikewright.graph.rule import rule_of
 from spikewright.measure.energy.counts import Counts
-from spikewright.measure.energy.flow import EVENTS, Flow, Form, evenly
+from spikewright.measure.energy.flow import EVENTS, Flow, Form, evenly, spikes_and_powers
 from spikewright.measure.energy.layers import OUTPUT, owners
+from spikewright.measure.energy.written import Trains, Written
 
 SiteRule = Callable[[Operation, Flow], tuple[Flow, Counts]]
 """What a site sends when a flow arrives, and the work of its neurons."""
@@ -45,21 +46,24 @@ SiteRule = Callable[[Operation, Flow], tuple[Flow, Counts]]
 class Account:
     """Charges operations to sites; holds the connections of one graph, computed once.
 
+    Where spikes of different steps weigh differently, the receiving potential is updated at every
+    step (doubled for the binary code, `v <- 2 v + z`; added to a second sum for first spikes), so
+    that synapses still only add. Trains whose steps weigh otherwise have a sum each.
+
     Args:
         graph: scales folded for a spiking network; as captured for its source.
-        weighed: whether spikes of different steps weigh differently. The receiving potential is
-            then updated at every step (doubled for the binary code, `v <- 2 v + z`; added to a
-            second sum for first spikes), so that synapses still only add.
-        shifted: whether spikes are powers of two, so that what they meet is shifted.
+        code: the neurons of a spiking network; None for its source.
+
+    Attributes:
+        trains: whose spikes travel where.
     """
 
-    def __init__(self, graph: Graph, *, weighed: bool = False, shifted: bool = False) -> None:
+    def __init__(self, graph: Graph, code: Written | None = None) -> None:
         self.graph = graph
-        self._shifted = shifted
-        self._weighed = weighed
         self._shapes = graph.shapes
         self._owners = owners(graph)
         self._routes = {op.name: _route(op, graph) for op in graph.operations}
+        self.trains = Trains(graph, self._routes, code)
         readers = graph.consumers()
         self._accumulators = {
             name
@@ -70,25 +74,20 @@ class Account:
         }
         self._fan_outs: dict[str, Tensor] = {}
         self._partners: dict[str, Mapping[str, Tensor]] = {}  # of products, by input
-        self._spikes_of: Callable[[Tensor], Tensor] = lambda count: count
         self._maxima: Mapping[str, Tensor] = {}
         self._samples = 0
         self._duration = 1.0
+        self._settling = 0.0
         self._charged: dict[str, Counts] = {}
 
     @property
-    def sites_before_maxima(self) -> frozenset[str]:
-        """Sites whose counts a maximum asks for, by name."""
-        wanted: set[str] = set()
-        sites: set[str] = set()
-        for op in reversed(self.graph.operations):
-            if op.site is not None and op.name in wanted:
-                sites.add(op.site.name)
-            route = self._routes[op.name]
-            moves = isinstance(route, Moved) and route.counted and op.name in wanted
-            if moves or isinstance(route, Chosen):
-                wanted.update(op.inputs)
-        return frozenset(sites)
+    def arriving(self) -> dict[str, frozenset[str]]:
+        """By site, and of the outputs: the names of the sites whose counts arrive there."""
+        found: dict[str, frozenset[str]] = {}
+        for op in self.graph.operations:
+            owner = self._owners[op.name]
+            found[owner] = found.get(owner, frozenset()) | self.trains.sites_of(op.inputs)
+        return found
 
     @property
     def sparsity(self) -> float:
@@ -107,7 +106,8 @@ class Account:
         samples: int,
         duration: float,
         site: SiteRule,
-        spikes_of: Callable[[Tensor], Tensor],
+        *,
+        settling: float = 0.0,
         maxima: Mapping[str, Tensor] | None = None,
     ) -> dict[str, Counts]:
         """Operations by site, and of the outputs, for a batch.
@@ -115,12 +115,12 @@ class Account:
         Args:
             shown: the flow at the input.
             samples: how many the batch holds.
-            duration: time steps in which events arrive, the mean over samples; 1 for the source.
+            duration: time steps in which the input is shown; 1 for the source.
             site: what the neurons of a site send.
-            spikes_of: the number of spikes that carry a count.
+            settling: time steps after the window in which events come, the mean over samples.
             maxima: events that leave maxima, by operation, where counts do not tell it.
         """
-        self._samples, self._duration, self._spikes_of = samples, duration, spikes_of
+        self._samples, self._duration, self._settling = samples, duration, settling
         self._maxima, self._charged = maxima or {}, {}
         flows: dict[str, Flow] = {port.name: shown for port in self.graph.inputs}
         for op in self.graph.operations:
@@ -128,21 +128,21 @@ class Account:
                 arriving = flows[op.inputs[0]]
                 flows[op.name], work = site(op, arriving)
                 self._charge(op, work)
-                self._charge(op, self._received(arriving, op.shape))
+                self._charge(op, self._received(arriving, op.inputs, op.shape))
             else:
                 flows[op.name] = self._passed(op, flows)
         for name in self.graph.outputs:
             answer, shape = flows[name], self._shapes[name]
-            received = self._received(answer, shape)
+            received = self._received(answer, [name], shape)
             received += Counts(bias_additions=samples * math.prod(shape) * answer.constant)
             self._charged[OUTPUT] = self._charged.get(OUTPUT, Counts()) + received
         return self._charged
 
-    def _received(self, flow: Flow, shape: tuple[int, ...]) -> Counts:
-        """What neurons, or the answer, do to take in a flow."""
-        often = self._times(flow) * math.prod(shape) * (self._weighed and flow.varies)
-        events = flow.events()
-        return Counts(additions=events, shifts=events * self._shifted, updates=often)
+    def _received(self, flow: Flow, names: Iterable[str], shape: tuple[int, ...]) -> Counts:
+        """What neurons, or the answer, do to take in the flow of these values."""
+        often = self._samples * self.trains.updates(names) * math.prod(shape)
+        shifts = float(flow.part(Form.POWERS, shape).sum())
+        return Counts(additions=flow.events(), shifts=shifts, updates=often)
 
     def _charge(self, op: Operation, counts: Counts) -> None:
         owner = self._owners[op.name]
@@ -171,16 +171,17 @@ class Account:
             case Moved():
                 return self._moved(op, route, {name: flows[name] for name in op.inputs})
 
-    def _times(self, flow: Flow) -> float:
-        """How often a number is computed where this flow leads, for all samples."""
-        return self._samples * (self._duration if flow.varies else 1)
+    def _times(self, op: Operation, flow: Flow) -> float:
+        """How often an operation computes a number of this flow, for all samples."""
+        steps = self.trains.steps(op.inputs, self._duration) + self._settling
+        return self._samples * (steps if flow.varies else 1)
 
     def _result(self, op: Operation, flow: Flow, *, constant: bool = False) -> Flow:
         """Numbers at every element: each step, or once when nothing varies."""
         if not flow.parts:
             return Flow(constant=True)
         form = Form.CURRENT if flow.varies else Form.STEADY
-        made = evenly(form, op.shape, self._times(flow), constant=flow.constant or constant)
+        made = evenly(form, op.shape, self._times(op, flow), constant=flow.constant or constant)
         if form is Form.STEADY:
             made = replace(made, parts={**made.parts, Form.PRESENT: made.parts[form]})
         return made
@@ -196,26 +197,26 @@ class Account:
             macs=macs,
             effective_macs=used.get(Form.PRESENT, 0.0) + macs,
             additions=used.get(Form.SPIKES, 0.0),
-            shifts=used.get(Form.SPIKES, 0.0) * self._shifted,
+            shifts=used.get(Form.POWERS, 0.0),
         )
         self._charge(op, counts)
         return self._result(op, flow, constant=route.biased)
 
     def _chosen(self, op: Operation, route: Chosen, flow: Flow) -> Flow:
         shape, windows = self._shapes[op.inputs[0]], route.windows
-        if flow.counts is not None and set(flow.parts) <= {Form.SPIKES}:
+        if flow.counts is not None and set(flow.parts) <= {Form.SPIKES, Form.POWERS}:
             spikes = flow.part(Form.SPIKES, shape)
             compared = float(windows(spikes).sum())
             self._charge(op, Counts(updates=float(spikes.sum()), comparisons=compared))
             counts: Tensor = call(op, {op.inputs[0]: flow.counts}, {}, len(flow.counts))
             sent = self._maxima.get(op.name)
             if sent is None:
-                sent = self._spikes_of(counts).sum(0, keepdim=True, dtype=torch.float64)
-            return Flow({Form.SPIKES: sent}, counts)
+                sent = self.trains.spikes_of(op.name, counts).double().sum(0, keepdim=True)
+            return spikes_and_powers(sent, sent * self.trains.powers(op.name), counts)
         pairs = float(windows(torch.ones(1, *shape, dtype=torch.float64)).sum()) - math.prod(
             op.shape
         )
-        times = self._times(flow)
+        times = self._times(op, flow)
         biased = times * math.prod(shape) * flow.constant * flow.varies
         self._charge(op, Counts(comparisons=pairs * times, bias_additions=biased))
         return self._result(op, replace(flow, constant=flow.constant and not flow.varies))
@@ -240,7 +241,7 @@ class Account:
     def _scaled(self, op: Operation, flow: Flow) -> Flow:
         if flow.only_events:
             return self._graded(op, flow)
-        numbers = math.prod(op.shape) * self._times(flow)
+        numbers = math.prod(op.shape) * self._times(op, flow)
         self._charge(op, Counts(scale_multiplications=numbers))
         return self._result(op, flow)
 
@@ -250,7 +251,7 @@ class Account:
             self._partners[op.name] = route.partners()
         partners = self._partners[op.name]
         merged = Flow({form: torch.zeros(()) for flow in flows.values() for form in flow.parts})
-        times = self._times(merged)
+        times = self._times(op, merged)
         if not all(flow.only_events for flow in flows.values()):
             pairs = sum(float(met.sum()) for met in partners.values()) / 2  # seen from either side
             self._charge(op, Counts(macs=times * pairs, effective_macs=times * pairs))
@@ -264,10 +265,10 @@ class Account:
         counts = Counts(
             held_updates=sum(flow.events() for flow in flows.values()),
             held_additions=met(Form.SPIKES),
-            shifts=met(Form.SPIKES) * self._shifted,
+            shifts=met(Form.POWERS),
             macs=met(Form.GRADED),
             effective_macs=met(Form.GRADED),
-            updates=times * held * self._weighed,
+            updates=self._samples * self.trains.updates(op.inputs) * held,
         )
         self._charge(op, counts)
         events = {
@@ -287,10 +288,10 @@ class Account:
         numbers = [
             name
             for name, flow in flows
-            if (flow.varies or not merged.varies) and not set(flow.parts) <= set(EVENTS)
+            if (flow.varies or not merged.varies) and not set(flow.parts) <= {*EVENTS, Form.POWERS}
         ]
         taken_in = max(1, sum(name in self._accumulators for name in numbers))
-        extra = max(0, len(numbers) - taken_in) * math.prod(op.shape) * self._times(merged)
+        extra = max(0, len(numbers) - taken_in) * math.prod(op.shape) * self._times(op, merged)
         self._charge(op, Counts(additions=merged.events() + extra))
         return self._result(op, merged, constant=merged.varies and Form.STEADY in merged.parts)
 

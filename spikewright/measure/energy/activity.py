@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from spikewright.graph import Kind, Operation
+from spikewright.measure.energy.written import Trains, Written
 from spikewright.network import Engine, Observer, SpikingNetwork
 from spikewright.network.engine import chosen
 from spikewright.network.plan import Plan
-from spikewright.neurons import Neuron
 
 
 @dataclass(frozen=True)
@@ -48,19 +48,6 @@ class Activities:
     latest: int = 0
 
 
-@dataclass(frozen=True)
-class Written:
-    """The same counts written by certain neurons.
-
-    Attributes:
-        neurons: neurons by site, all of one code and of the network's own count law.
-        steps: T of their window, in which they count at least as far as the network does.
-    """
-
-    neurons: Mapping[str, Neuron]
-    steps: int
-
-
 def observe_activity(
     network: SpikingNetwork,
     shown: Tensor,
@@ -68,7 +55,7 @@ def observe_activity(
     *,
     seed: int,
     engine: Engine | str,
-    pooled: frozenset[str],
+    trains: Trains,
     codes: Sequence[Written],
 ) -> tuple[Tensor, list[Activities]]:
     """Simulate a batch and add up the spikes of every neuron.
@@ -79,17 +66,17 @@ def observe_activity(
         steps: T.
         seed: the seed of the random draws.
         engine: as in `SpikingNetwork.forward`.
-        pooled: sites whose counts are kept.
+        trains: of the network, which tell what is asked of maxima.
         codes: the neurons of each code, which send the same counts in other numbers of spikes.
 
     Returns:
         The network's answer, and the activities under each code.
     """
-    plan = network.plan(steps)
-    if plan.settling != 0 or plan.largest_spike > 1:
-        answer, activities = _step_by_step(network, plan, shown, seed, engine, pooled)
+    plan, pooled = network.plan(steps), trains.sites_before_maxima
+    graded = any(neuron.largest_spike > 1 for neuron in network.neurons.values())
+    if plan.settling != 0 or graded:
+        answer, activities = _step_by_step(network, plan, shown, seed, engine, trains)
         return answer, [activities]
-    weights = plan.weights
     counts: dict[str, Tensor] = {}
     by_code = [Activities() for _ in codes]
 
@@ -105,9 +92,9 @@ def observe_activity(
 
     def train(op: Operation, start: int, spikes: Tensor) -> None:
         assert op.site is not None
-        part = weights[start : start + len(spikes)].to(spikes.device, spikes.dtype)
+        part = plan.spike_weights(op.site.name, start, len(spikes)).to(spikes)
         rehearsed, counted = (part == 0).to(part.dtype), part
-        windows = [rehearsed, counted] if bool((weights == 0).any()) else [counted]
+        windows = [rehearsed, counted] if bool((plan.weights == 0).any()) else [counted]
         rows = torch.cat([torch.tensordot(w, spikes, dims=1) for w in windows])
         known = counts.get(op.site.name)
         counts[op.site.name] = rows if known is None else known + rows
@@ -126,14 +113,13 @@ def _step_by_step(
     shown: Tensor,
     seed: int,
     engine: Engine | str,
-    pooled: frozenset[str],
+    trains: Trains,
 ) -> tuple[Tensor, Activities]:
     """What a network sends whose counts do not tell all of it: every spike seen when it leaves.
 
     Neurons that take spikes back send more than their count. What leaves a maximum of spikes that
     are powers of two need be none: it is written in as many as it takes.
     """
-    spikes_of = next(iter(plan.neurons.values())).spikes_of
     spikes: dict[str, Tensor] = {}
     counts: dict[str, Tensor] = {}
     activities = Activities()
@@ -142,12 +128,13 @@ def _step_by_step(
         assert op.site is not None
         site, numbers = op.site.name, sent.double().cpu()
         spikes[site] = spikes.get(site, 0.0) + (numbers != 0).double().sum((0, 1))[None]
-        if site in pooled:
-            counts[site] = counts.get(site, 0.0) + numbers.sum(0)
+        if site in trains.sites_before_maxima:
+            weights = plan.spike_weights(site, start, len(numbers))
+            counts[site] = counts.get(site, 0.0) + torch.tensordot(weights, numbers, dims=1)
 
     def ran(op: Operation, start: int, steps: int, inputs: tuple[Any, ...], value: Any) -> None:
-        if op.kind is Kind.MAX:
-            sent = spikes_of(value.double().cpu().abs()).sum(0, keepdim=True)
+        if op.kind is Kind.MAX and trains.carries_counts(op.name):
+            sent = trains.spikes_of(op.name, value.double().cpu().abs()).sum(0, keepdim=True)
             activities.maxima[op.name] = activities.maxima.get(op.name, 0.0) + sent
 
     def settled(after: Tensor) -> None:

@@ -7,10 +7,10 @@ from dataclasses import replace
 from typing import Any
 
 from spikewright.errors import AnalysisError
-from spikewright.measure.energy.activity import Written
 from spikewright.measure.energy.counting import counted
 from spikewright.measure.energy.estimate import HOROWITZ_45NM, EnergyModel
 from spikewright.measure.energy.results import Operations
+from spikewright.measure.energy.written import Written
 from spikewright.measure.tables import aligned
 from spikewright.network import Engine, SpikingNetwork
 from spikewright.neurons import Code, Neuron, TwoPhase, code_of
@@ -53,14 +53,16 @@ def code_costs(
     written: list[Written] = []
     for code in map(code_of, codes):
         neurons: dict[str, Neuron] = {}
+        longest = code.steps_for(max(levels.values()))
         for site, neuron in network.neurons.items():
             if not isinstance(neuron, TwoPhase):
                 raise AnalysisError(
                     f"'{neuron.label}' at {site} has no code to choose: convert with "
                     "TwoPhase(...), or count it by operations(network, data)"
                 )
-            neurons[site] = replace(neuron, code=code)
-        written.append(Written(neurons, code.steps_for(levels)))
+            own = code.steps_for(levels[site])
+            neurons[site] = replace(neuron, code=code, steps=None if own == longest else own)
+        written.append(Written(neurons, longest))
     results = counted(
         network, data, steps, written, seed=seed, engine=Engine.COUNTS, model=model,
         event_value=event_value, progress=progress,

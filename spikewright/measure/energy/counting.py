@@ -22,16 +22,18 @@ from spikewright.measure.batches import (
     samples_in,
 )
 from spikewright.measure.energy.account import Account, SiteRule
-from spikewright.measure.energy.activity import Activities, Written, observe_activity
+from spikewright.measure.energy.activity import Activities, observe_activity
 from spikewright.measure.energy.counts import Counts, OperationsRow
 from spikewright.measure.energy.estimate import HOROWITZ_45NM, EnergyModel
-from spikewright.measure.energy.flow import Flow, Form, evenly
+from spikewright.measure.energy.flow import Flow, Form, evenly, spikes_and_powers
 from spikewright.measure.energy.layers import OUTPUT, layer_kinds
 from spikewright.measure.energy.results import Operations
+from spikewright.measure.energy.written import Written
 from spikewright.measure.placement import device_of
 from spikewright.measure.run_record import RunClock
 from spikewright.network import Engine, SpikingNetwork
-from spikewright.network.plan import Plan, common_code
+from spikewright.network.plan import Plan
+from spikewright.network.stages import longest_path
 
 _ROUNDING = 1e-6
 """Part of a number of events that float32 may lose when frames are scaled."""
@@ -118,13 +120,13 @@ def counted(
     place = device_of(network)
     source = Account(network.graph)
     tallies = [_Tally(network, steps, code, source) for code in codes]
-    pooled = tallies[0].account.sites_before_maxima
+    trains = tallies[0].account.trains
     dimensions = len(network.graph.signal.shape)
     samples, right, labelled = 0, 0, 0
     for shown, labels in _batches(data, dimensions):
         shown = shown.to(place)
         answer, activities = observe_activity(
-            network, shown, steps, seed=seed, engine=engine, pooled=pooled, codes=codes
+            network, shown, steps, seed=seed, engine=engine, trains=trains, codes=codes
         )
         size = samples_in(shown, dimensions)
         frames = are_frames(shown, dimensions)
@@ -141,9 +143,7 @@ def counted(
     asked = {"steps": steps, "engine": str(engine), "constants": model.source}
     record = clock.finish(place, seed=seed, samples=samples, configuration=asked)
     accuracy = right / labelled if labelled else None
-    ann = source.walk(
-        evenly(Form.STEADY, network.graph.signal.shape, 1), 1, 1, _analogue, lambda count: count
-    )
+    ann = source.walk(evenly(Form.STEADY, network.graph.signal.shape, 1), 1, 1, _analogue)
     return [tally.result(ann, samples, accuracy, model, record) for tally in tallies]
 
 
@@ -195,21 +195,17 @@ class _Tally:
     latest: int = 0
 
     def __post_init__(self) -> None:
-        _, weights = common_code(self.code.neurons, self.code.steps)
-        used = weights[weights > 0]
-        self.duration = len(weights)
+        neurons = self.code.neurons.values()
+        self.duration = max(neuron.duration(self.code.steps) for neuron in neurons)
         self.plan = self.network.plan(self.steps)
-        self.account = Account(
-            self.plan.graph,
-            weighed=bool((used != used[0]).any()),
-            shifted=self.plan.largest_spike > 1,
-        )
+        self.account = Account(self.plan.graph, self.code)
 
     def add(self, shown: Flow, samples: int, sent: Activities) -> None:
         rule = _spiking(self.plan, self.code, self.duration, samples, sent)
-        spikes_of = next(iter(self.code.neurons.values())).spikes_of
-        steps = self.duration + sent.settling / samples
-        walked = self.account.walk(shown, samples, steps, rule, spikes_of, sent.maxima)
+        settling = sent.settling / samples
+        walked = self.account.walk(
+            shown, samples, self.duration, rule, settling=settling, maxima=sent.maxima
+        )
         for site, counts in walked.items():
             self.charged[site] = self.charged.get(site, Counts()) + counts
         for site, activity in sent.sites.items():
@@ -235,6 +231,7 @@ class _Tally:
                 spikes=self.spikes.get(site, 0.0) / samples,
                 snn=self.charged.get(site, Counts()).divided(samples),
                 ann=ann.get(site, Counts()),
+                levels=self._levels(site),
                 kind=kinds.get(site, ""),
             )
             for site in (*sizes, OUTPUT)
@@ -242,10 +239,9 @@ class _Tally:
         return Operations(
             network=", ".join(dict.fromkeys(neuron.label for neuron in self.code.neurons.values())),
             steps=self.code.steps,
-            levels=self.plan.levels,
             duration=self.duration,
             bits=max(neuron.bits for neuron in self.code.neurons.values()),
-            latency=(self.network.layers_that_wait + 1) * self.duration + self.latest,
+            latency=sum(longest_path(graph, self.code.neurons, self.code.steps)) + self.latest,
             accuracy=accuracy,
             rows=rows,
             model=model,
@@ -253,6 +249,12 @@ class _Tally:
             connection_sparsity=self.source.sparsity,
             record=record,
         )
+
+    def _levels(self, row: str) -> int:
+        """The largest count that arrives at a row; of what reads the input alone, that it sends."""
+        levels = self.plan.levels
+        sites = self.account.arriving[row] or {row} & levels.keys() or levels.keys()
+        return max(levels[site] for site in sites)
 
 
 def _spiking(plan: Plan, code: Written, duration: int, samples: int, sent: Activities) -> SiteRule:
@@ -272,7 +274,9 @@ def _spiking(plan: Plan, code: Written, duration: int, samples: int, sent: Activ
         activity = sent.sites[site]
         evaluations = samples if neuron.waits else samples * duration + sent.settling
         return (
-            Flow({Form.SPIKES: activity.spikes}, activity.counts),
+            spikes_and_powers(
+                activity.spikes, activity.spikes * (neuron.largest_spike > 1), activity.counts
+            ),
             work + Counts(bias_additions=biased) + _evaluations(op, evaluations),
         )
 

@@ -115,6 +115,7 @@ class OperationsRow:
         spikes: how many they send for the mean sample.
         snn: operations of the spiking network for the mean sample.
         ann: operations of its source for one sample: one forward pass.
+        levels: the largest count that arrives; where none does, the largest that it sends.
         kind: what computes on the way to its neurons, such as "conv 3×3, 16 → 32".
     """
 
@@ -124,6 +125,7 @@ class OperationsRow:
     spikes: float
     snn: Counts
     ann: Counts
+    levels: int
     kind: str = ""
 
     def to_dict(self) -> dict[str, float | str]:
@@ -156,8 +158,8 @@ _ANN_COLUMNS = (
 
 
 def summed(rows: Iterable[OperationsRow]) -> OperationsRow:
-    """The row of all rows: every number is the sum of theirs."""
-    total = OperationsRow("total", "", 0, 0.0, Counts(), Counts())
+    """The row of all rows: every number is the sum of theirs, but for the largest levels."""
+    total = OperationsRow("total", "", 0, 0.0, Counts(), Counts(), 1)
     for row in rows:
         total = OperationsRow(
             "total",
@@ -166,5 +168,6 @@ def summed(rows: Iterable[OperationsRow]) -> OperationsRow:
             total.spikes + row.spikes,
             total.snn + row.snn,
             total.ann + row.ann,
+            max(total.levels, row.levels),
         )
     return total

@@ -7,8 +7,10 @@ numbers order designs, they do not predict a meter.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import operator
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields
+from functools import reduce
 
 from spikewright.errors import AnalysisError
 from spikewright.measure.energy.counts import Counts, OperationsRow
@@ -221,7 +223,8 @@ class Energy:
         snn_nj: the spiking network, arithmetic in single precision.
         snn_integer_nj: the spiking network with weights of 8 bits and 32-bit potentials.
         snn_memory_nj: its memory traffic alone, single precision, no reuse.
-        ann_bits: bits that hold the activations 0..L: ceil(log2(L + 1)); L = T for rate codes.
+        ann_bits: bits that hold the activations 0..L: ceil(log2(L + 1)); L = T for rate codes. Of
+            several layers the most of any.
     """
 
     ann_nj: float
@@ -242,21 +245,22 @@ class Energy:
         """The spiking network's arithmetic in single precision and its memory traffic."""
         return self.snn_nj + self.snn_memory_nj
 
+    def __add__(self, other: Energy) -> Energy:
+        numbers = {
+            field.name: getattr(self, field.name) + getattr(other, field.name)
+            for field in fields(self)
+        }
+        return Energy(**{**numbers, "ann_bits": max(self.ann_bits, other.ann_bits)})
+
     def to_dict(self) -> Mapping[str, float]:
         """Every number, the sums with memory too."""
         sums = {name: getattr(self, name) for name in ("ann_with_memory_nj", "snn_with_memory_nj")}
         return {**{field.name: getattr(self, field.name) for field in fields(self)}, **sums}
 
 
-def energy_of(row: OperationsRow, levels: int, model: EnergyModel = HOROWITZ_45NM) -> Energy:
-    """The energy of a row.
-
-    Args:
-        row: the row of one layer or of all.
-        levels: L, the largest count.
-        model: energies of single operations.
-    """
-    bits = levels.bit_length()
+def energy_of(row: OperationsRow, model: EnergyModel = HOROWITZ_45NM) -> Energy:
+    """The energy of the row of one layer; activations have as many bits as its levels ask for."""
+    bits = row.levels.bit_length()
     ann, snn = model.parts(row.ann), model.parts(row.snn)
     return Energy(
         ann_nj=ann.arithmetic_nj,
@@ -267,3 +271,8 @@ def energy_of(row: OperationsRow, levels: int, model: EnergyModel = HOROWITZ_45N
         snn_memory_nj=snn.memory_nj,
         ann_bits=bits,
     )
+
+
+def total_energy(rows: Iterable[OperationsRow], model: EnergyModel = HOROWITZ_45NM) -> Energy:
+    """The energy of several layers, at least one: the sum of theirs."""
+    return reduce(operator.add, (energy_of(row, model) for row in rows))

@@ -16,6 +16,8 @@ class Form(StrEnum):
 
     SPIKES = "spikes"
     """Events of value 1 (or one constant, folded into weights): an addition each."""
+    POWERS = "powers"
+    """Those of the spikes that are signed powers of two: what they meet is shifted."""
     GRADED = "graded"
     """Events of several values, such as spikes times their thresholds: a multiplication each."""
     CURRENT = "current"
@@ -54,7 +56,7 @@ class Flow:
     @property
     def only_events(self) -> bool:
         """Whether all of it is events."""
-        return all(form in EVENTS for form in self.parts) and not self.constant
+        return all(form in (*EVENTS, Form.POWERS) for form in self.parts) and not self.constant
 
     def part(self, form: Form, shape: tuple[int, ...]) -> Tensor:
         """One form's values, `[1, *S]`; zeros where there are none."""
@@ -70,6 +72,12 @@ class Flow:
         parts = {form: change(values) for form, values in self.parts.items()}
         counts = None if self.counts is None else change(self.counts)
         return Flow(parts, counts, self.constant)
+
+
+def spikes_and_powers(spikes: Tensor, powers: Tensor, counts: Any = None) -> Flow:
+    """A flow of spikes, `powers` of which are powers of two; both float64 `[1, *S]`."""
+    shifted = {Form.POWERS: powers} if bool(powers.any()) else {}
+    return Flow({Form.SPIKES: spikes, **shifted}, counts)
 
 
 def evenly(form: Form, shape: tuple[int, ...], times: float, *, constant: bool = False) -> Flow:

@@ -10,7 +10,7 @@ from typing import Any
 
 from spikewright.errors import AnalysisError
 from spikewright.measure.energy.counts import OperationsRow, summed
-from spikewright.measure.energy.estimate import Energy, EnergyModel, energy_of
+from spikewright.measure.energy.estimate import Energy, EnergyModel, energy_of, total_energy
 from spikewright.measure.run_record import RunRecord
 from spikewright.measure.tables import aligned
 
@@ -22,9 +22,8 @@ class Operations:
     Attributes:
         network: label of its neurons.
         steps: T.
-        levels: the largest count of a neuron in T steps; T for rate codes.
-        duration: time steps of one layer's window: T, and a rehearsal before it.
-        bits: that tell what leaves a neuron at a step; 1 for a spike or none.
+        duration: time steps of the longest window of a layer: T, and a rehearsal before it.
+        bits: that tell what leaves a neuron at a step; 1 for a spike or none; the most of any.
         latency: time steps from the first input to the answer, unpipelined; of spike tracers until
             the last sample's network has settled.
         accuracy: fraction of samples right; None without labels.
@@ -37,7 +36,6 @@ class Operations:
 
     network: str
     steps: int
-    levels: int
     duration: int
     bits: int
     latency: int
@@ -55,8 +53,13 @@ class Operations:
 
     @property
     def energy(self) -> Energy:
-        """The energy of the total."""
-        return energy_of(self.total, self.levels, self.model)
+        """The energy of all rows: the sum of theirs."""
+        return total_energy(self.rows, self.model)
+
+    @property
+    def levels(self) -> int:
+        """The largest count of a neuron in T steps; T for rate codes."""
+        return max(row.levels for row in self.rows)
 
     def row(self, site: str) -> OperationsRow:
         """The row of one site.
@@ -95,6 +98,7 @@ class Operations:
 
     def to_dict(self) -> dict[str, Any]:
         """Everything, as plain JSON values."""
+        *rows, total = ({**row.to_dict(), **energy.to_dict()} for row, energy in self._lines)
         return {
             "network": self.network,
             "steps": self.steps,
@@ -103,8 +107,8 @@ class Operations:
             "bits": self.bits,
             "latency": self.latency,
             "accuracy": self.accuracy,
-            "rows": [self._columns(row) for row in self.rows],
-            "total": self._columns(self.total),
+            "rows": rows,
+            "total": total,
             "energy_model": asdict(self.model),
             "neurobench": self.neurobench(),
             "record": self.record.to_dict(),
@@ -117,10 +121,13 @@ class Operations:
     def lines(self) -> list[dict[str, Any]]:
         """The lines of the CSV."""
         first = {"network": self.network, "steps": self.steps}
-        return [first | self._columns(row) for row in (*self.rows, self.total)]
+        return [first | {**row.to_dict(), **energy.to_dict()} for row, energy in self._lines]
 
-    def _columns(self, row: OperationsRow) -> dict[str, Any]:
-        return {**row.to_dict(), **energy_of(row, self.levels, self.model).to_dict()}
+    @property
+    def _lines(self) -> list[tuple[OperationsRow, Energy]]:
+        """The rows and their total, each with its energy."""
+        lines = [(row, energy_of(row, self.model)) for row in self.rows]
+        return [*lines, (self.total, self.energy)]
 
     def __str__(self) -> str:
         head = [
@@ -134,9 +141,8 @@ class Operations:
             "ANN nJ",
         ]
         lines = [head]
-        for row in (*self.rows, self.total):
+        for row, energy in self._lines:
             work = row.snn.updates + row.snn.comparisons + row.snn.draws
-            energy = energy_of(row, self.levels, self.model)
             numbers = (row.neurons, row.spikes, row.snn.all_macs, row.snn.additions, work)
             cells = [f"{number:,.0f}" for number in numbers]
             lines.append([row.site, *cells, f"{energy.snn_nj:,.1f}", f"{energy.ann_nj:,.1f}"])

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import spikewright as sw
-from spikewright.calibration import Correction, OutputMeans, Refit
+from spikewright.calibration import Correction, InputMeans, OutputMeans, Refit
 from spikewright.calibration.auto import Auto
 from spikewright.network import Observer, compiled_counts
 from spikewright.network.mixing import step_weights
@@ -23,7 +23,7 @@ from tests.builders import images, wired
 from tests.network.nets import assert_audit_is_clean, assert_equals_its_twin, converted
 
 STEPS = 5
-SITES = ("relu", "silu", "sigmoid", "mul.left", "relu:2")
+SITES: tuple[str, ...] = ("relu", "silu", "sigmoid", "mul.left", "relu:2")
 
 
 def joined() -> nn.Module:
@@ -53,6 +53,7 @@ def prepared() -> sw.Prepared:
 
 def mixed(*neurons: Neuron, **options: Any) -> sw.SpikingNetwork:
     """The network with a neuron for each of its sites."""
+    options = {"correction": InputMeans(), **options}
     return prepared().convert(dict(zip(SITES, neurons, strict=True)), steps=STEPS, **options)
 
 
@@ -85,8 +86,12 @@ def test_any_codes_and_windows_go_together(neurons: list[sw.TwoPhase]) -> None:
 @pytest.mark.parametrize("code", sorted(codes()))
 def test_steps_of_its_own_are_those_of_the_network_where_all_have_them(code: str) -> None:
     x = images(4, seed=2)
-    own = prepared().convert(sw.TwoPhase("nearest", code, steps=4), steps=9)
-    same = prepared().convert(sw.TwoPhase("nearest", code), steps=4)
+    own, same = (
+        prepared().convert(
+            sw.TwoPhase("nearest", code, steps=each), steps=t, correction=InputMeans()
+        )
+        for each, t in ((4, 9), (None, 4))
+    )
     assert torch.equal(own(x), same(x))
     assert torch.equal(own(x, engine="steps"), same(x, engine="steps"))
     assert (own.latency(), own.duration()) == (same.latency(), same.duration()) == (20, 4)
@@ -101,11 +106,11 @@ def test_thresholds_are_fitted_for_the_neuron_and_the_window_of_each_layer() -> 
         sw.TPP(),
         sw.TwoPhase("nearest", "first-spike", steps=2),
     )
-    design = mixed(*neurons, bias_correction=False).design()
+    design = mixed(*neurons, correction=None).design()
     for neuron, site in zip(neurons, SITES, strict=True):
-        alone = prepared().convert(neuron, steps=STEPS, bias_correction=False)
+        alone = prepared().convert(neuron, steps=STEPS, correction=None)
         assert torch.equal(design.thresholds[site], alone.design().thresholds[site])
-    of_first = prepared().convert(neurons[0], steps=STEPS, bias_correction=False)
+    of_first = prepared().convert(neurons[0], steps=STEPS, correction=None)
     assert not torch.equal(design.thresholds["relu:2"], of_first.design().thresholds["relu:2"])
 
 
@@ -118,9 +123,9 @@ def test_corrections_run_the_neuron_of_each_layer(correction: Correction) -> Non
         sw.TwoPhase("nearest", "first-spike"),
         sw.TwoPhase("nearest", "binary", steps=2),
     )
-    snn, x = mixed(*neurons, bias_correction=correction), images(16)
+    snn, x = mixed(*neurons, correction=correction), images(16)
     assert_equals_its_twin(snn, x)
-    plain = mixed(*neurons, bias_correction=False)
+    plain = mixed(*neurons, correction=None)
     assert not torch.equal(snn(x), plain(x))
 
 
@@ -145,10 +150,10 @@ def test_units_of_one_group_may_differ() -> None:
     lstm = nn.LSTM(3, 4, batch_first=True).double()
     model = wired(lambda m, x: m.l(m.lstm(x)[0][:, -1]), lstm=lstm, l=nn.Linear(4, 2).double())
     x = torch.randn(16, 3, 3, dtype=torch.float64)
-    plain = sw.convert(model, x, steps=6, bias_correction=False)
+    plain = sw.convert(model, x, steps=6, correction=None)
     first, second, *_ = (site for site in plain.sites if site.startswith("lstm.forget"))
     neurons = {"*": sw.TwoPhase(), second: sw.TwoPhase("nearest", "binary", steps=5)}
-    snn = sw.convert(model, x, neurons, steps=6, bias_correction=False)
+    snn = sw.convert(model, x, neurons, steps=6, correction=None)
     thresholds, of_one = snn.design().thresholds, plain.design().thresholds
     assert torch.equal(thresholds[first], of_one[first])
     assert not torch.equal(thresholds[second], of_one[second])
@@ -160,7 +165,7 @@ def test_units_of_one_group_may_differ() -> None:
 
 def test_t_of_a_call_is_that_of_the_layers_without_steps_of_their_own() -> None:
     own, other = sw.TwoPhase("nearest", "binary", steps=3), sw.TwoPhase("nearest")
-    snn, x = mixed(own, other, own, other, own, bias_correction=False), images(3, seed=1)
+    snn, x = mixed(own, other, own, other, own, correction=None), images(3, seed=1)
     trains = {steps: snn.record(x, steps=steps) for steps in (2, 9)}
     for steps, of_site in trains.items():
         assert [len(of_site[site]) for site in SITES] == [3, steps, 3, steps, 3]
@@ -169,7 +174,7 @@ def test_t_of_a_call_is_that_of_the_layers_without_steps_of_their_own() -> None:
     assert torch.equal(trains[2]["relu"], trains[9]["relu"])
     for steps in (2, 9):
         torch.testing.assert_close(snn(x, steps=steps, engine="steps"), snn(x, steps=steps))
-    whole = prepared().convert(own, steps=8, bias_correction=False)
+    whole = prepared().convert(own, steps=8, correction=None)
     assert torch.equal(whole(x, steps=2), whole(x))
 
 

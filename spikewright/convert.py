@@ -84,7 +84,7 @@ class Prepared:
             [torch.Size([5, 3]), torch.Size([5, 3])]
         """
         points = _checked_steps(steps)
-        check_configuration(threshold, correction)
+        check_configuration(neuron, threshold, correction)
         sites = self.graph.sites
         neurons = neurons_at([s.name for s in sites], TwoPhase() if neuron is None else neuron)
         require_units_served(self.graph, neurons)
@@ -250,7 +250,7 @@ def convert(
         torch.Size([5, 3])
     """
     _checked_steps(steps)
-    check_configuration(threshold, correction)
+    check_configuration(neuron, threshold, correction)
     kept = 0 if correction is None else MEMORY
     prepared = _prepared(model, calibration, processes, kept, units)
     return prepared.convert(neuron, threshold, steps, correction, seed)

@@ -20,11 +20,11 @@ from spikewright.artefact.fields import mapping, strict_json, typed
 from spikewright.errors import InterchangeError
 
 FORMAT = "spikewright network"
-VERSION = 5
+VERSION = 6
 """Raised whenever a reader of the version before would misread a file; only this one is read.
 
 In version 1, T was the largest count, whatever the code; now it is the time steps of a window.
-Version 2 did not tell whose counts have signs. Up to version 4, all neurons had the network's T,
+Version 2 did not tell whose counts have signs. Up to version 5, all neurons had the network's T,
 and thresholds were fitted for one neuron at all sites.
 """
 
@@ -143,10 +143,10 @@ def _check_version(path: Path, document: dict[str, Any]) -> None:
             f"'{path}' is of format version 3, whose designs hold no weights: convert the model "
             "again"
         )
-    if version == 4:
+    if version in (4, 5):
         raise InterchangeError(
-            f"'{path}' is of format version 4, in which all sites were calibrated for one neuron: "
-            "convert the model again"
+            f"'{path}' is of format version {version}, in which all sites were calibrated for one "
+            "neuron: convert the model again"
         )
     if version != VERSION or "sha256" not in document:
         raise InterchangeError(f"'{path}' is of no known format version ({version})")

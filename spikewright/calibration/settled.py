@@ -12,26 +12,35 @@ from spikewright.calibration.auto import STANDARD, Auto
 from spikewright.calibration.correction import Correction
 from spikewright.calibration.thresholds import Learned, MinError, Threshold
 from spikewright.errors import ConversionError
+from spikewright.neurons import Neuron
 
 AUTO = Auto()
 """The correction of a conversion that names none."""
 
 
-def check_configuration(threshold: Any, correction: Any) -> None:
-    """See that these are a strategy and a correction, or None.
+def check_configuration(neuron: Any, threshold: Any, correction: Any) -> None:
+    """See that these are neurons, a strategy and a correction, or None.
+
+    Args:
+        neuron: one, or a mapping to several.
+        threshold: the strategy.
+        correction: what makes up for errors.
 
     Raises:
         ConversionError: where one is something else.
     """
-    wanted = {
-        "threshold": (threshold, Threshold, "a strategy such as MinError() or Percentile()"),
-        "correction": (correction, Correction, "None or a correction such as calibration.Refit()"),
-    }
-    for name, (value, kind, words) in wanted.items():
+    neurons = neuron.values() if isinstance(neuron, Mapping) else [neuron]
+    a_neuron = "a neuron such as TPP() or IntegrateFire(), or a mapping from sites to neurons"
+    wanted = [
+        *(("neuron", one, Neuron, a_neuron) for one in neurons),
+        ("threshold", threshold, Threshold, "a strategy such as MinError() or Percentile()"),
+        ("correction", correction, Correction, "None or a correction such as calibration.Refit()"),
+    ]
+    for name, value, kind, words in wanted:
         if value is not None and not isinstance(value, kind):
+            called = isinstance(value, type) or (name == "neuron" and callable(value))
             raise ConversionError(
-                f"{name} must be {words}, got {value!r}"
-                + (": call it" if isinstance(value, type) else "")
+                f"{name} must be {words}, got {value!r}" + (": call it" if called else "")
             )
 
 

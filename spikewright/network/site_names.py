@@ -45,11 +45,12 @@ def with_other(
     Raises:
         ConversionError: for what is no neuron, and as `matching` does.
     """
-    chosen = dict.fromkeys(matching(list(neurons), patterns), _checked(neuron))
-    return {**neurons, **chosen}
+    if not isinstance(neuron, Neuron):
+        raise ConversionError(f"expected a neuron such as TPP(), got {neuron!r}")
+    return {**neurons, **dict.fromkeys(matching(list(neurons), patterns), neuron)}
 
 
-def neurons_at(sites: Sequence[str], neurons: Any) -> dict[str, Neuron]:
+def neurons_at(sites: Sequence[str], neurons: Neuron | Mapping[str, Neuron]) -> dict[str, Neuron]:
     """The neuron of every site, by its name.
 
     Args:
@@ -58,13 +59,12 @@ def neurons_at(sites: Sequence[str], neurons: Any) -> dict[str, Neuron]:
             `{"*": TPP(), "layer1.*": IntegrateFire()}`, of which the last that fits a site counts.
 
     Raises:
-        ConversionError: for anything else, a pattern that chooses no site or whose sites later ones
-            all choose again, and a site that none chooses.
+        ConversionError: for a pattern that chooses no site, or whose sites later ones all choose
+            again, and a site that none chooses.
     """
     patterns = neurons if isinstance(neurons, Mapping) else {"*": neurons}
     chosen: dict[str, str] = {}
-    for pattern, neuron in patterns.items():
-        _checked(neuron)
+    for pattern in patterns:
         chosen |= dict.fromkeys(matching(sites, [pattern]), pattern)
     left = [site for site in sites if site not in chosen]
     if left:
@@ -78,12 +78,3 @@ def neurons_at(sites: Sequence[str], neurons: Any) -> dict[str, Neuron]:
             "patterns before particular ones, as the last that fits a site counts"
         )
     return {site: patterns[chosen[site]] for site in sites}
-
-
-def _checked(neuron: Any) -> Neuron:
-    if not isinstance(neuron, Neuron):
-        raise ConversionError(
-            f"neuron must be a neuron such as TPP() or IntegrateFire(), got {neuron!r}"
-            + (": call it" if callable(neuron) else "")
-        )
-    return neuron

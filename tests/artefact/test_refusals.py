@@ -69,8 +69,8 @@ def put(document: Any, *way: Any) -> None:
 @pytest.mark.parametrize(
     ("way", "match"),
     [
-        (("version", 6), "newer one"),
-        (("version", 4), "calibrated for one neuron: convert the model again"),
+        (("version", 7), "newer one"),
+        (("version", 5), "calibrated for one neuron: convert the model again"),
         (("version", 3), "whose designs hold no weights: convert the model again"),
         (("version", 2), "did not tell whose counts have signs.*convert the model again"),
         (("version", 1), "T was the largest count.*convert the model again"),

@@ -23,7 +23,7 @@ from tests.builders import images, wired
 from tests.network.nets import assert_audit_is_clean, assert_equals_its_twin, converted
 
 STEPS = 5
-SITES = ("relu", "silu", "sigmoid", "mul.left", "relu:2")
+SITES: tuple[str, ...] = ("relu", "silu", "sigmoid", "mul.left", "relu:2")
 
 
 def joined() -> nn.Module:
@@ -53,6 +53,7 @@ def prepared() -> sw.Prepared:
 
 def mixed(*neurons: Neuron, **options: Any) -> sw.SpikingNetwork:
     """The network with a neuron for each of its sites."""
+    options = {"correction": InputMeans(), **options}
     return prepared().convert(dict(zip(SITES, neurons, strict=True)), steps=STEPS, **options)
 
 
@@ -85,8 +86,12 @@ def test_any_codes_and_windows_go_together(neurons: list[sw.TwoPhase]) -> None:
 @pytest.mark.parametrize("code", sorted(codes()))
 def test_steps_of_its_own_are_those_of_the_network_where_all_have_them(code: str) -> None:
     x = images(4, seed=2)
-    own = prepared().convert(sw.TwoPhase("nearest", code, steps=4), steps=9)
-    same = prepared().convert(sw.TwoPhase("nearest", code), steps=4)
+    own, same = (
+        prepared().convert(
+            sw.TwoPhase("nearest", code, steps=each), steps=t, correction=InputMeans()
+        )
+        for each, t in ((4, 9), (None, 4))
+    )
     assert torch.equal(own(x), same(x))
     assert torch.equal(own(x, engine="steps"), same(x, engine="steps"))
     assert (own.latency(), own.duration()) == (same.latency(), same.duration()) == (20, 4)
@@ -127,8 +132,7 @@ def test_corrections_run_the_neuron_of_each_layer(correction: Correction) -> Non
 def test_mean_inputs_are_put_back_for_the_neuron_of_each_layer() -> None:
     """The charge of every channel, in the unit of the ANN, on the samples that corrected it."""
     neurons = [sw.TwoPhase("nearest", "binary", steps=steps) for steps in (3, 1, 2, 4, 2)]
-    snn = mixed(*neurons, correction=InputMeans())
-    x, charges = images(16), dict[str, Tensor]()
+    snn, x, charges = mixed(*neurons), images(16), dict[str, Tensor]()
     plan = snn.plan()
 
     def keep(op: Any, charge: Tensor, count: Tensor, residual: Tensor | None) -> None:

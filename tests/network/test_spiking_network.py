@@ -45,7 +45,7 @@ def test_what_is_no_tensor_is_refused(snn, given):
 def test_a_choice_of_no_site_or_no_neuron_is_refused(snn):
     with pytest.raises(sw.ConversionError, match=r"sites=\[\] chooses no site; leave it out"):
         snn.with_neuron(sw.TPP(), sites=[])
-    with pytest.raises(sw.ConversionError, match="neuron must be a neuron such as TPP"):
+    with pytest.raises(sw.ConversionError, match="expected a neuron such as TPP"):
         snn.with_neuron("TPP")
     one = snn.with_neuron(sw.TPP(), sites=snn.sites[0])  # one name, as it is
     assert one.neurons[snn.sites[0]] == sw.TPP()

@@ -16,7 +16,7 @@ from spikewright.neurons import Neuron
 from tests.builders import images, wired
 from tests.network.nets import NETS, converted
 
-SITES = ("relu", "relu:2", "relu:3")
+SITES: tuple[str, ...] = ("relu", "relu:2", "relu:3")
 BINARY = sw.TwoPhase("nearest", "binary", steps=3)
 FIRST = sw.TwoPhase("nearest", "first-spike", steps=4)
 DIGITS = sw.TwoPhase("nearest", "digits", steps=2)
@@ -37,7 +37,8 @@ def prepared(window: int) -> sw.Prepared:
 
 
 def mixed(*neurons: Neuron, window: int = 1) -> sw.SpikingNetwork:
-    return prepared(window).convert(dict(zip(SITES, neurons, strict=True)), steps=5)
+    of_site = dict(zip(SITES, neurons, strict=True))
+    return prepared(window).convert(of_site, steps=5, correction=None)
 
 
 @pytest.mark.parametrize("name", sorted(NETS))

@@ -2,6 +2,7 @@
 
 from spikewright.errors import ConversionError
 from spikewright.methods.auto import AUTO
+from spikewright.methods.ltb import LTB
 from spikewright.methods.method import Method
 from spikewright.methods.minerror import MINERROR
 from spikewright.methods.qcfs import QCFS
@@ -10,7 +11,7 @@ from spikewright.methods.rts import RTS
 from spikewright.methods.snnc import SNNC
 from spikewright.methods.srp import SRP
 
-METHODS = {method.name: method for method in (QCFS, RTS, SNNC, SRP, MINERROR, REFIT, AUTO)}
+METHODS = {method.name: method for method in (QCFS, RTS, SNNC, LTB, SRP, MINERROR, REFIT, AUTO)}
 """Every method, by name."""
 
 
@@ -25,4 +26,16 @@ def named(name: str) -> Method:
     return METHODS[name]
 
 
-__all__ = ["AUTO", "METHODS", "MINERROR", "QCFS", "REFIT", "RTS", "SNNC", "SRP", "Method", "named"]
+__all__ = [
+    "AUTO",
+    "LTB",
+    "METHODS",
+    "MINERROR",
+    "QCFS",
+    "REFIT",
+    "RTS",
+    "SNNC",
+    "SRP",
+    "Method",
+    "named",
+]

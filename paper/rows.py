@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from spikewright.methods import AUTO, LTB, MINERROR, QCFS, RTS, SNNC, SRP, Method
+from spikewright.methods import AUTO, COS, LTB, MINERROR, QCFS, RTS, SNNC, SRP, Method
 from spikewright.neurons import Neuron, Order, Shuffled, TwoPhase
 
 STEPS = (1, 2, 4, 8, 16, 32)
@@ -50,6 +50,7 @@ QCFS_ROWS = (
     Row("early", "all early", QCFS, Shuffled(QCFS.one_phase, Order.EARLY)),
     Row("late", "all late", QCFS, Shuffled(QCFS.one_phase, Order.LATE)),
     Row("srp", "SRP", SRP, SRP.own),
+    Row("cos", "COS", COS, COS.own),
     Row("tpp", "TPP", QCFS, TPP),
     Row("unbiased", "unbiased", QCFS, UNBIASED),
     Row("nearest", "nearest", QCFS, NEAREST),

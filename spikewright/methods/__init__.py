@@ -2,6 +2,7 @@
 
 from spikewright.errors import ConversionError
 from spikewright.methods.auto import AUTO
+from spikewright.methods.cos import COS
 from spikewright.methods.ltb import LTB
 from spikewright.methods.method import Method
 from spikewright.methods.minerror import MINERROR
@@ -11,7 +12,9 @@ from spikewright.methods.rts import RTS
 from spikewright.methods.snnc import SNNC
 from spikewright.methods.srp import SRP
 
-METHODS = {method.name: method for method in (QCFS, RTS, SNNC, LTB, SRP, MINERROR, REFIT, AUTO)}
+METHODS = {
+    method.name: method for method in (QCFS, RTS, SNNC, LTB, SRP, COS, MINERROR, REFIT, AUTO)
+}
 """Every method, by name."""
 
 
@@ -28,6 +31,7 @@ def named(name: str) -> Method:
 
 __all__ = [
     "AUTO",
+    "COS",
     "LTB",
     "METHODS",
     "MINERROR",

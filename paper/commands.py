@@ -46,9 +46,9 @@ def tables(
 ) -> None:
     """Measure the tables of the paper for trained NETWORKs; go on where an earlier run stopped.
 
-    A QCFS network gets the one-phase baseline, its spikes rearranged, SRP, TPP, unbiased and
-    nearest; a ReLU network gets RTS, SNNC, MinError and Auto with IF, TPP and nearest. Then
-    'python -m paper page' renders them.
+    A QCFS network gets the one-phase baseline, its spikes rearranged, SRP, COS, TPP, unbiased
+    and nearest; a ReLU network gets RTS, SNNC, LTB, MinError and Auto with IF, TPP and nearest.
+    Then 'python -m paper page' renders them.
 
     Args:
         networks: The folders of finished training runs, zoo:NAME, or files ending in .json that

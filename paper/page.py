@@ -30,8 +30,8 @@ random numbers give the mean over seeds ± the standard deviation. Every number 
 of single cells: `results/NETWORK/ROW-tT-sSEED.json` holds counts, versions, device and time.
 Thresholds come from training images; the test images are read for these tables alone.
 
-T is not the latency. A layer that waits for all of its input (two-phase, or rearranged) answers
-after its whole window, and SRP rehearses before it counts, so what an answer costs stands beneath
+T is not the latency. A layer that waits for all of its input (two-phase, rearranged, or COS)
+answers after its whole window, and SRP rehearses before it counts, so what an answer costs stands beneath
 the accuracies: its latency in time steps from the first input, unpipelined; the spikes of all
 layers for one image; and an estimate of its energy, by the operations counted on the first images
 of the same order and the constants of Horowitz (ISSCC 2014, 45 nm): arithmetic alone, in single

@@ -31,13 +31,13 @@ of single cells: `results/NETWORK/ROW-tT-sSEED.json` holds counts, versions, dev
 Thresholds come from training images; the test images are read for these tables alone.
 
 T is not the latency. A layer that waits for all of its input (two-phase, rearranged, or COS)
-answers after its whole window, and SRP rehearses before it counts, so what an answer costs stands beneath
-the accuracies: its latency in time steps from the first input, unpipelined; the spikes of all
-layers for one image; and an estimate of its energy, by the operations counted on the first images
-of the same order and the constants of Horowitz (ISSCC 2014, 45 nm): arithmetic alone, in single
-precision and in integers, and in brackets in single precision with every weight and state read
-from memory, without reuse. In integers weights have 8 bits, and activations of the ANN as many as
-hold the counts 0 .. T: that ANN is the fair rival. The estimate orders designs and predicts no
+answers after its whole window, and SRP rehearses before it counts, so what an answer costs stands
+beneath the accuracies: its latency in time steps from the first input, unpipelined; the spikes of
+all layers for one image; and an estimate of its energy, by the operations counted on the first
+images of the same order and the constants of Horowitz (ISSCC 2014, 45 nm): arithmetic alone, in
+single precision and in integers, and in brackets in single precision with every weight and state
+read from memory, without reuse. In integers weights have 8 bits, and activations of the ANN as many
+as hold the counts 0 .. T: that ANN is the fair rival. The estimate orders designs and predicts no
 meter.
 """
 

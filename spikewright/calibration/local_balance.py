@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from spikewright.calibration.statistics import SiteStatistics
@@ -29,7 +31,8 @@ class LocalBalance(Threshold):
     their histogram, so that the order of the data changes nothing.
 
     Args:
-        rounds: at least 1; the authors take from 10 to thousands.
+        rounds: at least 1. The authors' program takes 4,000, their demonstration 10; the fewer,
+            the more is clipped, which serves few time steps.
         rate: step size of the descent, above 0.
         per: "layer" or "channel". A channel that never fired takes the layer's largest activation.
 
@@ -40,12 +43,12 @@ class LocalBalance(Threshold):
         >>> import torch, spikewright as sw
         >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(),
         ...                             torch.nn.Linear(8, 3)).eval()
-        >>> threshold = sw.calibration.LocalBalance(rounds=20)
+        >>> threshold = sw.calibration.LocalBalance(rounds=100)
         >>> sw.convert(model, torch.rand(64, 4), sw.IntegrateFire(), threshold, correction=None)
         SpikingNetwork(1 sites of IF, T = 16)
     """
 
-    rounds: int = 10
+    rounds: int = 4000
     rate: float = 1.0
     per: Per | str = Per.CHANNEL
 
@@ -65,10 +68,17 @@ class LocalBalance(Threshold):
         learned: Tensor | None,
     ) -> Tensor:
         group = grouped(statistics, self.per)
-        share = group.histogram.double() / group.values
-        threshold = group.maximum.new_zeros(len(group.maximum))
+        share, centres = group.histogram.double() / group.values, group.centres
+        number, total = _from_each_bin_on(share), _from_each_bin_on(share * centres)
+        threshold = torch.zeros_like(group.maximum)[:, None]
         for _ in range(self.rounds):
-            above = (group.centres - threshold[:, None]).clamp(min=0)
-            threshold = threshold + 2 * self.rate * (share * above).sum(1)
-            threshold = threshold.minimum(group.maximum)
-        return filled(threshold, statistics)
+            first = torch.searchsorted(centres, threshold, right=True)  # bin that is clipped
+            clipped = total.gather(1, first) - threshold * number.gather(1, first)
+            threshold = threshold + 2 * self.rate * clipped.clamp(min=0)
+            threshold = threshold.minimum(group.maximum[:, None])
+        return filled(threshold[:, 0], statistics)
+
+
+def _from_each_bin_on(values: Tensor) -> Tensor:
+    """Sums over a bin and all higher ones, `[C, BINS + 1]` from `[C, BINS]`; the last is 0."""
+    return F.pad(values.flip(1).cumsum(1).flip(1), (0, 1))

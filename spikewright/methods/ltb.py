@@ -15,6 +15,6 @@ from spikewright.neurons import IntegrateFire
 LTB = Method(
     name="ltb",
     paper="Bu et al., CVPR 2025, arXiv 2409.03368",
-    threshold=LocalBalance(rounds=10, rate=1.0, per="channel"),
+    threshold=LocalBalance(rounds=4000, rate=1.0, per="channel"),
     one_phase=IntegrateFire(v0=0.5),
 )

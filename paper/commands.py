@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from paper.compared import write_compared
 from paper.dry_run import dry_run
 from paper.network import source_of
 from paper.page import write_page
@@ -106,6 +107,22 @@ def page(
         steps: The numbers of time steps: the columns of the tables.
     """
     write_page(out, page, steps)
+    print_text(f"written: {page}")
+
+
+def compared(
+    out: Out = Path("results"),
+    page: Annotated[Path, typer.Option(metavar="FILE")] = Path("docs/methods/compared.md"),
+    steps: Steps = COLUMNS,
+) -> None:
+    """Render the page that says which calibration wins where, from the records of a folder.
+
+    Args:
+        out: The folder of the results.
+        page: The file of the page.
+        steps: The numbers of time steps: the columns of the tables.
+    """
+    write_compared(out, page, steps)
     print_text(f"written: {page}")
 
 

@@ -26,20 +26,10 @@ from paper.store import NetworkStore
 from paper.tables import NetworkTable, entry_of, paired, table_of
 from spikewright.errors import AnalysisError, ExperimentError
 from spikewright.measure import paired_interval
-from tests.paper.nets import DATA, LEVELS, RELU, SMALL
+from tests.paper.nets import DATA, LEVELS, SMALL
 
 ROOT = Path(__file__).parents[2]
 RESULTS, PAGE = ROOT / "results", ROOT / "docs" / "results.md"
-
-
-@pytest.fixture(scope="module")
-def results(
-    qcfs: NetworkSource, relu: NetworkSource, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    folder = tmp_path_factory.mktemp("results")
-    run_experiment([qcfs], DATA, folder, SMALL)
-    run_experiment([relu], DATA, folder, RELU)
-    return folder
 
 
 def test_the_page_of_this_repository_is_what_its_records_render_to() -> None:

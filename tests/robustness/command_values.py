@@ -98,6 +98,7 @@ SOUND: Mapping[str, tuple[str, ...]] = {
         f"trained {_PAPER} --rows nearest --compile",
     ),
     "paper page": (f"--out records --page {FRESH}.md --steps 1,2",),
+    "paper compared": (f"--out records --page {FRESH}.md --steps 1,2",),
     "paper imagenet-dry-run": (f"--out {FRESH} --models squeezenet1_1 --images 1 --size 32",),
 }
 """Of every command, words that work and are small."""
@@ -224,6 +225,7 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "out": _OUTPUTS,
     "report output": (f"{FRESH}.html", "out/a.html", "records/a.HTM", *_PLACES),
     "paper page out": ("records", "records", *_PLACES),
+    "paper compared out": ("records", "records", *_PLACES),
     "page": (f"{FRESH}.md", "out/page.md", "README", *_PLACES),
     "runs": _RUNS,
     "run": _RUNS,

@@ -88,7 +88,7 @@ def decoded_designs(document: Any, graph: Graph, take: Take) -> dict[int, Design
             for part, value in zip(_FIGURES, values[-2:], strict=True)
         )
         _require(
-            not expected or {"samples", "error", "relative_error"} <= set(expected),
+            not expected or {"samples", "error", "unexplained", "relative_error"} <= set(expected),
             f"what is expected at T = {steps} lacks figures",
         )
         designs[steps] = Design(**parts, weights=weights, held_out=held_out, expected=expected)

@@ -41,11 +41,11 @@ class Auto(Correction):
 
     Every candidate is fitted on three quarters of the samples, and its network answers for the
     others, which it has not seen. Strategies for thresholds are compared first, without correction
-    and with each quarter held out in turn, as values that clip are few. Then corrections are
-    compared with the thresholds chosen, on one of the quarters. What is chosen is fitted again on
-    all samples. Labels are not needed.
-
-    What is least is `Expected.error`.
+    and with each quarter held out in turn, as values that clip are few: that which leaves least
+    `Expected.unexplained` is taken, as means and scales can be corrected, and a network that is
+    silent is not taken for a good one. Then corrections are compared with these thresholds on one
+    of the quarters, among them none, with these thresholds and with those of the conversion; that
+    of the least `Expected.error` is taken and fitted again on all samples. Labels are not needed.
 
     Fewer than 16 samples are too few to choose by: nothing is chosen then, and nothing corrected.
 
@@ -70,21 +70,24 @@ class Auto(Correction):
         strategy = calibration.threshold
         if len(strategies) > 1:
             trials = chain([first], map(trial_of, range(1, HELD_OUT)))
-            of_strategies = _errors(strategies, trials)
+            of_strategies = _unexplained(strategies, trials)
             strategy = strategies[least(of_strategies)]
-        plain = first.plain(strategy)
-        corrections = {repr(c): c for c in self.corrections}
-        designs = {name: first.corrected(plain, one) for name, one in corrections.items()}
+        candidates = {NO_CORRECTION: (strategy, None)}
+        candidates |= {repr(one): (strategy, one) for one in self.corrections}
+        if strategy != calibration.threshold:
+            plain = calibration.threshold
+            candidates[f"{NO_CORRECTION}, {plain!r}"] = (plain, None)
         judged = {
-            name: first.judged(one, MOST_HELD_OUT)
-            for name, one in {NO_CORRECTION: plain, **designs}.items()
+            name: first.judged(first.design(*candidate), MOST_HELD_OUT)
+            for name, candidate in candidates.items()
         }
         of_corrections = {name: one.error for name, one in judged.items()}
         best = least(of_corrections)
+        strategy, correction = candidates[best]
         if strategy != calibration.threshold:
             design = Design(replace(calibration, threshold=strategy).thresholds_at(steps))
-        if best in corrections:
-            design = corrections[best].corrected(design, calibration, samples, steps, seed)
+        if correction is not None:
+            design = correction.corrected(design, calibration, samples, steps, seed)
         errors = {**of_strategies, **{f"+ {name}": e for name, e in of_corrections.items()}}
         held_out = {n: torch.tensor(e, dtype=torch.float64) for n, e in errors.items()}
         return replace(design, held_out=held_out, expected=judged[best].tensors())
@@ -117,12 +120,11 @@ class _Trial:
         own = replace(calibration, statistics=division.statistics)
         return cls(own, division.fitted, division.others, steps, seed)
 
-    def plain(self, threshold: Threshold) -> Design:
-        """The design without correction."""
-        return Design(replace(self.calibration, threshold=threshold).thresholds_at(self.steps))
-
-    def corrected(self, design: Design, correction: Correction) -> Design:
-        """The design corrected on the samples to fit on."""
+    def design(self, threshold: Threshold, correction: Correction | None = None) -> Design:
+        """The design of some thresholds and a correction, made on the samples to fit on."""
+        design = Design(replace(self.calibration, threshold=threshold).thresholds_at(self.steps))
+        if correction is None:
+            return design
         arguments = (self.calibration, self.fitted, self.steps, self.seed)
         return correction.corrected(design, *arguments)
 
@@ -132,14 +134,14 @@ class _Trial:
         return expected_of(design, self.calibration, others, self.steps, self.seed)
 
 
-def _errors(strategies: Mapping[str, Threshold], trials: Iterable[_Trial]) -> dict[str, float]:
-    """The error of each strategy without correction, the mean over the trials."""
-    errors = dict.fromkeys(strategies, 0.0)
+def _unexplained(strategies: Mapping[str, Threshold], trials: Iterable[_Trial]) -> dict[str, float]:
+    """What each strategy leaves unexplained without correction, the mean over the trials."""
+    unexplained = dict.fromkeys(strategies, 0.0)
     for trial in trials:
         for name, strategy in strategies.items():
-            judged = trial.judged(trial.plain(strategy), MOST_HELD_OUT // HELD_OUT)
-            errors[name] += judged.error / HELD_OUT
-    return errors
+            judged = trial.judged(trial.design(strategy), MOST_HELD_OUT // HELD_OUT)
+            unexplained[name] += judged.unexplained / HELD_OUT
+    return unexplained
 
 
 def least(errors: Mapping[str, float]) -> str:

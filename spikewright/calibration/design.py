@@ -20,9 +20,9 @@ class Design:
             empty without calibration of initial potentials.
         weights: by stored name, what stands in place of the model's weights and biases; empty
             where they are kept.
-        held_out: where thresholds and a correction were chosen among several, the error of each on
-            samples held out, by name, float64 `[]`; the least was taken. `+` stands before
-            corrections, tried with the thresholds taken.
+        held_out: where thresholds and a correction were chosen among several, by samples held out,
+            what each strategy left unexplained and the error of each correction, by name, float64
+            `[]`; the least was taken. `+` stands before corrections.
         expected: the figures of `Expected` of what was taken, by name, float64 `[]`.
     """
 

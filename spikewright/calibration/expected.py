@@ -16,6 +16,8 @@ from spikewright.calibration.layers import Layers
 from spikewright.calibration.output_means import fitting
 from spikewright.calibration.samples import Samples
 
+_TINY = torch.finfo(torch.float64).tiny
+
 
 @dataclass(frozen=True)
 class Expected:
@@ -30,6 +32,9 @@ class Expected:
             which may be the logits of classes, it is the geometric mean of that and the mean
             Kullback-Leibler divergence of its softmax from the ANN's. Of several answers it is the
             mean. The least of it is what `Auto` chooses by.
+        unexplained: the share of the variance of the ANN's answer over samples that the network's
+            answer, times one factor, leaves unexplained: what no correction of means and scales
+            could mend. Of several answers it is the mean.
         relative_error: the norm of the error relative to that of the ANN's answer; the root mean
             square of several.
         agreeing: samples whose largest logit is the ANN's; None where the answer is not one vector
@@ -38,6 +43,7 @@ class Expected:
 
     samples: int
     error: float
+    unexplained: float
     relative_error: float
     agreeing: int | None = None
 
@@ -64,6 +70,7 @@ class Expected:
         return cls(
             int(tensors["samples"]),
             float(tensors["error"]),
+            float(tensors["unexplained"]),
             float(tensors["relative_error"]),
             None if agreeing is None else int(agreeing),
         )
@@ -92,8 +99,9 @@ def expected_of(
         square if wanted.ndim != 2 or wanted.shape[1] == 1 else _geometric(square, one, wanted)
         for square, (one, wanted) in zip(squares, pairs, strict=True)
     ]
+    unexplained = _mean([_unexplained(*pair) for pair in pairs])
     relative = math.sqrt(_mean(squares))
-    return Expected(len(chosen), _mean(errors), relative, _agreeing(pairs))
+    return Expected(len(chosen), _mean(errors), unexplained, relative, _agreeing(pairs))
 
 
 def _answers(design: Design, samples: Samples, simulation: LayerSimulation) -> dict[str, Tensor]:
@@ -110,8 +118,16 @@ def _answers(design: Design, samples: Samples, simulation: LayerSimulation) -> d
 
 
 def _squares(given: Tensor, wanted: Tensor) -> float:
-    size = wanted.square().sum().clamp(min=torch.finfo(torch.float64).tiny)
+    size = wanted.square().sum().clamp(min=_TINY)
     return float((given - wanted).square().sum() / size)
+
+
+def _unexplained(given: Tensor, wanted: Tensor) -> float:
+    """1 - r^2, of values from which their mean over samples is taken."""
+    given, wanted = given - given.mean(0), wanted - wanted.mean(0)
+    variances = given.square().sum() * wanted.square().sum()
+    explained = (given * wanted).sum().square() / variances.clamp(min=_TINY)
+    return 1 - float(explained)
 
 
 def _geometric(squares: float, given: Tensor, wanted: Tensor) -> float:

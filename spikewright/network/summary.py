@@ -80,18 +80,18 @@ def _corrections(design: Design) -> Iterator[str]:
     }
     yield f"corrected by: {', '.join(n for n, has in parts.items() if has) or 'nothing'}"
     if design.held_out:
-        yield from ("", "error on samples held out", *_errors(design.held_out))
+        yield from ("", "on samples held out", *_errors(design.held_out))
     if design.expected:
         yield f"expected of samples not seen: {Expected.of(design.expected)}"
 
 
 def _errors(held_out: Mapping[str, Tensor]) -> Iterator[str]:
     """A line for every candidate; the least of the thresholds and of the corrections is chosen."""
-    for corrections in (False, True):
+    for measure, corrections in (("unexplained", False), ("error", True)):
         of_kind = {n: float(e) for n, e in held_out.items() if n.startswith("+ ") is corrections}
         chosen = min(of_kind, key=of_kind.__getitem__, default=None)
         for name, error in of_kind.items():
-            yield f"{error:<10.4g} {name}{'  (chosen)' if name == chosen else ''}"
+            yield f"{measure:<11} {error:<10.4g} {name}{'  (chosen)' if name == chosen else ''}"
 
 
 def alike(units: Iterable[Operation]) -> dict[str, list[Operation]]:

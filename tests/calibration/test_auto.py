@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,15 @@ import torch
 from torch import nn
 
 import spikewright as sw
-from spikewright.calibration import Auto, Correction, Design, InputMeans, OutputMeans, Refit
+from spikewright.calibration import (
+    Auto,
+    Correction,
+    Design,
+    Headroom,
+    InputMeans,
+    OutputMeans,
+    Refit,
+)
 from spikewright.calibration.auto import STANDARD, least
 from spikewright.calibration.expected import expected_of
 from tests.builders import images
@@ -38,7 +47,7 @@ def test_what_only_harms_is_not_taken() -> None:
     errors = snn.design().held_out
     assert errors["+ no correction"] < errors["+ Harmful()"]
     chosen = [line for line in snn.summary().splitlines() if "(chosen)" in line]
-    assert [line.split(maxsplit=1)[1] for line in chosen] == ["+ no correction  (chosen)"]
+    assert [line.split(maxsplit=2)[2] for line in chosen] == ["+ no correction  (chosen)"]
 
 
 def test_the_best_is_fitted_on_all_samples() -> None:
@@ -94,6 +103,32 @@ def test_what_is_expected_is_seen_on_the_samples_held_out() -> None:
     assert expected.relative_error == pytest.approx(error, rel=1e-6)
     assert snn.with_neuron(sw.TPP()).expected() is None
     assert snn.expected(STEPS + 1) is None
+
+
+def test_a_silent_network_is_not_taken_for_a_good_one() -> None:
+    """It answers nothing, which at few levels errs less than an answer full of rounding."""
+    torch.manual_seed(0)
+    widths = (8, 64, 64, 64)
+    layers = [
+        layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b, bias=False), nn.ReLU())
+    ]
+    model = nn.Sequential(*layers, nn.Linear(64, 10, bias=False)).double().eval()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.mul_(2.4)
+    x, silent = torch.randn(256, 8, dtype=torch.float64), Headroom(sw.Maximum("layer"), 100.0)
+    plain = [
+        sw.convert(model, x, threshold=t, steps=1, correction=None)
+        for t in (sw.Maximum("channel"), silent)
+    ]
+    with torch.no_grad():
+        errors = [float((snn(x) - model(x)).norm() / model(x).norm()) for snn in plain]
+    assert errors[0] > errors[1] == 1.0
+    auto = Auto((silent,), ())
+    snn = sw.convert(model, x, threshold=sw.Maximum("channel"), steps=1, correction=auto)
+    assert snn.design().held_out[repr(sw.Maximum("channel"))] < 0.9
+    assert snn.design().held_out[repr(silent)] == 1.0
+    assert snn.counts(x)["5"].any()
 
 
 @pytest.mark.parametrize("name", sorted(NETS))

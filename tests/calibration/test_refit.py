@@ -79,6 +79,24 @@ def test_a_ridge_that_only_harms_is_not_taken() -> None:
     assert not bool(chosen_ridge(fitted.moments(), held.moments(), strengths).any())
 
 
+def test_weights_behind_a_maximum_along_dimensions_are_fitted() -> None:
+    """The ANN's values there have one unit for all, whatever their dimensions."""
+
+    class Pooled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Conv2d(3, 4, 3), nn.Linear(4, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.b(self.a(x).relu().amax((2, 3)))
+
+    model, x = Pooled().double().eval(), images(64)
+    snn = sw.convert(model, x, threshold=sw.Percentile(80), steps=2, correction=Refit())
+    plain = sw.convert(model, x, threshold=sw.Percentile(80), steps=2, correction=None)
+    assert set(snn.design().weights) == {"b.weight", "b.bias"}
+    assert error(snn, model, x) < error(plain, model, x)
+
+
 def test_moments_do_not_depend_on_how_places_come(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("spikewright.calibration.moments.PLACES", 7)
     x, r = torch.randn(2, 40, 3).double(), torch.randn(2, 40, 4).double()

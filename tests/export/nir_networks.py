@@ -89,6 +89,7 @@ def trained_network() -> sw.SpikingNetwork:
         neuron=sw.IntegrateFire(),
         threshold=sw.Learned(),
         steps=STEPS,
+        correction=sw.calibration.InputMeans(),
     )
 
 

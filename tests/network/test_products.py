@@ -209,7 +209,7 @@ def test_the_engines_agree_and_approach_the_ann(name: str) -> None:
 @pytest.mark.parametrize("neuron", [sw.IntegrateFire(), sw.SRP(), sw.Shuffled()])
 def test_the_total_of_a_product_is_the_product_of_the_totals(neuron: Neuron) -> None:
     """Of one-phase neurons too, whose spikes come at any step, and after a rehearsal."""
-    snn, x = prepared("relus").convert(neuron, steps=6), x_of(5, seed=1)
+    snn, x = prepared("relus").convert(neuron, steps=6, correction=InputMeans()), x_of(5, seed=1)
     charges: dict[str, Tensor] = {}
     counts: dict[str, Tensor] = {}
 
@@ -285,7 +285,9 @@ EXPLICIT = {
 def test_scales_pass_through_products() -> None:
     """The relays' thresholds are in the weights that follow; along a sum they are explicit."""
     for name, number in EXPLICIT.items():
-        operations = prepared(name).convert().plan().graph.operations
+        operations = (
+            prepared(name).convert(threshold=sw.MinError(), correction=None).plan().graph.operations
+        )
         assert sum(op.name.endswith(".scaled") for op in operations) == number
 
 

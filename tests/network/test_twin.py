@@ -32,7 +32,7 @@ def x_of(batch: int) -> Tensor:
 
 
 def test_a_twin_is_what_a_loop_over_levels_finds() -> None:
-    snn = sw.convert(silu(), x_of(64), threshold=sw.MinError(), steps=4)
+    snn = sw.convert(silu(), x_of(64), threshold=sw.MinError(), steps=4, correction=InputMeans())
     twin, x = snn.twin(), x_of(5)
     graph, theta = snn.graph, snn.design().thresholds["silu"]
     weight, bias = (graph.tensors[name] for name in graph.operations[1].stored)

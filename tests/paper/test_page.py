@@ -21,7 +21,9 @@ from paper.cell import packed, unpacked
 from paper.claims import explanation
 from paper.differences import differences, verdicts
 from paper.page import plots
+from paper.plot import plot
 from paper.published import published_for
+from paper.rows import rows_for
 from paper.store import NetworkStore
 from paper.tables import NetworkTable, entry_of, paired, table_of
 from spikewright.errors import AnalysisError, ExperimentError
@@ -75,8 +77,8 @@ def test_all_networks_stand_side_by_side_first(results: Path) -> None:
     told = " | ".join(f"{cell} / not run" for cell in cells)
     assert f"| `qcfs` | QCFS | 40 | {ann} | {told} |" in glance
     rows = [line.split(" | ") for line in glance.splitlines() if "| `relu` |" in line]
-    assert [row[1] for row in rows] == ["RTS", "SNNC", "MinError"]
-    assert [row[2] for row in rows] == ["40", "60", "60"]
+    assert [row[1] for row in rows] == ["RTS", "SNNC", "LTB", "MinError", "Auto"]
+    assert [row[2] for row in rows] == ["40", "60", "60", "60", "60"]
     assert all(row[5] == "-" for row in rows)
 
 
@@ -329,6 +331,17 @@ def test_a_curve_keeps_its_colour_when_another_is_missing(results: Path, tmp_pat
         for picture in (plots(folder, SMALL.steps)["relu.svg"] for folder in (results, tmp_path))
     )
     assert part == whole
+
+
+@pytest.mark.parametrize("name", ["qcfs", "relu"])
+def test_every_row_can_be_drawn(results: Path, name: str) -> None:
+    table = table_of(NetworkStore(results / name), SMALL.steps)
+    rows, entry = rows_for(table.levels), next(iter(table.entries.values()))
+    entries = {(row.name, t): entry for row in rows for t in table.steps}
+    picture = plot(replace(table, rows=rows, entries=entries))
+    assert picture is not None
+    drawn = {e.get("id", "") for e in ElementTree.fromstring(picture).iter()}
+    assert {f"curve: {row.title} *" for row in rows} <= drawn
 
 
 @pytest.mark.parametrize("name", ["", "README"])

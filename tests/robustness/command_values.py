@@ -213,6 +213,7 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     ),
     "orders": ("late", "independent,early", "shared,reversed"),
     "method": ("qcfs", "rts", "snnc", "ltb", "srp", "cos", "minerror", "refit", "auto"),
+    "correction": ("auto", "bias", "refit", "none", "both"),
     "threshold": (
         *("minerror", "maximum:channel", "percentile:99", "percentile:99.9:layer", "learned"),
         *("learned:minerror", "minerror:layer", "localbalance", "4"),

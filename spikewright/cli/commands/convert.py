@@ -53,8 +53,9 @@ def convert(
     Args:
         steps: The numbers of time steps T; each is a design point of the conversion.
         agreement: T is the smallest, up to 64, at which this share of the calibration images held
-            out of the fit is classified as the ANN does, such as 0.99. Where no neuron is named,
-            nearest is tried in the binary code and in random order. Takes the place of --steps.
+            out of the fit is classified as the ANN does, such as 0.99. Where neither a neuron nor
+            a method is named, nearest is tried in the binary code and in random order. Takes the
+            place of --steps.
     """
     method = method_for(conversion)
     chosen = neuron_of(neuron, method)
@@ -63,7 +64,8 @@ def convert(
     source = open_source(model, data, conversion)
     found: FewestSteps | None = None
     if agreement is not None:
-        found = _fewest(source, method, agreement, chosen if neuron != "own" else None, conversion)
+        named = neuron != "own" or conversion.method is not None
+        found = _fewest(source, method, agreement, chosen if named else None, conversion)
         chosen, steps = found.neuron, (found.steps,)
     network = source.convert(chosen, steps, conversion)
     source.data.skipped.report()

@@ -4,6 +4,7 @@
 """
 
 from paper.cell import Cell, CellRecord
+from paper.compared import compared, write_compared
 from paper.network import NetworkSource, source_of
 from paper.page import page, write_page
 from paper.rows import QCFS_ROWS, RELU_ROWS, SEEDS, STEPS, Row
@@ -22,8 +23,10 @@ __all__ = [
     "NetworkStore",
     "Row",
     "Settings",
+    "compared",
     "page",
     "run_experiment",
     "source_of",
+    "write_compared",
     "write_page",
 ]

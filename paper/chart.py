@@ -30,6 +30,9 @@ STYLE: dict[Any, Any] = {
 FONTS = "'DejaVu Sans', 'Bitstream Vera Sans', 'Computer Modern Sans Serif'"
 """What matplotlib writes first among the fonts of a text; readers have others."""
 
+Dash = str | tuple[int, tuple[int, ...]]
+"""A dash pattern: its name in matplotlib, or an offset and the lengths of strokes and gaps."""
+
 NAME_HEIGHT = 0.043
 """The space for the name of a curve, as a share of the chart's height."""
 
@@ -50,7 +53,7 @@ class Curve:
     name: str
     points: tuple[tuple[float, float], ...]
     colour: str
-    dash: str = "-"
+    dash: Dash = "-"
     width: float = 1.8
     bars: tuple[tuple[float, float], ...] = ()
 

@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from paper.compared import write_compared
 from paper.dry_run import dry_run
 from paper.network import source_of
 from paper.page import write_page
@@ -46,9 +47,9 @@ def tables(
 ) -> None:
     """Measure the tables of the paper for trained NETWORKs; go on where an earlier run stopped.
 
-    A QCFS network gets the one-phase baseline, its spikes rearranged, SRP, TPP, unbiased and
-    nearest; a ReLU network gets RTS, SNNC, MinError and Auto with IF, TPP and nearest. Then
-    'python -m paper page' renders them.
+    A QCFS network gets the one-phase baseline, its spikes rearranged, SRP, COS, TPP, unbiased
+    and nearest; a ReLU network gets RTS, SNNC, LTB, MinError and Auto with IF, TPP and nearest.
+    Then 'python -m paper page' renders them.
 
     Args:
         networks: The folders of finished training runs, zoo:NAME, or files ending in .json that
@@ -106,6 +107,22 @@ def page(
         steps: The numbers of time steps: the columns of the tables.
     """
     write_page(out, page, steps)
+    print_text(f"written: {page}")
+
+
+def compared(
+    out: Out = Path("results"),
+    page: Annotated[Path, typer.Option(metavar="FILE")] = Path("docs/methods/compared.md"),
+    steps: Steps = COLUMNS,
+) -> None:
+    """Render the page that says which calibration wins where, from the records of a folder.
+
+    Args:
+        out: The folder of the results.
+        page: The file of the page.
+        steps: The numbers of time steps: the columns of the tables.
+    """
+    write_compared(out, page, steps)
     print_text(f"written: {page}")
 
 

@@ -84,10 +84,10 @@ def _lines(table: NetworkTable) -> list[_Line]:
         ]
         waiting = [(name, base) for base, *names in methods for name in names]
     else:
-        same = [_Line(name, "if") for name in ("shuffled", *CONTROLS, "srp", "tpp")]
+        same = [_Line(name, "if") for name in ("shuffled", *CONTROLS, "srp", "cos", "tpp")]
         same += [_Line("tpp", "shuffled"), _Line("unbiased", "tpp"), _Line("nearest", "tpp")]
         same += [_Line(name, ANN) for name in ("if", "tpp", "nearest")]
-        waiting = [(name, "if") for name in ("srp", "tpp", "nearest")]
+        waiting = [(name, "if") for name in ("srp", "cos", "tpp", "nearest")]
     return same + [_Line(name, base, no_later=True) for name, base in waiting]
 
 

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from paper.cell import ANN
 from paper.claims import explanation, findings
 from paper.differences import differences, verdicts
+from paper.markdown import grid, percent, several
 from paper.plot import plot
 from paper.published import Published, published_for
 from paper.rows import SEEDS, STEPS, Row
-from paper.store import stores_of
-from paper.tables import NOT_RUN, Entry, NetworkTable, by_method, table_of
+from paper.tables import NOT_RUN, Entry, NetworkTable, by_method, tables_of
 from spikewright.errors import ExperimentError
 from spikewright.files import write_whole
 
@@ -30,14 +30,14 @@ random numbers give the mean over seeds ± the standard deviation. Every number 
 of single cells: `results/NETWORK/ROW-tT-sSEED.json` holds counts, versions, device and time.
 Thresholds come from training images; the test images are read for these tables alone.
 
-T is not the latency. A layer that waits for all of its input (two-phase, or rearranged) answers
-after its whole window, and SRP rehearses before it counts, so what an answer costs stands beneath
-the accuracies: its latency in time steps from the first input, unpipelined; the spikes of all
-layers for one image; and an estimate of its energy, by the operations counted on the first images
-of the same order and the constants of Horowitz (ISSCC 2014, 45 nm): arithmetic alone, in single
-precision and in integers, and in brackets in single precision with every weight and state read
-from memory, without reuse. In integers weights have 8 bits, and activations of the ANN as many as
-hold the counts 0 .. T: that ANN is the fair rival. The estimate orders designs and predicts no
+T is not the latency. A layer that waits for all of its input (two-phase, rearranged, or COS)
+answers after its whole window, and SRP rehearses before it counts, so what an answer costs stands
+beneath the accuracies: its latency in time steps from the first input, unpipelined; the spikes of
+all layers for one image; and an estimate of its energy, by the operations counted on the first
+images of the same order and the constants of Horowitz (ISSCC 2014, 45 nm): arithmetic alone, in
+single precision and in integers, and in brackets in single precision with every weight and state
+read from memory, without reuse. In integers weights have 8 bits, and activations of the ANN as many
+as hold the counts 0 .. T: that ANN is the fair rival. The estimate orders designs and predicts no
 meter.
 """
 
@@ -53,7 +53,7 @@ def page(results: Path, steps: Sequence[int] = STEPS, pictures: str = "results")
     Raises:
         ExperimentError: when there is nothing to show, or a record is damaged.
     """
-    return _page(_tables(results, steps), pictures)
+    return _page(tables_of(results, steps), pictures)
 
 
 def plots(results: Path, steps: Sequence[int] = STEPS) -> dict[str, str]:
@@ -61,7 +61,7 @@ def plots(results: Path, steps: Sequence[int] = STEPS) -> dict[str, str]:
 
     Args and Raises: as for `page`.
     """
-    drawn = {f"{table.name}.svg": plot(table) for table in _tables(results, steps)}
+    drawn = {f"{table.name}.svg": plot(table) for table in tables_of(results, steps)}
     return {name: picture for name, picture in drawn.items() if picture is not None}
 
 
@@ -88,17 +88,6 @@ def write_page(results: Path, path: Path, steps: Sequence[int] = STEPS) -> None:
         write_whole(path, text.encode())
     except OSError as error:
         raise ExperimentError(f"cannot write '{path}' ({error.strerror})") from error
-
-
-def _tables(results: Path, steps: Sequence[int]) -> list[NetworkTable]:
-    tables = [table_of(store, steps) for store in stores_of(results)]
-    if not tables:
-        raise ExperimentError(
-            f"'{results}' holds no results; run python -m paper tables --out {results}"
-        )
-    return sorted(
-        tables, key=lambda t: (t.levels is None, t.configuration["data"], t.title, t.name)
-    )
 
 
 def _page(tables: Sequence[NetworkTable], pictures: str) -> str:
@@ -130,7 +119,7 @@ def _glance(tables: Sequence[NetworkTable]) -> str:
         "All networks side by side: the first seed, every line on the images that all of it was "
         "measured on. All images, seeds and intervals stand further down.\n"
     )
-    return f"{caption}\n{_grid(['network', 'method', 'images', 'ANN', *columns], rows)}"
+    return f"{caption}\n{grid(['network', 'method', 'images', 'ANN', *columns], rows)}"
 
 
 def _verdicts(tables: Sequence[NetworkTable]) -> list[str]:
@@ -147,7 +136,7 @@ def _verdicts(tables: Sequence[NetworkTable]) -> list[str]:
 
 def _by_steps(corner: str, table: NetworkTable, rows: Sequence[Sequence[str]]) -> str:
     """A grid with a column for every T."""
-    return _grid([corner, *(f"T = {t}" for t in table.steps)], rows)
+    return grid([corner, *(f"T = {t}" for t in table.steps)], rows)
 
 
 def _lines(table: NetworkTable) -> list[tuple[str, str, str | None, str, str]]:
@@ -165,7 +154,7 @@ def _glimpse(table: NetworkTable, rows: Sequence[str | None]) -> list[str]:
     images = min((entry.images for entry in present), default=0)
 
     def shown(entry: Entry | None) -> str:
-        return NOT_RUN if entry is None else _percent(entry.first_seed_accuracy(images))
+        return NOT_RUN if entry is None else percent(entry.first_seed_accuracy(images))
 
     accuracies = ["-" if cell is None else " / ".join(map(shown, cell)) for cell in cells]
     return [f"{images:,}", shown(ann), *accuracies]
@@ -181,7 +170,7 @@ def _section(table: NetworkTable, pictures: str) -> list[str]:
     rows = [_accuracies(table, row) for row in table.rows]
     rows += [_published(table, other) for other in others]
     columns = [f"T = {t}" for t in table.steps]
-    parts.append(_grid(["accuracy in %", "images", "seeds", *columns], rows))
+    parts.append(grid(["accuracy in %", "images", "seeds", *columns], rows))
     parts += [_citation(other) for other in others]
     rows = [[row.title, *_cells(table, row, _cost)] for row in table.rows]
     parts.append(_by_steps("latency, and spikes of one image", table, rows))
@@ -196,13 +185,13 @@ def _about(table: NetworkTable) -> str:
     about = table.configuration
     ann = NOT_RUN
     if table.ann is not None:
-        ann = f"{_percent(table.ann.accuracy)} ({_percent(table.ann.low)} to "
-        ann += f"{_percent(table.ann.high)}) on {table.ann.images:,} images"
+        ann = f"{percent(table.ann.accuracy)} ({percent(table.ann.low)} to "
+        ann += f"{percent(table.ann.high)}) on {table.ann.images:,} images"
     subset = ""
     first: int = about["one_phase_images"]
     if first != about["images"]:
         source = table.entry(ANN, 0)
-        there = NOT_RUN if source is None else _percent(source.first_seed_accuracy(first))
+        there = NOT_RUN if source is None else percent(source.first_seed_accuracy(first))
         subset = (
             f" Rows that run step by step were measured on the first {first:,} of the images, as "
             f"their column says, of which the ANN gets {there} right: compare them with rows on "
@@ -212,15 +201,15 @@ def _about(table: NetworkTable) -> str:
     return (
         f"ANN: {ann}.{subset} Network `{table.name}`{note}; weights SHA-256 "
         f"`{about['weights_sha256'][:16]}`; {about['calibration_samples']} calibration images; "
-        f"energies over {_several(e.first.energy_images for e in table.entries.values())} images.\n"
+        f"energies over {several(e.first.energy_images for e in table.entries.values())} images.\n"
     )
 
 
 def _accuracies(table: NetworkTable, row: Row) -> list[str]:
     entries = [table.entry(row.name, t) for t in table.steps]
     present = [entry for entry in entries if entry is not None]
-    images = _several(entry.images for entry in present)
-    seeds = _several(entry.seeds for entry in present)
+    images = several(entry.images for entry in present)
+    seeds = several(entry.seeds for entry in present)
     if present and any(entry.seeds < len(row.seeds(SEEDS)) for entry in present):
         seeds += f" of {len(row.seeds(SEEDS))}"
     return [row.title, images, seeds, *(_accuracy(entry) for entry in entries)]
@@ -230,7 +219,7 @@ def _accuracy(entry: Entry | None) -> str:
     if entry is None:
         return NOT_RUN
     spread = f" ± {100 * entry.spread:.2f}" if entry.seeds > 1 else ""
-    return f"{_percent(entry.accuracy)}{spread} ({_percent(entry.low)}–{_percent(entry.high)})"
+    return f"{percent(entry.accuracy)}{spread} ({percent(entry.low)}–{percent(entry.high)})"
 
 
 def _published(table: NetworkTable, other: Published) -> list[str]:
@@ -283,19 +272,3 @@ def _three(value: float) -> str:
 
 def _thousands(value: float) -> str:
     return f"{value / 1000:.1f} k" if value >= 1000 else f"{value:.0f}"
-
-
-def _percent(fraction: float) -> str:
-    return f"{100 * fraction:.2f}"
-
-
-def _several(values: Iterable[int]) -> str:
-    distinct = sorted(set(values))
-    if not distinct:
-        return "-"
-    return f"{distinct[0]:,}" if len(distinct) == 1 else f"{distinct[0]:,} to {distinct[-1]:,}"
-
-
-def _grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [list(head), ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"

@@ -8,14 +8,15 @@ from html import escape
 from matplotlib.axes import Axes
 
 from paper.cell import ANN
-from paper.chart import Axis, Curve, chart
+from paper.chart import Axis, Curve, Dash, chart
 from paper.rows import CONTROLS, Row
-from paper.tables import Entry, NetworkTable
+from paper.tables import Entry, NetworkTable, by_method
 
 _COLOURS = ("#b8501c", "#96700a", "#8a3d97", "#007a66", "#1b62b5", "#b0306a", "#3f7f2f", "#50607a")
 _QUIET = "#8b929c"
 _INK = "#1d2430"
-_DASHES = ("-", "--", ":")
+_NEURONS = {"if": _COLOURS[0], "tpp": _COLOURS[2], "nearest": _COLOURS[4]}
+_DASHES: tuple[Dash, ...] = ("-", "--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)))
 
 
 def plot(table: NetworkTable) -> str | None:
@@ -61,16 +62,20 @@ def _curve(table: NetworkTable, row: Row, points: list[tuple[int, Entry]]) -> Cu
     )
 
 
-def _look(table: NetworkTable, row: Row) -> tuple[str, str, float]:
+def _look(table: NetworkTable, row: Row) -> tuple[str, Dash, float]:
     """Colour, dash and width of a curve, whichever others were run.
 
-    The rows of a ReLU network have a colour for each neuron and a dash for each method.
+    The rows of a ReLU network have a colour for each neuron and a dash for each method, and are
+    thin where they are calibrated on images of their own.
     """
     if row.name in CONTROLS:
         return _QUIET, "-", 1.0
-    number = [r.name for r in table.rows if r.name not in CONTROLS].index(row.name)
     if table.levels is None:
-        return _COLOURS[(0, 2, 4)[number % 3]], _DASHES[number // 3], 1.8
+        _, neuron, *_ = row.name.split("-")
+        methods = [title for title, *_ in by_method(table)]
+        dash = _DASHES[methods.index(row.title.partition(",")[0])]
+        return _NEURONS[neuron], dash, 1.8 if row.calibration_samples is None else 1.0
+    number = [r.name for r in table.rows if r.name not in CONTROLS].index(row.name)
     return _COLOURS[number % len(_COLOURS)], "-", 1.8
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from spikewright.methods import AUTO, MINERROR, QCFS, RTS, SNNC, SRP, Method
+from spikewright.methods import AUTO, COS, LTB, MINERROR, QCFS, RTS, SNNC, SRP, Method
 from spikewright.neurons import Neuron, Order, Shuffled, TwoPhase
 
 STEPS = (1, 2, 4, 8, 16, 32)
@@ -53,6 +53,7 @@ QCFS_ROWS = (
     Row("early", "all early", QCFS, Shuffled(QCFS.one_phase, Order.EARLY)),
     Row("late", "all late", QCFS, Shuffled(QCFS.one_phase, Order.LATE)),
     Row("srp", "SRP", SRP, SRP.own),
+    Row("cos", "COS", COS, COS.own),
     Row("tpp", "TPP", QCFS, TPP),
     Row("unbiased", "unbiased", QCFS, UNBIASED),
     Row("nearest", "nearest", QCFS, NEAREST),
@@ -65,7 +66,13 @@ IN_DOUBLE = Row("nearest-float64", "nearest, in float64", QCFS, NEAREST)
 CONTROLS = ("shared", "reversed", "early", "late")
 """Names of the controls among `QCFS_ROWS`."""
 
-_METHODS = (("RTS", RTS), ("SNNC", SNNC), ("MinError", MINERROR), ("Auto", AUTO))
+_METHODS = (
+    ("RTS", RTS),
+    ("SNNC", SNNC),
+    ("LTB", LTB),
+    ("MinError", MINERROR),
+    ("Auto", AUTO),
+)
 RELU_ROWS = tuple(
     Row(f"{method.name}-{name}", f"{title}, {label}", method, neuron)
     for title, method in _METHODS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import mean, stdev
 from typing import Any
 
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from paper.cell import ANN, ANN_IN_DOUBLE, Cell, CellRecord, unpacked
 from paper.rows import IN_DOUBLE, Row, rows_for
-from paper.store import NetworkStore
+from paper.store import NetworkStore, stores_of
 from spikewright.errors import ExperimentError
 from spikewright.measure import mcnemar_exact, paired_interval, wilson_interval
 
@@ -175,6 +176,22 @@ def table_of(store: NetworkStore, steps: Sequence[int]) -> NetworkTable:
     return NetworkTable(configuration, ann, rows, tuple(sorted(steps)), entries, in_double)
 
 
+def tables_of(results: Path, steps: Sequence[int]) -> list[NetworkTable]:
+    """The tables of all networks of a folder, QCFS networks first.
+
+    Raises:
+        ExperimentError: when there is none; for damaged or contradicting records.
+    """
+    tables = [table_of(store, steps) for store in stores_of(results)]
+    if not tables:
+        raise ExperimentError(
+            f"'{results}' holds no results; run python -m paper tables --out {results}"
+        )
+    return sorted(
+        tables, key=lambda t: (t.levels is None, t.configuration["data"], t.title, t.name)
+    )
+
+
 def by_method(table: NetworkTable) -> list[tuple[str, str, str, str]]:
     """The methods of a ReLU network, each with its rows with IF, TPP and nearest."""
     names = list(dict.fromkeys(row.name.partition("-")[0] for row in table.rows))
@@ -209,11 +226,17 @@ class Pair:
         return 100 * low, 100 * high
 
 
-def paired(first: Entry | None, second: Entry | None) -> Pair | None:
-    """Compare two entries image by image; None when either was not run with seed 0."""
+def paired(first: Entry | None, second: Entry | None, images: int | None = None) -> Pair | None:
+    """Compare two entries image by image; None when either was not run with seed 0.
+
+    Args:
+        first, second: of two rows.
+        images: the first so many alone; those that both were measured on when None.
+    """
     if first is None or second is None or not first.first.hits or not second.first.hits:
         return None
-    count = min(first.images, second.images)  # images stand in one order: a subset is a beginning
+    common = min(first.images, second.images)  # they stand in one order: a subset is a beginning
+    count = common if images is None else min(common, images)
     a, b = _right(first.first, count), _right(second.first, count)
     only_a, only_b = int((a & ~b).sum()), int((~a & b).sum())
     return Pair(count, only_a, only_b, mcnemar_exact(only_a, only_b))

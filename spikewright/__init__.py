@@ -31,10 +31,11 @@ from spikewright.measure import (
     trajectories,
 )
 from spikewright.network import SpikingNetwork, Trajectory, load
-from spikewright.neurons import SRP, TPP, IntegrateFire, Shuffled, SpikeTracer, TwoPhase
+from spikewright.neurons import COS, SRP, TPP, IntegrateFire, Shuffled, SpikeTracer, TwoPhase
 from spikewright.version import __version__
 
 __all__ = [
+    "COS",
     "QCFS",
     "SRP",
     "TPP",

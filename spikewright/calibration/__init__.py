@@ -7,6 +7,7 @@ from spikewright.calibration.collecting import collect
 from spikewright.calibration.correction import Correction
 from spikewright.calibration.design import Design
 from spikewright.calibration.expected import Expected
+from spikewright.calibration.local_balance import LocalBalance
 from spikewright.calibration.output_means import OutputMeans
 from spikewright.calibration.refit import Refit
 from spikewright.calibration.statistics import SiteStatistics
@@ -29,6 +30,7 @@ __all__ = [
     "Headroom",
     "InputMeans",
     "Learned",
+    "LocalBalance",
     "Maximum",
     "MinError",
     "OutputMeans",

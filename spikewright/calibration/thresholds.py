@@ -86,7 +86,7 @@ class Maximum(Threshold):
         steps: int,
         learned: Tensor | None,
     ) -> Tensor:
-        return _filled(_grouped(statistics, self.per).maximum, statistics)
+        return filled(grouped(statistics, self.per).maximum, statistics)
 
 
 @THRESHOLDS.register
@@ -122,14 +122,14 @@ class Percentile(Threshold):
         steps: int,
         learned: Tensor | None,
     ) -> Tensor:
-        group = _grouped(statistics, self.per)
+        group = grouped(statistics, self.per)
         rank = math.ceil(self.q / 100 * group.values)
         above = group.values - rank  # how many values may stand above the threshold
         from_top = group.histogram.flip(1).cumsum(1).flip(1)  # values in this bin or higher
         edge = (from_top > above).sum(1)
         bins = group.histogram.shape[1]
         threshold = (edge.double() / bins * group.span).minimum(group.maximum)
-        return _filled(threshold.where(threshold > 0, group.maximum), statistics)
+        return filled(threshold.where(threshold > 0, group.maximum), statistics)
 
 
 @THRESHOLDS.register
@@ -163,8 +163,8 @@ class MinError(Threshold):
         steps: int,
         learned: Tensor | None,
     ) -> Tensor:
-        group = _grouped(statistics, self.per)
-        maximum = _filled(group.maximum, statistics)
+        group = grouped(statistics, self.per)
+        maximum = filled(group.maximum, statistics)
         activation = (group.centres / maximum[:, None]).float()  # in maxima: no under- or overflow
         weight = group.histogram.float()
         fractions = torch.arange(self.candidates, 0, -1).double() / self.candidates
@@ -272,10 +272,11 @@ def _squared_error(activation: Tensor, thresholds: Tensor, neuron: Neuron, steps
     return (mean * one - activation) ** 2 + variance * square
 
 
-def _grouped(statistics: SiteStatistics, per: Per | str) -> SiteStatistics:
+def grouped(statistics: SiteStatistics, per: Per | str) -> SiteStatistics:
+    """The statistics of what shares one threshold."""
     return statistics.pooled() if per is Per.LAYER else statistics
 
 
-def _filled(threshold: Tensor, statistics: SiteStatistics) -> Tensor:
+def filled(threshold: Tensor, statistics: SiteStatistics) -> Tensor:
     """Channels that never fired take the largest threshold of the layer."""
     return threshold.where(threshold > 0, statistics.maximum.max())

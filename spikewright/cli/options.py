@@ -118,13 +118,14 @@ class ConversionOptions:
     """How it is converted.
 
     Attributes:
-        method: A method as a whole: qcfs, rts, snnc, srp, minerror, refit or auto. It settles
-            thresholds and correction (so --threshold and --correction do not go with it), what
-            'if' starts from, and the neuron unless --neuron names others.
-        threshold: The rule that sets the thresholds: minerror, maximum or percentile:Q (such as
-            percentile:99.9), each with :layer or :channel at the end if you like; or learned
-            (QCFS), or learned:minerror where not every activation is QCFS. Default: what
-            serves images held out best, where --correction is auto; else learned:minerror.
+        method: A method as a whole: qcfs, rts, snnc, ltb, srp, cos, minerror, refit or auto. It
+            settles thresholds and correction (so --threshold and --correction do not go with it),
+            what 'if' starts from, and the neuron unless --neuron names others.
+        threshold: The rule that sets the thresholds: minerror, localbalance, maximum or
+            percentile:Q (such as percentile:99.9), each with :layer or :channel at the end if you
+            like; or learned (QCFS), or learned:minerror where not every activation is QCFS.
+            Default: what serves images held out best, where --correction is auto; else
+            learned:minerror.
         correction: What makes up for errors, for every T named: bias for the mean input of every
             channel put back where the ANN had it; refit for weights fitted to the spikes that they
             receive; none; or auto for that of the three that serves images held out best. Default:

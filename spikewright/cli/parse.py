@@ -12,6 +12,7 @@ from spikewright.calibration import (
     Correction,
     InputMeans,
     Learned,
+    LocalBalance,
     Maximum,
     MinError,
     Percentile,
@@ -59,8 +60,8 @@ def neuron_names() -> tuple[str, ...]:
 
 NEURON_HELP = (
     f"The neurons: {', '.join(neuron_names())}. The waiting ones take a code behind a colon, as in "
-    f"nearest:binary ({', '.join(codes())}), srp its tau, as in srp:4; own is the neuron of "
-    "--method."
+    f"nearest:binary ({', '.join(codes())}), srp its tau and cos its rho, as in srp:4; own is "
+    "the neuron of --method."
 )
 
 
@@ -113,10 +114,12 @@ def threshold_of(text: str) -> Threshold:
         return Maximum(_per(rest, text, Per.LAYER))
     if name == "minerror":
         return MinError(_per(rest, text, Per.CHANNEL))
+    if name == "localbalance":
+        return LocalBalance(per=_per(rest, text, Per.CHANNEL))
     raise WrongUsage(
-        f"--threshold {text}: give minerror, maximum, percentile:Q (such as percentile:99.9) or "
-        "learned; the first three take :layer or :channel at the end, learned takes :minerror "
-        "where not every activation is QCFS"
+        f"--threshold {text}: give minerror, localbalance, maximum, percentile:Q (such as "
+        "percentile:99.9) or learned; all but learned take :layer or :channel at the end, learned "
+        "takes :minerror where not every activation is QCFS"
     )
 
 

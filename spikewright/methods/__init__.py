@@ -2,6 +2,8 @@
 
 from spikewright.errors import ConversionError
 from spikewright.methods.auto import AUTO
+from spikewright.methods.cos import COS
+from spikewright.methods.ltb import LTB
 from spikewright.methods.method import Method
 from spikewright.methods.minerror import MINERROR
 from spikewright.methods.qcfs import QCFS
@@ -10,7 +12,9 @@ from spikewright.methods.rts import RTS
 from spikewright.methods.snnc import SNNC
 from spikewright.methods.srp import SRP
 
-METHODS = {method.name: method for method in (QCFS, RTS, SNNC, SRP, MINERROR, REFIT, AUTO)}
+METHODS = {
+    method.name: method for method in (QCFS, RTS, SNNC, LTB, SRP, COS, MINERROR, REFIT, AUTO)
+}
 """Every method, by name."""
 
 
@@ -25,4 +29,17 @@ def named(name: str) -> Method:
     return METHODS[name]
 
 
-__all__ = ["AUTO", "METHODS", "MINERROR", "QCFS", "REFIT", "RTS", "SNNC", "SRP", "Method", "named"]
+__all__ = [
+    "AUTO",
+    "COS",
+    "LTB",
+    "METHODS",
+    "MINERROR",
+    "QCFS",
+    "REFIT",
+    "RTS",
+    "SNNC",
+    "SRP",
+    "Method",
+    "named",
+]

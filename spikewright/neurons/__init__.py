@@ -24,6 +24,7 @@ from spikewright.neurons.neuron import (
     StreamingDynamics,
     WaitingDynamics,
 )
+from spikewright.neurons.offset_spikes import COS
 from spikewright.neurons.registry import NEURONS, register, spellings, variants
 from spikewright.neurons.residual_silencing import SRP
 from spikewright.neurons.rounding import Rounding
@@ -34,6 +35,7 @@ from spikewright.neurons.work import Work
 
 __all__ = [
     "CODES",
+    "COS",
     "NEURONS",
     "SRP",
     "TPP",

@@ -12,7 +12,7 @@ import torch
 import spikewright as sw
 from spikewright.artefact import describe
 from spikewright.artefact.configurations import decoded_threshold, encoded
-from spikewright.calibration import OutputMeans
+from spikewright.calibration import LocalBalance, OutputMeans
 from spikewright.calibration.thresholds import THRESHOLDS
 from spikewright.neurons.registry import NEURONS, Registry
 from tests.builders import images, wired
@@ -47,7 +47,12 @@ def test_every_construction(name: str, dtype: torch.dtype, tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     "threshold",
-    [sw.Maximum("channel"), sw.Percentile(95.5), sw.Learned(sw.MinError(candidates=8))],
+    [
+        sw.Maximum("channel"),
+        sw.Percentile(95.5),
+        sw.Learned(sw.MinError(candidates=8)),
+        LocalBalance(rounds=3, rate=0.5, per="layer"),
+    ],
     ids=lambda threshold: type(threshold).__name__,
 )
 def test_every_strategy(threshold, tmp_path: Path) -> None:

@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from torch import nn
 
 import spikewright as sw
-from spikewright.calibration import Learned, Maximum, MinError, Percentile, SiteStatistics
+from spikewright.calibration import (
+    Learned,
+    LocalBalance,
+    Maximum,
+    MinError,
+    Percentile,
+    SiteStatistics,
+)
 from spikewright.graph.ir import Site
 from spikewright.neurons import IntegrateFire, Rounding, TwoPhase
 from tests.builders import images, wired
@@ -96,7 +103,7 @@ def test_min_error_finds_the_best_candidate(rounding, steps):
 def test_thresholds_follow_the_unit_of_the_activations(neuron):
     """Activations times a power of two give thresholds times that power, bit for bit."""
     values = activations()
-    for strategy in (MinError(), MinError(per="layer"), Percentile(99), Maximum()):
+    for strategy in (MinError(), MinError(per="layer"), Percentile(99), Maximum(), LocalBalance()):
         base = choose(strategy, values, neuron=neuron)
         for power in (2.0**-90, 2.0**70):
             assert torch.equal(choose(strategy, values * power, neuron=neuron), base * power)
@@ -116,7 +123,7 @@ def test_min_error_per_channel_is_per_layer_of_each_channel():
 
 
 @pytest.mark.parametrize(
-    "strategy", [Maximum(per="channel"), MinError(), Percentile(100, per="channel")]
+    "strategy", [Maximum(per="channel"), MinError(), Percentile(100, per="channel"), LocalBalance()]
 )
 def test_a_dead_channel_takes_the_threshold_of_the_layer(strategy):
     values = activations()
@@ -158,7 +165,7 @@ def two_layers():
     )
 
 
-@pytest.mark.parametrize("strategy", [MinError(), Percentile(99.9), Maximum()])
+@pytest.mark.parametrize("strategy", [MinError(), Percentile(99.9), Maximum(), LocalBalance()])
 def test_an_undesigned_t_is_what_a_conversion_for_it_gives(strategy):
     model, x = two_layers(), images(8)
     designed = sw.convert(model, x, threshold=strategy, steps=4, correction=None)

@@ -139,7 +139,9 @@ METHODS = [
     ("qcfs", "IF", [1, 2]),
     ("rts", "IF, shifted", [1, 2]),
     ("snnc", "IF, shifted", [1, 2]),
+    ("ltb", "IF", [1, 2]),
     ("srp", "SRP, tau 4", [5, 6]),
+    ("cos", "COS, rho 4", [4, 8]),
     ("minerror", "nearest", [4, 8]),
 ]
 
@@ -155,7 +157,7 @@ def test_a_sweep_by_every_method(
 ) -> None:
     (tmp_path / "twin_model.py").write_text(QCFS_DIGITS)
     monkeypatch.chdir(tmp_path)
-    model = "twin_model:twin" if method in ("qcfs", "srp") else DIGITS
+    model = "twin_model:twin" if method in ("qcfs", "srp", "cos") else DIGITS
     words = [*SMALL, "--method", method, "--output", str(tmp_path / "out")]
     code, _, err = run("sweep", model, *words)
     assert code == 0, err

@@ -41,11 +41,13 @@ WRONG = [
     ([*SWEEP, "--neuron", "if,,tpp"], "single commas"),
     ([*SWEEP, "--threshold", "percentile"], "percentile:99.9"),
     ([*SWEEP, "--threshold", "percentile:101"], "at most at 100"),
+    ([*SWEEP, "--threshold", "localbalance:10"], ":layer or :channel"),
     ([*SWEEP, "--threshold", "maximum:row"], ":layer or :channel"),
     ([*SWEEP, "--neuron", "srp:0"], "srp:TAU with 1 to 65,536"),
     ([*SWEEP, "--neuron", "srp:65537"], "srp:TAU with 1 to 65,536"),
+    ([*SWEEP, "--neuron", "cos:0"], "cos:RHO with 1 to 65,536"),
     ([*SWEEP, "--neuron", "own:burst"], "nothing may follow this name"),
-    ([*SWEEP, "--method", "cos"], "give one of qcfs, rts, snnc, srp, minerror, refit, auto"),
+    ([*SWEEP, "--method", "tma"], "give one of qcfs, rts, snnc, ltb, srp, cos, minerror"),
     ([*SWEEP, "--method", "rts", "--threshold", "maximum"], "leave --threshold out"),
     ([*SWEEP, "--method", "snnc", "--correction", "none"], "leave --correction out"),
     ([*SWEEP, "--correction", "snnc"], "give one of auto, bias, refit, none"),
@@ -92,7 +94,7 @@ def test_calibration_trouble_is_4(run: Run) -> None:
     assert "no learned threshold" in err
 
 
-@pytest.mark.parametrize("method", ["qcfs", "srp"])
+@pytest.mark.parametrize("method", ["qcfs", "srp", "cos"])
 def test_a_method_for_qcfs_on_another_network_is_4(run: Run, method: str) -> None:
     code, out, err = run("convert", DIGITS, "--data", "digits", "--method", method)
     assert (code, out) == (4, "")

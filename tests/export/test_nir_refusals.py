@@ -122,6 +122,7 @@ def test_volumes_and_sequences(tmp_path: Path) -> None:
         (sw.TwoPhase("nearest", "binary"), "sends after the whole of its input has arrived"),
         (sw.Shuffled(sw.IntegrateFire()), "sends after the whole of its input has arrived"),
         (sw.SRP(tau=2), "no rehearsal"),
+        (sw.COS(rho=2), "sends after the whole of its input has arrived"),
     ],
     ids=lambda value: getattr(value, "label", ""),
 )

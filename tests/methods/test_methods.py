@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 import spikewright as sw
-from spikewright.methods import AUTO, METHODS, MINERROR, QCFS, RTS, SNNC, SRP, named
+from spikewright.methods import AUTO, COS, LTB, METHODS, MINERROR, QCFS, RTS, SNNC, SRP, named
 from tests.builders import images, wired
 from tests.network.nets import net, program
 
-RELU_METHODS = [RTS, SNNC, MINERROR]
+RELU_METHODS = [RTS, SNNC, LTB, MINERROR]
 
 
 def line(activation):
@@ -98,7 +98,7 @@ def test_auto_is_the_default_of_convert():
 
 @pytest.mark.parametrize("method", RELU_METHODS, ids=lambda m: m.name)
 @pytest.mark.parametrize(
-    "neuron", [None, sw.TPP(), sw.TwoPhase(), sw.Shuffled(), sw.SRP(2)], ids=str
+    "neuron", [None, sw.TPP(), sw.TwoPhase(), sw.Shuffled(), sw.SRP(2), sw.COS(2)], ids=str
 )
 def test_methods_and_neurons_compose(method, neuron):
     x = images(12, seed=2)
@@ -119,15 +119,25 @@ def test_every_method_approaches_the_ann(method):
     assert late < 0.05 * float(expected.abs().max()) < early
 
 
-@pytest.mark.parametrize("method", [QCFS, SRP], ids=lambda m: m.name)
+@pytest.mark.parametrize("method", [QCFS, SRP, COS], ids=lambda m: m.name)
 def test_methods_for_qcfs_refuse_other_networks(method):
     with pytest.raises(sw.CalibrationError, match="has no learned threshold"):
         method.convert(program("plain"), images())
 
 
 def test_methods_are_found_by_name():
-    assert list(METHODS) == ["qcfs", "rts", "snnc", "srp", "minerror", "refit", "auto"]
+    assert list(METHODS) == [
+        "qcfs",
+        "rts",
+        "snnc",
+        "ltb",
+        "srp",
+        "cos",
+        "minerror",
+        "refit",
+        "auto",
+    ]
     assert all(named(name) is method for name, method in METHODS.items())
     assert all(method.paper for method in METHODS.values())
-    with pytest.raises(sw.ConversionError, match="no method 'cos'; give one of qcfs, rts"):
-        named("cos")
+    with pytest.raises(sw.ConversionError, match="no method 'tma'; give one of qcfs, rts"):
+        named("tma")

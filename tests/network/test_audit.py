@@ -32,6 +32,7 @@ NEURONS = [
     sw.TPP(),
     sw.IntegrateFire(),
     sw.SRP(),
+    sw.COS(),
     sw.Shuffled(),
 ]
 

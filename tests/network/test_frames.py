@@ -19,7 +19,7 @@ from tests.network.nets import NETS, converted, names
 from tests.network.test_engines import assert_engines_agree
 
 RATE_CODES = ["random", "burst", "late"]
-ONE_PHASE = [sw.IntegrateFire(), sw.IntegrateFire(reset="hard"), sw.Shuffled()]
+ONE_PHASE = [sw.IntegrateFire(), sw.IntegrateFire(reset="hard"), sw.Shuffled(), sw.COS(2)]
 
 
 def moving(steps, batch=3, seed=1):

@@ -206,7 +206,7 @@ def test_the_engines_agree_and_approach_the_ann(name: str) -> None:
     assert (fine(x_of(64)) - expected).norm() / expected.norm() < 1e-3
 
 
-@pytest.mark.parametrize("neuron", [sw.IntegrateFire(), sw.SRP(), sw.Shuffled()])
+@pytest.mark.parametrize("neuron", [sw.IntegrateFire(), sw.SRP(), sw.COS(), sw.Shuffled()])
 def test_the_total_of_a_product_is_the_product_of_the_totals(neuron: Neuron) -> None:
     """Of one-phase neurons too, whose spikes come at any step, and after a rehearsal."""
     snn, x = prepared("relus").convert(neuron, steps=6, correction=InputMeans()), x_of(5, seed=1)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import save_file
 
-from paper import NetworkSource, source_of
+from paper import NetworkSource, run_experiment, source_of
 from paper.app import app
 from spikewright.data import open_dataset
 from spikewright.training import (
@@ -19,6 +19,7 @@ from spikewright.training import (
     train_in_memory,
 )
 from tests.cli.conftest import Run, captured_once, runner  # noqa: F401  (a fixture)
+from tests.paper.nets import DATA, RELU, SMALL
 
 pytest.importorskip("sklearn", reason="needs the extra 'digits'")
 
@@ -63,3 +64,14 @@ def qcfs(described: dict[str, Path]) -> NetworkSource:
 @pytest.fixture(scope="session")
 def relu(described: dict[str, Path]) -> NetworkSource:
     return source_of(str(described["relu"]))
+
+
+@pytest.fixture(scope="session")
+def results(
+    qcfs: NetworkSource, relu: NetworkSource, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Records of both."""
+    folder = tmp_path_factory.mktemp("results")
+    run_experiment([qcfs], DATA, folder, SMALL)
+    run_experiment([relu], DATA, folder, RELU)
+    return folder

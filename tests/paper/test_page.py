@@ -21,25 +21,17 @@ from paper.cell import packed, unpacked
 from paper.claims import explanation
 from paper.differences import differences, verdicts
 from paper.page import plots
+from paper.plot import plot
 from paper.published import published_for
+from paper.rows import rows_for
 from paper.store import NetworkStore
 from paper.tables import NetworkTable, entry_of, paired, table_of
 from spikewright.errors import AnalysisError, ExperimentError
 from spikewright.measure import paired_interval
-from tests.paper.nets import DATA, LEVELS, RELU, SMALL
+from tests.paper.nets import DATA, LEVELS, SMALL
 
 ROOT = Path(__file__).parents[2]
 RESULTS, PAGE = ROOT / "results", ROOT / "docs" / "results.md"
-
-
-@pytest.fixture(scope="module")
-def results(
-    qcfs: NetworkSource, relu: NetworkSource, tmp_path_factory: pytest.TempPathFactory
-) -> Path:
-    folder = tmp_path_factory.mktemp("results")
-    run_experiment([qcfs], DATA, folder, SMALL)
-    run_experiment([relu], DATA, folder, RELU)
-    return folder
 
 
 def test_the_page_of_this_repository_is_what_its_records_render_to() -> None:
@@ -85,8 +77,8 @@ def test_all_networks_stand_side_by_side_first(results: Path) -> None:
     told = " | ".join(f"{cell} / not run" for cell in cells)
     assert f"| `qcfs` | QCFS | 40 | {ann} | {told} |" in glance
     rows = [line.split(" | ") for line in glance.splitlines() if "| `relu` |" in line]
-    assert [row[1] for row in rows] == ["RTS", "SNNC", "MinError", "Auto"]
-    assert [row[2] for row in rows] == ["40", "60", "60", "60"]
+    assert [row[1] for row in rows] == ["RTS", "SNNC", "LTB", "MinError", "Auto"]
+    assert [row[2] for row in rows] == ["40", "60", "60", "60", "60"]
     assert all(row[5] == "-" for row in rows)
 
 
@@ -339,6 +331,17 @@ def test_a_curve_keeps_its_colour_when_another_is_missing(results: Path, tmp_pat
         for picture in (plots(folder, SMALL.steps)["relu.svg"] for folder in (results, tmp_path))
     )
     assert part == whole
+
+
+@pytest.mark.parametrize("name", ["qcfs", "relu"])
+def test_every_row_can_be_drawn(results: Path, name: str) -> None:
+    table = table_of(NetworkStore(results / name), SMALL.steps)
+    rows, entry = rows_for(table.levels), next(iter(table.entries.values()))
+    entries = {(row.name, t): entry for row in rows for t in table.steps}
+    picture = plot(replace(table, rows=rows, entries=entries))
+    assert picture is not None
+    drawn = {e.get("id", "") for e in ElementTree.fromstring(picture).iter()}
+    assert {f"curve: {row.title} *" for row in rows} <= drawn
 
 
 @pytest.mark.parametrize("name", ["", "README"])

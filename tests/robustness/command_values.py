@@ -98,6 +98,7 @@ SOUND: Mapping[str, tuple[str, ...]] = {
         f"trained {_PAPER} --rows nearest --compile",
     ),
     "paper page": (f"--out records --page {FRESH}.md --steps 1,2",),
+    "paper compared": (f"--out records --page {FRESH}.md --steps 1,2",),
     "paper imagenet-dry-run": (f"--out {FRESH} --models squeezenet1_1 --images 1 --size 32",),
 }
 """Of every command, words that work and are small."""
@@ -208,14 +209,14 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "neuron": (
         *("if", "nearest", "tpp", "if,unbiased", "nearest:binary", "own", "srp:2", "shuffled"),
         *("if-hard", "nearest:first-spike,nearest:late", "early,late,reversed,shared", "srp"),
-        "srp:1000000000000",
+        *("srp:1000000000000", "cos", "cos:2"),
     ),
     "orders": ("late", "independent,early", "shared,reversed"),
-    "method": ("qcfs", "rts", "snnc", "srp", "minerror", "refit", "auto"),
+    "method": ("qcfs", "rts", "snnc", "ltb", "srp", "cos", "minerror", "refit", "auto"),
     "correction": ("auto", "bias", "refit", "none", "both"),
     "threshold": (
         *("minerror", "maximum:channel", "percentile:99", "percentile:99.9:layer", "learned"),
-        *("learned:minerror", "minerror:layer", "4"),
+        *("learned:minerror", "minerror:layer", "localbalance", "4"),
     ),
     "train threshold": ("4", "0.01", "1e30", *_NUMBERS),
     "paper simulate-events threshold": ("0.14", "0.5", "0.01", *_NUMBERS),
@@ -225,6 +226,7 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "out": _OUTPUTS,
     "report output": (f"{FRESH}.html", "out/a.html", "records/a.HTM", *_PLACES),
     "paper page out": ("records", "records", *_PLACES),
+    "paper compared out": ("records", "records", *_PLACES),
     "page": (f"{FRESH}.md", "out/page.md", "README", *_PLACES),
     "runs": _RUNS,
     "run": _RUNS,
@@ -263,7 +265,7 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "per_class": ("1", "2"),
     "mismatch": ("0.1", "1", *_NUMBERS),
     "loops": ("1", "2"),
-    "rows": ("if", "nearest", "rts-if,rts-tpp", "srp", "ann"),
+    "rows": ("if", "nearest", "rts-if,rts-tpp", "srp", "cos", "ann"),
     "images": ("1", "4"),
     "one_phase_images": ("1", "8"),
     "energy_images": ("0", "2"),

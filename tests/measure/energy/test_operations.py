@@ -185,6 +185,8 @@ def test_a_network_after_compile_counts_alike() -> None:
     [
         (sw.IntegrateFire(), (8, 8, 0)),
         (sw.SRP(2), (10, 11, 0)),
+        (sw.COS(2), (10, 14, 0)),
+        (sw.COS(9, iterations=2), (24, 44, 0)),
         (sw.TPP(), (8, 8, 8)),
         (sw.TwoPhase("unbiased", "burst"), (1, 9, 1)),
         (sw.TwoPhase("nearest", "binary"), (9, 9, 0)),

@@ -1,0 +1,24 @@
+"""Numbers and tables as the pages write them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+
+def percent(fraction: float) -> str:
+    """A fraction in %."""
+    return f"{100 * fraction:.2f}"
+
+
+def several(values: Iterable[int]) -> str:
+    """A number, or the least and the largest of several."""
+    distinct = sorted(set(values))
+    if not distinct:
+        return "-"
+    return f"{distinct[0]:,}" if len(distinct) == 1 else f"{distinct[0]:,} to {distinct[-1]:,}"
+
+
+def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table."""
+    lines = [list(head), ["---"] * len(head), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"

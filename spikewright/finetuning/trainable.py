@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from spikewright.calibration.design import Design
 from spikewright.errors import ConversionError
+from spikewright.finetuning.answer import Answer
 from spikewright.finetuning.representation import Surrogate, representation
-from spikewright.graph.evaluate import answered, apply, evaluate
+from spikewright.graph.evaluate import apply, evaluate
 from spikewright.graph.inputs import Batch, content_of
 from spikewright.graph.ir import Graph, Kind, Operation, Stored
 from spikewright.graph.rule import rule_of
@@ -25,19 +26,6 @@ from spikewright.network.steps import run_steps
 
 TRAINED = ("weight", "threshold", "correction")
 """The parts of a network that are parameters."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a network answers to a batch.
-
-    Attributes:
-        output: as the model gives it.
-        values: what every site sent on average, by site name, `[B, *S]`.
-    """
-
-    output: Any
-    values: Mapping[str, Tensor]
 
 
 class TrainableNetwork(nn.Module):
@@ -70,8 +58,8 @@ class TrainableNetwork(nn.Module):
         ...                             torch.nn.Linear(8, 3)).eval()
         >>> snn = sw.convert(model, torch.rand(64, 4), neuron=sw.IntegrateFire(), steps=4)
         >>> trainable, x = TrainableNetwork(snn), torch.rand(5, 4)
-        >>> torch.testing.assert_close(trainable(x).output, snn(x))
-        >>> trainable(x).output.sum().backward()
+        >>> torch.testing.assert_close(trainable(x), snn(x))
+        >>> trainable(x).sum().backward()
         >>> sorted(name for name, _ in trainable.named_parameters())[:2]
         ['correction:1', 'threshold:1']
     """
@@ -119,8 +107,12 @@ class TrainableNetwork(nn.Module):
         named = ((key.replace("/", "."), tensor) for key, tensor in own)
         return {key[len(start) :]: tensor for key, tensor in named if key.startswith(start)}
 
-    def forward(self, images: Any, seed: int = 0) -> Answer:
-        """The network's answer to a batch, with what its sites sent.
+    def forward(self, images: Any, seed: int = 0) -> Any:
+        """What the model returns, its tensors as means over time; see `observe`."""
+        return self.observe(images, seed).output
+
+    def observe(self, images: Any, seed: int = 0) -> Answer:
+        """The network's answer to a batch, with what its sites send.
 
         Args:
             images: a batch; of several inputs a tuple of the positional arguments, or a dict.
@@ -136,8 +128,23 @@ class TrainableNetwork(nn.Module):
         stochastic = any(neuron.stochastic for neuron in plan.neurons.values())
         ids = checked_ids(None, content_of(batch), plan.fuse, needed=stochastic)
         layers = _Layers(plan, self.surrogate, self._source[0].sites[: self.spiking], seed, ids)
-        outputs = layers.run(batch)
-        return Answer(answered(graph, outputs, len(batch)), layers.values)
+        return Answer(graph, layers.run(batch), layers.values)
+
+    @property
+    def graph(self) -> Graph:
+        """The captured network, with the tensors that it was made with."""
+        return self._source[0].graph
+
+    def freeze(self, sites: int) -> None:
+        """Keep what the first sites depend on as it is, and let all else be trained."""
+        graph = self.graph
+        frozen = {op.name for op in graph.neurons[:sites]}
+        kept = replace(graph, outputs=tuple(frozen)).pruned().tensors if frozen else {}
+        fixed = {site.name for site in graph.sites[:sites]}
+        for part in TRAINED:
+            names = kept if part == "weight" else fixed
+            for name, parameter in self.part(part).items():
+                parameter.requires_grad_(name not in names)
 
     def network(self) -> SpikingNetwork:
         """The spiking network of these parameters at this T; what it was made with at others."""
@@ -201,9 +208,7 @@ class _Layers:
             ends = tuple(op.name for op in graph.neurons if self._sends(op))
             graph = replace(graph, outputs=ends).pruned()
         plan = replace(self._plan, source=graph)
-        run_steps(
-            plan, batch, seed=self._seed, sample_ids=self._ids, observer=Observer(layer=keep)
-        )
+        run_steps(plan, batch, seed=self._seed, sample_ids=self._ids, observer=Observer(layer=keep))
 
     def _sends(self, op: Operation) -> bool:
         return op.site is not None and op.site.name in self._sending

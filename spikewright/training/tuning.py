@@ -1,0 +1,312 @@
+"""The epochs of fine-tuning: batches in, a changed network and its metrics out; no files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from spikewright.errors import ConversionError, DataError, ModelError
+from spikewright.finetuning import Target, TrainableNetwork, ann_answer
+from spikewright.measure.accuracy import predictions
+from spikewright.methods.finetune import FineTuning, Stage
+from spikewright.network import SpikingNetwork
+from spikewright.runs.metrics import EpochMetrics
+from spikewright.training.checkpoint import TrainingState
+from spikewright.training.evaluate import EVALUATION_BATCH
+from spikewright.training.trainer import Progress, epoch_order
+
+HELD_OUT = 4
+"""Every fourth image chooses the best epoch, where no others are given for that."""
+
+
+@dataclass(frozen=True)
+class TuningData:
+    """The images of fine-tuning, and those that choose the best epoch.
+
+    Attributes:
+        images: as stored, `[N, ...]`.
+        labels: int64 `[N]`; None without any.
+        train: int64, the numbers of the images that are trained on.
+        validation: int64, of those that choose the best epoch.
+        plain: makes input of stored images.
+        augmented: makes training input of stored images, their numbers and the epoch.
+    """
+
+    images: Tensor
+    labels: Tensor | None
+    train: Tensor
+    validation: Tensor
+    plain: Callable[[Tensor], Tensor]
+    augmented: Callable[[Tensor, Tensor, int], Tensor]
+
+    @classmethod
+    def of(cls, images: Tensor, labels: Tensor | None) -> TuningData:
+        """Images that are input as they are; every fourth one is held out.
+
+        Raises:
+            DataError: for fewer than 8, or another number of labels.
+        """
+        if labels is not None and len(labels) != len(images):
+            raise DataError(f"there are {len(images)} images and {len(labels)} labels")
+        if len(images) < 2 * HELD_OUT:
+            raise DataError(
+                f"fine-tuning holds every fourth image out and needs at least {2 * HELD_OUT}, got "
+                f"{len(images)}"
+            )
+        apart = torch.arange(len(images)) % HELD_OUT == 0
+        train, validation = (~apart).nonzero().flatten(), apart.nonzero().flatten()
+        return cls(images, labels, train, validation, _as_it_is, _not_augmented)
+
+    def batch(self, numbers: Tensor, epoch: int | None) -> tuple[Tensor, Tensor | None]:
+        """Input and labels of some images; augmented for training in an epoch, counted from 1."""
+        images = self.images[numbers]
+        x = self.plain(images) if epoch is None else self.augmented(images, numbers, epoch)
+        return x, None if self.labels is None else self.labels[numbers]
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """A network that was fine-tuned.
+
+    Attributes:
+        network: with the parameters of the best epoch.
+        best: the metrics of that epoch. It was chosen for being good on the images held out, which
+            flatters: quote the accuracy on a test split.
+        history: the metrics of every epoch, in order. Accuracies are agreement with the ANN where
+            there are no labels.
+    """
+
+    network: SpikingNetwork
+    best: EpochMetrics
+    history: tuple[EpochMetrics, ...]
+
+
+class Tuner:
+    """A network being fine-tuned.
+
+    Args:
+        network: what to start from; it is left as it is.
+        method: how.
+        data: the images.
+        steps: T; the design point when None.
+        seed: of the order of images and of stochastic neurons.
+        progress: called as training goes on.
+
+    Attributes:
+        state: everything that changes.
+
+    Raises:
+        ConversionError: see `TrainableNetwork`.
+        DataError: for fewer images than a batch.
+    """
+
+    def __init__(
+        self,
+        network: SpikingNetwork,
+        method: FineTuning,
+        data: TuningData,
+        *,
+        steps: int | None = None,
+        seed: int = 0,
+        progress: Progress | None = None,
+    ) -> None:
+        if len(data.train) < method.batch_size:
+            raise DataError(
+                f"{len(data.train)} images are less than one batch of {method.batch_size}; lower "
+                "batch_size"
+            )
+        self._method = method
+        self._data = data
+        self._seed = seed
+        self._progress = progress
+        self._ann = network.ann()
+        model = TrainableNetwork(network, steps, method.surrogate)
+        self._least = {
+            site: method.least_threshold * theta.detach().clone()
+            for site, theta in model.part("threshold").items()
+        }
+        self.state = TrainingState(model, method.optimizer(model), None, rank=self._rank)
+
+    @property
+    def network(self) -> TrainableNetwork:
+        """The parameters that are trained."""
+        model = self.state.model
+        assert isinstance(model, TrainableNetwork)
+        return model
+
+    def epochs(self) -> Iterator[EpochMetrics]:
+        """Train the epochs that are left; after each one the state is complete.
+
+        Raises:
+            ModelError: if the loss stops being finite.
+        """
+        done = len(self.state.history)
+        for epoch in range(done + 1, self._method.epochs + 1):
+            self._begin()
+            metrics = self._epoch(epoch)
+            self.state.finish_epoch(metrics)
+            yield metrics
+            if self._progress is not None:
+                self._progress(epoch, self._method.epochs, 1, 1, metrics)
+
+    def best(self) -> FineTuned:
+        """The network of the best epoch."""
+        self.network.load_state_dict(self.state.best)
+        history = tuple(self.state.history)
+        return FineTuned(self.network.network(), self.state.best_epoch, history)
+
+    def _stages(self) -> tuple[Stage, ...]:
+        """The stage of every epoch so far, and of the next one."""
+        accuracies = [metrics.validation_accuracy for metrics in self.state.history]
+        return self._method.stages(accuracies, len(self.network.graph.sites))
+
+    def _rank(self, metrics: EpochMetrics) -> tuple[float, ...]:
+        """Later stages come before better epochs, as their networks are nearer to the last one."""
+        stage = self._stages()[metrics.epoch - 1]
+        by_loss = self._method.selects_by_loss
+        score = -metrics.validation_loss if by_loss else metrics.validation_accuracy
+        return stage.spiking, stage.frozen, score
+
+    def _begin(self) -> None:
+        """Bring the network into the stage of an epoch; a new stage starts from the best so far."""
+        *earlier, stage = self._stages()
+        if not earlier or stage != earlier[-1]:
+            if earlier:
+                self.network.load_state_dict(self.state.best)
+            images, _ = self._data.batch(self._data.train[:EVALUATION_BATCH], None)
+            self._method.enter(self.network, stage, images)
+            self.state.optimizer = self._method.optimizer(self.network)
+        self.network.spiking = stage.spiking
+        self.network.freeze(stage.frozen)
+
+    def _epoch(self, epoch: int) -> EpochMetrics:
+        """Train one epoch, counted from 1, and measure it on the images held out."""
+        started = time.perf_counter()
+        method, train = self._method, self._data.train
+        stage, size = self._stages()[-1], method.batch_size
+        order = train[epoch_order(len(train), self._seed, epoch)]
+        batches = order[: len(order) - len(order) % size].view(-1, size)
+        sums, rate = torch.zeros(2, dtype=torch.float64), 0.0
+        for number, numbers in enumerate(batches):
+            done = (epoch - 1 + number / len(batches)) / method.epochs
+            rate = method.rate(done, stage)
+            loss, right = self._judged(*self._data.batch(numbers, epoch), epoch)
+            self._step(loss, rate)
+            sums += torch.stack([loss.detach().double() * size, right.double()]).cpu()
+            if self._progress is not None:
+                self._progress(epoch, method.epochs, number + 1, len(batches), None)
+        training, validation = sums / batches.numel(), self._validated()
+        for loss in (training[0], validation[0]):
+            if not bool(loss.isfinite()):
+                raise ModelError(
+                    f"the loss of epoch {epoch} is {float(loss)}: lower "
+                    f"learning_rate={method.learning_rate:g}"
+                )
+        thresholds = torch.cat([t.detach() for t in self.network.part("threshold").values()])
+        return EpochMetrics(
+            epoch=epoch,
+            training_loss=float(training[0]),
+            training_accuracy=float(training[1]),
+            validation_accuracy=float(validation[1]),
+            validation_loss=float(validation[0]),
+            learning_rate=rate,
+            thresholds=(float(thresholds.min()), float(thresholds.max())),
+            seconds=time.perf_counter() - started,
+        )
+
+    def _judged(self, x: Tensor, labels: Tensor | None, seed: int) -> tuple[Tensor, Tensor]:
+        """The mean loss of a batch, and how many answers are the label, or else the ANN's."""
+        loss = self._method.loss
+        answer = self.network.observe(x, seed)
+        ann = ann_answer(self._ann.graph, x) if loss.needs_ann or labels is None else None
+        wanted = labels
+        if wanted is None:
+            assert ann is not None
+            wanted = predictions(ann.logits)
+        right = (predictions(answer.logits.detach()) == wanted).sum()
+        return loss(answer, Target(labels, ann)), right
+
+    def _step(self, loss: Tensor, rate: float) -> None:
+        """One step down the gradient; thresholds stay above their bounds."""
+        optimizer = self.state.optimizer
+        optimizer.zero_grad()
+        loss.backward()
+        for group in optimizer.param_groups:
+            group["lr"] = rate * group["scale"]
+        optimizer.step()
+        with torch.no_grad():
+            for site, theta in self.network.part("threshold").items():
+                theta.clamp_(min=self._least[site])
+
+    @torch.no_grad()
+    def _validated(self) -> Tensor:
+        """Loss and accuracy on the images held out, float64 `[2]`."""
+        sums = torch.zeros(2, dtype=torch.float64)
+        for numbers in self._data.validation.split(EVALUATION_BATCH):
+            loss, right = self._judged(*self._data.batch(numbers, None), self._seed)
+            sums += torch.stack([loss.double() * len(numbers), right.double()]).cpu()
+        return sums / len(self._data.validation)
+
+
+def fine_tune(
+    network: SpikingNetwork,
+    method: FineTuning,
+    images: Tensor,
+    labels: Tensor | None = None,
+    *,
+    steps: int | None = None,
+    seed: int = 0,
+    progress: Progress | None = None,
+) -> FineTuned:
+    """Train a converted network further, in memory; every fourth image chooses the best epoch.
+
+    Args:
+        network: what to start from, at its T; it is left as it is.
+        method: how, such as `methods.finetune.DSR()`.
+        images: input `[N, *S]`, none of the test set.
+        labels: int64 `[N]`; None with a method that compares with the ANN alone.
+        steps: T; the design point when None.
+        seed: of the order of images and of stochastic neurons.
+        progress: called after steps and epochs, see `spikewright.training.trainer.Progress`.
+
+    Returns:
+        The network of the best epoch, with weights, thresholds and corrections of its own at T.
+
+    Raises:
+        ConversionError: for a network in 16 or 8 bits, one of several inputs, or labels missing.
+        DataError: for too few images, or another number of labels.
+        ModelError: if the loss stops being finite.
+
+    Example:
+        >>> import torch, spikewright as sw
+        >>> from spikewright.methods.finetune import Distil
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(),
+        ...                             torch.nn.Linear(8, 3)).eval()
+        >>> x = torch.rand(64, 4)
+        >>> snn = sw.convert(model, x, steps=4)
+        >>> tuned = fine_tune(snn, Distil(epochs=2), x)
+        >>> len(tuned.history), tuned.network
+        (2, SpikingNetwork(1 sites of nearest, T = 4))
+    """
+    if method.loss.needs_labels and labels is None:
+        raise ConversionError(
+            f"'{method.name}' compares with labels: give them, or fine-tune with a method that "
+            "needs none, such as Distil()"
+        )
+    data = TuningData.of(images, labels)
+    tuner = Tuner(network, method, data, steps=steps, seed=seed, progress=progress)
+    for _ in tuner.epochs():
+        pass
+    return tuner.best()
+
+
+def _as_it_is(images: Tensor) -> Tensor:
+    return images
+
+
+def _not_augmented(images: Tensor, numbers: Tensor, epoch: int) -> Tensor:
+    return images

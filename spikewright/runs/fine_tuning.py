@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from spikewright.errors import RecipeError, RunError
+from spikewright.errors import RecipeError
 from spikewright.methods.finetune import FineTuning, fine_tuning
 from spikewright.runs.card import SplitAccuracy
 from spikewright.runs.recipe import DataRecipe, StartRecipe, differences

@@ -4,8 +4,11 @@ from spikewright.errors import ConversionError
 from spikewright.methods.finetune.distil import Distil
 from spikewright.methods.finetune.dsr import DSR
 from spikewright.methods.finetune.method import FineTuning, Stage
+from spikewright.methods.finetune.tandem import Tandem
 
-FINE_TUNINGS: dict[str, type[FineTuning]] = {method.name: method for method in (Distil, DSR)}
+FINE_TUNINGS: dict[str, type[FineTuning]] = {
+    method.name: method for method in (Distil, DSR, Tandem)
+}
 """Every method, by name."""
 
 
@@ -22,4 +25,4 @@ def fine_tuning(name: str) -> type[FineTuning]:
     return FINE_TUNINGS[name]
 
 
-__all__ = ["DSR", "FINE_TUNINGS", "Distil", "FineTuning", "Stage", "fine_tuning"]
+__all__ = ["DSR", "FINE_TUNINGS", "Distil", "FineTuning", "Stage", "Tandem", "fine_tuning"]

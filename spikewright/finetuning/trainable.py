@@ -199,16 +199,21 @@ class _Layers:
     def _simulate(self, batch: Batch) -> None:
         """Count what the sending sites send, step by step."""
 
-        def keep(op: Operation, charge: Tensor, count: Tensor, residual: Tensor | None) -> None:
+        def keep(op: Operation, start: int, spikes: Tensor) -> None:
             assert op.site is not None
-            self._counts[op.site.name] = count
+            weights = self._plan.weights_at(start, len(spikes)).to(spikes)
+            sent = torch.tensordot(weights, spikes, 1)
+            before = self._counts.get(op.site.name)
+            self._counts[op.site.name] = sent if before is None else before + sent
 
         graph = self._plan.source
         if len(self._sending) < len(graph.sites):  # what comes after them is not run
             ends = tuple(op.name for op in graph.neurons if self._sends(op))
             graph = replace(graph, outputs=ends).pruned()
         plan = replace(self._plan, source=graph)
-        run_steps(plan, batch, seed=self._seed, sample_ids=self._ids, observer=Observer(layer=keep))
+        run_steps(
+            plan, batch, seed=self._seed, sample_ids=self._ids, observer=Observer(spikes=keep)
+        )
 
     def _sends(self, op: Operation) -> bool:
         return op.site is not None and op.site.name in self._sending

@@ -23,7 +23,8 @@ def gradients(
     result = representation(value, threshold, given, signed=signed, surrogate=surrogate)
     assert torch.equal(result, given)
     result.backward(arriving)
-    assert value.grad is not None and threshold.grad is not None
+    assert value.grad is not None
+    assert threshold.grad is not None
     assert threshold.grad.shape == threshold.shape
     return value.grad[0].tolist(), float(threshold.grad)
 
@@ -97,6 +98,7 @@ def test_it_is_the_gradient_of_spikingjelly() -> None:
     (result * ends).sum().backward()
     torch.testing.assert_close(ours.grad, theirs.grad)
     (their_threshold,) = (p.grad for p in node.parameters())
+    assert threshold.grad is not None
     torch.testing.assert_close(threshold.grad.reshape(()), their_threshold.reshape(()))
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 import spikewright as sw
 from spikewright.errors import ConversionError
 from spikewright.finetuning import Surrogate, TrainableNetwork, ann_answer
+from spikewright.neurons import Neuron
 from tests.builders import images
 from tests.network.nets import net
 
@@ -45,7 +46,7 @@ def ready(name: str) -> sw.Prepared:
 
 @pytest.mark.parametrize("neuron", NEURONS.values(), ids=NEURONS)
 @pytest.mark.parametrize("name", ["residual", "max pool", "unequal depths"])
-def test_forward_it_is_the_spiking_network(name: str, neuron: sw.Neuron) -> None:
+def test_forward_it_is_the_spiking_network(name: str, neuron: Neuron) -> None:
     x = images(16).double()
     snn = ready(name).convert(neuron, steps=4)
     trainable = TrainableNetwork(snn)
@@ -118,13 +119,16 @@ def test_coupled_layers_take_the_gradient_of_the_activation() -> None:
     trainable(x).sum().backward()
     assert all(theta.grad is None for theta in trainable.part("threshold").values())
     weight = trainable.part("weight")["2.weight"]
-    gate = (first @ model[2].weight.T + model[2].bias > 0).double()
-    expected = (gate * model[4].weight.sum(0)).T @ first
+    second, last = model[2], model[4]
+    assert isinstance(second, nn.Linear)
+    assert isinstance(last, nn.Linear)
+    gate = (second(first) > 0).double()
+    expected = (gate * last.weight.sum(0)).T @ first
     torch.testing.assert_close(weight.grad, expected.detach())
 
 
 @pytest.mark.parametrize("neuron", [sw.IntegrateFire(), sw.TwoPhase()], ids=["if", "nearest"])
-def test_memory_does_not_grow_with_time(neuron: sw.Neuron) -> None:
+def test_memory_does_not_grow_with_time(neuron: Neuron) -> None:
     x = images(4)
     model = net("residual").eval()
     kept: dict[int, int] = {}

@@ -33,7 +33,7 @@ class FineTuneRecipe:
     start: StartRecipe
     data: DataRecipe
     method: str
-    settings: dict[str, int | float]
+    settings: dict[str, int | float | None]
     steps: int
     samples: int | None = None
     seed: int = 0

@@ -17,7 +17,11 @@ from spikewright.network import SpikingNetwork
 from spikewright.runs.metrics import EpochMetrics
 from spikewright.training.checkpoint import TrainingState
 from spikewright.training.evaluate import EVALUATION_BATCH
+from spikewright.training.optimisation import averaged
 from spikewright.training.trainer import Progress, epoch_order
+
+Augmentation = Callable[[Tensor, Tensor, int], Tensor]
+"""Makes training input of stored images, of their numbers and of the epoch, counted from 1."""
 
 HELD_OUT = 4
 """Every fourth image chooses the best epoch, where no others are given for that."""
@@ -41,10 +45,12 @@ class TuningData:
     train: Tensor
     validation: Tensor
     plain: Callable[[Tensor], Tensor]
-    augmented: Callable[[Tensor, Tensor, int], Tensor]
+    augmented: Augmentation
 
     @classmethod
-    def of(cls, images: Tensor, labels: Tensor | None) -> TuningData:
+    def of(
+        cls, images: Tensor, labels: Tensor | None, augmented: Augmentation | None = None
+    ) -> TuningData:
         """Images that are input as they are; every fourth one is held out.
 
         Raises:
@@ -59,7 +65,8 @@ class TuningData:
             )
         apart = torch.arange(len(images)) % HELD_OUT == 0
         train, validation = (~apart).nonzero().flatten(), apart.nonzero().flatten()
-        return cls(images, labels, train, validation, _as_it_is, _not_augmented)
+        augmented = _not_augmented if augmented is None else augmented
+        return cls(images, labels, train, validation, _as_it_is, augmented)
 
     def batch(self, numbers: Tensor, epoch: int | None) -> tuple[Tensor, Tensor | None]:
         """Input and labels of some images; augmented for training in an epoch, counted from 1."""
@@ -129,7 +136,8 @@ class Tuner:
             site: method.least_threshold * theta.detach().clone()
             for site, theta in model.part("threshold").items()
         }
-        self.state = TrainingState(model, method.optimizer(model), None, rank=self._rank)
+        average = None if method.ema is None else averaged(model, method.ema)
+        self.state = TrainingState(model, method.optimizer(model), average, rank=self._rank)
 
     @property
     def network(self) -> TrainableNetwork:
@@ -180,6 +188,8 @@ class Tuner:
             images, _ = self._data.batch(self._data.train[:EVALUATION_BATCH], None)
             self._method.enter(self.network, stage, images)
             self.state.optimizer = self._method.optimizer(self.network)
+            if self.state.average is not None and self._method.ema is not None:
+                self.state.average = averaged(self.network, self._method.ema)
         self.network.spiking = stage.spiking
         self.network.freeze(stage.frozen)
 
@@ -194,7 +204,7 @@ class Tuner:
         for number, numbers in enumerate(batches):
             done = (epoch - 1 + number / len(batches)) / method.epochs
             rate = method.rate(done, stage)
-            loss, right = self._judged(*self._data.batch(numbers, epoch), epoch)
+            loss, right = self._judged(self.network, *self._data.batch(numbers, epoch), epoch)
             self._step(loss, rate)
             sums += torch.stack([loss.detach().double() * size, right.double()]).cpu()
             if self._progress is not None:
@@ -218,10 +228,12 @@ class Tuner:
             seconds=time.perf_counter() - started,
         )
 
-    def _judged(self, x: Tensor, labels: Tensor | None, seed: int) -> tuple[Tensor, Tensor]:
+    def _judged(
+        self, network: TrainableNetwork, x: Tensor, labels: Tensor | None, seed: int
+    ) -> tuple[Tensor, Tensor]:
         """The mean loss of a batch, and how many answers are the label, or else the ANN's."""
         loss = self._method.loss
-        answer = self.network.observe(x, seed)
+        answer = network.observe(x, seed)
         ann = ann_answer(self._ann.graph, x) if loss.needs_ann or labels is None else None
         wanted = labels
         if wanted is None:
@@ -241,13 +253,18 @@ class Tuner:
         with torch.no_grad():
             for site, theta in self.network.part("threshold").items():
                 theta.clamp_(min=self._least[site])
+        if self.state.average is not None:
+            self.state.average.update_parameters(self.network)
 
     @torch.no_grad()
     def _validated(self) -> Tensor:
         """Loss and accuracy on the images held out, float64 `[2]`."""
+        network = self.network if self.state.average is None else self.state.average.module
+        assert isinstance(network, TrainableNetwork)
+        network.spiking = self.network.spiking
         sums = torch.zeros(2, dtype=torch.float64)
         for numbers in self._data.validation.split(EVALUATION_BATCH):
-            loss, right = self._judged(*self._data.batch(numbers, None), self._seed)
+            loss, right = self._judged(network, *self._data.batch(numbers, None), self._seed)
             sums += torch.stack([loss.double() * len(numbers), right.double()]).cpu()
         return sums / len(self._data.validation)
 
@@ -260,6 +277,7 @@ def fine_tune(
     *,
     steps: int | None = None,
     seed: int = 0,
+    augmented: Augmentation | None = None,
     progress: Progress | None = None,
 ) -> FineTuned:
     """Train a converted network further, in memory; every fourth image chooses the best epoch.
@@ -271,6 +289,8 @@ def fine_tune(
         labels: int64 `[N]`; None with a method that compares with the ANN alone.
         steps: T; the design point when None.
         seed: of the order of images and of stochastic neurons.
+        augmented: changes training images, given with their numbers `[B]` and the epoch; a
+            function of these alone, so that the run repeats.
         progress: called after steps and epochs, see `spikewright.training.trainer.Progress`.
 
     Returns:
@@ -297,7 +317,7 @@ def fine_tune(
             f"'{method.name}' compares with labels: give them, or fine-tune with a method that "
             "needs none, such as Distil()"
         )
-    data = TuningData.of(images, labels)
+    data = TuningData.of(images, labels, augmented)
     tuner = Tuner(network, method, data, steps=steps, seed=seed, progress=progress)
     for _ in tuner.epochs():
         pass

@@ -35,7 +35,7 @@ class Distil(FineTuning):
     """The whole network at once, on the ANN's own answers, by Adam.
 
     Args:
-        epochs, batch_size, learning_rate, least_threshold: see `FineTuning`.
+        epochs, batch_size, learning_rate, least_threshold, ema: see `FineTuning`.
         threshold_scale: the learning rate of thresholds and corrections, in that of weights.
 
     Raises:
@@ -50,6 +50,7 @@ class Distil(FineTuning):
     epochs: int = 30
     batch_size: int = 32
     learning_rate: float = 1e-5
+    ema: float | None = 0.98
     threshold_scale: float = 30.0
 
     def __post_init__(self) -> None:

@@ -29,7 +29,7 @@ class DSR(FineTuning):
     """The whole network at once, on labels, by SGD with momentum.
 
     Args:
-        epochs, batch_size, learning_rate, least_threshold: see `FineTuning`.
+        epochs, batch_size, learning_rate, least_threshold, ema: see `FineTuning`.
         momentum: from 0 to below 1.
         weight_decay: of weights and biases, at least 0.
 

@@ -44,6 +44,8 @@ class FineTuning(ABC):
         batch_size: images a step, at least 1.
         learning_rate: of the first step, above 0.
         least_threshold: the part of its first value below which no threshold falls, in (0, 1].
+        ema: the decay per step, between 0 and 1, of a moving average of the parameters, which is
+            then what is validated and kept; None for the parameters themselves.
 
     Raises:
         ValueError: for a number out of its range.
@@ -58,6 +60,7 @@ class FineTuning(ABC):
     batch_size: int = 64
     learning_rate: float = 1e-3
     least_threshold: float = 0.01
+    ema: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size"):
@@ -67,6 +70,8 @@ class FineTuning(ABC):
             raise ValueError(f"learning_rate must be above 0 and finite, got {self.learning_rate}")
         if not 0 < self.least_threshold <= 1:
             raise ValueError(f"least_threshold lies in 0 .. 1, got {self.least_threshold}")
+        if self.ema is not None and not 0 < self.ema < 1:
+            raise ValueError(f"ema lies between 0 and 1, got {self.ema}")
 
     @property
     @abstractmethod

@@ -34,8 +34,8 @@ class Tandem(FineTuning):
 
     Args:
         epochs: of all stages together.
-        batch_size, learning_rate, least_threshold: see `FineTuning`; the learning rate is a tenth
-            once all layers are spiking.
+        batch_size, learning_rate, least_threshold, ema: see `FineTuning`; the learning rate is a
+            tenth once all layers are spiking.
         patience: a stage ends after so many epochs without a better accuracy, at least 1.
         percentile: of a layer's activations, which becomes its threshold as it becomes spiking, in
             (0, 100]; None keeps the threshold of the conversion.

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from spikewright.errors import RecipeError
-from spikewright.methods.finetune import FineTuning, fine_tuning
+from spikewright.methods.finetune import FineTuning, named
 from spikewright.runs.card import SplitAccuracy
 from spikewright.runs.recipe import DataRecipe, StartRecipe, differences
 from spikewright.runs.run_folder import RecordedFolder, RunRecord
@@ -54,7 +54,7 @@ class FineTuneRecipe:
             ConversionError: for an unknown method.
         """
         try:
-            return fine_tuning(self.method)(**self.settings)  # pyright: ignore[reportArgumentType]
+            return named(self.method)(**self.settings)  # pyright: ignore[reportArgumentType]
         except (TypeError, ValueError) as error:
             raise RecipeError(f"{self.method}: {error}") from error
 

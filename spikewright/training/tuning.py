@@ -269,7 +269,7 @@ class Tuner:
         return sums / len(self._data.validation)
 
 
-def fine_tune(
+def finetune_in_memory(
     network: SpikingNetwork,
     method: FineTuning,
     images: Tensor,
@@ -308,7 +308,7 @@ def fine_tune(
         ...                             torch.nn.Linear(8, 3)).eval()
         >>> x = torch.rand(64, 4)
         >>> snn = sw.convert(model, x, steps=4)
-        >>> tuned = fine_tune(snn, Distil(epochs=2), x)
+        >>> tuned = finetune_in_memory(snn, Distil(epochs=2), x)
         >>> len(tuned.history), tuned.network
         (2, SpikingNetwork(1 sites of nearest, T = 4))
     """

@@ -19,9 +19,9 @@ from spikewright.methods.finetune import (
     FineTuning,
     Stage,
     Tandem,
-    fine_tuning,
+    named,
 )
-from spikewright.training.tuning import FineTuned, fine_tune
+from spikewright.training.tuning import FineTuned, finetune_in_memory
 
 
 @lru_cache(maxsize=1)
@@ -57,7 +57,7 @@ def accuracy(snn: sw.SpikingNetwork) -> float:
 
 def tuned(neuron: Any, method: FineTuning, **options: Any) -> FineTuned:
     _, x, labels = task()
-    return fine_tune(network(neuron), method, x, labels, **options)
+    return finetune_in_memory(network(neuron), method, x, labels, **options)
 
 
 METHODS = {
@@ -80,7 +80,7 @@ def test_it_learns(neuron: Any, method: FineTuning) -> None:
 def test_distil_comes_nearer_to_the_ann_without_labels() -> None:
     model, x, _ = task()
     snn = network(sw.TwoPhase())
-    found = fine_tune(snn, Distil(epochs=4, batch_size=32, learning_rate=1e-3), x)
+    found = finetune_in_memory(snn, Distil(epochs=4, batch_size=32, learning_rate=1e-3), x)
 
     def error(one: sw.SpikingNetwork) -> float:
         return float((one(x) - model(x)).detach().square().sum())
@@ -126,7 +126,7 @@ def test_thresholds_stay_above_their_bound() -> None:
 
     def least_share(bound: float) -> float:
         method = Distil(epochs=1, batch_size=32, learning_rate=1e-3, least_threshold=bound)
-        after = fine_tune(snn, method, x).network.design().thresholds
+        after = finetune_in_memory(snn, method, x).network.design().thresholds
         return min(float((after[site] / theta).min()) for site, theta in before.items())
 
     assert least_share(0.01) < 0.95
@@ -203,15 +203,15 @@ def test_what_does_not_fit_is_refused() -> None:
     _, x, labels = task()
     snn = network(sw.IntegrateFire())
     with pytest.raises(ConversionError, match="'dsr' compares with labels"):
-        fine_tune(snn, DSR(), x)
+        finetune_in_memory(snn, DSR(), x)
     with pytest.raises(DataError, match="768 images and 3 labels"):
-        fine_tune(snn, DSR(), x, labels[:3])
+        finetune_in_memory(snn, DSR(), x, labels[:3])
     with pytest.raises(DataError, match="needs at least 8, got 4"):
-        fine_tune(snn, DSR(), x[:4], labels[:4])
+        finetune_in_memory(snn, DSR(), x[:4], labels[:4])
     with pytest.raises(DataError, match="576 images are less than one batch of 600"):
-        fine_tune(snn, DSR(batch_size=600), x, labels)
+        finetune_in_memory(snn, DSR(batch_size=600), x, labels)
     with pytest.raises(
         ConversionError, match="no fine-tuning 'x'; give one of distil, dsr, tandem"
     ):
-        fine_tuning("x")
-    assert {name: fine_tuning(name) for name in FINE_TUNINGS} == FINE_TUNINGS
+        named("x")
+    assert {name: named(name) for name in FINE_TUNINGS} == FINE_TUNINGS

@@ -12,7 +12,7 @@ FINE_TUNINGS: dict[str, type[FineTuning]] = {
 """Every method, by name."""
 
 
-def fine_tuning(name: str) -> type[FineTuning]:
+def named(name: str) -> type[FineTuning]:
     """The method of that name.
 
     Raises:
@@ -25,4 +25,4 @@ def fine_tuning(name: str) -> type[FineTuning]:
     return FINE_TUNINGS[name]
 
 
-__all__ = ["DSR", "FINE_TUNINGS", "Distil", "FineTuning", "Stage", "Tandem", "fine_tuning"]
+__all__ = ["DSR", "FINE_TUNINGS", "Distil", "FineTuning", "Stage", "Tandem", "named"]

@@ -50,7 +50,7 @@ class TrainableNetwork(nn.Module):
             graph; the others compute the ANN's activations. All of them at first.
 
     Raises:
-        ConversionError: for weights in 16 bits, or a precision of 16 or 8 bits.
+        ConversionError: for weights in 16 bits, a precision of 16 or 8 bits, or no spiking layer.
 
     Example:
         >>> import torch, spikewright as sw
@@ -76,6 +76,8 @@ class TrainableNetwork(nn.Module):
                 "small changes of weights are lost in 16 or 8 bits: fine-tune the network in "
                 "float32, and narrow the result (snn.with_precision('int8'))"
             )
+        if not network.sites:
+            raise ConversionError("there is no layer of spiking neurons in this network to tune")
         self.steps = network.steps if steps is None else steps
         self.surrogate = Surrogate(surrogate)
         self.spiking = len(network.sites)

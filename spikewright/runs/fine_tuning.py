@@ -71,7 +71,8 @@ class FineTuneCard:
         recipe: that was carried out.
         paper: of the method.
         training_images: how many images were trained on; validation and test images are none.
-        best_epoch: the epoch whose network this is, the best on validation.
+        best_epoch: the epoch whose network this is, the best on validation; 0 is the network as it
+            came.
         epochs: the number of epochs carried out.
         validation: the accuracy on the images that chose the epoch.
         before: the accuracy of the network it started from on the test split.

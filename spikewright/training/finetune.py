@@ -66,7 +66,7 @@ def finetune(
         return read_fine_tune_card(folder)
     network = start_of(recipe)
     augmenter = Augmenter.of(recipe.data, data, recipe.seed, torch.device("cpu"))
-    images = tuning_data(Splits.read(data), augmenter, recipe)
+    images = tuning_data(Splits.read(data), augmenter, recipe, network.dtype)
     method = recipe.make_method()
     tuner = Tuner(network, method, images, steps=recipe.steps, seed=recipe.seed, progress=progress)
     run.prepare(recipe)
@@ -78,7 +78,7 @@ def finetune(
         run.write_metrics(tuner.state.history)
     tuned = tuner.best()
     tuned.network.save(run.network, notes=notes)
-    card = _card(recipe, run, images, tuned, _tested(network, tuned, data, augmenter))
+    card = _card(recipe, run, images, tuned, _tested(network, tuned, data, images))
     write_json(run.card, encoded(card))
     return card
 
@@ -100,8 +100,10 @@ def start_of(recipe: FineTuneRecipe) -> SpikingNetwork:
     return network
 
 
-def tuning_data(splits: Splits, augmenter: Augmenter, recipe: FineTuneRecipe) -> TuningData:
-    """The images of a recipe.
+def tuning_data(
+    splits: Splits, augmenter: Augmenter, recipe: FineTuneRecipe, dtype: torch.dtype
+) -> TuningData:
+    """The images of a recipe, as input of a network of this dtype.
 
     Raises:
         DataError: for more samples than there are training images.
@@ -120,8 +122,8 @@ def tuning_data(splits: Splits, augmenter: Augmenter, recipe: FineTuneRecipe) ->
         images.labels,
         train,
         splits.validation,
-        augmenter.plain,
-        augmenter.training,
+        lambda stored: augmenter.plain(stored).to(dtype),
+        lambda stored, numbers, epoch: augmenter.training(stored, numbers, epoch).to(dtype),
     )
 
 
@@ -136,12 +138,12 @@ def read_fine_tune_card(folder: Path) -> FineTuneCard:
 
 
 def _tested(
-    network: SpikingNetwork, tuned: FineTuned, data: ImageData, augmenter: Augmenter
+    network: SpikingNetwork, tuned: FineTuned, data: ImageData, images: TuningData
 ) -> tuple[SplitAccuracy, SplitAccuracy]:
     """The accuracy on the test split, before and after."""
     test = in_memory(data.test, bounded=data.bounded)
     before, after = (
-        evaluate(one, test, torch.arange(len(test)), augmenter.plain, ALONE)
+        evaluate(one, test, torch.arange(len(test)), images.plain, ALONE)
         for one in (network, tuned.network)
     )
     return SplitAccuracy.of(before.right, before.images), SplitAccuracy.of(
@@ -164,7 +166,7 @@ def _card(
         paper=recipe.make_method().paper,
         training_images=len(images.train),
         best_epoch=best.epoch,
-        epochs=len(tuned.history),
+        epochs=len(tuned.history) - 1,
         validation=SplitAccuracy.of(round(best.validation_accuracy * count), count),
         before=tested[0],
         test=tested[1],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -83,7 +84,8 @@ class FineTuned:
         network: with the parameters of the best epoch.
         best: the metrics of that epoch. It was chosen for being good on the images held out, which
             flatters: quote the accuracy on a test split.
-        history: the metrics of every epoch, in order. Accuracies are agreement with the ANN where
+        history: the metrics of every epoch, in order; epoch 0 is the network as it came, with the
+            loss and accuracy of some training images. Accuracies are agreement with the ANN where
             there are no labels.
     """
 
@@ -149,13 +151,15 @@ class Tuner:
     def epochs(self) -> Iterator[EpochMetrics]:
         """Train the epochs that are left; after each one the state is complete.
 
+        Epoch 0 trains nothing: it is the network as it came, which is kept if none is better.
+
         Raises:
             ModelError: if the loss stops being finite.
         """
-        done = len(self.state.history)
-        for epoch in range(done + 1, self._method.epochs + 1):
-            self._begin()
-            metrics = self._epoch(epoch)
+        for epoch in range(len(self.state.history), self._method.epochs + 1):
+            started = time.perf_counter()
+            training, rate = self._judged_first() if epoch == 0 else self._trained(epoch)
+            metrics = self._metrics(epoch, training, rate, started)
             self.state.finish_epoch(metrics)
             yield metrics
             if self._progress is not None:
@@ -168,13 +172,13 @@ class Tuner:
         return FineTuned(self.network.network(), self.state.best_epoch, history)
 
     def _stages(self) -> tuple[Stage, ...]:
-        """The stage of every epoch so far, and of the next one."""
-        accuracies = [metrics.validation_accuracy for metrics in self.state.history]
+        """The stage of every epoch from the first to the next one."""
+        accuracies = [metrics.validation_accuracy for metrics in self.state.history[1:]]
         return self._method.stages(accuracies, len(self.network.graph.sites))
 
     def _rank(self, metrics: EpochMetrics) -> tuple[float, ...]:
         """Later stages come before better epochs, as their networks are nearer to the last one."""
-        stage = self._stages()[metrics.epoch - 1]
+        stage = self._stages()[max(0, metrics.epoch - 1)]
         by_loss = self._method.selects_by_loss
         score = -metrics.validation_loss if by_loss else metrics.validation_accuracy
         return stage.spiking, stage.frozen, score
@@ -193,28 +197,40 @@ class Tuner:
         self.network.spiking = stage.spiking
         self.network.freeze(stage.frozen)
 
-    def _epoch(self, epoch: int) -> EpochMetrics:
-        """Train one epoch, counted from 1, and measure it on the images held out."""
-        started = time.perf_counter()
+    def _judged_first(self) -> tuple[Tensor, float]:
+        """Loss and accuracy on some training images, before the first step."""
+        numbers = self._data.train[:EVALUATION_BATCH]
+        return self._validated(numbers), 0.0
+
+    def _trained(self, epoch: int) -> tuple[Tensor, float]:
+        """Train an epoch: loss and accuracy, float64 `[2]`, and the last learning rate."""
+        self._begin()
         method, train = self._method, self._data.train
         stage, size = self._stages()[-1], method.batch_size
         order = train[epoch_order(len(train), self._seed, epoch)]
         batches = order[: len(order) - len(order) % size].view(-1, size)
         sums, rate = torch.zeros(2, dtype=torch.float64), 0.0
         for number, numbers in enumerate(batches):
-            done = (epoch - 1 + number / len(batches)) / method.epochs
-            rate = method.rate(done, stage)
+            rate = method.rate((epoch - 1 + number / len(batches)) / method.epochs, stage)
             loss, right = self._judged(self.network, *self._data.batch(numbers, epoch), epoch)
             self._step(loss, rate)
             sums += torch.stack([loss.detach().double() * size, right.double()]).cpu()
             if self._progress is not None:
                 self._progress(epoch, method.epochs, number + 1, len(batches), None)
-        training, validation = sums / batches.numel(), self._validated()
-        for loss in (training[0], validation[0]):
-            if not bool(loss.isfinite()):
+        return sums / batches.numel(), rate
+
+    def _metrics(self, epoch: int, training: Tensor, rate: float, started: float) -> EpochMetrics:
+        """What an epoch came to, after a look at the images held out.
+
+        Raises:
+            ModelError: if a loss is not finite.
+        """
+        validation = self._validated(self._data.validation)
+        for loss in (float(training[0]), float(validation[0])):
+            if not math.isfinite(loss):
                 raise ModelError(
-                    f"the loss of epoch {epoch} is {float(loss)}: lower "
-                    f"learning_rate={method.learning_rate:g}"
+                    f"the loss of epoch {epoch} is {loss}: lower "
+                    f"learning_rate={self._method.learning_rate:g}"
                 )
         thresholds = torch.cat([t.detach() for t in self.network.part("threshold").values()])
         return EpochMetrics(
@@ -257,16 +273,16 @@ class Tuner:
             self.state.average.update_parameters(self.network)
 
     @torch.no_grad()
-    def _validated(self) -> Tensor:
-        """Loss and accuracy on the images held out, float64 `[2]`."""
+    def _validated(self, which: Tensor) -> Tensor:
+        """Loss and accuracy on images, float64 `[2]`: of the average, where one is kept."""
         network = self.network if self.state.average is None else self.state.average.module
         assert isinstance(network, TrainableNetwork)
         network.spiking = self.network.spiking
         sums = torch.zeros(2, dtype=torch.float64)
-        for numbers in self._data.validation.split(EVALUATION_BATCH):
+        for numbers in which.split(EVALUATION_BATCH):
             loss, right = self._judged(network, *self._data.batch(numbers, None), self._seed)
             sums += torch.stack([loss.double() * len(numbers), right.double()]).cpu()
-        return sums / len(self._data.validation)
+        return sums / len(which)
 
 
 def finetune_in_memory(
@@ -310,7 +326,7 @@ def finetune_in_memory(
         >>> snn = sw.convert(model, x, steps=4)
         >>> tuned = finetune_in_memory(snn, Distil(epochs=2), x)
         >>> len(tuned.history), tuned.network
-        (2, SpikingNetwork(1 sites of nearest, T = 4))
+        (3, SpikingNetwork(1 sites of nearest, T = 4))
     """
     if method.loss.needs_labels and labels is None:
         raise ConversionError(

@@ -73,7 +73,7 @@ def test_it_learns(neuron: Any, method: FineTuning) -> None:
     found = tuned(neuron, method)
     assert accuracy(network(neuron)) == before  # what it started from is left as it was
     assert accuracy(found.network) > before + 0.1
-    assert len(found.history) == method.epochs
+    assert [metrics.epoch for metrics in found.history] == list(range(method.epochs + 1))
     assert found.history[-1].thresholds is not None
 
 
@@ -177,6 +177,16 @@ def test_tandem_sets_the_threshold_of_a_layer_as_it_becomes_spiking() -> None:
 def test_the_best_network_of_tandem_is_spiking_throughout() -> None:
     found = tuned(sw.IntegrateFire(), Tandem(epochs=3, batch_size=64))
     assert found.best.epoch == 3  # the only one in which all three layers were spiking
+
+
+def test_where_nothing_is_better_the_network_is_kept() -> None:
+    snn = network(sw.IntegrateFire())
+    found = tuned(sw.IntegrateFire(), DSR(epochs=2, batch_size=32, learning_rate=10.0))
+    assert found.best.epoch == 0
+    _, x, labels = task()
+    assert torch.equal(found.network(x), snn(x))
+    right = (snn(x[::4]).argmax(1) == labels[::4]).float().mean()
+    assert found.best.validation_accuracy == pytest.approx(float(right))
 
 
 @pytest.mark.parametrize(

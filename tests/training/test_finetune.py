@@ -78,7 +78,7 @@ def test_a_run_that_was_stopped_ends_as_one_that_was_not(
     assert parts.network_sha256 == whole.network_sha256
     assert (parts.test, parts.best_epoch, parts.epochs) == (whole.test, whole.best_epoch, 2)
     lines = (tmp_path / "parts" / "metrics.jsonl").read_text().splitlines()
-    assert [json.loads(line)["epoch"] for line in lines] == [1, 2]
+    assert [json.loads(line)["epoch"] for line in lines] == [0, 1, 2]
 
 
 def test_the_card_tells_what_the_file_of_the_network_does(

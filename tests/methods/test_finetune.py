@@ -61,7 +61,7 @@ def tuned(neuron: Any, method: FineTuning, **options: Any) -> FineTuned:
 
 
 METHODS = {
-    "dsr": (sw.IntegrateFire(), DSR(epochs=3, batch_size=32, learning_rate=0.01)),
+    "dsr": (sw.IntegrateFire(), DSR(epochs=3, batch_size=32, learning_rate=3e-3)),
     "tandem": (sw.IntegrateFire(), Tandem(epochs=6, batch_size=32, learning_rate=3e-3)),
     "distil": (sw.TwoPhase(), Distil(epochs=4, batch_size=32, learning_rate=1e-3)),
 }
@@ -134,7 +134,7 @@ def test_thresholds_stay_above_their_bound() -> None:
 
 
 def test_a_loss_that_is_not_finite_ends_the_run() -> None:
-    with pytest.raises(ModelError, match="the loss of epoch 1 is nan: lower learning_rate=1e"):
+    with pytest.raises(ModelError, match="the loss of epoch 1 is (nan|inf): lower learning_rate=1e"):
         tuned(sw.IntegrateFire(), DSR(epochs=1, batch_size=32, learning_rate=1e30))
 
 
@@ -194,8 +194,6 @@ def test_where_nothing_is_better_the_network_is_kept() -> None:
     [
         (lambda: DSR(epochs=0), "epochs must be at least 1, got 0"),
         (lambda: DSR(learning_rate=0.0), "learning_rate must be above 0"),
-        (lambda: DSR(momentum=1.0), "momentum lies in 0 .. 1"),
-        (lambda: DSR(weight_decay=-1.0), "weight_decay must be at least 0"),
         (lambda: DSR(least_threshold=0.0), "least_threshold lies in 0 .. 1"),
         (lambda: DSR(ema=1.0), "ema lies between 0 and 1"),
         (lambda: Distil(threshold_scale=0.0), "threshold_scale must be above 0"),

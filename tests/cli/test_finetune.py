@@ -17,7 +17,7 @@ CONVERT = [
 ]
 SHORT = [
     *("--data", "digits", "--method", "dsr", "--epochs", "2", "--batch-size", "16"),
-    *("--samples", "200", "--learning-rate", "0.005", "--seed", "5", "--augment", "none"),
+    *("--samples", "200", "--learning-rate", "0.0005", "--seed", "5", "--augment", "none"),
 ]
 
 
@@ -38,7 +38,7 @@ def test_a_network_is_tuned_gone_on_with_and_evaluated(
     lines = out.splitlines()
     assert lines[0].startswith("dsr, T = 2: the network of epoch ")
     assert [line.split("  ")[0] for line in lines[1:4]] == ["validation", "test before", "test"]
-    assert err.startswith("epoch 1/2  loss ")
+    assert err.startswith("epoch 0/2  loss ")
     code, again, err = run("finetune", "--resume", folder, "--json")
     assert (code, err) == (0, "")
     card = json.loads(again)
@@ -57,7 +57,7 @@ def test_every_option_reaches_the_recipe(run: Run, network: str, tmp_path: Path)
     assert recipe["start"]["weights"] == network
     assert recipe["data"]["augment"] == []
     assert (recipe["data"]["mean"], recipe["data"]["std"]) == ([0.1], [0.5])
-    chosen = {"epochs": 2, "batch_size": 16, "learning_rate": 0.005}
+    chosen = {"epochs": 2, "batch_size": 16, "learning_rate": 0.0005}
     assert chosen.items() <= recipe["settings"].items()
     rest = (recipe["method"], recipe["steps"], recipe["samples"], recipe["seed"])
     assert rest == ("dsr", 3, 200, 5)

@@ -24,7 +24,7 @@ from tests.builders import accuracy
 pytest.importorskip("sklearn", reason="needs the extra 'digits'")
 
 METHODS = {
-    "dsr": DSR(epochs=2, batch_size=32, learning_rate=0.005),
+    "dsr": DSR(epochs=2, batch_size=32, learning_rate=5e-4),
     "tandem": Tandem(epochs=2, batch_size=32, patience=1),
     "distil": Distil(epochs=2, batch_size=32),
 }

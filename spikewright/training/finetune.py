@@ -24,7 +24,8 @@ from spikewright.training.augment import Augmenter
 from spikewright.training.evaluate import evaluate
 from spikewright.training.splits import Splits
 from spikewright.training.trainer import Progress, epoch_order
-from spikewright.training.tuning import FineTuned, Tuner, TuningData
+from spikewright.training.tuning import FineTuned, Tuner
+from spikewright.training.tuning_data import TuningData
 
 
 def finetune(

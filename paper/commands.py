@@ -47,7 +47,7 @@ def tables(
     """Measure the tables of the paper for trained NETWORKs; go on where an earlier run stopped.
 
     A QCFS network gets the one-phase baseline, its spikes rearranged, SRP, TPP, unbiased and
-    nearest; a ReLU network gets RTS, SNNC and MinError with IF, TPP and nearest. Then
+    nearest; a ReLU network gets RTS, SNNC, MinError and Auto with IF, TPP and nearest. Then
     'python -m paper page' renders them.
 
     Args:

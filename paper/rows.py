@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from spikewright.methods import MINERROR, QCFS, RTS, SNNC, SRP, Method
+from spikewright.methods import AUTO, MINERROR, QCFS, RTS, SNNC, SRP, Method
 from spikewright.neurons import Neuron, Order, Shuffled, TwoPhase
 
 STEPS = (1, 2, 4, 8, 16, 32)
@@ -62,7 +62,7 @@ IN_DOUBLE = Row("nearest-float64", "nearest, in float64", QCFS, NEAREST)
 CONTROLS = ("shared", "reversed", "early", "late")
 """Names of the controls among `QCFS_ROWS`."""
 
-_METHODS = (("RTS", RTS), ("SNNC", SNNC), ("MinError", MINERROR))
+_METHODS = (("RTS", RTS), ("SNNC", SNNC), ("MinError", MINERROR), ("Auto", AUTO))
 RELU_ROWS = tuple(
     Row(f"{method.name}-{name}", f"{title}, {label}", method, neuron)
     for title, method in _METHODS
@@ -72,7 +72,7 @@ RELU_ROWS = tuple(
         ("nearest", "nearest", NEAREST),
     )
 )
-"""The rows of a ReLU network: three ways to choose thresholds, each with three neurons."""
+"""The rows of a ReLU network: four ways to choose thresholds and a correction, each with three neurons."""
 
 
 def rows_for(levels: int | None) -> tuple[Row, ...]:

@@ -16,12 +16,13 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 from spikewright import rules as _register_rules  # noqa: F401  # pyright: ignore
-from spikewright.calibration import Calibration, Correction, InputMeans, MinError, Threshold
+from spikewright.calibration import Calibration, Correction, Threshold
 from spikewright.calibration.collecting import collect
 from spikewright.calibration.design import Design
 from spikewright.calibration.holding_out import LEAST_SAMPLES, divided
 from spikewright.calibration.reading import Batches, read_batches, remedy
 from spikewright.calibration.samples import MEMORY, Samples, bytes_each, part_size
+from spikewright.calibration.settled import AUTO, check_configuration, settled
 from spikewright.calibration.shared import deal_work
 from spikewright.calibration.statistics import SiteStatistics, require_alive
 from spikewright.calibration.thinned import Thinned
@@ -64,7 +65,7 @@ class Prepared:
         neuron: Neuron | None = None,
         threshold: Threshold | None = None,
         steps: int | Sequence[int] = 16,
-        bias_correction: bool | Correction = True,
+        correction: Correction | None = AUTO,
         seed: int = 0,
     ) -> SpikingNetwork:
         """Choose thresholds and corrections; arguments and errors are those of `convert`.
@@ -81,15 +82,14 @@ class Prepared:
             [torch.Size([5, 3]), torch.Size([5, 3])]
         """
         points = _checked_steps(steps)
-        _check_configuration(neuron, threshold, bias_correction)
+        check_configuration(neuron, threshold, correction)
         neuron = TwoPhase() if neuron is None else neuron
         require_units_served(self.graph, {site.name: neuron for site in self.graph.sites})
-        threshold = MinError() if threshold is None else threshold
-        correction = InputMeans() if bias_correction is True else bias_correction or None
+        learned = learned_thresholds(self.graph)
+        threshold, correction = settled(threshold, correction, learned)
         if correction is not None:
             self.samples.warn_if_fewer()
         sites = self.graph.sites
-        learned = learned_thresholds(self.graph)
         calibration = Calibration(sites, self.statistics, neuron, threshold, learned)
         designs = self._designs_at(points, calibration, correction, seed)
         return SpikingNetwork(
@@ -199,7 +199,7 @@ def convert(
     neuron: Neuron | None = None,
     threshold: Threshold | None = None,
     steps: int | Sequence[int] = 16,
-    bias_correction: bool | Correction = True,
+    correction: Correction | None = AUTO,
     seed: int = 0,
     processes: Processes = ALONE,
     units: Units | str = Units.GROUP,
@@ -218,12 +218,13 @@ def convert(
             of its arguments by name or tuples of the positional ones: tensors whose first size is
             that of the first one are inputs, what else is given is a constant of the network.
         neuron: what stands at every site; default `TwoPhase("nearest")`.
-        threshold: how firing thresholds are chosen; default `MinError(per="channel")`.
+        threshold: how firing thresholds are chosen. When None, samples held out choose under
+            `Auto`; else it is the learned thresholds (QCFS), or `MinError(per="channel")`.
         steps: T of the design point, or several; the first is the default of later calls. Other T
-            can be simulated too, with thresholds from the same statistics and no bias correction.
-        bias_correction: put each channel's mean input back where the ANN had it, for every T named;
-            or another correction, such as `calibration.OutputMeans()`.
-        seed: of the draws that stochastic neurons make during bias correction.
+            can be simulated too, with such thresholds from the same statistics and no correction.
+        correction: what makes up for errors, for every T named. `calibration.Auto` lets samples
+            held out choose none, a bias correction or refitted weights; None for nothing.
+        seed: of the draws that stochastic neurons make during calibration.
         processes: who shares the work, each with the same model and all of the calibration data;
             the network is the same in every one, and that of one process, to the bit.
         units: "group", or "elementary": softmax and norms are built from units of one charge each.
@@ -247,10 +248,10 @@ def convert(
         torch.Size([5, 3])
     """
     _checked_steps(steps)
-    _check_configuration(neuron, threshold, bias_correction)
-    kept = 0 if bias_correction is False else MEMORY
+    check_configuration(neuron, threshold, correction)
+    kept = 0 if correction is None else MEMORY
     prepared = _prepared(model, calibration, processes, kept, units)
-    return prepared.convert(neuron, threshold, steps, bias_correction, seed)
+    return prepared.convert(neuron, threshold, steps, correction, seed)
 
 
 def _prepared(
@@ -314,24 +315,6 @@ def _checked_steps(steps: int | Sequence[int]) -> tuple[int, ...]:
     if not points or any(isinstance(t, bool) or not isinstance(t, int) or t < 1 for t in points):
         raise ConversionError(f"steps must be whole numbers, at least 1, got {steps!r}")
     return tuple(dict.fromkeys(points))
-
-
-def _check_configuration(neuron: Any, threshold: Any, bias_correction: Any) -> None:
-    if not isinstance(neuron, Neuron | None):
-        raise ConversionError(
-            f"neuron must be a neuron such as TPP() or IntegrateFire(), got {neuron!r}"
-            + (": call it" if isinstance(neuron, type) or callable(neuron) else "")
-        )
-    if not isinstance(threshold, Threshold | None):
-        raise ConversionError(
-            f"threshold must be a strategy such as MinError() or Percentile(), got {threshold!r}"
-            + (": call it" if isinstance(threshold, type) else "")
-        )
-    if not isinstance(bias_correction, bool | Correction):
-        raise ConversionError(
-            f"bias_correction must be True, False or a correction, got {bias_correction!r}"
-            + (": call it" if isinstance(bias_correction, type) else "")
-        )
 
 
 def _fingerprint(model: nn.Module | ExportedProgram) -> dict[str, tuple[int, int]]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, Subset
 
-from spikewright.calibration import Learned, MinError
+from spikewright.calibration import Correction, InputMeans, Learned, MinError
 from spikewright.calibration.thresholds import Threshold
 from spikewright.convert import prepare
 from spikewright.data import ImageData, calibration_subset, loader, open_dataset
@@ -117,20 +117,20 @@ class _Plan:
     name: str
     network: NetworkRecipe
     threshold: Threshold
-    bias_correction: bool
+    correction: Correction | None
 
 
 _QCFS = _Plan(
     "QCFS network",
     NetworkRecipe("digits_resnet", levels=LEVELS, threshold=THRESHOLD),
     Learned(),
-    bias_correction=False,
+    correction=None,
 )
 _RELU = _Plan(
     "ReLU twin",
     NetworkRecipe("digits_resnet", ActivationKind.RELU),
     MinError(),
-    bias_correction=True,
+    correction=InputMeans(),
 )
 
 
@@ -238,7 +238,7 @@ def _converted(
             neuron=neuron,
             threshold=plan.threshold,
             steps=steps,
-            bias_correction=plan.bias_correction,
+            correction=plan.correction,
             seed=seed,
         )
     return networks

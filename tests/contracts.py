@@ -191,7 +191,7 @@ class NeuronContract:
         steps = 4 if neuron.reads_steps else steps
         model, x = positive_net(), images(4).abs()
         program = exported(positive_net, (3, 6, 6))
-        snn = sw.convert(program, x, neuron, sw.Maximum(), steps=steps, bias_correction=False)
+        snn = sw.convert(program, x, neuron, sw.Maximum(), steps=steps, correction=None)
         with torch.no_grad():
             wanted = model(x)
         assert float((snn(x) - wanted).norm() / wanted.norm()) < 0.03

@@ -72,7 +72,7 @@ def test_a_clipped_relu_converts_with_its_own_threshold(shift_steps: int | None)
     act = sw.ClippedReLU(1.5, shift_steps)
     model = nn.Sequential(nn.Linear(6, 9), act, nn.Linear(9, 3)).eval()
     x = torch.randn(40, 6)
-    snn = sw.convert(model, [x], threshold=sw.Learned(), steps=512, bias_correction=False)
+    snn = sw.convert(model, [x], threshold=sw.Learned(), steps=512, correction=None)
     assert float(snn.design(512).thresholds["1"].squeeze()) == 1.5
     torch.testing.assert_close(snn(x, steps=512), model(x), rtol=0, atol=0.02)
 

@@ -105,7 +105,7 @@ def test_a_qcfs_network_converts_without_loss(levels, code, steps):
         neuron=sw.TwoPhase("nearest", code),
         threshold=sw.Learned(),
         steps=steps,
-        bias_correction=False,
+        correction=None,
     )
     with torch.no_grad():
         expected = model(x)
@@ -123,7 +123,7 @@ def test_an_integrate_fire_network_is_the_naive_loop():
         neuron=sw.IntegrateFire(),
         threshold=sw.Maximum(),
         steps=steps,
-        bias_correction=False,
+        correction=None,
     )
     first, second = (snn.design().thresholds[site].item() for site in snn.sites)
     v1, v2, total = first / 2, second / 2, torch.zeros(3, 3, dtype=torch.float64)
@@ -159,7 +159,7 @@ def test_a_hand_made_network_gives_the_hand_derived_counts():
         calibration,
         threshold=sw.Maximum(per="channel"),
         steps=4,
-        bias_correction=False,
+        correction=None,
     )
     assert snn.design().thresholds["act"].tolist() == [2.0, 3.0]
     x = torch.tensor([[0.9, 0.7], [-1.0, 5.0]], dtype=torch.float64)
@@ -176,7 +176,7 @@ def test_the_summary_tells_sites_operations_and_latency():
         calibration,
         threshold=sw.Maximum(per="channel"),
         steps=4,
-        bias_correction=False,
+        correction=None,
     )
     assert [line.rstrip() for line in snn.summary().splitlines()] == [
         "Spiking network at T = 4",
@@ -189,7 +189,8 @@ def test_the_summary_tells_sites_operations_and_latency():
         "aten.linear                  linear         2",
         "",
         "latency: 8 time steps (2 windows of 4)",
-        "bias correction: none",
+        "",
+        "corrected by: nothing",
     ]
 
 

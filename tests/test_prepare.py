@@ -60,11 +60,11 @@ def test_five_neurons_at_six_t_are_captured_and_calibrated_once(calls):
 
 @pytest.mark.parametrize(
     ("neuron", "correction"),
-    [(sw.TPP(), True), (sw.IntegrateFire(), False), (sw.TPP(), OutputMeans())],
+    [(sw.TPP(), InputMeans()), (sw.IntegrateFire(), None), (sw.TPP(), OutputMeans())],
 )
 def test_convert_is_prepare_and_convert(neuron, correction):
     x = images(12)
-    arguments = {"neuron": neuron, "steps": (4, 3), "bias_correction": correction, "seed": 2}
+    arguments = {"neuron": neuron, "steps": (4, 3), "correction": correction, "seed": 2}
     whole = sw.convert(program("residual"), x, **arguments)
     parts = sw.prepare(program("residual"), x)
     parts.convert(sw.TwoPhase(), steps=4)  # changes nothing for the next
@@ -89,15 +89,15 @@ def test_neurons_that_share_a_design_count_alike(neuron):
 
 @pytest.mark.parametrize("threshold", [sw.MinError(), sw.Maximum()])
 def test_a_shared_design_is_the_one_that_is_made_alone(threshold, monkeypatch):
-    x, passes = images(12), []
+    x, passes, rule = images(12), [], InputMeans()
     corrected = InputMeans.corrected
     monkeypatch.setattr(InputMeans, "corrected", lambda *a: passes.append(0) or corrected(*a))
     prepared = sw.prepare(program("residual"), x)
     for neuron in NEURONS:
-        together = prepared.convert(neuron, threshold, steps=(4, 3))
+        together = prepared.convert(neuron, threshold, (4, 3), rule)
         with monkeypatch.context() as context:
             context.setattr(InputMeans, "corrected", corrected)
-            alone = replace(prepared, _designs={}).convert(neuron, threshold, steps=(4, 3))
+            alone = replace(prepared, _designs={}).convert(neuron, threshold, (4, 3), rule)
         for steps in (4, 3):
             ours, theirs = (s.design(steps).tensors() for s in (together, alone))
             assert all(torch.equal(tensor, theirs[name]) for name, tensor in ours.items())
@@ -109,10 +109,10 @@ def test_the_cut_of_the_data_changes_no_correction(name):
     x = images(24, seed=4)
     cuts = (x, x.split(7), [x[:1], x[1:20], x[20:]])
     prepared = [sw.prepare(program(name), data) for data in cuts]
-    for neuron, correction in product((sw.TPP(), sw.IntegrateFire()), (True, OutputMeans())):
-        designs = [
-            p.convert(neuron, steps=5, bias_correction=correction).design() for p in prepared
-        ]
+    for neuron, correction in product(
+        (sw.TPP(), sw.IntegrateFire()), (InputMeans(), OutputMeans())
+    ):
+        designs = [p.convert(neuron, steps=5, correction=correction).design() for p in prepared]
         for other in designs[1:]:
             for part in ("thresholds", "corrections", "potentials"):
                 for site, values in getattr(designs[0], part).items():
@@ -184,13 +184,13 @@ def test_data_beyond_the_budget_is_streamed_and_said(monkeypatch, neuron):
     assert (len(prepared.samples), prepared.samples.seen) == (12, 40)
     assert torch.equal(torch.cat(prepared.samples.parts), torch.cat([x[:4], x[16:20], x[32:36]]))
     with pytest.warns(UserWarning, match=r"measured on 12 of the 40 calibration samples, evenly"):
-        snn = prepared.convert(neuron, steps=4)
-    whole = sw.convert(program("residual"), x, neuron, steps=4, bias_correction=False)
+        snn = prepared.convert(neuron, steps=4, correction=InputMeans())
+    whole = sw.convert(program("residual"), x, neuron, steps=4, correction=None)
     first = snn.sites[0]
     assert float(snn.design().corrections[first].abs().max()) < 1e-12  # like against like
     for site, theta in whole.design().thresholds.items():
         assert torch.equal(snn.design().thresholds[site], theta)
-    prepared.convert(neuron, steps=4, bias_correction=False)  # nothing to warn of
+    prepared.convert(neuron, steps=4, correction=None)  # nothing to warn of
 
 
 def test_one_large_tensor_runs_in_parts(monkeypatch):

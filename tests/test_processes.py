@@ -48,12 +48,12 @@ def found(processes: Processes) -> dict[str, Any]:
         "TPP": sw.convert(model, batches, sw.TPP(), steps=STEPS, processes=processes),
         "IF": sw.convert(
             model, batches, sw.IntegrateFire(), steps=STEPS,
-            bias_correction=OutputMeans(), processes=processes,
+            correction=OutputMeans(), processes=processes,
         ),
     }  # fmt: skip
     signed = sw.convert(
         nn.Sequential(*model[:2], nn.SiLU(), *model[3:6], nn.Tanh(), model[7]).eval(),
-        batches, steps=STEPS, bias_correction=OutputMeans(), processes=processes,
+        batches, steps=STEPS, correction=OutputMeans(), processes=processes,
     )  # fmt: skip
     single = {"TPP": sw.convert(model, images, sw.TPP(), steps=2, processes=processes)}
     pairs = list(zip(images.split(4), labels.split(4), strict=True))

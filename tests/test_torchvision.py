@@ -57,7 +57,7 @@ def relative_error(model: nn.Module, snn: sw.SpikingNetwork, x: torch.Tensor) ->
 @pytest.mark.parametrize("name", CONVERTS)
 def test_many_steps_reach_the_classifiers_own_logits(name):
     model, x = classifier(name), pictures()
-    snn = sw.convert(model, x, threshold=sw.Maximum(), steps=STEPS, bias_correction=False)
+    snn = sw.convert(model, x, threshold=sw.Maximum(), steps=STEPS, correction=None)
     assert relative_error(model, snn, x) <= 0.01
 
 
@@ -70,7 +70,7 @@ def test_gates_of_channels_convert():
     """16 inverted residual blocks, each with SiLU and a squeeze-and-excitation gate."""
     model, x = classifier("efficientnet_b0").double(), pictures().double()
     neuron = sw.TwoPhase("nearest", "binary")
-    snn = sw.convert(model, x, neuron, sw.Maximum(), steps=16, bias_correction=False)
+    snn = sw.convert(model, x, neuron, sw.Maximum(), steps=16, correction=None)
     assert relative_error(model, snn, x) <= 0.01
 
 
@@ -79,6 +79,6 @@ def test_transformers_convert(name):
     """Attention, norms of a sample, windows merged with the batch, and constants made for it."""
     model, x = classifier(name).double(), pictures().double()
     neuron = sw.TwoPhase("nearest", "binary")
-    snn = sw.convert(model, x, neuron, sw.Maximum(), steps=16, bias_correction=False)
+    snn = sw.convert(model, x, neuron, sw.Maximum(), steps=16, correction=None)
     assert relative_error(model, snn, x) <= 0.01
     torch.testing.assert_close(snn(x, engine="steps"), snn(x), rtol=1e-9, atol=1e-9)

@@ -114,7 +114,7 @@ def _measure(
             neuron=sw.TwoPhase("nearest", "binary"),
             threshold=sw.Maximum(),
             steps=FINE_STEPS,
-            bias_correction=False,
+            correction=None,
         )
 
     def answer(steps: int, engine: Any = "counts") -> Any:

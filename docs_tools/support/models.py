@@ -104,7 +104,7 @@ def row(name: str) -> ModelRow:
 
 
 def _error(model: nn.Module, images: Tensor, expected: Tensor, black: Tensor) -> float:
-    snn = sw.convert(model, images, threshold=sw.Maximum(), steps=STEPS, bias_correction=False)
+    snn = sw.convert(model, images, threshold=sw.Maximum(), steps=STEPS, correction=None)
     return float((snn(images) - expected).norm() / (expected - black).norm())
 
 

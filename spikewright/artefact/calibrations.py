@@ -24,6 +24,7 @@ from spikewright.graph.widened import wide
 
 _INTEGERS = (torch.uint8, torch.int16, torch.int32, torch.int64)
 _PARTS = {"threshold": "thresholds", "correction": "corrections", "potential": "potentials"}
+_FIGURES = ("held_out", "expected")
 _MOST_STEPS = 1 << 20
 _EXPONENTS = (-1100, 1100)
 
@@ -44,8 +45,8 @@ def encoded_designs(designs: Mapping[int, Design]) -> tuple[list[Any], dict[str,
     for steps, design in designs.items():
         parts = {part: getattr(design, field) for part, field in _PARTS.items()}
         named_in = {part: list(sites) for part, sites in parts.items()}
-        errors = {name: float(error) for name, error in design.held_out.items()}
-        more = {"weight": list(design.weights), "held_out": errors}
+        figures = {part: _figures(getattr(design, part)) for part in _FIGURES}
+        more = {"weight": list(design.weights), **figures}
         listed.append({"steps": steps, **named_in, **more})
         for part, sites in parts.items():
             tensors |= {f"design/{steps}/{part}/{site}": t for site, t in sites.items()}
@@ -64,11 +65,11 @@ def decoded_designs(document: Any, graph: Graph, take: Take) -> dict[int, Design
     designs: dict[int, Design] = {}
     for entry in items(document, "the designs"):
         values = named(
-            mapping(entry, "a design"), ("steps", *_PARTS, "weight", "held_out"), "a design"
+            mapping(entry, "a design"), ("steps", *_PARTS, "weight", *_FIGURES), "a design"
         )
         steps = whole(values[0], "a design's T", 1, _MOST_STEPS)
         parts: dict[str, dict[str, Tensor]] = {}
-        for part, sites in zip(_PARTS, values[1:-2], strict=True):
+        for part, sites in zip(_PARTS, values[1:-3], strict=True):
             tensors = parts[_PARTS[part]] = {}
             for site in items(sites, f"the {part}s at T = {steps}"):
                 what = f"the {part} of {site!r} at T = {steps}"
@@ -80,15 +81,29 @@ def decoded_designs(document: Any, graph: Graph, take: Take) -> dict[int, Design
             typed(name, str, "a weight's name"): _checked_weight(
                 take(f"design/{steps}/weight/{name}"), graph.tensors.get(name), name, steps
             )
-            for name in items(values[-2], f"the weights at T = {steps}")
+            for name in items(values[-3], f"the weights at T = {steps}")
         }
-        errors = mapping(values[-1], f"the errors held out at T = {steps}")
-        held_out = {
-            name: torch.tensor(typed(error, float, f"the error of {name!r}"), dtype=torch.float64)
-            for name, error in errors.items()
-        }
-        designs[steps] = Design(**parts, weights=weights, held_out=held_out)
+        held_out, expected = (
+            _read_figures(mapping(value, f"{part} at T = {steps}"), part)
+            for part, value in zip(_FIGURES, values[-2:], strict=True)
+        )
+        _require(
+            not expected or {"samples", "error", "unexplained", "relative_error"} <= set(expected),
+            f"what is expected at T = {steps} lacks figures",
+        )
+        designs[steps] = Design(**parts, weights=weights, held_out=held_out, expected=expected)
     return designs
+
+
+def _figures(tensors: Mapping[str, Tensor]) -> dict[str, float]:
+    return {name: float(figure) for name, figure in tensors.items()}
+
+
+def _read_figures(values: Mapping[str, Any], part: str) -> dict[str, Tensor]:
+    return {
+        name: torch.tensor(typed(figure, float, f"{name!r} of {part}"), dtype=torch.float64)
+        for name, figure in values.items()
+    }
 
 
 def _checked_weight(weight: Tensor, before: Tensor | None, name: str, steps: int) -> Tensor:

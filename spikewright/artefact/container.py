@@ -20,7 +20,7 @@ from spikewright.artefact.fields import mapping, strict_json, typed
 from spikewright.errors import InterchangeError
 
 FORMAT = "spikewright network"
-VERSION = 4
+VERSION = 5
 """Raised whenever a reader of the version before would misread a file; only this one is read.
 
 In version 1, T was the largest count, whatever the code; now it is the time steps of a window.

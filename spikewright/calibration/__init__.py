@@ -6,6 +6,7 @@ from spikewright.calibration.calibration import Calibration
 from spikewright.calibration.collecting import collect
 from spikewright.calibration.correction import Correction
 from spikewright.calibration.design import Design
+from spikewright.calibration.expected import Expected
 from spikewright.calibration.output_means import OutputMeans
 from spikewright.calibration.refit import Refit
 from spikewright.calibration.statistics import SiteStatistics
@@ -24,6 +25,7 @@ __all__ = [
     "Calibration",
     "Correction",
     "Design",
+    "Expected",
     "Headroom",
     "InputMeans",
     "Learned",

@@ -20,9 +20,10 @@ class Design:
             empty without calibration of initial potentials.
         weights: by stored name, what stands in place of the model's weights and biases; empty
             where they are kept.
-        held_out: where thresholds and a correction were chosen among several, the error of each on
-            samples held out, by name, float64 `[]`; the least was taken. `+` stands before
-            corrections, tried with the thresholds taken.
+        held_out: where thresholds and a correction were chosen among several, by samples held out,
+            what each strategy left unexplained and the error of each correction, by name, float64
+            `[]`; the least was taken. `+` stands before corrections.
+        expected: the figures of `Expected` of what was taken, by name, float64 `[]`.
     """
 
     thresholds: Mapping[str, Tensor]
@@ -30,6 +31,7 @@ class Design:
     potentials: Mapping[str, Tensor] = field(default_factory=dict)
     weights: Mapping[str, Tensor] = field(default_factory=dict)
     held_out: Mapping[str, Tensor] = field(default_factory=dict)
+    expected: Mapping[str, Tensor] = field(default_factory=dict)
 
     def tensors(self) -> dict[str, Tensor]:
         """All tensors, by names of their part and site."""

@@ -220,7 +220,9 @@ class AtLayer:
         for number, kept in enumerate(self._layers.kept):
             first = kept.get(source)
             if alone and isinstance(first, Sent):
-                unit = rule.passed(end, {source: first.unit}, self._layers.graph)
+                unit = first.unit  # one for all values stays one
+                if unit.ndim:
+                    unit = rule.passed(end, {source: unit}, self._layers.graph)
             if (
                 isinstance(first, Sent) and unit is not None
             ):  # one in every window, so the order is that of the numbers

@@ -7,43 +7,25 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+PLACES = 4096
+"""Places that are multiplied at once: with few, adding up takes longer than multiplying."""
 
-@dataclass
+
+@dataclass(frozen=True)
 class Moments:
     """Sums over places of `x x'` and `r x'`, for each group of an operation.
 
-    They are float64 on the CPU, and as large whatever number of places came.
-
     Attributes:
-        squares: `[G, K, K]`, of the inputs x.
-        cross: `[G, O, K]`, of the residuals r with the inputs.
-        energy: `[G]`, of the squares of the residuals.
-        places: how many came.
+        squares: float64 `[G, K, K]`, of the inputs x; on the CPU, as all sums are.
+        cross: float64 `[G, O, K]`, of the residuals r with the inputs.
+        energy: float64 `[G]`, of the squares of the residuals.
         free: how many of the inputs, the last ones, have weights that no ridge holds back.
     """
 
     squares: Tensor
     cross: Tensor
     energy: Tensor
-    places: int = 0
     free: int = 0
-
-    @classmethod
-    def empty(cls, groups: int, outputs: int, inputs: int, free: int = 0) -> Moments:
-        """Sums before any place came."""
-        return cls(
-            torch.zeros(groups, inputs, inputs, dtype=torch.float64),
-            torch.zeros(groups, outputs, inputs, dtype=torch.float64),
-            torch.zeros(groups, dtype=torch.float64),
-            free=free,
-        )
-
-    def add(self, inputs: Tensor, residuals: Tensor) -> None:
-        """Take in places: inputs `[G, P, K]`, residuals `[G, P, O]`."""
-        self.squares += (inputs.mT @ inputs).cpu()
-        self.cross += (residuals.mT @ inputs).cpu()
-        self.energy += residuals.square().sum((1, 2)).cpu()
-        self.places += inputs.shape[1]
 
     def merged(self, other: Moments) -> Moments:
         """The sums over the places of both."""
@@ -51,7 +33,6 @@ class Moments:
             self.squares + other.squares,
             self.cross + other.cross,
             self.energy + other.energy,
-            self.places + other.places,
             self.free,
         )
 
@@ -73,6 +54,38 @@ class Moments:
         """`|r - W x|^2` summed over the places, `[G]`, for W `[G, O, K]`."""
         explained = (matrices * self.cross).sum((1, 2))
         return self.energy - 2 * explained + ((matrices @ self.squares) * matrices).sum((1, 2))
+
+
+class Places:
+    """Takes in places a few at a time; its memory does not grow with their number."""
+
+    def __init__(self, groups: int, outputs: int, inputs: int, free: int = 0) -> None:
+        self._sums = Moments(
+            torch.zeros(groups, inputs, inputs, dtype=torch.float64),
+            torch.zeros(groups, outputs, inputs, dtype=torch.float64),
+            torch.zeros(groups, dtype=torch.float64),
+            free,
+        )
+        self._waiting: list[tuple[Tensor, Tensor]] = []
+
+    def add(self, inputs: Tensor, residuals: Tensor) -> None:
+        """Take in places: inputs `[G, P, K]`, residuals `[G, P, O]`."""
+        self._waiting.append((inputs, residuals))
+        if sum(waiting.shape[1] for waiting, _ in self._waiting) >= PLACES:
+            self._multiply()
+
+    def moments(self) -> Moments:
+        """The sums over all places that came."""
+        if self._waiting:
+            self._multiply()
+        return self._sums
+
+    def _multiply(self) -> None:
+        inputs, residuals = (torch.cat(parts, 1) for parts in zip(*self._waiting, strict=True))
+        self._waiting = []
+        self._sums.squares.add_((inputs.mT @ inputs).cpu())
+        self._sums.cross.add_((residuals.mT @ inputs).cpu())
+        self._sums.energy.add_(residuals.square().sum((1, 2)).cpu())
 
 
 def chosen_ridge(fitted: Moments, held_out: Moments, strengths: Tensor) -> Tensor:

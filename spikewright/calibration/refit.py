@@ -15,7 +15,7 @@ from spikewright.calibration.design import Design
 from spikewright.calibration.holding_out import HELD_OUT, LEAST_SAMPLES
 from spikewright.calibration.layer_simulation import LayerSimulation
 from spikewright.calibration.layers import AtLayer, Layers, Sent
-from spikewright.calibration.moments import Moments, chosen_ridge
+from spikewright.calibration.moments import Places, chosen_ridge
 from spikewright.calibration.output_means import fitting
 from spikewright.calibration.samples import MEMORY, Samples, bytes_each
 from spikewright.calibration.segments import kept_bytes
@@ -141,20 +141,18 @@ class _Run:
         """New weights and bias of an operation, by name."""
         view, constant = weighted.view, int(weighted.bias is not None)
         groups, outputs, inputs = view.rows.shape
-        fitted, held_out = (
-            Moments.empty(groups, outputs, inputs + constant, constant) for _ in range(2)
-        )
+        fitted, held_out = (Places(groups, outputs, inputs + constant, constant) for _ in range(2))
         start = 0
         for got, missing in self._residuals(weighted, exact, layer):
             which = torch.arange(start, start + len(got)) % HELD_OUT == 0
-            for moments, some in ((fitted, ~which), (held_out, which)):
+            for places, some in ((fitted, ~which), (held_out, which)):
                 if bool(some.any()):
                     numbers = start + some.nonzero().flatten()
                     x, r = self._at_places(view, got[some], missing[some], numbers.tolist())
-                    moments.add(torch.cat([x, x.new_ones(*x.shape[:2], constant)], 2), r)
+                    places.add(torch.cat([x, x.new_ones(*x.shape[:2], constant)], 2), r)
             start += len(got)
-        change = chosen_ridge(fitted, held_out, torch.tensor(STRENGTHS, dtype=torch.float64))
-        change = change.to(view.rows)
+        strengths = torch.tensor(STRENGTHS, dtype=torch.float64)
+        change = chosen_ridge(fitted.moments(), held_out.moments(), strengths).to(view.rows)
         new = {weighted.weight: view.stored(view.rows + change[..., :inputs])}
         if weighted.bias is not None:
             new[weighted.bias] = self._tensors[weighted.bias] + change[..., -1].flatten()

@@ -18,7 +18,7 @@ MAXIMUM_BATCH = 2**20
 """The largest number of images in a batch."""
 MAXIMUM_SIZE = 4096
 """The largest side of a picture, in pixels."""
-DEFAULT_THRESHOLD = "minerror:channel"
+DEFAULT_CORRECTION = "auto"
 """The rule of thresholds where neither --threshold nor --method names one."""
 
 
@@ -119,14 +119,16 @@ class ConversionOptions:
 
     Attributes:
         method: A method as a whole: qcfs, rts, snnc, srp, minerror, refit or auto. It settles
-            thresholds and correction (so --threshold and --bias-correction do not go with it), what
+            thresholds and correction (so --threshold and --correction do not go with it), what
             'if' starts from, and the neuron unless --neuron names others.
         threshold: The rule that sets the thresholds: minerror, maximum or percentile:Q (such as
             percentile:99.9), each with :layer or :channel at the end if you like; or learned
-            (QCFS), or learned:minerror where not every activation is QCFS. Default:
-            minerror:channel, or that of --method.
-        bias_correction: The mean input of every channel is put back where the ANN had it, for
-            every T named. Default: yes, or what --method calibrates.
+            (QCFS), or learned:minerror where not every activation is QCFS. Default: what
+            serves images held out best, where --correction is auto; else learned:minerror.
+        correction: What makes up for errors, for every T named: bias for the mean input of every
+            channel put back where the ANN had it; refit for weights fitted to the spikes that they
+            receive; none; or auto for that of the three that serves images held out best. Default:
+            auto, or what --method calibrates.
         calibration_samples: The number of images of the training split that set the thresholds.
             Default: 512, or all if there are fewer.
         units: The charges that one unit may read: group for softmax and norms as one unit each,
@@ -141,7 +143,7 @@ class ConversionOptions:
 
     method: Annotated[str | None, typer.Option(metavar="NAME")] = None
     threshold: Annotated[str | None, typer.Option(metavar="RULE")] = None
-    bias_correction: bool | None = None
+    correction: Annotated[str | None, typer.Option(metavar="NAME")] = None
     calibration_samples: Annotated[int | None, typer.Option(min=1)] = None
     units: Units = Units.GROUP
     seed: Seed = 0

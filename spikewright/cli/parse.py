@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from spikewright.calibration import Learned, Maximum, MinError, Percentile
+from spikewright.calibration import (
+    Auto,
+    Correction,
+    InputMeans,
+    Learned,
+    Maximum,
+    MinError,
+    Percentile,
+    Refit,
+)
 from spikewright.calibration.thresholds import Per, Threshold
 from spikewright.cli.failures import WrongUsage
-from spikewright.methods import METHODS, MINERROR, Method
+from spikewright.methods import AUTO, METHODS, Method
 from spikewright.network import Precision
 from spikewright.neurons import IntegrateFire, Neuron, codes, spellings
 
@@ -24,6 +33,15 @@ OWN_ARGUMENTS = {
     "spec": "MODEL says which model it is",
 }
 """The arguments of `load_model` itself, which never reach a factory, and what to do instead."""
+
+
+CORRECTIONS: Mapping[str, Correction | None] = {
+    "auto": Auto(),
+    "bias": InputMeans(),
+    "refit": Refit(),
+    "none": None,
+}
+"""What `--correction` can name."""
 
 
 def method_of(text: str) -> Method:
@@ -46,7 +64,7 @@ NEURON_HELP = (
 )
 
 
-def neuron_of(text: str, method: Method = MINERROR) -> Neuron:
+def neuron_of(text: str, method: Method = AUTO) -> Neuron:
     """A neuron by its name, e.g. `if`, `tpp` or `nearest:binary`, as the method makes it."""
     name, colon, option = text.strip().lower().partition(":")
     if name == "own":
@@ -62,7 +80,7 @@ def neuron_of(text: str, method: Method = MINERROR) -> Neuron:
         raise WrongUsage(f"--neuron {text}: {error}") from error
 
 
-def neurons_of(text: str, method: Method = MINERROR) -> dict[str, Neuron]:
+def neurons_of(text: str, method: Method = AUTO) -> dict[str, Neuron]:
     """Several neurons, separated by commas, by their labels in tables."""
     neurons: dict[str, Neuron] = {}
     for part in items(text, "--neuron"):
@@ -71,6 +89,14 @@ def neurons_of(text: str, method: Method = MINERROR) -> dict[str, Neuron]:
             raise WrongUsage(f"--neuron {text}: '{neuron.label}' is named twice")
         neurons[neuron.label] = neuron
     return neurons
+
+
+def correction_of(text: str) -> Correction | None:
+    """A correction by its name; None for "none"."""
+    name = text.strip().lower()
+    if name not in CORRECTIONS:
+        raise WrongUsage(f"--correction {text}: give one of {', '.join(CORRECTIONS)}")
+    return CORRECTIONS[name]
 
 
 def threshold_of(text: str) -> Threshold:
@@ -151,7 +177,7 @@ def arguments_of(pairs: Sequence[str] | None) -> dict[str, Any]:
     return arguments
 
 
-def integrate_fire_of(text: str, method: Method = MINERROR) -> Neuron:
+def integrate_fire_of(text: str, method: Method = AUTO) -> Neuron:
     """The one-phase neuron that `misalignment` starts from."""
     neuron = neuron_of(text, method)
     if not isinstance(neuron, IntegrateFire):

@@ -13,7 +13,7 @@ from typing import Any
 import torch
 import typer
 
-from spikewright.cli.options import DEFAULT_THRESHOLD
+from spikewright.cli.options import DEFAULT_CORRECTION
 from spikewright.measure.run_record import describe_device
 from spikewright.version import __version__
 
@@ -48,8 +48,7 @@ def record_of(
     """
     values = {name: value for group in groups for name, value in vars(group).items()} | options
     if "threshold" in values and values.get("method") is None:
-        values["threshold"] = values["threshold"] or DEFAULT_THRESHOLD
-        values["bias_correction"] = values["bias_correction"] is not False
+        values["correction"] = values["correction"] or DEFAULT_CORRECTION
     return {
         "spikewright": __version__,
         "command": context.info_name,

@@ -8,12 +8,11 @@ from functools import cached_property
 import torch
 from torch import Tensor, nn
 
-from spikewright.calibration import InputMeans
 from spikewright.cli.failures import WrongUsage
 from spikewright.cli.fit import check_fit
 from spikewright.cli.images import OpenData, Preparation, open_data
 from spikewright.cli.options import (
-    DEFAULT_THRESHOLD,
+    DEFAULT_CORRECTION,
     ConversionOptions,
     DataOptions,
     MeasurementOptions,
@@ -21,6 +20,7 @@ from spikewright.cli.options import (
 )
 from spikewright.cli.parse import (
     arguments_of,
+    correction_of,
     in_double,
     method_of,
     precision_of,
@@ -32,7 +32,7 @@ from spikewright.data.image_data import dataset_length
 from spikewright.errors import DataError
 from spikewright.fingerprint import fingerprint
 from spikewright.graph.elementary import Units
-from spikewright.methods import MINERROR, Method
+from spikewright.methods import AUTO, Method
 from spikewright.models.published import preset_of
 from spikewright.network import SpikingNetwork
 from spikewright.neurons import Neuron
@@ -154,13 +154,12 @@ def method_for(options: ConversionOptions) -> Method:
         WrongUsage: for an unknown name or rule, or an option that a method settles itself.
     """
     if options.method is None:
-        threshold = threshold_of(options.threshold or DEFAULT_THRESHOLD)
-        correction = None if options.bias_correction is False else InputMeans()
-        return replace(MINERROR, threshold=threshold, correction=correction)
+        threshold = None if options.threshold is None else threshold_of(options.threshold)
+        correction = correction_of(options.correction or DEFAULT_CORRECTION)
+        return replace(AUTO, threshold=threshold, correction=correction)
     settled = {
         "--threshold": options.threshold is not None,
-        "--bias-correction": options.bias_correction is True,
-        "--no-bias-correction": options.bias_correction is False,
+        "--correction": options.correction is not None,
     }
     for option in (name for name, used in settled.items() if used):
         raise WrongUsage(
@@ -175,7 +174,8 @@ def subject_of(
 ) -> str:
     """What was converted and measured on which data, in a sentence."""
     weights = f" with {model.weights.name}" if model.weights else ""
-    how = f"with thresholds by {conversion.threshold or DEFAULT_THRESHOLD}"
+    rule = conversion.threshold or "the default"
+    how = f"with thresholds by {rule} and correction {conversion.correction or DEFAULT_CORRECTION}"
     if conversion.method is not None:
         method = method_for(conversion)
         how = f"by the method {method.name} ({method.paper})"

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from spikewright.calibration import Correction, Threshold
+from spikewright.calibration.settled import AUTO
 from spikewright.convert import Prepared
 from spikewright.errors import AnalysisError, ConversionError
 from spikewright.graph.evaluate import answered, evaluate
@@ -47,7 +48,7 @@ def fewest_steps(
     agreement: float = 0.99,
     neurons: Iterable[Neuron] = (TwoPhase("nearest", code=Binary()), TwoPhase("nearest")),
     threshold: Threshold | None = None,
-    bias_correction: bool | Correction = True,
+    correction: Correction | None = AUTO,
     most: int = 64,
     seed: int = 0,
 ) -> FewestSteps:
@@ -63,7 +64,7 @@ def fewest_steps(
         agreement: asked for, in (0, 1].
         neurons: to choose from.
         threshold: as for `convert`.
-        bias_correction: as for `convert`.
+        correction: as for `convert`.
         most: the largest T to try, at least 1; less where a code cannot count so far.
         seed: of the spikes of stochastic neurons.
 
@@ -98,7 +99,7 @@ def fewest_steps(
         known = tried[neuron.label] = {}
 
         def reached(steps: int, neuron: Neuron = neuron, known: Any = known) -> bool:
-            snn = fitted.convert(neuron, threshold, steps, bias_correction, seed)
+            snn = fitted.convert(neuron, threshold, steps, correction, seed)
             known[steps] = _agreement(snn, others, expected, seed)
             return known[steps] >= agreement
 
@@ -113,8 +114,7 @@ def fewest_steps(
         seen = ", ".join(f"{label} {max(known.values()):.2%}" for label, known in tried.items())
         raise ConversionError(
             f"no neuron agrees with the ANN on {agreement:.2%} of {len(expected)} samples held out "
-            f"by T = {most}: {seen}; raise most, lower the agreement, or correct more "
-            "(bias_correction=spikewright.calibration.Refit())"
+            f"by T = {most}: {seen}; raise most, or lower the agreement"
         )
     best = min(found, key=found.__getitem__)
     share = tried[best.label][found[best]]

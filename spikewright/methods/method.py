@@ -23,7 +23,7 @@ class Method:
     Attributes:
         name: as in `--method`.
         paper: where it comes from.
-        threshold: how firing thresholds are chosen.
+        threshold: how firing thresholds are chosen; None where the correction chooses.
         correction: what is calibrated on top, layer after layer; None for nothing.
         one_phase: the integrate-and-fire neuron as the method starts it; what "IF" means under it.
         neuron: the method's own neuron; None when that is `one_phase`.
@@ -31,7 +31,7 @@ class Method:
 
     name: str
     paper: str
-    threshold: Threshold
+    threshold: Threshold | None
     correction: Correction | None = None
     one_phase: IntegrateFire = field(default_factory=IntegrateFire)
     neuron: Neuron | None = None
@@ -79,8 +79,7 @@ class Method:
             SpikingNetwork(1 sites of IF, shifted, T = 8)
         """
         neuron = self.own if neuron is None else neuron
-        correction = False if self.correction is None else self.correction
-        settings = (neuron, self.threshold, steps, correction, seed)
+        settings = (neuron, self.threshold, steps, self.correction, seed)
         if not isinstance(model, Prepared):
             return convert(model, calibration, *settings, processes)  # pyright: ignore[reportArgumentType]
         if calibration is not None or processes is not ALONE:

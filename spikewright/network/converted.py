@@ -11,7 +11,7 @@ from typing import Any, Self
 from torch import Tensor
 
 from spikewright import artefact
-from spikewright.calibration import Calibration
+from spikewright.calibration import Calibration, Expected
 from spikewright.calibration.design import Design
 from spikewright.graph.ir import Graph
 from spikewright.network.compiler import fused
@@ -110,6 +110,26 @@ class ConvertedNetwork(GraphNetwork):
         steps = checked_t(steps, self.steps)
         known = self._designs.get(steps)
         return known if known is not None else Design(self.calibration.thresholds_at(steps))
+
+    def expected(self, steps: int | None = None) -> Expected | None:
+        """How near its answers at T = `steps` are expected to come to the ANN's.
+
+        Conversion knows it where `calibration.Auto` chose by samples held out, for the neurons that
+        it was asked for; else it is None.
+
+        Example:
+            >>> import torch, spikewright as sw
+            >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(),
+            ...                             torch.nn.Linear(8, 3)).eval()
+            >>> snn = sw.convert(model, torch.rand(256, 4), steps=(8, 1))
+            >>> snn.expected(8).relative_error < snn.expected(1).relative_error
+            True
+            >>> snn.expected().samples
+            64
+        """
+        asked = all(neuron == self.calibration.neuron for neuron in self._neurons.values())
+        figures = self.design(steps).expected if asked else None
+        return Expected.of(figures) if figures else None
 
     def duration(self, steps: int | None = None) -> int:
         """Time steps of one layer's window: T, and a rehearsal (of SRP) before it."""

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from torch import Tensor
 
-from spikewright.calibration.design import Design
+from spikewright.calibration import Design, Expected
 from spikewright.graph.ir import Kind, Operation
 from spikewright.graph.units import computed_in
 from spikewright.network.plan import Plan
@@ -52,13 +52,7 @@ def summarise(plan: Plan, design: Design, windows: int) -> str:
         f"({windows} window{'s' if windows > 1 else ''} of {plan.duration}){_settling(plan)}",
     ]
     lines += _payload(plan)
-    if not design.corrections:
-        lines.append("bias correction: none")
-    if design.held_out:
-        lines += ["", "error on samples held out", *_errors(design.held_out)]
-    if design.weights:
-        held = sum(weight.numel() for weight in design.weights.values())
-        lines.append(f"refitted at this T: {held:,} weights and biases")
+    lines += ["", *_corrections(design)]
     return "\n".join(lines)
 
 
@@ -76,13 +70,28 @@ def _settling(plan: Plan) -> str:
     return f", then up to {plan.settling} to settle" if plan.settling else ""
 
 
+def _corrections(design: Design) -> Iterator[str]:
+    """What makes up for errors, how it was chosen, and what is expected of it."""
+    refitted = sum(weight.numel() for weight in design.weights.values())
+    parts = {
+        "biases": bool(design.corrections),
+        "initial potentials": bool(design.potentials),
+        f"{refitted:,} refitted weights and biases": refitted > 0,
+    }
+    yield f"corrected by: {', '.join(n for n, has in parts.items() if has) or 'nothing'}"
+    if design.held_out:
+        yield from ("", "on samples held out", *_errors(design.held_out))
+    if design.expected:
+        yield f"expected of samples not seen: {Expected.of(design.expected)}"
+
+
 def _errors(held_out: Mapping[str, Tensor]) -> Iterator[str]:
     """A line for every candidate; the least of the thresholds and of the corrections is chosen."""
-    for corrections in (False, True):
+    for measure, corrections in (("unexplained", False), ("error", True)):
         of_kind = {n: float(e) for n, e in held_out.items() if n.startswith("+ ") is corrections}
-        chosen = min(of_kind, key=of_kind.__getitem__)
+        chosen = min(of_kind, key=of_kind.__getitem__, default=None)
         for name, error in of_kind.items():
-            yield f"{error:<10.4g} {name}{'  (chosen)' if name == chosen else ''}"
+            yield f"{measure:<11} {error:<10.4g} {name}{'  (chosen)' if name == chosen else ''}"
 
 
 def alike(units: Iterable[Operation]) -> dict[str, list[Operation]]:

@@ -69,7 +69,7 @@ def put(document: Any, *way: Any) -> None:
 @pytest.mark.parametrize(
     ("way", "match"),
     [
-        (("version", 5), "newer one"),
+        (("version", 6), "newer one"),
         (("version", 3), "whose designs hold no weights: convert the model again"),
         (("version", 2), "did not tell whose counts have signs.*convert the model again"),
         (("version", 1), "T was the largest count.*convert the model again"),

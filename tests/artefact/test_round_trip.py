@@ -70,7 +70,7 @@ def test_learned_thresholds_and_initial_potentials(tmp_path: Path) -> None:
         neuron=sw.IntegrateFire(),
         threshold=sw.Learned(),
         steps=(4, 3),
-        bias_correction=OutputMeans(),
+        correction=OutputMeans(),
     )
     loaded = travelled(network, tmp_path)
     assert loaded.graph.sites == network.graph.sites

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,17 @@ import torch
 from torch import nn
 
 import spikewright as sw
-from spikewright.calibration import Auto, Correction, Design, InputMeans, OutputMeans, Refit
-from spikewright.calibration.auto import error, least
+from spikewright.calibration import (
+    Auto,
+    Correction,
+    Design,
+    Headroom,
+    InputMeans,
+    OutputMeans,
+    Refit,
+)
+from spikewright.calibration.auto import STANDARD, least
+from spikewright.calibration.expected import expected_of
 from tests.builders import images
 from tests.network.nets import NETS, net
 
@@ -31,26 +41,94 @@ class Harmful(Correction):
 
 def test_what_only_harms_is_not_taken() -> None:
     auto = Auto((), (Harmful(),))
-    snn = sw.convert(net("plain"), images(32), steps=STEPS, bias_correction=auto)
-    plain = sw.convert(net("plain"), images(32), steps=STEPS, bias_correction=False)
+    snn = sw.convert(net("plain"), images(32), steps=STEPS, correction=auto)
+    plain = sw.convert(net("plain"), images(32), steps=STEPS, correction=None)
     assert torch.equal(snn(images(8)), plain(images(8)))
     errors = snn.design().held_out
     assert errors["+ no correction"] < errors["+ Harmful()"]
     chosen = [line for line in snn.summary().splitlines() if "(chosen)" in line]
-    assert [line.split(maxsplit=1)[1] for line in chosen] == [
-        "MinError(per='channel', candidates=64)  (chosen)",
-        "+ no correction  (chosen)",
-    ]
+    assert [line.split(maxsplit=2)[2] for line in chosen] == ["+ no correction  (chosen)"]
 
 
 def test_the_best_is_fitted_on_all_samples() -> None:
     auto = Auto((), (Harmful(), Refit()))
     options = {"steps": STEPS, "threshold": sw.Percentile(80)}
-    snn = sw.convert(net("residual"), images(96), **options, bias_correction=auto)
-    refitted = sw.convert(net("residual"), images(96), **options, bias_correction=Refit())
+    snn = sw.convert(net("residual"), images(96), **options, correction=auto)
+    refitted = sw.convert(net("residual"), images(96), **options, correction=Refit())
     errors = {n: float(e) for n, e in snn.design().held_out.items() if n.startswith("+")}
     assert least(errors) == f"+ {Refit()!r}"
     assert torch.equal(snn(images(8)), refitted(images(8)))
+
+
+def test_a_strategy_that_is_named_is_kept() -> None:
+    snn = sw.convert(net("residual"), images(32), threshold=sw.Percentile(70), steps=STEPS)
+    expected = sw.convert(net("residual"), images(32), threshold=sw.Percentile(70), correction=None)
+    for site, threshold in snn.design().thresholds.items():
+        assert torch.equal(threshold, expected.design().thresholds[site])
+    assert all(name.startswith("+ ") for name in snn.design().held_out)
+    chosen = sw.convert(net("residual"), images(32), steps=STEPS).design().held_out
+    assert sum(not name.startswith("+ ") for name in chosen) == len(STANDARD)
+
+
+def test_a_network_trained_with_qcfs_is_as_good_as_with_its_own_thresholds() -> None:
+    """At T = L the learned thresholds and no correction are exact; nothing can be better."""
+    model = nn.Sequential(
+        nn.Linear(6, 8), sw.QCFS(4, 1.3), nn.Linear(8, 8), sw.QCFS(4, 0.7), nn.Linear(8, 3)
+    )
+    x = torch.randn(64, 6, dtype=torch.float64)
+    snn = sw.convert(model.double().eval(), x, steps=4)
+    expected = snn.expected()
+    assert expected is not None
+    assert expected.relative_error < 1e-12
+    assert expected.agreement == 1.0
+    with torch.no_grad():
+        torch.testing.assert_close(snn(x), model(x))
+
+
+def test_what_is_expected_is_seen_on_the_samples_held_out() -> None:
+    """Oracle: the network fitted on three quarters, run on every fourth sample."""
+    x, options = images(64), {"steps": STEPS, "threshold": sw.Maximum("channel")}
+    snn = sw.convert(net("residual"), x, **options)
+    expected = snn.expected()
+    assert expected is not None
+    fitted, others = x[torch.arange(64) % 4 > 0], x[::4]
+    errors = {n: float(e) for n, e in snn.design().held_out.items()}
+    corrections = {f"+ {c!r}": c for c in Auto().corrections}
+    own = sw.convert(net("residual"), fitted, **options, correction=corrections.get(least(errors)))
+    with torch.no_grad():
+        wanted, given = net("residual")(others), own(others)
+    assert expected.samples == 16
+    assert expected.agreeing == int((wanted.argmax(1) == given.argmax(1)).sum())
+    error = float((wanted - given).norm() / wanted.norm())
+    assert expected.relative_error == pytest.approx(error, rel=1e-6)
+    assert snn.with_neuron(sw.TPP()).expected() is None
+    assert snn.expected(STEPS + 1) is None
+
+
+def test_a_silent_network_is_not_taken_for_a_good_one() -> None:
+    """It answers nothing, which at few levels errs less than an answer full of rounding."""
+    torch.manual_seed(0)
+    widths = (8, 64, 64, 64)
+    layers = [
+        layer for a, b in pairwise(widths) for layer in (nn.Linear(a, b, bias=False), nn.ReLU())
+    ]
+    model = nn.Sequential(*layers, nn.Linear(64, 10, bias=False)).double().eval()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.mul_(2.4)
+    x, silent = torch.randn(256, 8, dtype=torch.float64), Headroom(sw.Maximum("layer"), 100.0)
+    plain = [
+        sw.convert(model, x, threshold=t, steps=1, correction=None)
+        for t in (sw.Maximum("channel"), silent)
+    ]
+    with torch.no_grad():
+        errors = [float((snn(x) - model(x)).norm() / model(x).norm()) for snn in plain]
+    assert errors[0] > errors[1] == 1.0
+    auto = Auto((silent,), ())
+    snn = sw.convert(model, x, threshold=sw.Maximum("channel"), steps=1, correction=auto)
+    assert snn.design().held_out[repr(sw.Maximum("channel"))] < 0.9
+    assert snn.design().held_out[repr(silent)] == 1.0
+    assert snn.counts(x)["5"].any()
 
 
 @pytest.mark.parametrize("name", sorted(NETS))
@@ -62,32 +140,32 @@ def test_the_error_is_that_of_the_network_itself(
     """Oracle: the finished network, run on the same samples."""
     model = net(name)
     prepared = sw.prepare(model, images(24))
-    snn = prepared.convert(neuron, steps=STEPS, bias_correction=correction)
-    measured = error(snn.design(), snn.calibration, prepared.samples, STEPS, 0)
+    snn = prepared.convert(neuron, steps=STEPS, correction=correction)
+    measured = expected_of(snn.design(), snn.calibration, prepared.samples, STEPS, 0)
     with torch.no_grad():
         wanted, given = model(images(24)), snn(images(24))
     squares = (wanted - given).square().sum() / wanted.square().sum()
     expected, logs = wanted.log_softmax(1), given.log_softmax(1)
     divergence = (expected.exp() * (expected - logs)).sum(1).mean()
-    assert measured == pytest.approx(float(squares * divergence) ** 0.5, rel=1e-6)
+    assert measured.error == pytest.approx(float(squares * divergence) ** 0.5, rel=1e-6)
 
 
 def test_answers_that_are_planes_are_compared_by_their_squares() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 1)).double().eval()
     prepared = sw.prepare(model, images(24))
-    snn = prepared.convert(steps=STEPS, bias_correction=False)
-    measured = error(snn.design(), snn.calibration, prepared.samples, STEPS, 0)
+    snn = prepared.convert(steps=STEPS, correction=None)
+    measured = expected_of(snn.design(), snn.calibration, prepared.samples, STEPS, 0)
     with torch.no_grad():
         wanted, given = model(images(24)), snn(images(24))
     expected = (wanted - given).square().sum() / wanted.square().sum()
-    assert measured == pytest.approx(float(expected), rel=1e-6)
+    assert measured.error == pytest.approx(float(expected), rel=1e-6)
 
 
 def test_a_few_samples_are_not_corrected_and_a_file_tells_the_errors(tmp_path: Path) -> None:
-    few = sw.convert(net("plain"), images(12), steps=STEPS, bias_correction=Auto())
+    few = sw.convert(net("plain"), images(12), steps=STEPS, correction=Auto())
     assert not few.design().held_out
     assert not few.design().corrections
-    many = sw.convert(net("plain"), images(32), steps=STEPS, bias_correction=Auto())
+    many = sw.convert(net("plain"), images(32), steps=STEPS, correction=Auto())
     many.save(tmp_path / "network")
     loaded = sw.load(tmp_path / "network")
     assert loaded.design().held_out == many.design().held_out
@@ -103,7 +181,7 @@ def test_thresholds_leave_room_for_values_that_calibration_did_not_see() -> None
         model[0].bias.zero_()
     x = torch.randn(64, 1, dtype=torch.float64).exp()
     auto = Auto((sw.Maximum("channel"),), (InputMeans(),))
-    snn = sw.convert(model, x, threshold=sw.Percentile(50), steps=64, bias_correction=auto)
+    snn = sw.convert(model, x, threshold=sw.Percentile(50), steps=64, correction=auto)
     expected = sw.convert(model, x, threshold=sw.Maximum("channel"), steps=64)
     assert torch.equal(snn.design().thresholds["1"], expected.design().thresholds["1"])
     held_out = snn.design().held_out
@@ -120,7 +198,7 @@ def test_outputs_that_no_signal_reaches_are_not_compared() -> None:
             return self.out(self.embedded(ids).relu().mean(1)), (ids != 0).double()
 
     ids = torch.randint(0, 7, (32, 5))
-    snn = sw.convert(WithMask().double().eval(), ids, steps=STEPS, bias_correction=Auto())
+    snn = sw.convert(WithMask().double().eval(), ids, steps=STEPS, correction=Auto())
     answer, mask = snn(ids)
     assert answer.isfinite().all()
     assert torch.equal(mask, (ids != 0).double())

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import spikewright as sw
-from spikewright.calibration import collect
+from spikewright.calibration import InputMeans, collect
 from spikewright.network import Observer
 from tests.builders import captured, exported, images, wired
 
@@ -46,8 +46,8 @@ def mean_inputs(snn, x, **options):
 def test_mean_inputs_are_those_of_the_ann(neuron):
     ann, x = model(), images(16)
     expected = collect(captured(ann, x), [x]).statistics
-    snn = sw.convert(ann, x, neuron=neuron, steps=3, seed=5)
-    plain = sw.convert(ann, x, neuron=neuron, steps=3, bias_correction=False)
+    snn = sw.convert(ann, x, neuron=neuron, steps=3, correction=InputMeans(), seed=5)
+    plain = sw.convert(ann, x, neuron=neuron, steps=3, correction=None)
     corrected, uncorrected = mean_inputs(snn, x, seed=5), mean_inputs(plain, x, seed=5)
     for site in snn.sites:
         torch.testing.assert_close(corrected[site], expected[site].input_mean, rtol=0, atol=1e-9)
@@ -58,14 +58,15 @@ def test_mean_inputs_are_those_of_the_ann(neuron):
 def test_mean_inputs_are_those_of_the_ann_for_tpp_in_its_own_count_engine():
     ann, x = model(), images(16)
     expected = collect(captured(ann, x), [x]).statistics
-    corrected = mean_inputs(sw.convert(ann, x, neuron=sw.TPP(), steps=3), x, engine="counts")
+    snn = sw.convert(ann, x, neuron=sw.TPP(), steps=3, correction=InputMeans())
+    corrected = mean_inputs(snn, x, engine="counts")
     for site, mean in corrected.items():
         torch.testing.assert_close(mean, expected[site].input_mean, rtol=0, atol=1e-9)
 
 
 def test_every_named_t_gets_its_own_correction():
     x = images(8)
-    snn = sw.convert(model(), x, steps=(4, 8))
+    snn = sw.convert(model(), x, steps=(4, 8), correction=InputMeans())
     assert snn.designed_steps == (4, 8)
     assert snn.steps == 4
     for site in snn.sites:
@@ -75,5 +76,5 @@ def test_every_named_t_gets_its_own_correction():
 
 
 def test_the_first_layer_needs_no_correction():
-    snn = sw.convert(model(), images(8), steps=4)
+    snn = sw.convert(model(), images(8), steps=4, correction=InputMeans())
     assert float(snn.design().corrections[snn.sites[0]].abs().max()) < 1e-12

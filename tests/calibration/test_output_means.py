@@ -66,7 +66,7 @@ def test_the_bias_is_the_error_of_the_channel_means_by_hand():
         neuron=sw.IntegrateFire(v0=0),
         threshold=sw.Maximum(per="channel"),
         steps=4,
-        bias_correction=OutputMeans(potential=False),
+        correction=OutputMeans(potential=False),
     )
     # theta = 1, charges 4, 1, 1, 1.75: the last neuron sends 1/4 of .4375, the others are right
     (site,) = snn.sites
@@ -85,7 +85,7 @@ def test_a_channel_of_a_fully_connected_layer_is_one_neuron():
         neuron=sw.IntegrateFire(v0=0),
         threshold=sw.Maximum(per="channel"),
         steps=4,
-        bias_correction=OutputMeans(potential=False),
+        correction=OutputMeans(potential=False),
     )
     (site,) = snn.sites  # the same charges as those of the four places above
     assert snn.design().corrections[site].tolist() == [0.1875 / 4, 0.375 / 4]
@@ -100,7 +100,7 @@ def test_the_potential_is_the_error_of_each_neuron_by_hand():
         neuron=sw.IntegrateFire(v0=0),
         threshold=sw.Maximum(per="channel"),
         steps=4,
-        bias_correction=OutputMeans(bias=False),
+        correction=OutputMeans(bias=False),
     )
     # the last neuron sends .25 of .4375 and .5 of .6875, so v0 = 4 * .1875
     (site,) = snn.sites
@@ -120,8 +120,8 @@ def test_channel_means_come_back_to_those_of_the_ann(neuron, rule):
     model.b.bias.data += 0.5
     model = exported(model, x)
     options = {"neuron": neuron, "threshold": sw.Maximum(), "steps": 3}
-    plain = sw.convert(model, x, bias_correction=False, **options)
-    corrected = sw.convert(model, x, bias_correction=rule, **options)
+    plain = sw.convert(model, x, correction=None, **options)
+    corrected = sw.convert(model, x, correction=rule, **options)
     wanted = ann_means(plain, x)
     before, after = sent_means(plain, x), sent_means(corrected, x)
 
@@ -139,7 +139,7 @@ def test_potentials_also_mend_single_neurons():
     options = {"neuron": SHIFTED, "threshold": sw.Maximum(), "steps": 3}
     found = {}
     for rule in (OutputMeans(potential=False), OutputMeans()):
-        snn = sw.convert(model, x, bias_correction=rule, **options)
+        snn = sw.convert(model, x, correction=rule, **options)
         wanted, sent = ann_means(snn, x), sent_means(snn, x)
         found[rule.potential] = [float((sent[s] - wanted[s]).abs().mean()) for s in snn.sites]
     assert all(mended < left for mended, left in zip(found[True], found[False], strict=True))
@@ -148,7 +148,7 @@ def test_potentials_also_mend_single_neurons():
 def assert_simulated_as_run(name, neuron, x):
     """The simulation of layers gives the counts of the converted network."""
     graph = captured(program(name), x)
-    snn = converted(name, neuron=neuron, threshold=sw.Maximum(), steps=4, bias_correction=False)
+    snn = converted(name, neuron=neuron, threshold=sw.Maximum(), steps=4, correction=None)
     simulation, found = LayerSimulation(neuron, 4, 0, graph.tensors, frozenset()), {}
     samples = Samples(graph, x.split(2), {}, len(x))
     layers = Layers(graph, samples.parts, simulation.duration, simulation.rehearsal)
@@ -182,7 +182,7 @@ def test_a_rehearsal_is_simulated_and_not_counted(name):
 
 def test_a_potential_is_a_current_to_neurons_that_know_their_total_charge_only():
     x = images(64, seed=4)
-    snn = converted("plain", neuron=sw.TwoPhase(), steps=4, bias_correction=OutputMeans())
+    snn = converted("plain", neuron=sw.TwoPhase(), steps=4, correction=OutputMeans())
     design = snn.design()
     assert design.potentials
     counts, steps = (snn.counts(x, engine=engine) for engine in ("counts", "steps"))
@@ -203,15 +203,15 @@ def test_a_potential_is_a_current_to_neurons_that_know_their_total_charge_only()
 
 def test_the_charge_told_of_a_one_phase_layer_holds_its_potential():
     x, kept = images(6, seed=4), {}
-    snn = converted("plain", neuron=sw.IntegrateFire(), steps=4, bias_correction=OutputMeans())
+    snn = converted("plain", neuron=sw.IntegrateFire(), steps=4, correction=OutputMeans())
     snn.observe(x, Observer(layer=lambda op, c, n, r: kept.update({op.site.name: (c, n, r)})))
     for charge, count, residual in kept.values():
         torch.testing.assert_close(charge + 0.5, count + residual, rtol=0, atol=1e-9)
 
 
 def test_another_t_has_no_offsets_and_the_same_seed_the_same_ones():
-    snn = converted("plain", neuron=sw.TPP(), steps=(4, 8), bias_correction=OutputMeans())
-    again = converted("plain", neuron=sw.TPP(), steps=(4, 8), bias_correction=OutputMeans())
+    snn = converted("plain", neuron=sw.TPP(), steps=(4, 8), correction=OutputMeans())
+    again = converted("plain", neuron=sw.TPP(), steps=(4, 8), correction=OutputMeans())
     assert not snn.design(5).potentials
     assert not snn.design(5).corrections
     site = snn.sites[-1]
@@ -251,7 +251,7 @@ def test_a_wrong_configuration_is_refused(options, told):
         OutputMeans(**options)
 
 
-@pytest.mark.parametrize("wrong", [OutputMeans, "yes", None])
+@pytest.mark.parametrize("wrong", [OutputMeans, "yes", True])
 def test_convert_refuses_what_is_no_correction(wrong):
-    with pytest.raises(sw.ConversionError, match="bias_correction must be True, False or a corr"):
-        sw.convert(program("plain"), images(), bias_correction=wrong)
+    with pytest.raises(sw.ConversionError, match="correction must be None or a correction"):
+        sw.convert(program("plain"), images(), correction=wrong)

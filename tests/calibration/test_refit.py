@@ -12,7 +12,7 @@ from torch import Tensor, nn
 import spikewright as sw
 from spikewright.calibration import Refit
 from spikewright.calibration.holding_out import HELD_OUT
-from spikewright.calibration.moments import Moments, chosen_ridge
+from spikewright.calibration.moments import Places, chosen_ridge
 from spikewright.calibration.refit import STRENGTHS
 from spikewright.errors import CalibrationError
 from tests.builders import images, wired
@@ -34,8 +34,8 @@ def test_a_linear_layer_gets_the_ridge_solution(bias: bool) -> None:
     x = torch.randn(40, 2, dtype=torch.float64) @ torch.randn(2, 6, dtype=torch.float64)
     prepared = sw.prepare(model, [x])
     options = {"threshold": sw.Percentile(80), "steps": STEPS}
-    plain = prepared.convert(**options, bias_correction=False)
-    refitted = prepared.convert(**options, bias_correction=Refit())
+    plain = prepared.convert(**options, correction=None)
+    refitted = prepared.convert(**options, correction=Refit())
     site = plain.sites[0]
     theta = plain.design().thresholds[site]
     arriving = plain.counts(x)[site] * theta / STEPS
@@ -72,11 +72,41 @@ def test_a_linear_layer_gets_the_ridge_solution(bias: bool) -> None:
 def test_a_ridge_that_only_harms_is_not_taken() -> None:
     """What is missing in the samples fitted has nothing to do with the inputs of those held out."""
     x = torch.randn(1, 12, 10, dtype=torch.float64)
-    fitted, held = Moments.empty(1, 2, 10), Moments.empty(1, 2, 10)
+    fitted, held = Places(1, 2, 10), Places(1, 2, 10)
     fitted.add(x, x[..., :2])
     held.add(x, -x[..., :2])
     strengths = torch.tensor(STRENGTHS, dtype=torch.float64)
-    assert not bool(chosen_ridge(fitted, held, strengths).any())
+    assert not bool(chosen_ridge(fitted.moments(), held.moments(), strengths).any())
+
+
+def test_weights_behind_a_maximum_along_dimensions_are_fitted() -> None:
+    """The ANN's values there have one unit for all, whatever their dimensions."""
+
+    class Pooled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Conv2d(3, 4, 3), nn.Linear(4, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.b(self.a(x).relu().amax((2, 3)))
+
+    model, x = Pooled().double().eval(), images(64)
+    snn = sw.convert(model, x, threshold=sw.Percentile(80), steps=2, correction=Refit())
+    plain = sw.convert(model, x, threshold=sw.Percentile(80), steps=2, correction=None)
+    assert set(snn.design().weights) == {"b.weight", "b.bias"}
+    assert error(snn, model, x) < error(plain, model, x)
+
+
+def test_moments_do_not_depend_on_how_places_come(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spikewright.calibration.moments.PLACES", 7)
+    x, r = torch.randn(2, 40, 3).double(), torch.randn(2, 40, 4).double()
+    places = Places(2, 4, 3)
+    for some, missing in zip(x.split([1, 5, 20, 14], 1), r.split([1, 5, 20, 14], 1), strict=True):
+        places.add(some, missing)
+    moments = places.moments()
+    torch.testing.assert_close(moments.squares, torch.einsum("gpk,gpl->gkl", x, x))
+    torch.testing.assert_close(moments.cross, torch.einsum("gpo,gpk->gok", r, x))
+    torch.testing.assert_close(moments.energy, r.square().sum((1, 2)))
 
 
 def test_answers_come_nearer_on_samples_never_seen() -> None:
@@ -89,9 +119,9 @@ def test_answers_come_nearer_on_samples_never_seen() -> None:
         model = net(name, seed)
         prepared = sw.prepare(model, images(96, seed=seed))
         for refit in errors:
-            correction = Refit() if refit else False
+            correction = Refit() if refit else None
             snn = prepared.convert(
-                threshold=sw.Maximum("channel"), steps=STEPS, bias_correction=correction
+                threshold=sw.Maximum("channel"), steps=STEPS, correction=correction
             )
             errors[refit] += error(snn, model, images(64, seed=99 + seed))
     assert errors[True] < 0.97 * errors[False]
@@ -103,15 +133,13 @@ def test_every_neuron_is_refitted(neuron: sw.neurons.Neuron) -> None:
     prepared = sw.prepare(model, [images(96)])
     x = images(32, seed=1)
     options = {"neuron": neuron, "steps": 8, "threshold": sw.Maximum("channel")}
-    plain = prepared.convert(**options, bias_correction=False)
-    assert error(prepared.convert(**options, bias_correction=Refit()), model, x) < error(
-        plain, model, x
-    )
+    plain = prepared.convert(**options, correction=None)
+    assert error(prepared.convert(**options, correction=Refit()), model, x) < error(plain, model, x)
 
 
 @pytest.mark.parametrize("name", sorted(NETS))
 def test_both_engines_the_twin_and_a_file_agree(name: str, tmp_path: Path) -> None:
-    snn = sw.convert(net(name), images(24), steps=(STEPS, 5), bias_correction=Refit(places=7))
+    snn = sw.convert(net(name), images(24), steps=(STEPS, 5), correction=Refit(places=7))
     x = images(4, seed=3)
     for steps in (STEPS, 5):
         counted = snn(x, steps=steps, engine="counts")
@@ -121,7 +149,7 @@ def test_both_engines_the_twin_and_a_file_agree(name: str, tmp_path: Path) -> No
     assert torch.equal(sw.load(tmp_path / "network")(x), snn(x))
     other = snn(x, steps=4)  # of no design: the model's own weights
     torch.testing.assert_close(
-        other, sw.convert(net(name), images(24), steps=4, bias_correction=False)(x)
+        other, sw.convert(net(name), images(24), steps=4, correction=None)(x)
     )
 
 
@@ -132,14 +160,14 @@ def test_weights_that_several_layers_share_and_the_first_ones_stay() -> None:
         b=nn.Linear(5, 5),
         l=nn.Linear(5, 2),
     )
-    snn = sw.convert(model, torch.randn(64, 6).double(), steps=2, bias_correction=Refit())
+    snn = sw.convert(model, torch.randn(64, 6).double(), steps=2, correction=Refit())
     assert {name.rpartition(".")[0].rpartition(".")[2] for name in snn.design().weights} == {"l"}
 
 
 def test_a_part_of_the_batch_sizes_changes_nothing_but_rounding() -> None:
     model, x = net("residual"), images(60)
     designs = [
-        sw.convert(model, [*x.split(size)], steps=2, bias_correction=Refit(places=5)).design()
+        sw.convert(model, [*x.split(size)], steps=2, correction=Refit(places=5)).design()
         for size in (60, 7)
     ]
     for name, weight in designs[0].weights.items():
@@ -148,7 +176,7 @@ def test_a_part_of_the_batch_sizes_changes_nothing_but_rounding() -> None:
 
 def test_operations_of_too_many_inputs_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("spikewright.calibration.refit.MOMENTS", 8 * 20**2)
-    options = {"steps": 2, "bias_correction": Refit()}
+    options = {"steps": 2, "correction": Refit()}
     snn = sw.convert(net("plain"), images(24), **options)  # b reads 36 values, l 20
     assert sorted(w.numel() for w in snn.design().weights.values()) == [3, 60]
 
@@ -157,4 +185,4 @@ def test_too_few_samples_are_refused() -> None:
     with pytest.raises(ValueError, match="at least 8 samples and 1 place"):
         Refit(samples=4)
     with pytest.raises(CalibrationError, match="at least 8 calibration samples, got 6"):
-        sw.convert(net("plain"), images(6), bias_correction=Refit())
+        sw.convert(net("plain"), images(6), correction=Refit())

@@ -174,6 +174,6 @@ def test_labels_are_ignored_and_one_tensor_is_one_batch():
 def test_the_order_of_calibration_batches_changes_no_answer():
     model, x = small(), images(12)
     batches = list(x.split(3))
-    forward = sw.convert(model, batches, bias_correction=False)
-    backward = sw.convert(model, batches[::-1], bias_correction=False)
+    forward = sw.convert(model, batches, correction=None)
+    backward = sw.convert(model, batches[::-1], correction=None)
     assert torch.equal(forward(x), backward(x))

@@ -161,7 +161,7 @@ def two_layers():
 @pytest.mark.parametrize("strategy", [MinError(), Percentile(99.9), Maximum()])
 def test_an_undesigned_t_is_what_a_conversion_for_it_gives(strategy):
     model, x = two_layers(), images(8)
-    designed = sw.convert(model, x, threshold=strategy, steps=4, bias_correction=False)
+    designed = sw.convert(model, x, threshold=strategy, steps=4, correction=None)
     other = sw.convert(model, x, threshold=strategy, steps=16)
     assert other.designed_steps == (16,)
     for site in designed.sites:

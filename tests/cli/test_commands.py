@@ -184,17 +184,16 @@ def test_a_method_decides_what_if_starts_from(run: Run) -> None:
     ]
 
 
-def test_the_method_minerror_is_what_no_method_means(run: Run) -> None:
+def test_the_method_auto_is_what_no_method_means(run: Run) -> None:
     words = ["--data", "digits", "--calibration-samples", "16", "--steps", "2", "--json"]
     plain, named = (
-        json.loads(run("convert", DIGITS, *words, *more)[1])
-        for more in ([], ["--method", "minerror"])
+        json.loads(run("convert", DIGITS, *words, *more)[1]) for more in ([], ["--method", "auto"])
     )
     assert plain["designs"] == named["designs"]
     assert plain["sites"] == named["sites"]
-    assert plain["configuration"]["threshold"] == "minerror:channel"
-    assert plain["configuration"]["bias_correction"] is True
-    assert named["configuration"]["threshold"] is None
+    assert plain["configuration"]["correction"] == "auto"
+    assert named["configuration"]["correction"] is None
+    assert plain["designs"][0]["expected"]["samples"] == 4
 
 
 def test_the_same_command_gives_the_same_numbers(run: Run) -> None:
@@ -254,7 +253,7 @@ def test_a_file_is_replaced_as_a_whole_or_not_at_all(
 
 
 def test_a_run_folder_holds_the_command_line_as_given(run: Run, tmp_path: Path) -> None:
-    asked = [*SMALL, "--neuron", "if", "--seeds=1", "--no-bias-correction"]
+    asked = [*SMALL, "--neuron", "if", "--seeds=1", "--correction=none"]
     code, _, err = run("sweep", "--json", f"--output={tmp_path}", DIGITS, *asked)
     assert code == 0, err
     configuration = json.loads((tmp_path / "config.json").read_text())

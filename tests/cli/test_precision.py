@@ -6,7 +6,7 @@ import json
 
 from tests.cli.conftest import Run
 
-WORDS = ["--data", "digits", "--threshold", "learned", "--no-bias-correction"]
+WORDS = ["--data", "digits", "--threshold", "learned", "--correction", "none"]
 QCFS = ["sweep", "zoo:digits-qcfs8", *WORDS, "--neuron", "nearest", "--steps", "8"]
 
 

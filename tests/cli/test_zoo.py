@@ -27,7 +27,7 @@ def test_a_run_and_its_name_go_together(run: Run) -> None:
 
 def test_a_network_of_the_zoo_is_swept_as_it_was_trained(run: Run) -> None:
     pytest.importorskip("sklearn", reason="needs the extra 'digits'")
-    words = "--data digits --threshold learned --no-bias-correction --neuron nearest --steps 8"
+    words = "--data digits --threshold learned --correction none --neuron nearest --steps 8"
     code, out, err = run("sweep", "zoo:digits-qcfs8", *words.split(), "--json")
     assert code == 0, err
     (row,) = json.loads(out)["studies"][0]["sweep"]["rows"]

@@ -70,7 +70,7 @@ def converted_on_grid(model: nn.Module, dtype: torch.dtype = torch.float32) -> s
         neuron=sw.IntegrateFire(),
         threshold=sw.Learned(),
         steps=STEPS,
-        bias_correction=False,
+        correction=None,
     )
 
 
@@ -89,6 +89,7 @@ def trained_network() -> sw.SpikingNetwork:
         neuron=sw.IntegrateFire(),
         threshold=sw.Learned(),
         steps=STEPS,
+        correction=sw.calibration.InputMeans(),
     )
 
 

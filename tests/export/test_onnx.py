@@ -202,7 +202,7 @@ def test_a_network_of_the_zoo_on_real_digits(tmp_path: Path) -> None:
     x = torch.stack([image for image, _ in data.test])
     calibration = torch.stack([image for image, _ in data.train])[:64]
     model = load_model("zoo:digits-qcfs8")
-    network = sw.convert(model, calibration, threshold=sw.Learned(), steps=8, bias_correction=False)
+    network = sw.convert(model, calibration, threshold=sw.Learned(), steps=8, correction=None)
     path = tmp_path / "digits.onnx"
     export_onnx(network, path, 8)
     for part in (x[:1], x[1:8], x[8:]):
@@ -363,9 +363,7 @@ class TestComparison:
         with torch.no_grad():
             first.weight.copy_(torch.eye(2))
             first.bias.zero_()
-        return sw.convert(
-            model, torch.ones(1, 2), threshold=sw.Maximum(), steps=4, bias_correction=False
-        )
+        return sw.convert(model, torch.ones(1, 2), threshold=sw.Maximum(), steps=4, correction=None)
 
     def judged(self, found: list[float]) -> Any:
         """Charges 1.5, on a boundary, and 1.2; found counts, and the logits that follow of them."""

@@ -27,7 +27,7 @@ def assert_faithful(model: nn.Module, *inputs: Any, within: float = 1e-3) -> sw.
     data = inputs[0] if len(inputs) == 1 else inputs
     neuron = sw.TwoPhase("nearest", "binary")
     snn = sw.convert(
-        model, [data], neuron=neuron, threshold=sw.Maximum(), steps=FINE, bias_correction=False
+        model, [data], neuron=neuron, threshold=sw.Maximum(), steps=FINE, correction=None
     )
     with torch.no_grad():
         assert difference(snn(*inputs), model(*inputs)) < within

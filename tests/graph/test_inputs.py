@@ -229,7 +229,8 @@ def test_the_correction_sees_means_over_samples_of_what_masks_leave(
     data = sentences(96, 1)
     coarse = sw.TwoPhase("nearest")
     plain, corrected = (
-        sw.convert(model, data, coarse, steps=4, bias_correction=on)(**data) for on in (False, True)
+        sw.convert(model, data, coarse, steps=4, correction=on)(**data)
+        for on in (None, sw.calibration.InputMeans())
     )
     mean = model(**data).mean(0)
     assert (corrected.mean(0) - mean).norm() < (plain.mean(0) - mean).norm()

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import spikewright as sw
+from spikewright.calibration import InputMeans
 from spikewright.export.nir import export_nir
 from spikewright.graph import Graph, Kind, Operation, rule, survey
 from spikewright.graph.nodes import Refusal
@@ -109,7 +110,12 @@ CONVERSIONS = {
 @pytest.mark.parametrize("scales", CONVERSIONS)
 @pytest.mark.parametrize("neuron", [sw.TwoPhase("nearest"), sw.IntegrateFire()])
 def test_toys_convert_as_the_operations_that_they_are(neuron: sw.TwoPhase, scales: str) -> None:
-    options = {"neuron": neuron, "threshold": CONVERSIONS[scales], "steps": 6}
+    options = {
+        "neuron": neuron,
+        "threshold": CONVERSIONS[scales],
+        "steps": 6,
+        "correction": InputMeans(),
+    }
     toy = sw.convert(model(), x_of(32), **options)
     same = sw.convert(model(toys=False), x_of(32), **options)
     assert toy.sites == ("capped", "capped:2")

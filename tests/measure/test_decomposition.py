@@ -95,7 +95,7 @@ def test_a_first_layer_without_correction_inherits_nothing(
     model: nn.Module, images: Tensor
 ) -> None:
     network = sw.convert(
-        model, random_images(64, seed=2), sw.IntegrateFire(), steps=4, bias_correction=False
+        model, random_images(64, seed=2), sw.IntegrateFire(), steps=4, correction=None
     )
     first, *later = decompose(network, [images], 4)
     assert first.inherited == pytest.approx(0, abs=1e-12)
@@ -140,9 +140,7 @@ def test_a_qcfs_network_at_its_own_levels_has_no_error() -> None:
         nn.Linear(6, 9), sw.QCFS(4, 1.0), nn.Linear(9, 9), sw.QCFS(4, 1.0), nn.Linear(9, 2)
     ).double()
     samples = torch.rand(50, 6, dtype=torch.float64)
-    network = sw.convert(
-        model.eval(), samples, threshold=sw.Learned(), steps=4, bias_correction=False
-    )
+    network = sw.convert(model.eval(), samples, threshold=sw.Learned(), steps=4, correction=None)
     assert [error.total for error in decompose(network, [samples], 4)] == pytest.approx([0, 0])
     assert all(error.total > 0.01 for error in decompose(network, [samples], 3))
 

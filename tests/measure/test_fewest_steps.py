@@ -49,7 +49,7 @@ def test_the_code_of_more_levels_takes_fewer_steps(prepared: sw.Prepared) -> Non
 
 def test_what_cannot_be_reached_is_refused_with_how_far_it_came(prepared: sw.Prepared) -> None:
     with pytest.raises(sw.ConversionError, match=r"100.00% of 24 .* by T = 1: TPP \d+"):
-        sw.fewest_steps(prepared, 1.0, [sw.TPP()], most=1, bias_correction=False)
+        sw.fewest_steps(prepared, 1.0, [sw.TPP()], most=1, correction=None)
     for wrong in ({"agreement": 0.0}, {"agreement": 1.1}, {"most": 0}, {"neurons": ()}):
         with pytest.raises(ValueError, match="an agreement in"):
             fewest_steps(prepared, **wrong)

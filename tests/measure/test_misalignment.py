@@ -151,9 +151,7 @@ def test_residuals_are_the_charge_not_sent(
 def test_a_potential_on_an_edge_is_in_the_bin_above_it() -> None:
     """Without input it stays at v0 = 1/2, which is an edge."""
     model = nn.Sequential(nn.Linear(3, 4, bias=False), nn.ReLU(), nn.Linear(4, 2)).eval()
-    network = sw.convert(
-        model, torch.rand(32, 3), sw.IntegrateFire(), steps=4, bias_correction=False
-    )
+    network = sw.convert(model, torch.rand(32, 3), sw.IntegrateFire(), steps=4, correction=None)
     _, (residual,) = watch_spikes(network, network, [torch.zeros(5, 3)], 4)
     assert residual.mean == 0.5
     assert residual.counts[residual.edges.index(0.5)] == 5 * 4

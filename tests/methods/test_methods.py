@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import spikewright as sw
-from spikewright.methods import METHODS, MINERROR, QCFS, RTS, SNNC, SRP, named
+from spikewright.methods import AUTO, METHODS, MINERROR, QCFS, RTS, SNNC, SRP, named
 from tests.builders import images, wired
 from tests.network.nets import net, program
 
@@ -56,7 +56,7 @@ def test_rts_takes_the_maximum_of_the_layer():
     x = images(16, seed=3)
     snn, by_hand = (
         RTS.convert(program("plain"), x, steps=4),
-        sw.convert(program("plain"), x, threshold=sw.Maximum(), steps=4, bias_correction=False),
+        sw.convert(program("plain"), x, threshold=sw.Maximum(), steps=4, correction=None),
     )
     for site in snn.sites:
         assert torch.equal(snn.design().thresholds[site], by_hand.design().thresholds[site])
@@ -87,9 +87,9 @@ def test_srp_is_qcfs_after_a_rehearsal():
     assert torch.equal(srp.counts(x)["q"], qcfs.counts(x)["q"])
 
 
-def test_minerror_is_the_default_of_convert():
+def test_auto_is_the_default_of_convert():
     x = images(16, seed=3)
-    by_name = MINERROR.convert(program("residual"), x, steps=(4, 8))
+    by_name = AUTO.convert(program("residual"), x, steps=(4, 8))
     default = sw.convert(program("residual"), x, steps=(4, 8))
     assert by_name.neurons == default.neurons
     for t in (4, 8):

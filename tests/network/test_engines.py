@@ -32,17 +32,17 @@ def assert_engines_agree(snn, x, **options):
     st.sampled_from(CODES),
     st.sampled_from([1, 2, 3, 5, 7, 16]),
     st.sampled_from(THRESHOLDS),
-    st.booleans(),
+    st.sampled_from([None, sw.calibration.InputMeans()]),
     st.integers(0, 2),
 )
-def test_nearest_gives_the_same_counts_in_both_engines(name, code, t, threshold, corrected, seed):
+def test_nearest_gives_the_same_counts_in_both_engines(name, code, t, threshold, correction, seed):
     snn = converted(
         name,
         seed,
         neuron=sw.TwoPhase("nearest", code),
         threshold=threshold,
         steps=t,
-        bias_correction=corrected,
+        correction=correction,
     )
     assert_engines_agree(snn, images(3, seed=seed + 1))
     assert_equals_its_twin(snn, images(3, seed=seed + 1))
@@ -58,7 +58,7 @@ def test_unbiased_and_tpp_agree_with_their_means_through_one_layer():
             neuron=sw.TwoPhase(rounding),
             threshold=sw.Maximum(),
             steps=4,
-            bias_correction=False,
+            correction=None,
         )
         many = x.repeat_interleave(4000, 0)
         ids = torch.arange(len(many))
@@ -113,7 +113,7 @@ def test_max_pooling_sends_binary_trains_of_the_largest_count(neuron):
 @pytest.mark.parametrize("name", sorted(NETS))
 def test_many_steps_reach_the_ann(name):
     model, x = net(name), images(5)
-    snn = sw.convert(model, x, threshold=sw.Maximum(), steps=4096, bias_correction=False)
+    snn = sw.convert(model, x, threshold=sw.Maximum(), steps=4096, correction=None)
     with torch.no_grad():
         expected = model(x)
     assert float((snn(x) - expected).norm() / expected.norm()) < 0.01

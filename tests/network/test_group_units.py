@@ -159,12 +159,12 @@ def test_masked_places_send_nothing_and_spoil_no_mean(name: str) -> None:
     assert all(shift.isfinite().all() for shift in snn.design().corrections.values())
 
 
-@pytest.mark.parametrize("correction", [False, InputMeans(), OutputMeans(), Refit()])
+@pytest.mark.parametrize("correction", [None, InputMeans(), OutputMeans(), Refit()])
 @pytest.mark.parametrize("rounding", ["bernoulli", "unbiased", "nearest"])
 def test_every_rounding_and_correction_stays_near_the_ann(rounding: str, correction: Any) -> None:
     for name in ("softmax behind -inf", "layer_norm"):
         model = block(name)
-        options: dict[str, Any] = {"steps": 32, "bias_correction": correction}
+        options: dict[str, Any] = {"steps": 32, "correction": correction}
         snn = prepared(name).convert(sw.TwoPhase(rounding), **options)
         assert relative(snn, model, tokens(64)) < 0.1
 

@@ -58,7 +58,7 @@ def test_many_steps_lose_no_precision(neuron, dtype: torch.dtype, steps: int) ->
         "neuron": neuron,
         "threshold": sw.Maximum(),
         "steps": steps,
-        "bias_correction": False,
+        "correction": None,
     }
     full = prepared(torch.float32).convert(**options)(x, engine="steps")
     snn, narrow = prepared(dtype).convert(**options), x.to(dtype)
@@ -75,7 +75,7 @@ def test_many_steps_lose_no_precision(neuron, dtype: torch.dtype, steps: int) ->
 @pytest.mark.parametrize("neuron", [sw.TwoPhase(), sw.SRP(2)], ids=lambda n: n.label)
 def test_counts_are_whole_and_those_of_the_recording(neuron, dtype: torch.dtype) -> None:
     x, steps = images()[:2].to(dtype), 600
-    snn = prepared(dtype).convert(neuron, sw.Maximum(), steps, bias_correction=False)
+    snn = prepared(dtype).convert(neuron, sw.Maximum(), steps, correction=None)
     counts, trains = snn.counts(x, engine="steps"), snn.record(x)
     for site, count in counts.items():
         assert count.dtype is torch.float32
@@ -86,10 +86,12 @@ def test_counts_are_whole_and_those_of_the_recording(neuron, dtype: torch.dtype)
         assert any(bool((o & (c > 256)).any()) for o, c in zip(odd, counts.values(), strict=True))
 
 
-@pytest.mark.parametrize("correction", [True, OutputMeans()], ids=["InputMeans", "OutputMeans"])
+@pytest.mark.parametrize(
+    "correction", [sw.calibration.InputMeans(), OutputMeans()], ids=["InputMeans", "OutputMeans"]
+)
 def test_corrections_are_measured_on_whole_counts(correction) -> None:
     x, dtype = images(), torch.bfloat16
-    options = {"neuron": sw.TwoPhase(), "steps": 1000, "bias_correction": correction}
+    options = {"neuron": sw.TwoPhase(), "steps": 1000, "correction": correction}
     full = prepared(torch.float32).convert(**options)(x)
     found = prepared(dtype).convert(**options)(x.to(dtype))
     assert error(found, full) < 4 * PRECISION[dtype]

@@ -108,7 +108,7 @@ def same(left: Any, right: Any, tolerance: float = 1e-9) -> None:
 @pytest.mark.parametrize("answer", ANSWERS)
 def test_an_answer_is_put_together_as_the_model_has_it(answer: str) -> None:
     source = model(ANSWERS[answer])
-    snn = prepared(answer).convert(bias_correction=False)
+    snn = prepared(answer).convert(correction=None)
     x = images(3, seed=2)
     with torch.no_grad():
         expected = source(x)

@@ -209,7 +209,7 @@ def test_the_engines_agree_and_approach_the_ann(name: str) -> None:
 @pytest.mark.parametrize("neuron", [sw.IntegrateFire(), sw.SRP(), sw.Shuffled()])
 def test_the_total_of_a_product_is_the_product_of_the_totals(neuron: Neuron) -> None:
     """Of one-phase neurons too, whose spikes come at any step, and after a rehearsal."""
-    snn, x = prepared("relus").convert(neuron, steps=6), x_of(5, seed=1)
+    snn, x = prepared("relus").convert(neuron, steps=6, correction=InputMeans()), x_of(5, seed=1)
     charges: dict[str, Tensor] = {}
     counts: dict[str, Tensor] = {}
 
@@ -285,7 +285,9 @@ EXPLICIT = {
 def test_scales_pass_through_products() -> None:
     """The relays' thresholds are in the weights that follow; along a sum they are explicit."""
     for name, number in EXPLICIT.items():
-        operations = prepared(name).convert().plan().graph.operations
+        operations = (
+            prepared(name).convert(threshold=sw.MinError(), correction=None).plan().graph.operations
+        )
         assert sum(op.name.endswith(".scaled") for op in operations) == number
 
 
@@ -305,11 +307,11 @@ def prepared_of_128() -> sw.Prepared:
     return sw.prepare(net("relus"), x_of(128))
 
 
-@pytest.mark.parametrize("correction", [False, InputMeans(), OutputMeans(), Refit()])
+@pytest.mark.parametrize("correction", [None, InputMeans(), OutputMeans(), Refit()])
 @pytest.mark.parametrize("neuron", [sw.TwoPhase(), sw.TPP(), sw.IntegrateFire(), sw.SRP()])
-def test_corrections_walk_through_products(neuron: Neuron, correction: bool | Correction) -> None:
+def test_corrections_walk_through_products(neuron: Neuron, correction: Correction | None) -> None:
     model, x = net("relus"), x_of(128)
-    snn = prepared_of_128().convert(neuron, steps=16, bias_correction=correction)
+    snn = prepared_of_128().convert(neuron, steps=16, correction=correction)
     with torch.no_grad():
         expected = model(x)
     assert (snn(x) - expected).norm() < 0.3 * (expected - expected.mean(0)).norm() + 0.2

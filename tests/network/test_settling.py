@@ -93,7 +93,7 @@ def test_the_trajectory_is_the_answer_after_every_step() -> None:
     """Beside sums of what `record` and the weights after the last layer tell by hand."""
     model = wired(lambda m, x: m.l(F.relu(m.a(x))), a=nn.Linear(4, 6), l=nn.Linear(6, 2))
     x = torch.randn(7, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
-    snn = sw.convert(model, x, neuron=sw.SpikeTracer(), steps=STEPS, bias_correction=False)
+    snn = sw.convert(model, x, neuron=sw.SpikeTracer(), steps=STEPS, correction=None)
     trajectory, (train,) = snn.trajectory(x), snn.record(x).values()
     assert trajectory.times == tuple(range(1, len(train) + 1))
     (theta,) = snn.design().thresholds.values()

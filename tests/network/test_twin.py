@@ -32,7 +32,7 @@ def x_of(batch: int) -> Tensor:
 
 
 def test_a_twin_is_what_a_loop_over_levels_finds() -> None:
-    snn = sw.convert(silu(), x_of(64), threshold=sw.MinError(), steps=4)
+    snn = sw.convert(silu(), x_of(64), threshold=sw.MinError(), steps=4, correction=InputMeans())
     twin, x = snn.twin(), x_of(5)
     graph, theta = snn.graph, snn.design().thresholds["silu"]
     weight, bias = (graph.tensors[name] for name in graph.operations[1].stored)
@@ -52,13 +52,13 @@ def test_a_twin_answers_in_the_structure_of_the_model() -> None:
     assert answer["rest"][1] is None
     assert torch.equal(answer["rest"][0], x)
     torch.testing.assert_close(answer["out"], snn(x)["out"], rtol=1e-12, atol=1e-12)
-    fine = sw.convert(model, x_of(64), steps=2**16, threshold=sw.Maximum(), bias_correction=False)
+    fine = sw.convert(model, x_of(64), steps=2**16, threshold=sw.Maximum(), correction=None)
     torch.testing.assert_close(fine.twin()(x), model(x), rtol=1e-3, atol=1e-3)
 
 
-@pytest.mark.parametrize("correction", [False, True, InputMeans(), OutputMeans()])
+@pytest.mark.parametrize("correction", [None, InputMeans(), OutputMeans()])
 def test_corrections_are_part_of_it(correction: Any) -> None:
-    snn = converted("residual", steps=4, bias_correction=correction)
+    snn = converted("residual", steps=4, correction=correction)
     assert_equals_its_twin(snn, images(5, seed=1))
     assert_equals_its_twin(snn.to(torch.float64), images(5, seed=2))
 

@@ -307,14 +307,14 @@ STEPS = {"nearest": 4096, "bernoulli": 1024}
 """So many that nothing is left to correct; the table of the law of 4096 would take 15 seconds."""
 
 
-@pytest.mark.parametrize("correction", [False, InputMeans(), OutputMeans()])
+@pytest.mark.parametrize("correction", [None, InputMeans(), OutputMeans()])
 @pytest.mark.parametrize("rounding", ["nearest", "bernoulli"])
 def test_corrections_keep_a_network_of_units_near_its_ann(
-    correction: bool | InputMeans | OutputMeans, rounding: str
+    correction: InputMeans | OutputMeans | None, rounding: str
 ) -> None:
     model, x = seeded(lambda: Images(nn.GELU())), pictures(64)
     prepared, neuron = prepared_images("gelu"), sw.TwoPhase(rounding)
-    snn = prepared.convert(neuron, steps=16, bias_correction=correction)
+    snn = prepared.convert(neuron, steps=16, correction=correction)
     with torch.no_grad():
         expected = model(x)
     spread = (expected - expected.mean(0)).norm()
@@ -328,7 +328,7 @@ def test_corrections_keep_a_network_of_units_near_its_ann(
 
 def test_output_means_of_units_are_input_means() -> None:
     found = [
-        prepared_images("gelu").convert(steps=4, bias_correction=correction).design().corrections
+        prepared_images("gelu").convert(steps=4, correction=correction).design().corrections
         for correction in (InputMeans(), OutputMeans())
     ]
     for site in found[0]:

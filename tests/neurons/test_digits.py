@@ -76,7 +76,7 @@ def test_room_ends_where_the_activation_does(kind: str, most: float) -> None:
             layer.weight.fill_(1.0)
             layer.bias.fill_(0.0)
     seen, unseen = torch.linspace(0, 10, 64)[:, None], torch.tensor([[40.0]])
-    digits, options = TwoPhase("nearest", "digits"), {"steps": 6, "bias_correction": False}
+    digits, options = TwoPhase("nearest", "digits"), {"steps": 6, "correction": None}
     for threshold in (sw.MinError(), sw.Maximum()):
         snn = sw.convert(model, seen.double(), digits, threshold, **options)
         assert snn(unseen.double()).item() == pytest.approx(most, rel=0.02)

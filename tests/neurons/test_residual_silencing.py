@@ -69,7 +69,7 @@ def test_a_neuron_at_zero_is_silent_and_one_at_the_margin_too():
 
 def test_without_anybody_to_silence_it_is_the_plain_neuron():
     model, x = positive_net(), images(5).abs()
-    plain = sw.convert(model, x, neuron=sw.IntegrateFire(), steps=6, bias_correction=False)
+    plain = sw.convert(model, x, neuron=sw.IntegrateFire(), steps=6, correction=None)
     silenced = plain.with_neuron(SRP(3, margin=0.0))
     torch.testing.assert_close(silenced(x), plain(x), rtol=0, atol=1e-12)
     trains, expected = silenced.record(x), plain.record(x)
@@ -80,7 +80,7 @@ def test_without_anybody_to_silence_it_is_the_plain_neuron():
 
 def test_a_network_is_a_rehearsal_and_a_run_with_the_silenced_held_back():
     """An oracle made of two plain runs, at every layer of a network."""
-    options = {"threshold": sw.Maximum(), "bias_correction": False, "seed": 2}
+    options = {"threshold": sw.Maximum(), "correction": None, "seed": 2}
     snn = converted("residual", neuron=SRP(3), steps=5, **options)
     plain = snn.with_neuron(IntegrateFire())
     x, heard = images(4, seed=1), {}

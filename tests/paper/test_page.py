@@ -85,8 +85,8 @@ def test_all_networks_stand_side_by_side_first(results: Path) -> None:
     told = " | ".join(f"{cell} / not run" for cell in cells)
     assert f"| `qcfs` | QCFS | 40 | {ann} | {told} |" in glance
     rows = [line.split(" | ") for line in glance.splitlines() if "| `relu` |" in line]
-    assert [row[1] for row in rows] == ["RTS", "SNNC", "MinError"]
-    assert [row[2] for row in rows] == ["40", "60", "60"]
+    assert [row[1] for row in rows] == ["RTS", "SNNC", "MinError", "Auto"]
+    assert [row[2] for row in rows] == ["40", "60", "60", "60"]
     assert all(row[5] == "-" for row in rows)
 
 

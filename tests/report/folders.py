@@ -25,7 +25,7 @@ SWEPT: dict[str, Any] = {
     "data": "digits",
     "split": "test",
     "threshold": "minerror:channel",
-    "bias_correction": True,
+    "correction": "auto",
     "seed": 7,
     "limit": None,
     "neuron": "if,tpp",

@@ -53,7 +53,7 @@ def test_the_table_of_runs_shows_only_what_differs(runs: list[Run]) -> None:
     found = table(parsed(html), "run", "measured on")
     assert found[0][:4] == ["run", "measured on", "accuracy of the ANN", "images"]
     assert {"threshold", "limit", "command"} <= set(found[0])
-    assert not {"model", "seed", "bias correction"} & set(found[0])
+    assert not {"model", "seed", "correction"} & set(found[0])
     by_run = {row[0]: dict(zip(found[0], row, strict=True)) for row in found[1:]}
     assert list(by_run) == ["A · first", "B · second", "C · energy"]
     assert [row["threshold"] for row in by_run.values()] == [

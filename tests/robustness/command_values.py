@@ -43,7 +43,7 @@ SOUND: Mapping[str, tuple[str, ...]] = {
     "sweep": (
         f"{DIGITS} {_FOUR} --output {FRESH}",
         f"{DIGITS} {_FOUR} --weights weights.safetensors --neuron own --json",
-        f"zoo:digits-qcfs8 {_FOUR} --threshold learned --no-bias-correction --neuron nearest",
+        f"zoo:digits-qcfs8 {_FOUR} --threshold learned --correction none --neuron nearest",
         f"{DIGITS} {_FOUR} --neuron nearest,if --compile",
         f"{_PICTURES} --limit 2 --seeds 1 --neuron tpp",
         f"{_EVENTS} --limit 2 --seeds 1 --neuron if,nearest --frames",
@@ -212,6 +212,7 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     ),
     "orders": ("late", "independent,early", "shared,reversed"),
     "method": ("qcfs", "rts", "snnc", "srp", "minerror", "refit", "auto"),
+    "correction": ("auto", "bias", "refit", "none", "both"),
     "threshold": (
         *("minerror", "maximum:channel", "percentile:99", "percentile:99.9:layer", "learned"),
         *("learned:minerror", "minerror:layer", "4"),

@@ -53,8 +53,9 @@ def convert(
     Args:
         steps: The numbers of time steps T; each is a design point of the conversion.
         agreement: T is the smallest, up to 64, at which this share of the calibration images held
-            out of the fit is classified as the ANN does, such as 0.99. Where no neuron is named,
-            nearest is tried in the binary code and in random order. Takes the place of --steps.
+            out of the fit is classified as the ANN does, such as 0.99. Where neither a neuron nor
+            a method is named, nearest is tried in the binary code and in random order. Takes the
+            place of --steps.
     """
     method = method_for(conversion)
     chosen = neuron_of(neuron, method)
@@ -63,7 +64,8 @@ def convert(
     source = open_source(model, data, conversion)
     found: FewestSteps | None = None
     if agreement is not None:
-        found = _fewest(source, method, agreement, chosen if neuron != "own" else None, conversion)
+        named = neuron != "own" or conversion.method is not None
+        found = _fewest(source, method, agreement, chosen if named else None, conversion)
         chosen, steps = found.neuron, (found.steps,)
     network = source.convert(chosen, steps, conversion)
     source.data.skipped.report()
@@ -108,8 +110,7 @@ def _fewest(
     conversion: ConversionOptions,
 ) -> FewestSteps:
     """The smallest T that is asked for."""
-    correction = False if method.correction is None else method.correction
-    settings = (method.threshold, correction, MOST_STEPS, conversion.seed)
+    settings = (method.threshold, method.correction, MOST_STEPS, conversion.seed)
     neurons = (TwoPhase("nearest", "binary"), TwoPhase("nearest")) if neuron is None else (neuron,)
     return fewest_steps(source.prepared, agreement, neurons, *settings)
 
@@ -141,7 +142,10 @@ def _design(network: SpikingNetwork, steps: int) -> dict[str, Any]:
     return {
         "steps": steps,
         "latency": network.latency(steps),
-        "bias_correction": bool(design.corrections),
+        "bias_corrected": bool(design.corrections),
+        "weights_refitted": sum(weight.numel() for weight in design.weights.values()),
+        "held_out": {name: float(error) for name, error in design.held_out.items()},
+        "expected": {name: float(figure) for name, figure in design.expected.items()},
         "thresholds": {
             site: {
                 "channels": len(theta),

@@ -25,7 +25,7 @@ CONVERSION = (
     "split",
     "method",
     "threshold",
-    "bias_correction",
+    "correction",
     "seed",
     "precision",
 )

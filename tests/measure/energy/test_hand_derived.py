@@ -36,7 +36,7 @@ def counted(model: nn.Module, x: Tensor, neuron: Any = None, **more: Any) -> Ope
         neuron or sw.TwoPhase(),
         threshold=sw.Maximum(per="layer"),
         steps=T,
-        bias_correction=False,
+        correction=None,
     )
     return sw.operations(snn, [x], **more)
 

@@ -50,7 +50,7 @@ def test_operations_are_named_with_their_sizes(kind: str) -> None:
     between, modules = KINDS[kind]
     model = firing(wired(lambda m, x: F.relu(between(m, F.relu(x))), **modules))
     x = torch.rand(4, 2, 6, 6, dtype=torch.float64)
-    snn = sw.convert(model, x, steps=2, bias_correction=False)
+    snn = sw.convert(model, x, steps=2, correction=None)
     first, second, output = sw.operations(snn, [x]).rows
     assert (first.kind, second.kind, output.kind) == ("", kind, "")
 

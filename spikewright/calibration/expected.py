@@ -1,0 +1,148 @@
+"""How near a network's answers come to its ANN's, on calibration samples."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+
+import torch
+from torch import Tensor
+
+from spikewright.calibration.calibration import Calibration
+from spikewright.calibration.design import Design
+from spikewright.calibration.layer_simulation import LayerSimulation
+from spikewright.calibration.layers import Layers
+from spikewright.calibration.output_means import fitting
+from spikewright.calibration.samples import Samples
+
+_TINY = torch.finfo(torch.float64).tiny
+
+
+@dataclass(frozen=True)
+class Expected:
+    """How near the answers of a network are expected to come to those of its ANN.
+
+    It is measured on calibration samples that the network was not fitted on. What is fitted on them
+    too, as every network is in the end, should do no worse.
+
+    Attributes:
+        samples: how many it was measured on.
+        error: the squared error relative to the square of the ANN's answer. Of one vector a sample,
+            which may be the logits of classes, it is the geometric mean of that and the mean
+            Kullback-Leibler divergence of its softmax from the ANN's. Of several answers it is the
+            mean. The least of it is what `Auto` chooses by.
+        unexplained: the share of the variance of the ANN's answer over samples that the network's
+            answer, times one factor, leaves unexplained: what no correction of means and scales
+            could mend. Of several answers it is the mean.
+        relative_error: the norm of the error relative to that of the ANN's answer; the root mean
+            square of several.
+        agreeing: samples whose largest logit is the ANN's; None where the answer is not one vector
+            of at least two numbers a sample.
+    """
+
+    samples: int
+    error: float
+    unexplained: float
+    relative_error: float
+    agreeing: int | None = None
+
+    @property
+    def agreement(self) -> float | None:
+        """The share of the samples that agree."""
+        return None if self.agreeing is None else self.agreeing / self.samples
+
+    def __str__(self) -> str:
+        agreeing = ""
+        if self.agreeing is not None:
+            agreeing = f"{self.agreeing} of {self.samples} classified as the ANN does, "
+        return f"{agreeing}relative error {self.relative_error:.3g}"
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The figures, float64 `[]`, by name; see `of`."""
+        figures = {name: figure for name, figure in asdict(self).items() if figure is not None}
+        return {name: torch.tensor(float(f), dtype=torch.float64) for name, f in figures.items()}
+
+    @classmethod
+    def of(cls, tensors: Mapping[str, Tensor]) -> Expected:
+        """That whose `tensors()` these are."""
+        agreeing = tensors.get("agreeing")
+        return cls(
+            int(tensors["samples"]),
+            float(tensors["error"]),
+            float(tensors["unexplained"]),
+            float(tensors["relative_error"]),
+            None if agreeing is None else int(agreeing),
+        )
+
+
+def expected_of(
+    design: Design, calibration: Calibration, samples: Samples, steps: int, seed: int
+) -> Expected:
+    """How near a network's answers to some samples come to those of its ANN.
+
+    Args:
+        design: the network's.
+        calibration: whose neuron stands at every site.
+        samples: which.
+        steps: T.
+        seed: of the stochastic neurons' draws.
+    """
+    neuron, graph = calibration.neuron, samples.graph
+    simulation = LayerSimulation(neuron, steps, seed, graph.tensors, calibration.signed)
+    most = fitting(samples, neuron, steps, len(samples))
+    chosen = samples.spread(most, simulation.duration)
+    given = _answers(design, chosen, simulation)
+    pairs = [(given[name].double(), wanted.double()) for name, wanted in chosen.answers.items()]
+    squares = [_squares(one, wanted) for one, wanted in pairs]
+    errors = [
+        square if wanted.ndim != 2 or wanted.shape[1] == 1 else _geometric(square, one, wanted)
+        for square, (one, wanted) in zip(squares, pairs, strict=True)
+    ]
+    unexplained = _mean([_unexplained(*pair) for pair in pairs])
+    relative = math.sqrt(_mean(squares))
+    return Expected(len(chosen), _mean(errors), unexplained, relative, _agreeing(pairs))
+
+
+def _answers(design: Design, samples: Samples, simulation: LayerSimulation) -> dict[str, Tensor]:
+    """The network's outputs where the ANN has `Samples.answers`."""
+    graph = replace(samples.graph, tensors={**samples.graph.tensors, **design.weights})
+    times = (simulation.duration, simulation.rehearsal)
+    layers = Layers(graph, samples.parts, *times, whole=True)
+    for layer in layers.units():
+        simulation.send(layer, design, samples.ids)
+    return {
+        name: torch.cat([simulation.mean_over_steps(value) for value in layers.values(name)])
+        for name in samples.answers
+    }
+
+
+def _squares(given: Tensor, wanted: Tensor) -> float:
+    size = wanted.square().sum().clamp(min=_TINY)
+    return float((given - wanted).square().sum() / size)
+
+
+def _unexplained(given: Tensor, wanted: Tensor) -> float:
+    """1 - r^2, of values from which their mean over samples is taken."""
+    given, wanted = given - given.mean(0), wanted - wanted.mean(0)
+    variances = given.square().sum() * wanted.square().sum()
+    explained = (given * wanted).sum().square() / variances.clamp(min=_TINY)
+    return 1 - float(explained)
+
+
+def _geometric(squares: float, given: Tensor, wanted: Tensor) -> float:
+    """The geometric mean of relative squares and the divergence of the softmax."""
+    logs, expected = given.log_softmax(1), wanted.log_softmax(1)
+    divergence = float((expected.exp() * (expected - logs)).sum(1).mean())
+    return math.sqrt(squares * max(divergence, 0.0))
+
+
+def _agreeing(pairs: Sequence[tuple[Tensor, Tensor]]) -> int | None:
+    if len(pairs) != 1 or pairs[0][1].ndim != 2 or pairs[0][1].shape[1] < 2:
+        return None
+    given, wanted = pairs[0]
+    return int((given.argmax(1) == wanted.argmax(1)).sum())
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)

@@ -56,12 +56,13 @@ class TrainableNetwork(nn.Module):
         >>> import torch, spikewright as sw
         >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(),
         ...                             torch.nn.Linear(8, 3)).eval()
-        >>> snn = sw.convert(model, torch.rand(64, 4), neuron=sw.IntegrateFire(), steps=4)
+        >>> neuron = sw.IntegrateFire()
+        >>> snn = sw.convert(model, torch.rand(64, 4), neuron, steps=4, correction=None)
         >>> trainable, x = TrainableNetwork(snn), torch.rand(5, 4)
         >>> torch.testing.assert_close(trainable(x), snn(x))
         >>> trainable(x).sum().backward()
         >>> sorted(name for name, _ in trainable.named_parameters())[:2]
-        ['correction:1', 'threshold:1']
+        ['threshold:1', 'weight:0/bias']
     """
 
     def __init__(

@@ -26,7 +26,7 @@ def answers() -> tuple[Answer, Answer]:
     torch.manual_seed(0)
     model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3))
     x = torch.rand(16, 4, dtype=torch.float64)
-    snn = sw.convert(model.double().eval(), x, steps=2, bias_correction=False)
+    snn = sw.convert(model.double().eval(), x, steps=2, correction=None)
     values = {"1": torch.rand(16, 6), "3": torch.rand(16, 5)}
     own = Answer(snn.graph, (snn(x),), values)
     return own, ann_answer(snn.graph, x)

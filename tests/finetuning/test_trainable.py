@@ -36,7 +36,7 @@ def two_layers() -> tuple[nn.Sequential, Tensor]:
 
 
 def converted(model: nn.Module, x: Tensor, **options: Any) -> sw.SpikingNetwork:
-    return sw.convert(model, x, **options)
+    return sw.convert(model, x, **{"correction": sw.calibration.InputMeans(), **options})
 
 
 @lru_cache(maxsize=4)
@@ -48,7 +48,7 @@ def ready(name: str) -> sw.Prepared:
 @pytest.mark.parametrize("name", ["residual", "max pool", "unequal depths"])
 def test_forward_it_is_the_spiking_network(name: str, neuron: Neuron) -> None:
     x = images(16).double()
-    snn = ready(name).convert(neuron, steps=4)
+    snn = ready(name).convert(neuron, steps=4, correction=sw.calibration.InputMeans())
     trainable = TrainableNetwork(snn)
     torch.testing.assert_close(trainable(x, seed=3), snn(x, seed=3))
     answer, design = trainable.observe(x, seed=3), snn.design()
@@ -77,7 +77,7 @@ def naive(weights: dict[str, np.ndarray], x: np.ndarray, thetas: list[np.ndarray
 def test_forward_it_is_a_naive_loop() -> None:
     model, x = two_layers()
     neuron = sw.IntegrateFire()
-    snn = converted(model, x, neuron=neuron, steps=5, bias_correction=False)
+    snn = converted(model, x, neuron=neuron, steps=5, correction=None)
     weights = {name: t.numpy() for name, t in model.state_dict().items()}
     thetas = [theta.numpy() for theta in snn.design().thresholds.values()]
     expected = naive(weights, x.numpy(), thetas, 5)
@@ -87,7 +87,7 @@ def test_forward_it_is_a_naive_loop() -> None:
 def test_the_gradient_is_that_of_clamps_around_the_real_values() -> None:
     model, x = two_layers()
     off_the_data = sw.Percentile(80)  # so that no current lies on a threshold
-    options = {"neuron": sw.IntegrateFire(), "threshold": off_the_data, "bias_correction": False}
+    options = {"neuron": sw.IntegrateFire(), "threshold": off_the_data, "correction": None}
     snn = converted(model, x, steps=3, **options)
     trainable = TrainableNetwork(snn, surrogate=Surrogate.CLIPPED)
     sent = {site: value.detach() for site, value in trainable.observe(x).values.items()}
@@ -112,7 +112,7 @@ def test_the_gradient_is_that_of_clamps_around_the_real_values() -> None:
 
 def test_coupled_layers_take_the_gradient_of_the_activation() -> None:
     model, x = two_layers()
-    snn = converted(model, x, neuron=sw.IntegrateFire(), steps=3, bias_correction=False)
+    snn = converted(model, x, neuron=sw.IntegrateFire(), steps=3, correction=None)
     trainable = TrainableNetwork(snn, surrogate=Surrogate.ACTIVATION)
     assert torch.equal(trainable(x), TrainableNetwork(snn)(x))
     first = trainable.observe(x).values["1"].detach()
@@ -149,7 +149,7 @@ def test_memory_does_not_grow_with_time(neuron: Neuron) -> None:
 def test_layers_after_the_first_ones_compute_activations() -> None:
     x = images(16).double()
     for name in ("residual", "max pool", "unequal depths"):
-        snn = ready(name).convert(sw.IntegrateFire(), steps=4)
+        snn = ready(name).convert(sw.IntegrateFire(), steps=4, correction=None)
         trainable = TrainableNetwork(snn)
         trainable.spiking = 0
         torch.testing.assert_close(trainable(x), snn.ann()(x))

@@ -47,7 +47,7 @@ def network(neuron: Any) -> sw.SpikingNetwork:
     """The network with thresholds that are much too low."""
     model, x, _ = task()
     low = sw.Percentile(40, per="channel")
-    return sw.convert(model, x, neuron, threshold=low, steps=4, bias_correction=False)
+    return sw.convert(model, x, neuron, threshold=low, steps=4, correction=None)
 
 
 def accuracy(snn: sw.SpikingNetwork) -> float:
@@ -121,7 +121,7 @@ def test_a_run_repeats_to_the_bit_and_reads_no_other_generator() -> None:
 
 def test_thresholds_stay_above_their_bound() -> None:
     model, x, _ = task()
-    snn = sw.convert(model, x, threshold=sw.Maximum(), steps=2, bias_correction=False)
+    snn = sw.convert(model, x, threshold=sw.Maximum(), steps=2, correction=None)
     before = snn.design().thresholds
 
     def least_share(bound: float) -> float:
@@ -134,7 +134,9 @@ def test_thresholds_stay_above_their_bound() -> None:
 
 
 def test_a_loss_that_is_not_finite_ends_the_run() -> None:
-    with pytest.raises(ModelError, match="the loss of epoch 1 is (nan|inf): lower learning_rate=1e"):
+    with pytest.raises(
+        ModelError, match=r"the loss of epoch 1 is (nan|inf): lower learning_rate=1e"
+    ):
         tuned(sw.IntegrateFire(), DSR(epochs=1, batch_size=32, learning_rate=1e30))
 
 

@@ -40,7 +40,7 @@ def saved(digits: ImageData, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The file of a converted network for two T."""
     x = torch.stack([digits.train[number][0] for number in range(64)])
     model = load_model("zoo:digits-qcfs8")
-    snn = sw.convert(model, x, sw.IntegrateFire(), steps=(4, 2), bias_correction=False)
+    snn = sw.convert(model, x, sw.IntegrateFire(), steps=(4, 2), correction=None)
     path = tmp_path_factory.mktemp("network") / "network.safetensors"
     snn.save(path)
     return path

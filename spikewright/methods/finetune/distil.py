@@ -50,7 +50,6 @@ class Distil(FineTuning):
     epochs: int = 30
     batch_size: int = 32
     learning_rate: float = 1e-5
-    ema: float | None = 0.98
     threshold_scale: float = 30.0
 
     def __post_init__(self) -> None:

@@ -16,7 +16,8 @@ from spikewright.cli.commands.train import ProgressLine
 from spikewright.cli.console import print_json, print_text
 from spikewright.cli.failures import WrongUsage, opening
 from spikewright.cli.images import CLASSES, PREPARATION, Preparation
-from spikewright.cli.options import Seed
+from spikewright.cli.options import MAXIMUM_BATCH, Seed
+from spikewright.cli.parse import MAXIMUM_STEPS
 from spikewright.data import open_dataset
 from spikewright.decoding import encoded
 from spikewright.methods.finetune import FINE_TUNINGS, FineTuning
@@ -44,9 +45,9 @@ class FineTuneOptions:
     """
 
     method: Annotated[str, typer.Option(metavar="NAME")] = "distil"
-    steps: Annotated[int | None, typer.Option(min=1, metavar="T")] = None
+    steps: Annotated[int | None, typer.Option(min=1, max=MAXIMUM_STEPS, metavar="T")] = None
     epochs: Annotated[int | None, typer.Option(min=1)] = None
-    batch_size: Annotated[int | None, typer.Option(min=1)] = None
+    batch_size: Annotated[int | None, typer.Option(min=1, max=MAXIMUM_BATCH)] = None
     learning_rate: Annotated[float | None, typer.Option()] = None
     samples: Annotated[int | None, typer.Option(min=1, metavar="N")] = None
     seed: Seed = 0

@@ -175,10 +175,10 @@ class Tuner:
         validation = self._validated(self._data.validation)
         for loss in (float(training[0]), float(validation[0])):
             if not math.isfinite(loss):
-                raise ModelError(
-                    f"the loss of epoch {epoch} is {loss}: lower "
-                    f"learning_rate={self._method.learning_rate:g}"
-                )
+                way_out = f"lower learning_rate={self._method.learning_rate:g}"
+                if epoch == 0:
+                    way_out = "nothing was trained yet, so look at the images, at mean and std"
+                raise ModelError(f"the loss of epoch {epoch} is {loss}: {way_out}")
         thresholds = torch.cat([t.detach() for t in self.network.part("threshold").values()])
         return EpochMetrics(
             epoch=epoch,

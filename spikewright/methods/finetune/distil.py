@@ -27,7 +27,7 @@ from spikewright.finetuning import (
     TrainableNetwork,
     Weighted,
 )
-from spikewright.methods.finetune.method import FineTuning
+from spikewright.methods.finetune.method import LARGEST_RATE, FineTuning
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,8 +54,10 @@ class Distil(FineTuning):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if not self.threshold_scale > 0:
-            raise ValueError(f"threshold_scale must be above 0, got {self.threshold_scale}")
+        if not 0 < self.threshold_scale <= LARGEST_RATE:
+            raise ValueError(
+                f"threshold_scale must be above 0 and at most 1e6, got {self.threshold_scale}"
+            )
 
     @property
     def loss(self) -> Loss:

@@ -12,6 +12,9 @@ import torch
 
 from spikewright.finetuning import Loss, Surrogate, TrainableNetwork
 
+LARGEST_RATE = 1e6
+"""The largest learning rate and decay: beyond every use, and float32 holds their products."""
+
 
 @dataclass(frozen=True)
 class Stage:
@@ -42,7 +45,7 @@ class FineTuning(ABC):
     Args:
         epochs: passes over the training images, at least 1.
         batch_size: images a step, at least 1.
-        learning_rate: of the first step, above 0.
+        learning_rate: of the first step, above 0 and at most 1e6.
         least_threshold: the part of its first value below which no threshold falls, in (0, 1].
         ema: the decay per step, between 0 and 1, of a moving average of the parameters, which is
             then what is validated and kept; None for the parameters themselves.
@@ -66,8 +69,10 @@ class FineTuning(ABC):
         for name in ("epochs", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not 0 < self.learning_rate < math.inf:
-            raise ValueError(f"learning_rate must be above 0 and finite, got {self.learning_rate}")
+        if not 0 < self.learning_rate <= LARGEST_RATE:
+            raise ValueError(
+                f"learning_rate must be above 0 and at most 1e6, got {self.learning_rate}"
+            )
         if not 0 < self.least_threshold <= 1:
             raise ValueError(f"least_threshold lies in 0 .. 1, got {self.least_threshold}")
         if self.ema is not None and not 0 < self.ema < 1:

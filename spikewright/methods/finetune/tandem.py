@@ -25,7 +25,7 @@ from torch import Tensor
 
 from spikewright.finetuning import CrossEntropy, Loss, Surrogate, TrainableNetwork
 from spikewright.graph.per_channel import by_channel
-from spikewright.methods.finetune.method import FineTuning, Stage
+from spikewright.methods.finetune.method import LARGEST_RATE, FineTuning, Stage
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class Tandem(FineTuning):
         patience: a stage ends after so many epochs without a better accuracy, at least 1.
         percentile: of a layer's activations, which becomes its threshold as it becomes spiking, in
             (0, 100]; None keeps the threshold of the conversion.
-        weight_decay: at least 0.
+        weight_decay: from 0 to 1e6.
 
     Raises:
         ValueError: for a number out of its range.
@@ -61,8 +61,8 @@ class Tandem(FineTuning):
             raise ValueError(f"patience must be at least 1, got {self.patience}")
         if self.percentile is not None and not 0 < self.percentile <= 100:
             raise ValueError(f"percentile lies in 0 .. 100, got {self.percentile}")
-        if not self.weight_decay >= 0:
-            raise ValueError(f"weight_decay must be at least 0, got {self.weight_decay}")
+        if not 0 <= self.weight_decay <= LARGEST_RATE:
+            raise ValueError(f"weight_decay lies in 0 .. 1e6, got {self.weight_decay}")
 
     @property
     def loss(self) -> Loss:

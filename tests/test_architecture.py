@@ -25,6 +25,7 @@ ORDER = (
     ("artefact",),
     ("network",),
     ("convert",),
+    ("finetuning",),
     ("methods",),
     ("measure",),
     ("report", "export"),

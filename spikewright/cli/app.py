@@ -10,6 +10,7 @@ from spikewright.cli.commands.demo import demo
 from spikewright.cli.commands.energy import energy
 from spikewright.cli.commands.evaluate import evaluate
 from spikewright.cli.commands.export import export
+from spikewright.cli.commands.finetune import finetune
 from spikewright.cli.commands.inspect import inspect
 from spikewright.cli.commands.misalignment import misalignment
 from spikewright.cli.commands.report import report
@@ -28,6 +29,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     report,
     rerun,
     train,
+    finetune,
     demo,
     inspect,
     evaluate,

@@ -241,17 +241,26 @@ class Recipe:
         _refuse((self.seed < 0, "seed must be at least 0"))
 
     def differences(self, recorded: Recipe) -> list[str]:
-        """What differs from the recipe of a run that was begun, one line a field.
+        """What differs from the recipe of a run that was begun; see `differences`."""
+        return differences(self, recorded)
 
-        The folder of a data set may have moved: of `data` only the kind is compared, and of
-        weights to start from their SHA-256.
-        """
-        mine, theirs = _flat(self), _flat(recorded)
-        return [
-            f"{name}: {theirs.get(name)!r} recorded, {mine.get(name)!r} asked for"
-            for name in sorted(mine.keys() | theirs.keys())
-            if mine.get(name) != theirs.get(name)
-        ]
+
+def differences(recipe: Any, recorded: Any) -> list[str]:
+    """What differs between two recipes of a kind, one line a field.
+
+    The folder of a data set may have moved: of `data` only the kind is compared, and of what the
+    run starts from its SHA-256.
+
+    Args:
+        recipe: what is asked for: a dataclass with the fields `data` and `start`.
+        recorded: what a run was begun with.
+    """
+    mine, theirs = _flat(recipe), _flat(recorded)
+    return [
+        f"{name}: {theirs.get(name)!r} recorded, {mine.get(name)!r} asked for"
+        for name in sorted(mine.keys() | theirs.keys())
+        if mine.get(name) != theirs.get(name)
+    ]
 
 
 def _refuse(*problems: tuple[bool, str]) -> None:
@@ -268,7 +277,7 @@ def _positive(value: float) -> bool:
     return math.isfinite(value) and value > 0
 
 
-def _flat(recipe: Recipe) -> dict[str, Any]:
+def _flat(recipe: Any) -> dict[str, Any]:
     """The fields of a recipe and of its parts, by `part.field`, without folders."""
     entries: dict[str, Any] = {}
     for name, value in encoded(recipe).items():

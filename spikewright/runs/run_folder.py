@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import platform
+from abc import ABC
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any, ClassVar, Generic, Protocol, TypeVar
 
 import numpy as np
 import safetensors
@@ -20,8 +22,19 @@ from spikewright.runs.recipe import Recipe
 from spikewright.version import __version__
 
 
+class RecordedRecipe(Protocol):
+    """A recipe that a folder records: it tells how it differs from another one."""
+
+    def differences(self, recorded: Any) -> list[str]:
+        """What differs from the recipe of a run that was begun, one line a field."""
+        ...
+
+
+R = TypeVar("R", bound=RecordedRecipe)
+
+
 @dataclass(frozen=True)
-class RunRecord:
+class RunRecord(Generic[R]):
     """What `run.json` holds.
 
     Attributes:
@@ -29,21 +42,19 @@ class RunRecord:
         versions: the versions that it was started with.
     """
 
-    recipe: Recipe
+    recipe: R
     versions: dict[str, str]
 
 
 @dataclass(frozen=True)
-class RunFolder:
-    """The files of one run.
+class RecordedFolder(ABC, Generic[R]):
+    """The folder of a run that can be stopped and gone on with.
 
     ========================  ==================================================================
     `run.json`                the recipe, and the versions that the run was started with
-    `held_out.safetensors`    images that the weights never see: here, or where they started from
     `checkpoint.safetensors`  everything needed to go on, replaced after every epoch
     `metrics.jsonl`           one line an epoch, made anew from the checkpoint's own history
-    `weights.safetensors`     at the end: the weights of the best epoch on validation
-    `card.json`               at the end: what these weights are, and how good
+    `card.json`               at the end: what came of it, and how good
     ========================  ==================================================================
 
     Attributes:
@@ -52,13 +63,14 @@ class RunFolder:
 
     path: Path
 
+    record: ClassVar[Any]
+    """The type of what `run.json` holds."""
+    command: ClassVar[str]
+    """The command that makes such a folder."""
+
     @property
     def recipe_file(self) -> Path:
         return self.path / "run.json"
-
-    @property
-    def held_out(self) -> Path:
-        return self.path / "held_out.safetensors"
 
     @property
     def checkpoint(self) -> Path:
@@ -69,14 +81,10 @@ class RunFolder:
         return self.path / "metrics.jsonl"
 
     @property
-    def weights(self) -> Path:
-        return self.path / "weights.safetensors"
-
-    @property
     def card(self) -> Path:
         return self.path / "card.json"
 
-    def read_recipe(self) -> Recipe:
+    def read_recipe(self) -> R:
         """The recipe that the run was started with.
 
         Raises:
@@ -86,11 +94,12 @@ class RunFolder:
         if not self.recipe_file.is_file():
             raise RunError(
                 f"'{self.path}' holds no training run (no run.json); start one with "
-                "spikewright train --output DIR"
+                f"spikewright {self.command} --output DIR"
             )
-        return decoded(RunRecord, read_json(self.recipe_file), f"'{self.recipe_file}'").recipe
+        recorded = decoded(self.record, read_json(self.recipe_file), f"'{self.recipe_file}'")
+        return recorded.recipe
 
-    def require_same(self, recipe: Recipe) -> None:
+    def require_same(self, recipe: R) -> None:
         """See that a run in the folder, if there is one, has this recipe.
 
         Raises:
@@ -107,7 +116,7 @@ class RunFolder:
                 "go on with the recorded one (--resume), or name another folder"
             )
 
-    def prepare(self, recipe: Recipe) -> None:
+    def prepare(self, recipe: R) -> None:
         """Make the folder for a new run, or see that it holds one of the same recipe.
 
         Raises:
@@ -132,6 +141,28 @@ class RunFolder:
         """Write the log anew, so that it can never disagree with the checkpoint."""
         lines = [json.dumps(asdict(metrics), allow_nan=False) + "\n" for metrics in history]
         write_whole(self.metrics, "".join(lines).encode())
+
+
+@dataclass(frozen=True)
+class RunFolder(RecordedFolder[Recipe]):
+    """The files of a run of training: those of `RecordedFolder`, and two more.
+
+    ========================  ==================================================================
+    `held_out.safetensors`    images that the weights never see: here, or where they started from
+    `weights.safetensors`     at the end: the weights of the best epoch on validation
+    ========================  ==================================================================
+    """
+
+    record = RunRecord[Recipe]
+    command = "train"
+
+    @property
+    def held_out(self) -> Path:
+        return self.path / "held_out.safetensors"
+
+    @property
+    def weights(self) -> Path:
+        return self.path / "weights.safetensors"
 
 
 def versions() -> dict[str, str]:

@@ -6,8 +6,11 @@ No pickle: the optimiser's state is flattened to `optimizer/PARAMETER/KEY`, besi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +32,7 @@ class TrainingState:
         average: the moving average of the weights, or None without EMA.
         best: the model's state after the best epoch so far, on the CPU; empty before the first.
         history: one entry an epoch, in order.
+        rank: of two epochs the better one ranks higher; by default by validation accuracy.
     """
 
     model: nn.Module
@@ -36,6 +40,7 @@ class TrainingState:
     average: AveragedModel | None
     best: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
     history: list[EpochMetrics] = field(default_factory=list[EpochMetrics])
+    rank: Callable[[EpochMetrics], Any] = attrgetter("validation_accuracy")
 
     @property
     def candidate(self) -> dict[str, Tensor]:
@@ -44,8 +49,8 @@ class TrainingState:
 
     @property
     def best_epoch(self) -> EpochMetrics:
-        """The first epoch with the highest validation accuracy."""
-        return max(self.history, key=lambda metrics: metrics.validation_accuracy)
+        """The first of the epochs that rank highest."""
+        return max(self.history, key=self.rank)
 
     def finish_epoch(self, metrics: EpochMetrics) -> None:
         """Take an epoch into the history, and its weights if they are the best."""

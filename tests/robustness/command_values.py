@@ -75,6 +75,11 @@ SOUND: Mapping[str, tuple[str, ...]] = {
         "--resume stopped",
         "--resume trained --device cpu",
     ),
+    "finetune": (
+        f"{NETWORK} --data digits --method distil --samples 40 --epochs 1 --output {FRESH}",
+        f"{BINARY} --data digits --method dsr --samples 64 --epochs 1 --output {FRESH} --json",
+        f"{BINARY} --data digits --method tandem --samples 64 --epochs 2 --output {FRESH}",
+    ),
     "demo": (f"--output {FRESH}", "--json"),
     "paper simulate-events": (
         f"--data digits --output {FRESH} --per-class 1 --loops 1",
@@ -107,11 +112,12 @@ RARE: Mapping[str, float] = {"demo": 0.05, "paper imagenet-dry-run": 0.05}
 """How often these are chosen beside 1 of the others: a minute each that works."""
 KEPT = frozenset(
     {"limit", "calibration_samples", "seeds", "steps", "epochs", "images", "per_class", "loops"}
-    | {"models", "size"}
+    | {"models", "size", "samples"}
 )
 """Parameters that are never dropped: without them a sound line takes its time."""
 ENDLESS: Mapping[str, tuple[str, ...]] = {
     "train": ("--epochs",),
+    "finetune": ("--epochs",),
     "paper simulate-events": ("--loops",),
     "paper imagenet-dry-run": ("--images",),
 }
@@ -213,6 +219,10 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     ),
     "orders": ("late", "independent,early", "shared,reversed"),
     "method": ("qcfs", "rts", "snnc", "ltb", "srp", "cos", "minerror", "refit", "auto"),
+    "finetune method": ("distil", "dsr", "tandem", "qcfs"),
+    "finetune steps": ("1", "2", "x"),
+    "network": (NETWORK, BINARY, "damaged.safetensors", "weights.safetensors", "empty", "odd0"),
+    "samples": ("32", "64", "8", "5000"),
     "correction": ("auto", "bias", "refit", "none", "both"),
     "threshold": (
         *("minerror", "maximum:channel", "percentile:99", "percentile:99.9:layer", "learned"),

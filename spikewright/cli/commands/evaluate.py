@@ -130,22 +130,29 @@ def open_for(
         WrongUsage: when it does not exist, or does not fit the network.
         RunError: when the notes hold no preparation that makes sense.
     """
-    known = _preparation_in(notes)
-    if known is None and options.mean is None and options.size is None:
-        print_note(
-            "the file does not say how images were prepared: pixels are left in 0 .. 1, unless "
-            "--mean, --std and --size say otherwise"
-        )
+    known = known_preparation(notes, told=options.mean is not None or options.size is not None)
     double = network.dtype is torch.float64
-    data = open_data(options, known or Preparation(), double=double)
-    images, graph = data.images, network.graph
+    data = open_data(options, known, double=double)
+    check_network(network, notes, data.images, classes=classes)
+    return data
+
+
+def check_network(
+    network: SpikingNetwork, notes: Mapping[str, Any], images: ImageData, *, classes: bool = True
+) -> None:
+    """See that a saved network takes images, and has one output a class where that is asked.
+
+    Raises:
+        WrongUsage: if not.
+    """
+    graph = network.graph
     if tuple(images.image_shape) != graph.signal.shape:
         raise WrongUsage(
             f"the network takes {shape_text(graph.signal.shape)}, the images of '{images.name}' "
             f"are {shape_text(images.image_shape)}; --size sets the side of pictures"
         )
     if not classes:
-        return data
+        return
     names = graph.structure.names.values()
     if graph.structure.logits is None:
         raise WrongUsage(
@@ -155,7 +162,26 @@ def open_for(
         )
     check_outputs(graph.output_shape[0], images)
     _check_classes(notes, images)
-    return data
+
+
+def known_preparation(notes: Mapping[str, Any], *, told: bool) -> Preparation:
+    """How a saved network is given images, as its file says; as they are where it does not.
+
+    Args:
+        notes: of the file.
+        told: whether the options say how images are prepared; else a note on stderr says that
+            nobody does.
+
+    Raises:
+        RunError: when what the file says is no preparation.
+    """
+    known = _preparation_in(notes)
+    if known is None and not told:
+        print_note(
+            "the file does not say how images were prepared: pixels are left in 0 .. 1, unless "
+            "--mean, --std and --size say otherwise"
+        )
+    return known or Preparation()
 
 
 def _preparation_in(notes: Mapping[str, Any]) -> Preparation | None:

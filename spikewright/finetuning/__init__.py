@@ -1,0 +1,27 @@
+"""Networks of spiking neurons as functions with gradients: trainable, with losses as objects."""
+
+from spikewright.finetuning.answer import Answer, ann_answer
+from spikewright.finetuning.losses import (
+    CrossEntropy,
+    Distillation,
+    Loss,
+    RelativeError,
+    Target,
+    Weighted,
+)
+from spikewright.finetuning.representation import Surrogate, representation
+from spikewright.finetuning.trainable import TrainableNetwork
+
+__all__ = [
+    "Answer",
+    "CrossEntropy",
+    "Distillation",
+    "Loss",
+    "RelativeError",
+    "Surrogate",
+    "Target",
+    "TrainableNetwork",
+    "Weighted",
+    "ann_answer",
+    "representation",
+]

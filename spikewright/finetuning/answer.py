@@ -1,0 +1,69 @@
+"""What a network answers to a batch, with what its units send: all that a loss may look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from spikewright.errors import ConversionError
+from spikewright.graph.evaluate import answered, apply, evaluate
+from spikewright.graph.ir import Graph, Kind, Operation
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a network answers to a batch.
+
+    Attributes:
+        graph: of the network.
+        outputs: the values of `Graph.outputs`, `[B, ...]` each, as means over time.
+        values: what every site sends on average, or its activation, by site name, `[B, *S]`.
+    """
+
+    graph: Graph
+    outputs: tuple[Tensor, ...]
+    values: Mapping[str, Tensor]
+
+    @property
+    def output(self) -> Any:
+        """The answer as the model gives it."""
+        return answered(self.graph, self.outputs, len(self.outputs[0]))
+
+    @property
+    def logits(self) -> Tensor:
+        """The only output, or that called "logits", `[B, classes]`.
+
+        Raises:
+            ConversionError: where several outputs have other names.
+        """
+        number = self.graph.structure.logits
+        if number is None:
+            names = ", ".join(self.graph.structure.names.values())
+            raise ConversionError(
+                f"the network answers several tensors ({names}), and none of them is called "
+                "'logits'; fine-tune it with a loss that takes any outputs, RelativeError()"
+            )
+        return self.outputs[number]
+
+
+@torch.no_grad()
+def ann_answer(graph: Graph, images: Any) -> Answer:
+    """What the ANN answers, that a spiking network was converted from.
+
+    Args:
+        graph: of that network, `snn.graph`.
+        images: a batch; of several inputs a tuple of the positional arguments, or a dict.
+    """
+    values: dict[str, Tensor] = {}
+
+    def activate(op: Operation, inputs: tuple[Tensor, ...]) -> Tensor:
+        assert op.site is not None
+        values[op.site.name] = apply(op, inputs, graph.tensors)
+        return values[op.site.name]
+
+    batch = graph.call.batch(images, graph.tensors)
+    return Answer(graph, evaluate(graph, batch, {Kind.UNIT: activate}), values)

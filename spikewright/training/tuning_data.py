@@ -1,0 +1,73 @@
+"""The images of fine-tuning, in memory: those that train, and those that choose the best epoch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from spikewright.errors import DataError
+
+Augmentation = Callable[[Tensor, Tensor, int], Tensor]
+"""Makes training input of stored images, of their numbers and of the epoch, counted from 1."""
+
+HELD_OUT = 4
+"""Every fourth image chooses the best epoch, where no others are given for that."""
+
+
+@dataclass(frozen=True)
+class TuningData:
+    """The images of fine-tuning, and those that choose the best epoch.
+
+    Attributes:
+        images: as stored, `[N, ...]`.
+        labels: int64 `[N]`; None without any.
+        train: int64, the numbers of the images that are trained on.
+        validation: int64, of those that choose the best epoch.
+        plain: makes input of stored images.
+        augmented: makes training input of stored images, their numbers and the epoch.
+    """
+
+    images: Tensor
+    labels: Tensor | None
+    train: Tensor
+    validation: Tensor
+    plain: Callable[[Tensor], Tensor]
+    augmented: Augmentation
+
+    @classmethod
+    def of(
+        cls, images: Tensor, labels: Tensor | None, augmented: Augmentation | None = None
+    ) -> TuningData:
+        """Images that are input as they are; every fourth one is held out.
+
+        Raises:
+            DataError: for fewer than 8, or another number of labels.
+        """
+        if labels is not None and len(labels) != len(images):
+            raise DataError(f"there are {len(images)} images and {len(labels)} labels")
+        if len(images) < 2 * HELD_OUT:
+            raise DataError(
+                f"fine-tuning holds every fourth image out and needs at least {2 * HELD_OUT}, got "
+                f"{len(images)}"
+            )
+        apart = torch.arange(len(images)) % HELD_OUT == 0
+        train, validation = (~apart).nonzero().flatten(), apart.nonzero().flatten()
+        augmented = _not_augmented if augmented is None else augmented
+        return cls(images, labels, train, validation, _as_it_is, augmented)
+
+    def batch(self, numbers: Tensor, epoch: int | None) -> tuple[Tensor, Tensor | None]:
+        """Input and labels of some images; augmented for training in an epoch, counted from 1."""
+        images = self.images[numbers]
+        x = self.plain(images) if epoch is None else self.augmented(images, numbers, epoch)
+        return x, None if self.labels is None else self.labels[numbers]
+
+
+def _as_it_is(images: Tensor) -> Tensor:
+    return images
+
+
+def _not_augmented(images: Tensor, numbers: Tensor, epoch: int) -> Tensor:
+    return images

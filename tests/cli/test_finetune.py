@@ -1,0 +1,95 @@
+"""`spikewright finetune`: a saved network in, a tuned one out; every option reaches the run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from .conftest import Run
+
+pytest.importorskip("sklearn", reason="needs the extra 'digits'")
+
+CONVERT = [
+    *("convert", "zoo:digits-qcfs8", "--data", "digits", "--neuron", "if", "--steps", "2"),
+    *("--threshold", "learned", "--calibration-samples", "64"),
+]
+SHORT = [
+    *("--data", "digits", "--method", "dsr", "--epochs", "2", "--batch-size", "16"),
+    *("--samples", "200", "--learning-rate", "0.0005", "--seed", "5", "--augment", "none"),
+]
+
+
+@pytest.fixture(scope="module")
+def network(run: Run, tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("converted")
+    code, _, err = run(*CONVERT, "--output", str(folder))
+    assert code == 0, err
+    return str(folder / "network.safetensors")
+
+
+def test_a_network_is_tuned_gone_on_with_and_evaluated(
+    run: Run, network: str, tmp_path: Path
+) -> None:
+    folder = str(tmp_path / "run")
+    code, out, err = run("finetune", network, *SHORT, "--output", folder)
+    assert code == 0, err
+    lines = out.splitlines()
+    assert lines[0].startswith("dsr, T = 2: the network of epoch ")
+    assert [line.split("  ")[0] for line in lines[1:4]] == ["validation", "test before", "test"]
+    assert err.startswith("epoch 0/2  loss ")
+    code, again, err = run("finetune", "--resume", folder, "--json")
+    assert (code, err) == (0, "")
+    card = json.loads(again)
+    tuned = str(tmp_path / "run" / "network.safetensors")
+    code, out, err = run("evaluate", tuned, "--data", "digits", "--json")
+    assert (code, err) == (0, "")  # the file says how images are prepared
+    rows = json.loads(out)["studies"][0]["sweep"]["rows"]
+    assert {row["network"]: row["accuracy"] for row in rows}["IF"] == card["test"]["accuracy"]
+
+
+def test_every_option_reaches_the_recipe(run: Run, network: str, tmp_path: Path) -> None:
+    words = [*SHORT, "--steps", "3", "--mean", "0.1", "--std", "0.5", "--output", str(tmp_path)]
+    code, _, err = run("finetune", network, *words)
+    assert code == 0, err
+    recipe = json.loads((tmp_path / "run.json").read_text())["recipe"]
+    assert recipe["start"]["weights"] == network
+    assert recipe["data"]["augment"] == []
+    assert (recipe["data"]["mean"], recipe["data"]["std"]) == ([0.1], [0.5])
+    chosen = {"epochs": 2, "batch_size": 16, "learning_rate": 0.0005}
+    assert chosen.items() <= recipe["settings"].items()
+    rest = (recipe["method"], recipe["steps"], recipe["samples"], recipe["seed"])
+    assert rest == ("dsr", 3, 200, 5)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--data", "digits"], "give both; or go on with --resume DIR"),
+        (["NETWORK", "--output", "x"], "--data is needed"),
+        (
+            ["NETWORK", "--data", "digits", "--output", "x", "--method", "spin"],
+            "give one of distil",
+        ),
+        (["NETWORK", *SHORT, "--output", "x", "--learning-rate", "0"], "must be above 0"),
+        (["NETWORK", "--resume", "x", "--epochs", "3"], "leave out --epochs, NETWORK"),
+        (["NETWORK", "--data", "cifar10:none", "--output", "x"], "there is no folder 'none'"),
+        (["--resume", "x"], "'x' holds no training run"),
+        (["missing.safetensors", "--data", "digits", "--output", "x"], "missing.safetensors"),
+    ],
+)
+def test_wrong_usage_is_told(
+    run: Run,
+    network: str,
+    words: list[str],
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run("finetune", *(network if word == "NETWORK" else word for word in words))
+    assert code != 0
+    assert out == ""
+    assert message in err
+    assert list(tmp_path.iterdir()) == []

@@ -128,7 +128,7 @@ class ConvertedNetwork(GraphNetwork):
             >>> snn.expected().samples
             64
         """
-        asked = all(neuron == self.calibration.neuron for neuron in self._neurons.values())
+        asked = self._neurons == dict(self.calibration.neurons)
         figures = self.design(steps).expected if asked else None
         return Expected.of(figures) if figures else None
 

@@ -83,7 +83,7 @@ def expected_of(
 
     Args:
         design: the network's.
-        calibration: whose neuron stands at every site.
+        calibration: whose neurons stand at the sites.
         samples: which.
         steps: T.
         seed: of the stochastic neurons' draws.

@@ -306,3 +306,12 @@ def test_steps_are_whole_numbers_from_one() -> None:
     for steps in (0, -1, 2.0, True):
         with pytest.raises(ValueError, match="steps is a whole number of time steps, at least 1"):
             sw.TwoPhase("nearest", steps=steps)  # pyright: ignore[reportArgumentType]
+
+
+def test_what_is_expected_of_answers_is_told_of_the_neurons_that_were_fitted() -> None:
+    own = sw.TwoPhase("nearest", "binary", steps=3)
+    neurons = dict.fromkeys(SITES, sw.TwoPhase("nearest", steps=6)) | {"relu:2": own}
+    snn = prepared().convert(neurons, steps=STEPS)
+    assert snn.expected() is not None
+    assert snn.with_neuron(own).expected() is None
+    assert "expected of samples not seen" in snn.summary()

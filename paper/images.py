@@ -29,13 +29,15 @@ def ordered(dataset: ImageDataset, count: int) -> Subset[tuple[Tensor, int]]:
     return Subset(dataset, permutation(dataset_length(dataset), ORDER_SEED)[:count])
 
 
-def calibration_images(data: ImageData, count: int) -> Subset[tuple[Tensor, int]]:
+def calibration_images(
+    data: ImageData, count: int, seed: int = CALIBRATION_SEED
+) -> Subset[tuple[Tensor, int]]:
     """Images of the training split, blind to their class.
 
     Raises:
         DataError: when there are fewer.
     """
-    return calibration_subset(data.train, count, CALIBRATION_SEED)
+    return calibration_subset(data.train, count, seed)
 
 
 def images_sha256(dataset: ImageDataset) -> str:
@@ -69,12 +71,16 @@ def first(batches: Batches, count: int) -> Iterator[tuple[Tensor, Tensor]]:
 
 
 def calibration_batches(
-    data: ImageData, count: int, batch_size: int, device: torch.device
+    data: ImageData,
+    count: int,
+    batch_size: int,
+    device: torch.device,
+    seed: int = CALIBRATION_SEED,
 ) -> tuple[Tensor, ...]:
     """The calibration images in batches `[B, C, H, W]`.
 
     Raises:
         DataError: when there are fewer.
     """
-    chosen = calibration_images(data, count)
+    chosen = calibration_images(data, count, seed)
     return tuple(images.to(device) for images, _ in loader(chosen, batch_size))

@@ -23,12 +23,14 @@ class Row:
         title: its name in tables.
         method: sets thresholds and correction.
         neuron: the neuron of every site.
+        calibration_samples: of its own, drawn anew by every seed; None for those of the experiment.
     """
 
     name: str
     title: str
     method: Method
     neuron: Neuron
+    calibration_samples: int | None = None
 
     @property
     def expensive(self) -> bool:
@@ -36,8 +38,9 @@ class Row:
         return not self.neuron.has_count_law
 
     def seeds(self, asked: tuple[int, ...] = SEEDS) -> tuple[int, ...]:
-        """The seeds that it runs with."""
-        return asked if self.neuron.stochastic else asked[:1]
+        """The seeds that it runs with: of its neurons' draws, or of its calibration images."""
+        drawn = self.neuron.stochastic or self.calibration_samples is not None
+        return asked if drawn else asked[:1]
 
 
 TPP, UNBIASED, NEAREST = (TwoPhase(kind) for kind in ("bernoulli", "unbiased", "nearest"))
@@ -72,9 +75,16 @@ RELU_ROWS = tuple(
         ("nearest", "nearest", NEAREST),
     )
 )
-"""The rows of a ReLU network: four ways to choose thresholds and a correction, each with three neurons."""
+"""The rows of a ReLU network: ways to calibrate it, each with three neurons."""
+
+CALIBRATION_ROWS = tuple(
+    Row(f"{method.name}-nearest-{n}", f"{title}, nearest, from {n:,} images", method, NEAREST, n)
+    for title, method in (("MinError", MINERROR), ("Auto", AUTO))
+    for n in (16, 64, 256, 1024)
+)
+"""Rows of a ReLU network calibrated on more or fewer images, run and shown where they are named."""
 
 
 def rows_for(levels: int | None) -> tuple[Row, ...]:
     """The rows of a network: QCFS with that many levels, or ReLU for None."""
-    return RELU_ROWS if levels is None else QCFS_ROWS
+    return (*RELU_ROWS, *CALIBRATION_ROWS) if levels is None else QCFS_ROWS

@@ -130,9 +130,11 @@ class Subject:
 
     @property
     def rows(self) -> tuple[Row, ...]:
-        """The rows asked for."""
-        asked = self.settings.rows
-        return tuple(row for row in rows_for(self.levels) if not asked or row.name in asked)
+        """The rows asked for, or all that calibrate on the experiment's images."""
+        rows, asked = rows_for(self.levels), self.settings.rows
+        if asked:
+            return tuple(row for row in rows if row.name in asked)
+        return tuple(row for row in rows if row.calibration_samples is None)
 
     @property
     def device(self) -> torch.device:
@@ -169,7 +171,7 @@ class Subject:
         count = self.images_of(row)
         images, counted = self._test_images(), min(self.settings.energy_images, count)
         energy = list(first(images, counted)) if counted else None
-        conversion = Conversion(row, self._network(row), energy)
+        conversion = Conversion(row, self._network(row, cell), energy)
         ann = self._answers(count).first(count)
         return measure_cell(cell, conversion, first(images, count), ann, self.device)
 
@@ -225,8 +227,13 @@ class Subject:
             self.data, settings.calibration_samples, settings.batch_size, self.device
         )
 
-    def _network(self, row: Row) -> SpikingNetwork:
-        """The network converted for a row; only the last one is kept."""
+    def _network(self, row: Row, cell: Cell) -> SpikingNetwork:
+        """The network of a cell; only the last one of a row is kept, converted for all its T."""
+        if row.calibration_samples is not None:
+            count, place = row.calibration_samples, (self.settings.batch_size, self.device)
+            images = calibration_batches(self.data, count, *place, cell.seed)
+            network = row.method.convert(self._loaded(), images, cell.steps, row.neuron)
+            return network.compile() if self.settings.compiled else network
         if self._converted is None or self._converted[0] != row.name:
             settings = self.settings
             missing = tuple(

@@ -168,6 +168,8 @@ def table_of(store: NetworkStore, steps: Sequence[int]) -> NetworkTable:
             entry = entry_of(sorted(of_cell, key=lambda record: record.cell.seed))
             if entry is not None:
                 entries[row.name, t] = entry
+    measured = {name for name, _ in entries}
+    rows = tuple(row for row in rows if row.calibration_samples is None or row.name in measured)
     ann = records.get(Cell(ANN, 0, 0))
     in_double = {c.row: r for c, r in records.items() if c.row in (ANN_IN_DOUBLE, IN_DOUBLE.name)}
     return NetworkTable(configuration, ann, rows, tuple(sorted(steps)), entries, in_double)

@@ -24,7 +24,9 @@ from paper.cell import packed, unpacked
 from paper.images import ORDER_SEED
 from paper.rows import QCFS_ROWS, RELU_ROWS
 from paper.run import plan
+from paper.store import NetworkStore
 from paper.subject import Subject, open_subject
+from paper.tables import table_of
 from spikewright.data import open_dataset
 from spikewright.errors import AnalysisError, ExperimentError
 from spikewright.measure.cells import deal
@@ -164,6 +166,24 @@ def test_every_row_converts(qcfs: NetworkSource, relu: NetworkSource, tmp_path: 
     names = {f"qcfs/{row.name}-t2-s0.json" for row in QCFS_ROWS}
     names |= {f"relu/{row.name}-t2-s0.json" for row in RELU_ROWS}
     assert names < set(records(tmp_path))
+
+
+def test_rows_draw_calibration_images_of_their_own(relu: NetworkSource, tmp_path: Path) -> None:
+    rows = ("minerror-nearest", "minerror-nearest-16")
+    few = replace(SMALL, steps=(2,), seeds=(0, 1), rows=rows, images=40)
+    run_experiment([relu], DATA, tmp_path, few)
+    store = NetworkStore(tmp_path / "relu")
+    hits = {cell.name: record.hits for cell, record in store.records().items()}
+    assert set(hits) == {"ann", *(f"{row}-t2-s0" for row in rows), "minerror-nearest-16-t2-s1"}
+    assert hits["minerror-nearest-16-t2-s0"] is not None
+    table = table_of(store, (2,))
+    assert [row.name for row in table.rows if "from" in row.title] == ["minerror-nearest-16"]
+    entry = table.entry("minerror-nearest-16", 2)
+    assert entry is not None
+    assert entry.seeds == 2
+    assert {row.name for row in open_subject(relu, DATA, tmp_path, replace(few, rows=())).rows} == {
+        row.name for row in RELU_ROWS
+    }
 
 
 def test_another_configuration_is_refused(whole: Path, qcfs: NetworkSource) -> None:

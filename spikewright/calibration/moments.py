@@ -8,7 +8,9 @@ import torch
 from torch import Tensor
 
 PLACES = 4096
-"""Places that are multiplied at once: with few, adding up takes longer than multiplying."""
+PLACES_PER_INPUT = 4
+"""Places that are multiplied at once: so many for each input of a group, or those above if that is
+fewer. With fewer still, adding up takes longer than multiplying."""
 
 
 @dataclass(frozen=True)
@@ -57,21 +59,29 @@ class Moments:
 
 
 class Places:
-    """Takes in places a few at a time; its memory does not grow with their number."""
+    """Takes in places a few at a time; its memory does not grow with their number.
 
-    def __init__(self, groups: int, outputs: int, inputs: int, free: int = 0) -> None:
+    Args:
+        groups, outputs, inputs: G, O and K of the operation.
+        constant: whether a constant 1 is the last input, which no ridge holds back.
+    """
+
+    def __init__(self, groups: int, outputs: int, inputs: int, *, constant: bool = False) -> None:
+        size = inputs + constant
         self._sums = Moments(
-            torch.zeros(groups, inputs, inputs, dtype=torch.float64),
-            torch.zeros(groups, outputs, inputs, dtype=torch.float64),
+            torch.zeros(groups, size, size, dtype=torch.float64),
+            torch.zeros(groups, outputs, size, dtype=torch.float64),
             torch.zeros(groups, dtype=torch.float64),
-            free,
+            int(constant),
         )
+        self._inputs = inputs
         self._waiting: list[tuple[Tensor, Tensor]] = []
 
     def add(self, inputs: Tensor, residuals: Tensor) -> None:
-        """Take in places: inputs `[G, P, K]`, residuals `[G, P, O]`."""
+        """Take in places: inputs `[G, P, K]` without the constant, residuals `[G, P, O]`."""
         self._waiting.append((inputs, residuals))
-        if sum(waiting.shape[1] for waiting, _ in self._waiting) >= PLACES:
+        places = sum(waiting.shape[1] for waiting, _ in self._waiting)
+        if places >= min(PLACES, PLACES_PER_INPUT * self._inputs):
             self._multiply()
 
     def moments(self) -> Moments:
@@ -81,11 +91,21 @@ class Places:
         return self._sums
 
     def _multiply(self) -> None:
-        inputs, residuals = (torch.cat(parts, 1) for parts in zip(*self._waiting, strict=True))
+        inputs, residuals = (
+            parts[0] if len(parts) == 1 else torch.cat(parts, 1)
+            for parts in zip(*self._waiting, strict=True)
+        )
         self._waiting = []
-        self._sums.squares.add_((inputs.mT @ inputs).cpu())
-        self._sums.cross.add_((residuals.mT @ inputs).cpu())
-        self._sums.energy.add_(residuals.square().sum((1, 2)).cpu())
+        sums, own = self._sums, slice(self._inputs)
+        sums.squares[:, own, own].add_((inputs.mT @ inputs).cpu())
+        sums.cross[..., own].add_((residuals.mT @ inputs).cpu())
+        sums.energy.add_(residuals.square().sum((1, 2)).cpu())
+        if sums.free:
+            total = inputs.sum(1).cpu()
+            sums.squares[:, own, -1].add_(total)
+            sums.squares[:, -1, own].add_(total)
+            sums.squares[:, -1, -1].add_(inputs.shape[1])
+            sums.cross[..., -1].add_(residuals.sum(1).cpu())
 
 
 def chosen_ridge(fitted: Moments, held_out: Moments, strengths: Tensor) -> Tensor:

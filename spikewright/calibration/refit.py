@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -28,6 +29,10 @@ from spikewright.graph.rule import rule_of
 
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
 """Ridges to choose from, in mean second moments of an input."""
+
+ENOUGH = 65_536
+ENOUGH_PER_INPUT = 128
+"""Places of all samples that are enough to fit an operation, the larger of the two."""
 
 MOMENTS = 256 << 20
 """Bytes of the second moments of what an operation reads, at most: 5,792 inputs of one group."""
@@ -56,7 +61,8 @@ class Refit(Correction):
 
     Args:
         samples: at most so many are looked at, at least 8; fewer where 2 GiB hold fewer.
-        places: of each sample's plane at most so many, drawn at random, at least 1.
+        places: of each sample's plane at most so many, drawn at random, at least 1; fewer where 128
+            for each input of the operation, and 65,536 of all samples, are together already.
 
     Raises:
         ValueError: for fewer.
@@ -139,17 +145,21 @@ class _Run:
 
     def _refitted(self, weighted: _Weighted, exact: AtLayer, layer: AtLayer) -> dict[str, Tensor]:
         """New weights and bias of an operation, by name."""
-        view, constant = weighted.view, int(weighted.bias is not None)
+        view = weighted.view
         groups, outputs, inputs = view.rows.shape
-        fitted, held_out = (Places(groups, outputs, inputs + constant, constant) for _ in range(2))
+        fitted, held_out = (
+            Places(groups, outputs, inputs, constant=weighted.bias is not None) for _ in range(2)
+        )
+        enough = max(ENOUGH, ENOUGH_PER_INPUT * inputs)
+        most = min(self._places, math.ceil(enough / len(self._samples)))
         start = 0
         for got, missing in self._residuals(weighted, exact, layer):
             which = torch.arange(start, start + len(got)) % HELD_OUT == 0
             for places, some in ((fitted, ~which), (held_out, which)):
                 if bool(some.any()):
                     numbers = start + some.nonzero().flatten()
-                    x, r = self._at_places(view, got[some], missing[some], numbers.tolist())
-                    places.add(torch.cat([x, x.new_ones(*x.shape[:2], constant)], 2), r)
+                    x, r = _at_places(view, got[some], missing[some], numbers.tolist(), most)
+                    places.add(x, r)
             start += len(got)
         strengths = torch.tensor(STRENGTHS, dtype=torch.float64)
         change = chosen_ridge(fitted.moments(), held_out.moments(), strengths).to(view.rows)
@@ -177,22 +187,26 @@ class _Run:
         """The value of an operation, with the weights of the ANN."""
         return apply(op, (read,), self._samples.graph.tensors)
 
-    def _at_places(
-        self, view: MatrixView, got: Tensor, missing: Tensor, numbers: Sequence[int]
-    ) -> tuple[Tensor, Tensor]:
-        """Inputs `[G, P, K]` and residuals `[G, P, O / G]` at places drawn by a sample's number."""
-        read, sizes = view.read(got), missing.shape[1:-1]
-        if sizes.numel() > self._places:
-            draws = (torch.Generator().manual_seed(number) for number in numbers)
-            drawn = torch.stack([torch.rand(sizes.numel(), generator=draw) for draw in draws])
-            picked = torch.unravel_index(drawn.topk(self._places).indices, sizes)
-            index = (torch.arange(len(got))[:, None], *picked)
-            read, missing = read[index], missing[index]
-        groups, outputs, inputs = view.rows.shape
-        return (
-            read.reshape(-1, groups, inputs).transpose(0, 1),
-            missing.reshape(-1, groups, outputs).transpose(0, 1),
-        )
+
+def _at_places(
+    view: MatrixView, got: Tensor, missing: Tensor, numbers: Sequence[int], most: int
+) -> tuple[Tensor, Tensor]:
+    """Inputs `[G, P, K]` and residuals `[G, P, O / G]`, at so many places of each sample at most.
+
+    They are drawn by the sample's number.
+    """
+    read, sizes = view.read(got), missing.shape[1:-1]
+    if sizes.numel() > most:
+        draws = (torch.Generator().manual_seed(number) for number in numbers)
+        drawn = torch.stack([torch.rand(sizes.numel(), generator=draw) for draw in draws])
+        picked = torch.unravel_index(drawn.topk(most).indices, sizes)
+        index = (torch.arange(len(got))[:, None], *picked)
+        read, missing = read[index], missing[index]
+    groups, outputs, inputs = view.rows.shape
+    return (
+        read.reshape(-1, groups, inputs).transpose(0, 1),
+        missing.reshape(-1, groups, outputs).transpose(0, 1),
+    )
 
 
 def _weighted(graph: Graph) -> dict[str, _Weighted]:

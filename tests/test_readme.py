@@ -27,26 +27,16 @@ def test_its_two_commands_are_targets() -> None:
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
 
 
-def test_its_figures_are_those_of_the_run_records() -> None:
+def test_its_figures_are_those_of_the_run_record() -> None:
     text = README.read_text(encoding="utf-8")
-    for name, decimals in (
-        ("two-phase", "{:.2f} ± {:.2f}"),
-        ("one-phase", "{:.2f} ({:.1f} to {:.1f})"),
-    ):
-        record = README.parent / "docs" / "results" / f"resnet20-cifar10-{name}.csv"
-        with record.open(encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        assert rows
-        for row in rows:
-            accuracy = 100 * float(row["accuracy"])
-            if name == "one-phase":
-                told = decimals.format(accuracy, 100 * float(row["low"]), 100 * float(row["high"]))
-            elif row["seeds"] == "1":
-                told = f"{accuracy:.2f}"
-            else:
-                told = decimals.format(accuracy, 100 * float(row["spread"]))
-            line = next(li for li in text.splitlines() if li.startswith(f"| {row['network']} |"))
-            assert told in line, (row["network"], row["steps"])
+    record = README.parent / "docs" / "results" / "resnet20-cifar10-one-phase.csv"
+    with record.open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert rows
+    for row in rows:
+        accuracy, low, high = (100 * float(row[name]) for name in ("accuracy", "low", "high"))
+        line = next(li for li in text.splitlines() if li.startswith(f"| {row['network']} |"))
+        assert f"{accuracy:.2f} ({low:.1f} to {high:.1f})" in line, (row["network"], row["steps"])
 
 
 def test_its_orders_are_those_of_the_run_record() -> None:

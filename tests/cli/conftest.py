@@ -17,7 +17,7 @@ from spikewright.graph import Survey, survey
 from spikewright.graph.model_checks import state_of
 
 DIGITS = "spikewright.models:digits_cnn"
-SMALL = ["--data", "digits", "--limit", "20", "--calibration-samples", "16", "--steps", "1,2"]
+SMALL = ["--data", "digits", "--limit", "20", "--calibration-samples", "12", "--steps", "1,2"]
 
 Run = Callable[..., tuple[int, str, str]]
 

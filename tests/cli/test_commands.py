@@ -19,7 +19,7 @@ def names(folder: Path) -> list[str]:
 
 
 def test_convert_writes_its_summary(run: Run, tmp_path: Path) -> None:
-    words = ["--data", "digits", "--calibration-samples", "16", "--steps", "2,4"]
+    words = ["--data", "digits", "--calibration-samples", "12", "--steps", "2,4"]
     code, out, _ = run("convert", DIGITS, *words, "--neuron", "tpp", "--output", str(tmp_path))
     assert code == 0
     assert names(tmp_path) == ["config.json", "network.safetensors", "summary.txt"]
@@ -30,7 +30,7 @@ def test_convert_writes_its_summary(run: Run, tmp_path: Path) -> None:
 
 
 def test_inspect_shows_the_network_that_convert_saved(run: Run, tmp_path: Path) -> None:
-    words = ["--data", "digits", "--calibration-samples", "16", "--steps", "2,4"]
+    words = ["--data", "digits", "--calibration-samples", "12", "--steps", "2,4"]
     run("convert", DIGITS, *words, "--neuron", "tpp", "--output", str(tmp_path))
     file = tmp_path / "network.safetensors"
     code, out, _ = run("inspect", str(file))
@@ -52,7 +52,7 @@ def test_inspect_shows_the_network_that_convert_saved(run: Run, tmp_path: Path) 
 
 
 def test_convert_json_has_every_design(run: Run) -> None:
-    words = ["--data", "digits", "--calibration-samples", "16", "--steps", "2,4", "--json"]
+    words = ["--data", "digits", "--calibration-samples", "12", "--steps", "2,4", "--json"]
     code, out, _ = run("convert", DIGITS, *words)
     found = json.loads(out)
     assert code == 0
@@ -62,7 +62,15 @@ def test_convert_json_has_every_design(run: Run) -> None:
 
 
 def test_convert_finds_the_steps_for_an_agreement(run: Run, tmp_path: Path) -> None:
-    words = ["--data", "digits", "--calibration-samples", "64", "--agreement", "0.9"]
+    words = [
+        "--data",
+        "digits",
+        "--calibration-samples",
+        "64",
+        "--agreement",
+        "0.9",
+        "--correction=bias",
+    ]
     code, out, err = run("convert", DIGITS, *words, "--json")
     assert code == 0, err
     found = json.loads(out)
@@ -168,7 +176,7 @@ def test_a_sweep_by_every_method(
     assert found["configuration"]["method"] == method
     page = (tmp_path / "out" / "report.html").read_text()
     assert f"by the method {method}" in page
-    assert f"--calibration-samples 16 --steps 1,2 --method {method}" in page
+    assert f"--calibration-samples 12 --steps 1,2 --method {method}" in page
 
 
 def test_a_method_decides_what_if_starts_from(run: Run) -> None:

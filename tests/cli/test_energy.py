@@ -42,7 +42,7 @@ def test_seeds_are_refused(run: Run) -> None:
 
 def test_prices_of_functions_are_asked_for_and_taken(run: Run) -> None:
     """A network with attention and one with a gate of channels; both multiply signals."""
-    few = ["--data", "digits", "--limit", "10", "--calibration-samples", "16", "--steps", "3"]
+    few = ["--data", "digits", "--limit", "10", "--calibration-samples", "12", "--steps", "3"]
     for factory, prices in (("transformer", "gelu=5,softmax=20,layer_norm=30"),
                             ("gated", "sigmoid=5")):  # fmt: skip
         words = [f"tests.cli.products:{factory}", *few, "--neuron", "nearest:binary"]

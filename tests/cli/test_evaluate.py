@@ -18,7 +18,7 @@ from .conftest import DIGITS, Run
 
 pytest.importorskip("sklearn", reason="needs the extra 'digits'")
 
-CONVERTED = ["--data", "digits", "--calibration-samples", "16", "--mean", "0.3", "--std", "0.4"]
+CONVERTED = ["--data", "digits", "--calibration-samples", "12", "--mean", "0.3", "--std", "0.4"]
 LIMITED = ["--data", "digits", "--limit", "20", "--seeds", "2"]
 
 
@@ -109,7 +109,7 @@ def test_notes_that_make_no_sense_are_refused(
 
 
 def test_float64_networks_are_given_float64_images(run: Run, tmp_path: Path) -> None:
-    words = ["--data", "digits", "--calibration-samples", "16", "--steps", "2"]
+    words = ["--data", "digits", "--calibration-samples", "12", "--steps", "2"]
     words += ["--precision", "float64", "--output", str(tmp_path)]
     assert run("convert", DIGITS, *words)[0] == 0
     code, _, err = run("evaluate", str(tmp_path / "network.safetensors"), *LIMITED)

@@ -14,7 +14,7 @@ from .conftest import Run
 nir = pytest.importorskip("nir", reason="needs the extra 'nir'")
 pytest.importorskip("sklearn", reason="needs the extra 'digits'")
 
-ZOO = ["zoo:digits-qcfs8", "--data", "digits", "--calibration-samples", "16"]
+ZOO = ["zoo:digits-qcfs8", "--data", "digits", "--calibration-samples", "12"]
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import spikewright.cli.commands.energy
 
 from .conftest import DIGITS, Run
 
-WORDS = ["--data", "digits", "--limit", "40", "--batch-size", "16", "--calibration-samples", "16"]
+WORDS = ["--data", "digits", "--limit", "40", "--batch-size", "16", "--calibration-samples", "12"]
 SWEEP = ["sweep", DIGITS, *WORDS, "--steps", "1,2", "--neuron", "if,tpp", "--seeds", "2"]
 MISALIGNMENT = ["misalignment", DIGITS, *WORDS, "--steps", "2", "--orders", "late"]
 ENERGY = ["energy", DIGITS, *WORDS, "--steps", "2,4", "--neuron", "if,nearest"]

@@ -75,7 +75,7 @@ def test_networks_without_classes_are_measured(run: Run, module: str) -> None:
     assert "accuracy %" not in page.partition("Every measurement")[2].partition("</thead>")[0]
     code, _, err = run("report", "out", "--output", "again.html")
     assert code == 0, err
-    data = ["--data", "digits", "--calibration-samples", "16", "--steps", "1,2"]
+    data = ["--data", "digits", "--calibration-samples", "12", "--steps", "1,2"]
     code, _, err = run("convert", f"{module}:Maps", *data, "--output", "saved")
     assert code == 0, err
     saved = [*SMALL[:4], "--output", "eva"]

@@ -14,7 +14,7 @@ import torch
 
 from .conftest import DIGITS, Run
 
-WORDS = ["--data", "digits", "--calibration-samples", "16"]
+WORDS = ["--data", "digits", "--calibration-samples", "12"]
 MEASURED = [*WORDS, "--limit", "20", "--batch-size", "8"]
 COMMANDS = {
     "sweep": ["--steps", "1,2", "--neuron", "if,tpp", "--seeds", "2", "--seed", "7", *MEASURED],

@@ -16,7 +16,7 @@ from spikewright.models import digits_cnn
 
 from .conftest import DIGITS, Run
 
-WORDS = ["--data", "digits", "--calibration-samples", "16", "--limit", "20", "--steps", "2"]
+WORDS = ["--data", "digits", "--calibration-samples", "12", "--limit", "20", "--steps", "2"]
 ENERGY = ["energy", DIGITS, *WORDS, "--neuron", "nearest"]
 PICTURES = 6
 """Of each class in each split."""
@@ -170,7 +170,7 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 COMMANDS = [
     ENERGY,
     ["sweep", DIGITS, *WORDS, "--neuron", "nearest"],
-    ["convert", DIGITS, "--data", "digits", "--calibration-samples", "16"],
+    ["convert", DIGITS, "--data", "digits", "--calibration-samples", "12"],
 ]
 
 

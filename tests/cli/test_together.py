@@ -14,7 +14,7 @@ from .conftest import Run
 pytest.importorskip("sklearn", reason="needs the extra 'digits'")
 
 SHARED = (*("--data", "digits", "--limit", "45", "--batch-size", "10", "--json", "--output"),)
-CONVERTED = ("--neuron", "tpp,if", "--steps", "2,4", "--calibration-samples", "25")
+CONVERTED = ("--neuron", "tpp,if", "--steps", "2,4", "--calibration-samples", "13")
 REPEATED = ("config.json", "results.csv", "operations.csv", "results.json")
 IN_TURN = """
 import sys
@@ -46,7 +46,7 @@ def test_two_processes_write_the_files_of_one(run: Run, tmp_path: Path) -> None:
     for package, extra in (("accelerate", "train"), ("plotly", "report")):
         pytest.importorskip(package, reason=f"needs the extra '{extra}'")
     made = tmp_path / "made"
-    words = ("--data", "digits", "--neuron", "tpp", "--steps", "2", "--calibration-samples", "25")
+    words = ("--data", "digits", "--neuron", "tpp", "--steps", "2", "--calibration-samples", "13")
     assert run("convert", "zoo:digits-qcfs8", *words, "--output", str(made))[0] == 0
     saved = made / "network.safetensors"
     alone = ""

@@ -33,7 +33,7 @@ def test_a_run_is_trained_resumed_and_swept(run: Run, tmp_path: Path) -> None:
     code, again, err = run("train", "--resume", folder, "--json")
     card = json.loads(again)
     assert (code, err, card["epochs"]) == (0, "", 3)
-    small = ["--data", "digits", "--calibration-samples", "16", "--threshold", "learned"]
+    small = ["--data", "digits", "--calibration-samples", "12", "--threshold", "learned"]
     more = ["--correction", "none", "--neuron", "nearest", "--steps", "4", "--json"]
     code, out, err = run("sweep", f"run:{folder}", *small, *more)
     assert code == 0, err

@@ -192,7 +192,7 @@ def test_the_engines_agree_and_approach_the_ann(name: str) -> None:
         (sw.TwoPhase("nearest", "binary"), 5),
         (sw.TwoPhase("nearest", "first-spike"), 6),
     ]:
-        snn = prepared(name).convert(neuron, steps=steps)
+        snn = prepared(name).convert(neuron, steps=steps, correction=InputMeans())
         counts, stepped = (snn.counts(x, engine=engine) for engine in ("counts", "steps"))
         assert all(torch.equal(counts[site], stepped[site]) for site in snn.sites)
         answers = [snn(x, engine=engine) for engine in ("counts", "steps")]
@@ -200,7 +200,9 @@ def test_the_engines_agree_and_approach_the_ann(name: str) -> None:
         if neuron.label.startswith("nearest"):
             assert_equals_its_twin(snn, x)
         assert_audit_is_clean(snn, x[:2])
-    fine = prepared(name).convert(sw.TwoPhase("nearest", "binary"), sw.Maximum(), steps=14)
+    fine = prepared(name).convert(
+        sw.TwoPhase("nearest", "binary"), sw.Maximum(), steps=14, correction=None
+    )
     with torch.no_grad():
         expected = model(x_of(64))
     assert (fine(x_of(64)) - expected).norm() / expected.norm() < 1e-3

@@ -143,13 +143,13 @@ def test_written_out_it_is_torchs_own_layer(name: str) -> None:
 def test_the_engines_agree_and_approach_the_ann(name: str, tmp_path: Path) -> None:
     model, x = net(name), x_of(64)
     prepared = sw.prepare(model, x)
-    snn = prepared.convert(BINARY, steps=4)
+    snn = prepared.convert(BINARY, steps=4, correction=sw.calibration.InputMeans())
     counts, steps = (tree_leaves(snn(x[:3], engine=engine)) for engine in ("counts", "steps"))
     twin = tree_leaves(snn.twin()(x[:3]))
     for one, stepped, quantised in zip(counts, steps, twin, strict=True):
         torch.testing.assert_close(one, stepped, rtol=1e-12, atol=1e-12)
         torch.testing.assert_close(one, quantised, rtol=1e-12, atol=1e-12)
-    fine = prepared.convert(BINARY, sw.Maximum(), steps=12)
+    fine = prepared.convert(BINARY, sw.Maximum(), steps=12, correction=None)
     with torch.no_grad():
         expected = tree_leaves(model(x))
     for own, other in zip(tree_leaves(fine(x)), expected, strict=True):
@@ -211,7 +211,7 @@ def test_statistics_of_a_gate_are_those_of_all_its_steps() -> None:
 
 
 def test_the_summary_has_a_line_for_a_gate() -> None:
-    summary = sw.convert(net("LSTM"), x_of(32), BINARY, steps=4).summary()
+    summary = sw.convert(net("LSTM"), x_of(12), BINARY, steps=4).summary()
     lines = [line.split()[:4] for line in summary.splitlines() if line.startswith("rnn.")]
     assert ["rnn.input:*", "4", "×", "sigmoid"] in lines
     assert ["rnn.forget:*", "3", "×", "sigmoid"] in lines
@@ -220,7 +220,7 @@ def test_the_summary_has_a_line_for_a_gate() -> None:
 
 
 def test_another_length_is_refused() -> None:
-    snn = sw.convert(net("LSTM"), x_of(32), BINARY, steps=4)
+    snn = sw.convert(net("LSTM"), x_of(12), BINARY, steps=4)
     with pytest.raises(
         sw.ConversionError, match=r"takes batches of shape \[B, 4, 3\], got \[2, 5, 3\]"
     ):
@@ -268,7 +268,7 @@ def test_states_are_answered_with_the_batch_where_torch_has_it(tmp_path: Path) -
 
 
 def test_every_edge_into_weights_and_products_is_audited() -> None:
-    audit = sw.convert(net("LSTM, 2 layers, both ways"), x_of(32), BINARY, steps=4).audit(x_of(2))
+    audit = sw.convert(net("LSTM, 2 layers, both ways"), x_of(12), BINARY, steps=4).audit(x_of(2))
     assert audit.objections == ()
     carried = {str(edge.carries) for edge in audit.edges if edge.role == "product"}
     assert carried == {"spikes"}
@@ -277,7 +277,7 @@ def test_every_edge_into_weights_and_products_is_audited() -> None:
 @pytest.mark.parametrize("name", ["LSTM", "GRU, states given", "cells"])
 def test_operations_are_counted_alike_by_both_engines(name: str) -> None:
     priced = replace(HOROWITZ_45NM, function_pj={"sigmoid": 5.0, "tanh": 5.0})
-    snn, x = sw.convert(net(name), x_of(32), BINARY, steps=4), x_of(3, seed=1)
+    snn, x = sw.convert(net(name), x_of(12), BINARY, steps=4), x_of(3, seed=1)
     counts, steps = (sw.operations(snn, [x], model=priced, engine=e) for e in ("counts", "steps"))
     assert counts.rows == steps.rows
     assert counts.total.snn.held_additions > 0
@@ -286,7 +286,7 @@ def test_operations_are_counted_alike_by_both_engines(name: str) -> None:
 def test_macs_of_an_lstm_by_hand() -> None:
     """4 steps of 3 -> 16, 3 of 4 -> 16; products of 4 values: 2 in the first step, 3 later."""
     priced = replace(HOROWITZ_45NM, function_pj={"sigmoid": 5.0, "tanh": 5.0})
-    total = sw.operations(sw.convert(net("LSTM"), x_of(32), steps=4), [x_of(2)], model=priced).total
+    total = sw.operations(sw.convert(net("LSTM"), x_of(12), steps=4), [x_of(2)], model=priced).total
     assert total.ann.all_macs == 4 * 3 * 16 + 3 * 4 * 16 + 4 * (2 + 3 * 3)
 
 
@@ -294,6 +294,6 @@ def test_onnx_holds_an_unrolled_layer(tmp_path: Path) -> None:
     for package in ("onnx", "onnxscript", "onnxruntime"):
         pytest.importorskip(package, reason="needs the extra 'onnx'")
     model = net("LSTM, states of the input").float()
-    snn = sw.convert(model, x_of(32).float(), BINARY, steps=4)
+    snn = sw.convert(model, x_of(12).float(), BINARY, steps=4)
     report = export_onnx(snn, tmp_path / "network.onnx", 4)  # compared before it is written
     assert "to 0, 1.0, 1.1, T = 4" in report

@@ -146,7 +146,7 @@ def test_the_engines_agree_and_approach_the_ann(
         (sw.TwoPhase("nearest", "binary"), 5),
         (sw.TwoPhase("nearest", "first-spike"), 6),
     ]:
-        snn = prepared.convert(neuron, steps=steps)
+        snn = prepared.convert(neuron, steps=steps, correction=InputMeans())
         counts, stepped = (snn.counts(x, engine=engine) for engine in ("counts", "steps"))
         assert all(torch.equal(counts[site], stepped[site]) for site in snn.sites)
         answers = [snn(x, engine=engine) for engine in ("counts", "steps")]
@@ -158,7 +158,9 @@ def test_the_engines_agree_and_approach_the_ann(
             lowest = min(float(count.min()) for count in own)
             signed = functions is SIGNED and name != "reciprocal"
             assert lowest < 0 if signed else lowest >= 0, name
-    fine = prepared.convert(sw.TwoPhase("nearest", "binary"), sw.Maximum(), steps=16)
+    fine = prepared.convert(
+        sw.TwoPhase("nearest", "binary"), sw.Maximum(), steps=16, correction=None
+    )
     with torch.no_grad():
         expected, answers = model(x_of(64)), fine(x_of(64))
     for name, wanted, answer in zip(functions, expected, answers, strict=True):

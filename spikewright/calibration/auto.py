@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import torch
@@ -75,11 +75,7 @@ class Auto(Correction):
             trials = [first, *map(trial_of, range(1, folds))]
             of_strategies = _unexplained(strategies, trials)
             strategy = strategies[least(of_strategies)]
-        candidates = {NO_CORRECTION: (strategy, None)}
-        candidates |= {repr(one): (strategy, one) for one in self.corrections}
-        if strategy != calibration.threshold:
-            plain = calibration.threshold
-            candidates[f"{NO_CORRECTION}, {plain!r}"] = (plain, None)
+        candidates = self._candidates(strategy, calibration.threshold)
         judged = {
             name: first.judged(first.design(*candidate), MOST_HELD_OUT)
             for name, candidate in candidates.items()
@@ -94,6 +90,18 @@ class Auto(Correction):
         errors = {**of_strategies, **{f"+ {name}": e for name, e in of_corrections.items()}}
         held_out = {n: torch.tensor(e, dtype=torch.float64) for n, e in errors.items()}
         return replace(design, held_out=held_out, expected=judged[best].tensors())
+
+    def _candidates(
+        self, strategy: Threshold, named: Threshold
+    ) -> dict[str, tuple[Threshold, Correction | None]]:
+        """What is compared: thresholds and a correction, by what is told of them."""
+        candidates: dict[str, tuple[Threshold, Correction | None]] = {
+            NO_CORRECTION: (strategy, None),
+            **{repr(one): (strategy, one) for one in self.corrections},
+        }
+        if strategy != named:
+            candidates[f"{NO_CORRECTION}, {named!r}"] = (named, None)
+        return candidates
 
 
 @dataclass(frozen=True)
@@ -113,6 +121,7 @@ class _Trial:
     others: Samples
     steps: int
     seed: int
+    _plain: dict[str, Design] = field(default_factory=dict, repr=False)
 
     @classmethod
     def of(
@@ -125,7 +134,10 @@ class _Trial:
 
     def design(self, threshold: Threshold, correction: Correction | None = None) -> Design:
         """The design of some thresholds and a correction, made on the samples to fit on."""
-        design = Design(replace(self.calibration, threshold=threshold).thresholds_at(self.steps))
+        if repr(threshold) not in self._plain:  # every candidate begins with it
+            chosen = replace(self.calibration, threshold=threshold).thresholds_at(self.steps)
+            self._plain[repr(threshold)] = Design(chosen)
+        design = self._plain[repr(threshold)]
         if correction is None:
             return design
         arguments = (self.calibration, self.fitted, self.steps, self.seed)

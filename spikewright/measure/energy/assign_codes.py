@@ -19,6 +19,9 @@ from spikewright.neurons import Code, Neuron, TwoPhase, code_of
 ASSIGNED = ("binary", "first-spike")
 """Few steps and more spikes, or one spike and more steps."""
 
+_NO_STEP = 1e-9
+"""Time steps that a change adds off the longest path: none, as good as."""
+
 
 @dataclass(frozen=True)
 class CodeAssignment:
@@ -100,7 +103,7 @@ def assign_codes(
     saved = {change: first - after for change, after in zip(changed, others, strict=True)}
     taken = [
         neurons
-        for neurons in _ever_cheaper(network, fastest, saved)
+        for neurons in _ever_slower(network, fastest, saved)
         if latency is None or _latency(network, neurons) <= latency
     ]
     if not taken:
@@ -140,24 +143,31 @@ def _choices(
     return tuple(sorted(fitting, key=lambda one: one.window(network.steps)))
 
 
-def _ever_cheaper(
+def _ever_slower(
     network: SpikingNetwork,
     fastest: Mapping[str, TwoPhase],
     saved: Mapping[tuple[str, TwoPhase], float],
 ) -> Iterator[Mapping[str, TwoPhase]]:
-    """The fastest neurons, then with one more change each time; latency never falls."""
-    neurons, waiting = dict(fastest), {change: gain for change, gain in saved.items() if gain > 0}
-    gained = dict.fromkeys(fastest, 0.0)
+    """The fastest neurons, then with one more change each time, what saves most a step first.
+
+    It goes on to the last change: where trains of two codes are added up, each keeps a sum of its
+    own, so that changes may save together what neither saves alone.
+    """
+    neurons, gained, waiting = dict(fastest), dict.fromkeys(fastest, 0.0), dict(saved)
     yield dict(neurons)
     while waiting:
         now = _latency(network, neurons)
         rates: dict[tuple[str, TwoPhase], tuple[float, float]] = {}
         for (site, neuron), gain in waiting.items():
             more = _latency(network, {**neurons, site: neuron}) - now
-            rates[site, neuron] = ((gain - gained[site]) / max(more, 1e-9), gain)
+            gain -= gained[site]
+            rates[site, neuron] = (gain / max(more, _NO_STEP), gain)
         site, neuron = best = max(rates, key=rates.__getitem__)
         neurons[site], gained[site] = neuron, waiting.pop(best)
-        waiting = {(s, n): gain for (s, n), gain in waiting.items() if gain > gained[s]}
+        window = neuron.window(network.steps)
+        for other in [(s, n) for s, n in waiting if s == site]:
+            if other[1].window(network.steps) <= window:
+                del waiting[other]
         yield dict(neurons)
 
 

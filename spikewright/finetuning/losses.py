@@ -68,6 +68,11 @@ class Loss(ABC):
         """Whether it compares with labels."""
         return False
 
+    @property
+    def needs_spikes(self) -> bool:
+        """Whether it looks at `Answer.spikes`."""
+        return False
+
 
 @dataclass(frozen=True)
 class CrossEntropy(Loss):
@@ -155,6 +160,25 @@ class RelativeError(Loss):
 
 
 @dataclass(frozen=True)
+class Spikes(Loss):
+    """The spikes that a neuron sends, on average over all neurons of the network.
+
+    Those of the network's code: of the binary code the ones in the binary writing of the count, as
+    Datta et al. count them (arXiv 2312.06900). The gradient of each bit goes to the count as it is.
+    """
+
+    @property
+    def needs_spikes(self) -> bool:
+        return True
+
+    def __call__(self, answer: Answer, target: Target) -> Tensor:
+        if not answer.spikes:
+            raise ConversionError("this loss looks at spikes: give observe(images, spikes=True)")
+        sent = answer.spikes.values()
+        return sum(spikes.sum() for spikes in sent) / sum(spikes.numel() for spikes in sent)
+
+
+@dataclass(frozen=True)
 class Weighted(Loss):
     """A sum of losses, each times its weight.
 
@@ -175,6 +199,10 @@ class Weighted(Loss):
     @property
     def needs_labels(self) -> bool:
         return any(loss.needs_labels for _, loss in self.terms)
+
+    @property
+    def needs_spikes(self) -> bool:
+        return any(loss.needs_spikes for _, loss in self.terms)
 
     def __call__(self, answer: Answer, target: Target) -> Tensor:
         losses = [weight * loss(answer, target) for weight, loss in self.terms]

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -174,8 +175,7 @@ class Spikes(Loss):
     def __call__(self, answer: Answer, target: Target) -> Tensor:
         if not answer.spikes:
             raise ConversionError("this loss looks at spikes: give observe(images, spikes=True)")
-        sent = answer.spikes.values()
-        return sum(spikes.sum() for spikes in sent) / sum(spikes.numel() for spikes in sent)
+        return torch.cat([spikes.flatten() for spikes in answer.spikes.values()]).mean()
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,8 @@ class Auto(Correction):
     Strategies for thresholds are compared first, without correction, and with others held out in
     turn until 64 samples were, as values that clip are few: that which leaves least
     `Expected.unexplained` is taken, as means and scales can be corrected, and a network that is
-    silent is not taken for a good one. Its thresholds are set by all samples. With them corrections
+    silent is not taken for a good one. It must leave less than that of the conversion by more than
+    chance does. Its thresholds are set by all samples. With them corrections
     are compared, among them none, with these thresholds and with those of the conversion; that of
     the least `Expected.error` is taken as it was judged. Labels are not needed.
 
@@ -70,7 +71,9 @@ class Auto(Correction):
         judge = _Judge(calibration, folds, steps, seed)
         strategies = {repr(t): t for t in (calibration.threshold, *(self.thresholds or ()))}
         of_strategies = judge.unexplained(strategies) if len(strategies) > 1 else {}
-        strategy = strategies[least(of_strategies)] if of_strategies else calibration.threshold
+        strategy = (
+            strategies[clearly_least(of_strategies)] if of_strategies else calibration.threshold
+        )
         plain = design
         if strategy != calibration.threshold:
             plain = Design(replace(calibration, threshold=strategy).thresholds_at(steps))
@@ -120,6 +123,15 @@ class _Judge:
                 judged = self.expected(design, fold, MOST_HELD_OUT // turns)
                 unexplained[name] += judged.unexplained / turns
         return unexplained
+
+
+def clearly_least(unexplained: Mapping[str, float], samples: int = MOST_HELD_OUT) -> str:
+    """The name of what leaves least unexplained; the first where that may be by chance.
+
+    Anything at all explains 1 / n of what is left unexplained, on average over draws of n samples.
+    """
+    first, best = next(iter(unexplained)), least(unexplained)
+    return best if unexplained[best] < (1 - 1 / samples) * unexplained[first] else first
 
 
 def least(errors: Mapping[str, float]) -> str:

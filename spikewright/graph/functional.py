@@ -38,6 +38,8 @@ def functional(program: ExportedProgram) -> ExportedProgram:
         if node.target in _REPLACED:
             with node.graph.inserting_before(node):
                 _REPLACED[node.target](node)
+        elif outside := _out_of_place(node):
+            node.target = outside
     return program
 
 
@@ -52,9 +54,32 @@ def _has_form(node: fx.Node) -> bool:
         return not node.args[2]
     if not isinstance(node.target, OpOverload):  # of numbers, or one value of several
         return getattr(node.target, "__module__", "") == operator.add.__module__
+    if _out_of_place(node):
+        return _alone(node.args[0])
     schema: Any = getattr(node.target, "_schema")  # noqa: B009 (torch has no public name for it)
     shares = schema.is_mutable or any(given.alias_info for given in schema.arguments)
     return not shares and torch.Tag.maybe_aliasing_or_mutating not in node.target.tags
+
+
+def _out_of_place(node: fx.Node) -> Any:
+    """The call with a rule that computes what one in place writes, such as `relu` for `relu_`."""
+    name, _, overload = str(node.target).removeprefix("aten.").partition(".")
+    packet = getattr(aten, name.removesuffix("_"), None) if name.endswith("_") else None
+    outside = getattr(packet, overload, None)
+    return outside if outside in registered() else None
+
+
+def _alone(source: Any) -> bool:
+    """Whether a value is a new tensor that a single call reads."""
+    if source.op != "call_function" or len(source.users) > 1:
+        return False
+    rule = registered().get(source.target)
+    weighted = rule is not None and rule.weight_at is not None
+    return (
+        weighted
+        or source.target in (aten.batch_norm.default, aten.add.Tensor)
+        or bool(_out_of_place(source))
+    )
 
 
 def _sizes(view: fx.Node) -> list[int | tuple[int] | None]:

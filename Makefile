@@ -32,7 +32,7 @@ demo: $(VENV)/.installed-all  ## Train, convert and compare on the embedded digi
 	$(BIN)/spikewright demo --output out/demo
 
 test: $(VENV)/.installed-dev  ## Run all tests
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.installed-dev  ## Check format, lint rules and types
 	$(BIN)/python -m ruff format --check .

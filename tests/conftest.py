@@ -28,6 +28,25 @@ if (
     cache = Path(tempfile.gettempdir()) / f"torchinductor-{CAPABILITY}"
     os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", str(cache))
 
+LONG = (
+    "cli/test_commands.py",
+    "cli/test_interruption.py",
+    "cli/test_together.py",
+    "demo/test_run_demo.py",
+    "docs/test_examples.py",
+    "docs/test_support.py",
+    "export/test_onnx.py",
+    "network/test_recurrent.py",
+    "paper/test_dry_run.py",
+    "paper/test_run.py",
+    "robustness/test_fuzz_command_line.py",
+    "test_processes.py",
+    "test_torchvision.py",
+    "training/test_processes.py",
+    "training/test_train.py",
+)
+"""Files that take more than ten seconds: workers begin with them, so that all end together."""
+
 
 def pytest_configure() -> None:
     if quick_captures is not None:
@@ -36,6 +55,11 @@ def pytest_configure() -> None:
     torch.backends.nnpack.set_flags(False)  # its convolutions round where a plain sum is exact
     if os.environ.get("SPIKEWRIGHT_ONEDNN") == "off":  # as on processors that it does not serve
         torch.backends.mkldnn.set_flags(_enabled=False)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    first = {Path(__file__).parent / name for name in LONG}
+    items.sort(key=lambda item: item.path not in first)
 
 
 def pytest_collection_finish() -> None:

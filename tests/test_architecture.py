@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conftest import LONG
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "spikewright"
 MAXIMUM_LINES = 350
@@ -231,3 +233,7 @@ def test_no_file_names_a_place_on_one_machine() -> None:
             continue
         offenders += [f"{file.relative_to(ROOT)}: {word}" for word in forbidden if word in text]
     assert not offenders, "\n".join(offenders)
+
+
+def test_the_long_files_of_tests_exist() -> None:
+    assert all((ROOT / "tests" / name).is_file() for name in LONG)

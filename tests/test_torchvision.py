@@ -14,17 +14,19 @@ from torch import nn
 import spikewright as sw
 
 torchvision = pytest.importorskip("torchvision")
+from torchvision.models.convnext import CNBlockConfig  # noqa: E402
+from torchvision.models.efficientnet import MBConvConfig  # noqa: E402
 
 STEPS = 4096
 # Each has what the others lack: residuals; branches; pools that round up; shuffles.
 # `test_gates_of_channels_convert` has depthwise convolutions and gates.
-# `python -m docs_tools support` converts the other families of torchvision.
+# `python -m docs_tools support` converts one of every family, whole.
 CONVERTS = [
     "resnet18",
     "googlenet",
     "squeezenet1_1",
-    "shufflenet_v2_x1_0",
-    "convnext_tiny",  # layer norms, of channels that stand last
+    "shufflenet of 4 units",
+    "convnext of 4 blocks",  # layer norms, of channels that stand last
 ]
 
 
@@ -38,6 +40,18 @@ def classifier(name: str) -> nn.Module:
     if name == "swin of 4 layers":
         sizes = {"patch_size": [4, 4], "window_size": [4, 4], "num_heads": [2, 4]}
         return torchvision.models.SwinTransformer(embed_dim=16, depths=[2, 2], **sizes).eval()
+    if name == "shufflenet of 4 units":
+        return torchvision.models.ShuffleNetV2([2, 1, 1], [24, 48, 96, 192, 256]).eval()
+    if name == "convnext of 4 blocks":
+        sizes = [CNBlockConfig(16, 32, 2), CNBlockConfig(32, 64, 1), CNBlockConfig(64, None, 1)]
+        return torchvision.models.ConvNeXt(sizes).eval()
+    if name == "efficientnet of 4 blocks":
+        blocks = [
+            MBConvConfig(1, 3, 1, 16, 8, 1),
+            MBConvConfig(4, 3, 2, 8, 16, 2),
+            MBConvConfig(4, 5, 2, 16, 24, 1),
+        ]
+        return torchvision.models.EfficientNet(blocks, dropout=0.2).eval()
     return torchvision.models.get_model(name, weights=None, **options).eval()
 
 
@@ -67,8 +81,8 @@ def test_the_default_strategy_reaches_them_too():
 
 
 def test_gates_of_channels_convert():
-    """16 inverted residual blocks, each with SiLU and a squeeze-and-excitation gate."""
-    model, x = classifier("efficientnet_b0").double(), pictures().double()
+    """4 inverted residual blocks, each with SiLU and a squeeze-and-excitation gate."""
+    model, x = classifier("efficientnet of 4 blocks").double(), pictures().double()
     neuron = sw.TwoPhase("nearest", "binary")
     snn = sw.convert(model, x, neuron, sw.Maximum(), steps=16, correction=None)
     assert relative_error(model, snn, x) <= 0.01

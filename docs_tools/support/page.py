@@ -27,8 +27,10 @@ LARGEST_ERROR = 1e-12
 
 def operations_part() -> str:
     """The part on operations, found by trying every case; a few seconds."""
-    verdicts = tried_together([case for cases in ACCEPTED.values() for case in cases])
-    accepted = {name: [(c, verdicts[c]) for c in cases] for name, cases in ACCEPTED.items()}
+    accepted: dict[str, list[tuple[Case, Verdict]]] = {}
+    for name, cases in ACCEPTED.items():
+        verdicts = tried_together(cases)
+        accepted[name] = [(case, verdicts[case]) for case in cases]
     refused = {name: [(c, tried(c)) for c in cases] for name, cases in REFUSED.items()}
     _check(accepted, refused)
     parts = [_head()]

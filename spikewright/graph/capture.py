@@ -30,6 +30,7 @@ from spikewright.graph.exporting import (
     bound_of,
     largest_batch,
 )
+from spikewright.graph.functional import functional
 from spikewright.graph.fusing import with_fused_units
 from spikewright.graph.given import Given, OfBatches, call_of, given
 from spikewright.graph.inputs import Call, batch_of, tensors_of
@@ -219,7 +220,7 @@ def _captured(
             called = OfBatches(model, call, constants).eval()
             shapes = (tuple(each for _ in batches),)
             program = export(called, batches, dynamic_shapes=shapes, strict=False)
-        return program.run_decompositions({})
+        return functional(program)
 
 
 def _two_of(tensor: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -38,6 +39,22 @@ def filled(template: str, figures: Figures, **context: Any) -> str:
     """
     jinja2 = require_extra("jinja2", "report", "the report page")
     offline = require_extra("plotly.offline", "report", "the report page")
+    return (
+        _environment(jinja2)
+        .get_template(template)
+        .render(
+            **context,
+            figures=_embedded(figures.collected),
+            style=_template("style.css"),
+            script=_template("page.js"),
+            plotly=offline.get_plotlyjs().replace("</script", "<\\/script"),
+        )
+    )
+
+
+@cache
+def _environment(jinja2: Any) -> Any:
+    """Where templates are compiled, each once however many pages it fills."""
     environment = jinja2.Environment(
         autoescape=True,
         undefined=jinja2.StrictUndefined,
@@ -50,13 +67,7 @@ def filled(template: str, figures: Figures, **context: Any) -> str:
     )
     environment.filters["capitalised"] = _capitalised
     environment.filters["breakable"] = lambda text: _breakable(jinja2.utils.markupsafe, text)
-    return environment.get_template(template).render(
-        **context,
-        figures=_embedded(figures.collected),
-        style=_template("style.css"),
-        script=_template("page.js"),
-        plotly=offline.get_plotlyjs().replace("</script", "<\\/script"),
-    )
+    return environment
 
 
 def _bound(text: str) -> str:

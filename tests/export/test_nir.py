@@ -42,7 +42,7 @@ def test_nodes_and_edges(path: Path) -> None:
         "06_c",
         "07_p_scaled",
         "08_q3",
-        "09_view",
+        "09_flatten",
         "10_l",
         "11_output",
     ]
@@ -57,8 +57,8 @@ def test_nodes_and_edges(path: Path) -> None:
         ("c", "q3"),
         ("p", "p_scaled"),
         ("p_scaled", "q3"),  # the residual addition: two edges into one layer
-        ("q3", "view"),
-        ("view", "l"),
+        ("q3", "flatten"),
+        ("flatten", "l"),
         ("l", "output"),
     }
 

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 import spikewright as sw
+from spikewright.calibration import InputMeans
 from spikewright.network import compiled_engine
 from spikewright.network import compiler as compiled
 from spikewright.network.plan import Observer
@@ -55,7 +56,9 @@ def both(model: ExportedProgram) -> Both:
 
     @cache
     def made(neuron: Neuron) -> tuple[sw.SpikingNetwork, sw.SpikingNetwork]:
-        eager = sw.convert(model, images(32), neuron=neuron, steps=(8, 7, 3))
+        eager = sw.convert(
+            model, images(32), neuron=neuron, steps=(8, 7, 3), correction=InputMeans()
+        )
         return eager, eager.with_neuron(neuron).compile()
 
     return made
@@ -75,7 +78,7 @@ def test_compiled_and_eager_agree_in_float64(both: Both, rounding: str) -> None:
 
 @needs_compiler
 def test_one_compilation_serves_every_t_and_smaller_batches(model: ExportedProgram) -> None:
-    net = sw.convert(model, images(32), neuron=sw.TPP(), steps=4).compile()
+    net = sw.convert(model, images(32), neuron=sw.TPP(), steps=4, correction=InputMeans()).compile()
     torch._dynamo.reset()
     counters = torch._dynamo.utils.counters
     counters.clear()
@@ -105,7 +108,7 @@ def test_without_a_compiler_it_warns_once_and_runs(
 
     monkeypatch.setattr(compiled.torch, "compile", lambda module, **_: broken)
     compiled.fused.cache_clear()
-    eager = sw.convert(model, images(32), steps=4)
+    eager = sw.convert(model, images(32), steps=4, correction=InputMeans())
     fast = eager.with_neuron(sw.TwoPhase()).compile()
     with pytest.warns(UserWarning, match=r"no C\+\+ compiler"):
         first = fast(images(3))
@@ -117,7 +120,7 @@ def test_without_a_compiler_it_warns_once_and_runs(
 
 def test_only_the_tpp_law_bounds_t(model: ExportedProgram, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(compiled.torch, "compile", lambda module, **_: module)
-    eager = sw.convert(model, images(32), steps=5000)
+    eager = sw.convert(model, images(32), steps=5000, correction=InputMeans())
     fast = eager.with_neuron(sw.TwoPhase()).compile()
     torch.testing.assert_close(fast(images(3)), eager(images(3)), rtol=0, atol=1e-9)
 
@@ -126,7 +129,7 @@ def test_compiled_networks_see_changed_weights(
     model: ExportedProgram, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compiled.torch, "compile", lambda module, **_: module)
-    net = sw.convert(model, images(32), steps=4).compile()
+    net = sw.convert(model, images(32), steps=4, correction=InputMeans()).compile()
     before = net(images(3))
     state = {name: tensor * 2 for name, tensor in net.state_dict().items()}
     net.load_state_dict(state)
@@ -170,7 +173,7 @@ def test_compiled_time_steps_start_from_calibrated_potentials(model: ExportedPro
 def test_a_batch_run_in_parts_gives_the_same(
     model: ExportedProgram, neuron: Neuron, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    eager = sw.convert(model, images(32), neuron=neuron, steps=4)
+    eager = sw.convert(model, images(32), neuron=neuron, steps=4, correction=InputMeans())
     expected, seen = eager(images(11)), dict[str, Tensor]()
     monkeypatch.setattr(compiled_engine, "_WIDEST", 144 * 8 * 4)  # four samples
     fast = eager.with_neuron(neuron).compile()

@@ -77,7 +77,7 @@ def samples(batch: int, seed: int = 0) -> Tensor:
 
 @lru_cache(maxsize=len(NETS))
 def network(name: str) -> sw.SpikingNetwork:
-    return sw.convert(net(name), samples(32), BINARY, steps=(4, 16), units="elementary")
+    return sw.convert(net(name), samples(15), BINARY, steps=(4, 16), units="elementary")
 
 
 @pytest.mark.parametrize("name", NETS)
@@ -85,7 +85,7 @@ def test_no_unit_reads_more_than_its_own_charge(name: str) -> None:
     units = [op for op in network(name).graph.neurons if op.site]
     assert len(units) > 2
     assert {op.site.group for op in units if op.site} == {1}
-    grouped = sw.convert(net(name), samples(32), BINARY, steps=4)
+    grouped = sw.prepare(net(name), samples(4)).graph
     assert len(grouped.sites) < len(units)
 
 

@@ -118,14 +118,15 @@ def test_the_engines_agree_and_approach_the_ann(name: str) -> None:
         (sw.TwoPhase("nearest", "random"), 6),
         (sw.TwoPhase("nearest", "binary"), 5),
     ]:
-        snn = prepared(name).convert(neuron, steps=steps)
+        snn = prepared(name).convert(neuron, steps=steps, correction=InputMeans())
         counts, stepped = (snn.counts(x, engine=engine) for engine in ("counts", "steps"))
         assert all(torch.equal(counts[site], stepped[site]) for site in snn.sites)
         answers = [snn(x, engine=engine) for engine in ("counts", "steps")]
         torch.testing.assert_close(*answers, rtol=1e-9, atol=1e-9)
         assert_equals_its_twin(snn, x)
         assert_audit_is_clean(snn, x[:2])
-    fine = prepared(name).convert(sw.TwoPhase("nearest", "binary"), sw.Maximum(), steps=16)
+    binary = sw.TwoPhase("nearest", "binary")
+    fine = prepared(name).convert(binary, sw.Maximum(), steps=16, correction=None)
     assert relative(fine, model, tokens(64)) < 1e-3
 
 

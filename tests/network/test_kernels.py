@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import spikewright as sw
+from spikewright.calibration import InputMeans
 from spikewright.graph import Graph, Kind, evaluate
 from spikewright.network import integers, kernels
 from spikewright.network.kernels import with_kernels
@@ -85,12 +86,12 @@ def test_exact_convolutions_err_no_more_than_float32_does(model: nn.Module, stri
 @needs_integers
 @pytest.mark.parametrize("neuron", [sw.TwoPhase("nearest"), sw.TPP()], ids=lambda n: n.label)
 def test_exact_kernels_change_next_to_no_count(model: nn.Module, neuron: sw.TwoPhase) -> None:
-    net = sw.convert(model, images(64), neuron=neuron, steps=16)
+    net = sw.convert(model, images(64), neuron=neuron, steps=16, correction=InputMeans())
     plan = net.plan()
     graph = with_kernels(plan.count_graph, Precision.FLOAT32, quick=True, largest=plan.reach)
     changed = [op.name for op in graph.operations if op.target is integers.exact_convolution]
     assert len(changed) == 2  # the first convolution reads the image
-    quick = sw.convert(model, images(64), neuron=neuron, steps=16)
+    quick = sw.convert(model, images(64), neuron=neuron, steps=16, correction=InputMeans())
     quick._compile = True
     quick._made.compiled.serving = lambda *_: None  # the kernels without the compiler
     plain, found = (n.counts(images(200)) for n in (net, quick))
@@ -103,7 +104,7 @@ def test_counts_beyond_a_byte_stay_in_float32(
     model: nn.Module, monkeypatch: pytest.MonkeyPatch, largest: int, exact: bool
 ) -> None:
     monkeypatch.setattr(kernels, "integers_are_fast", lambda device: True)
-    plan = sw.convert(model, images(16), steps=4).plan()
+    plan = sw.convert(model, images(16), steps=4, correction=InputMeans()).plan()
     graph, all_sites = plan.count_graph, dict.fromkeys(plan.reach, largest)
     lowered = with_kernels(graph, Precision.FLOAT32, quick=True, largest=all_sites)
     assert (lowered is not graph) is exact
@@ -114,7 +115,9 @@ def test_kernels_are_chosen_layer_by_layer(
 ) -> None:
     monkeypatch.setattr(kernels, "integers_are_fast", lambda device: True)
     binary = {"*": sw.TwoPhase("nearest", "binary"), "1": sw.TwoPhase("nearest", "binary", steps=9)}
-    plan = replace(sw.convert(model, images(16), binary, steps=8).plan(), quick=True)
+    plan = replace(
+        sw.convert(model, images(16), binary, steps=8, correction=InputMeans()).plan(), quick=True
+    )
     assert plan.reach == {"1": 511, "3": 255, "6": 255}
     exact = [op.module for op in plan.count_graph.operations if op.target is EXACT]
     assert exact == ["5"]  # "2" reads counts beyond a byte
@@ -127,7 +130,7 @@ def test_signed_powers_of_two_are_no_bytes(
 ) -> None:
     monkeypatch.setattr(kernels, "integers_are_fast", lambda device: True)
     digits = sw.TwoPhase("nearest", Digits(8))
-    snn = sw.convert(model, images(16), digits, steps=3)
+    snn = sw.convert(model, images(16), digits, steps=3, correction=InputMeans())
     assert -1 in snn.record(images(4))["1"]  # of counts from 0 to 128
     plan = replace(snn.plan(), quick=True)
     assert all(op.target is not EXACT for op in plan.step_graph.operations)
@@ -146,7 +149,7 @@ def test_averages_are_no_whole_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
             nn.Flatten(),
         )
     ).eval()
-    plan = sw.convert(net, images(16), steps=4).plan()
+    plan = sw.convert(net, images(16), steps=4, correction=InputMeans()).plan()
     graph = plan.count_graph
     lowered = with_kernels(graph, Precision.FLOAT32, quick=True, largest=plan.reach)
     assert lowered.operations == graph.operations
@@ -170,7 +173,7 @@ def test_other_readers_of_the_same_counts_see_them_unharmed(precision: str) -> N
     with torch.random.fork_rng():
         torch.manual_seed(0)
         net = _Arithmetic().eval()
-    snn = sw.convert(net, images(32), steps=16)
+    snn = sw.convert(net, images(32), steps=16, correction=InputMeans())
     plan = snn.plan()
     x = images(20)
     plain = evaluated(plan.count_graph, x)
@@ -189,7 +192,7 @@ def evaluated(graph: Graph, x: Tensor) -> Tensor:
 
 @pytest.mark.parametrize("neuron", [sw.TwoPhase("nearest"), sw.IntegrateFire()])
 def test_bf16_stays_near_float32(model: nn.Module, neuron: sw.TwoPhase | sw.IntegrateFire) -> None:
-    net = sw.convert(model, images(64), neuron=neuron, steps=16)
+    net = sw.convert(model, images(64), neuron=neuron, steps=16, correction=InputMeans())
     low = net.with_precision("bf16")
     assert low.precision is Precision.BF16
     x = images(200)
@@ -200,7 +203,11 @@ def test_bf16_stays_near_float32(model: nn.Module, neuron: sw.TwoPhase | sw.Inte
 
 
 def test_bf16_kernels_compute_with_rounded_weights(model: nn.Module) -> None:
-    plan = sw.convert(model, images(64), steps=4).with_precision("bf16").plan()
+    plan = (
+        sw.convert(model, images(64), steps=4, correction=InputMeans())
+        .with_precision("bf16")
+        .plan()
+    )
     products = [op for op in plan.count_graph.operations if op.target is kernels.bf16_product]
     assert len(products) == 3  # all but the first convolution
     counts = torch.randint(0, 5, (7, 8, 4, 4), generator=seeded(3)).float()
@@ -232,7 +239,7 @@ def test_int8_rounds_each_output_channel_in_one_unit() -> None:
     with torch.random.fork_rng():
         torch.manual_seed(2)
         net = _Weighted().eval()
-    graph = sw.convert(net, images(32), steps=8).plan().count_graph
+    graph = sw.convert(net, images(32), steps=8, correction=InputMeans()).plan().count_graph
     found = kernels.in_bytes(graph)
     names = {"stem": None, "grouped": (1, 2, 3), "up": (0, 2, 3), "last": (1,)}
     for (name, dims), before, after in zip(
@@ -258,7 +265,11 @@ def _weights(graph: Graph) -> list[Tensor]:
 
 @needs_integers
 def test_int8_in_integers_is_int8_in_floats(model: nn.Module) -> None:
-    plan = sw.convert(model, images(64), steps=16).with_precision("int8").plan()
+    plan = (
+        sw.convert(model, images(64), steps=16, correction=InputMeans())
+        .with_precision("int8")
+        .plan()
+    )
     fast = with_kernels(plan.graph, Precision.INT8, quick=True, largest=plan.reach)
     plain = with_kernels(plan.graph, Precision.INT8, quick=False, largest=plan.reach)
     sums = integers.digit_sums
@@ -271,7 +282,7 @@ def test_int8_in_integers_is_int8_in_floats(model: nn.Module) -> None:
     "neuron", [sw.TwoPhase("nearest"), sw.TwoPhase("nearest", "digits"), sw.SpikeTracer()]
 )
 def test_int8_stays_near_float32_in_both_engines(model: nn.Module, neuron: sw.TwoPhase) -> None:
-    net = sw.convert(model, images(64), neuron=neuron, steps=16)
+    net = sw.convert(model, images(64), neuron=neuron, steps=16, correction=InputMeans())
     low, x = net.with_precision("int8"), images(50)
     counts, steps = (low(x, engine=engine) for engine in ("counts", "steps"))
     torch.testing.assert_close(counts, steps, rtol=1e-3, atol=1e-3)
@@ -280,11 +291,11 @@ def test_int8_stays_near_float32_in_both_engines(model: nn.Module, neuron: sw.Tw
 
 
 def test_an_unknown_precision_is_refused(model: nn.Module) -> None:
-    net = sw.convert(model, images(16), steps=4)
+    net = sw.convert(model, images(16), steps=4, correction=InputMeans())
     with pytest.raises(sw.ConversionError, match="one of 'float32', 'bf16', 'int8', got 'f'"):
         net.with_precision("f")
 
 
 def test_precision_outlives_another_neuron(model: nn.Module) -> None:
-    net = sw.convert(model, images(16), steps=4).with_precision("bf16")
+    net = sw.convert(model, images(16), steps=4, correction=InputMeans()).with_precision("bf16")
     assert net.with_neuron(sw.TPP()).precision is Precision.BF16

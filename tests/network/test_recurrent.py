@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_leaves
 
 import spikewright as sw
+from spikewright.calibration import InputMeans
 from spikewright.export.onnx import export_onnx
-from spikewright.graph import Graph, survey
 from spikewright.graph.evaluate import evaluate
 from spikewright.measure import HOROWITZ_45NM
 from tests.builders import Wired, wired
@@ -126,15 +127,25 @@ def x_of(batch: int, *, seed: int = 0) -> Tensor:
     return torch.randn(batch, LENGTH, WIDTH, generator=generator, dtype=torch.float64)
 
 
-def graph_of(name: str) -> Graph:
-    return survey(net(name), x_of(8)).require_convertible()
+@lru_cache
+def prepared(name: str) -> sw.Prepared:
+    """A network of `NETS`, captured once for all tests."""
+    return sw.prepare(net(name), x_of(64))
+
+
+def converted(name: str) -> sw.SpikingNetwork:
+    return prepared(name).convert(BINARY, steps=4, correction=InputMeans())
+
+
+def sites_of(name: str) -> set[str]:
+    return {site.name for site in prepared(name).graph.sites}
 
 
 @pytest.mark.parametrize("name", NETS)
 def test_written_out_it_is_torchs_own_layer(name: str) -> None:
     model, x = net(name), x_of(5, seed=1)
     with torch.no_grad():
-        expected, found = tree_leaves(model(x)), evaluate(graph_of(name), x)
+        expected, found = tree_leaves(model(x)), evaluate(prepared(name).graph, x)
     for own, other in zip(found, expected, strict=True):
         torch.testing.assert_close(own, other, rtol=1e-12, atol=1e-12)
 
@@ -142,14 +153,13 @@ def test_written_out_it_is_torchs_own_layer(name: str) -> None:
 @pytest.mark.parametrize("name", NETS)
 def test_the_engines_agree_and_approach_the_ann(name: str, tmp_path: Path) -> None:
     model, x = net(name), x_of(64)
-    prepared = sw.prepare(model, x)
-    snn = prepared.convert(BINARY, steps=4, correction=sw.calibration.InputMeans())
+    snn = converted(name)
     counts, steps = (tree_leaves(snn(x[:3], engine=engine)) for engine in ("counts", "steps"))
     twin = tree_leaves(snn.twin()(x[:3]))
     for one, stepped, quantised in zip(counts, steps, twin, strict=True):
         torch.testing.assert_close(one, stepped, rtol=1e-12, atol=1e-12)
         torch.testing.assert_close(one, quantised, rtol=1e-12, atol=1e-12)
-    fine = prepared.convert(BINARY, sw.Maximum(), steps=12, correction=None)
+    fine = prepared(name).convert(BINARY, sw.Maximum(), steps=12, correction=None)
     with torch.no_grad():
         expected = tree_leaves(model(x))
     for own, other in zip(tree_leaves(fine(x)), expected, strict=True):
@@ -164,32 +174,29 @@ def test_the_engines_agree_and_approach_the_ann(name: str, tmp_path: Path) -> No
 
 
 def test_sites_say_layer_direction_gate_and_time_step() -> None:
-    sites = {site.name for site in graph_of("LSTM, 2 layers, both ways").sites}
+    sites = sites_of("LSTM, 2 layers, both ways")
     assert {"rnn.l0.forget:3", "rnn.l1_reverse.output:1", "rnn.l1.cell:2"} <= sites
     assert "rnn.l0.forget:1" not in sites  # there is nothing to forget yet
     assert "rnn.l0_reverse.forget:4" not in sites
     gates = {"input", "forget", "candidate", "output", "cell", "tanh"}
-    assert {site.name for site in graph_of("LSTM").sites} >= {f"rnn.{gate}:4" for gate in gates}
+    assert sites_of("LSTM") >= {f"rnn.{gate}:4" for gate in gates}
     gates = {"reset", "update", "new", "hidden", "change"}
-    assert {site.name for site in graph_of("GRU").sites} >= {f"rnn.{gate}:4" for gate in gates}
-    assert [site.name for site in graph_of("RNN, states given").sites] == [
-        f"rnn.state:{time}" for time in (1, 2, 3, 4)
-    ]
-    assert {"lstm.forget:3", "gru.reset:2", "rnn.state:1"} <= {
-        s.name for s in graph_of("cells").sites
-    }
-    assert "rnn:2.forget:3" in {site.name for site in graph_of("one layer twice").sites}
+    assert sites_of("GRU") >= {f"rnn.{gate}:4" for gate in gates}
+    states = [site.name for site in prepared("RNN, states given").graph.sites]
+    assert states == [f"rnn.state:{time}" for time in (1, 2, 3, 4)]
+    assert {"lstm.forget:3", "gru.reset:2", "rnn.state:1"} <= sites_of("cells")
+    assert "rnn:2.forget:3" in sites_of("one layer twice")
 
 
 def test_time_steps_share_weights_and_thresholds() -> None:
     """However long the sequence, the weights are stored and folded once."""
-    x = torch.randn(16, 40, WIDTH, dtype=torch.float64)
+    x = torch.randn(8, 12, WIDTH, dtype=torch.float64)
     snn = sw.convert(net("LSTM"), x, BINARY, steps=4)
     thresholds = snn.plan().thresholds
-    assert torch.equal(thresholds["rnn.forget:2"], thresholds["rnn.forget:40"])
+    assert torch.equal(thresholds["rnn.forget:2"], thresholds["rnn.forget:12"])
     graph = snn.plan().count_graph
     hidden = [op for op in graph.operations if op.target is torch.ops.aten.linear.default]
-    assert len(hidden) == 1 + 39
+    assert len(hidden) == 1 + 11
     assert len({id(graph.tensors[op.stored[0]]) for op in hidden}) == 2
     own = sum(t.numel() for t in snn.plan().source.tensors.values())
     assert own < 2 * sum(p.numel() for p in net("LSTM").parameters())
@@ -199,19 +206,19 @@ def test_statistics_of_a_gate_are_those_of_all_its_steps() -> None:
     model, x = net("RNN, states given"), x_of(16)
     with torch.no_grad():
         values = model(x)[0]
-    prepared = sw.prepare(model, list(x.split(5)))
+    in_parts = sw.prepare(model, list(x.split(5)))
     for time in range(1, LENGTH + 1):
-        statistics = prepared.statistics[f"rnn.state:{time}"]
+        statistics = in_parts.statistics[f"rnn.state:{time}"]
         torch.testing.assert_close(statistics.maximum, values.abs().amax((0, 1)))
         assert statistics.values == len(x) * LENGTH
-    means = prepared.samples.input_means
+    means = in_parts.samples.input_means
     weight = model.rnn.weight_ih_l0  # pyright: ignore
     expected = (x[:, 0] @ weight.T).mean(0) + model.rnn.weight_hh_l0.sum(1) * 0.3  # pyright: ignore
     torch.testing.assert_close(means["rnn.state:1"], expected.detach())
 
 
 def test_the_summary_has_a_line_for_a_gate() -> None:
-    summary = sw.convert(net("LSTM"), x_of(12), BINARY, steps=4).summary()
+    summary = converted("LSTM").summary()
     lines = [line.split()[:4] for line in summary.splitlines() if line.startswith("rnn.")]
     assert ["rnn.input:*", "4", "×", "sigmoid"] in lines
     assert ["rnn.forget:*", "3", "×", "sigmoid"] in lines
@@ -220,7 +227,7 @@ def test_the_summary_has_a_line_for_a_gate() -> None:
 
 
 def test_another_length_is_refused() -> None:
-    snn = sw.convert(net("LSTM"), x_of(12), BINARY, steps=4)
+    snn = converted("LSTM")
     with pytest.raises(
         sw.ConversionError, match=r"takes batches of shape \[B, 4, 3\], got \[2, 5, 3\]"
     ):
@@ -253,7 +260,7 @@ def test_refusals(wire: Callable[[Any, Tensor], Any], layer: nn.Module, reason: 
 
 def test_states_are_answered_with_the_batch_where_torch_has_it(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    layer, x = _lstm(batch_first=False).double().eval(), x_of(48)
+    layer, x = _lstm(batch_first=False).double().eval(), x_of(15)
     model = wired(lambda m, x: m.rnn(x.transpose(0, 1)), rnn=layer).double().eval()
     snn = sw.convert(model, x, BINARY, steps=12)
     snn.save(tmp_path / "layer.safetensors")
@@ -268,7 +275,7 @@ def test_states_are_answered_with_the_batch_where_torch_has_it(tmp_path: Path) -
 
 
 def test_every_edge_into_weights_and_products_is_audited() -> None:
-    audit = sw.convert(net("LSTM, 2 layers, both ways"), x_of(12), BINARY, steps=4).audit(x_of(2))
+    audit = converted("LSTM, 2 layers, both ways").audit(x_of(2))
     assert audit.objections == ()
     carried = {str(edge.carries) for edge in audit.edges if edge.role == "product"}
     assert carried == {"spikes"}
@@ -277,7 +284,7 @@ def test_every_edge_into_weights_and_products_is_audited() -> None:
 @pytest.mark.parametrize("name", ["LSTM", "GRU, states given", "cells"])
 def test_operations_are_counted_alike_by_both_engines(name: str) -> None:
     priced = replace(HOROWITZ_45NM, function_pj={"sigmoid": 5.0, "tanh": 5.0})
-    snn, x = sw.convert(net(name), x_of(12), BINARY, steps=4), x_of(3, seed=1)
+    snn, x = converted(name), x_of(3, seed=1)
     counts, steps = (sw.operations(snn, [x], model=priced, engine=e) for e in ("counts", "steps"))
     assert counts.rows == steps.rows
     assert counts.total.snn.held_additions > 0
@@ -286,7 +293,7 @@ def test_operations_are_counted_alike_by_both_engines(name: str) -> None:
 def test_macs_of_an_lstm_by_hand() -> None:
     """4 steps of 3 -> 16, 3 of 4 -> 16; products of 4 values: 2 in the first step, 3 later."""
     priced = replace(HOROWITZ_45NM, function_pj={"sigmoid": 5.0, "tanh": 5.0})
-    total = sw.operations(sw.convert(net("LSTM"), x_of(12), steps=4), [x_of(2)], model=priced).total
+    total = sw.operations(converted("LSTM"), [x_of(2)], model=priced).total
     assert total.ann.all_macs == 4 * 3 * 16 + 3 * 4 * 16 + 4 * (2 + 3 * 3)
 
 

@@ -169,7 +169,7 @@ def test_the_engines_agree_and_approach_the_ann(
 
 @pytest.mark.parametrize("name", ["silu", "clamp by tensors", "log", "pow, not whole"])
 def test_a_saved_network_gives_the_same_answers_to_the_bit(name: str, tmp_path: Path) -> None:
-    snn = prepared(name).convert(steps=(4, 8))
+    snn = prepared(name).convert(steps=(4, 8), correction=InputMeans())
     snn.save(tmp_path / "net.safetensors")
     loaded = sw.load(tmp_path / "net.safetensors")
     for steps in (4, 8, 5):
@@ -184,7 +184,9 @@ def test_a_max_pool_of_signed_counts_is_the_same_in_both_engines(
     activation: str, code: str
 ) -> None:
     x = pictures(5, seed=1)
-    snn = prepared_images(activation).convert(sw.TwoPhase("nearest", code), steps=4)
+    snn = prepared_images(activation).convert(
+        sw.TwoPhase("nearest", code), steps=4, correction=InputMeans()
+    )
     counts, stepped = (snn.counts(x, engine=engine) for engine in ("counts", "steps"))
     assert all(torch.equal(counts[site], stepped[site]) for site in snn.sites)
     assert counts["act"].min() < 0
@@ -195,7 +197,7 @@ def test_a_max_pool_of_signed_counts_is_the_same_in_both_engines(
 @pytest.mark.parametrize("code", ["burst", "late", "random", "binary", "first-spike"])
 @pytest.mark.parametrize("rounding", ["nearest", "unbiased", "bernoulli"])
 def test_trains_carry_signed_counts(rounding: str, code: str) -> None:
-    snn = prepared("tanh").convert(sw.TwoPhase(rounding, code), steps=5)
+    snn = prepared("tanh").convert(sw.TwoPhase(rounding, code), steps=5, correction=InputMeans())
     trains, counts = snn.record(x_of(9), seed=2), snn.counts(x_of(9), engine="steps", seed=2)
     weights = snn.plan().weights
     sent = {"spikes": 0.0}
@@ -246,7 +248,7 @@ def test_inputs_outside_of_the_domain_are_taken_as_its_end() -> None:
     model = seeded(lambda: Net(lambda x: x.abs().sqrt()))
     rooted = seeded(lambda: Net(lambda x: (x + 1.2).clamp(min=0).sqrt()))
     for each in (model, rooted):
-        snn = sw.convert(each, x_of(64), steps=2)
+        snn = sw.convert(each, x_of(15), steps=2)
         answers = [snn(5 * x_of(16, seed=1), engine=e) for e in ("counts", "steps")]
         assert all(bool(answer.isfinite().all()) for answer in answers)
 
@@ -258,7 +260,7 @@ def test_one_phase_neurons_refuse_every_unit_that_is_no_rectifier(tmp_path: Path
             prepared.convert(neuron)
         for words in ("aten.tanh", "aten.silu", "in act", "in act2", "TwoPhase()", neuron.label):
             assert words in str(error.value)
-    snn = prepared.convert()
+    snn = prepared.convert(correction=None)
     with pytest.raises(sw.UnsupportedOperation, match="1 operation cannot be") as error:
         snn.with_neuron(sw.IntegrateFire(), sites=["act2"])
     assert "aten.silu" in str(error.value)
@@ -267,7 +269,7 @@ def test_one_phase_neurons_refuse_every_unit_that_is_no_rectifier(tmp_path: Path
 
 def test_a_file_that_gives_a_unit_to_a_one_phase_neuron_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "network"
-    prepared_images("tanh").convert().save(path)
+    prepared_images("tanh").convert(correction=None).save(path)
     tensors, document = container.unpacked(path)
     document = json.loads(json.dumps(document))
     del document["sha256"]
@@ -338,14 +340,14 @@ def test_output_means_of_units_are_input_means() -> None:
 
 
 def test_the_terms_of_the_error_add_up() -> None:
-    snn = prepared("silu").convert(steps=4)
+    snn = prepared("silu").convert(steps=4, correction=InputMeans())
     for engine_error in decompose(snn, [x_of(16, seed=1)], 4):
         assert engine_error.unevenness == 0
         assert engine_error.total > 0
 
 
 def test_the_summary_names_each_unit_and_the_energy_is_refused_by_name() -> None:
-    snn = prepared_images("tanh").convert()
+    snn = prepared_images("tanh").convert(correction=None)
     lines = {line.split()[0]: line.split()[1] for line in snn.summary().splitlines() if line}
     assert (lines["act"], lines["act2"]) == ("tanh", "silu")
     with pytest.raises(sw.AnalysisError, match="tanh at 'act', silu at 'act2'"):
@@ -354,7 +356,7 @@ def test_the_summary_names_each_unit_and_the_energy_is_refused_by_name() -> None
 
 def test_functions_are_counted_once_a_window_and_priced_by_name() -> None:
     model = seeded(lambda: Images(nn.LeakyReLU()))
-    snn = sw.convert(model, pictures(16), steps=4)
+    snn = sw.convert(model, pictures(15), steps=4)
     with pytest.raises(sw.AnalysisError, match=r'silu at \'act2\'; .*function_pj=\{"silu": \.\.\.'):
         sw.operations(snn, [pictures(4)])
     priced = replace(HOROWITZ_45NM, function_pj={"silu": 5.0})
@@ -385,7 +387,7 @@ def test_a_function_that_a_model_writes_out_is_counted_in_its_parts() -> None:
             x = self.first(x.flatten(1))
             return self.last(x * F.hardsigmoid(x))
 
-    snn = sw.convert(seeded(Written), x_of(16), steps=4)
+    snn = sw.convert(seeded(Written), x_of(15), steps=4)
     total = sw.operations(snn, [x_of(4)]).total
     assert total.snn.functions == total.ann.functions == {"hardsigmoid": 5, "mul": 5}
 

@@ -11,11 +11,12 @@ import torch
 from torch import Tensor
 
 import spikewright as sw
+from spikewright.calibration import InputMeans
 from spikewright.graph import Kind
 from spikewright.graph.accumulated import Accumulated
 from spikewright.measure import HOROWITZ_45NM, Counts
 from spikewright.network import steps as step_engine
-from tests.network.test_products import net, x_of
+from tests.network.test_products import prepared, x_of
 
 PRICED = replace(
     HOROWITZ_45NM, function_pj=dict.fromkeys(("sigmoid", "silu", "softmax", "reciprocal"), 5.0)
@@ -66,7 +67,7 @@ def recorded(
 def test_meetings_are_those_of_the_simulated_trains(
     name: str, code: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    snn = sw.convert(net(name), x_of(64), sw.TwoPhase("nearest", code), steps=4)
+    snn = prepared(name).convert(sw.TwoPhase("nearest", code), steps=4, correction=InputMeans())
     x = x_of(5, seed=1)
     counted: list[Any] = [sw.operations(snn, [x], model=PRICED, engine=engine)
                           for engine in ("counts", "steps")]  # fmt: skip
@@ -89,7 +90,7 @@ def test_meetings_are_those_of_the_simulated_trains(
 
 @pytest.mark.parametrize("name", PARTNERS)
 def test_the_ann_multiplies(name: str) -> None:
-    snn = sw.convert(net(name), x_of(64), steps=4)
+    snn = prepared(name).convert(steps=4, correction=InputMeans())
     ann = sw.operations(snn, [x_of(2)], model=PRICED).total.ann
     weights = {"gate": 18, "squeeze and excite": 48 + 4 * 24, "attention": 72, "einsum": 18,
                "relus": 16 + 12, "scores": 3, "causal": 72}[name]  # fmt: skip
@@ -98,7 +99,7 @@ def test_the_ann_multiplies(name: str) -> None:
 
 def test_what_leaves_a_product_is_at_most_a_number_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
     """Behind a gate of 6 channels stand weights that 3 outputs have of each."""
-    snn = sw.convert(net("gate"), x_of(64), sw.TwoPhase("nearest"), steps=4)
+    snn = prepared("gate").convert(sw.TwoPhase("nearest"), steps=4, correction=InputMeans())
     x = x_of(5, seed=1)
     (factors,) = recorded(snn, x, monkeypatch).values()
     left, right = ((train != 0).double() for train in factors)
@@ -122,7 +123,7 @@ def test_weights_of_steps_cost_an_update_of_all_that_is_held() -> None:
     x = x_of(2)
     updates = [
         sw.operations(
-            sw.convert(net("gate"), x_of(64), sw.TwoPhase("nearest", code), steps=4),
+            prepared("gate").convert(sw.TwoPhase("nearest", code), steps=4, correction=None),
             [x], 4, model=PRICED,
         ).row("output").snn.updates
         for code in ("burst", "binary")

@@ -19,7 +19,7 @@ from spikewright import rules as _register_rules  # noqa: F401  # pyright: ignor
 from spikewright.calibration import Calibration, Correction, Threshold
 from spikewright.calibration.collecting import collect
 from spikewright.calibration.design import Design
-from spikewright.calibration.holding_out import LEAST_SAMPLES, divided
+from spikewright.calibration.holding_out import LEAST_SAMPLES, folds_of
 from spikewright.calibration.reading import Batches, read_batches, remedy
 from spikewright.calibration.samples import MEMORY, Samples, bytes_each, part_size
 from spikewright.calibration.settled import AUTO, check_configuration, settled
@@ -113,9 +113,9 @@ class Prepared:
                 f"at least {LEAST_SAMPLES} calibration samples are needed to hold some of them "
                 f"out, got {len(self.samples)}: give more"
             )
-        division = divided(self.samples, self.statistics)
-        own = Prepared(self.graph, division.statistics, division.fitted, self.processes)
-        return own, division.others.parts
+        folds = folds_of(self.samples, self.statistics)
+        own = Prepared(self.graph, folds.statistics(0), folds.fitted(0), self.processes)
+        return own, folds.held_out(0).parts
 
     def _designs_at(
         self,
@@ -286,7 +286,7 @@ def _prepared(
         )
     means = collected.input_means(kept.kept)
     parts = tuple(to_dtype(part, wider.dtype) for part in kept.kept.values())
-    samples = Samples(wider, parts, means, kept.seen)
+    samples = Samples(wider, parts, kept.seen, means)
     return Prepared(graph, collected.statistics, samples, processes)
 
 

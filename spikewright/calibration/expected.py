@@ -23,8 +23,7 @@ _TINY = torch.finfo(torch.float64).tiny
 class Expected:
     """How near the answers of a network are expected to come to those of its ANN.
 
-    It is measured on calibration samples that the network was not fitted on. What is fitted on them
-    too, as every network is in the end, should do no worse.
+    It is measured on calibration samples that weights and biases were not fitted on.
 
     Attributes:
         samples: how many it was measured on.

@@ -27,6 +27,10 @@ REMEMBERED = 256 << 20
 """Bytes of currents that a layer remembers where they are needed several times."""
 
 
+Currents = Callable[[], Iterator[tuple[int, Tensor]]]
+"""Goes over the parts of the samples at a layer: each part's number and current, `[D * B, *S]`."""
+
+
 @dataclass(frozen=True)
 class Sent:
     """What a layer sends: numbers, mostly whole ones, and what one of them stands for.
@@ -42,8 +46,12 @@ class Sent:
     def narrowed(self) -> Sent:
         """The same in the narrowest integers that hold every number; as it is if none does."""
         for dtype in (torch.uint8, torch.int16):
-            narrow = self.numbers.to(dtype)
-            if torch.equal(narrow.to(self.numbers.dtype), self.numbers):
+            # the first sample tells it of most numbers that do not fit, such as activations
+            for numbers in (self.numbers[:1], self.numbers):
+                narrow = numbers.to(dtype)
+                if not torch.equal(narrow.to(numbers.dtype), numbers):
+                    break
+            else:
                 return Sent(narrow, self.unit)
         return self
 
@@ -193,13 +201,19 @@ class AtLayer:
         for number in range(len(self._layers.kept)):
             yield number, self._inputs(number)[0]
 
-    def remembered_currents(self) -> Callable[[], Iterator[tuple[int, Tensor]]]:
+    def remembered_currents(self) -> Currents:
         """`currents` to be gone over several times: kept if they are small, else made anew."""
         samples = sum(self._layers.sizes) * self._layers.steps
         if samples * math.prod(self.operation.shape) * self._layers.element_size > REMEMBERED:
             return self.currents
-        remembered = list(self.currents())
-        return lambda: iter(remembered)
+        remembered: list[tuple[int, Tensor]] = []
+
+        def currents() -> Iterator[tuple[int, Tensor]]:
+            if not remembered:
+                remembered.extend(self.currents())
+            return iter(remembered)
+
+        return currents
 
     def send(self, number: int, sent: Sent) -> None:
         """Keep what a part's units send, and free what no later layer reads."""

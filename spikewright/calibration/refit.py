@@ -15,7 +15,7 @@ from spikewright.calibration.correction import Correction
 from spikewright.calibration.design import Design
 from spikewright.calibration.holding_out import HELD_OUT, LEAST_SAMPLES
 from spikewright.calibration.layer_simulation import LayerSimulation
-from spikewright.calibration.layers import AtLayer, Layers, Sent
+from spikewright.calibration.layers import AtLayer, Currents, Layers, Sent
 from spikewright.calibration.moments import Places, chosen_ridge
 from spikewright.calibration.output_means import fitting
 from spikewright.calibration.samples import MEMORY, Samples, bytes_each
@@ -30,7 +30,7 @@ from spikewright.graph.rule import rule_of
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0)
 """Ridges to choose from, in mean second moments of an input."""
 
-ENOUGH = 65_536
+ENOUGH = 16_384
 ENOUGH_PER_INPUT = 128
 """Places of all samples that are enough to fit an operation, the larger of the two."""
 
@@ -62,7 +62,7 @@ class Refit(Correction):
     Args:
         samples: at most so many are looked at, at least 8; fewer where 2 GiB hold fewer.
         places: of each sample's plane at most so many, drawn at random, at least 1; fewer where 128
-            for each input of the operation, and 65,536 of all samples, are together already.
+            for each input of the operation, and 16,384 of all samples, are together already.
 
     Raises:
         ValueError: for fewer.
@@ -114,6 +114,8 @@ class _Run:
         self._places = places
         self._tensors = dict(samples.graph.tensors)
         """The stored tensors of the network, in which refitted ones take the place of others."""
+        self._drawn: dict[tuple[int, int, int], Tensor] = {}
+        """Places of samples: by number of the sample, number of places, and how many are drawn."""
 
     def weights(self, design: Design) -> dict[str, Tensor]:
         """The tensors that take the place of others, by name, on the CPU."""
@@ -124,26 +126,29 @@ class _Run:
         weighted = _weighted(graph)
         refitted: dict[str, Tensor] = {}
         for exact, layer in zip(ann.layers(), snn.layers(), strict=True):
+            currents = exact.remembered_currents()
             for op in layer.operations:
                 if op.name in weighted:
-                    new = self._refitted(weighted[op.name], exact, layer)
+                    new = self._refitted(weighted[op.name], exact, layer, currents)
                     self._tensors.update(new)
                     refitted.update({name: tensor.cpu() for name, tensor in new.items()})
             if layer.operation.site is not None:
-                self._activate(exact)
+                self._activate(exact, currents)
                 self._simulation.send(layer, design, self._samples.ids)
             elif layer.lasts:
                 exact.merge()
                 layer.merge()
         return refitted
 
-    def _activate(self, exact: AtLayer) -> None:
+    def _activate(self, exact: AtLayer, currents: Currents) -> None:
         """Let the ANN's unit send its activations."""
-        for number, current in exact.currents():
+        for number, current in currents():
             activations = self._value(exact.operation, current)
             exact.send(number, Sent(activations, activations.new_ones(())))
 
-    def _refitted(self, weighted: _Weighted, exact: AtLayer, layer: AtLayer) -> dict[str, Tensor]:
+    def _refitted(
+        self, weighted: _Weighted, exact: AtLayer, layer: AtLayer, currents: Currents
+    ) -> dict[str, Tensor]:
         """New weights and bias of an operation, by name."""
         view = weighted.view
         groups, outputs, inputs = view.rows.shape
@@ -153,13 +158,13 @@ class _Run:
         enough = max(ENOUGH, ENOUGH_PER_INPUT * inputs)
         most = min(self._places, math.ceil(enough / len(self._samples)))
         start = 0
-        for got, missing in self._residuals(weighted, exact, layer):
+        for got, missing in self._residuals(weighted, exact, layer, currents):
             which = torch.arange(start, start + len(got)) % HELD_OUT == 0
             for places, some in ((fitted, ~which), (held_out, which)):
                 if bool(some.any()):
                     numbers = start + some.nonzero().flatten()
-                    x, r = _at_places(view, got[some], missing[some], numbers.tolist(), most)
-                    places.add(x, r)
+                    drawn = self._places_of(numbers.tolist(), missing.shape[1:-1].numel(), most)
+                    places.add(*_at_places(view, got[some], missing[some], drawn))
             start += len(got)
         strengths = torch.tensor(STRENGTHS, dtype=torch.float64)
         change = chosen_ridge(fitted.moments(), held_out.moments(), strengths).to(view.rows)
@@ -168,15 +173,26 @@ class _Run:
             new[weighted.bias] = self._tensors[weighted.bias] + change[..., -1].flatten()
         return new
 
+    def _places_of(self, numbers: Sequence[int], size: int, most: int) -> Tensor | None:
+        """So many of each sample's places, drawn by its number, `[B, P]`; None for all of them."""
+        if size <= most:
+            return None
+        keys = [(number, size, most) for number in numbers]
+        for key in keys:
+            if key not in self._drawn:
+                draws = torch.rand(size, generator=torch.Generator().manual_seed(key[0]))
+                self._drawn[key] = draws.topk(most).indices
+        return torch.stack([self._drawn[key] for key in keys])
+
     def _residuals(
-        self, weighted: _Weighted, exact: AtLayer, layer: AtLayer
+        self, weighted: _Weighted, exact: AtLayer, layer: AtLayer, currents: Currents
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """What arrives `[B, *S]`, and what is missing `[B, *places, O]`, of each part."""
         op, dim = weighted.operation, rule_of(weighted.operation).bias_dim
         mean = self._simulation.mean_over_steps
         arriving = (mean(read) for read in layer.read_by(op))
         if _only_added(op, layer):
-            ends = zip(arriving, exact.currents(), layer.currents(), strict=True)
+            ends = zip(arriving, currents(), layer.currents(), strict=True)
             for got, (_, wanted), (_, given) in ends:
                 yield got, (wanted - mean(given)).movedim(dim, -1)
         else:
@@ -189,17 +205,12 @@ class _Run:
 
 
 def _at_places(
-    view: MatrixView, got: Tensor, missing: Tensor, numbers: Sequence[int], most: int
+    view: MatrixView, got: Tensor, missing: Tensor, drawn: Tensor | None
 ) -> tuple[Tensor, Tensor]:
-    """Inputs `[G, P, K]` and residuals `[G, P, O / G]`, at so many places of each sample at most.
-
-    They are drawn by the sample's number.
-    """
-    read, sizes = view.read(got), missing.shape[1:-1]
-    if sizes.numel() > most:
-        draws = (torch.Generator().manual_seed(number) for number in numbers)
-        drawn = torch.stack([torch.rand(sizes.numel(), generator=draw) for draw in draws])
-        picked = torch.unravel_index(drawn.topk(most).indices, sizes)
+    """Inputs `[G, P, K]` and residuals `[G, P, O / G]` of samples, at some of their places."""
+    read = view.read(got)
+    if drawn is not None:
+        picked = torch.unravel_index(drawn, missing.shape[1:-1])
         index = (torch.arange(len(got))[:, None], *picked)
         read, missing = read[index], missing[index]
     groups, outputs, inputs = view.rows.shape

@@ -4,18 +4,25 @@ from __future__ import annotations
 
 import math
 import warnings
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from spikewright.calibration.segments import kept_bytes
+from spikewright.calibration.statistics import finite_sum
 from spikewright.graph.evaluate import apply, evaluate
 from spikewright.graph.inputs import Batch, content_of
 from spikewright.graph.ir import Graph, Kind, Operation
+from spikewright.graph.per_channel import by_channel
 from spikewright.neurons import sample_ids_of
+
+if TYPE_CHECKING:
+    from spikewright.calibration.holding_out import Folds
 
 MEMORY = 2 << 30
 """Bytes that the samples of a correction may take, with the counts that it keeps of them."""
@@ -34,14 +41,16 @@ class Samples:
     Attributes:
         graph: of the network.
         parts: batches of all inputs, on the graph's device.
-        input_means: the ANN's mean input of every site on these samples, float64 `[C]`.
         seen: how many samples calibration saw; more than are here if not all fit into the budget.
+        known_means: the `input_means`, where they are known.
+        folds: of these samples, so far, by how many they are dealt out to.
     """
 
     graph: Graph
     parts: tuple[Batch, ...]
-    input_means: Mapping[str, Tensor]
     seen: int
+    known_means: Mapping[str, Tensor] | None = None
+    folds: dict[int, Folds] = field(default_factory=dict, repr=False, compare=False)
     _chosen: dict[tuple[int, int], Samples] = field(default_factory=dict, repr=False, compare=False)
 
     def __len__(self) -> int:
@@ -51,6 +60,25 @@ class Samples:
     def ids(self) -> tuple[Tensor, ...]:
         """The identities that random draws are keyed by, int64 `[B]` for every part."""
         return tuple(sample_ids_of(content_of(part)) for part in self.parts)
+
+    @cached_property
+    def input_means(self) -> Mapping[str, Tensor]:
+        """The ANN's mean input of every channel, by site, float64 `[C]` on the CPU."""
+        if self.known_means is not None:
+            return self.known_means
+        sums: dict[str, Tensor] = {}
+        values = Counter[str]()
+
+        def keep(op: Operation, inputs: tuple[Tensor, ...]) -> Tensor:
+            assert op.site is not None
+            rows = by_channel(inputs[0], op.site.channels)
+            sums[op.site.name] = sums.get(op.site.name, 0.0) + finite_sum(rows, (0, 2)).cpu()
+            values[op.site.name] += rows.shape[0] * rows.shape[2]
+            return apply(op, inputs, self.graph.tensors)
+
+        for part in self.parts:
+            evaluate(self.graph, part, {Kind.UNIT: keep})
+        return {site: total / values[site] for site, total in sums.items()}
 
     @cached_property
     def activation_means(self) -> Mapping[str, Tensor]:
@@ -77,7 +105,7 @@ class Samples:
         return {name: torch.cat(values) for name, values in outputs if name not in constants}
 
     def divided(self, every: int, first: int = 0) -> tuple[Samples, Samples]:
-        """All samples but every so-many-th one, and those; neither knows its input means.
+        """All samples but every so-many-th one, and those.
 
         Args:
             every: at least 2, at most the number of samples.
@@ -86,7 +114,7 @@ class Samples:
         places = torch.arange(len(self))
         held = places % every == first
         fitted, others = (
-            Samples(self.graph, tuple(self._picked(places[some])), {}, int(some.sum()))
+            Samples(self.graph, tuple(self._picked(places[some])), int(some.sum()))
             for some in (~held, held)
         )
         return fitted, others
@@ -106,7 +134,7 @@ class Samples:
             places = torch.linspace(0, len(self) - 1, count).round().long()
             size = max(1, max(len(part) for part in self.parts) // steps)
             parts = tuple(part for picked in self._picked(places) for part in picked.split(size))
-            self._chosen[key] = Samples(self.graph, parts, {}, self.seen)
+            self._chosen[key] = Samples(self.graph, parts, self.seen)
         return self._chosen[key]
 
     def _picked(self, places: Tensor) -> Iterator[Batch]:

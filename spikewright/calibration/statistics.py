@@ -103,29 +103,24 @@ class SiteStatistics:
         for some in currents.split(samples):
             total += finite_sum(some, (0, 2)).cpu()
         for some in values.split(samples):
-            self._count(self._bins(some.cpu()))
+            self._count(some.cpu())
         self.input_sum += total
         return total
 
-    def _count(self, bins: Tensor) -> None:
-        """Add one to every bin named; few values do not touch all bins."""
-        size = self.histogram.numel()
-        if len(bins) < size:
-            flat = self.histogram.view(-1)
-            inside = bins[bins < size].long()
-            flat.scatter_add_(0, inside, torch.ones_like(inside))
-        else:
-            counts = torch.bincount(bins, minlength=size + 1)
-            self.histogram += counts[:-1].reshape(self.histogram.shape)
-
-    def _bins(self, values: Tensor) -> Tensor:
-        """The bins of `[B, C, P]`, those of all channels in a row; the last one takes the rest."""
+    def _count(self, values: Tensor) -> None:
+        """Add magnitudes `[B, C, P]` to the histogram."""
         if self._per_unit is None:
             self._per_unit = BINS / self.span  # powers of two: the product below is exact
-        per_unit = self._per_unit
-        first = torch.arange(len(per_unit), dtype=torch.int32) * BINS
-        bins = (values * per_unit[:, None]).to(torch.int32) + first[:, None]
-        return bins.where(values > 0, self.histogram.numel()).flatten()
+        first = torch.arange(len(values[0]), dtype=torch.int32) * BINS
+        bins = (values * self._per_unit[:, None]).to(torch.int32) + first[:, None]
+        size, flat = self.histogram.numel(), bins.flatten()
+        if len(flat) < size:  # few values do not touch all bins
+            one = torch.ones((), dtype=torch.int64)
+            self.histogram.view(-1).index_add_(0, flat, one.expand(len(flat)))
+        else:
+            self.histogram += torch.bincount(flat, minlength=size).reshape(self.histogram.shape)
+        zeros = values.shape[0] * values.shape[2] - values.count_nonzero((0, 2))
+        self.histogram[:, 0] -= zeros
 
     def merged(self, other: SiteStatistics) -> SiteStatistics:
         """The statistics of both data sets together."""

@@ -6,6 +6,7 @@ from spikewright.finetuning.losses import (
     Distillation,
     Loss,
     RelativeError,
+    Spikes,
     Target,
     Weighted,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "Distillation",
     "Loss",
     "RelativeError",
+    "Spikes",
     "Surrogate",
     "Target",
     "TrainableNetwork",

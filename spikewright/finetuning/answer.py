@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -22,11 +22,14 @@ class Answer:
         graph: of the network.
         outputs: the values of `Graph.outputs`, `[B, ...]` each, as means over time.
         values: what every site sends on average, or its activation, by site name, `[B, *S]`.
+        spikes: how many spikes carry that, by the name of each site that sends any, `[B, *S]`,
+            where they were asked for. Their gradient is that of the count.
     """
 
     graph: Graph
     outputs: tuple[Tensor, ...]
     values: Mapping[str, Tensor]
+    spikes: Mapping[str, Tensor] = field(default_factory=dict)
 
     @property
     def output(self) -> Any:

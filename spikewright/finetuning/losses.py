@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -66,6 +67,11 @@ class Loss(ABC):
     @property
     def needs_labels(self) -> bool:
         """Whether it compares with labels."""
+        return False
+
+    @property
+    def needs_spikes(self) -> bool:
+        """Whether it looks at `Answer.spikes`."""
         return False
 
 
@@ -155,6 +161,24 @@ class RelativeError(Loss):
 
 
 @dataclass(frozen=True)
+class Spikes(Loss):
+    """The spikes that a neuron sends, on average over all neurons of the network.
+
+    Those of the network's code: of the binary code the ones in the binary writing of the count, as
+    Datta et al. count them (arXiv 2312.06900). The gradient of each bit goes to the count as it is.
+    """
+
+    @property
+    def needs_spikes(self) -> bool:
+        return True
+
+    def __call__(self, answer: Answer, target: Target) -> Tensor:
+        if not answer.spikes:
+            raise ConversionError("this loss looks at spikes: give observe(images, spikes=True)")
+        return torch.cat([spikes.flatten() for spikes in answer.spikes.values()]).mean()
+
+
+@dataclass(frozen=True)
 class Weighted(Loss):
     """A sum of losses, each times its weight.
 
@@ -175,6 +199,10 @@ class Weighted(Loss):
     @property
     def needs_labels(self) -> bool:
         return any(loss.needs_labels for _, loss in self.terms)
+
+    @property
+    def needs_spikes(self) -> bool:
+        return any(loss.needs_spikes for _, loss in self.terms)
 
     def __call__(self, answer: Answer, target: Target) -> Tensor:
         losses = [weight * loss(answer, target) for weight, loss in self.terms]

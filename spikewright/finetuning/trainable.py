@@ -114,12 +114,13 @@ class TrainableNetwork(nn.Module):
         """What the model returns, its tensors as means over time; see `observe`."""
         return self.observe(images, seed).output
 
-    def observe(self, images: Any, seed: int = 0) -> Answer:
+    def observe(self, images: Any, seed: int = 0, *, spikes: bool = False) -> Answer:
         """The network's answer to a batch, with what its sites send.
 
         Args:
             images: a batch; of several inputs a tuple of the positional arguments, or a dict.
             seed: of stochastic neurons' draws; the same samples and seed give the same spikes.
+            spikes: whether to count the spikes of every neuron too.
 
         Raises:
             ConversionError: for input that the network was not captured for.
@@ -131,7 +132,8 @@ class TrainableNetwork(nn.Module):
         stochastic = any(neuron.stochastic for neuron in plan.neurons.values())
         ids = checked_ids(None, content_of(batch), plan.fuse, needed=stochastic)
         layers = _Layers(plan, self.surrogate, self._source[0].sites[: self.spiking], seed, ids)
-        return Answer(graph, layers.run(batch), layers.values)
+        outputs = layers.run(batch)
+        return Answer(graph, outputs, layers.values, layers.spikes() if spikes else {})
 
     @property
     def graph(self) -> Graph:
@@ -197,6 +199,17 @@ class _Layers:
         if not all(self._plan.neurons[site].has_count_law for site in self._sending):
             self._simulate(batch)
         return evaluate(self._plan.source, batch, {Kind.UNIT: self._send})
+
+    def spikes(self) -> dict[str, Tensor]:
+        """How many spikes every neuron that sends any has sent, with the gradient of its count."""
+        sent: dict[str, Tensor] = {}
+        for site, value in self.values.items():
+            if site in self._sending:
+                gain = self._plan.levels[site] / self._plan.thresholds[site].detach()
+                count = (value * gain).abs()
+                number = self._plan.neurons[site].spikes_of(count.detach().round())
+                sent[site] = count + (number - count.detach())
+        return sent
 
     @torch.no_grad()
     def _simulate(self, batch: Batch) -> None:

@@ -6,11 +6,13 @@ The functions `sweep` and `misalignment` stand here under the names of the modul
 from spikewright.measure.decomposition import LayerError, decompose, split_error
 from spikewright.measure.energy import (
     HOROWITZ_45NM,
+    CodeAssignment,
     Counts,
     Energy,
     EnergyModel,
     Operations,
     OperationsRow,
+    assign_codes,
     code_costs,
     code_table,
     operations,
@@ -34,6 +36,7 @@ from spikewright.measure.trajectories import Trajectories, TrajectoryPoint, traj
 
 __all__ = [
     "HOROWITZ_45NM",
+    "CodeAssignment",
     "Counts",
     "Energy",
     "EnergyModel",
@@ -54,6 +57,7 @@ __all__ = [
     "SweepRow",
     "Trajectories",
     "TrajectoryPoint",
+    "assign_codes",
     "code_costs",
     "code_table",
     "decompose",

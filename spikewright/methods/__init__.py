@@ -2,6 +2,7 @@
 
 from spikewright.errors import ConversionError
 from spikewright.methods.auto import AUTO
+from spikewright.methods.bits import BITS
 from spikewright.methods.cos import COS
 from spikewright.methods.ltb import LTB
 from spikewright.methods.method import Method
@@ -11,9 +12,11 @@ from spikewright.methods.refit import REFIT
 from spikewright.methods.rts import RTS
 from spikewright.methods.snnc import SNNC
 from spikewright.methods.srp import SRP
+from spikewright.methods.ttfs import TTFS
 
 METHODS = {
-    method.name: method for method in (QCFS, RTS, SNNC, LTB, SRP, COS, MINERROR, REFIT, AUTO)
+    method.name: method
+    for method in (QCFS, RTS, SNNC, LTB, SRP, COS, BITS, TTFS, MINERROR, REFIT, AUTO)
 }
 """Every method, by name."""
 
@@ -31,6 +34,7 @@ def named(name: str) -> Method:
 
 __all__ = [
     "AUTO",
+    "BITS",
     "COS",
     "LTB",
     "METHODS",
@@ -40,6 +44,7 @@ __all__ = [
     "RTS",
     "SNNC",
     "SRP",
+    "TTFS",
     "Method",
     "named",
 ]

@@ -196,7 +196,7 @@ class Tuner:
     ) -> tuple[Tensor, Tensor]:
         """The mean loss of a batch, and how many answers are the label, or else the ANN's."""
         loss = self._method.loss
-        answer = network.observe(x, seed)
+        answer = network.observe(x, seed, spikes=loss.needs_spikes)
         ann = ann_answer(self._ann.graph, x) if loss.needs_ann or labels is None else None
         wanted = labels
         if wanted is None:

@@ -20,8 +20,9 @@ from spikewright.calibration import (
     OutputMeans,
     Refit,
 )
-from spikewright.calibration.auto import STANDARD, least
+from spikewright.calibration.auto import STANDARD, clearly_least, least
 from spikewright.calibration.expected import expected_of
+from spikewright.calibration.holding_out import folds_of
 from tests.builders import images
 from tests.network.nets import NETS, net
 
@@ -50,14 +51,30 @@ def test_what_only_harms_is_not_taken() -> None:
     assert [line.split(maxsplit=2)[2] for line in chosen] == ["+ no correction  (chosen)"]
 
 
-def test_the_best_is_fitted_on_all_samples() -> None:
+def test_the_best_is_what_was_judged() -> None:
+    """Oracle: the correction, fitted by hand on the samples that are not held out."""
     auto = Auto((), (Harmful(), Refit()))
-    options = {"steps": STEPS, "threshold": sw.Percentile(80)}
-    snn = sw.convert(net("residual"), images(96), **options, correction=auto)
-    refitted = sw.convert(net("residual"), images(96), **options, correction=Refit())
+    prepared = sw.prepare(net("residual"), images(96))
+    snn = prepared.convert(threshold=sw.Percentile(80), steps=STEPS, correction=auto)
     errors = {n: float(e) for n, e in snn.design().held_out.items() if n.startswith("+")}
     assert least(errors) == f"+ {Refit()!r}"
-    assert torch.equal(snn(images(8)), refitted(images(8)))
+    fitted, held_out = prepared.samples.divided(4)
+    assert (len(fitted), len(held_out)) == (72, 24)
+    plain = Design(snn.calibration.thresholds_at(STEPS))
+    own = Refit().corrected(plain, snn.calibration, fitted, STEPS, 0)
+    assert snn.design().weights.keys() == own.weights.keys()
+    for name, weight in own.weights.items():
+        assert torch.equal(snn.design().weights[name], weight)
+    judged = expected_of(snn.design(), snn.calibration, held_out, STEPS, 0)
+    assert judged == snn.expected()
+
+
+def test_no_more_than_64_samples_are_held_out() -> None:
+    """With several T they are the same ones."""
+    prepared = sw.prepare(net("plain"), images(320))
+    snn = prepared.convert(steps=(1, STEPS))
+    assert {snn.expected(t).samples for t in (1, STEPS)} == {64}
+    assert list(prepared.samples.folds) == [5]
 
 
 def test_a_strategy_that_is_named_is_kept() -> None:
@@ -86,17 +103,13 @@ def test_a_network_trained_with_qcfs_is_as_good_as_with_its_own_thresholds() -> 
 
 
 def test_what_is_expected_is_seen_on_the_samples_held_out() -> None:
-    """Oracle: the network fitted on three quarters, run on every fourth sample."""
-    x, options = images(64), {"steps": STEPS, "threshold": sw.Maximum("channel")}
-    snn = sw.convert(net("residual"), x, **options)
+    """Oracle: the network itself, run on every fourth sample."""
+    x = images(64)
+    snn = sw.convert(net("residual"), x, steps=STEPS)
     expected = snn.expected()
     assert expected is not None
-    fitted, others = x[torch.arange(64) % 4 > 0], x[::4]
-    errors = {n: float(e) for n, e in snn.design().held_out.items()}
-    corrections = {f"+ {c!r}": c for c in Auto().corrections}
-    own = sw.convert(net("residual"), fitted, **options, correction=corrections.get(least(errors)))
     with torch.no_grad():
-        wanted, given = net("residual")(others), own(others)
+        wanted, given = net("residual")(x[::4]), snn(x[::4])
     assert expected.samples == 16
     assert expected.agreeing == int((wanted.argmax(1) == given.argmax(1)).sum())
     error = float((wanted - given).norm() / wanted.norm())
@@ -202,3 +215,27 @@ def test_outputs_that_no_signal_reaches_are_not_compared() -> None:
     answer, mask = snn(ids)
     assert answer.isfinite().all()
     assert torch.equal(mask, (ids != 0).double())
+
+
+def test_folds_know_what_the_ann_shows_on_all_other_samples() -> None:
+    """Oracle: the same samples, prepared alone."""
+    prepared = sw.prepare(net("residual"), images(30))
+    folds = folds_of(prepared.samples, prepared.statistics, 4)
+    for fold in range(4):
+        alone = sw.prepare(net("residual"), images(30)[torch.arange(30) % 4 != fold])
+        means, statistics = folds.fitted(fold).input_means, folds.statistics(fold)
+        assert statistics.keys() == means.keys() == alone.statistics.keys()
+        for site, seen in alone.statistics.items():
+            assert torch.equal(statistics[site].histogram, seen.histogram)
+            assert torch.equal(statistics[site].maximum, seen.maximum)
+            torch.testing.assert_close(means[site], alone.samples.input_means[site])
+    two = folds.statistics(1, most=10)
+    third = sw.prepare(net("residual"), images(30)[torch.arange(30) % 4 > 1]).statistics
+    assert all(torch.equal(two[site].histogram, seen.histogram) for site, seen in third.items())
+
+
+def test_what_is_better_by_chance_alone_does_not_take_the_place_of_the_first() -> None:
+    assert clearly_least({"first": 0.998, "other": 0.996}) == "first"
+    assert clearly_least({"first": 0.998, "other": 0.9}) == "other"
+    assert clearly_least({"first": 0.0010, "a": 0.0008, "b": 0.0005}) == "b"
+    assert clearly_least({"first": 0.98, "other": 0.97}, samples=1000) == "other"

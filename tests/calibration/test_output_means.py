@@ -151,7 +151,7 @@ def assert_simulated_as_run(name, neuron, x):
     snn = converted(name, neuron=neuron, threshold=sw.Maximum(), steps=4, correction=None)
     found, levels = {}, snn.plan().levels
     simulation = LayerSimulation(snn.neurons, 4, 0, graph.tensors, frozenset())
-    samples = Samples(graph, x.split(2), {}, len(x))
+    samples = Samples(graph, x.split(2), len(x))
     layers = Layers(graph, samples.parts, simulation.duration, simulation.rehearsal)
     for layer in layers.units():
         site, shares = layer.site, []
@@ -234,7 +234,7 @@ def test_another_t_has_no_offsets_and_the_same_seed_the_same_ones():
 
 def test_samples_are_spread_and_fit_the_memory():
     x = torch.arange(100.0).reshape(100, 1, 1, 1).expand(100, 3, 6, 6).double()
-    samples = Samples(captured(program("plain"), images(2)), x.split(30), {}, 100)
+    samples = Samples(captured(program("plain"), images(2)), x.split(30), 100)
 
     def chosen(number, steps=1):
         return samples.spread(number, steps).parts

@@ -14,7 +14,9 @@ from spikewright.finetuning import (
     CrossEntropy,
     Distillation,
     RelativeError,
+    Spikes,
     Target,
+    TrainableNetwork,
     Weighted,
     ann_answer,
 )
@@ -111,3 +113,31 @@ def test_what_a_loss_compares_with_must_be_there(answers: tuple[Answer, Answer])
         CrossEntropy()(answers[0], Target())
     with pytest.raises(ConversionError, match="compares with the ANN"):
         Distillation()(answers[0], Target())
+
+
+@pytest.mark.parametrize(
+    ("neuron", "spikes_of"),
+    [
+        (sw.TwoPhase("nearest", "binary"), lambda n: float(bin(n).count("1"))),
+        (sw.TwoPhase("nearest"), float),
+        (sw.TwoPhase("nearest", "first-spike"), lambda n: float(n > 0)),
+        (sw.IntegrateFire(), float),
+    ],
+    ids=str,
+)
+def test_spikes_are_those_of_the_code_with_the_gradient_of_the_count(neuron, spikes_of) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 5), nn.ReLU(), nn.Linear(5, 3))
+    x = torch.rand(16, 4, dtype=torch.float64)
+    snn = sw.convert(model.double().eval(), x, neuron, steps=3, correction=None)
+    trainable = TrainableNetwork(snn)
+    answer = trainable.observe(x, spikes=True)
+    counts = [int(n) for count in snn.counts(x).values() for n in count.flatten()]
+    expected = sum(map(spikes_of, counts)) / len(counts)
+    assert float(Spikes()(answer, Target()).detach()) == pytest.approx(expected, rel=1e-9)
+    levels, theta = snn.plan().levels["3"], snn.plan().thresholds["3"]
+    (gradient,) = torch.autograd.grad(Spikes()(answer, Target()), [answer.values["3"]])
+    slope = levels / theta * answer.values["3"].sign() / len(counts)
+    torch.testing.assert_close(gradient, slope.expand_as(gradient))
+    with pytest.raises(ConversionError, match=r"observe\(images, spikes=True\)"):
+        Spikes()(trainable.observe(x), Target())

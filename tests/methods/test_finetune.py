@@ -15,6 +15,7 @@ from spikewright.finetuning import Target, TrainableNetwork, ann_answer
 from spikewright.methods.finetune import (
     DSR,
     FINE_TUNINGS,
+    Bits,
     Distil,
     FineTuning,
     Stage,
@@ -75,6 +76,18 @@ def test_it_learns(neuron: Any, method: FineTuning) -> None:
     assert accuracy(found.network) > before + 0.1
     assert [metrics.epoch for metrics in found.history] == list(range(method.epochs + 1))
     assert found.history[-1].thresholds is not None
+
+
+def test_bits_sends_fewer_spikes_than_the_same_training_without_their_loss() -> None:
+    model, x, labels = task()
+    snn = sw.convert(model, x, sw.TwoPhase("nearest", "binary"), steps=4, correction=None)
+    sent: dict[float, float] = {}
+    for sparsity in (0.0, 0.3):
+        method = Bits(epochs=4, batch_size=32, learning_rate=3e-3, sparsity=sparsity)
+        tuned = finetune_in_memory(snn, method, x, labels).network
+        sent[sparsity] = sw.operations(tuned, [x]).total.spikes
+        assert accuracy(tuned) > accuracy(snn) - 0.05
+    assert sent[0.3] < 0.9 * sent[0.0]  # 0.75 and 0.81 with two seeds
 
 
 def test_distil_comes_nearer_to_the_ann_without_labels() -> None:

@@ -7,7 +7,20 @@ import torch
 from torch import nn
 
 import spikewright as sw
-from spikewright.methods import AUTO, COS, LTB, METHODS, MINERROR, QCFS, RTS, SNNC, SRP, named
+from spikewright.methods import (
+    AUTO,
+    BITS,
+    COS,
+    LTB,
+    METHODS,
+    MINERROR,
+    QCFS,
+    RTS,
+    SNNC,
+    SRP,
+    TTFS,
+    named,
+)
 from tests.builders import images, wired
 from tests.network.nets import net, program
 
@@ -133,6 +146,8 @@ def test_methods_are_found_by_name():
         "ltb",
         "srp",
         "cos",
+        "bits",
+        "ttfs",
         "minerror",
         "refit",
         "auto",
@@ -141,3 +156,67 @@ def test_methods_are_found_by_name():
     assert all(method.paper for method in METHODS.values())
     with pytest.raises(sw.ConversionError, match="no method 'tma'; give one of qcfs, rts"):
         named("tma")
+
+
+def quantised(levels: int) -> tuple[nn.Sequential, list[tuple[nn.Linear, float]], nn.Linear]:
+    """A QCFS network of three hidden layers, those with their thresholds, and its last layer."""
+    torch.manual_seed(3)
+    hidden = [(nn.Linear(6, 20), 1.1), (nn.Linear(20, 24), 0.6), (nn.Linear(24, 16), 0.9)]
+    last = nn.Linear(16, 4)
+    layers = [m for linear, theta in hidden for m in (linear, sw.QCFS(levels, theta))]
+    return nn.Sequential(*layers, last).double().eval(), hidden, last
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4])
+def test_bits_is_the_qcfs_ann_spike_by_spike(bits: int) -> None:
+    """Oracle: Datta et al.: a layer takes in T steps of spikes, then sends bits from the top."""
+    levels = 2**bits - 1
+    model, hidden, last = quantised(levels)
+    x = torch.randn(40, 6, dtype=torch.float64)
+    snn = BITS.convert(model, x, steps=bits)
+    trains, weights = [x] * bits, [1.0 / bits] * bits  # the input is there at every step
+    for linear, theta in hidden:
+        arrived = sum(w * spikes for w, spikes in zip(weights, trains, strict=True))
+        unit = theta / levels
+        potential = linear(arrived) + unit / 2
+        trains, weights = [], [unit * 2.0**place for place in range(bits)][::-1]
+        for worth in weights:
+            spikes = (potential >= worth).double()
+            potential = potential - worth * spikes
+            trains.append(spikes)
+    answer = last(sum(w * spikes for w, spikes in zip(weights, trains, strict=True)))
+    torch.testing.assert_close(model(x), answer)
+    for engine in ("counts", "steps"):
+        torch.testing.assert_close(snn(x, engine=engine), answer)
+    record = snn.record(x)[snn.sites[-1]]
+    assert torch.equal(record, torch.stack(trains))
+
+
+@pytest.mark.parametrize("steps", [3, 8])
+def test_ttfs_is_the_qcfs_ann_with_one_spike_a_neuron(steps: int) -> None:
+    """Oracle: ramps that run to the end of a window, then a threshold that falls in the next."""
+    model, hidden, last = quantised(steps)
+    x = torch.randn(40, 6, dtype=torch.float64)
+    snn = TTFS.convert(model, x, steps=steps)
+    trains, slope = [x * steps / sum(range(1, steps + 1))] * steps, 1.0 / steps
+    for linear, theta in [*hidden, (last, 0.0)]:
+        ramps = torch.zeros_like(trains[0])
+        charge = torch.zeros_like(trains[0])
+        for spikes in trains:
+            ramps = ramps + spikes * slope  # a spike makes its ramp rise from now on
+            charge = charge + ramps
+        potential = linear(charge)
+        if not theta:
+            break
+        potential = potential + theta / steps / 2
+        trains, fired, slope = [], torch.zeros_like(potential, dtype=torch.bool), theta / steps
+        for step in range(steps):
+            now = ~fired & (potential >= theta * (steps - step) / steps)
+            fired = fired | now
+            trains.append(now.double())
+    torch.testing.assert_close(model(x), potential)
+    for engine in ("counts", "steps"):
+        torch.testing.assert_close(snn(x, engine=engine), potential)
+    record = snn.record(x)[snn.sites[-1]]
+    assert torch.equal(record, torch.stack(trains))
+    assert float(record.sum(0).max()) == 1

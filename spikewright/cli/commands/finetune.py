@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -34,12 +34,14 @@ class FineTuneOptions:
 
     Attributes:
         method: The method: distil (against the network's own ANN, a few hundred images, no
-            labels), dsr (through the spike representation, on labels) or tandem (layer after
-            layer, on labels).
+            labels), dsr (through the spike representation, on labels), tandem (layer after
+            layer, on labels) or bits (on labels, with fewer spikes).
         steps: The number of time steps T. Default: that of the network.
         epochs: The number of passes over the training images. Default: the method's.
         batch_size: The number of images a step. Default: the method's.
         learning_rate: The learning rate of the first step. Default: the method's.
+        sparsity: What a spike of the mean neuron weighs beside the cross entropy, in bits.
+            Default: the method's.
         samples: The number of training images to train on, drawn by --seed. Default: all.
         seed: The seed of samples, of the order of images and of their augmentation.
     """
@@ -49,6 +51,7 @@ class FineTuneOptions:
     epochs: Annotated[int | None, typer.Option(min=1)] = None
     batch_size: Annotated[int | None, typer.Option(min=1, max=MAXIMUM_BATCH)] = None
     learning_rate: Annotated[float | None, typer.Option()] = None
+    sparsity: Annotated[float | None, typer.Option()] = None
     samples: Annotated[int | None, typer.Option(min=1, metavar="N")] = None
     seed: Seed = 0
 
@@ -61,8 +64,11 @@ class FineTuneOptions:
         known = FINE_TUNINGS.get(self.method.strip().lower())
         if known is None:
             raise WrongUsage(f"--method {self.method}: give one of {', '.join(FINE_TUNINGS)}")
-        names = ("epochs", "batch_size", "learning_rate")
+        names = ("epochs", "batch_size", "learning_rate", "sparsity")
         given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        foreign = given.keys() - {field.name for field in fields(known)}
+        if foreign:
+            raise WrongUsage(f"--method {self.method} takes no --{', --'.join(sorted(foreign))}")
         try:
             return known(**given)
         except ValueError as error:

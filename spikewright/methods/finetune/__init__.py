@@ -1,13 +1,14 @@
 """Published methods of fine-tuning by name, each a loss, a surrogate gradient and a schedule."""
 
 from spikewright.errors import ConversionError
+from spikewright.methods.finetune.bits import Bits
 from spikewright.methods.finetune.distil import Distil
 from spikewright.methods.finetune.dsr import DSR
 from spikewright.methods.finetune.method import FineTuning, Stage
 from spikewright.methods.finetune.tandem import Tandem
 
 FINE_TUNINGS: dict[str, type[FineTuning]] = {
-    method.name: method for method in (Distil, DSR, Tandem)
+    method.name: method for method in (Distil, DSR, Tandem, Bits)
 }
 """Every method, by name."""
 
@@ -25,4 +26,4 @@ def named(name: str) -> type[FineTuning]:
     return FINE_TUNINGS[name]
 
 
-__all__ = ["DSR", "FINE_TUNINGS", "Distil", "FineTuning", "Stage", "Tandem", "named"]
+__all__ = ["DSR", "FINE_TUNINGS", "Bits", "Distil", "FineTuning", "Stage", "Tandem", "named"]

@@ -33,27 +33,26 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _run(arguments: argparse.Namespace) -> None:
-    names = arguments.workload or [name for name in WORKLOADS if name != "tiny"]
+    names = arguments.workload or [name for name, each in WORKLOADS.items() if each.by_default]
     for name in names:
         if name not in WORKLOADS:
             raise BenchmarkError(f"unknown workload '{name}'; there are {', '.join(WORKLOADS)}")
-    several = len(names) > 1
     for name in names:
         path = arguments.output / record.file_name(name, arguments.device)
         earlier = record.read(path) if path.exists() else None  # refused before hours are spent
-        made = run(_settings(name, arguments, several), _tell)
+        made = run(_settings(name, arguments, len(names)), _tell)
         record.write(made, arguments.output)
         print(f"wrote {path.name}")
         print(compare(earlier, made) if earlier else "  nothing recorded to compare with")
     _write_page(arguments)
 
 
-def _settings(name: str, arguments: argparse.Namespace, several: bool) -> Settings:
+def _settings(name: str, arguments: argparse.Namespace, workloads: int) -> Settings:
     """Options over the workload's defaults; paths go to the workload that has a data set."""
     workload = WORKLOADS[name]
     given = {key: getattr(arguments, key) for key in _NUMBERS}
     numbers = {key: value for key, value in given.items() if value is not None}
-    takes_paths = workload.dataset is not None or not several
+    takes_paths = workload.dataset is not None or workloads == 1
     return Settings(
         workload=name,
         device=arguments.device,
@@ -63,6 +62,7 @@ def _settings(name: str, arguments: argparse.Namespace, several: bool) -> Settin
         data=arguments.data if takes_paths else None,
         dataset=workload.dataset,
         memory=not arguments.no_memory,
+        seconds=arguments.seconds and arguments.seconds / workloads,
         **{**workload.defaults, **numbers},
     )
 
@@ -108,13 +108,14 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add_run(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("workload", nargs="*", help=f"of {', '.join(WORKLOADS)}; all but tiny")
+    parser.add_argument("workload", nargs="*", help=f"of {', '.join(WORKLOADS)}")
     parser.add_argument("--weights", type=Path, help="safetensors file; random without it")
     parser.add_argument("--data", type=Path, help="folder with train/ and test/ class folders")
     parser.add_argument("--contenders", nargs="+", default=["*"], help="patterns of names")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, help="of torch's operations; torch's own default")
     parser.add_argument("--no-memory", action="store_true", help="leave peak memory out")
+    parser.add_argument("--seconds", type=float, help="about how long, all workloads together")
     for name in _NUMBERS:
         parser.add_argument(f"--{name.replace('_', '-')}", type=int)
     _add_places(parser)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +20,8 @@ Tell = Callable[[str], None]
 
 _PATH = re.compile(r"(?:/[^\s:'\"/]+){2,}/?")
 _LONGEST_REASON = 200
+_SET_UP = 0.75
+"""The share of the time after which nobody else is set up."""
 
 
 @dataclass
@@ -58,7 +61,7 @@ class Lane:
 
 
 def measure(
-    lanes: Sequence[Lane], subject: Subject, rounds: int, tell: Tell
+    lanes: Sequence[Lane], subject: Subject, rounds: int, tell: Tell, seconds: float | None = None
 ) -> list[dict[str, Any]]:
     """Measure contenders against each other.
 
@@ -70,14 +73,21 @@ def measure(
         subject: the network and its images.
         rounds: timed batches of each contender; batches are used again when there are fewer.
         tell: progress.
+        seconds: see `Settings`; the first round is begun whatever they are.
 
     Returns:
         One record a lane, in their order.
     """
+    start, limit = time.perf_counter(), math.inf if seconds is None else seconds
     for lane in lanes:
+        if time.perf_counter() - start > _SET_UP * limit:
+            lane.reason = lane.reason or f"there was no time left for it in {limit:g} s"
+            continue
         tell(f"set-up and first call: {lane.contender.name}")
         guarded(lane, lambda lane=lane: warm_up(lane, subject))
     for number in range(rounds):
+        if number and time.perf_counter() - start > limit:
+            break
         for lane in lanes:
             guarded(lane, lambda lane=lane, number=number: _round(lane, subject, number))
         tell(f"round {number + 1} of {rounds}")

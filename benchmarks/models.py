@@ -46,6 +46,13 @@ def resnet50() -> nn.Module:
     return make(weights=None)
 
 
+def vit_b16() -> nn.Module:
+    """ViT-B/16 of torchvision, with random weights."""
+    from torchvision.models import vit_b_16 as make  # an extra: only this workload needs it
+
+    return make(weights=None)
+
+
 @torch.no_grad()
 def settle_batch_norm(model: nn.Module, images: Tensor) -> None:
     """Set the running statistics of batch norms to those of `images`, `[B, C, H, W]`.

@@ -32,6 +32,8 @@ class Settings:
         data: a folder with train/ and test/, one folder a class; random images when None.
         dataset: what the folder is called in the results.
         memory: whether peak memory is measured, for which every contender is set up once more.
+        seconds: after three quarters of them nobody else is set up, and after all of them no
+            further round begins; None for as long as it takes.
     """
 
     workload: str
@@ -48,11 +50,14 @@ class Settings:
     data: Path | None = None
     dataset: str | None = None
     memory: bool = True
+    seconds: float | None = None
 
     def __post_init__(self) -> None:
         for name in ("batch", "images", "rounds", "calibration_images", "threads"):
             if getattr(self, name) < 1:
                 raise BenchmarkError(f"{name}={getattr(self, name)}: give at least 1")
+        if self.seconds is not None and not self.seconds > 0:
+            raise BenchmarkError(f"seconds={self.seconds:g}: give more than 0")
         if self.images % self.batch:
             raise BenchmarkError(
                 f"images={self.images} is no multiple of batch={self.batch}: every batch must have "

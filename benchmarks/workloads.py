@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from benchmarks.models import resnet50, settle_batch_norm, tiny, vgg16_32
+from benchmarks.models import resnet50, settle_batch_norm, tiny, vgg16_32, vit_b16
 from benchmarks.settings import Settings
 from spikewright.data import calibration_subset, loader, open_dataset
 from spikewright.models import resnet20
@@ -32,6 +32,7 @@ class Workload:
         image_shape: (C, H, W).
         dataset: name of the data set that a folder given by path holds; None: random images only.
         defaults: settings where they differ from those of `Settings`.
+        by_default: whether it is measured where no workload is named.
     """
 
     name: str
@@ -40,7 +41,16 @@ class Workload:
     image_shape: tuple[int, int, int]
     dataset: str | None = None
     defaults: dict[str, Any] = field(default_factory=dict)
+    by_default: bool = True
 
+
+_LARGE = {
+    "batch": 4,
+    "images": 16,
+    "rounds": 5,
+    "calibration_images": 64,
+    "calibration_batch": 8,
+}
 
 WORKLOADS = {
     workload.name: workload
@@ -58,13 +68,15 @@ WORKLOADS = {
             "ResNet-50, 224x224, random weights",
             resnet50,
             (3, 224, 224),
-            defaults={
-                "batch": 4,
-                "images": 16,
-                "rounds": 5,
-                "calibration_images": 64,
-                "calibration_batch": 8,
-            },
+            defaults=_LARGE,
+        ),
+        Workload(
+            "vit-b16-224",
+            "ViT-B/16, 224x224, random weights",
+            vit_b16,
+            (3, 224, 224),
+            defaults=_LARGE,
+            by_default=False,
         ),
         Workload(
             "tiny",
@@ -72,6 +84,7 @@ WORKLOADS = {
             tiny,
             (3, 8, 8),
             defaults={"batch": 8, "images": 16, "rounds": 2, "calibration_images": 32},
+            by_default=False,
         ),
     )
 }

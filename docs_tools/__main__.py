@@ -1,4 +1,4 @@
-"""`python -m docs_tools support | census | peers | demo`: what converts, claims, a picture."""
+"""`python -m docs_tools support | census | peers | codes | demo`: what stands on the pages."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TypeVar
 
-if TYPE_CHECKING:
-    from docs_tools.support.models import ModelRow
+_Row = TypeVar("_Row")
 
 
 def main(words: list[str] | None = None) -> int:
@@ -32,11 +31,23 @@ def main(words: list[str] | None = None) -> int:
     census.add_argument("--kept", action="store_true", help="try nothing: the records as they are")
     census.add_argument("--page", action="store_true", help="write docs/census.md")
     commands.add_parser("peers", help="run the claims of docs/comparison.md")
+    codes = commands.add_parser("codes", help="measure what codes come to; writes docs/results")
+    codes.add_argument("file", type=Path, help="defines NAME, TITLE, model() and inputs(n, start)")
+    codes.add_argument("--samples", type=int, default=1000, metavar="N")
+    codes.add_argument(
+        "--calibration", type=int, default=512, metavar="N", help="samples after them"
+    )
+    codes.add_argument("--batch", type=int, default=100, metavar="N")
+    codes.add_argument(
+        "--neurons", default="", metavar="NAME@T,...", help="instead of all compared"
+    )
     demo = commands.add_parser("demo", help="draw docs/demo.svg from a run of spikewright demo")
     demo.add_argument("folder", type=Path, nargs="?", default=Path("out/demo"))
     given = parser.parse_args(words)
     if given.command == "census":
         return _census(given)
+    if given.command == "codes":
+        return _codes(given)
     if given.command == "demo":
         return _demo(given.folder)
     return _support(given.operations_only) if given.command == "support" else _peers()
@@ -79,6 +90,19 @@ def _census(given: argparse.Namespace) -> int:
     return 0
 
 
+def _codes(given: argparse.Namespace) -> int:
+    from docs_tools import codes
+
+    subject = codes.Subject.of(given.file)
+    config = {name: getattr(given, name) for name in ("samples", "calibration", "batch")}
+    named = [pair.split("@") for pair in given.neurons.split(",") if pair]
+    compared = [(name, int(steps)) for name, steps in named] or codes.COMPARED
+    rows = list(_reported(codes.measured(subject, **config, compared=compared)))
+    print(codes.table(rows))
+    print(f"written: {codes.write(subject, rows, config)}")
+    return 0
+
+
 def _demo(folder: Path) -> int:
     from docs_tools import demo_chart
 
@@ -87,8 +111,8 @@ def _demo(folder: Path) -> int:
     return 0
 
 
-def _reported(rows: Iterable[ModelRow]) -> Iterator[ModelRow]:
-    """Pass rows on and tell of each: a model takes a while."""
+def _reported(rows: Iterable[_Row]) -> Iterator[_Row]:
+    """Pass rows on and tell of each: it takes a while."""
     for row in rows:
         print(row, file=sys.stderr, flush=True)
         yield row

@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 
+import torch
+from torch import nn
+
 import spikewright as sw
 from benchmarks.contenders.ann import Ann, Form
 from benchmarks.contenders.base import Contender, Unavailable
@@ -32,6 +35,13 @@ def contenders() -> list[Contender]:
         Ann("ann-eager", None, "the network as it is, eager"),
         Ann(REFERENCE, None, "torch.compile, channels-last", Form.COMPILED),
         Ann("ann-folded", None, "the same, batch norm folded beforehand", Form.FOLDED),
+        Ann(
+            f"{REFERENCE}-bf16",
+            None,
+            "torch.compile, channels-last, bfloat16",
+            Form.COMPILED,
+            torch.bfloat16,
+        ),
         *_counts("nearest", sw.TwoPhase("nearest")),
         *_counts("unbiased", sw.TwoPhase("unbiased")),
         *_counts("tpp", sw.TPP()),
@@ -141,6 +151,14 @@ def _peers() -> list[Contender]:
             f"SpikingJelly, {balancing} after {BALANCING_PASSES} passes, multi-step",
             recipe=balancing,
             passes=BALANCING_PASSES,
+        ),
+        SpikingJelly(
+            f"spikingjelly-multi-sta-{STEPS}",
+            STEPS,
+            "SpikingJelly, STATransformerRecipe, spiking encoders, multi-step",
+            recipe="STATransformerRecipe",
+            options={"time_steps": STEPS, "mode": "spiking_encoder"},
+            only=nn.MultiheadAttention,
         ),
         SpikingJelly(
             f"spikingjelly-single-99.9-{STEPS}",

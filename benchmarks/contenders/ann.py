@@ -30,13 +30,15 @@ class Ann(Contender):
     Attributes:
         form: eager as the user has it; compiled, which means channels-last and `torch.compile`;
             or the same with batch norm folded into the convolutions beforehand.
+        dtype: of its weights and images.
     """
 
     form: Form = Form.EAGER
+    dtype: torch.dtype = torch.float32
     _forward: Callable[[Tensor], Tensor] = field(init=False, repr=False)
 
     def prepare(self, subject: Subject) -> None:
-        model = copy.deepcopy(subject.model)
+        model = copy.deepcopy(subject.model).to(self.dtype)
         if self.form is Form.FOLDED:
             model = fuse(model)
         if self.form is not Form.EAGER:
@@ -44,6 +46,7 @@ class Ann(Contender):
         self._forward = model
 
     def run(self, batch: Tensor) -> Tensor:
+        batch = batch.to(self.dtype)
         if self.form is not Form.EAGER:
             batch = batch.contiguous(memory_format=torch.channels_last)
         return self._forward(batch)

@@ -28,7 +28,7 @@ from spikewright.neurons.counter_random import (
 )
 from spikewright.neurons.rounding import ROUNDING_DRAW
 
-_LAW_BLOCK = (count_law.INTERVALS + 1) * 256
+_LAW_BLOCK = count_law.INTERVALS * 256 + 1
 """The table of the TPP law is filled up to multiples of its size at T = 256."""
 
 
@@ -162,5 +162,5 @@ def _law(neuron: Neuron, steps: int, like: Tensor) -> Tensor:
     """The table of the TPP law, where a neuron reads it."""
     if not neuron.reads_law:
         return like.new_empty(0)
-    law = count_law.table(neuron.levels(steps), dtype=like.dtype, device=like.device)
+    law = count_law.draw_table(neuron.levels(steps), like.device)
     return F.pad(law, (0, -len(law) % _LAW_BLOCK))  # few sizes, so few compilations

@@ -136,6 +136,7 @@ class _StepRun:
             self._rest = Rest(self._plan.step_graph, self._steady, still)
             steps = count(duration) if settling is None else range(duration, duration + settling)
             for start in takewhile(lambda _: kept.owes, steps):
+                self._rest.begin_step()
                 self._run_chunk(kept, start, 1)
         self._report(stage, kept.streaming)
 
@@ -197,7 +198,13 @@ class _StepRun:
         steady = self._rest.steady if self._rests(start) else self._steady
         for name in op.inputs:
             if name not in values:
-                values[name] = _repeated(steady[name], steps)
+                values[name] = steady[name].expand(steps, *steady[name].shape).flatten(0, 1)
+        neurons = kept.streaming.get(op.name)
+        if self._rests(start) and self._rest.is_silent(op, neurons):
+            nothing = self._rest.nothing(op, self._batch)
+            if neurons is not None:
+                self._watch(op, start, nothing[None])
+            return nothing
         if op.kind is Kind.UNIT:
             (current,) = (values[name] for name in op.inputs)
             current = current.reshape(steps, self._batch, *op.shape)
@@ -238,6 +245,8 @@ class _StepRun:
         if neurons is None:
             neurons = kept.streaming[op.name] = self._started(op, StreamingDynamics)
         spikes = neurons.advance(current)
+        if self._rests(start):
+            self._rest.sent(op, spikes)
         self._watch(op, start, spikes)
         return spikes.flatten(0, 1)
 
@@ -328,11 +337,6 @@ def time_chunk(graph: Graph, batch: int, duration: int, memory_budget: int) -> i
     largest = max(math.prod(op.shape) for op in graph.operations)
     per_step = 6 * largest * batch * graph.dtype.itemsize
     return max(1, min(duration, memory_budget // max(1, per_step)))
-
-
-def _repeated(value: Tensor, steps: int) -> Tensor:
-    """`[B, *S]` at every step, `[steps * B, *S]`."""
-    return value.expand(steps, *value.shape).flatten(0, 1)
 
 
 def _added(total: Tensor | None, values: Tensor, weights: list[float]) -> Tensor:

@@ -16,15 +16,20 @@ import math
 from functools import lru_cache
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from spikewright.errors import ConversionError
+from spikewright.neurons.counter_random import DITHER_RANGE, DRAW_RANGE
 
 INTERVALS = 256
 """Intervals of the grid over f; q is a polynomial in f, read by linear interpolation."""
 
 MAXIMUM_LEVELS = 4096
 """Largest L of the table: time and memory grow as L squared and L."""
+
+
+_NO_SIGN = 2**31 - 1
 
 
 def interpolation_bound(levels: int) -> float:
@@ -70,12 +75,32 @@ def table(levels: int, *, dtype: torch.dtype, device: torch.device) -> Tensor:
     Raises:
         ConversionError: when `levels` is outside 1..4096.
     """
+    return _checked_grid(levels).to(device=device, dtype=dtype).flatten()
+
+
+def draw_table(levels: int, device: torch.device) -> Tensor:
+    """The table that `drawn` reads: one entry for each grid point of the charge, T the last.
+
+    An entry is q times `DRAW_RANGE`, rounded up: of so many draws, those below it send one spike
+    more than `floor(x)`.
+
+    Returns:
+        int32 `[levels * INTERVALS + 1]`.
+
+    Raises:
+        ConversionError: when `levels` is outside 1..4096.
+    """
+    points = _checked_grid(levels)[:, :INTERVALS].flatten()  # f = 1 is f = 0 of the next k
+    return F.pad((points * DRAW_RANGE).ceil().to(torch.int32), (0, 1)).to(device)
+
+
+def _checked_grid(levels: int) -> Tensor:
     if not 1 <= levels <= MAXIMUM_LEVELS:
         raise ConversionError(
             f"the count law of TPP is tabulated for counts up to {MAXIMUM_LEVELS}, got {levels}: "
             "give fewer steps, or another rounding"
         )
-    return _grid(levels).to(device=device, dtype=dtype).flatten()
+    return _grid(levels)
 
 
 def lookup(q: Tensor, whole: Tensor, fraction: Tensor) -> Tensor:
@@ -95,26 +120,43 @@ def lookup(q: Tensor, whole: Tensor, fraction: Tensor) -> Tensor:
     return torch.lerp(q[index], q[index + 1], position - cell)
 
 
-def dithered_lookup(q: Tensor, whole: Tensor, fraction: Tensor, dither: Tensor) -> Tensor:
-    """`lookup` for one random draw, with a single read of the table.
+def grid_point(charge: Tensor, dither: Tensor) -> Tensor:
+    """The grid point on one side of a charge or the other, whose entry `drawn` reads.
 
-    A dither d, uniform in (0, 1), picks the grid point above f with just the probability that
-    linear interpolation gives it as weight, so the count drawn follows the interpolated law. With
-    the 256 values of `StepDraws.uniform_and_dither` it does so within `dither_bound(T)`.
+    A point is taken with just the probability that linear interpolation gives it as weight. All of
+    it is whole numbers in 32 bits: cheap, and the same on every machine.
 
     Args:
-        q: from `table(T)`.
-        whole: k, floating and integral, any shape, in 0..T-1.
-        fraction: f, same shape, in `[0, 1]`.
-        dither: same shape, in (0, 1).
+        charge: x, floating, any shape, in 0..T.
+        dither: int32, same shape, uniform below `DITHER_RANGE`.
 
     Returns:
-        A probability of `k + 1` spikes, same shape.
+        int32, same shape, in 0..T * INTERVALS; 0 for NaN.
     """
-    point = (fraction * INTERVALS + dither).floor()
-    index = (whole * (INTERVALS + 1) + point).to(torch.int32)
-    # unsafe: k and f are in range, and a check of every index would cost as much as reading it
-    return torch.ops.aten._unsafe_index.Tensor(q, [index])
+    fine = charge if charge.dtype is torch.float64 else charge.float()
+    place = (fine * (INTERVALS * DITHER_RANGE)).round().to(torch.int32)
+    return ((place + dither) & _NO_SIGN) >> 8  # NaN became the least of all numbers
+
+
+def drawn(law: Tensor, charge: Tensor, draw: Tensor, dither: Tensor) -> Tensor:
+    """A count of the law, with a single read of the table.
+
+    The count follows the interpolated law, within `dither_bound(T)` of the exact one.
+
+    Args:
+        law: from `draw_table(T)`; what stands behind its end is not read.
+        charge: x, floating, any shape, in 0..T; NaN stays NaN.
+        draw: int32, same shape, uniform below `DRAW_RANGE`.
+        dither: int32, same shape, uniform below `DITHER_RANGE`.
+
+    Returns:
+        Counts, of the dtype of `charge`.
+    """
+    point = grid_point(charge, dither)
+    # unsafe: points are in range, and a check of every one would cost as much as reading it
+    upper = draw < torch.ops.aten._unsafe_index.Tensor(law, [point])
+    count = (point >> 8).to(charge.dtype) + upper
+    return torch.where(charge == charge, count, charge)  # `isnan` would take as long as the read
 
 
 def dither_bound(levels: int) -> float:
@@ -124,4 +166,4 @@ def dither_bound(levels: int) -> float:
     of a 256th of an interval.
     """
     harmonic = math.fsum(1 / r for r in range(1, levels + 1))
-    return interpolation_bound(levels) + harmonic / (2 * 256 * INTERVALS)
+    return interpolation_bound(levels) + harmonic / (2 * DITHER_RANGE * INTERVALS)

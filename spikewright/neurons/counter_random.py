@@ -58,7 +58,12 @@ _GOLDEN_64 = _signed(0x9E3779B97F4A7C15, 64)
 _MIX_64 = (_signed(0xBF58476D1CE4E5B9, 64), _signed(0x94D049BB133111EB, 64))
 _GOLDEN_32 = _signed(0x9E3779B1, 32)
 _MIX_32 = (_signed(0x7FEB352D, 32), _signed(0x846CA68B, 32))
-_RESOLUTION = 2.0**-24
+
+DRAW_RANGE = 2**24
+"""Draws are whole numbers below it, as many as float32 tells apart in `[0, 1)`."""
+
+DITHER_RANGE = 2**8
+"""Dithers are whole numbers below it, in the bits of a 32-bit number that a draw leaves over."""
 
 
 def _shift_right(x: Tensor, places: int, bits: int) -> Tensor:
@@ -142,17 +147,17 @@ class StepDraws:
     neurons: Tensor
 
     def uniform(self) -> Tensor:
-        """One number in `[0, 1)` per neuron, a multiple of 2**-24, float32 `[B, *S]`."""
-        return _shift_right(self._bits(), 8, 32) * _RESOLUTION
+        """One number in `[0, 1)` per neuron, a multiple of 1 / `DRAW_RANGE`, float32 `[B, *S]`."""
+        return _shift_right(self._bits(), 8, 32) * (1 / DRAW_RANGE)
 
-    def uniform_and_dither(self) -> tuple[Tensor, Tensor]:
-        """`uniform`, and a second number in (0, 1) made of the 8 bits that it leaves over.
+    def draw_and_dither(self) -> tuple[Tensor, Tensor]:
+        """`uniform` as a whole number, and a second one made of the 8 bits that it leaves over.
 
         Returns:
-            float32 `[B, *S]` each, the second an odd multiple of 1/512.
+            int32 `[B, *S]` each, uniform below `DRAW_RANGE` and below `DITHER_RANGE`.
         """
         bits = self._bits()
-        return _shift_right(bits, 8, 32) * _RESOLUTION, ((bits & 255) + 0.5) * 2.0**-8
+        return _shift_right(bits, 8, 32), bits & (DITHER_RANGE - 1)
 
     def _bits(self) -> Tensor:
         """32 random bits a neuron, int32 `[B, *S]`."""

@@ -43,7 +43,7 @@ class LayerLaw:
     Attributes:
         levels: L, the largest count, a scalar.
         draws: the layer's random numbers for rounding.
-        law: `count_law.table(L)`, where the neuron reads it.
+        law: `count_law.draw_table(L)`, where the neuron reads it.
         signed: whether counts run from -L to L, and not from 0.
         steps: T, for neurons that read it (`Neuron.reads_steps`), which compile for each.
     """

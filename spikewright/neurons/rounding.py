@@ -38,7 +38,7 @@ class Rounding(StrEnum):
             levels: L; a scalar tensor in code that is compiled once for every T.
             draws: the layer's random numbers, or those of step `ROUNDING_DRAW` alone; not used by
                 `NEAREST`.
-            law: `count_law.table(L)` for `BERNOULLI`, needed when `levels` is a tensor.
+            law: `count_law.draw_table(L)` for `BERNOULLI`, needed when `levels` is a tensor.
 
         Returns:
             Counts 0..levels, floating, `[B, *S]`.
@@ -51,18 +51,17 @@ class Rounding(StrEnum):
             whole = charge.floor()  # apart from the fraction: their sum may round up to whole + 1
             return _clipped(whole + (charge - whole + draw).floor(), levels)
         if law is None:
-            law = count_law.table(int(levels), dtype=charge.dtype, device=charge.device)
-        draw, dither = _rounding_draws(draws, charge).uniform_and_dither()
-        whole, fraction = _parts(charge, levels)
-        upper = count_law.dithered_lookup(law, whole, fraction, dither.to(charge.dtype))
-        return whole + (draw.to(charge.dtype) < upper)
+            law = count_law.draw_table(int(levels), charge.device)
+        draw, dither = _rounding_draws(draws, charge).draw_and_dither()
+        return count_law.drawn(law, _clipped(charge, levels), draw, dither)
 
     def expected_count(self, charge: Tensor, levels: int) -> tuple[Tensor, Tensor]:
         """Mean and variance of the count of a charge, each of its shape."""
         if self is Rounding.NEAREST:
             return (charge + 0.5).floor().clamp(0, levels), torch.zeros_like(charge)
-        whole, fraction = _parts(charge, levels)
-        upper = fraction
+        within = charge.clamp(0, levels)
+        whole = within.floor().clamp(max=levels - 1)  # L itself is L - 1 and 1
+        upper = fraction = within - whole
         if self is Rounding.BERNOULLI:
             law = count_law.table(levels, dtype=charge.dtype, device=charge.device)
             upper = count_law.lookup(law, whole, fraction)
@@ -73,16 +72,6 @@ def _rounding_draws(draws: Draws | StepDraws, charge: Tensor) -> StepDraws:
     return draws.at(ROUNDING_DRAW, charge.shape) if isinstance(draws, Draws) else draws
 
 
-def _parts(charge: Tensor, levels: int | Tensor) -> tuple[Tensor, Tensor]:
-    """The whole and the fraction of a charge clipped to 0..L; L itself is L - 1 and 1."""
-    within = _clipped(charge, levels)
-    whole = _at_most(within.floor(), levels - 1)
-    return whole, within - whole
-
-
 def _clipped(values: Tensor, top: int | Tensor) -> Tensor:
-    return _at_most(values.clamp(min=0), top)
-
-
-def _at_most(values: Tensor, top: int | Tensor) -> Tensor:
+    values = values.clamp(min=0)
     return torch.minimum(values, top) if isinstance(top, Tensor) else values.clamp(max=top)

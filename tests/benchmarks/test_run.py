@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shlex
+import time
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from benchmarks.cli import _parser, _settings, main
 from benchmarks.contenders import Contender, Unavailable, contenders, selected
 from benchmarks.contenders import spikingjelly as peers
 from benchmarks.contenders.traceable import traceable
@@ -20,6 +23,7 @@ from benchmarks.settings import BenchmarkError, Settings
 from benchmarks.workloads import Subject, open_subject
 from spikewright.models import resnet20
 
+ROOT = Path(__file__).parents[2]
 TINY = Settings("tiny", threads=1, batch=4, images=8, rounds=1, calibration_images=16, memory=False)
 
 
@@ -67,6 +71,13 @@ class _Fixed(Contender):
         return torch.tensor([[1.0, 0.0]]).expand(len(batch), 2)
 
 
+class _Slow(_Fixed):
+    """Takes 50 ms to prepare."""
+
+    def prepare(self, subject: Subject) -> None:
+        time.sleep(0.05)
+
+
 def _subject() -> Subject:
     labels = [torch.tensor([0, 1]), torch.tensor([0, 0])]
     return Subject(nn.Identity(), [], [torch.zeros(2, 1)] * 2, labels, torch.device("cpu"))
@@ -86,6 +97,41 @@ def test_a_failure_in_a_round_is_listed_and_the_rest_goes_on() -> None:
     assert failed["reason"] == "RuntimeError: cannot read <path>: no"
     assert "".join(log) == "ABABB"  # B answers the batch that no round had
     assert fine["accuracy"] == 0.75
+
+
+def test_when_time_is_over_nobody_is_set_up_and_no_round_begins() -> None:
+    log: list[str] = []
+    lanes = [Lane(_Fixed(name, log)) for name in "AB"]
+    lanes[1].reason = "it was ended"
+    lanes += [Lane(_Slow("C", log)), Lane(_Fixed("D", log))]
+    fine, ended, slow, late = measure(lanes, _subject(), 9, lambda line: None, seconds=0.05)
+    assert len(fine["round_seconds"]) == len(slow["round_seconds"]) == 1
+    assert ended["reason"] == "it was ended"
+    assert late["reason"] == "there was no time left for it in 0.05 s"
+
+
+def test_a_gpu_that_is_not_there_is_refused(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """`make bench-gpu` word for word: its workloads and contenders are known, its GPU is not."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    recipe = (ROOT / "Makefile").read_text(encoding="utf-8").split("\nbench-gpu:")[1]
+    words = shlex.split(recipe.split("-m benchmarks ")[1].split("\n\n")[0].replace("\\\n", ""))
+    assert main([*words, "--output", str(tmp_path), "--page", str(tmp_path / "page.md")]) == 2
+    assert "torch finds no CUDA GPU on this machine" in capsys.readouterr().err
+    settings = [_settings(name, _parser().parse_args(words), 2) for name in words[1:3]]
+    assert sum(each.seconds or 0 for each in settings) == 450
+    assert [each.images // each.batch for each in settings] == [4, 4]
+    assert len(selected(settings[0].contenders)) == len(settings[0].contenders) + 1
+
+
+def test_a_recipe_for_transformers_is_not_tried_on_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(peers, "version", lambda _: "2.0.0")
+    (contender,) = [each for each in contenders() if each.name == "spikingjelly-multi-sta-32"]
+    with pytest.raises(Unavailable, match="for networks with MultiheadAttention"):
+        contender.prepare(_subject())
 
 
 def test_reasons_keep_words_and_lose_places() -> None:

@@ -13,9 +13,11 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 
 import spikewright as sw
+from spikewright.graph.ir import Operation
 from spikewright.measure import HOROWITZ_45NM
 from spikewright.network import Observer
-from spikewright.neurons import Neuron
+from spikewright.network.rest import Rest
+from spikewright.neurons import Neuron, StreamingDynamics
 from tests.builders import exported, images, wired
 from tests.network.nets import NETS, assert_audit_is_clean, converted, program
 from tests.network.test_compiled import needs_compiler
@@ -108,6 +110,28 @@ def test_the_trajectory_is_the_answer_after_every_step() -> None:
     assert torch.equal(trajectory.at(10_000), trajectory.answers[-1])
     with pytest.raises(ValueError, match="first answer comes after 1 time step"):
         trajectory.at(0)
+
+
+@pytest.mark.parametrize("rounding", ["nearest", "unbiased"])
+def test_silence_is_skipped_and_changes_no_bit(
+    rounding: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    snn, x = network(sw.SpikeTracer(rounding)), inputs(5, seed=3)
+    is_silent, skipped = Rest.is_silent, set[str]()
+
+    def telling(rest: Rest, op: Operation, neurons: StreamingDynamics | None) -> bool:
+        silent = is_silent(rest, op, neurons)
+        skipped.update({str(op.kind)} if silent else ())
+        return silent
+
+    ran: list[tuple[Any, ...]] = []
+    for asked in (telling, lambda *_: False):
+        monkeypatch.setattr(Rest, "is_silent", asked)
+        trajectory = snn.trajectory(x, seed=2)
+        ran.append((*trajectory.answers, trajectory.settled, *snn.record(x, seed=2).values()))
+    assert skipped >= {"linear", "max", "unit"}
+    for some, everything in zip(*ran, strict=True):
+        assert torch.equal(some, everything)
 
 
 def test_two_phase_networks_answer_in_the_last_window() -> None:

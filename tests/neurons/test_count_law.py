@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from itertools import combinations
 
 import pytest
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from spikewright.errors import ConversionError
 from spikewright.neurons import TPP, Draws, count_law
+from spikewright.neurons.counter_random import DITHER_RANGE, DRAW_RANGE
 from spikewright.neurons.random_order import tpp_step
 from tests.builders import assert_distributed, layer
 
@@ -142,27 +144,48 @@ def test_the_count_law_and_the_process_use_the_same_seeded_draws_twice():
     )
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("levels", [1, 2, 3, 16, 255, 256])
-def test_dithering_draws_from_the_law_within_its_bound(levels: int) -> None:
+def test_draws_follow_the_law_within_its_bound(levels: int, dtype: torch.dtype) -> None:
     f = torch.rand(300, dtype=torch.float64, generator=torch.Generator().manual_seed(levels))
-    f = torch.cat([f, torch.tensor([0.0, 1.0], dtype=torch.float64)])
-    exact = count_law.upper_probability(levels, f)
-    law = count_law.table(levels, dtype=torch.float64, device=torch.device("cpu"))
-    whole = torch.arange(levels, dtype=torch.float64)[:, None].expand_as(exact)
-    fraction = f.expand_as(exact)
-    drawn = torch.zeros_like(exact)
-    for value in range(256):
-        dither = torch.full_like(exact, (value + 0.5) / 256)
-        drawn += count_law.dithered_lookup(law, whole, fraction, dither) / 256
-    assert (drawn - exact).abs().max() <= count_law.dither_bound(levels)
+    f = (torch.cat([f, torch.tensor([0.0, 1.0])]) * 2**15).round() / 2**15  # k + f is exact
+    whole = torch.arange(levels, dtype=torch.float64)[:, None]
+    charge = (whole + f).to(dtype)
+    law = count_law.draw_table(levels, torch.device("cpu"))
+    expected = torch.zeros_like(charge, dtype=torch.float64)
+    for value in range(DITHER_RANGE):
+        point = count_law.grid_point(charge, torch.tensor(value, dtype=torch.int32))
+        upper = law[point].double() / DRAW_RANGE
+        expected += ((point // count_law.INTERVALS) + upper) / DITHER_RANGE
+    error = (expected - whole - count_law.upper_probability(levels, f)).abs().max()
+    assert error <= count_law.dither_bound(levels)
+
+
+def test_draws_below_the_entry_of_the_table_send_one_spike_more() -> None:
+    charge = torch.tensor([0.25, 1.5, 2.9, 0.0, 2.0, 3.0])
+    dither = torch.full(charge.shape, 17, dtype=torch.int32)
+    law = count_law.draw_table(3, torch.device("cpu"))
+    entry = law[count_law.grid_point(charge, dither)]
+    assert count_law.drawn(law, charge, entry, dither).tolist() == [0, 1, 2, 0, 2, 3]
+    assert count_law.drawn(law, charge[:3], entry[:3] - 1, dither[:3]).tolist() == [1, 2, 3]
+    assert entry[3:].tolist() == [0, 0, 0]  # no draw lies below
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_a_charge_that_is_no_number_stays_none(compiled: bool) -> None:
+    drawn = torch.compile(count_law.drawn, dynamic=False) if compiled else count_law.drawn
+    charge, zeros = torch.tensor([math.nan, 4, 0, 2]), torch.zeros(4, dtype=torch.int32)
+    counts = drawn(count_law.draw_table(4, charge.device), charge, zeros + DRAW_RANGE - 1, zeros)
+    assert counts.isnan().tolist() == [True, False, False, False]
+    assert counts[1:].tolist() == [4, 0, 2]
 
 
 def test_dither_is_uniform_and_independent_of_the_draw() -> None:
-    draws = Draws.of(3, "site", torch.arange(200))
-    uniform, dither = draws.at(-1, (200, 1000)).uniform_and_dither()
-    assert torch.equal(uniform, draws.uniform(-1, (200, 1000)))
-    cells = (uniform * 16).floor() * 16 + (dither * 16).floor()
-    observed = torch.bincount(cells.long().flatten(), minlength=256).double()
+    draws = Draws.of(3, "site", torch.arange(200)).at(-1, (200, 1000))
+    draw, dither = draws.draw_and_dither()
+    assert torch.equal(draw / DRAW_RANGE, draws.uniform())
+    cells = (draw // (DRAW_RANGE // 16)) * 16 + dither // (DITHER_RANGE // 16)
+    observed = torch.bincount(cells.flatten(), minlength=256).double()
     expected = 200_000 / 256
     statistic = float(((observed - expected) ** 2 / expected).sum())
     assert statistic < 350  # chi-square, 255 degrees of freedom: exceeded once in 10,000

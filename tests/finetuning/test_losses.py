@@ -123,7 +123,7 @@ def test_what_a_loss_compares_with_must_be_there(answers: tuple[Answer, Answer])
         (sw.TwoPhase("nearest", "first-spike"), lambda n: float(n > 0)),
         (sw.IntegrateFire(), float),
     ],
-    ids=str,
+    ids=["binary", "rate", "first-spike", "IF"],
 )
 def test_spikes_are_those_of_the_code_with_the_gradient_of_the_count(neuron, spikes_of) -> None:
     torch.manual_seed(0)

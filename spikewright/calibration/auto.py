@@ -45,9 +45,8 @@ class Auto(Correction):
     Strategies for thresholds are compared first, without correction, and with others held out in
     turn until 64 samples were, as values that clip are few: that which leaves least
     `Expected.unexplained` is taken, as means and scales can be corrected, and a network that is
-    silent is not taken for a good one. It must leave less than that of the conversion by more than
-    chance does. Its thresholds are set by all samples. With them corrections
-    are compared, among them none, with these thresholds and with those of the conversion; that of
+    silent is not taken for a good one. Its thresholds, and those of the conversion if they are
+    others, are set by all samples. With both, corrections are compared, among them none; that of
     the least `Expected.error` is taken as it was judged. Labels are not needed.
 
     Fewer than 16 samples are too few to choose by: nothing is chosen then, and nothing corrected.
@@ -71,23 +70,23 @@ class Auto(Correction):
         judge = _Judge(calibration, folds, steps, seed)
         strategies = {repr(t): t for t in (calibration.threshold, *(self.thresholds or ()))}
         of_strategies = judge.unexplained(strategies) if len(strategies) > 1 else {}
-        strategy = (
-            strategies[clearly_least(of_strategies)] if of_strategies else calibration.threshold
-        )
-        plain = design
-        if strategy != calibration.threshold:
-            plain = Design(replace(calibration, threshold=strategy).thresholds_at(steps))
-        designs = {NO_CORRECTION: plain}
-        for one in self.corrections:
-            designs[repr(one)] = one.corrected(plain, calibration, folds.fitted(0), steps, seed)
-        if plain is not design:
-            designs[f"{NO_CORRECTION}, {calibration.threshold!r}"] = design
+        named, plain = calibration.threshold, {"": design}
+        if of_strategies and (best := strategies[least(of_strategies)]) != named:
+            of_best = Design(replace(calibration, threshold=best).thresholds_at(steps))
+            plain = {"": of_best, f", {named!r}": design}
+        designs: dict[str, Design] = {}
+        for beside, start in plain.items():
+            designs[NO_CORRECTION + beside] = start
+            for one in self.corrections:
+                fitted = one.corrected(start, calibration, folds.fitted(0), steps, seed)
+                designs[repr(one) + beside] = fitted
         judged = {name: judge.expected(one) for name, one in designs.items()}
         of_corrections = {name: one.error for name, one in judged.items()}
-        best = least(of_corrections)
+        least_error = least(of_corrections)
         errors = {**of_strategies, **{f"+ {name}": e for name, e in of_corrections.items()}}
         held_out = {n: torch.tensor(e, dtype=torch.float64) for n, e in errors.items()}
-        return replace(designs[best], held_out=held_out, expected=judged[best].tensors())
+        expected = judged[least_error].tensors()
+        return replace(designs[least_error], held_out=held_out, expected=expected)
 
 
 @dataclass(frozen=True)
@@ -123,15 +122,6 @@ class _Judge:
                 judged = self.expected(design, fold, MOST_HELD_OUT // turns)
                 unexplained[name] += judged.unexplained / turns
         return unexplained
-
-
-def clearly_least(unexplained: Mapping[str, float], samples: int = MOST_HELD_OUT) -> str:
-    """The name of what leaves least unexplained; the first where that may be by chance.
-
-    Anything at all explains 1 / n of what is left unexplained, on average over draws of n samples.
-    """
-    first, best = next(iter(unexplained)), least(unexplained)
-    return best if unexplained[best] < (1 - 1 / samples) * unexplained[first] else first
 
 
 def least(errors: Mapping[str, float]) -> str:

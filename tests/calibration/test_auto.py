@@ -20,7 +20,7 @@ from spikewright.calibration import (
     OutputMeans,
     Refit,
 )
-from spikewright.calibration.auto import STANDARD, clearly_least, least
+from spikewright.calibration.auto import STANDARD, least
 from spikewright.calibration.expected import expected_of
 from spikewright.calibration.holding_out import folds_of
 from tests.builders import images
@@ -232,10 +232,3 @@ def test_folds_know_what_the_ann_shows_on_all_other_samples() -> None:
     two = folds.statistics(1, most=10)
     third = sw.prepare(net("residual"), images(30)[torch.arange(30) % 4 > 1]).statistics
     assert all(torch.equal(two[site].histogram, seen.histogram) for site, seen in third.items())
-
-
-def test_what_is_better_by_chance_alone_does_not_take_the_place_of_the_first() -> None:
-    assert clearly_least({"first": 0.998, "other": 0.996}) == "first"
-    assert clearly_least({"first": 0.998, "other": 0.9}) == "other"
-    assert clearly_least({"first": 0.0010, "a": 0.0008, "b": 0.0005}) == "b"
-    assert clearly_least({"first": 0.98, "other": 0.97}, samples=1000) == "other"

@@ -47,7 +47,7 @@ WRONG = [
     ([*SWEEP, "--neuron", "srp:65537"], "srp:TAU with 1 to 65,536"),
     ([*SWEEP, "--neuron", "cos:0"], "cos:RHO with 1 to 65,536"),
     ([*SWEEP, "--neuron", "own:burst"], "nothing may follow this name"),
-    ([*SWEEP, "--method", "tma"], "give one of qcfs, rts, snnc, ltb, srp, cos, minerror"),
+    ([*SWEEP, "--method", "tma"], "give one of qcfs, rts, snnc, ltb, srp, cos, bits"),
     ([*SWEEP, "--method", "rts", "--threshold", "maximum"], "leave --threshold out"),
     ([*SWEEP, "--method", "snnc", "--correction", "none"], "leave --correction out"),
     ([*SWEEP, "--correction", "snnc"], "give one of auto, bias, refit, none"),

@@ -218,7 +218,7 @@ VALUES: Mapping[str, tuple[str, ...]] = {
         *("srp:1000000000000", "cos", "cos:2"),
     ),
     "orders": ("late", "independent,early", "shared,reversed"),
-    "method": ("qcfs", "rts", "snnc", "ltb", "srp", "cos", "minerror", "refit", "auto"),
+    "method": ("qcfs", "rts", "snnc", "ltb", "srp", "cos", "bits", "ttfs", "minerror", "auto"),
     "finetune method": ("distil", "dsr", "tandem", "bits", "qcfs"),
     "finetune sparsity": ("0.1", "0", *_NUMBERS),
     "finetune steps": ("1", "2", "x"),

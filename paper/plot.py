@@ -24,8 +24,10 @@ def plot(table: NetworkTable) -> str | None:
 
     Curves carry Wilson 95 % intervals as bars; controls are drawn thin and grey. A row that was
     measured on fewer images than the ANN has a star, and the ANN a second line on those images.
+    Rows that are calibrated on images of their own are in the tables alone.
     """
-    points = {row: _points(table, row) for row in table.rows}
+    shown = [row for row in table.rows if row.calibration_samples is None]
+    points = {row: _points(table, row) for row in shown}
     curves = [_curve(table, row, entries) for row, entries in points.items() if entries]
     if not curves:
         return None
@@ -65,16 +67,15 @@ def _curve(table: NetworkTable, row: Row, points: list[tuple[int, Entry]]) -> Cu
 def _look(table: NetworkTable, row: Row) -> tuple[str, Dash, float]:
     """Colour, dash and width of a curve, whichever others were run.
 
-    The rows of a ReLU network have a colour for each neuron and a dash for each method, and are
-    thin where they are calibrated on images of their own.
+    The rows of a ReLU network have a colour for each neuron and a dash for each method.
     """
     if row.name in CONTROLS:
         return _QUIET, "-", 1.0
     if table.levels is None:
-        _, neuron, *_ = row.name.split("-")
+        _, neuron = row.name.split("-")
         methods = [title for title, *_ in by_method(table)]
         dash = _DASHES[methods.index(row.title.partition(",")[0])]
-        return _NEURONS[neuron], dash, 1.8 if row.calibration_samples is None else 1.0
+        return _NEURONS[neuron], dash, 1.8
     number = [r.name for r in table.rows if r.name not in CONTROLS].index(row.name)
     return _COLOURS[number % len(_COLOURS)], "-", 1.8
 

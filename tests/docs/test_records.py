@@ -41,6 +41,14 @@ def test_the_readme_repeats_the_records() -> None:
         assert f"| {title} | {' | '.join(cells(row))} |" in text
 
 
+def test_the_page_of_auto_repeats_the_records() -> None:
+    table = table_of(NetworkStore(DOCS.parent / "results" / "resnet20-relu-cifar10"), STEPS)
+    for method in ("minerror", "auto"):
+        found = [table.entries[f"{method}-nearest-{n}", 4] for n in (16, 64, 256, 1024)]
+        told = [f"{100 * one.accuracy:.1f} ± {100 * one.spread:.1f}" for one in found]
+        assert f"| `{method}` | {' | '.join(told)} |" in text_of("docs/methods/auto.md")
+
+
 def test_choosing_repeats_the_records() -> None:
     text = " ".join(text_of("docs/choosing.md").split())
     told = [f"{float(cell):.1f}" for cell in cells("auto-nearest")[2:]]

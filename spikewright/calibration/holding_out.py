@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+import torch
+from torch import Tensor
+
 from spikewright.calibration.collecting import collect
 from spikewright.calibration.samples import Samples
 from spikewright.calibration.statistics import SiteStatistics
@@ -31,22 +34,27 @@ class Folds:
     samples: Samples
     whole: Mapping[str, SiteStatistics]
     count: int
-    _divided: dict[int, tuple[Samples, Samples]] = field(default_factory=dict, repr=False)
+    _held_out: dict[int, Samples] = field(default_factory=dict, repr=False)
+    _fitted: dict[int, Samples] = field(default_factory=dict, repr=False)
     _seen: dict[int, Mapping[str, SiteStatistics]] = field(default_factory=dict, repr=False)
 
     def held_out(self, fold: int) -> Samples:
         """The samples of a fold."""
-        return self._division(fold)[1]
+        if fold not in self._held_out:
+            self._held_out[fold] = self.samples.selected(self._inside(fold))
+        return self._held_out[fold]
 
     def fitted(self, fold: int) -> Samples:
         """All samples but those of a fold."""
-        fitted, others = self._division(fold)
-        whole = self.samples.input_means
-        means = {
-            site: (mean * len(self.samples) - others.input_means[site] * len(others)) / len(fitted)
-            for site, mean in whole.items()
-        }
-        return replace(fitted, known_means=means)
+        if fold not in self._fitted:
+            fitted, others = self.samples.selected(~self._inside(fold)), self.held_out(fold)
+            sizes = len(self.samples), len(others), len(fitted)
+            means = {
+                site: (mean * sizes[0] - others.input_means[site] * sizes[1]) / sizes[2]
+                for site, mean in self.samples.input_means.items()
+            }
+            self._fitted[fold] = replace(fitted, known_means=means)
+        return self._fitted[fold]
 
     def statistics(self, fold: int, most: int | None = None) -> dict[str, SiteStatistics]:
         """Statistics without the samples of a fold, by site name.
@@ -60,7 +68,7 @@ class Folds:
         taken, samples = list[Mapping[str, SiteStatistics]](), 0
         for other in (n % self.count for n in range(fold + 1, fold + self.count)):
             taken.append(self._of_fold(other))
-            samples += len(self._division(other)[1])
+            samples += len(self.held_out(other))
             if most is not None and samples >= most:
                 break
         merged = dict(taken[0])
@@ -73,10 +81,8 @@ class Folds:
             for site, seen in merged.items()
         }
 
-    def _division(self, fold: int) -> tuple[Samples, Samples]:
-        if fold not in self._divided:
-            self._divided[fold] = self.samples.divided(self.count, fold)
-        return self._divided[fold]
+    def _inside(self, fold: int) -> Tensor:
+        return torch.arange(len(self.samples)) % self.count == fold
 
     def _of_fold(self, fold: int) -> Mapping[str, SiteStatistics]:
         if fold not in self._seen:

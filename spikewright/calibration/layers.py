@@ -47,18 +47,22 @@ class Sent:
         """The same in the narrowest integers that hold every number; as it is if none does."""
         for dtype in (torch.uint8, torch.int16):
             # the first sample tells it of most numbers that do not fit, such as activations
-            for numbers in (self.numbers[:1], self.numbers):
-                narrow = numbers.to(dtype)
-                if not torch.equal(narrow.to(numbers.dtype), numbers):
-                    break
-            else:
-                return Sent(narrow, self.unit)
+            if _narrowed(self.numbers[:1], dtype) is not None:
+                narrow = _narrowed(self.numbers, dtype)
+                if narrow is not None:
+                    return Sent(narrow, self.unit)
         return self
 
     @property
     def values(self) -> Tensor:
         """Numbers times units, in the dtype of the unit."""
         return self.numbers.to(self.unit.dtype) * self.unit
+
+
+def _narrowed(numbers: Tensor, dtype: torch.dtype) -> Tensor | None:
+    """The same numbers as integers; None where one does not fit."""
+    narrow = numbers.to(dtype)
+    return narrow if torch.equal(narrow.to(numbers.dtype), numbers) else None
 
 
 class Layers:

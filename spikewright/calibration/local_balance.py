@@ -10,7 +10,14 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from spikewright.calibration.statistics import SiteStatistics
-from spikewright.calibration.thresholds import THRESHOLDS, Per, Threshold, filled, grouped
+from spikewright.calibration.thresholds import (
+    THRESHOLDS,
+    Per,
+    Threshold,
+    filled,
+    from_each_bin_on,
+    grouped,
+)
 from spikewright.graph.ir import Site
 from spikewright.neurons import Neuron
 
@@ -69,7 +76,10 @@ class LocalBalance(Threshold):
     ) -> Tensor:
         group = grouped(statistics, self.per)
         share, centres = group.histogram.double() / group.values, group.centres
-        number, total = _from_each_bin_on(share), _from_each_bin_on(share * centres)
+        number, total = (
+            F.pad(from_each_bin_on(values), (0, 1))  # nothing lies beyond the last bin
+            for values in (share, share * centres)
+        )
         threshold = torch.zeros_like(group.maximum)[:, None]
         for _ in range(self.rounds):
             first = torch.searchsorted(centres, threshold, right=True)  # bin that is clipped
@@ -77,8 +87,3 @@ class LocalBalance(Threshold):
             threshold = threshold + 2 * self.rate * clipped.clamp(min=0)
             threshold = threshold.minimum(group.maximum[:, None])
         return filled(threshold[:, 0], statistics)
-
-
-def _from_each_bin_on(values: Tensor) -> Tensor:
-    """Sums over a bin and all higher ones, `[C, BINS + 1]` from `[C, BINS]`; the last is 0."""
-    return F.pad(values.flip(1).cumsum(1).flip(1), (0, 1))

@@ -104,20 +104,10 @@ class Samples:
         constants = self.graph.constants
         return {name: torch.cat(values) for name, values in outputs if name not in constants}
 
-    def divided(self, every: int, first: int = 0) -> tuple[Samples, Samples]:
-        """All samples but every so-many-th one, and those.
-
-        Args:
-            every: at least 2, at most the number of samples.
-            first: the number of the first one, below `every`.
-        """
-        places = torch.arange(len(self))
-        held = places % every == first
-        fitted, others = (
-            Samples(self.graph, tuple(self._picked(places[some])), int(some.sum()))
-            for some in (~held, held)
-        )
-        return fitted, others
+    def selected(self, which: Tensor) -> Samples:
+        """Some of the samples, bool `[N]`."""
+        parts = tuple(self._picked(torch.arange(len(self))[which]))
+        return Samples(self.graph, parts, int(which.sum()))
 
     def spread(self, number: int, steps: int = 1) -> Samples:
         """A selection of at most so many samples, evenly spread over all.

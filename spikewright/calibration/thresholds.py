@@ -125,8 +125,7 @@ class Percentile(Threshold):
         group = grouped(statistics, self.per)
         rank = math.ceil(self.q / 100 * group.values)
         above = group.values - rank  # how many values may stand above the threshold
-        from_top = group.histogram.flip(1).cumsum(1).flip(1)  # values in this bin or higher
-        edge = (from_top > above).sum(1)
+        edge = (from_each_bin_on(group.histogram) > above).sum(1)
         bins = group.histogram.shape[1]
         threshold = (edge.double() / bins * group.span).minimum(group.maximum)
         return filled(threshold.where(threshold > 0, group.maximum), statistics)
@@ -275,6 +274,11 @@ def _squared_error(activation: Tensor, thresholds: Tensor, neuron: Neuron, steps
 def grouped(statistics: SiteStatistics, per: Per | str) -> SiteStatistics:
     """The statistics of what shares one threshold."""
     return statistics.pooled() if per is Per.LAYER else statistics
+
+
+def from_each_bin_on(values: Tensor) -> Tensor:
+    """Sums over a bin and all higher ones, of `[C, BINS]`, alike."""
+    return values.flip(1).cumsum(1).flip(1)
 
 
 def filled(threshold: Tensor, statistics: SiteStatistics) -> Tensor:

@@ -66,6 +66,9 @@ a colon), and of the integrate-and-fire neuron that the conversion method starts
 
 Raises ValueError, in words for whoever wrote it."""
 
+_LONGEST_REHEARSAL = 2**16
+"""In steps, that a command line takes."""
+
 
 class Neuron(ABC):
     """A kind of spiking neuron: configuration only, no state.
@@ -256,5 +259,27 @@ def plainly(make: Callable[[Any], Neuron]) -> Spelling:
         if option is not None:
             raise ValueError(f"nothing may follow this name, but ':{option}' does")
         return make(one_phase)
+
+    return spelled
+
+
+def rehearsing(name: str, parameter: str, make: Callable[..., Neuron]) -> Spelling:
+    """The spelling of a neuron that takes the steps of its rehearsal after a colon, or none.
+
+    Args:
+        name: as users write it.
+        parameter: what the steps are called in Python.
+        make: takes them under that name, and the integrate-and-fire neuron as `neuron`.
+    """
+
+    def spelled(steps: str | None, one_phase: Any) -> Neuron:
+        if steps is None:
+            return make(neuron=one_phase)
+        if not steps.isdecimal() or not 1 <= int(steps) <= _LONGEST_REHEARSAL:
+            raise ValueError(
+                f"give {name}, or {name}:{parameter.upper()} with 1 to {_LONGEST_REHEARSAL:,} "
+                "steps of rehearsal"
+            )
+        return make(neuron=one_phase, **{parameter: int(steps)})
 
     return spelled

@@ -9,19 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from spikewright.neurons.integrate_fire import IntegrateFire, Reset
 from spikewright.neurons.layer import Layer
-from spikewright.neurons.neuron import Neuron, Spelling, StreamingDynamics, WaitingDynamics
+from spikewright.neurons.neuron import (
+    Neuron,
+    Spelling,
+    StreamingDynamics,
+    WaitingDynamics,
+    rehearsing,
+)
 from spikewright.neurons.registry import register
 from spikewright.neurons.work import Work
-
-_LONGEST = 2**16
-"""The longest rehearsal, in steps, that a command line takes."""
 
 _MARGIN = 1e-3
 """How far beyond the threshold a shift takes the potential that it moves, in thresholds."""
@@ -111,19 +113,11 @@ class COS(Neuron):
 
     @classmethod
     def spellings(cls) -> Mapping[str, Spelling]:
-        return {"cos": _spelled}
+        return {"cos": rehearsing("cos", "rho", cls)}
 
     @classmethod
     def variants(cls) -> Sequence[Neuron]:
         return (cls(), cls(2, 3, IntegrateFire(v0=0.25)))
-
-
-def _spelled(rho: str | None, one_phase: Any) -> Neuron:
-    if rho is None:
-        return COS(neuron=one_phase)
-    if not rho.isdecimal() or not 1 <= int(rho) <= _LONGEST:
-        raise ValueError(f"give cos, or cos:RHO with 1 to {_LONGEST:,} steps of rehearsal")
-    return COS(int(rho), neuron=one_phase)
 
 
 class _CalibratedDynamics(WaitingDynamics):

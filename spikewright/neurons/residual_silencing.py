@@ -11,19 +11,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from spikewright.neurons.integrate_fire import IntegrateFire
 from spikewright.neurons.layer import Layer
-from spikewright.neurons.neuron import Neuron, Spelling, StreamingDynamics
+from spikewright.neurons.neuron import Neuron, Spelling, StreamingDynamics, rehearsing
 from spikewright.neurons.registry import register
 from spikewright.neurons.work import Work
-
-_LONGEST = 2**16
-"""The longest rehearsal, in steps, that a command line takes."""
 
 
 @register
@@ -102,19 +98,11 @@ class SRP(Neuron):
 
     @classmethod
     def spellings(cls) -> Mapping[str, Spelling]:
-        return {"srp": _spelled}
+        return {"srp": rehearsing("srp", "tau", cls)}
 
     @classmethod
     def variants(cls) -> Sequence[Neuron]:
         return (cls(3), cls(1, IntegrateFire(v0=0.25)))
-
-
-def _spelled(tau: str | None, one_phase: Any) -> Neuron:
-    if tau is None:
-        return SRP(neuron=one_phase)
-    if not tau.isdecimal() or not 1 <= int(tau) <= _LONGEST:
-        raise ValueError(f"give srp, or srp:TAU with 1 to {_LONGEST:,} steps of rehearsal")
-    return SRP(int(tau), one_phase)
 
 
 class _SilencedDynamics(StreamingDynamics):

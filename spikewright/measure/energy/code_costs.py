@@ -54,12 +54,8 @@ def code_costs(
     for code in map(code_of, codes):
         neurons: dict[str, Neuron] = {}
         longest = code.steps_for(max(levels.values()))
-        for site, neuron in network.neurons.items():
-            if not isinstance(neuron, TwoPhase):
-                raise AnalysisError(
-                    f"'{neuron.label}' at {site} has no code to choose: convert with "
-                    "TwoPhase(...), or count it by operations(network, data)"
-                )
+        for site in network.neurons:
+            neuron = two_phase_at(network, site)
             own = code.steps_for(levels[site])
             neurons[site] = replace(neuron, code=code, steps=None if own == longest else own)
         written.append(Written(neurons, longest))
@@ -68,6 +64,21 @@ def code_costs(
         event_value=event_value, progress=progress,
     )  # fmt: skip
     return tuple(results)
+
+
+def two_phase_at(network: SpikingNetwork, site: str) -> TwoPhase:
+    """The neuron of a site, whose code can be chosen.
+
+    Raises:
+        AnalysisError: where it is not two-phase.
+    """
+    neuron = network.neurons[site]
+    if not isinstance(neuron, TwoPhase):
+        raise AnalysisError(
+            f"'{neuron.label}' at {site} has no code to choose: convert with "
+            "TwoPhase(...), or count it by operations(network, data)"
+        )
+    return neuron
 
 
 def code_table(results: Sequence[Operations]) -> str:

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from spikewright.errors import AnalysisError
+from spikewright.measure.energy.code_costs import two_phase_at
 from spikewright.measure.energy.counting import counted
 from spikewright.measure.energy.estimate import HOROWITZ_45NM, EnergyModel
 from spikewright.measure.energy.results import Operations
@@ -123,11 +124,7 @@ def _choices(
     network: SpikingNetwork, site: str, codes: Sequence[Code | str]
 ) -> tuple[TwoPhase, ...]:
     """Neurons with the site's own law and each code that counts exactly as far, fastest first."""
-    neuron, levels = network.neurons[site], network.plan().levels[site]
-    if not isinstance(neuron, TwoPhase):
-        raise AnalysisError(
-            f"'{neuron.label}' at {site} has no code to choose: convert with TwoPhase(...)"
-        )
+    neuron, levels = two_phase_at(network, site), network.plan().levels[site]
     fitting = [
         replace(neuron, code=code, steps=code.steps_for(levels))
         for code in map(code_of, codes)

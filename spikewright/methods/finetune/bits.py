@@ -14,14 +14,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
-
 from spikewright.finetuning import (
     CrossEntropy,
     Loss,
     Spikes,
     Surrogate,
-    TrainableNetwork,
     Weighted,
 )
 from spikewright.methods.finetune.method import LARGEST_RATE, FineTuning
@@ -58,6 +55,3 @@ class Bits(FineTuning):
         if not self.sparsity:
             return CrossEntropy()
         return Weighted(((1.0, CrossEntropy()), (self.sparsity, Spikes())))
-
-    def optimizer(self, network: TrainableNetwork) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.groups(network), lr=self.learning_rate)

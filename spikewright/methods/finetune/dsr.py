@@ -19,9 +19,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-import torch
-
-from spikewright.finetuning import CrossEntropy, Loss, Surrogate, TrainableNetwork
+from spikewright.finetuning import CrossEntropy, Loss, Surrogate
 from spikewright.methods.finetune.method import FineTuning
 
 
@@ -49,6 +47,3 @@ class DSR(FineTuning):
     @property
     def loss(self) -> Loss:
         return CrossEntropy()
-
-    def optimizer(self, network: TrainableNetwork) -> torch.optim.Optimizer:
-        return torch.optim.Adam(self.groups(network), lr=self.learning_rate)

@@ -83,12 +83,12 @@ class FineTuning(ABC):
     def loss(self) -> Loss:
         """What is made small."""
 
-    @abstractmethod
     def optimizer(self, network: TrainableNetwork) -> torch.optim.Optimizer:
-        """The optimiser of a network's parameters.
+        """The optimiser of a network's parameters: Adam, where a method says nothing else.
 
         The learning rate of each group is set before every step: `rate` times its "scale".
         """
+        return torch.optim.Adam(self.groups(network), lr=self.learning_rate)
 
     def rate(self, progress: float, stage: Stage) -> float:
         """The learning rate after a part of all steps, 0 .. 1: half a cosine down to 0."""

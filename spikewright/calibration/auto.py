@@ -152,7 +152,7 @@ class _Judge:
     def unexplained(self, strategies: Mapping[str, Threshold]) -> dict[str, float]:
         """What each strategy leaves unexplained without correction, on average over samples.
 
-        Those that fall far behind are not followed to the end; they stand last.
+        Those that fall far behind are not followed to the end.
         """
         turns = min(self.folds.count, math.ceil(MOST_HELD_OUT / len(self.folds.held_out(0))))
         sums, samples = dict.fromkeys(strategies, 0.0), dict.fromkeys(strategies, 0)
@@ -171,10 +171,10 @@ class _Judge:
                 for name in left:
                     sums[name] += self.expected(designs[name], some).unexplained * len(some)
                     samples[name] += len(some)
-                limit = FAR * min(sums[name] / samples[name] for name in left)
-                left = [name for name in left if not sums[name] / samples[name] > limit]
-        means = {name: sums[name] / samples[name] for name in strategies}
-        return {name: means[name] for name in sorted(strategies, key=lambda n: n not in left)}
+                means = {name: sums[name] / samples[name] for name in left}
+                if samples[left[0]] >= FIRST:
+                    left = [name for name in left if not means[name] > FAR * min(means.values())]
+        return {name: sums[name] / samples[name] for name in strategies}
 
 
 def least(errors: Mapping[str, float]) -> str:

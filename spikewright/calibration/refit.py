@@ -50,7 +50,8 @@ class Refit(Correction):
 
     with m the mean second moment of an input. The ridge k is chosen for each group of the operation
     on every fourth sample, which is not fitted then; where every k makes those worse, W stays. What
-    is added to other values on its way to the next units makes up for their errors too.
+    is added to other values on its way to the next units makes up for their errors too. Where these
+    rectify, half of what they cut off in both networks is no error.
 
     This is the layer reconstruction of post-training quantisation (GPTQ, Frantar et al., ICLR 2023;
     the weight calibration of Li et al., ICML 2021, has the same aim by gradients). It needs no
@@ -189,10 +190,14 @@ class _Run:
         """What arrives `[B, *S]`, and what is missing `[B, *places, O]`, of each part."""
         op, dim = weighted.operation, rule_of(weighted.operation).bias_dim
         mean = self._simulation.mean_over_steps
-        if _only_added(op, layer):
+        path = _path(op, layer)
+        if path:
+            site = layer.operation.site
+            cut = site is not None and site.rectifies and not any(map(layer.keeps, path))
+            ceiling = site.ceiling if site is not None and cut else None
             ends = zip(layer.read_and_current(op), currents(), strict=True)
             for (read, given), (_, wanted) in ends:
-                yield mean(read), (wanted - mean(given)).movedim(dim, -1)
+                yield mean(read), _missing(wanted, mean(given), ceiling).movedim(dim, -1)
         else:
             for read, wanted in zip(layer.read_by(op), exact.read_by(op), strict=True):
                 got = mean(read)
@@ -247,17 +252,40 @@ def _moment_bytes(view: MatrixView) -> int:
     return groups * inputs**2 * torch.float64.itemsize
 
 
-def _only_added(op: Operation, layer: AtLayer) -> bool:
-    """Whether an operation's value is a term of the current of the units, and nothing else."""
+def _path(op: Operation, layer: AtLayer) -> list[Operation]:
+    """The operations from one whose value is a term of the current and nothing else, up to that.
+
+    Empty where its value is something else.
+    """
     if layer.operation.site is None or layer.keeps(op):
-        return False
-    name = op.name
+        return []
+    path = [op]
     for one in layer.operations:
-        if one is not layer.operation and name in one.inputs:
+        if one is not layer.operation and path[-1].name in one.inputs:
             if one.target is not SUM or one.kwargs or one.shape != op.shape:
-                return False
-            name = one.name
-    return layer.operation.inputs == (name,)
+                return []
+            path.append(one)
+    return path if layer.operation.inputs == (path[-1].name,) else []
+
+
+def _missing(wanted: Tensor, given: Tensor, ceiling: float | None) -> Tensor:
+    """What a current is short of the ANN's; of what a rectifier cuts off anyway, half.
+
+    Where the ANN's current is below 0, any other below 0 does as well, and above the ceiling alike.
+    The mean of the ANN's and the nearest such current leaves the fit free for what comes through,
+    and currents still away from the edges.
+
+    Args:
+        wanted: the ANN's current.
+        given: the network's.
+        ceiling: of the rectifier that alone reads it; None where others read it too, or another
+            function does.
+    """
+    if ceiling is not None:
+        nearest = wanted.where(wanted < ceiling, given.clamp(min=ceiling))
+        nearest = nearest.where(wanted > 0, given.clamp(max=0))
+        wanted = (wanted + nearest) / 2
+    return wanted - given
 
 
 def _fitting(graph: Graph) -> int:

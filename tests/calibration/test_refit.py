@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -13,7 +15,7 @@ import spikewright as sw
 from spikewright.calibration import Refit
 from spikewright.calibration.holding_out import HELD_OUT
 from spikewright.calibration.moments import Places, chosen_ridge
-from spikewright.calibration.refit import STRENGTHS
+from spikewright.calibration.refit import STRENGTHS, _missing
 from spikewright.errors import CalibrationError
 from tests.builders import images, wired
 from tests.network.nets import NETS, net
@@ -67,6 +69,39 @@ def test_a_linear_layer_gets_the_ridge_solution(bias: bool) -> None:
         torch.testing.assert_close(weights.pop(bias_name), model.b.bias + change[:, 5])
     (weight,) = weights.values()
     torch.testing.assert_close(weight, model.b.weight + change[:, :5])
+
+
+def test_half_of_what_a_rectifier_cuts_off_is_missing() -> None:
+    wanted, given = torch.tensor([-1.0, -1, 2, 7, 7]), torch.tensor([-3.0, 1, -1, 8, 5])
+    expected = torch.tensor([1, -1.5, 3, -0.5, 1.5])  # nearest with ceiling 6: -3, 0, 2, 8, 6
+    torch.testing.assert_close(_missing(wanted, given, 6.0), expected)
+    assert torch.equal(_missing(wanted, given, None), wanted - given)
+
+
+def test_what_a_rectifier_alone_reads_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both currents of `b` go to ReLU; the first one is added to the answer too in one network."""
+    ceilings: list[float | None] = []
+
+    def spied(wanted: Tensor, given: Tensor, ceiling: float | None) -> Tensor:
+        ceilings.append(ceiling)
+        return _missing(wanted, given, ceiling)
+
+    monkeypatch.setattr("spikewright.calibration.refit._missing", spied)
+
+    def alone(m: Any, x: Tensor) -> Tensor:
+        return m.c(F.relu(m.b(F.relu(m.a(x)))))
+
+    def read_twice(m: Any, x: Tensor) -> Tensor:
+        current = m.b(F.relu(m.a(x)))
+        return m.c(F.relu(current)) + current
+
+    for forward, expected in ((alone, {math.inf}), (read_twice, set[float | None]())):
+        ceilings.clear()
+        layers = {"a": nn.Linear(6, 5), "b": nn.Linear(5, 3), "c": nn.Linear(3, 3)}
+        model = wired(forward, **layers)
+        x = torch.randn(40, 6, dtype=torch.float64)
+        sw.convert(model, x, threshold=sw.Maximum(), steps=STEPS, correction=Refit())
+        assert set(ceilings) == expected
 
 
 def test_a_ridge_that_only_harms_is_not_taken() -> None:

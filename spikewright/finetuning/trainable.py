@@ -79,6 +79,13 @@ class TrainableNetwork(nn.Module):
             )
         if not network.sites:
             raise ConversionError("there is no layer of spiking neurons in this network to tune")
+        fitted = [site for site, neuron in network.neurons.items() if neuron.fitted_steps]
+        if fitted:
+            raise ConversionError(
+                f"the tables of few-spikes neurons, at {', '.join(fitted)}, were fitted to what "
+                "the network computes as it is, and have no gradient: fine-tune with two-phase "
+                "neurons, TwoPhase(), and convert the result"
+            )
         self.steps = network.steps if steps is None else steps
         self.surrogate = Surrogate(surrogate)
         self.spiking = len(network.sites)

@@ -215,10 +215,13 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "neuron": (
         *("if", "nearest", "tpp", "if,unbiased", "nearest:binary", "own", "srp:2", "shuffled"),
         *("if-hard", "nearest:first-spike,nearest:late", "early,late,reversed,shared", "srp"),
-        *("srp:1000000000000", "cos", "cos:2"),
+        *("srp:1000000000000", "cos", "cos:2", "few-spikes"),
     ),
     "orders": ("late", "independent,early", "shared,reversed"),
-    "method": ("qcfs", "rts", "snnc", "ltb", "srp", "cos", "bits", "ttfs", "minerror", "auto"),
+    "method": (
+        *("qcfs", "rts", "snnc", "ltb", "srp", "cos", "bits", "ttfs", "few-spikes", "minerror"),
+        "auto",
+    ),
     "finetune method": ("distil", "dsr", "tandem", "bits", "qcfs"),
     "finetune sparsity": ("0.1", "0", *_NUMBERS),
     "finetune steps": ("1", "2", "x"),

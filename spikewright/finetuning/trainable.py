@@ -132,7 +132,7 @@ class TrainableNetwork(nn.Module):
         Raises:
             ConversionError: for input that the network was not captured for.
         """
-        plan = self._plan()
+        plan = self.plan()
         graph = plan.source
         batch = graph.call.batch(images, graph.tensors)
         check_shown(plan, batch, next(iter(plan.thresholds.values())))
@@ -173,7 +173,7 @@ class TrainableNetwork(nn.Module):
         parts = (source.graph, source.neurons, self.steps, designs, source.calibration)
         return SpikingNetwork(*parts)
 
-    def _plan(self) -> Plan:
+    def plan(self) -> Plan:
         """The network as the engines run it, of parameters that ask for gradients."""
         source = self._source[0]
         graph = replace(source.graph, tensors={**self.part("constant"), **self.part("weight")})

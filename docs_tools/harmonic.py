@@ -117,4 +117,3 @@ def trained(batches: int, batch: int = 64, seed: int = 0) -> SLista:
         optimizer.step()
         schedule.step()
     return model.requires_grad_(False).eval()
-

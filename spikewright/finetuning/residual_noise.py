@@ -114,6 +114,6 @@ def residual_noise(
 
 def _normal(draws: Draws, like: Tensor) -> Tensor:
     """Standard normal numbers, `[B, *S]`, by the inverse of their distribution."""
-    uniform = draws.uniform(_NOISE_DRAW, like.shape)
-    tiny = torch.finfo(uniform.dtype).eps / 4
-    return (2 * uniform - 1).clamp(tiny - 1, 1 - tiny).erfinv().to(like.dtype) * 2**0.5
+    uniform = draws.uniform(_NOISE_DRAW, like.shape)  # multiples of 2**-24 below 1
+    middle = 2 * uniform - 1 + 2.0**-24  # of each of them: neither -1 nor 1
+    return middle.erfinv().to(like.dtype) * 2**0.5

@@ -200,9 +200,7 @@ class Tuner:
             seconds=time.perf_counter() - started,
         )
 
-    def _judged(
-        self, answer: Answer, x: Tensor, labels: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
+    def _judged(self, answer: Answer, x: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
         """The mean loss of a batch, and how many answers are the label, or else the ANN's."""
         loss = self._method.loss
         ann = ann_answer(self._ann.graph, x) if loss.needs_ann or labels is None else None

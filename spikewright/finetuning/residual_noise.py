@@ -36,16 +36,17 @@ def quantised_answer(
 ) -> Answer:
     """What the ANN answers whose activations are quantised, with noise behind them.
 
-        y = theta / L * clip(floor(x L / theta + 1/2), 0, L) - sigma N(0, 1)
+        y = theta / L * floor(L clip(x / theta, 0, 1) + 1/2) - sigma N(0, 1)
 
-    with the network's parameters, of which theta are the thresholds. Its gradient is that of QCFS,
+    with the network's parameters, of which theta are the thresholds. Its gradient is that of this,
     the floor passed straight through.
 
     Args:
         network: its parameters are those of the ANN.
         images: a batch, as for `TrainableNetwork.observe`.
         levels: L, at least 1.
-        noise: sigma of sites, in the unit of their activation, at least 0; none where it names none.
+        noise: sigma of sites, at least 0, in the unit of their activation; none where it names
+            none.
         seed: of the noise; the same samples and seed give the same.
 
     Example:

@@ -45,16 +45,16 @@ def test_the_soft_threshold_is_within_what_is_told_of_its_magnitude() -> None:
 
 
 def test_more_steps_come_nearer_to_the_ann() -> None:
-    model = harmonic.trained(5)
-    rows = list(few_spikes.retrievals(model, (3, 8), samples=16, rounds=10))
+    model = harmonic.SLista(layers=1).requires_grad_(False).eval()
+    rows = list(few_spikes.retrievals(model, (2, 10), samples=16, rounds=20))
     gaps = [abs(row.error - row.ann) for row in rows]
-    assert gaps[1] < 0.1 * gaps[0]
+    assert gaps[1] < 0.25 * gaps[0]
     assert (
         rows[0].ann
         == rows[1].ann
         == harmonic.error(model(harmonic.drawn(16, 1)[0]), harmonic.drawn(16, 1)[1])
     )
-    assert (rows[0].latency, rows[1].latency) == (39, 104)
+    assert (rows[0].latency, rows[1].latency) == (8, 40)
 
 
 def test_rows_are_read_as_they_were_written(
@@ -65,4 +65,4 @@ def test_rows_are_read_as_they_were_written(
     nq.write((row, replace(row, seed=1)), {"images": 8})
     assert nq.read() == (row, replace(row, seed=1))
     last = nq.table(nq.read()).splitlines()[-1]
-    assert last == "| 4 | 1 | 60.00 % | 70.00 % | 75.00 % | 9e-08 |"
+    assert last == "| 4 | 1 | 60.00 % | 70.00 % | 75.00 % | 1e-07 |"

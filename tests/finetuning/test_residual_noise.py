@@ -23,12 +23,21 @@ def made() -> tuple[nn.Module, Tensor, TrainableNetwork]:
     return model, x, TrainableNetwork(snn)
 
 
+def quantised(x: Tensor, theta: Tensor) -> Tensor:
+    """The paper's activation, its floor passed straight through."""
+    scaled = (x / theta).clamp(0, 1) * LEVELS + 0.5
+    return theta * (scaled + (scaled.floor() - scaled).detach()) / LEVELS
+
+
 def test_without_noise_it_is_the_ann_with_its_gradients() -> None:
     model, x, network = made()
     answer = quantised_answer(network, x, LEVELS)
     torch.testing.assert_close(answer.output, model(x))
     answer.output.square().sum().backward()
-    model(x).square().sum().backward()
+    hidden = quantised(model[0](x), model[1].threshold)
+    output = model[4](quantised(model[2](hidden), model[3].threshold))
+    torch.testing.assert_close(output, answer.output)
+    output.square().sum().backward()
     weights = network.part("weight")
     for place in (0, 2, 4):
         given, wanted = weights[f"{place}.weight"].grad, model[place].weight.grad

@@ -1,7 +1,7 @@
 """NQ: training with noise of the size of the residual error (Huang et al., arXiv 2404.17456).
 
-The ANN is trained, its activations quantised (QCFS) and, behind each layer, normal noise added whose
-size is that of what one-phase neurons do otherwise, measured anew before every epoch by simulating
+The ANN is trained, its activations quantised (QCFS), with normal noise behind each layer. The noise
+has the size of what one-phase neurons do otherwise, measured anew before every epoch by simulating
 the spiking network on images held out. What is validated and kept is the spiking network.
 
 Departures from the paper: see docs/methods/nq.md.

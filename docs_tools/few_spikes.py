@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -41,10 +41,19 @@ class Function:
         largest: the largest error.
     """
 
+    HEAD: ClassVar = ("function", "K", "mean squared error", "largest error", "the authors' table")
+
     name: str
     steps: int
     squared: float
     largest: float
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """As the page has them."""
+        steps, squared = PUBLISHED.get(self.name, (0, 0.0))
+        theirs = f"{squared:.1e}" if steps == self.steps else ""
+        return self.name, f"{self.steps}", f"{self.squared:.1e}", f"{self.largest:.3f}", theirs
 
 
 @dataclass(frozen=True)
@@ -57,9 +66,16 @@ class Block:
         engines: the largest difference between the answers of the two engines.
     """
 
+    HEAD: ClassVar = ("K", "relative error", "largest difference of the engines")
+
     steps: int
     error: float
     engines: float
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """As the page has them."""
+        return f"{self.steps}", f"{self.error:.4f}", f"{self.engines:.0e}"
 
 
 @dataclass(frozen=True)
@@ -75,12 +91,26 @@ class Retrieval:
         latency: time steps until the answer.
     """
 
+    HEAD: ClassVar = ("K", "error", "over the ANN's", "spikes a neuron", "energy / ANN", "steps")
+
     steps: int
     error: float
     ann: float
     spikes: float
     energy: float
     latency: int
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """As the page has them."""
+        errors = (f"{self.error:.4f}", f"{100 * (self.error / self.ann - 1):+.1f} %")
+        return (
+            f"{self.steps}",
+            *errors,
+            f"{self.spikes:.2f}",
+            f"{self.energy:.2f}",
+            f"{self.latency}",
+        )
 
 
 def functions(steps: Sequence[int], rounds: int) -> Iterator[Function]:
@@ -157,45 +187,14 @@ def record(found: Mapping[str, Sequence[Any]], config: Mapping[str, Any]) -> str
     return json.dumps({"config": dict(config), "versions": versions, **rows}, indent=1) + "\n"
 
 
-def tables() -> tuple[str, str, str]:
-    """The tables of the page, from the record."""
+def tables() -> tuple[str, ...]:
+    """The tables of the page, from the record: functions, blocks, retrievals."""
     found = json.loads(RECORD.read_text(encoding="utf-8"))
-    rows = {
-        kind: [made(**row) for row in found[kind]]
-        for kind, made in (("functions", Function), ("blocks", Block), ("retrievals", Retrieval))
-    }
     return (
-        _table(
-            ("function", "K", "mean squared error", "largest error", "the authors' table"),
-            [
-                (r.name, f"{r.steps}", f"{r.squared:.1e}", f"{r.largest:.3f}", _published(r))
-                for r in rows["functions"]
-            ],
-        ),
-        _table(
-            ("K", "relative error", "largest difference of the engines"),
-            [(f"{r.steps}", f"{r.error:.4f}", f"{r.engines:.0e}") for r in rows["blocks"]],
-        ),
-        _table(
-            ("K", "error", "over the ANN's", "spikes a neuron", "energy / ANN", "steps"),
-            [
-                (
-                    f"{r.steps}",
-                    f"{r.error:.4f}",
-                    f"{100 * (r.error / r.ann - 1):+.1f} %",
-                    f"{r.spikes:.2f}",
-                    f"{r.energy:.2f}",
-                    f"{r.latency}",
-                )
-                for r in rows["retrievals"]
-            ],
-        ),
+        _table(Function.HEAD, [Function(**row).cells for row in found["functions"]]),
+        _table(Block.HEAD, [Block(**row).cells for row in found["blocks"]]),
+        _table(Retrieval.HEAD, [Retrieval(**row).cells for row in found["retrievals"]]),
     )
-
-
-def _published(row: Function) -> str:
-    steps, squared = PUBLISHED.get(row.name, (0, 0.0))
-    return f"{squared:.1e}" if steps == row.steps else ""
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

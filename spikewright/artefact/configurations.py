@@ -119,10 +119,13 @@ def _table(document: Any, what: str) -> FewSpikesTable:
     names = [f.name for f in fields(FewSpikesTable)]
     *rows, unit = named(mapping(document, what), names, what)
     thresholds, resets, weights = (items(row, what) for row in rows)
-    reals = (tuple(number(x, what) for x in row) for row in (thresholds, resets))
-    whole_weights = tuple(whole(d, what, -(2**24), 2**24) for d in weights)
     try:
-        return FewSpikesTable(*reals, whole_weights, number(unit, what))
+        return FewSpikesTable(
+            tuple(number(x, what) for x in thresholds),
+            tuple(number(x, what) for x in resets),
+            tuple(whole(d, what, -(2**24), 2**24) for d in weights),
+            number(unit, what),
+        )
     except ValueError as error:
         raise InterchangeError(f"{what}: {error}") from error
 

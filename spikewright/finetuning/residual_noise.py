@@ -71,8 +71,8 @@ def quantised_answer(
         charge = value.detach() * (levels / theta)
         count = (charge.abs() + 0.5).floor().clamp(max=levels).copysign(charge)
         sent = (count if signed else count.clamp(min=0)) * (theta / levels)
-        options = {"signed": signed, "surrogate": Surrogate.ROUNDED}
-        value = representation(value, theta, sent, **options)
+        surrogate = Surrogate.ROUNDED
+        value = representation(value, theta, sent, signed=signed, surrogate=surrogate)
         sigma = noise.get(site, 0.0) if noise else 0.0
         if sigma and ids is not None:
             value = value - sigma * _normal(Draws.of(seed, site, ids), value)

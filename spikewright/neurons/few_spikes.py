@@ -103,7 +103,7 @@ class FewSpikes(Neuron):
         return replace(self, tables=tables)
 
     def own_threshold(self, steps: int) -> float | None:
-        table = self._table(steps)
+        table = self.table(steps)
         return None if table is None else table.unit * table.levels
 
     def expected_count(self, charge: Tensor, steps: int) -> tuple[Tensor, Tensor]:
@@ -120,7 +120,7 @@ class FewSpikes(Neuron):
         return self._magnitude(charge, layer.steps, levels)
 
     def _magnitude(self, charge: Tensor, steps: int, levels: int | Tensor) -> Tensor:
-        table = self._table(steps)
+        table = self.table(steps)
         if table is not None:
             return table.count(charge)
         whole = charge.floor().clamp(min=0)
@@ -129,7 +129,7 @@ class FewSpikes(Neuron):
         )
 
     def levels(self, steps: int) -> int:
-        table = self._table(steps)
+        table = self.table(steps)
         levels = 2**steps - 1 if table is None else table.levels
         if levels > MOST_LEVELS:
             raise ConversionError(
@@ -140,7 +140,7 @@ class FewSpikes(Neuron):
         return levels
 
     def step_weights(self, steps: int) -> Tensor:
-        table = self._table(steps)
+        table = self.table(steps)
         if table is not None:
             return torch.tensor(table.weights, dtype=torch.float64)
         return 2.0 ** torch.arange(steps - 1, -1, -1, dtype=torch.float64)
@@ -156,8 +156,12 @@ class FewSpikes(Neuron):
     def spellings(cls) -> Mapping[str, Spelling]:
         return {"few-spikes": plainly(lambda _: cls())}
 
-    def _table(self, steps: int) -> FewSpikesTable | None:
-        """The table for K = `steps`; None of a neuron without tables."""
+    def table(self, steps: int) -> FewSpikesTable | None:
+        """The table for K = `steps`; None of a neuron without tables.
+
+        Raises:
+            ConversionError: where there are tables, and none of them for this K.
+        """
         found = [table for table in self.tables if table.steps == steps]
         if self.tables and not found:
             known = ", ".join(map(str, self.fitted_steps))
@@ -174,7 +178,7 @@ class _TableDynamics(WaitingDynamics):
     def __init__(self, neuron: FewSpikes, layer: Layer) -> None:
         self._neuron = neuron
         self._layer = layer
-        self._table = neuron._table(layer.steps)
+        self._table = neuron.table(layer.steps)
         self._weights: list[float] = neuron.step_weights(layer.steps).tolist()
         self._accumulated = torch.zeros_like(layer.threshold)
 

@@ -78,8 +78,9 @@ class FewSpikesTable:
             raise ValueError("the weights of a table must be finite, and not all of them 0")
         unit = total / LARGEST_WEIGHTS
         whole = tuple(MARK * round(d / unit / MARK) + 1 for d in weights)
-        scaled = (tuple(x / unit for x in row) for row in (thresholds, resets))
-        return cls(*scaled, whole, unit)
+        return cls(
+            tuple(x / unit for x in thresholds), tuple(x / unit for x in resets), whole, unit
+        )
 
     @property
     def steps(self) -> int:

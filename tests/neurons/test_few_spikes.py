@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +16,7 @@ from torch import Tensor, nn
 import spikewright as sw
 from spikewright.finetuning import TrainableNetwork
 from spikewright.measure import HOROWITZ_45NM
-from spikewright.neurons import FewSpikes, FewSpikesTable, fitted_table
+from spikewright.neurons import FewSpikes, FewSpikesTable, Neuron, fitted_table
 from tests.builders import layer
 from tests.contracts import STEPS, NeuronContract
 
@@ -31,7 +33,7 @@ def halves(steps: int) -> FewSpikesTable:
 class TestTables(NeuronContract):
     neurons = (FewSpikes((halves(STEPS), halves(STEPS - 1), halves(3))),)
 
-    def test_many_steps_reach_the_ann(self, neuron: sw.neurons.Neuron) -> None:
+    def test_many_steps_reach_the_ann(self, neuron: Neuron) -> None:
         """Tables have a scale of their own, and one for each T: see `test_a_network`."""
 
 
@@ -105,7 +107,9 @@ def test_a_longer_search_and_more_steps_are_nearer() -> None:
         (torch.linspace(-1, 1, 8), torch.tanh, 32, "1 to 31 steps"),
     ],
 )
-def test_what_cannot_be_fitted(inputs: Tensor, function, steps: int, message: str) -> None:
+def test_what_cannot_be_fitted(
+    inputs: Tensor, function: Callable[[Tensor], Tensor], steps: int, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         fitted_table(function, inputs, steps)
 
@@ -120,7 +124,7 @@ def test_what_cannot_be_fitted(inputs: Tensor, function, steps: int, message: st
         (((1.0,), (1.0,), (2**25 + 1,), 1.0), r"2\*\*24"),
     ],
 )
-def test_tables_that_are_none(rows, message: str) -> None:
+def test_tables_that_are_none(rows: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         FewSpikesTable(*rows)
 
@@ -134,7 +138,7 @@ def test_reals_that_make_no_table() -> None:
     ("options", "message"),
     [({"tables": (halves(3), halves(3))}, "one table for each"), ({"rounds": -1}, "at least 0")],
 )
-def test_neurons_that_are_none(options, message: str) -> None:
+def test_neurons_that_are_none(options: Any, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         FewSpikes(**options)
 

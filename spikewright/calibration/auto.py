@@ -23,6 +23,10 @@ NO_CORRECTION = "no correction"
 MOST_HELD_OUT = 64
 """Samples whose answers are compared, at most, at once or in several folds."""
 
+FIRST = 16
+FAR = 2.0
+"""After so many samples, strategies that leave so many times the least unexplained are dropped."""
+
 ENOUGH = 128
 """Samples not held out whose statistics are enough to compare strategies by."""
 
@@ -45,16 +49,18 @@ class Auto(Correction):
     Strategies for thresholds are compared first, without correction, and with others held out in
     turn until 64 samples were, as values that clip are few: that which leaves least
     `Expected.unexplained` is taken, as means and scales can be corrected, and a network that is
-    silent is not taken for a good one. Its thresholds, and those of the conversion if they are
-    others, are set by all samples. With both, corrections are compared, among them none; that of
-    the least `Expected.error` is taken as it was judged. Labels are not needed.
+    silent is not taken for a good one; one that is far behind after 16 samples goes no further.
+    Its thresholds, and those of the conversion if they are others, are set by all samples. With
+    both, no correction and the first one are compared; with the better of the two, the other
+    corrections as well. The network of the least `Expected.error` is taken as it was judged. Labels
+    are not needed.
 
     Fewer than 16 samples are too few to choose by: nothing is chosen then, and nothing corrected.
 
     Args:
         thresholds: strategies to choose from, beside that which the conversion names; None for the
             `STANDARD` ones where it names none, and for no others where it names one.
-        corrections: to choose from; no correction is always among them.
+        corrections: to choose from, the quickest first; no correction is always among them.
     """
 
     thresholds: tuple[Threshold, ...] | None = None
@@ -70,23 +76,40 @@ class Auto(Correction):
         judge = _Judge(calibration, folds, steps, seed)
         strategies = {repr(t): t for t in (calibration.threshold, *(self.thresholds or ()))}
         of_strategies = judge.unexplained(strategies) if len(strategies) > 1 else {}
-        named, plain = calibration.threshold, {"": design}
+        named, starts = calibration.threshold, {"": design}
         if of_strategies and (best := strategies[least(of_strategies)]) != named:
             of_best = Design(replace(calibration, threshold=best).thresholds_at(steps))
-            plain = {"": of_best, f", {named!r}": design}
-        designs: dict[str, Design] = {}
-        for beside, start in plain.items():
-            designs[NO_CORRECTION + beside] = start
-            for one in self.corrections:
-                fitted = one.corrected(start, calibration, folds.fitted(0), steps, seed)
-                designs[repr(one) + beside] = fitted
-        judged = {name: judge.expected(one) for name, one in designs.items()}
-        of_corrections = {name: one.error for name, one in judged.items()}
-        least_error = least(of_corrections)
-        errors = {**of_strategies, **{f"+ {name}": e for name, e in of_corrections.items()}}
+            starts = {"": of_best, f", {named!r}": design}
+        candidates: dict[str, _Candidate] = {}
+        for correction in (None, *self.corrections[:1]):
+            candidates |= judge.candidates(starts, correction)
+        better = candidates[_best(candidates)].start
+        for correction in self.corrections[1:]:
+            candidates |= judge.candidates({better: starts[better]}, correction)
+        of_corrections = {f"+ {name}": one.expected.error for name, one in candidates.items()}
+        errors = {**of_strategies, **of_corrections}
         held_out = {n: torch.tensor(e, dtype=torch.float64) for n, e in errors.items()}
-        expected = judged[least_error].tensors()
-        return replace(designs[least_error], held_out=held_out, expected=expected)
+        taken = candidates[_best(candidates)]
+        return replace(taken.design, held_out=held_out, expected=taken.expected.tensors())
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """A network that could be taken.
+
+    Attributes:
+        start: the name of what it was corrected from.
+        design: of the network.
+        expected: of its answers for the samples held out.
+    """
+
+    start: str
+    design: Design
+    expected: Expected
+
+
+def _best(candidates: Mapping[str, _Candidate]) -> str:
+    return least({name: one.expected.error for name, one in candidates.items()})
 
 
 @dataclass(frozen=True)
@@ -105,23 +128,53 @@ class _Judge:
     steps: int
     seed: int
 
-    def expected(self, design: Design, fold: int = 0, most: int = MOST_HELD_OUT) -> Expected:
-        """Its network on the samples of a fold, at most so many."""
-        others = self.folds.held_out(fold).spread(most)
+    def expected(self, design: Design, others: Samples | None = None) -> Expected:
+        """Its network on samples held out, those of the first fold where none are given."""
+        if others is None:
+            others = self.folds.held_out(0).spread(MOST_HELD_OUT)
         return expected_of(design, self.calibration, others, self.steps, self.seed)
 
+    def candidates(
+        self, starts: Mapping[str, Design], correction: Correction | None
+    ) -> dict[str, _Candidate]:
+        """What a correction makes of designs without one, by its name followed by theirs."""
+        found: dict[str, _Candidate] = {}
+        for start, design in starts.items():
+            if correction is not None:
+                fitted = self.folds.fitted(0)
+                design = correction.corrected(
+                    design, self.calibration, fitted, self.steps, self.seed
+                )
+            name = NO_CORRECTION if correction is None else repr(correction)
+            found[name + start] = _Candidate(start, design, self.expected(design))
+        return found
+
     def unexplained(self, strategies: Mapping[str, Threshold]) -> dict[str, float]:
-        """What each strategy leaves unexplained without correction, the mean over the folds."""
+        """What each strategy leaves unexplained without correction, on average over samples.
+
+        Those that fall far behind are not followed to the end; they stand last.
+        """
         turns = min(self.folds.count, math.ceil(MOST_HELD_OUT / len(self.folds.held_out(0))))
-        unexplained = dict.fromkeys(strategies, 0.0)
+        sums, samples = dict.fromkeys(strategies, 0.0), dict.fromkeys(strategies, 0)
+        left = list(strategies)
         for fold in range(turns):
             seen = self.folds.statistics(fold, ENOUGH)
-            for name, strategy in strategies.items():
-                own = replace(self.calibration, statistics=seen, threshold=strategy)
-                design = Design(own.thresholds_at(self.steps))
-                judged = self.expected(design, fold, MOST_HELD_OUT // turns)
-                unexplained[name] += judged.unexplained / turns
-        return unexplained
+            own = replace(self.calibration, statistics=seen)
+            designs = {
+                name: Design(replace(own, threshold=strategies[name]).thresholds_at(self.steps))
+                for name in left
+            }
+            others = self.folds.held_out(fold).spread(MOST_HELD_OUT // turns)
+            first = torch.arange(len(others)) < FIRST
+            portions = [others.selected(first), others.selected(~first)]
+            for some in portions if len(portions[1]) >= FIRST else [others]:
+                for name in left:
+                    sums[name] += self.expected(designs[name], some).unexplained * len(some)
+                    samples[name] += len(some)
+                limit = FAR * min(sums[name] / samples[name] for name in left)
+                left = [name for name in left if not sums[name] / samples[name] > limit]
+        means = {name: sums[name] / samples[name] for name in strategies}
+        return {name: means[name] for name in sorted(strategies, key=lambda n: n not in left)}
 
 
 def least(errors: Mapping[str, float]) -> str:

@@ -78,5 +78,5 @@ class InputMeans(Correction):
                         counts.append(neuron.count(charge, here))
                     else:
                         counts.append(neuron.expected_count(charge.clamp(min=0), steps)[0])
-                layer.send(number, Sent(torch.cat(counts), theta / levels))
+                layer.send(number, Sent(torch.cat(counts), theta / levels, neuron.has_count_law))
         return replace(design, corrections=corrections)

@@ -8,7 +8,7 @@ from their mean current, and D is 1.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
@@ -86,10 +86,13 @@ class LayerSimulation:
         levels = neuron.levels(self.steps)
         if self.by_counts:
             if function is None:
-                charge = (current[0] * levels + potential * (levels / self.steps)) / theta
+                charge = current[0] * levels
+                if isinstance(potential, Tensor) or potential:
+                    charge += potential * (levels / self.steps)
+                charge /= theta
             else:
                 charge = function(current[0] + potential / self.steps) * (levels / theta)
-            return Sent(neuron.count(charge, layer)[None], theta / levels)
+            return Sent(neuron.count(charge, layer)[None], theta / levels, whole=True)
         unit = theta * (self.steps / levels)
         dynamics = neuron.start(layer)
         if isinstance(dynamics, StreamingDynamics):
@@ -117,7 +120,7 @@ class LayerSimulation:
             theta = placed(design.thresholds[site], op).to(current)
             steps = current.unflatten(0, (self.duration, len(ids[number])))
             sent = self.trains(op, steps, theta, potential, ids[number])
-            layer.send(number, Sent(sent.numbers.flatten(0, 1), sent.unit))
+            layer.send(number, replace(sent, numbers=sent.numbers.flatten(0, 1)))
 
     def mean_over_steps(self, values: Tensor) -> Tensor:
         """The mean over the steps that count, `[B, *S]` from `[D * B, *S]`."""

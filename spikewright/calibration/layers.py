@@ -33,36 +33,34 @@ Currents = Callable[[], Iterator[tuple[int, Tensor]]]
 
 @dataclass(frozen=True)
 class Sent:
-    """What a layer sends: numbers, mostly whole ones, and what one of them stands for.
+    """What a layer sends: numbers, and what one of them stands for.
 
     Attributes:
         numbers: `[B, *S]`, counts or spikes, of any dtype.
         unit: broadcastable to `[B, *S]`.
+        whole: whether all numbers are known to be whole.
     """
 
     numbers: Tensor
     unit: Tensor
+    whole: bool = False
 
     def narrowed(self) -> Sent:
         """The same in the narrowest integers that hold every number; as it is if none does."""
+        least, most = self.numbers.aminmax()
         for dtype in (torch.uint8, torch.int16):
-            # the first sample tells it of most numbers that do not fit, such as activations
-            if _narrowed(self.numbers[:1], dtype) is not None:
-                narrow = _narrowed(self.numbers, dtype)
-                if narrow is not None:
+            limits = torch.iinfo(dtype)
+            if least >= limits.min and most <= limits.max:  # what is not a number is no such
+                narrow = self.numbers.to(dtype)
+                if self.whole or torch.equal(narrow.to(self.numbers.dtype), self.numbers):
                     return Sent(narrow, self.unit)
+                break
         return self
 
     @property
     def values(self) -> Tensor:
         """Numbers times units, in the dtype of the unit."""
         return self.numbers.to(self.unit.dtype) * self.unit
-
-
-def _narrowed(numbers: Tensor, dtype: torch.dtype) -> Tensor | None:
-    """The same numbers as integers; None where one does not fit."""
-    narrow = numbers.to(dtype)
-    return narrow if torch.equal(narrow.to(numbers.dtype), numbers) else None
 
 
 class Layers:
@@ -131,20 +129,19 @@ class Layers:
             return kept.repeat(self.steps, *[1] * (kept.ndim - 1))
         return kept
 
-    def stored(self, number: int, name: str, sent: Sent) -> Sent:
+    def stored(self, number: int, name: str, numbers: Tensor) -> Tensor:
         """What a part sends, in one block of memory with that of the other parts.
 
         Blocks of every part's own would lie between the large, passing tensors of the layers' work,
         and keep the allocator from using their memory again.
         """
-        numbers, steps = sent.numbers, self.steps
+        steps = self.steps
         if name not in self._stores:
             self._stores[name] = numbers.new_empty(sum(self.sizes) * steps, *numbers.shape[1:])
         store = self._stores[name]
         if store.dtype is not numbers.dtype:  # this part has larger numbers than the first
-            return sent
-        place = store.narrow(0, sum(self.sizes[:number]) * steps, len(numbers))
-        return Sent(place.copy_(numbers), sent.unit)
+            return numbers
+        return store.narrow(0, sum(self.sizes[:number]) * steps, len(numbers)).copy_(numbers)
 
 
 class AtLayer:
@@ -200,6 +197,12 @@ class AtLayer:
         for number in range(len(self._layers.kept)):
             yield self._values(number, needed)[op.inputs[0]]
 
+    def read_and_current(self, op: Operation) -> Iterator[tuple[Tensor, Tensor]]:
+        """What one of its operations reads first, and the current, of each part."""
+        for number in range(len(self._layers.kept)):
+            values = self._values(number, self._segment.operations)
+            yield values[op.inputs[0]], values[self.operation.inputs[0]]
+
     def currents(self) -> Iterator[tuple[int, Tensor]]:
         """Each part's number and current, `[D * B, *S]`; made anew each time it is asked for."""
         for number in range(len(self._layers.kept)):
@@ -219,14 +222,20 @@ class AtLayer:
 
         return currents
 
-    def send(self, number: int, sent: Sent) -> None:
-        """Keep what a part's units send, and free what no later layer reads."""
-        kept = self._layers.kept[number]
+    def send(self, number: int, sent: Sent | Tensor) -> None:
+        """Keep what a part's units send, or values that are no counts, and free what is read."""
+        layers, name = self._layers, self.operation.name
+        kept = layers.kept[number]
         if self._segment.lasts:
-            narrow = self._layers.stored(number, self.operation.name, sent.narrowed())
-            kept[self.operation.name] = narrow
-            if self._layers.means is not None:
-                self._layers.means.add(self.operation.name, sent.numbers, sent.unit, narrow.numbers)
+            if isinstance(sent, Tensor):
+                numbers, unit = sent, sent.new_ones(())
+                kept[name] = narrow = layers.stored(number, name, numbers)
+            else:
+                numbers, unit = sent.numbers, sent.unit
+                narrow = layers.stored(number, name, sent.narrowed().numbers)
+                kept[name] = Sent(narrow, unit)
+            if layers.means is not None:
+                layers.means.add(name, numbers, unit, narrow)
         for name in self._segment.frees:
             kept.pop(name, None)
 
@@ -247,8 +256,7 @@ class AtLayer:
                 highest = self._merged(number, (first.numbers.to(first.unit.dtype),))
                 self.send(number, Sent(highest, unit))
             else:
-                merged = self._merged(number, self._inputs(number))
-                self.send(number, Sent(merged, merged.new_ones(())))
+                self.send(number, self._merged(number, self._inputs(number)))
 
     def _merged(self, number: int, inputs: Sequence[Tensor]) -> Tensor:
         """A maximum or product; over time steps it is the rise of that of the sums so far."""

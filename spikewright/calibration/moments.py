@@ -12,6 +12,9 @@ PLACES_PER_INPUT = 4
 """Places that are multiplied at once: so many for each input of a group, or those above if that is
 fewer. With fewer still, adding up takes longer than multiplying."""
 
+BLOCK = 512
+"""Inputs whose products with those behind them are taken at once."""
+
 
 @dataclass(frozen=True)
 class Moments:
@@ -29,14 +32,11 @@ class Moments:
     energy: Tensor
     free: int = 0
 
-    def merged(self, other: Moments) -> Moments:
-        """The sums over the places of both."""
-        return Moments(
-            self.squares + other.squares,
-            self.cross + other.cross,
-            self.energy + other.energy,
-            self.free,
-        )
+    def merge(self, other: Moments) -> None:
+        """Take in the sums over other places."""
+        self.squares.add_(other.squares)
+        self.cross.add_(other.cross)
+        self.energy.add_(other.energy)
 
     def solved(self, strengths: Tensor) -> Tensor:
         """The matrices W `[G, O, K]` that are least in `|r - W x|^2 + strength * m * |W|^2`.
@@ -49,8 +49,9 @@ class Moments:
         held[:, held.shape[1] - self.free :] = 0
         mean = (diagonal * held).sum(-1) / held.sum(-1).clamp(min=1)
         ridge = (strengths * mean).clamp(min=torch.finfo(torch.float64).tiny)
-        factor = torch.linalg.cholesky(self.squares + torch.diag_embed(ridge[:, None] * held))
-        return torch.cholesky_solve(self.cross.mT, factor).mT
+        held_back = self.squares.clone()
+        held_back.diagonal(dim1=-2, dim2=-1).add_(ridge[:, None] * held)
+        return torch.cholesky_solve(self.cross.mT, torch.linalg.cholesky(held_back)).mT
 
     def error(self, matrices: Tensor) -> Tensor:
         """`|r - W x|^2` summed over the places, `[G]`, for W `[G, O, K]`."""
@@ -85,9 +86,13 @@ class Places:
             self._multiply()
 
     def moments(self) -> Moments:
-        """The sums over all places that came."""
+        """The sums over all places that came; it takes in no others then."""
         if self._waiting:
             self._multiply()
+        squares = self._sums.squares
+        for start in range(0, squares.shape[-1], BLOCK):
+            stop = start + BLOCK
+            squares[:, stop:, start:stop] = squares[:, start:stop, stop:].mT
         return self._sums
 
     def _multiply(self) -> None:
@@ -97,7 +102,10 @@ class Places:
         )
         self._waiting = []
         sums, own = self._sums, slice(self._inputs)
-        sums.squares[:, own, own].add_((inputs.mT @ inputs).cpu())
+        for start in range(0, self._inputs, BLOCK):  # the other half of the squares is the same
+            rows = slice(start, min(start + BLOCK, self._inputs))
+            right = slice(start, self._inputs)
+            sums.squares[:, rows, right].add_((inputs[..., rows].mT @ inputs[..., right]).cpu())
         sums.cross[..., own].add_((residuals.mT @ inputs).cpu())
         sums.energy.add_(residuals.square().sum((1, 2)).cpu())
         if sums.free:
@@ -114,7 +122,7 @@ def chosen_ridge(fitted: Moments, held_out: Moments, strengths: Tensor) -> Tenso
     Where every ridge makes those worse than no change, that is 0.
 
     Args:
-        fitted: places to solve with.
+        fitted: places to solve with, which take in the others then.
         held_out: other places.
         strengths: to choose from for each group, positive, `[S]`.
     """
@@ -122,5 +130,5 @@ def chosen_ridge(fitted: Moments, held_out: Moments, strengths: Tensor) -> Tenso
     errors = [held_out.energy]
     errors += [held_out.error(fitted.solved(one.expand(groups))) for one in strengths]
     best = torch.stack(errors).argmin(0)
-    solved = fitted.merged(held_out).solved(strengths[(best - 1).clamp(min=0)])
-    return solved * (best > 0)[:, None, None]
+    fitted.merge(held_out)
+    return fitted.solved(strengths[(best - 1).clamp(min=0)]) * (best > 0)[:, None, None]

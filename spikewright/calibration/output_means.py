@@ -119,7 +119,7 @@ class _Run:
     def send(self) -> None:
         """Let the layer send for good."""
         for number, sent in self._each():
-            self._layer.send(number, Sent(sent.numbers.flatten(0, 1), sent.unit))
+            self._layer.send(number, replace(sent, numbers=sent.numbers.flatten(0, 1)))
 
     def _each(self) -> Iterator[tuple[int, Sent]]:
         op = self._layer.operation

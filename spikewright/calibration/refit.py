@@ -15,7 +15,7 @@ from spikewright.calibration.correction import Correction
 from spikewright.calibration.design import Design
 from spikewright.calibration.holding_out import HELD_OUT, LEAST_SAMPLES
 from spikewright.calibration.layer_simulation import LayerSimulation
-from spikewright.calibration.layers import AtLayer, Currents, Layers, Sent
+from spikewright.calibration.layers import AtLayer, Currents, Layers
 from spikewright.calibration.moments import Places, chosen_ridge
 from spikewright.calibration.output_means import fitting
 from spikewright.calibration.samples import MEMORY, Samples, bytes_each
@@ -143,8 +143,7 @@ class _Run:
     def _activate(self, exact: AtLayer, currents: Currents) -> None:
         """Let the ANN's unit send its activations."""
         for number, current in currents():
-            activations = self._value(exact.operation, current)
-            exact.send(number, Sent(activations, activations.new_ones(())))
+            exact.send(number, self._value(exact.operation, current))
 
     def _refitted(
         self, weighted: _Weighted, exact: AtLayer, layer: AtLayer, currents: Currents
@@ -190,13 +189,13 @@ class _Run:
         """What arrives `[B, *S]`, and what is missing `[B, *places, O]`, of each part."""
         op, dim = weighted.operation, rule_of(weighted.operation).bias_dim
         mean = self._simulation.mean_over_steps
-        arriving = (mean(read) for read in layer.read_by(op))
         if _only_added(op, layer):
-            ends = zip(arriving, currents(), layer.currents(), strict=True)
-            for got, (_, wanted), (_, given) in ends:
-                yield got, (wanted - mean(given)).movedim(dim, -1)
+            ends = zip(layer.read_and_current(op), currents(), strict=True)
+            for (read, given), (_, wanted) in ends:
+                yield mean(read), (wanted - mean(given)).movedim(dim, -1)
         else:
-            for got, wanted in zip(arriving, exact.read_by(op), strict=True):
+            for read, wanted in zip(layer.read_by(op), exact.read_by(op), strict=True):
+                got = mean(read)
                 yield got, (self._value(op, wanted) - self._value(op, got)).movedim(dim, -1)
 
     def _value(self, op: Operation, read: Tensor) -> Tensor:

@@ -44,7 +44,7 @@ class Rounding(StrEnum):
             Counts 0..levels, floating, `[B, *S]`.
         """
         if self is Rounding.NEAREST:
-            return _clipped((charge + 0.5).floor(), levels)
+            return _clipped((charge + 0.5).floor_(), levels)
         if self is Rounding.UNBIASED:
             charge = _clipped(charge, levels)  # of infinity there is no fraction
             draw = _rounding_draws(draws, charge).uniform().to(charge.dtype)
@@ -73,5 +73,6 @@ def _rounding_draws(draws: Draws | StepDraws, charge: Tensor) -> StepDraws:
 
 
 def _clipped(values: Tensor, top: int | Tensor) -> Tensor:
-    values = values.clamp(min=0)
-    return torch.minimum(values, top) if isinstance(top, Tensor) else values.clamp(max=top)
+    if isinstance(top, Tensor):
+        return torch.minimum(values.clamp(min=0), top)
+    return values.clamp(0, top)

@@ -16,6 +16,7 @@ class ActivationKind(StrEnum):
     QCFS = "qcfs"
     CLIPPED = "clipped"
     RELU = "relu"
+    GELU = "gelu"
 
 
 class Augmentation(StrEnum):

@@ -70,4 +70,4 @@ def activation_factory(recipe: NetworkRecipe) -> Callable[[], nn.Module]:
         return lambda: QCFS(levels, threshold)
     if recipe.activation is ActivationKind.CLIPPED:
         return lambda: ClippedReLU(threshold, recipe.shift_steps)
-    return nn.ReLU
+    return nn.GELU if recipe.activation is ActivationKind.GELU else nn.ReLU

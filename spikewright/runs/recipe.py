@@ -27,8 +27,8 @@ class NetworkRecipe:
     """The network of a training run.
 
     Attributes:
-        model: The architecture: resnet20, resnet18, vgg16, digits_cnn, digits_resnet or events_cnn
-            (for event recordings).
+        model: The architecture: resnet20, resnet18, vgg16, cct6, digits_cnn, digits_resnet or
+            events_cnn (for event recordings).
         activation: The activation after every layer.
         levels: The number of levels L of QCFS, 1 to 65,536; QCFS needs it, the others have none.
         shift_steps: The T of the shift threshold / 2T that a clipped ReLU is trained with
@@ -60,8 +60,9 @@ class NetworkRecipe:
             ),
             (not _in_levels(self.shift_steps), f"shift_steps lies in 1 .. {LARGEST_LEVELS:,}"),
             (
-                self.threshold is not None and self.activation is ActivationKind.RELU,
-                "relu has no threshold",
+                self.threshold is not None
+                and self.activation in (ActivationKind.RELU, ActivationKind.GELU),
+                f"{self.activation} has no threshold",
             ),
             (
                 self.threshold is not None and not _positive(self.threshold),

@@ -21,8 +21,10 @@ from spikewright.calibration import (
     Refit,
 )
 from spikewright.calibration.auto import STANDARD, least
-from spikewright.calibration.expected import expected_of
+from spikewright.calibration.calibration import Calibration
+from spikewright.calibration.expected import Expected, expected_of
 from spikewright.calibration.holding_out import folds_of
+from spikewright.calibration.samples import Samples
 from tests.builders import images
 from tests.network.nets import NETS, net
 
@@ -49,6 +51,25 @@ def test_what_only_harms_is_not_taken() -> None:
     assert errors["+ no correction"] < errors["+ Harmful()"]
     chosen = [line for line in snn.summary().splitlines() if "(chosen)" in line]
     assert [line.split(maxsplit=2)[2] for line in chosen] == ["+ no correction  (chosen)"]
+
+
+def test_strategies_far_behind_are_not_followed_to_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Of two, one is so much too low that everything clips; 64 samples are held out."""
+    judged: list[tuple[float, int]] = []
+
+    def counted(design: Design, calibration: Calibration, samples: Samples, *more: int) -> Expected:
+        judged.append((float(next(iter(design.thresholds.values())).max()), len(samples)))
+        return expected_of(design, calibration, samples, *more)
+
+    monkeypatch.setattr("spikewright.calibration.auto.expected_of", counted)
+    auto = Auto((sw.Percentile(80),), ())
+    snn = sw.convert(net("plain"), images(256), threshold=sw.Maximum(), steps=15, correction=auto)
+    low, high = (sorted({theta for theta, _ in judged})[at] for at in (0, -1))
+    assert [many for theta, many in judged if theta == low] == [16]
+    assert sum(many for theta, many in judged if theta != low) >= 64
+    assert high == float(next(iter(snn.design().thresholds.values())).max())
 
 
 def test_the_best_is_what_was_judged() -> None:

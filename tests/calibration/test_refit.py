@@ -97,13 +97,19 @@ def test_weights_behind_a_maximum_along_dimensions_are_fitted() -> None:
     assert error(snn, model, x) < error(plain, model, x)
 
 
-def test_moments_do_not_depend_on_how_places_come(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("constant", [True, False])
+def test_moments_do_not_depend_on_how_places_come(
+    monkeypatch: pytest.MonkeyPatch, constant: bool
+) -> None:
     monkeypatch.setattr("spikewright.calibration.moments.PLACES", 7)
+    monkeypatch.setattr("spikewright.calibration.moments.BLOCK", 2)
     x, r = torch.randn(2, 40, 3).double(), torch.randn(2, 40, 4).double()
-    places = Places(2, 4, 3)
+    places = Places(2, 4, 3, constant=constant)
     for some, missing in zip(x.split([1, 5, 20, 14], 1), r.split([1, 5, 20, 14], 1), strict=True):
         places.add(some, missing)
     moments = places.moments()
+    if constant:
+        x = torch.cat([x, torch.ones(2, 40, 1).double()], 2)
     torch.testing.assert_close(moments.squares, torch.einsum("gpk,gpl->gkl", x, x))
     torch.testing.assert_close(moments.cross, torch.einsum("gpo,gpk->gok", r, x))
     torch.testing.assert_close(moments.energy, r.square().sum((1, 2)))

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
+import spikewright as sw
 from spikewright.files import write_whole
+from spikewright.neurons import code_of
 
 from .conftest import DIGITS, SMALL, Run
 
@@ -90,6 +92,26 @@ def test_convert_takes_one_way_of_choosing_steps(run: Run) -> None:
     code, _, err = run("convert", DIGITS, "--data", "digits", "--agreement", "0.9", "--steps", "4")
     assert code == 2
     assert "leave --steps out" in err
+
+
+def test_convert_chooses_a_code_for_every_layer(run: Run, tmp_path: Path) -> None:
+    """The written network is the cheapest within the latency, and has the codes that are told."""
+    words = ["--data", "digits", "--calibration-samples", "32", "--steps", "7", "--neuron=nearest"]
+    words += ["--codes", "binary,first-spike", "--latency", "24"]
+    code, out, err = run("convert", DIGITS, *words, "--output", str(tmp_path), "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    latencies = [one["latency"] for one in found["front"]]
+    assert latencies == sorted(latencies)
+    assert found["designs"][0]["latency"] == latencies[-1] <= 24
+    costs = [one["snn_nj"] for one in found["front"]]
+    assert costs == sorted(costs, reverse=True)
+    saved = sw.load(tmp_path / "network.safetensors")
+    codes = found["front"][-1]["codes"]
+    neurons = [n for n in saved.neurons.values() if isinstance(n, sw.TwoPhase)]
+    assert [code_of(neuron.code).name for neuron in neurons] == list(codes.values())
+    assert set(codes.values()) == {"binary", "first-spike"}
+    assert "layers of first-spike" in (tmp_path / "summary.txt").read_text()
 
 
 def test_sweep_writes_four_files_that_agree(run: Run, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from spikewright.errors import (
 from .conftest import DIGITS, Run
 
 SWEEP = ["sweep", DIGITS, "--data", "digits"]
+CONVERT = ["convert", DIGITS, "--data", "digits"]
 
 WRONG = [
     (["nonsense"], "No such command"),
@@ -67,6 +68,9 @@ WRONG = [
     (["misalignment", DIGITS, "--data", "digits", "--neuron", "tpp"], "starts from 'if'"),
     (["misalignment", DIGITS, "--data", "digits", "--orders", "up"], "independent, shared"),
     (["convert", DIGITS, "--data", "digits", "--neuron", "if,tpp"], "give one of"),
+    ([*CONVERT, "--codes", "binary,morse"], "give one of binary, digits, first-spike"),
+    ([*CONVERT, "--latency", "12"], "give --codes too"),
+    ([*CONVERT, "--codes", "binary", "--steps", "3,7"], "give one number of --steps"),
 ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ from torch import nn
 
 from spikewright.activations import QCFS
 from spikewright.graph import survey
-from spikewright.models import ARCHITECTURES, digits_cnn, resnet18, resnet20, vgg16
+from spikewright.models import ARCHITECTURES, cct6, digits_cnn, resnet18, resnet20, vgg16
 from spikewright.models.cifar_resnet import BasicBlock
 from spikewright.runs import load_model
 from spikewright.training import seeded
@@ -117,6 +118,17 @@ def test_larger_networks_are_as_the_literature_has_them(make, parameters, sites,
         assert model(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
 
 
+def test_a_compact_transformer_keeps_gelu_norms_and_attention() -> None:
+    model = cct6().eval()
+    assert parameter_count(model) == 877_899
+    with torch.inference_mode():
+        assert model(torch.zeros(2, 3, 32, 32)).shape == (2, 10)
+    units = survey(model, torch.zeros(2, 3, 32, 32)).graph.neurons
+    relay, norm = "spikewright.relay", "aten.layer_norm"
+    expected = {"aten.gelu": 8, norm: 13, "aten.softmax.int": 7, relay: 18}
+    assert Counter(op.operator for op in units) == expected
+
+
 def test_a_projected_shortcut_stands_only_where_the_shape_changes() -> None:
     names = {name for name, _ in resnet18().named_parameters() if "shortcut.0" in name}
     assert names == {f"layer{stage}.0.shortcut.0.weight" for stage in (2, 3, 4)}
@@ -128,6 +140,7 @@ def test_every_architecture_converts(name: str) -> None:
     shapes = {"digits_cnn": digits, "digits_resnet": digits, "events_cnn": (2, 32, 32)}
     shape = shapes.get(name, (3, 32, 32))
     model = ARCHITECTURES[name](num_classes=3, activation=lambda: QCFS(4)).eval()
-    layers = survey(model, torch.zeros(2, *shape)).graph.neurons
+    units = survey(model, torch.zeros(2, *shape)).graph.neurons
+    layers = [op for op in units if op.operator == "spikewright.qcfs"]
     assert len(layers) == sum(isinstance(module, QCFS) for module in model.modules())
     assert all(op.args[2] == 4 for op in layers)

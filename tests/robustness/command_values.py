@@ -198,6 +198,8 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "function_pj": ("silu=5", "silu=5,softmax=20", "silu", "silu=-1", "silu=nan"),
     "units": ("group", "elementary", "x"),
     "agreement": ("0.9", "1", "0", "2", "x"),
+    "codes": ("binary,first-spike", "binary", "digits", "x", "binary,,"),
+    "latency": ("30", "1", "0", "x"),
     "trajectory": ("4", "0", "two"),
     "metric": ("torch:dist", "absent:metric", "torch", "torch:absent", ":"),
     "input_shape": ("1,8,8", "3,32,32", "8", "1,1,1", "2,32,32", "3,0,3"),

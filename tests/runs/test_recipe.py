@@ -95,7 +95,7 @@ def test_every_difference_is_named_but_a_moved_folder_is_none() -> None:
         (
             NetworkRecipe,
             {"activation": "nonsense"},
-            "unknown activation 'nonsense'; give one of qcfs, clipped, relu",
+            "unknown activation 'nonsense'; give one of qcfs, clipped, relu, gelu",
         ),
         (NetworkRecipe, {"activation": "relu", "levels": 4}, "relu has no levels"),
         (NetworkRecipe, {"levels": 0}, r"levels lies in 1 \.\. 65,536"),

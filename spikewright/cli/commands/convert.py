@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from spikewright.cli.assigned import front_document, front_table
 from spikewright.cli.console import print_json, print_text, to_json
 from spikewright.cli.failures import WrongUsage
 from spikewright.cli.options import (
@@ -18,14 +19,14 @@ from spikewright.cli.options import (
     Steps,
 )
 from spikewright.cli.output import prepare_folder, write_files
-from spikewright.cli.parse import NEURON_HELP, neuron_of
+from spikewright.cli.parse import NEURON_HELP, items, neuron_of
 from spikewright.cli.record import record_of
 from spikewright.cli.source import Source, method_for, open_source
 from spikewright.decoding import encoded
-from spikewright.measure import FewestSteps, fewest_steps
+from spikewright.measure import CodeAssignment, FewestSteps, assign_codes, fewest_steps
 from spikewright.methods import Method
 from spikewright.network import SpikingNetwork
-from spikewright.neurons import Neuron, TwoPhase
+from spikewright.neurons import Code, Neuron, TwoPhase, code_of
 
 NETWORK_FILE = "network.safetensors"
 MOST_STEPS = 64
@@ -44,6 +45,8 @@ def convert(
     ] = "own",
     steps: Steps = (16,),
     agreement: Annotated[float | None, typer.Option(metavar="SHARE", min=0.01, max=1)] = None,
+    codes: Annotated[str | None, typer.Option(metavar="NAME,NAME,...")] = None,
+    latency: Annotated[int | None, typer.Option(metavar="N", min=1)] = None,
 ) -> None:
     """Convert MODEL and show the result: sites, thresholds, operations, latency.
 
@@ -56,10 +59,14 @@ def convert(
             out of the fit is classified as the ANN does, such as 0.99. Where neither a neuron nor
             a method is named, nearest is tried in the binary code and in random order. Takes the
             place of --steps.
+        codes: Each layer takes one of these codes, such as binary,first-spike, by what its spikes
+            cost on the calibration images: the network is the cheapest one, with the same answers.
+        latency: What --codes chooses answers within so many time steps. Default: any number.
     """
     method = method_for(conversion)
     chosen = neuron_of(neuron, method)
     _check_steps(context, agreement)
+    coded = _codes(codes, latency, steps)
     prepare_folder(output.output)
     source = open_source(model, data, conversion)
     found: FewestSteps | None = None
@@ -68,6 +75,11 @@ def convert(
         found = _fewest(source, method, agreement, chosen if named else None, conversion)
         chosen, steps = found.neuron, (found.steps,)
     network = source.convert(chosen, steps, conversion)
+    front: tuple[CodeAssignment, ...] = ()
+    if coded:
+        seed = conversion.seed
+        front = assign_codes(network, source.calibration, latency, codes=coded, seed=seed)
+        network = front[-1].network
     source.data.skipped.report()
     configuration = record_of(
         context,
@@ -78,10 +90,14 @@ def convert(
         neuron=neuron,
         steps=steps,
         agreement=agreement,
+        codes=codes,
+        latency=latency,
     )
     text = "\n\n".join(network.summary(t) for t in steps)
     if found is not None:
         text = f"{_told(found)}\n\n{text}"
+    if front:
+        text = f"{text}\n\n{front_table(front)}"
     write_files(output.output, {"config.json": to_json(configuration), "summary.txt": text + "\n"})
     if output.output is not None:
         network.save(output.output / NETWORK_FILE, notes={**configuration, **source.data.notes})
@@ -90,7 +106,8 @@ def convert(
             {} if found is None else {"held_out": encoded(found) | {"neuron": found.neuron.label}}
         )
         document = network_document(network, steps)
-        print_json({"configuration": configuration, **document, **held_out})
+        fronts = {"front": front_document(front)} if front else {}
+        print_json({"configuration": configuration, **document, **held_out, **fronts})
     else:
         print_text(text)
 
@@ -100,6 +117,20 @@ def _check_steps(context: typer.Context, agreement: float | None) -> None:
     named = getattr(context.get_parameter_source("steps"), "name", "") != "DEFAULT"
     if agreement is not None and named:
         raise WrongUsage("--agreement finds T itself: leave --steps out, or leave it out")
+
+
+def _codes(names: str | None, latency: int | None, steps: Sequence[int]) -> tuple[Code, ...]:
+    """The codes that layers may take; none where each keeps its own."""
+    if names is None:
+        if latency is not None:
+            raise WrongUsage("--latency limits what --codes chooses: give --codes too")
+        return ()
+    if len(steps) > 1:
+        raise WrongUsage("--codes chooses for one T: give one number of --steps")
+    try:
+        return tuple(code_of(name) for name in items(names, "--codes"))
+    except ValueError as error:
+        raise WrongUsage(f"--codes {names}: {error}") from None
 
 
 def _fewest(

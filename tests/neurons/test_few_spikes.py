@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import spikewright as sw
+from spikewright.export.onnx.export import objections
 from spikewright.finetuning import TrainableNetwork
 from spikewright.measure import HOROWITZ_45NM
 from spikewright.neurons import FewSpikes, FewSpikesTable, Neuron, fitted_table
@@ -198,6 +199,7 @@ def test_what_it_refuses() -> None:
         TrainableNetwork(snn)
     with pytest.raises(sw.ConversionError, match="on tables"):
         snn.twin()
+    assert "runs the steps of a table" in objections(snn)[0]
     with pytest.raises(sw.ConversionError, match="give 24 at most"):
         FewSpikes().levels(25)
 

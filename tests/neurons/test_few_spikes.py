@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import spikewright as sw
+from spikewright.artefact.configurations import decoded_neurons, encoded_neurons
 from spikewright.export.onnx.export import objections
 from spikewright.finetuning import TrainableNetwork
 from spikewright.measure import HOROWITZ_45NM
@@ -175,6 +176,21 @@ def test_a_network(tmp_path: Path) -> None:
     loaded = sw.load(tmp_path / "network")
     assert loaded.neurons == snn.neurons
     assert torch.equal(loaded(x), snn(x))
+
+
+def test_a_file_with_a_damaged_table_is_refused() -> None:
+    site = prepared()[2].graph.sites[0]
+    neurons = encoded_neurons({site.name: FewSpikes((halves(3),))})
+    table = neurons[site.name]["tables"][0]
+    assert decoded_neurons(neurons, [site], "neurons") == {site.name: FewSpikes((halves(3),))}
+    for name, value, message in (
+        ("weights", [33, 65, 96], "1 more than multiples of 32"),
+        ("weights", [33, 65, 1.0], "must be of type int"),
+        ("thresholds", [1.0], "one threshold, reset and weight"),
+    ):
+        neurons[site.name]["tables"] = [{**table, name: value}]
+        with pytest.raises(sw.InterchangeError, match=message):
+            decoded_neurons(neurons, [site], "neurons")
 
 
 def test_the_function_is_the_work_of_its_steps() -> None:

@@ -1,4 +1,4 @@
-"""`python -m docs_tools support | census | peers | codes | demo`: what stands on the pages."""
+"""`python -m docs_tools support | census | peers | codes | few-spikes | nq | demo`."""
 
 from __future__ import annotations
 
@@ -41,6 +41,13 @@ def main(words: list[str] | None = None) -> int:
     codes.add_argument(
         "--neurons", default="", metavar="NAME@T,...", help="instead of all compared"
     )
+    commands.add_parser("few-spikes", help="measure few-spikes neurons; writes docs/results")
+    nq = commands.add_parser("nq", help="fine-tune with residual noise; writes docs/results")
+    nq.add_argument("data", help="CIFAR-10, as --data of spikewright names it")
+    nq.add_argument("--seeds", type=int, default=3, metavar="N")
+    nq.add_argument("--images", type=int, default=2000, metavar="N")
+    nq.add_argument("--tested", type=int, default=1000, metavar="N")
+    nq.add_argument("--epochs", type=int, default=2, metavar="N")
     demo = commands.add_parser("demo", help="draw docs/demo.svg from a run of spikewright demo")
     demo.add_argument("folder", type=Path, nargs="?", default=Path("out/demo"))
     given = parser.parse_args(words)
@@ -48,6 +55,10 @@ def main(words: list[str] | None = None) -> int:
         return _census(given)
     if given.command == "codes":
         return _codes(given)
+    if given.command == "few-spikes":
+        return _few_spikes()
+    if given.command == "nq":
+        return _nq(given)
     if given.command == "demo":
         return _demo(given.folder)
     return _support(given.operations_only) if given.command == "support" else _peers()
@@ -100,6 +111,26 @@ def _codes(given: argparse.Namespace) -> int:
     rows = list(_reported(codes.measured(subject, **config, compared=compared)))
     print(codes.table(rows))
     print(f"written: {codes.write(subject, rows, config)}")
+    return 0
+
+
+def _few_spikes() -> int:
+    from docs_tools import few_spikes
+
+    few_spikes.write()
+    print("\n\n".join(few_spikes.tables()))
+    return 0
+
+
+def _nq(given: argparse.Namespace) -> int:
+    from docs_tools import nq
+
+    config = {name: getattr(given, name) for name in ("images", "tested", "epochs")}
+    rows: list[nq.Row] = []
+    for row in _reported(nq.measured(given.data, (2, 4), range(given.seeds), **config)):
+        rows.append(row)
+        nq.write(rows, config)  # each row takes minutes
+    print(nq.table(rows))
     return 0
 
 

@@ -32,7 +32,16 @@ from spikewright.measure import (
     trajectories,
 )
 from spikewright.network import SpikingNetwork, Trajectory, load
-from spikewright.neurons import COS, SRP, TPP, IntegrateFire, Shuffled, SpikeTracer, TwoPhase
+from spikewright.neurons import (
+    COS,
+    SRP,
+    TPP,
+    FewSpikes,
+    IntegrateFire,
+    Shuffled,
+    SpikeTracer,
+    TwoPhase,
+)
 from spikewright.version import __version__
 
 __all__ = [
@@ -46,6 +55,7 @@ __all__ = [
     "ConversionError",
     "DataError",
     "EnergyModel",
+    "FewSpikes",
     "IntegrateFire",
     "InterchangeError",
     "Learned",

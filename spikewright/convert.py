@@ -19,6 +19,7 @@ from spikewright import rules as _register_rules  # noqa: F401  # pyright: ignor
 from spikewright.calibration import Calibration, Correction, Threshold
 from spikewright.calibration.collecting import collect
 from spikewright.calibration.design import Design
+from spikewright.calibration.fitted_neurons import fitted_neurons
 from spikewright.calibration.holding_out import LEAST_SAMPLES, folds_of
 from spikewright.calibration.reading import Batches, read_batches, remedy
 from spikewright.calibration.samples import MEMORY, Samples, bytes_each, part_size
@@ -87,6 +88,7 @@ class Prepared:
         check_configuration(neuron, threshold, correction)
         sites = self.graph.sites
         neurons = neurons_at([s.name for s in sites], TwoPhase() if neuron is None else neuron)
+        neurons = fitted_neurons(neurons, self.samples, points)
         require_units_served(self.graph, neurons)
         for point in points:
             step_weights(neurons, point)  # refuses neurons that cannot stand in one network
@@ -251,7 +253,8 @@ def convert(
     """
     _checked_steps(steps)
     check_configuration(neuron, threshold, correction)
-    kept = 0 if correction is None else MEMORY
+    fits = any(n.fits_function for n in named_neurons(neuron))
+    kept = 0 if correction is None and not fits else MEMORY
     prepared = _prepared(model, calibration, processes, kept, units)
     return prepared.convert(neuron, threshold, steps, correction, seed)
 
@@ -308,6 +311,13 @@ def _captured(model: nn.Module | ExportedProgram, batch: Given, units: Units) ->
 def learned_thresholds(graph: Graph) -> dict[str, Tensor]:
     """The thresholds that sites were trained with (QCFS's lambda), by site name, on the CPU."""
     return {s.name: graph.tensors[s.threshold].cpu() for s in graph.sites if s.threshold}
+
+
+def named_neurons(neuron: Neuron | Mapping[str, Neuron] | None) -> tuple[Neuron, ...]:
+    """The neurons that a conversion names."""
+    if neuron is None:
+        return ()
+    return tuple(neuron.values()) if isinstance(neuron, Mapping) else (neuron,)
 
 
 def _checked_steps(steps: int | Sequence[int]) -> tuple[int, ...]:

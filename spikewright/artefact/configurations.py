@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from enum import StrEnum
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-from spikewright.artefact.fields import mapping, named, number, typed, whole
+from spikewright.artefact.fields import items, mapping, named, number, typed, whole
 from spikewright.calibration.thresholds import THRESHOLDS, Threshold
 from spikewright.errors import InterchangeError
 from spikewright.graph.ir import Site
-from spikewright.neurons import CODES, NEURONS, Code, Neuron
+from spikewright.neurons import CODES, NEURONS, Code, FewSpikesTable, Neuron
 from spikewright.neurons.registry import Registry
 
 _REGISTRIES: dict[type[Any], Registry[Any]] = {
@@ -57,6 +57,10 @@ def encoded(configuration: Neuron | Threshold | Code | None) -> Any:
 def _plain(value: Any) -> Any:
     if isinstance(value, StrEnum):
         return str(value)
+    if isinstance(value, tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, FewSpikesTable):
+        return {f.name: _plain(getattr(value, f.name)) for f in fields(value)}
     return encoded(value) if isinstance(value, Neuron | Threshold | Code) else value
 
 
@@ -111,8 +115,28 @@ def _decoded(base: type[B], document: Any, what: str) -> B:
         raise InterchangeError(f"{what}: {error}") from error
 
 
+def _table(document: Any, what: str) -> FewSpikesTable:
+    names = [f.name for f in fields(FewSpikesTable)]
+    *rows, unit = named(mapping(document, what), names, what)
+    thresholds, resets, weights = (items(row, what) for row in rows)
+    try:
+        return FewSpikesTable(
+            tuple(number(x, what) for x in thresholds),
+            tuple(number(x, what) for x in resets),
+            tuple(whole(d, what, -(2**24), 2**24) for d in weights),
+            number(unit, what),
+        )
+    except ValueError as error:
+        raise InterchangeError(f"{what}: {error}") from error
+
+
 def _setting(annotation: Any, value: Any, what: str) -> Any:
     """The value of a field, of the first type of its annotation that a file can hold."""
+    if get_origin(annotation) is tuple:
+        (inner, _) = get_args(annotation)
+        return tuple(_setting(inner, item, what) for item in items(value, what))
+    if annotation is FewSpikesTable:
+        return _table(value, what)
     options = get_args(annotation) or (annotation,)
     if value is None and type(None) in options:
         return None

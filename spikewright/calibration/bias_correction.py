@@ -57,7 +57,8 @@ class InputMeans(Correction):
             op, site = layer.operation, layer.site
             neuron = calibration.neurons[site]
             levels = neuron.levels(steps)
-            function = function_of(op, samples.graph.tensors)
+            tensors = samples.graph.tensors
+            function = None if neuron.fits_function else function_of(op, tensors)
             correction = samples.input_means[site] - channel_means(layer.mean_current(), op)
             corrections[site] = correction
             for number, current in layer.currents():

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from spikewright.calibration.statistics import SiteStatistics
@@ -45,8 +46,12 @@ class Calibration:
             same = next((one for one in known if self.neurons[one.name] == neuron), None)
             if same is None:
                 seen, learned = self.statistics[site.name], self.learned.get(site.name)
-                theta = self.threshold.choose(site, seen, neuron, steps, learned)
-                chosen[site.name] = self._within_ceiling(site, theta, steps)
+                own = neuron.own_threshold(steps)
+                if own is None:
+                    theta = self.threshold.choose(site, seen, neuron, steps, learned)
+                    chosen[site.name] = self._within_ceiling(site, theta, steps)
+                else:
+                    chosen[site.name] = torch.tensor([own], dtype=torch.float64)
                 known.append(site)
             else:
                 chosen[site.name] = chosen[same.name]

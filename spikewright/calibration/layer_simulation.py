@@ -77,7 +77,8 @@ class LayerSimulation:
         """
         assert op.site is not None
         neuron = self.neurons[op.site.name]
-        function, signed = function_of(op, self.tensors), op.site.name in self.signed
+        function = None if neuron.fits_function else function_of(op, self.tensors)
+        signed = op.site.name in self.signed
         draws = Draws.of(self.seed, op.site.name, ids)
         layer = Layer(
             theta, self.steps, draws, potential=potential, function=function, signed=signed

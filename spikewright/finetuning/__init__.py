@@ -11,6 +11,7 @@ from spikewright.finetuning.losses import (
     Weighted,
 )
 from spikewright.finetuning.representation import Surrogate, representation
+from spikewright.finetuning.residual_noise import quantised_answer, residual_noise
 from spikewright.finetuning.trainable import TrainableNetwork
 
 __all__ = [
@@ -25,5 +26,7 @@ __all__ = [
     "TrainableNetwork",
     "Weighted",
     "ann_answer",
+    "quantised_answer",
     "representation",
+    "residual_noise",
 ]

@@ -79,6 +79,13 @@ class TrainableNetwork(nn.Module):
             )
         if not network.sites:
             raise ConversionError("there is no layer of spiking neurons in this network to tune")
+        fitted = [site for site, neuron in network.neurons.items() if neuron.fitted_steps]
+        if fitted:
+            raise ConversionError(
+                f"the tables of few-spikes neurons, at {', '.join(fitted)}, were fitted to what "
+                "the network computes as it is, and have no gradient: fine-tune with two-phase "
+                "neurons, TwoPhase(), and convert the result"
+            )
         self.steps = network.steps if steps is None else steps
         self.surrogate = Surrogate(surrogate)
         self.spiking = len(network.sites)
@@ -125,7 +132,7 @@ class TrainableNetwork(nn.Module):
         Raises:
             ConversionError: for input that the network was not captured for.
         """
-        plan = self._plan()
+        plan = self.plan()
         graph = plan.source
         batch = graph.call.batch(images, graph.tensors)
         check_shown(plan, batch, next(iter(plan.thresholds.values())))
@@ -166,7 +173,7 @@ class TrainableNetwork(nn.Module):
         parts = (source.graph, source.neurons, self.steps, designs, source.calibration)
         return SpikingNetwork(*parts)
 
-    def _plan(self) -> Plan:
+    def plan(self) -> Plan:
         """The network as the engines run it, of parameters that ask for gradients."""
         source = self._source[0]
         graph = replace(source.graph, tensors={**self.part("constant"), **self.part("weight")})

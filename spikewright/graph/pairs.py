@@ -107,6 +107,8 @@ class _Writing(Writing):
             return None
         if target in _BILINEAR or (target in _QUOTIENTS and not _is_complex(args[1])):
             return self._multiplied(node, parts)
+        if target in _WEIGHTED:
+            return self._weighted(node, parts)
         if target in _BY_PART:
             return self._each_part(node, parts)
         of_parts = _OF_PARTS.get(target)
@@ -175,6 +177,18 @@ class _Writing(Writing):
         real = self.call(aten.sub.Tensor, product(a, c), product(b, d))
         return real, self.call(aten.add.Tensor, product(a, d), product(b, c))
 
+    def _weighted(self, node: Any, parts: Mapping[Any, Pair]) -> Pair:
+        """`(a + ib)(c + id) + e + if` with weights c + id and bias e + if, where there is one."""
+        signal, weight, bias, *rest = (*node.args, None)[: max(3, len(node.args))]
+        (c, d), (e, f) = parts[weight], parts.get(bias, (None, None))
+
+        def product(x: fx.Node, w: fx.Node, b: fx.Node | None = None) -> fx.Node:
+            return self.call(node.target, x, w, b, *rest, **node.kwargs)
+
+        a, b = parts[signal]
+        real = self.call(aten.sub.Tensor, product(a, c, e), product(b, d))
+        return real, self.call(aten.add.Tensor, product(a, d, f), product(b, c))
+
     def _squared(self, real: fx.Node, imaginary: fx.Node) -> fx.Node:
         squares = (self.call(aten.square.default, part) for part in (real, imaginary))
         return self.call(aten.add.Tensor, *squares)
@@ -210,6 +224,12 @@ _BILINEAR = (
     aten.mm.default,
     aten.bmm.default,
     aten.einsum.default,
+)
+_WEIGHTED = (
+    aten.linear.default,
+    aten.conv1d.default,
+    aten.conv2d.default,
+    aten.conv3d.default,
 )
 _BY_PART = {
     *VIEWS,
@@ -250,6 +270,9 @@ _TRANSFORMS: dict[Any, Callable[..., Pair | fx.Node | None]] = {
     aten.polar.default: _Writing.polar,
 }
 """Calls that make complex values of real ones, or transform them."""
-_KNOWN = {*_SQUARES, *_QUOTIENTS, *_BILINEAR, *_BY_PART, *_OF_PARTS, *_TRANSFORMS}
+_KNOWN = {
+    *(*_SQUARES, *_QUOTIENTS, *_BILINEAR, *_WEIGHTED),
+    *(*_BY_PART, *_OF_PARTS, *_TRANSFORMS),
+}
 _ROUNDS = 4
 """Decompositions of what decompositions give, at most."""

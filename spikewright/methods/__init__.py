@@ -4,6 +4,7 @@ from spikewright.errors import ConversionError
 from spikewright.methods.auto import AUTO
 from spikewright.methods.bits import BITS
 from spikewright.methods.cos import COS
+from spikewright.methods.few_spikes import FEW_SPIKES
 from spikewright.methods.ltb import LTB
 from spikewright.methods.method import Method
 from spikewright.methods.minerror import MINERROR
@@ -16,7 +17,10 @@ from spikewright.methods.ttfs import TTFS
 
 METHODS = {
     method.name: method
-    for method in (QCFS, RTS, SNNC, LTB, SRP, COS, BITS, TTFS, MINERROR, REFIT, AUTO)
+    for method in (
+        *(QCFS, RTS, SNNC, LTB, SRP, COS, BITS, TTFS, FEW_SPIKES),
+        *(MINERROR, REFIT, AUTO),
+    )
 }
 """Every method, by name."""
 
@@ -36,6 +40,7 @@ __all__ = [
     "AUTO",
     "BITS",
     "COS",
+    "FEW_SPIKES",
     "LTB",
     "METHODS",
     "MINERROR",

@@ -110,7 +110,7 @@ def counting_module(plan: Plan, *, count_spikes: bool) -> fx.GraphModule:
         site = op.site.name
         words = [line.call(row, line.values[word], sites.index(site)) for word in ("low", "high")]
         value = line.call(torch.add, line.values[op.inputs[0]], line.values[f"correction:{site}"])
-        if applies_function(op):
+        if applies_function(op) and not plan.neurons[site].fits_function:
             value = line.applied(op, value)
         kind = kind_of[site]
         given = [f"neurons:{site}", f"gain:{site}", f"levels:{kind}", f"law:{kind}"]

@@ -19,9 +19,9 @@ from spikewright.neurons import Neuron
 def step_weights(neurons: Mapping[str, Neuron], steps: int) -> Tensor:
     """What each time step of a window weighs in a network, float64 `[duration]`.
 
-    Where all neurons share the weights of their steps it is those, and a spike is sent as it is.
-    Else every step weighs 1, for as many as the longest window has, and a spike is sent as what it
-    counts for; a neuron is silent after its own window.
+    Where all neurons share the weights of their steps, and none is below 0, it is those, and a
+    spike is sent as it is. Else every step weighs 1, for as many as the longest window has, and a
+    spike is sent as what it counts for; a neuron is silent after its own window.
 
     Args:
         neurons: by site name.
@@ -33,7 +33,8 @@ def step_weights(neurons: Mapping[str, Neuron], steps: int) -> Tensor:
     """
     _require_settling_alike(neurons)
     windows = [neuron.step_weights(steps) for neuron in neurons.values()]
-    if all(torch.equal(window, windows[0]) for window in windows):
+    alike = all(torch.equal(window, windows[0]) for window in windows)
+    if alike and bool((windows[0] >= 0).all()):
         return windows[0]
     _require_waiting(neurons, steps)
     return windows[0].new_ones(max(map(len, windows)))

@@ -66,11 +66,12 @@ class Plan:
         """`graph` as the step engine runs it."""
         graph = self.__dict__.get("graph") or self._on_spikes()
         largest = {
-            site: int(factors.max()) * self.neurons[site].largest_spike
+            site: int(factors.abs().max()) * self.neurons[site].largest_spike
             for site, factors in self.factors.items()
         }
         powers = {site for site, neuron in self.neurons.items() if neuron.largest_spike > 1}
-        lowered = self._lowered(graph, largest, self.signed | powers)  # which have signs too
+        below = {site for site, factors in self.factors.items() if bool((factors < 0).any())}
+        lowered = self._lowered(graph, largest, self.signed | powers | below)  # that have signs too
         if lowered is graph:  # one copy of the weights serves as both
             self.__dict__["graph"] = graph
         return lowered
@@ -131,7 +132,7 @@ class Plan:
         """
         trains = {site: n.step_weights(self.steps) for site, n in self.neurons.items()}
         return {
-            site: torch.where(train > 0, train / self.weights[: len(train)], 1.0)
+            site: torch.where(train != 0, train / self.weights[: len(train)], 1.0)
             for site, train in trains.items()
         }
 
@@ -180,9 +181,18 @@ class Plan:
 
     @cached_property
     def functions(self) -> Mapping[str, Callable[[Tensor], Tensor] | None]:
-        """What neurons round, from the mean current, by site name; None for the current itself."""
-        graph = self.source
-        return {op.site.name: function_of(op, graph.tensors) for op in graph.neurons if op.site}
+        """What neurons round, from the mean current, by site name; None for the current itself.
+
+        It is None too for neurons that compute the function by their own steps.
+        """
+        tensors = self.source.tensors
+        return {
+            op.site.name: None
+            if self.neurons[op.site.name].fits_function
+            else function_of(op, tensors)
+            for op in self.source.neurons
+            if op.site
+        }
 
     def gain(self, site: str) -> Tensor:
         """Charge, in counts, for a unit of mean current: L / theta."""

@@ -114,8 +114,8 @@ def twin_of(plan: Plan, dtype: torch.dtype) -> Twin:
         which = ", ".join(f"'{label}' (at {site})" for label, site in others.items())
         raise ConversionError(
             "a twin rounds every activation to its nearest level, and these neurons do not: "
-            f"{which}; their counts depend on chance or on the order of spikes: ask for the twin "
-            "of snn.with_neuron(spikewright.TwoPhase('nearest'))"
+            f"{which}; their counts depend on chance, on the order of spikes or on tables: ask for "
+            "the twin of snn.with_neuron(spikewright.TwoPhase('nearest'))"
         )
     if dtype.itemsize < 4 or plan.precision is Precision.BF16:
         raise ConversionError(

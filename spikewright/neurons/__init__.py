@@ -16,6 +16,8 @@ from spikewright.neurons.codes import (
     register_code,
 )
 from spikewright.neurons.counter_random import Draws, sample_ids_of
+from spikewright.neurons.few_spikes import FewSpikes
+from spikewright.neurons.few_spikes_table import FewSpikesTable
 from spikewright.neurons.integrate_fire import IntegrateFire, Reset
 from spikewright.neurons.layer import Layer, LayerLaw
 from spikewright.neurons.neuron import (
@@ -30,6 +32,7 @@ from spikewright.neurons.residual_silencing import SRP
 from spikewright.neurons.rounding import Rounding
 from spikewright.neurons.shuffled import Order, Shuffled
 from spikewright.neurons.spike_tracer import SpikeTracer
+from spikewright.neurons.table_fitting import fitted_table
 from spikewright.neurons.two_phase import TPP, TwoPhase
 from spikewright.neurons.work import Work
 
@@ -44,6 +47,8 @@ __all__ = [
     "Digits",
     "Draws",
     "Dynamics",
+    "FewSpikes",
+    "FewSpikesTable",
     "FirstSpike",
     "IntegrateFire",
     "Layer",
@@ -62,6 +67,7 @@ __all__ = [
     "Work",
     "code_of",
     "codes",
+    "fitted_table",
     "register",
     "register_code",
     "sample_ids_of",

@@ -111,6 +111,35 @@ class Neuron(ABC):
         return False
 
     @property
+    def fits_function(self) -> bool:
+        """Whether it computes the function of a unit by its own steps, as `fitted` to it.
+
+        It is given the mean current then, and not the function of it.
+        """
+        return False
+
+    @property
+    def fitted_steps(self) -> tuple[int, ...]:
+        """Every T for which it is `fitted`, of neurons that fit functions."""
+        return ()
+
+    def fitted(
+        self, function: Callable[[Tensor], Tensor], inputs: Tensor, steps: Sequence[int]
+    ) -> Neuron:
+        """This neuron, fitted to a function of one value; see `fits_function`.
+
+        Args:
+            function: value by value, of float64 `[N]`.
+            inputs: what it is given on calibration data, float64 `[N]`.
+            steps: every T.
+        """
+        raise TypeError(f"{self.label} computes no function by its steps: there is nothing to fit")
+
+    def own_threshold(self, steps: int) -> float | None:
+        """The threshold that goes with what was fitted; None where calibration chooses it."""
+        return None
+
+    @property
     def reads_law(self) -> bool:
         """Whether its count law reads the table of the TPP law."""
         return False

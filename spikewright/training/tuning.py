@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from spikewright.errors import ConversionError, DataError, ModelError
-from spikewright.finetuning import Target, TrainableNetwork, ann_answer
+from spikewright.finetuning import Answer, Target, TrainableNetwork, ann_answer
 from spikewright.measure.accuracy import predictions
 from spikewright.methods.finetune import FineTuning, Stage
 from spikewright.network import SpikingNetwork
@@ -21,6 +21,9 @@ from spikewright.training.evaluate import EVALUATION_BATCH
 from spikewright.training.optimisation import averaged
 from spikewright.training.trainer import Progress, epoch_order
 from spikewright.training.tuning_data import Augmentation, TuningData
+
+MEASURED = 512
+"""Images held out that a method measures on before every epoch, at most."""
 
 
 @dataclass(frozen=True)
@@ -156,10 +159,16 @@ class Tuner:
         stage, size = self._stages()[-1], method.batch_size
         order = train[epoch_order(len(train), self._seed, epoch)]
         batches = order[: len(order) - len(order) % size].view(-1, size)
+        held_out = self._data.validation[:MEASURED].split(EVALUATION_BATCH)
+        shown = (self._data.batch(numbers, None)[0] for numbers in held_out)
+        measured = method.measured(self.network, shown)
         sums, rate = torch.zeros(2, dtype=torch.float64), 0.0
         for number, numbers in enumerate(batches):
             rate = method.rate((epoch - 1 + number / len(batches)) / method.epochs, stage)
-            loss, right = self._judged(self.network, *self._data.batch(numbers, epoch), epoch)
+            x, labels = self._data.batch(numbers, epoch)
+            spikes = method.loss.needs_spikes
+            answer = method.trained(self.network, x, epoch, measured, spikes=spikes)
+            loss, right = self._judged(answer, x, labels)
             self._step(loss, rate)
             sums += torch.stack([loss.detach().double() * size, right.double()]).cpu()
             if self._progress is not None:
@@ -191,12 +200,9 @@ class Tuner:
             seconds=time.perf_counter() - started,
         )
 
-    def _judged(
-        self, network: TrainableNetwork, x: Tensor, labels: Tensor | None, seed: int
-    ) -> tuple[Tensor, Tensor]:
+    def _judged(self, answer: Answer, x: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
         """The mean loss of a batch, and how many answers are the label, or else the ANN's."""
         loss = self._method.loss
-        answer = network.observe(x, seed, spikes=loss.needs_spikes)
         ann = ann_answer(self._ann.graph, x) if loss.needs_ann or labels is None else None
         wanted = labels
         if wanted is None:
@@ -227,7 +233,9 @@ class Tuner:
         network.spiking = self.network.spiking
         sums = torch.zeros(2, dtype=torch.float64)
         for numbers in which.split(EVALUATION_BATCH):
-            loss, right = self._judged(network, *self._data.batch(numbers, None), self._seed)
+            x, labels = self._data.batch(numbers, None)
+            spikes = self._method.loss.needs_spikes
+            loss, right = self._judged(network.observe(x, self._seed, spikes=spikes), x, labels)
             sums += torch.stack([loss.double() * len(numbers), right.double()]).cpu()
         return sums / len(which)
 

@@ -63,6 +63,15 @@ def test_every_option_reaches_the_recipe(run: Run, network: str, tmp_path: Path)
     assert rest == ("dsr", 3, 200, 5)
 
 
+def test_the_options_of_nq_reach_the_recipe(run: Run, network: str, tmp_path: Path) -> None:
+    words = ["--data", "digits", "--method", "nq", "--samples", "64", "--epochs", "1"]
+    words += ["--levels", "8", "--noise", "0.5", "--output", str(tmp_path)]
+    code, _, err = run("finetune", network, *words)
+    assert code == 0, err
+    settings = json.loads((tmp_path / "run.json").read_text())["recipe"]["settings"]
+    assert (settings["levels"], settings["noise"]) == (8, 0.5)
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -73,6 +82,11 @@ def test_every_option_reaches_the_recipe(run: Run, network: str, tmp_path: Path)
             "give one of distil",
         ),
         (["NETWORK", *SHORT, "--output", "x", "--learning-rate", "0"], "must be above 0"),
+        (["NETWORK", *SHORT, "--output", "x", "--levels", "8"], "--method dsr takes no --levels"),
+        (
+            ["NETWORK", "--data", "digits", "--output", "x", "--method", "nq", "--noise", "101"],
+            "noise lies in 0 .. 100",
+        ),
         (["NETWORK", "--resume", "x", "--epochs", "3"], "leave out --epochs, NETWORK"),
         (["NETWORK", "--data", "cifar10:none", "--output", "x"], "there is no folder 'none'"),
         (["--resume", "x"], "'x' holds no training run"),

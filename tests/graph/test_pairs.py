@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spikewright.graph import survey
@@ -53,7 +54,17 @@ def odd(m: nn.Module, x: Tensor) -> Tensor:
     return torch.fft.irfft2(torch.fft.rfft2(x[:, :, :7]) * 2, (5, 7))
 
 
-@pytest.mark.parametrize("form", [filtered, magnitudes, powers, plane, moved, products, odd])
+def weighted(m: nn.Module, x: Tensor) -> Tensor:
+    """Complex weights and biases, of a linear layer and of convolutions."""
+    y = F.conv1d(torch.complex(x[:, :2], x[:, 2:4]), MATRIX[:4, :4].unflatten(1, (2, 2)), stride=2)
+    y = F.conv2d(y[:, :, None], MATRIX[:3, :4, None, None], MATRIX[0, :3], padding=(1, 0))
+    y = F.linear(y[..., :5], MATRIX, MATRIX[1]) + F.linear(y[..., 1:], MATRIX)
+    return torch.view_as_real(y)
+
+
+@pytest.mark.parametrize(
+    "form", [filtered, magnitudes, powers, plane, moved, products, weighted, odd]
+)
 def test_what_is_complex_within_is_real_outside(
     form: Callable[[nn.Module, Tensor], Tensor],
 ) -> None:

@@ -148,6 +148,7 @@ def test_methods_are_found_by_name():
         "cos",
         "bits",
         "ttfs",
+        "few-spikes",
         "minerror",
         "refit",
         "auto",

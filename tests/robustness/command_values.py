@@ -79,6 +79,7 @@ SOUND: Mapping[str, tuple[str, ...]] = {
         f"{NETWORK} --data digits --method distil --samples 40 --epochs 1 --output {FRESH}",
         f"{BINARY} --data digits --method dsr --samples 64 --epochs 1 --output {FRESH} --json",
         f"{BINARY} --data digits --method tandem --samples 64 --epochs 2 --output {FRESH}",
+        f"{BINARY} --data digits --method nq --samples 64 --epochs 1 --output {FRESH}",
     ),
     "demo": (f"--output {FRESH}", "--json"),
     "paper simulate-events": (
@@ -217,12 +218,17 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "neuron": (
         *("if", "nearest", "tpp", "if,unbiased", "nearest:binary", "own", "srp:2", "shuffled"),
         *("if-hard", "nearest:first-spike,nearest:late", "early,late,reversed,shared", "srp"),
-        *("srp:1000000000000", "cos", "cos:2"),
+        *("srp:1000000000000", "cos", "cos:2", "few-spikes"),
     ),
     "orders": ("late", "independent,early", "shared,reversed"),
-    "method": ("qcfs", "rts", "snnc", "ltb", "srp", "cos", "bits", "ttfs", "minerror", "auto"),
-    "finetune method": ("distil", "dsr", "tandem", "bits", "qcfs"),
+    "method": (
+        *("qcfs", "rts", "snnc", "ltb", "srp", "cos", "bits", "ttfs", "few-spikes", "minerror"),
+        "auto",
+    ),
+    "finetune method": ("distil", "dsr", "tandem", "bits", "nq", "qcfs"),
     "finetune sparsity": ("0.1", "0", *_NUMBERS),
+    "finetune levels": ("1", "8", "0", "256"),
+    "finetune noise": ("0", "1", "101", *_NUMBERS),
     "finetune steps": ("1", "2", "x"),
     "network": (NETWORK, BINARY, "damaged.safetensors", "weights.safetensors", "empty", "odd0"),
     "samples": ("32", "64", "8", "5000"),

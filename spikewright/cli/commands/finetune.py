@@ -35,13 +35,16 @@ class FineTuneOptions:
     Attributes:
         method: The method: distil (against the network's own ANN, a few hundred images, no
             labels), dsr (through the spike representation, on labels), tandem (layer after
-            layer, on labels) or bits (on labels, with fewer spikes).
+            layer, on labels), bits (on labels, with fewer spikes) or nq (the quantised ANN with
+            noise of the spiking network's size, on labels).
         steps: The number of time steps T. Default: that of the network.
         epochs: The number of passes over the training images. Default: the method's.
         batch_size: The number of images a step. Default: the method's.
         learning_rate: The learning rate of the first step. Default: the method's.
         sparsity: What a spike of the mean neuron weighs beside the cross entropy, in bits.
             Default: the method's.
+        levels: The levels of the ANN's activations, in nq. Default: the method's.
+        noise: How many times its measured size the noise of nq is. Default: the method's.
         samples: The number of training images to train on, drawn by --seed. Default: all.
         seed: The seed of samples, of the order of images and of their augmentation.
     """
@@ -52,6 +55,8 @@ class FineTuneOptions:
     batch_size: Annotated[int | None, typer.Option(min=1, max=MAXIMUM_BATCH)] = None
     learning_rate: Annotated[float | None, typer.Option()] = None
     sparsity: Annotated[float | None, typer.Option()] = None
+    levels: Annotated[int | None, typer.Option(metavar="L")] = None
+    noise: Annotated[float | None, typer.Option()] = None
     samples: Annotated[int | None, typer.Option(min=1, metavar="N")] = None
     seed: Seed = 0
 
@@ -64,7 +69,7 @@ class FineTuneOptions:
         known = FINE_TUNINGS.get(self.method.strip().lower())
         if known is None:
             raise WrongUsage(f"--method {self.method}: give one of {', '.join(FINE_TUNINGS)}")
-        names = ("epochs", "batch_size", "learning_rate", "sparsity")
+        names = ("epochs", "batch_size", "learning_rate", "sparsity", "levels", "noise")
         given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         foreign = given.keys() - {field.name for field in fields(known)}
         if foreign:

@@ -93,6 +93,12 @@ def objections(network: SpikingNetwork) -> list[str]:
             )
         elif neuron.stochastic:
             why = "draws random numbers, which no two runtimes draw alike: change to"
+        elif neuron.fits_function:
+            reasons.append(
+                f"'{label}' at {', '.join(sites)} runs the steps of a table, which are not written "
+                "to ONNX: convert with spikewright.TwoPhase('nearest', 'binary')"
+            )
+            continue
         else:
             continue
         exchange = 'network.with_neuron(spikewright.TwoPhase("nearest"))'

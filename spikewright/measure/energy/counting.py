@@ -273,11 +273,13 @@ def _spiking(plan: Plan, code: Written, duration: int, samples: int, sent: Activ
         biased = size * times * (arriving.constant or shifted or steady)
         activity = sent.sites[site]
         evaluations = samples if neuron.waits else samples * duration + sent.settling
+        if not neuron.fits_function:  # else its steps, which `work` has, are all it does
+            work += _evaluations(op, evaluations)
         return (
             spikes_and_powers(
                 activity.spikes, activity.spikes * (neuron.largest_spike > 1), activity.counts
             ),
-            work + Counts(bias_additions=biased) + _evaluations(op, evaluations),
+            work + Counts(bias_additions=biased),
         )
 
     return rule

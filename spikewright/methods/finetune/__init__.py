@@ -5,10 +5,11 @@ from spikewright.methods.finetune.bits import Bits
 from spikewright.methods.finetune.distil import Distil
 from spikewright.methods.finetune.dsr import DSR
 from spikewright.methods.finetune.method import FineTuning, Stage
+from spikewright.methods.finetune.nq import NQ
 from spikewright.methods.finetune.tandem import Tandem
 
 FINE_TUNINGS: dict[str, type[FineTuning]] = {
-    method.name: method for method in (Distil, DSR, Tandem, Bits)
+    method.name: method for method in (Distil, DSR, Tandem, Bits, NQ)
 }
 """Every method, by name."""
 
@@ -26,4 +27,14 @@ def named(name: str) -> type[FineTuning]:
     return FINE_TUNINGS[name]
 
 
-__all__ = ["DSR", "FINE_TUNINGS", "Bits", "Distil", "FineTuning", "Stage", "Tandem", "named"]
+__all__ = [
+    "DSR",
+    "FINE_TUNINGS",
+    "NQ",
+    "Bits",
+    "Distil",
+    "FineTuning",
+    "Stage",
+    "Tandem",
+    "named",
+]

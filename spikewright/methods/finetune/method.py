@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import torch
 
-from spikewright.finetuning import Loss, Surrogate, TrainableNetwork
+from spikewright.finetuning import Answer, Loss, Surrogate, TrainableNetwork
 
 LARGEST_RATE = 1e6
 """The largest learning rate and decay: beyond every use, and float32 holds their products."""
@@ -109,6 +109,30 @@ class FineTuning(ABC):
     def enter(self, network: TrainableNetwork, stage: Stage, images: Any) -> None:
         """Change a network as a stage begins; `images` is a batch of training images."""
         network.spiking = stage.spiking
+
+    def measured(self, network: TrainableNetwork, batches: Iterable[Any]) -> dict[str, float]:
+        """What a method measures before every epoch, by site name, on images held out."""
+        return {}
+
+    def trained(
+        self,
+        network: TrainableNetwork,
+        images: Any,
+        seed: int,
+        measured: dict[str, float],
+        *,
+        spikes: bool = False,
+    ) -> Answer:
+        """The answer that the loss of a training step judges: the network's own, by default.
+
+        Args:
+            network: what is trained.
+            images: a batch.
+            seed: of draws; another one every epoch.
+            measured: before this epoch.
+            spikes: whether to count the spikes of every neuron too.
+        """
+        return network.observe(images, seed, spikes=spikes)
 
     def groups(self, network: TrainableNetwork, scale: float = 1.0) -> list[dict[str, Any]]:
         """Weights, and all else with its learning rate times `scale`, for an optimiser."""

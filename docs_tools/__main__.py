@@ -1,4 +1,4 @@
-"""`python -m docs_tools support | census | peers | codes | demo`: what stands on the pages."""
+"""`python -m docs_tools COMMAND`: measures and writes what stands on the pages."""
 
 from __future__ import annotations
 
@@ -43,6 +43,7 @@ def main(words: list[str] | None = None) -> int:
     )
     demo = commands.add_parser("demo", help="draw docs/demo.svg from a run of spikewright demo")
     demo.add_argument("folder", type=Path, nargs="?", default=Path("out/demo"))
+    commands.add_parser("mechanistic", help="measure differential equations; writes docs/results")
     given = parser.parse_args(words)
     if given.command == "census":
         return _census(given)
@@ -50,6 +51,8 @@ def main(words: list[str] | None = None) -> int:
         return _codes(given)
     if given.command == "demo":
         return _demo(given.folder)
+    if given.command == "mechanistic":
+        return _mechanistic()
     return _support(given.operations_only) if given.command == "support" else _peers()
 
 
@@ -108,6 +111,15 @@ def _demo(folder: Path) -> int:
 
     demo_chart.PICTURE.write_text(demo_chart.demo_chart(folder), encoding="utf-8")
     print(f"written: {demo_chart.PICTURE}")
+    return 0
+
+
+def _mechanistic() -> int:
+    from docs_tools import mechanistic
+
+    record = mechanistic.measured()
+    print("\n\n".join((*mechanistic.tables(record), *(row.equations for row in record.lorenz))))
+    print(f"written: {mechanistic.write(record)}")
     return 0
 
 

@@ -56,7 +56,9 @@ class _LeastSquares(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grad_outputs: Tensor) -> tuple[Tensor | None, ...]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride] (once_differentiable's type)
+        ctx: Any, *grad_outputs: Tensor
+    ) -> tuple[Tensor | None, ...]:
         *parts, x = ctx.saved_tensors
         blocks = Blocks(*parts)
         y = ctx.factor.normal(grad_outputs[0])

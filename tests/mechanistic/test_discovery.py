@@ -4,42 +4,21 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
 
+from docs_tools.mechanistic import LORENZ, coefficient_error, lorenz_samples
 from spikewright.errors import EquationError
 from spikewright.mechanistic import discover
 from spikewright.mechanistic.discovery import library, responses
 
 
-def lorenz(points: int, step: float) -> Tensor:
-    """The Lorenz system from a point on its attractor, by Runge and Kutta's method, `[N, 3]`."""
-
-    def slope(s: Tensor) -> Tensor:
-        x, y, z = s.unbind()
-        return torch.stack([10 * (y - x), x * (28 - z) - y, x * y - 8 / 3 * z])
-
-    states = [torch.tensor([-8.0, 7.0, 27.0], dtype=torch.float64)]
-    for _ in range(points - 1):
-        s = states[-1]
-        a = slope(s)
-        b = slope(s + step / 2 * a)
-        c = slope(s + step / 2 * b)
-        states.append(s + step / 6 * (a + 2 * b + 2 * c + slope(s + step * c)))
-    return torch.stack(states)
-
-
 @pytest.mark.parametrize(("noise", "cut", "tolerance"), [(0.0, 0.1, 0.05), (0.02, 0.5, 0.3)])
 def test_the_lorenz_system_is_found(noise: float, cut: float, tolerance: float) -> None:
-    samples = lorenz(1000, 0.01)
+    samples = lorenz_samples(1000, 0.01)
     found = discover(samples + noise * torch.randn_like(samples), 0.01, cut=cut)
-    wanted = torch.zeros(len(found.terms), 3, dtype=torch.float64)
-    for column, equation in enumerate(
-        ({"x": -10, "y": 10}, {"x": 28, "y": -1, "x z": -1}, {"z": -8 / 3, "x y": 1})
-    ):
-        for term, value in equation.items():
-            wanted[found.terms.index(term), column] = value
-    assert torch.equal(found.coefficients != 0, wanted != 0)
-    assert (found.coefficients - wanted).abs().max() < tolerance
+    for number, equation in enumerate(LORENZ):
+        kept = found.coefficients[:, number] != 0
+        assert [t for t, k in zip(found.terms, kept, strict=True) if k] == list(equation)
+    assert coefficient_error(found) < tolerance
     assert found.fit.min() > 0.999
 
 

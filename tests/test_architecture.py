@@ -34,7 +34,7 @@ ORDER = (
     ("data", "models"),
     ("runs",),
     ("training",),
-    ("mechanistic",),
+    ("mechanistic", "recurrent"),
     ("demo",),
     ("cli",),
     ("__main__",),
@@ -93,7 +93,7 @@ def wrong_imports(file: Path) -> list[str]:
     return [f"{file.relative_to(ROOT)}:{line} imports {name}" for name, line in wrong]
 
 
-APART = {"mechanistic"}
+APART = {"mechanistic", "recurrent"}
 """Rooms of networks that no conversion makes: only commands may import them."""
 IMPORT_THOSE_APART = {"cli", "__main__"}
 

@@ -123,7 +123,7 @@ def responses(values: Tensor, step: float) -> Tensor:
 
 
 def _sparse(columns: Tensor, wanted: Tensor, cut: float) -> Tensor:
-    """Coefficients of columns `[N, K + 1]` for a sum `[N]`, all but the last 0 or at least `cut`."""
+    """Coefficients of columns `[N, K + 1]` for a sum `[N]`; none but the last below `cut`."""
     size = columns.norm(dim=0)
     alive = torch.ones(columns.shape[1], dtype=torch.bool, device=columns.device)
     while True:

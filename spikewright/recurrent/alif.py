@@ -48,7 +48,7 @@ class ALIF:
         surrogate: the gradient of a spike.
 
     Raises:
-        ValueError: for a number out of its range, or an adaptation_time_constant without adaptation.
+        ValueError: for a number out of its range, or adaptation_time_constant without adaptation.
 
     Source: Yin, Corradi, Bohte, Nature Machine Intelligence 2021, arXiv 2103.12593. Departure: the
     logarithm of a time constant is trained, so that it stays above 0.

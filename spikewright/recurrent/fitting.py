@@ -53,7 +53,13 @@ class SequenceRecipe:
 
 @dataclass(frozen=True)
 class SequenceEpoch:
-    """One epoch: its number from 1, the mean loss in nats, and the accuracy on validation, 0 .. 1."""
+    """One epoch.
+
+    Attributes:
+        epoch: its number, from 1.
+        loss: the mean cross entropy in training, in nats.
+        validation_accuracy: 0 .. 1.
+    """
 
     epoch: int
     loss: float

@@ -1,4 +1,4 @@
-"""Layers of spiking networks with state: recurrent neurons, and the read-out that does not spike."""
+"""Layers of networks with state: recurrent spiking neurons, and a read-out that never spikes."""
 
 from __future__ import annotations
 

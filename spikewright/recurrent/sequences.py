@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -75,7 +76,9 @@ class Reading(StrEnum):
     PIXELS = "pixels"
 
 
-def digit_sequences(reading: Reading | str = Reading.ROWS, *, repeats: int = 1) -> SequenceData:
+def digit_sequences(
+    reading: Reading | str = Reading.ROWS, *, repeats: int = 1, shifted: bool = False
+) -> SequenceData:
     """The 1,797 handwritten digits of 8 x 8 pixels, read from the top left as a text is.
 
     Rows make 8 steps of 8 features, pixels make 64 steps of one. The splits are those of
@@ -84,6 +87,8 @@ def digit_sequences(reading: Reading | str = Reading.ROWS, *, repeats: int = 1) 
     Args:
         reading: "rows" or "pixels".
         repeats: for how many time steps each row or pixel is shown, at least 1.
+        shifted: training images stand there five times: as they are, and moved by a pixel down,
+            up, right and left.
 
     Raises:
         DataError: for another reading, or repeats below 1.
@@ -101,16 +106,32 @@ def digit_sequences(reading: Reading | str = Reading.ROWS, *, repeats: int = 1) 
     images = open_dataset("digits")
     shape = (8, 8) if reading == Reading.ROWS else (64, 1)
 
-    def read(split: Dataset[tuple[Tensor, int]]) -> InMemorySequences:
+    def read(split: Dataset[tuple[Tensor, int]], *, move: bool) -> InMemorySequences:
         found = in_memory(split)
         pixels = found.images if found.images.is_floating_point() else found.images.float() / 255
-        shown = pixels.reshape(len(found), *shape).repeat_interleave(repeats, 1)
-        return InMemorySequences(shown, found.labels)
+        labels = found.labels
+        if move:
+            pixels, labels = torch.cat([_moved(pixels, *by) for by in MOVES]), labels.repeat(5)
+        shown = pixels.reshape(len(labels), *shape).repeat_interleave(repeats, 1)
+        return InMemorySequences(shown, labels)
 
-    train, validation, test = map(read, (images.train, images.validation, images.test))
+    train = read(images.train, move=shifted)
+    validation, test = (read(split, move=False) for split in (images.validation, images.test))
     steps, features = shape[0] * repeats, shape[1]
     name = f"digits by {Reading(reading)}"
     return SequenceData(name, train, validation, test, images.classes, steps, features)
+
+
+MOVES = ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1))
+"""Pixels down and to the right."""
+
+
+def _moved(images: Tensor, down: int, right: int) -> Tensor:
+    """Images `[N, C, H, W]` moved by at most a pixel, with black where nothing is left."""
+    height, width = images.shape[2:]
+    return F.pad(images, (1, 1, 1, 1))[
+        :, :, 1 - down : 1 - down + height, 1 - right : 1 - right + width
+    ]
 
 
 def recall_sequences(

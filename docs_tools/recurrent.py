@@ -100,34 +100,33 @@ class Run:
     updates: float
 
 
-def _neurons(short: ALIF, answer_steps: int) -> Callable[[int, tuple[int, ...], int], nn.Module]:
-    return lambda f, units, c: SRNN(f, units, c, short, answer_steps=answer_steps)
+def _neurons(
+    neuron: ALIF, answer_steps: int, gain: float
+) -> Callable[[int, tuple[int, ...], int], nn.Module]:
+    return lambda inputs, units, classes: SRNN(
+        inputs, units, classes, neuron, answer_steps=answer_steps, input_gain=gain
+    )
 
 
 FAST = ALIF(0.3, 0.3, time_constant=(2, 0.5), adaptation_time_constant=(10, 2))
-SLOW = ALIF(time_constant=(20, 5), adaptation_time_constant=(150, 10))
 TASKS = {
     "rows": Task(
         "digits, row by row",
         lambda: digit_sequences("rows", shifted=True),
         (128, 128),
-        {
-            "ALIF": _neurons(FAST, 1),
-            "LIF": _neurons(ALIF(0.3, 0.0, time_constant=(2, 0.5)), 1),
-            "LSTM": LSTM,
-        },
-        SequenceRecipe(epochs=15, rate_steps=4),
+        {"ALIF": _neurons(FAST, 1, 10.0), "LSTM": LSTM},
+        SequenceRecipe(epochs=11, rate_steps=3),
     ),
     "recall": Task(
-        "recall after 100 steps",
-        lambda: recall_sequences(100),
-        (64,),
+        "recall after 250 steps",
+        lambda: recall_sequences(250, noise=0.0, sizes=(512, 256, 1024)),
+        (32,),
         {
-            "ALIF": _neurons(SLOW, 10),
-            "LIF": _neurons(ALIF(beta=0.0, time_constant=(20, 5)), 10),
+            "ALIF": _neurons(ALIF(), 10, 3.0),
+            "LIF": _neurons(ALIF(beta=0.0), 10, 3.0),
             "LSTM": LSTM,
         },
-        SequenceRecipe(epochs=15, rate_steps=6),
+        SequenceRecipe(epochs=10, batch_size=32, rate_steps=5),
     ),
 }
 

@@ -40,6 +40,8 @@ class SRNN(nn.Module):
         classes: the number C of classes.
         neuron: what the neurons are; `ALIF(beta=0.0, ...)` gives LIF.
         recurrent: whether the neurons of a layer hear each other.
+        input_gain: the first weights on the input are multiplied by it, above 0: inputs of small
+            numbers want more than spikes.
         answer_steps: only the last so many steps count for the answer, at least 1. Default: all.
 
     Raises:
@@ -61,18 +63,24 @@ class SRNN(nn.Module):
         neuron: ALIF | None = None,
         *,
         recurrent: bool = True,
+        input_gain: float = 1.0,
         answer_steps: int | None = None,
     ) -> None:
         super().__init__()
+        if not 0 < input_gain < math.inf:
+            raise ValueError(f"input_gain must be above 0 and finite, got {input_gain}")
         if not units:
             raise ValueError("units names the number of neurons of each layer, e.g. (128,); got ()")
         if answer_steps is not None and answer_steps < 1:
             raise ValueError(f"answer_steps must be at least 1, got {answer_steps}")
         sizes = (inputs, *units)
-        self.layers = nn.ModuleList(
+        layers = [
             RecurrentLayer(below, here, neuron, recurrent=recurrent)
             for below, here in zip(sizes, units, strict=False)
-        )
+        ]
+        with torch.no_grad():
+            layers[0].inward.weight.mul_(input_gain)
+        self.layers = nn.ModuleList(layers)
         self.read_out = ReadOut(sizes[-1], classes)
         self.answer_steps = answer_steps
 

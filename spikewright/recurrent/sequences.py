@@ -87,8 +87,8 @@ def digit_sequences(
     Args:
         reading: "rows" or "pixels".
         repeats: for how many time steps each row or pixel is shown, at least 1.
-        shifted: training images stand there five times: as they are, and moved by a pixel down,
-            up, right and left.
+        shifted: training images stand there nine times: as they are, and moved by a pixel to every
+            side and corner.
 
     Raises:
         DataError: for another reading, or repeats below 1.
@@ -111,7 +111,7 @@ def digit_sequences(
         pixels = found.images if found.images.is_floating_point() else found.images.float() / 255
         labels = found.labels
         if move:
-            pixels, labels = torch.cat([_moved(pixels, *by) for by in MOVES]), labels.repeat(5)
+            pixels, labels = torch.cat([_moved(pixels, *by) for by in MOVES]), labels.repeat(9)
         shown = pixels.reshape(len(labels), *shape).repeat_interleave(repeats, 1)
         return InMemorySequences(shown, labels)
 
@@ -122,7 +122,7 @@ def digit_sequences(
     return SequenceData(name, train, validation, test, images.classes, steps, features)
 
 
-MOVES = ((0, 0), (1, 0), (-1, 0), (0, 1), (0, -1))
+MOVES = tuple((down, right) for down in (0, 1, -1) for right in (0, 1, -1))
 """Pixels down and to the right."""
 
 

@@ -60,7 +60,7 @@ def test_spikes_are_counted_by_step_and_unit(tmp_path: Path) -> None:
 
 def test_a_tenth_of_the_digits_is_held_out_of_every_class(tmp_path: Path) -> None:
     digits(tmp_path)
-    data = open_heidelberg(tmp_path, steps=4)
+    data = open_heidelberg(tmp_path, steps=4, step_seconds=0.25)
     kept = [label for _, label in (data.train[i] for i in range(18))]
     assert sorted(label for _, label in (data.validation[i] for i in range(2))) == [0, 1]
     assert kept.count(0) == kept.count(1) == 9

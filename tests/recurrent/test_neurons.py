@@ -185,6 +185,16 @@ def test_the_answer_is_the_mean_of_softmaxes_over_the_last_steps() -> None:
     torch.testing.assert_close(network(x).exp().sum(1), torch.ones(5, dtype=DOUBLE))
 
 
+def test_a_gain_multiplies_the_weights_on_the_input_alone() -> None:
+    torch.manual_seed(0)
+    plain = SRNN(3, (4, 4), 2).state_dict()
+    torch.manual_seed(0)
+    louder = SRNN(3, (4, 4), 2, input_gain=3.0).state_dict()
+    changed = [name for name, value in plain.items() if not torch.equal(value, louder[name])]
+    assert changed == ["layers.0.inward.weight"]
+    torch.testing.assert_close(louder[changed[0]], 3 * plain[changed[0]])
+
+
 def test_samples_do_not_see_each_other() -> None:
     torch.manual_seed(0)
     network, x = SRNN(3, (8, 8), 4).to(DOUBLE), torch.randn(10, 5, 3, dtype=DOUBLE)
@@ -207,6 +217,7 @@ def test_samples_do_not_see_each_other() -> None:
         (lambda: ReadOut(3, 0), "inputs and classes must be at least 1"),
         (lambda: SRNN(3, (), 2), "names the number of neurons of each layer"),
         (lambda: SRNN(3, (4,), 2, answer_steps=0), "answer_steps must be at least 1"),
+        (lambda: SRNN(3, (4,), 2, input_gain=0.0), "input_gain must be above 0"),
     ],
 )
 def test_what_means_nothing_is_refused(made: object, message: str) -> None:

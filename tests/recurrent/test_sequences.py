@@ -38,17 +38,18 @@ def test_training_digits_are_shifted_and_no_others() -> None:
     pytest.importorskip("sklearn", reason="needs the extra 'digits'")
     plain, shifted = digit_sequences(), digit_sequences(shifted=True)
     count = len(plain.train)  # type: ignore[arg-type]
-    assert len(shifted.train) == 5 * count  # type: ignore[arg-type]
+    assert len(shifted.train) == 9 * count  # type: ignore[arg-type]
     image = plain.train[3][0]
-    copies = [shifted.train[3 + n * count] for n in range(5)]
+    copies = [shifted.train[3 + n * count] for n in range(9)]
     assert {label for _, label in copies} == {plain.train[3][1]}
-    still, down, up, right, left = (x for x, _ in copies)
+    still, right, left, down, corner, _, up, _, _ = (x for x, _ in copies)
     assert torch.equal(still, image)
     assert torch.equal(down[1:], image[:-1])
     assert not down[0].any()
     assert torch.equal(up[:-1], image[1:])
     assert torch.equal(right[:, 1:], image[:, :-1])
     assert torch.equal(left[:, :-1], image[:, 1:])
+    assert torch.equal(corner[1:, 1:], image[:-1, :-1])
     assert len(shifted.test) == len(plain.test)  # type: ignore[arg-type]
 
 

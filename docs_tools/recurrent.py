@@ -104,7 +104,12 @@ def _neurons(
     neuron: ALIF, answer_steps: int, gain: float
 ) -> Callable[[int, tuple[int, ...], int], nn.Module]:
     return lambda inputs, units, classes: SRNN(
-        inputs, units, classes, neuron, answer_steps=answer_steps, input_gain=gain
+        inputs,
+        units,
+        classes,
+        neuron,
+        answer_steps=answer_steps,
+        input_gain=gain,
     )
 
 

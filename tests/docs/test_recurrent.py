@@ -37,6 +37,11 @@ def test_the_difference_on_the_page_is_that_of_the_record(found: tuple[recurrent
     assert f"{mean:.1f} ± {half:.1f} points" in text_of(PAGE)
 
 
+def test_the_digits_are_read_as_well_as_the_page_says(found: tuple[recurrent.Run, ...]) -> None:
+    own = [run.test for run in found if (run.task, run.network) == ("rows", "ALIF")]
+    assert sum(own) / len(own) >= 0.97
+
+
 def test_a_run_measures_its_network() -> None:
     task = replace(
         recurrent.TASKS["recall"],

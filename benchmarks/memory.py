@@ -96,7 +96,7 @@ def _conversion(subject: Subject) -> dict[str, Any]:
     return {"seconds": seconds[0], "peak_bytes": peak, "images": images}
 
 
-def peak_of(job: Callable[[], None], device: torch.device) -> int | None:
+def peak_of(job: Callable[[], object], device: torch.device) -> int | None:
     """Bytes that a job takes at its peak above what was held before; None where unknown."""
     gc.collect()
     if device.type == "cuda":

@@ -1,4 +1,4 @@
-"""`python -m docs_tools support | census | peers | codes | few-spikes | nq | demo`."""
+"""`python -m docs_tools COMMAND`: measures and writes what stands on the pages."""
 
 from __future__ import annotations
 
@@ -50,6 +50,9 @@ def main(words: list[str] | None = None) -> int:
     nq.add_argument("--epochs", type=int, default=2, metavar="N")
     demo = commands.add_parser("demo", help="draw docs/demo.svg from a run of spikewright demo")
     demo.add_argument("folder", type=Path, nargs="?", default=Path("out/demo"))
+    commands.add_parser("mechanistic", help="measure differential equations; writes docs/results")
+    recurrent = commands.add_parser("recurrent", help="train what docs/recurrent.md shows")
+    recurrent.add_argument("--redo", action="store_true", help="also what the record has")
     given = parser.parse_args(words)
     if given.command == "census":
         return _census(given)
@@ -61,6 +64,10 @@ def main(words: list[str] | None = None) -> int:
         return _nq(given)
     if given.command == "demo":
         return _demo(given.folder)
+    if given.command == "mechanistic":
+        return _mechanistic()
+    if given.command == "recurrent":
+        return _recurrent(given.redo)
     return _support(given.operations_only) if given.command == "support" else _peers()
 
 
@@ -139,6 +146,28 @@ def _demo(folder: Path) -> int:
 
     demo_chart.PICTURE.write_text(demo_chart.demo_chart(folder), encoding="utf-8")
     print(f"written: {demo_chart.PICTURE}")
+    return 0
+
+
+def _mechanistic() -> int:
+    from docs_tools import mechanistic
+
+    record = mechanistic.measured()
+    print("\n\n".join((*mechanistic.tables(record), *(row.equations for row in record.lorenz))))
+    print(f"written: {mechanistic.write(record)}")
+    return 0
+
+
+def _recurrent(redo: bool) -> int:
+    from docs_tools import recurrent
+
+    found = [] if redo else list(recurrent.read())
+    for run in _reported(recurrent.runs(done=tuple(found))):
+        found.append(run)
+        recurrent.write(found)  # a run that is stopped goes on at the next network
+    for task in recurrent.TASKS:
+        print(recurrent.table(found, task), end="\n\n")
+    print("recall, ALIF above LIF:", recurrent.difference(found, "recall", "ALIF", "LIF"))
     return 0
 
 

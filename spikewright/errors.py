@@ -53,3 +53,7 @@ class ProcessError(SpikewrightError):
 
 class ExperimentError(SpikewrightError):
     """An experiment cannot go on: other results are in its folder, or a network does not fit."""
+
+
+class EquationError(SpikewrightError):
+    """A system of differential equations has no single solution, or its parts do not fit."""

@@ -34,6 +34,7 @@ ORDER = (
     ("data", "models"),
     ("runs",),
     ("training",),
+    ("mechanistic", "recurrent"),
     ("demo",),
     ("cli",),
     ("__main__",),
@@ -92,7 +93,11 @@ def wrong_imports(file: Path) -> list[str]:
     return [f"{file.relative_to(ROOT)}:{line} imports {name}" for name, line in wrong]
 
 
-BESIDE = {"paper": set(), "benchmarks": set(), "docs_tools": {"paper"}}
+APART = {"mechanistic", "recurrent"}
+"""Rooms of networks that no conversion makes: only commands may import them."""
+IMPORT_THOSE_APART = {"cli", "__main__"}
+
+BESIDE = {"paper": set(), "benchmarks": set(), "docs_tools": {"paper", "benchmarks"}}
 """The folders outside the package, each with the other folders that it may import."""
 
 
@@ -117,6 +122,17 @@ def test_every_part_has_its_place_in_the_order() -> None:
 
 def test_imports_point_one_way() -> None:
     offenders = [wrong for file in FILES for wrong in wrong_imports(file)]
+    assert not offenders, "\n".join(offenders)
+
+
+def test_nothing_but_commands_imports_the_rooms_that_stand_apart() -> None:
+    offenders = [
+        f"{file.relative_to(ROOT)}:{line} imports {name}"
+        for file in FILES
+        if part_of(file) not in IMPORT_THOSE_APART
+        for name, line in imported_parts(file)
+        if name in APART - {part_of(file)}
+    ]
     assert not offenders, "\n".join(offenders)
 
 

@@ -84,7 +84,10 @@ def reused_modules_are_apart() -> Finding:
 
 
 def order_of_batches_matters() -> Finding:
-    """Thresholds are a moving average over batches, so their order enters; here it does not."""
+    """Thresholds are a moving average over batches, so their order enters; not into ours.
+
+    Which samples a correction is judged by does depend on their places; there are none here.
+    """
     model = two_layers()
     batches = [samples(32, seed) * scale for seed, scale in ((1, 0.5), (2, 1.0), (3, 2.0))]
     x = samples()
@@ -95,7 +98,7 @@ def order_of_batches_matters() -> Finding:
         )
         differences[mode] = float((first - second).abs().max())
     ours = [
-        sw.convert(model, order, neuron=sw.IntegrateFire(), threshold=rule, steps=STEPS)(x)
+        sw.convert(model, order, sw.IntegrateFire(), rule, steps=STEPS, correction=None)(x)
         for rule in (sw.Percentile(99.9), sw.Maximum(), sw.MinError())
         for order in (batches, batches[::-1])
     ]

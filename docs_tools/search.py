@@ -34,8 +34,8 @@ from spikewright.version import __version__
 
 RECORD = Path("docs/results/search.json")
 SPACE = SearchSpace(cells=3)
-RANDOM, SEARCHES = 20, 5
-"""How many drawn architectures are trained, and how many searches are made."""
+RANDOM, SEARCHES, TRAININGS = 20, 5, 3
+"""How many architectures are drawn, searches made, and trainings made of each architecture."""
 SCORED = 64
 """Images that a score is of: the first of the training split."""
 RECIPE = SequenceRecipe(epochs=6, rate_steps=2)
@@ -64,7 +64,8 @@ class Run:
 
     Attributes:
         origin: "random" or "found".
-        number: of the draw, or the seed of the search; also the seed of weights and training.
+        number: of the drawn architecture, or the seed of the search.
+        training: which of the architecture's, from 0; each draws weights of its own.
         candidate: the architecture, its score before training and its parameters.
         validation: accuracy on the validation split in the best epoch, 0 .. 1.
         test: accuracy of that epoch on the test split.
@@ -72,6 +73,7 @@ class Run:
 
     origin: str
     number: int
+    training: int
     candidate: Candidate
     validation: float
     test: float
@@ -102,6 +104,7 @@ def progress(
     space: SearchSpace = SPACE,
     random: int = RANDOM,
     searches: int = SEARCHES,
+    trainings: int = TRAININGS,
     evolution: EvolutionRecipe | None = None,
     recipe: SequenceRecipe = RECIPE,
 ) -> Iterator[Record]:
@@ -118,12 +121,17 @@ def progress(
     drawn = [space.draw(draw) for _ in range(random)]
     wanted = [("random", number, architecture) for number, architecture in enumerate(drawn)]
     wanted += [("found", found.seed, found.best.architecture) for found in record.searches]
-    for origin, number, architecture in wanted:
-        if (origin, number) not in {(run.origin, run.number) for run in record.runs}:
-            candidate = evaluate(architecture, x, classes, evolution)
-            run = trained(origin, number, candidate, data, evolution, recipe)
-            record = replace(record, runs=(*record.runs, run))
-            yield record
+    for training in range(trainings):
+        for origin, number, architecture in wanted:
+            if (origin, number, training) not in {_key(run) for run in record.runs}:
+                candidate = evaluate(architecture, x, classes, evolution)
+                run = trained(origin, number, training, candidate, data, evolution, recipe)
+                record = replace(record, runs=(*record.runs, run))
+                yield record
+
+
+def _key(run: Run) -> tuple[str, int, int]:
+    return run.origin, run.number, run.training
 
 
 def searched(space: SearchSpace, x: Tensor, classes: int, recipe: EvolutionRecipe) -> Search:
@@ -137,6 +145,7 @@ def searched(space: SearchSpace, x: Tensor, classes: int, recipe: EvolutionRecip
 def trained(
     origin: str,
     number: int,
+    training: int,
     candidate: Candidate,
     data: SequenceData,
     evolution: EvolutionRecipe,
@@ -144,14 +153,16 @@ def trained(
 ) -> Run:
     """Train the network of a candidate, and measure it on the test split."""
     channels = data.train[0][0].shape[1]
-    with seeded(number):
+    seed = number + 100 * training
+    with seeded(seed):
         network = MotifNetwork(
             candidate.architecture, channels, len(data.classes), channels=evolution.channels
         )
-    found = train_on_sequences(network, data, replace(recipe, seed=number))
+    found = train_on_sequences(network, data, replace(recipe, seed=seed))
     return Run(
         origin,
         number,
+        training,
         candidate,
         found.best.validation_accuracy,
         sequence_accuracy(found.model, data.test),
@@ -176,9 +187,30 @@ def _tau(a: np.ndarray, b: np.ndarray) -> float:
     return float((a * b).sum()) / untied if untied else float("nan")
 
 
-def of(record: Record, origin: str) -> list[Run]:
-    """The runs of one origin."""
-    return [run for run in record.runs if run.origin == origin]
+@dataclass(frozen=True)
+class Trained:
+    """An architecture with the mean test accuracy of its trainings, 0 .. 1."""
+
+    number: int
+    candidate: Candidate
+    tests: tuple[float, ...]
+
+    @property
+    def test(self) -> float:
+        """Their mean."""
+        return statistics.fmean(self.tests)
+
+
+def of(record: Record, origin: str) -> list[Trained]:
+    """The architectures of one origin."""
+    grouped: dict[int, list[Run]] = {}
+    for run in record.runs:
+        if run.origin == origin:
+            grouped.setdefault(run.number, []).append(run)
+    return [
+        Trained(number, runs[0].candidate, tuple(run.test for run in runs))
+        for number, runs in grouped.items()
+    ]
 
 
 def median_interval(values: Sequence[float], resamples: int = 10_000) -> tuple[float, float, float]:
@@ -190,18 +222,27 @@ def median_interval(values: Sequence[float], resamples: int = 10_000) -> tuple[f
 
 
 def agreement_table(record: Record) -> str:
-    """What ranks the drawn networks as their accuracy after training does."""
+    """What ranks the drawn networks as their accuracy after training does.
+
+    Where there are several trainings, the last row is one training against the mean of the others:
+    what is left of a ranking when weights are drawn anew.
+    """
     runs = of(record, "random")
     tests = [run.test for run in runs]
     lines = [
         "| ranked by | networks | Kendall's tau | 95 % interval |",
         "| --- | --- | --- | --- |",
     ]
-    for name, values in (
-        ("score", [run.candidate.score for run in runs]),
-        ("number of parameters", [float(run.candidate.parameters) for run in runs]),
-    ):
-        found = agreement(values, tests)
+    rankings = [
+        ("score", [run.candidate.score for run in runs], tests),
+        ("number of parameters", [float(run.candidate.parameters) for run in runs], tests),
+    ]
+    if all(len(run.tests) > 1 for run in runs):
+        first, others = [run.tests[0] for run in runs], [run.tests[1:] for run in runs]
+        means = list(map(statistics.fmean, others))
+        rankings.append(("one training, against the mean of the others", first, means))
+    for name, values, against in rankings:
+        found = agreement(values, against)
         lines.append(
             f"| {name} | {len(runs)} | {found.tau:+.2f} | {found.low:+.2f} to {found.high:+.2f} |"
         )

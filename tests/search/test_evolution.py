@@ -18,6 +18,7 @@ from spikewright.search import (
     dissimilarities,
     dissimilarity_score,
     evaluate,
+    evolution,
     evolve,
 )
 
@@ -73,8 +74,7 @@ def test_a_search_makes_as_many_evaluations_as_asked_and_repeats_with_its_seed()
     assert found.candidates[7] == evaluate(found.candidates[7].architecture, images(), 10, SMALL)
 
 
-def test_a_search_finds_more_than_as_many_draws() -> None:
-    """By parameters alone: one population of one motif is the smallest there is."""
+def test_later_generations_hold_smaller_architectures() -> None:
     pytest.importorskip("pymoo", reason="needs the extra 'search'")
     recipe = EvolutionRecipe(evaluations=60, population=10, draws=1, channels=2)
     found = evolve(SPACE, images(), 10, recipe).candidates
@@ -86,13 +86,14 @@ def test_the_front_is_what_none_dominates() -> None:
     architectures = [SPACE.decode([motif] + [0] * 14) for motif in range(5)]
     values = [(0.5, 10), (0.6, 20), (0.5, 20), (0.7, 20), (0.4, 9)]
     found = [Candidate(a, *value) for a, value in zip(architectures, values, strict=True)]
-    evolution = Evolution((*found, found[0]))
-    assert evolution.front == (found[3], found[0], found[4])
-    assert evolution.best == found[3]
+    seen = Evolution((*found, found[0]))
+    assert seen.front == (found[3], found[0], found[4])
+    assert seen.best == found[3]
 
 
-def test_a_space_too_small_is_refused() -> None:
+def test_a_space_too_small_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("pymoo", reason="needs the extra 'search'")
+    monkeypatch.setattr(evolution, "evaluate", lambda found, *_: Candidate(found, 1.0, 1))
     recipe = EvolutionRecipe(evaluations=400, population=320, draws=1, channels=1)
     with pytest.raises(ModelError, match=r"gives no new genome after \d+ evaluations"):
         evolve(SearchSpace(1), images(2)[:1], 2, recipe)

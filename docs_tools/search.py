@@ -34,7 +34,7 @@ from spikewright.version import __version__
 
 RECORD = Path("docs/results/search.json")
 SPACE = SearchSpace(cells=3)
-RANDOM, SEARCHES, TRAININGS = 20, 5, 3
+RANDOM, SEARCHES, TRAININGS = 20, 5, 2
 """How many architectures are drawn, searches made, and trainings made of each architecture."""
 SCORED = 64
 """Images that a score is of: the first of the training split."""
@@ -224,7 +224,7 @@ def median_interval(values: Sequence[float], resamples: int = 10_000) -> tuple[f
 def agreement_table(record: Record) -> str:
     """What ranks the drawn networks as their accuracy after training does.
 
-    Where there are several trainings, the last row is one training against the mean of the others:
+    Where there are several trainings, the last row is one training against the other:
     what is left of a ranking when weights are drawn anew.
     """
     runs = of(record, "random")
@@ -240,7 +240,7 @@ def agreement_table(record: Record) -> str:
     if all(len(run.tests) > 1 for run in runs):
         first, others = [run.tests[0] for run in runs], [run.tests[1:] for run in runs]
         means = list(map(statistics.fmean, others))
-        rankings.append(("one training, against the mean of the others", first, means))
+        rankings.append(("one training, against the other", first, means))
     for name, values, against in rankings:
         found = agreement(values, against)
         lines.append(

@@ -16,6 +16,10 @@ from spikewright.search.space import Architecture, Cell
 class SignedConvolution(nn.Module):
     """A convolution that only excites or only inhibits: `sign relu(norm(W * s))`.
 
+    The norm is that of one image's currents in one time step. Batch statistics would not do: those
+    of a synapse that acts a step later differ from step to step, and a network that was trained by
+    the batch's own would answer by their mean.
+
     Args:
         inputs: channels of the spikes that come.
         channels: of the current that it makes.
@@ -26,7 +30,7 @@ class SignedConvolution(nn.Module):
     def __init__(self, inputs: int, channels: int, kernel: int, sign: int) -> None:
         super().__init__()
         self.weights = nn.Conv2d(inputs, channels, kernel, padding=kernel // 2, bias=False)
-        self.norm = nn.BatchNorm2d(channels)
+        self.norm = nn.GroupNorm(1, channels)  # of one step of one image: no statistics to keep
         self.sign = sign
 
     def forward(self, spikes: Tensor) -> Tensor:

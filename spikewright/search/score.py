@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-
 import torch
 from torch import Tensor
 
@@ -30,7 +28,7 @@ def dissimilarities(spikes: Tensor) -> Tensor:
 
     Example:
         >>> spikes = torch.tensor([[[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]]])  # one step, three samples
-        >>> dissimilarities(spikes).tolist()
+        >>> dissimilarities(spikes).round().tolist()
         [[0.0, 2.0, 0.0], [2.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
     """
     if spikes.ndim < 3 or spikes.shape[1] < 2:
@@ -52,10 +50,10 @@ def dissimilarities(spikes: Tensor) -> Tensor:
 def dissimilarity_score(network: MotifNetwork, x: Tensor) -> float:
     """The mean dissimilarity of two samples over all populations of a network.
 
-    No labels and no training enter. Batch normalisation uses the batch itself.
+    No labels and no training enter.
 
     Args:
-        network: stays as it was.
+        network: its weights as they were drawn.
         x: `[T, B, F, H, W]`, B at least 2.
 
     Returns:
@@ -68,9 +66,8 @@ def dissimilarity_score(network: MotifNetwork, x: Tensor) -> float:
     Source: Pan, Zhao, Shen, Han, Zeng, arXiv 2304.10749, which scores by such matrices; correlation
     and mean are our choice.
     """
-    copied = copy.deepcopy(network).train()
     with torch.no_grad():
-        trains = copied.observe(x).spikes
+        trains = network.observe(x).spikes
     samples = x.shape[1]
     sums = [float(dissimilarities(train).sum()) for train in trains]
     return sum(sums) / len(sums) / (samples * (samples - 1))

@@ -46,12 +46,11 @@ def test_silent_samples_and_equal_ones_are_not_told_apart() -> None:
 
 def test_a_score_is_the_mean_over_populations_and_leaves_the_network() -> None:
     torch.manual_seed(0)
-    network = MotifNetwork(SPACE.decode([1] * len(SPACE.choices)), 1, 10).eval()
+    network = MotifNetwork(SPACE.decode([1] * len(SPACE.choices)), 1, 10)
     before = {name: tensor.clone() for name, tensor in network.state_dict().items()}
     score = dissimilarity_score(network, images())
     assert all(torch.equal(before[name], t) for name, t in network.state_dict().items())
-    assert not network.training
-    trains = network.train().observe(images()).spikes
+    trains = network.observe(images()).spikes
     off = ~torch.eye(6, dtype=torch.bool)
     means = [float(dissimilarities(train)[off].mean()) for train in trains]
     assert score == pytest.approx(sum(means) / len(means))

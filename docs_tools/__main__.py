@@ -53,6 +53,8 @@ def main(words: list[str] | None = None) -> int:
     commands.add_parser("mechanistic", help="measure differential equations; writes docs/results")
     recurrent = commands.add_parser("recurrent", help="train what docs/recurrent.md shows")
     recurrent.add_argument("--redo", action="store_true", help="also what the record has")
+    search = commands.add_parser("search", help="search and train what docs/search.md shows")
+    search.add_argument("--redo", action="store_true", help="also what the record has")
     given = parser.parse_args(words)
     if given.command == "census":
         return _census(given)
@@ -68,6 +70,8 @@ def main(words: list[str] | None = None) -> int:
         return _mechanistic()
     if given.command == "recurrent":
         return _recurrent(given.redo)
+    if given.command == "search":
+        return _search(given.redo)
     return _support(given.operations_only) if given.command == "support" else _peers()
 
 
@@ -168,6 +172,18 @@ def _recurrent(redo: bool) -> int:
     for task in recurrent.TASKS:
         print(recurrent.table(found, task), end="\n\n")
     print("recall, ALIF above LIF:", recurrent.difference(found, "recall", "ALIF", "LIF"))
+    return 0
+
+
+def _search(redo: bool) -> int:
+    from docs_tools import search
+
+    for record in search.measured(redo=redo):
+        newest = record.runs[-1] if record.runs else record.searches[-1]
+        print(newest, file=sys.stderr, flush=True)
+    record = search.read()
+    for table in (search.agreement_table, search.accuracy_table, search.search_table):
+        print(table(record), end="\n\n")
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -137,7 +138,8 @@ class Train:
         counted = weights > 0
         steps = value.unflatten(0, (len(weights), -1))[counted.to(value.device)]
         unit = self._scale.unit
-        numbers = torch.where(steps == 0, 0.0, steps / unit)
+        silent = (steps == 0) | (steps == -math.inf)  # a maximum never chooses what is padded so
+        numbers = torch.where(silent, 0.0, steps / unit)
         places = [1] * (numbers.ndim - 1)
         rows = factors[:, counted].to(numbers).unique(dim=0).reshape(-1, len(steps), *places)
         spikes = torch.stack([_are_spikes(numbers / row) for row in rows])

@@ -221,6 +221,19 @@ def test_factors_that_are_currents_are_seen_and_named(monkeypatch: pytest.Monkey
     assert line.startswith("b (linear) -> mul carries currents: a factor of a product must be")
 
 
+def test_what_a_maximum_never_chooses_is_no_objection() -> None:
+    """Borders of minus infinity, as networks with padding "same" have them before a maximum."""
+
+    def forward(m: Any, x: Tensor) -> Tensor:
+        bordered = F.pad(m.a(x), (0, 1, 0, 1), value=-torch.inf)
+        return m.b(F.max_pool2d(bordered, 3, 2)).relu()
+
+    model = wired(forward, a=nn.Conv2d(3, 4, 3), b=nn.Conv2d(4, 2, 2))
+    snn = sw.convert(model, images(16), sw.TwoPhase("nearest", "binary"), steps=4, correction=None)
+    assert snn.audit(images(8)).objections == ()
+    torch.testing.assert_close(snn(images(8), engine="steps"), snn(images(8)))
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_masks_of_the_least_number_are_no_objection(dtype: torch.dtype) -> None:
     """As transformers write them: summed over time they would leave the range of the dtype."""

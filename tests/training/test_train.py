@@ -225,7 +225,7 @@ def test_a_batch_larger_than_the_data_is_refused(tmp_path: Path) -> None:
 
 def test_an_unknown_architecture_is_refused(tmp_path: Path) -> None:
     unknown = replace(RECIPE, network=replace(RECIPE.network, model="resnet21"))
-    with pytest.raises(RecipeError, match="unknown architecture 'resnet21'; give one of digits_cn"):
+    with pytest.raises(RecipeError, match="unknown architecture 'resnet21'; give one of cct6"):
         train(unknown, tmp_path)
 
 

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 import spikewright as sw
+from docs_tools import markdown
 from spikewright.cli.parse import neuron_of
 from spikewright.measure import HOROWITZ_45NM
 from spikewright.measure.likeness import Likeness
@@ -175,5 +176,4 @@ def read(name: str) -> tuple[str, tuple[Row, ...]]:
 
 def table(rows: Sequence[Row]) -> str:
     """The rows as a table of the page."""
-    lines = [HEAD, ("---",) * len(HEAD), *(row.cells for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown.table(HEAD, [row.cells for row in rows])

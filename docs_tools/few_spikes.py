@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import spikewright as sw
-from docs_tools import harmonic
+from docs_tools import harmonic, markdown
 from spikewright.measure import HOROWITZ_45NM
 from spikewright.neurons import fitted_table
 from spikewright.version import __version__
@@ -191,12 +191,7 @@ def tables() -> tuple[str, ...]:
     """The tables of the page, from the record: functions, blocks, retrievals."""
     found = json.loads(RECORD.read_text(encoding="utf-8"))
     return (
-        _table(Function.HEAD, [Function(**row).cells for row in found["functions"]]),
-        _table(Block.HEAD, [Block(**row).cells for row in found["blocks"]]),
-        _table(Retrieval.HEAD, [Retrieval(**row).cells for row in found["retrievals"]]),
+        markdown.table(Function.HEAD, [Function(**row).cells for row in found["functions"]]),
+        markdown.table(Block.HEAD, [Block(**row).cells for row in found["blocks"]]),
+        markdown.table(Retrieval.HEAD, [Retrieval(**row).cells for row in found["retrievals"]]),
     )
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ("---",) * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.memory import peak_of
+from docs_tools import markdown
 from spikewright.mechanistic import (
     Blocks,
     Discovered,
@@ -305,9 +306,9 @@ def tables(record: Record) -> tuple[str, str, str]:
         (str(m.order), *(f"{value:.1e}" for value in m.differences)) for m in record.membrane
     ]
     return (
-        _table(head, rows),
-        _table(("N", "dense", "its memory", "largest difference"), dense_rows),
-        _table(("O", "τ = 5 steps", "τ = 10", "τ = 20"), membrane_rows),
+        markdown.table(head, rows),
+        markdown.table(("N", "dense", "its memory", "largest difference"), dense_rows),
+        markdown.table(("O", "τ = 5 steps", "τ = 10", "τ = 20"), membrane_rows),
     )
 
 
@@ -317,9 +318,4 @@ def lorenz_table(record: Record) -> str:
         (f"{row.noise:g}", f"{row.cut:g}", f"`{'`, `'.join(row.equations.splitlines())}`")
         for row in record.lorenz
     ]
-    return _table(("noise, standard deviation", "cut", "equations"), rows)
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ("---",) * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown.table(("noise, standard deviation", "cut", "equations"), rows)

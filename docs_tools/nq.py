@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
 import spikewright as sw
+from docs_tools import markdown
 from spikewright.data import open_dataset
 from spikewright.measure.statistics import mcnemar_exact
 from spikewright.methods.finetune import NQ
@@ -124,5 +125,4 @@ def read() -> tuple[Row, ...]:
 def table(rows: Sequence[Row]) -> str:
     """The rows as a table of the page."""
     head = ("T", "seed", "converted", "without noise", "NQ", "p (McNemar)")
-    lines = [head, ("---",) * len(head), *(row.cells for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown.table(head, [row.cells for row in rows])

@@ -12,6 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from docs_tools import markdown
 from spikewright.recurrent import (
     ALIF,
     SRNN,
@@ -209,12 +210,12 @@ HEAD = ("network", "parameters", "test accuracy", "spikes", "rate", "additions",
 
 def table(found: Sequence[Run], task: str) -> str:
     """The rows of a task: the mean over seeds, accuracy with its interval."""
-    lines: list[Sequence[str]] = [HEAD, ("---",) * len(HEAD)]
+    rows: list[Sequence[str]] = []
     for network in dict.fromkeys(run.network for run in found if run.task == task):
         own = [run for run in found if (run.task, run.network) == (task, network)]
         mean, half = interval([100 * run.test for run in own])
         silent = own[0].spikes is None
-        lines.append(
+        rows.append(
             (
                 network,
                 f"{own[0].parameters:,}",
@@ -226,7 +227,7 @@ def table(found: Sequence[Run], task: str) -> str:
                 f"{statistics.fmean(run.updates for run in own):,.0f}",
             )
         )
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown.table(HEAD, rows)
 
 
 def difference(found: Sequence[Run], task: str, first: str, second: str) -> tuple[float, float]:

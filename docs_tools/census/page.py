@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from docs_tools import markdown
 from docs_tools.census.examine import COARSE_STEPS, FINE_STEPS, SMALL
 from docs_tools.census.record import VERDICTS, Reason, Record
 
@@ -184,5 +185,4 @@ def _cell(text: str) -> str:
 
 def _table(rows: Sequence[Sequence[str]]) -> str:
     head, *body = rows
-    lines = [head, ["---"] * len(head), *body]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+    return markdown.table(head, body)

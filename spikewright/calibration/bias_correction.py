@@ -16,12 +16,12 @@ from torch import Tensor
 from spikewright.calibration.calibration import Calibration
 from spikewright.calibration.correction import Correction
 from spikewright.calibration.design import Design
+from spikewright.calibration.fitted_neurons import function_before
 from spikewright.calibration.layers import Layers, Sent
 from spikewright.calibration.samples import Samples
 from spikewright.calibration.statistics import finite_sum
 from spikewright.graph.ir import Operation
 from spikewright.graph.per_channel import by_channel, placed
-from spikewright.graph.units import function_of
 from spikewright.neurons import Draws, Layer, Neuron
 
 SLICE = 1 << 17
@@ -57,8 +57,7 @@ class InputMeans(Correction):
             op, site = layer.operation, layer.site
             neuron = calibration.neurons[site]
             levels = neuron.levels(steps)
-            tensors = samples.graph.tensors
-            function = None if neuron.fits_function else function_of(op, tensors)
+            function = function_before(neuron, op, samples.graph.tensors)
             correction = samples.input_means[site] - channel_means(layer.mean_current(), op)
             corrections[site] = correction
             for number, current in layer.currents():

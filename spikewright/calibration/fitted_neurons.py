@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -16,6 +16,16 @@ from spikewright.neurons import Neuron
 
 _INPUTS = 1 << 14
 """Inputs of a unit that are kept of each part of the samples, besides the least and the largest."""
+
+
+def function_before(
+    neuron: Neuron, op: Operation, tensors: Mapping[str, Tensor]
+) -> Callable[[Tensor], Tensor] | None:
+    """What a unit's current goes through before its neuron counts; None for nothing.
+
+    Neurons that fit functions compute that of the unit by their own steps.
+    """
+    return None if neuron.fits_function else function_of(op, tensors)
 
 
 def fitted_neurons(

@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from torch import Tensor
 
 from spikewright.calibration.design import Design
+from spikewright.calibration.fitted_neurons import function_before
 from spikewright.calibration.layers import AtLayer, Sent
 from spikewright.graph.ir import Operation
 from spikewright.graph.per_channel import placed
-from spikewright.graph.units import function_of
 from spikewright.neurons import Draws, Layer, Neuron, StreamingDynamics
 
 
@@ -77,7 +77,7 @@ class LayerSimulation:
         """
         assert op.site is not None
         neuron = self.neurons[op.site.name]
-        function = None if neuron.fits_function else function_of(op, self.tensors)
+        function = function_before(neuron, op, self.tensors)
         signed = op.site.name in self.signed
         draws = Draws.of(self.seed, op.site.name, ids)
         layer = Layer(

@@ -192,9 +192,7 @@ class _Run:
         mean = self._simulation.mean_over_steps
         path = _path(op, layer)
         if path:
-            site = layer.operation.site
-            cut = site is not None and site.rectifies and not any(map(layer.keeps, path))
-            ceiling = site.ceiling if site is not None and cut else None
+            ceiling = _ceiling(layer, path)
             ends = zip(layer.read_and_current(op), currents(), strict=True)
             for (read, given), (_, wanted) in ends:
                 yield mean(read), _missing(wanted, mean(given), ceiling).movedim(dim, -1)
@@ -266,6 +264,14 @@ def _path(op: Operation, layer: AtLayer) -> list[Operation]:
                 return []
             path.append(one)
     return path if layer.operation.inputs == (path[-1].name,) else []
+
+
+def _ceiling(layer: AtLayer, path: Sequence[Operation]) -> float | None:
+    """The ceiling of the rectifier that alone reads what is on the way to it; else None."""
+    site = layer.operation.site
+    if site is None or not site.rectifies or any(map(layer.keeps, path)):
+        return None
+    return site.ceiling
 
 
 def _missing(wanted: Tensor, given: Tensor, ceiling: float | None) -> Tensor:

@@ -7,22 +7,20 @@ from collections.abc import Sequence
 from typing import Any
 
 from spikewright.measure import CodeAssignment
+from spikewright.measure.tables import aligned
 
 
 def front_table(front: Sequence[CodeAssignment]) -> str:
     """A row for each network, from the fastest to the cheapest, which is the last one."""
     names = list(dict.fromkeys(name for one in front for name in one.codes.values()))
-    head = ["latency", "spikes", "nJ", *(f"layers of {name}" for name in names)]
-    rows = [head]
+    rows = [["latency", "spikes", "nJ", *(f"layers of {name}" for name in names)]]
     for one in front:
         layers = Counter(one.codes.values())
         operations = one.operations
         figures = [f"{operations.total.spikes:,.0f}", f"{operations.energy.snn_nj:,.1f}"]
         rows.append([f"{operations.latency}", *figures, *(f"{layers[name]}" for name in names)])
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = ["  ".join(map(str.rjust, row, widths)) for row in rows]
     told = "codes of the same answers, for the mean calibration image; the last network is this one"
-    return "\n".join([told, *lines])
+    return "\n".join([told, *aligned(rows)])
 
 
 def front_document(front: Sequence[CodeAssignment]) -> list[dict[str, Any]]:

@@ -14,7 +14,6 @@ from torch import Tensor, fx
 
 from spikewright.graph.inputs import Batch, tensors_of
 from spikewright.graph.ir import Graph
-from spikewright.graph.units import applies_function
 from spikewright.network.compiled_engine import CompiledEngine, Ran
 from spikewright.network.compiler import StraightLine, channels_last, compiled, row
 from spikewright.network.plan import SILENT, Observer, Plan, spikes_per_sample
@@ -110,7 +109,7 @@ def counting_module(plan: Plan, *, count_spikes: bool) -> fx.GraphModule:
         site = op.site.name
         words = [line.call(row, line.values[word], sites.index(site)) for word in ("low", "high")]
         value = line.call(torch.add, line.values[op.inputs[0]], line.values[f"correction:{site}"])
-        if applies_function(op) and not plan.neurons[site].fits_function:
+        if plan.functions[site] is not None:
             value = line.applied(op, value)
         kind = kind_of[site]
         given = [f"neurons:{site}", f"gain:{site}", f"levels:{kind}", f"law:{kind}"]

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from spikewright.calibration.design import Design
+from spikewright.calibration.fitted_neurons import function_before
 from spikewright.graph.ir import Graph, Operation
 from spikewright.graph.per_channel import placed
 from spikewright.graph.scales import fold_scales
-from spikewright.graph.units import function_of
 from spikewright.graph.widened import wide
 from spikewright.network.byte_cache import ByteCache
 from spikewright.network.kernels import with_kernels
@@ -187,9 +187,7 @@ class Plan:
         """
         tensors = self.source.tensors
         return {
-            op.site.name: None
-            if self.neurons[op.site.name].fits_function
-            else function_of(op, tensors)
+            op.site.name: function_before(self.neurons[op.site.name], op, tensors)
             for op in self.source.neurons
             if op.site
         }

@@ -25,6 +25,10 @@ from spikewright.graph import survey
 
 FINE_STEPS = 16
 """Of the binary code: 65,535 levels, so that what is left is no rounding of counts."""
+LARGEST_ERROR = 1e-3
+"""Of the answer at `FINE_STEPS`; where it is more, more steps must tell why."""
+FINER_STEPS = 24
+"""For functions of such a range, reciprocals above all, that a sixteenth bit is not the last."""
 COARSE_STEPS = 4
 """At which the engines are compared with each other: few levels make every tie likely."""
 SMALL = 200_000
@@ -76,8 +80,12 @@ def _examine(
     except sw.SpikewrightError as error:
         refused = record.stage == "survey"
         record.verdict, record.message = "refused" if refused else "failed", str(error)
-    except Exception as error:  # a fault of the library
-        record.verdict, record.message = "failed", _told(error)
+    except Exception as error:
+        if isinstance(error, MemoryError) or "can't allocate memory" in str(error):
+            record.verdict = "stopped"  # at the limit of this run
+            record.message = f"out of memory in stage '{record.stage}'"
+        else:  # a fault of the library
+            record.verdict, record.message = "failed", _told(error)
     save(record)
 
 
@@ -108,31 +116,33 @@ def _measure(
     with _stage(record, "convert", save):
         model, inputs = _in_double(model, inputs, record)
         expected = _answer(model, inputs)
-        snn = sw.convert(
-            model,
-            [as_given(inputs)],
-            neuron=sw.TwoPhase("nearest", "binary"),
-            threshold=sw.Maximum(),
-            steps=FINE_STEPS,
-            correction=None,
-        )
+        snn = _network(model, inputs, FINE_STEPS)
 
-    def answer(steps: int, engine: Any = "counts") -> Any:
+    def answer(snn: sw.SpikingNetwork, steps: int, engine: Any = "counts") -> Any:
         given = {"steps": steps, "engine": engine}
         with torch.no_grad():
             return snn(**inputs, **given) if isinstance(inputs, dict) else snn(*inputs, **given)
 
     with _stage(record, "counts", save):
-        record.error = difference(answer(FINE_STEPS), expected)
-        quantised = _answer(snn.twin(), inputs)
-        record.twin = difference(answer(FINE_STEPS), quantised, largest=True)
+        found = answer(snn, FINE_STEPS)
+        record.error = difference(found, expected)
+        record.twin = difference(found, _answer(snn.twin(), inputs), largest=True)
+        if record.error >= LARGEST_ERROR:
+            finer = _network(model, inputs, FINER_STEPS)
+            record.finer = difference(answer(finer, FINER_STEPS), expected)
     if record.values <= SMALL:
         with _stage(record, "steps", save):
-            counts = answer(COARSE_STEPS)
-            record.steps = difference(answer(COARSE_STEPS, "steps"), counts, largest=True)
+            counts = answer(snn, COARSE_STEPS)
+            record.steps = difference(answer(snn, COARSE_STEPS, "steps"), counts, largest=True)
     with _stage(record, "audit", save):
         audit = snn.audit(as_given(inputs), steps=COARSE_STEPS)
         record.audit = list(audit.objections)
+
+
+def _network(model: nn.Module, inputs: Inputs, steps: int) -> sw.SpikingNetwork:
+    neuron = sw.TwoPhase("nearest", "binary")
+    given = {"neuron": neuron, "threshold": sw.Maximum(), "steps": steps, "correction": None}
+    return sw.convert(model, [as_given(inputs)], **given)
 
 
 def as_given(inputs: Inputs) -> Any:

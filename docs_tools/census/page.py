@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from docs_tools import markdown
-from docs_tools.census.examine import COARSE_STEPS, FINE_STEPS, SMALL
+from docs_tools.census.examine import COARSE_STEPS, FINE_STEPS, FINER_STEPS, LARGEST_ERROR, SMALL
 from docs_tools.census.record import VERDICTS, Reason, Record
 
 PAGE = Path(__file__).parents[2] / "docs" / "census.md"
@@ -18,9 +18,6 @@ SOURCES = {
     "hf": "transformers",
     "others": "others",
 }
-LARGEST_ERROR = 1e-3
-"""Of the answer at `FINE_STEPS`; more is listed by name."""
-
 ROUNDING = 1e-12
 """Of sums over time in float64: answers that differ by less are equal."""
 
@@ -117,7 +114,9 @@ trained weights.{_SURVEYED.format(surveyed) if surveyed else ""}
 - *error*: of the answer with {FINE_STEPS} binary steps, relative to the model's (norms; of several
   outputs the worst);
 - *twin*: the largest difference between the count engine and the model with its activations
-  fake-quantised to the same levels, relative to the largest value;
+  fake-quantised to the same levels, relative to the largest value; where a function maps whole
+  counts to halves (a leaky slope of 0.01 behind a norm of the same threshold does), the last bit
+  of a sum decides how a half is rounded, and they may differ;
 - *steps*: the same between the step engine and the count engine at {COARSE_STEPS} steps, where the
   network has at most {SMALL:,} units;
 - *audit*: edges into weights or products that carry anything but whole spikes."""
@@ -133,14 +132,15 @@ def _checks(records: Sequence[Record]) -> str:
             others = f"; others: {', '.join(apart)}"
             equal = len(values) - len(apart)
             lines.append(f"- {name}: {equal} of {len(values)} equal{others if apart else ''}.")
-    errors = {r.name: r.error for r in converts if r.error is not None}
+    errors = {r.name: r for r in converts if r.error is not None}
     if errors:
-        large = [name for name, error in errors.items() if error >= LARGEST_ERROR]
-        named = f": {', '.join(large)}" if large else ""
-        below = len(errors) - len(large)
-        lines.append(
-            f"- error below {LARGEST_ERROR:g}: {below} of {len(errors)}; above{named or ': none'}."
+        large = {name: r.finer for name, r in errors.items() if (r.error or 0) >= LARGEST_ERROR}
+        named = ", ".join(f"{name} ({_number(finer) or 'none'})" for name, finer in large.items())
+        above = (
+            f"above, and in brackets with {FINER_STEPS} steps: {named}" if large else "above: none"
         )
+        below = len(errors) - len(large)
+        lines.append(f"- error below {LARGEST_ERROR:g}: {below} of {len(errors)}; {above}.")
     audits = [r.audit for r in converts if r.audit is not None]
     if audits:
         lines.append(f"- audit clean: {sum(not a for a in audits)} of {len(audits)}.")

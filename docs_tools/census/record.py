@@ -40,6 +40,7 @@ class Record(msgspec.Struct):
             largest value of the answer; None where not measured.
         steps: the same between steps and counts.
         error: of the answer, relative to the model's, at `examine.FINE_STEPS` binary steps.
+        finer: the same at `examine.FINER_STEPS`, where `error` is large.
         audit: what the audit objects to; empty when every edge carries whole spikes.
         seconds: processor time by stage.
         memory_mib: the process's peak.
@@ -58,6 +59,7 @@ class Record(msgspec.Struct):
     twin: float | None = None
     steps: float | None = None
     error: float | None = None
+    finer: float | None = None
     audit: list[str] | None = None
     seconds: dict[str, float] = {}
     memory_mib: int = 0

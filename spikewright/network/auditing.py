@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
@@ -27,6 +28,8 @@ _UNMET = {
 }
 _MASKS = 1e-3
 """The part of the largest number from which on values are masks, as `torch.finfo(...).min` is."""
+_WHOLE_WINDOW = 1 - 1e-6
+"""The shares of a window's steps, summed in the network's precision."""
 _ROUNDING = 2.0**12
 """How far a mean over time may be from the value at the mean input, in units of rounding."""
 
@@ -52,7 +55,13 @@ class Auditor:
             name: Train(scales[name], length) for name in self._watched() if name in scales
         }
         self._means: dict[str, Any] = {}
+        self._weights: dict[str, float] = {}
         self._seen: set[tuple[str, int]] = set()
+        self._compared: set[str] = set()
+        self._unlike: set[str] = set()  # of these, those that are not what their kind says
+        self._unread = Counter(
+            name for op in self._graph.operations for name in (*op.inputs, op.name)
+        )
 
     @property
     def observer(self) -> Observer:
@@ -78,15 +87,36 @@ class Auditor:
                 continue  # a layer emits again for a later stage
             self._seen.add((name, start))
             self._means[name] = weighted(self._means.get(name), values, shares)
+            self._weights[name] = self._weights.get(name, 0.0) + float(shares.sum())
             if name in self._trains and isinstance(values, Tensor):
                 train = self._trains[name]
                 sites = sorted(train.sites)
                 factors = [self._plan.factors_at(site, start, steps) for site in sites]
                 train.see(values, weights, torch.stack(factors))
+        if self._plan.settling == 0 and self._is_over(op):
+            self._compare(op, len(tree_leaves(value)[0]) // steps)
+
+    def _is_over(self, op: Operation) -> bool:
+        """Whether an operation and all that it reads have been seen for a whole window."""
+        return all(self._weights.get(name, 0.0) > _WHOLE_WINDOW for name in (*op.inputs, op.name))
+
+    def _compare(self, op: Operation, samples: int) -> None:
+        """Compare the means, once, and drop those that no other operation is compared by."""
+        if op.name in self._compared:
+            return
+        self._compared.add(op.name)
+        if not self._commutes(op, samples):
+            self._unlike.add(op.name)
+        for name in (*op.inputs, op.name):
+            self._unread[name] -= 1
+            if not self._unread[name]:
+                self._means.pop(name, None)
 
     def audit(self, samples: int) -> Audit:
         """What was seen on so many samples."""
-        unlike = {op.name for op in self._graph.operations if not self._commutes(op, samples)}
+        for op in self._graph.operations:
+            self._compare(op, samples)
+        unlike = self._unlike
         carried: dict[str, Carried] = {}
         edges: list[Edge] = []
         for op in self._graph.operations:
@@ -124,7 +154,7 @@ class Auditor:
         if op.kind is not Kind.UNIT and all(kind in _GIVEN for kind in inputs):
             return Carried.INPUT
         train = self._trains.get(op.name)
-        if train is not None and train.whole and op.name in self._means:
+        if train is not None and train.whole and op.name in self._weights:
             return Carried.SPIKES if train.binary else Carried.COUNTS
         sums = op.kind in (Kind.LINEAR, Kind.PRODUCT) and linear
         return Carried.CURRENTS if sums and Carried.FLOATS not in inputs else Carried.FLOATS

@@ -56,7 +56,7 @@ def scales_of(graph: Graph, indices: Mapping[str, Tensor] | None = None) -> dict
             constants[op.name] = call(op, constants, graph.tensors, batch)
         known = {name: scales[name] for name in op.inputs if name in scales}
         if op.site is not None:
-            ones = torch.ones(batch, *op.shape).to(_like(graph))
+            ones = torch.ones(()).to(_like(graph)).expand(batch, *op.shape)  # takes no memory
             scales[op.name] = Scale(frozenset({op.site.name}), ones)
         elif known and len(known) + sum(n in constants for n in op.inputs) == len(op.inputs):
             scale = _scale(op, known, constants, graph, batch)

@@ -30,7 +30,16 @@ MADE_UP = [
         audit=[],
         library={"torch": "2.14", "commit": "abc"},
     ),
-    Record("timm", "loose", "done", "converts", units={"aten.silu": 3}, twin=1e-3, error=0.02),
+    Record(
+        "timm",
+        "loose",
+        "done",
+        "converts",
+        units={"aten.silu": 3},
+        twin=1e-3,
+        error=0.02,
+        finer=3e-6,
+    ),
     Record(
         "timm",
         "sorter",
@@ -87,6 +96,28 @@ def test_a_network_that_converts_is_measured() -> None:
     assert record.steps is not None
     assert record.steps < 1e-12
     assert torch.get_default_dtype() is torch.float32
+
+
+def test_an_error_that_more_steps_mend_is_told_with_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = Entry("others", "MLP", PLAIN["MLP"])
+    assert examined(entry).finer is None
+    monkeypatch.setattr("docs_tools.census.examine.LARGEST_ERROR", 1e-9)
+    record = examined(entry)
+    assert record.error is not None
+    assert record.finer is not None
+    assert 0 < record.finer < record.error / 16
+
+
+@pytest.mark.parametrize(
+    "error", [MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you")]
+)
+def test_a_run_out_of_memory_is_no_fault(error: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_memory(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr("docs_tools.census.examine.sw.convert", no_memory)
+    record = examined(Entry("others", "MLP", PLAIN["MLP"]))
+    assert (record.verdict, record.message) == ("stopped", "out of memory in stage 'convert'")
 
 
 def test_a_survey_stops_before_the_conversion() -> None:
@@ -157,7 +188,10 @@ def test_the_page_shows_every_record() -> None:
     assert r"| sorter | refused | `sort` 2: it sorts \| a signal |" in text
     assert "| bert | failed | ValueError: &lt;no> |" in text
     assert "- twin: 1 of 2 equal; others: loose by 1.0e-03." in text
-    assert "- error below 0.001: 1 of 2; above: loose." in text
+    assert (
+        "- error below 0.001: 1 of 2; above, and in brackets with 24 steps: loose (3.0e-06)."
+        in text
+    )
     assert "Versions: torch 2.14; commits abc and earlier ones," in text
     assert [row[0] for row in summary(MADE_UP)] == [
         "source",

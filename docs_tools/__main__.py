@@ -41,6 +41,13 @@ def main(words: list[str] | None = None) -> int:
     codes.add_argument(
         "--neurons", default="", metavar="NAME@T,...", help="instead of all compared"
     )
+    real = commands.add_parser(
+        "real", help="measure trained networks of others; writes docs/real.md"
+    )
+    real.add_argument("names", nargs="*", metavar="NAME", help="networks; the page alone without")
+    real.add_argument("--samples", type=int, default=200, metavar="N")
+    real.add_argument("--calibration", type=int, default=128, metavar="N")
+    real.add_argument("--batch", type=int, default=16, metavar="N")
     commands.add_parser("few-spikes", help="measure few-spikes neurons; writes docs/results")
     nq = commands.add_parser("nq", help="fine-tune with residual noise; writes docs/results")
     nq.add_argument("data", help="CIFAR-10, as --data of spikewright names it")
@@ -60,6 +67,8 @@ def main(words: list[str] | None = None) -> int:
         return _census(given)
     if given.command == "codes":
         return _codes(given)
+    if given.command == "real":
+        return _real(given)
     if given.command == "few-spikes":
         return _few_spikes()
     if given.command == "nq":
@@ -122,6 +131,24 @@ def _codes(given: argparse.Namespace) -> int:
     rows = list(_reported(codes.measured(subject, **config, compared=compared)))
     print(codes.table(rows))
     print(f"written: {codes.write(subject, rows, config)}")
+    return 0
+
+
+def _real(given: argparse.Namespace) -> int:
+    from docs_tools.real import measure, networks, page
+
+    unknown = set(given.names) - set(networks.NETWORKS)
+    if unknown:
+        print(
+            f"no network is named {', '.join(sorted(unknown))}: take {', '.join(networks.NETWORKS)}"
+        )
+        return 1
+    for name in given.names:
+        for found in measure.measured(name, given.samples, given.calibration, given.batch):
+            measure.write(found)
+            print(f"{name}: {found.rows[-1]}", flush=True)
+    page.PAGE.write_text(page.page(), encoding="utf-8")
+    print(f"written: {page.PAGE}")
     return 0
 
 

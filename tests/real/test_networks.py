@@ -2,18 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import pytest
 import torch
 from torch import nn
 
 import spikewright as sw
-from tests.real import data
-from tests.real.networks import NETWORKS, recogniser
+from docs_tools.real import data
+from docs_tools.real.networks import NETWORKS, recogniser
+from docs_tools.real.packages import MissingError
+
+_Made = TypeVar("_Made")
 
 BINARY = sw.TwoPhase("nearest", "binary")
 STEPS = 8
+
+
+def installed(make: Callable[..., _Made], *given: Any) -> _Made:
+    """What a call makes; the test skips where a package that it needs is not installed."""
+    try:
+        return make(*given)
+    except MissingError as missing:
+        pytest.skip(str(missing))
 
 
 def answer(network: Any, inputs: Any) -> Any:
@@ -24,9 +36,9 @@ def answer(network: Any, inputs: Any) -> Any:
 @pytest.mark.parametrize("name", NETWORKS)
 def test_a_network_reaches_its_figure(name: str) -> None:
     real = NETWORKS[name]
-    network = real.make()
+    network = installed(real.make)
     assert isinstance(network, nn.Module)
-    inputs, labels = real.samples(40)
+    inputs, labels = installed(real.samples, 40)
     assert real.figure(answer(network, inputs), labels) >= real.least
 
 
@@ -34,9 +46,9 @@ def test_a_network_reaches_its_figure(name: str) -> None:
 def test_a_network_of_relus_keeps_its_figure_in_spikes(name: str) -> None:
     """Few samples, so the bounds leave room."""
     real = NETWORKS[name]
-    network = real.make()
-    inputs, labels = real.samples(40)
-    fit, _ = real.samples(64, "train")
+    network = installed(real.make)
+    inputs, labels = installed(real.samples, 40)
+    fit, _ = installed(real.samples, 64, "train")
     spiking = sw.convert(network, list(fit.split(16)), neuron=BINARY, steps=STEPS)
     expected, found = answer(network, inputs), answer(spiking, inputs)
     assert torch.cosine_similarity(found, expected).mean() > 0.99
@@ -44,9 +56,9 @@ def test_a_network_of_relus_keeps_its_figure_in_spikes(name: str) -> None:
 
 
 def test_the_recognisers_convolutions_keep_their_features_in_spikes() -> None:
-    features = recogniser().FeatureExtraction
+    features = installed(recogniser).FeatureExtraction
     assert isinstance(features, nn.Module)
-    pages, _ = data.lines(24)
+    pages, _ = installed(data.lines, 24)
     spiking = sw.convert(features, pages[8:], neuron=BINARY, steps=STEPS)
     expected, found = answer(features, pages[:8]), answer(spiking, pages[:8])
     assert (found - expected).norm() < 0.05 * expected.norm()
@@ -54,8 +66,8 @@ def test_the_recognisers_convolutions_keep_their_features_in_spikes() -> None:
 
 def test_the_recogniser_reads_in_spikes() -> None:
     """Convolutions, two LSTMs both ways over 79 time steps, and what joins them."""
-    network = recogniser()
-    pages, texts = data.lines(24)
+    network = installed(recogniser)
+    pages, texts = installed(data.lines, 24)
     spiking = sw.convert(network, list(pages[8:].split(8)), neuron=BINARY, steps=STEPS)
     assert "SequenceModeling.0.rnn.l0_reverse.forget:79" not in spiking.sites
     assert "SequenceModeling.0.rnn.l0_reverse.forget:78" in spiking.sites

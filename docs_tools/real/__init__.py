@@ -1,0 +1,1 @@
+"""Networks that others trained, as spikes: docs/real.md and its records."""

@@ -1,0 +1,181 @@
+"""What trained networks of others come to as spikes: their own figure, error, time, energy."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import spikewright as sw
+from docs_tools.real.networks import NETWORKS, Real
+from spikewright.cli.parse import neuron_of
+from spikewright.measure import HOROWITZ_45NM
+from spikewright.measure.likeness import Likeness
+from spikewright.version import __version__
+
+RECORDS = Path("docs/results")
+COMPARED = (
+    ("nearest:binary", 4),
+    ("nearest:binary", 6),
+    ("nearest:binary", 8),
+    ("nearest:digits", 2),
+    ("nearest:digits", 3),
+    ("tracer", 15),
+)
+"""Neurons as the command line spells them, and T."""
+
+FUNCTIONS = ("gelu", "layer_norm", "softmax", "sigmoid", "tanh")
+PRICES = replace(HOROWITZ_45NM, function_pj=dict.fromkeys(FUNCTIONS, 20.0))
+"""Functions without a published price at 20 pJ a value, for the ANN and the SNN alike."""
+PRICED = 2
+"""Samples whose operations are counted."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One neuron on one network.
+
+    Attributes:
+        neuron: as the command line spells it.
+        steps: T.
+        figure: the network's own, 0 .. 1.
+        twin: of the ANN with its activations rounded to the same levels; None where a neuron has no
+            such twin.
+        error: norm of what the answers differ by from the ANN's, over the norm of the ANN's.
+        cosine: of the answers, the mean.
+        latency: time steps until the answer; of spike tracers until the last sample has settled.
+        spikes: of one neuron and sample, the mean.
+        energy: arithmetic in integers over that of the ANN with weights of 8 bits and activations
+            of as many as the levels ask for; None where an operation has no price.
+    """
+
+    neuron: str
+    steps: int
+    figure: float
+    twin: float | None
+    error: float
+    cosine: float
+    latency: int | None
+    spikes: float | None
+    energy: float | None
+
+
+@dataclass(frozen=True)
+class Result:
+    """A network's record.
+
+    Attributes:
+        name, title: of the network.
+        samples, calibration: how many were measured, and how many thresholds and weights came from.
+        ann: the network's own figure on the same samples.
+        rows: one a neuron.
+        versions: of this library and torch.
+    """
+
+    name: str
+    title: str
+    samples: int
+    calibration: int
+    ann: float
+    rows: tuple[Row, ...]
+    versions: dict[str, str]
+
+
+def path_of(name: str) -> Path:
+    """Where a network's record is."""
+    return RECORDS / f"real-{name.replace(' ', '-')}.json"
+
+
+def write(result: Result) -> None:
+    """Write a record, whole."""
+    path = path_of(result.name)
+    part = path.with_suffix(".part")
+    part.write_text(json.dumps(asdict(result), indent=1) + "\n", encoding="utf-8")
+    part.replace(path)
+
+
+def read(name: str) -> Result | None:
+    """A network's record; None where there is none."""
+    path = path_of(name)
+    if not path.exists():
+        return None
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    rows = tuple(Row(**row) for row in kept.pop("rows"))
+    return Result(**kept, rows=rows)
+
+
+def measured(name: str, samples: int, calibration: int, batch: int) -> Iterator[Result]:
+    """Measure a network with one neuron after the other; yield its record after each.
+
+    Args:
+        name: of `NETWORKS`.
+        samples: to measure on.
+        calibration: samples for the conversion: of the training split, or the next ones after those
+            measured.
+        batch: samples at a time.
+    """
+    real = NETWORKS[name]
+    model = real.make()
+    shown, labels, fit = _split(real, samples, calibration)
+    batches = _batches(shown, batch)
+    output = _answers(model, batches)
+    expected = real.answer(output, labels).flatten(1)
+    prepared = sw.prepare(model, _batches(fit, batch))
+    versions = {"spikewright": __version__, "torch": str(torch.__version__).partition("+")[0]}
+    ann, rows = real.figure(output, labels), list[Row]()
+    for neuron, steps in COMPARED:
+        snn = prepared.convert(neuron_of(neuron), steps=steps)
+        answered = _answers(snn, batches)
+        like = Likeness.of(real.answer(answered, labels).flatten(1), expected)
+        twin = None
+        if not neuron.startswith("tracer"):
+            twin = real.figure(_answers(snn.twin(), batches), labels)
+        figure, error = real.figure(answered, labels), (like.gap / like.size) ** 0.5
+        told = (figure, twin, error, like.cosine / samples)
+        rows.append(Row(neuron, steps, *told, *_cost(snn, _batches(shown, PRICED)[:1])))
+        yield Result(name, real.title, samples, calibration, ann, tuple(rows), versions)
+
+
+def _split(real: Real, samples: int, calibration: int) -> tuple[Any, Any, Any]:
+    """Inputs to measure with their labels, and inputs to calibrate on: no sample is in both."""
+    if not real.one_split:
+        return *real.samples(samples), real.samples(calibration, "train")[0]
+    inputs, labels = real.samples(samples + calibration)
+    return inputs[:samples], labels[:samples], inputs[samples:]
+
+
+def _batches(inputs: Any, batch: int) -> list[Any]:
+    """Batches of a tensor, or of a dict of tensors."""
+    if isinstance(inputs, Tensor):
+        return list(inputs.split(batch))
+    parts = zip(*(tensor.split(batch) for tensor in inputs.values()), strict=True)
+    return [dict(zip(inputs, part, strict=True)) for part in parts]
+
+
+def _answers(network: nn.Module, batches: list[Any]) -> Any:
+    """The outputs for all batches, in the structure of one."""
+    with torch.no_grad():
+        outputs = [network(**b) if isinstance(b, dict) else network(b) for b in batches]
+    first = outputs[0]
+    if isinstance(first, Tensor):
+        return torch.cat(outputs)
+    if isinstance(first, tuple):
+        return tuple(torch.cat(parts) for parts in zip(*outputs, strict=True))
+    return {key: torch.cat([o[key] for o in outputs]) for key in first if first[key] is not None}
+
+
+def _cost(
+    snn: sw.SpikingNetwork, batches: list[Any]
+) -> tuple[int | None, float | None, float | None]:
+    """Latency, spikes a neuron, and energy over that of the ANN in integers."""
+    try:
+        used = sw.operations(snn, batches, model=PRICES)
+    except sw.AnalysisError:
+        return None, None, None
+    spikes = used.total.spikes / sum(row.neurons for row in used.rows)
+    return used.latency, spikes, used.energy.snn_integer_nj / used.energy.ann_quantised_nj

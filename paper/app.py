@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from paper.commands import compared, imagenet_dry_run, page, tables
+from paper.commands import compared, imagenet_dry_run, page, published, tables
 from paper.event_camera.command import simulate_events
 from spikewright.cli.program import program
 
@@ -12,6 +12,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     tables,
     page,
     compared,
+    published,
     imagenet_dry_run,
     simulate_events,
 )

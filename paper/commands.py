@@ -13,6 +13,7 @@ import typer
 from paper.compared import write_compared
 from paper.dry_run import dry_run
 from paper.network import source_of
+from paper.others import write_published
 from paper.page import write_page
 from paper.run import run_experiment
 from paper.subject import Settings
@@ -123,6 +124,18 @@ def compared(
         steps: The numbers of time steps: the columns of the tables.
     """
     write_compared(out, page, steps)
+    print_text(f"written: {page}")
+
+
+def published(
+    page: Annotated[Path, typer.Option(metavar="FILE")] = Path("docs/published.md"),
+) -> None:
+    """Render the page of figures that others published, with where each was read.
+
+    Args:
+        page: The file of the page.
+    """
+    write_published(page)
     print_text(f"written: {page}")
 
 

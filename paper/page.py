@@ -231,7 +231,8 @@ def _published(table: NetworkTable, other: Published) -> list[str]:
 def _citation(other: Published) -> str:
     where = f"as in {other.read_in}" if other.read_in else "not read in the paper itself"
     levels = "" if other.levels else "; its L not known for certain"
-    source = f"{other.citation}; its ANN {other.ann:.2f}{levels}; figures {where}"
+    ann = "not found" if other.ann is None else f"{other.ann:.2f}"
+    source = f"{other.citation}; its ANN {ann}{levels}; figures {where}"
     return f"*{other.method}, published*: {source}.\n"
 
 

@@ -127,18 +127,24 @@ def measured(name: str, samples: int, calibration: int, batch: int) -> Iterator[
     expected = real.answer(output, labels).flatten(1)
     prepared = sw.prepare(model, _batches(fit, batch))
     versions = {"spikewright": __version__, "torch": str(torch.__version__).partition("+")[0]}
-    ann, rows = real.figure(output, labels), list[Row]()
+    ann, rows = _share(real.figure(output, labels), samples), list[Row]()
     for neuron, steps in COMPARED:
         snn = prepared.convert(neuron_of(neuron), steps=steps)
         answered = _answers(snn, batches)
         like = Likeness.of(real.answer(answered, labels).flatten(1), expected)
         twin = None
         if not neuron.startswith("tracer"):
-            twin = real.figure(_answers(snn.twin(), batches), labels)
-        figure, error = real.figure(answered, labels), (like.gap / like.size) ** 0.5
+            twin = _share(real.figure(_answers(snn.twin(), batches), labels), samples)
+        figure = _share(real.figure(answered, labels), samples)
+        error = (like.gap / like.size) ** 0.5
         told = (figure, twin, error, like.cosine / samples)
         rows.append(Row(neuron, steps, *told, *_cost(snn, _batches(shown, PRICED)[:1])))
         yield Result(name, real.title, samples, calibration, ann, tuple(rows), versions)
+
+
+def _share(figure: float, samples: int) -> float:
+    """A figure, which is a share of the samples, without the rounding of float32."""
+    return round(figure * samples) / samples
 
 
 def _split(real: Real, samples: int, calibration: int) -> tuple[Any, Any, Any]:

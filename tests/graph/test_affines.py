@@ -1,0 +1,91 @@
+"""What scales and shifts a channel before weights is part of them, so that spikes arrive there."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+import spikewright as sw
+from spikewright.graph import Graph, evaluate
+from spikewright.network.audit import Carried
+from tests.builders import captured, images, settle, wired
+
+
+def functions(graph: Graph) -> list[str]:
+    return [op.function for op in graph.operations]
+
+
+def net(forward: object, **modules: nn.Module) -> nn.Module:
+    """A model with batch norm `n` behind the ReLU of convolution `a`; `n` has seen data."""
+    model = wired(forward, a=nn.Conv2d(3, 4, 3), n=nn.BatchNorm2d(4), **modules)  # type: ignore[arg-type]
+    settle(model.n)
+    with torch.no_grad():
+        model.n.weight.copy_(torch.tensor([0.7, -0.9, 1.1, 0.3]))
+        model.n.bias.copy_(torch.tensor([0.5, 1.0, -2.0, 0.1]))
+    return model
+
+
+def padded() -> nn.Module:
+    return net(
+        lambda m, x: m.l(F.relu(m.b(m.n(F.relu(m.a(x))))).flatten(1)),
+        b=nn.Conv2d(4, 5, 3, padding=1),
+        l=nn.Linear(80, 3),
+    )
+
+
+def unpadded() -> nn.Module:
+    return net(
+        lambda m, x: m.l(F.relu(m.b(m.n(F.relu(m.a(x))))).flatten(1)),
+        b=nn.Conv2d(4, 5, 3, bias=False),
+        l=nn.Linear(20, 3),
+    )
+
+
+def branched() -> nn.Module:
+    def forward(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        y = F.avg_pool2d(m.n(F.relu(m.a(x))), 2)
+        return m.l(torch.cat([F.relu(m.b(y)), F.relu(m.c(F.pad(y, (1, 0, 2, 0))))], 1).flatten(1))
+
+    return net(forward, b=nn.Conv2d(4, 5, 1), c=nn.Conv2d(4, 2, (3, 2)), l=nn.Linear(28, 3))
+
+
+@pytest.mark.parametrize(("make", "added"), [(padded, 1), (unpadded, 0), (branched, 1)])
+def test_spikes_arrive_at_the_weights(make: object, added: int) -> None:
+    model, x = make().double(), images(32).double()  # type: ignore[operator]
+    graph = captured(model, x)
+    assert "addcmul" not in functions(graph)
+    assert functions(graph).count("add") == added  # a bias one a place, for the border alone
+    with torch.no_grad():
+        torch.testing.assert_close(evaluate(graph, x)[0], model(x))
+    snn = sw.convert(model, x, neuron=sw.TwoPhase("nearest", "binary"), steps=5)
+    audit = snn.audit(x[:3])
+    assert audit.objections == ()
+    weights = [edge for edge in audit.edges if edge.role == "weights"]
+    assert {edge.carries for edge in weights[1:]} <= {Carried.SPIKES, Carried.COUNTS}
+    torch.testing.assert_close(snn(x[:4]), snn.twin()(x[:4]))
+    torch.testing.assert_close(snn(x[:4], engine="steps"), snn(x[:4]))
+
+
+def test_binary_spikes_meet_weights_without_products() -> None:
+    model, x = padded(), images(32)
+    snn = sw.convert(model, x, neuron=sw.TwoPhase("nearest", "binary"), steps=5)
+    assert all(row.snn.macs == 0 for row in sw.operations(snn, [x[:4]]).rows)
+
+
+@pytest.mark.parametrize("reader", ["output", "sum"])
+def test_a_shift_that_more_than_weights_read_stays(reader: str) -> None:
+    def forward(m: nn.Module, x: torch.Tensor) -> object:
+        y = m.n(F.relu(m.a(x)))
+        z = F.relu(m.b(y))
+        return (z, y) if reader == "output" else F.relu(z + y)
+
+    model, x = net(forward, b=nn.Conv2d(4, 4, 3, padding=1)), images(4)
+    graph = captured(model, x)
+    assert "addcmul" in functions(graph)
+    with torch.no_grad():
+        expected = model(x)
+        found = evaluate(graph, x)
+    for one, other in zip(found, expected if reader == "output" else (expected,), strict=True):
+        torch.testing.assert_close(one, other)

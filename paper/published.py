@@ -49,7 +49,8 @@ def all_published() -> list[Published]:
 def _published(figure: dict[str, Any]) -> Published:
     for key in ("steps", "loss"):
         figure[key] = {int(steps): value for steps, value in figure.get(key, {}).items()}
-    return Published(**{"bits": {}, **figure})
+    figure.setdefault("bits", {})
+    return Published(**figure)
 
 
 def published_for(data: str, architecture: str, levels: int | None) -> list[Published]:

@@ -78,8 +78,9 @@ class Auto(Correction):
         of_strategies = judge.unexplained(strategies) if len(strategies) > 1 else {}
         named, starts = calibration.threshold, {"": design}
         if of_strategies and (best := strategies[least(of_strategies)]) != named:
-            of_best = Design(replace(calibration, threshold=best).thresholds_at(steps))
-            starts = {"": of_best, f", {named!r}": design}
+            starts = {"": Design(replace(calibration, threshold=best).thresholds_at(steps))}
+            if of_strategies[repr(named)] <= FAR * of_strategies[repr(best)]:
+                starts[f", {named!r}"] = design
         candidates: dict[str, _Candidate] = {}
         for correction in (None, *self.corrections[:1]):
             candidates |= judge.candidates(starts, correction)

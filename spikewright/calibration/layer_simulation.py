@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from torch import Tensor
 
@@ -38,7 +39,7 @@ class LayerSimulation:
     tensors: Mapping[str, Tensor]
     signed: frozenset[str]
 
-    @property
+    @cached_property
     def by_counts(self) -> bool:
         """Whether every neuron has a count law, so that no step is simulated."""
         return all(neuron.has_count_law for neuron in self.neurons.values())

@@ -119,13 +119,13 @@ class Operation:
     site: Site | None = None
     body: tuple[Operation, ...] = ()
 
-    @property
+    @cached_property
     def inputs(self) -> tuple[str, ...]:
         """Names of the values it reads, in order, each once."""
         names = (v.name for v in walk((self.args, self.kwargs)) if isinstance(v, Value))
         return tuple(dict.fromkeys(names))
 
-    @property
+    @cached_property
     def stored(self) -> tuple[str, ...]:
         """Names of the stored tensors it reads."""
         names = (v.name for v in walk((self.args, self.kwargs)) if isinstance(v, Stored))

@@ -223,6 +223,27 @@ def test_thresholds_leave_room_for_values_that_calibration_did_not_see() -> None
     assert held_out[repr(sw.Maximum("channel"))] < held_out[repr(sw.Percentile(50))]
 
 
+def test_channels_that_are_seldom_active_are_not_clipped_by_what_few_samples_show() -> None:
+    """Once all samples have set the thresholds, those held out show no clipping any more."""
+
+    def sparse(n: int, seed: int) -> torch.Tensor:
+        draws = torch.Generator().manual_seed(seed)
+        places = torch.randint(48, (n,), generator=draws)
+        sizes = torch.rand(n, 1, generator=draws, dtype=torch.float64)
+        return nn.functional.one_hot(places, 48) * sizes
+
+    model = nn.Sequential(nn.Linear(48, 48, bias=False), nn.ReLU(), nn.Linear(48, 48)).double()
+    with torch.no_grad():
+        for layer in (model[0], model[2]):
+            layer.weight.copy_(torch.eye(48))
+    x = sparse(200, 1)
+    errors = []
+    for named in ({}, {"threshold": sw.MinError(), "correction": None}):
+        snn = sw.convert(model.eval(), sparse(96, 0), sw.TwoPhase("nearest"), steps=255, **named)
+        errors.append((snn(x) - model(x)).norm() / model(x).norm())
+    assert errors[0] < errors[1] / 4
+
+
 def test_outputs_that_no_signal_reaches_are_not_compared() -> None:
     class WithMask(nn.Module):
         def __init__(self) -> None:

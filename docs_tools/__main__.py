@@ -51,6 +51,7 @@ def main(words: list[str] | None = None) -> int:
     demo = commands.add_parser("demo", help="draw docs/demo.svg from a run of spikewright demo")
     demo.add_argument("folder", type=Path, nargs="?", default=Path("out/demo"))
     commands.add_parser("mechanistic", help="measure differential equations; writes docs/results")
+    commands.add_parser("reservoir", help="measure what docs/reservoir.md shows: 8 minutes")
     recurrent = commands.add_parser("recurrent", help="train what docs/recurrent.md shows")
     recurrent.add_argument("--redo", action="store_true", help="also what the record has")
     search = commands.add_parser("search", help="search and train what docs/search.md shows")
@@ -68,6 +69,8 @@ def main(words: list[str] | None = None) -> int:
         return _demo(given.folder)
     if given.command == "mechanistic":
         return _mechanistic()
+    if given.command == "reservoir":
+        return _reservoir()
     if given.command == "recurrent":
         return _recurrent(given.redo)
     if given.command == "search":
@@ -159,6 +162,20 @@ def _mechanistic() -> int:
     record = mechanistic.measured()
     print("\n\n".join((*mechanistic.tables(record), *(row.equations for row in record.lorenz))))
     print(f"written: {mechanistic.write(record)}")
+    return 0
+
+
+def _reservoir() -> int:
+    from docs_tools import reservoir
+
+    record = reservoir.Record(
+        reservoir.versions(),
+        tuple(_reported(reservoir.memories())),
+        tuple(_reported(reservoir.prunings())),
+        tuple(_reported(reservoir.linear())),
+    )
+    print("\n\n".join(reservoir.tables(record)))
+    print(f"written: {reservoir.write(record)}")
     return 0
 
 

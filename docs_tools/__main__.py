@@ -50,8 +50,10 @@ def main(words: list[str] | None = None) -> int:
     nq.add_argument("--epochs", type=int, default=2, metavar="N")
     demo = commands.add_parser("demo", help="draw docs/demo.svg from a run of spikewright demo")
     demo.add_argument("folder", type=Path, nargs="?", default=Path("out/demo"))
+    intrinsic = commands.add_parser("intrinsic", help="measure what docs/intrinsic.md shows")
+    intrinsic.add_argument("--redo", action="store_true", help="also what the record has")
     commands.add_parser("mechanistic", help="measure differential equations; writes docs/results")
-    commands.add_parser("reservoir", help="measure what docs/reservoir.md shows: 8 minutes")
+    commands.add_parser("reservoir", help="measure what docs/reservoir.md shows")
     recurrent = commands.add_parser("recurrent", help="train what docs/recurrent.md shows")
     recurrent.add_argument("--redo", action="store_true", help="also what the record has")
     search = commands.add_parser("search", help="search and train what docs/search.md shows")
@@ -67,6 +69,8 @@ def main(words: list[str] | None = None) -> int:
         return _nq(given)
     if given.command == "demo":
         return _demo(given.folder)
+    if given.command == "intrinsic":
+        return _intrinsic(given.redo)
     if given.command == "mechanistic":
         return _mechanistic()
     if given.command == "reservoir":
@@ -153,6 +157,17 @@ def _demo(folder: Path) -> int:
 
     demo_chart.PICTURE.write_text(demo_chart.demo_chart(folder), encoding="utf-8")
     print(f"written: {demo_chart.PICTURE}")
+    return 0
+
+
+def _intrinsic(redo: bool) -> int:
+    from docs_tools import intrinsic
+
+    for record in intrinsic.measured(None if redo else intrinsic.read()):
+        print(*record.runs[-1:], file=sys.stderr, flush=True)
+        intrinsic.write(record)  # a measurement that is stopped goes on at the next training
+        if len(record.runs) == intrinsic.ALL_RUNS:
+            print("\n\n".join(intrinsic.tables(record)))
     return 0
 
 

@@ -146,7 +146,7 @@ DRAWN: Mapping[str, tuple[Distribution, Distribution]] = {
 }
 """What time constants (mean 5 steps) and thresholds (mean 1) are drawn from; the number is the
 standard deviation over the mean."""
-MEANS = (1.0, 2.0, 5.0, 10.0, 20.0)
+MEANS = (0.5, 1.0, 2.0, 5.0, 10.0, 20.0)
 RADII = (0.0, 1.0, 3.0, 6.0)
 KINDS: Mapping[str, Callable[[float], Distribution]] = {"homogeneous": Homogeneous, "gamma": Gamma}
 
@@ -353,24 +353,52 @@ def swept_table(record: Record, table: str, values: Sequence[float], title: str)
     return markdown.table((title, *reads), rows)
 
 
+def best_difference(record: Record, value: str) -> tuple[str, str, str]:
+    """The best mean time constant of either kind, and how far gamma is above homogeneous there."""
+    best: list[list[Memory]] = []
+    for kind in KINDS:
+        every = [memory_rows(record, "mean", f"{kind} {mean:g}") for mean in MEANS]
+        best.append(max(every, key=lambda own: sum(getattr(m, value) for m in own)))
+    control, mixed = best
+    apart = [getattr(m, value) - getattr(c, value) for m, c in zip(mixed, control, strict=True)]
+    means = (own[0].setting.split()[1] for own in best)
+    return *means, told(apart, sign="+")
+
+
 def pruned_table(record: Record, kind: str) -> str:
     """One kind of reservoir, whole and pruned."""
     rows: list[Sequence[str]] = []
+    whole = [p for p in record.pruned if (p.kind, p.way) == (kind, "none")]
     for way in ("none", *WAYS):
         own = [p for p in record.pruned if (p.kind, p.way) == (kind, way)]
-        rows.append(
-            (
-                way,
-                f"{statistics.fmean(p.edges for p in own):,.0f}",
-                f"{statistics.fmean(p.events for p in own):,.0f}",
-                told([p.memory.potentials for p in own]),
-                told([p.memory.filtered for p in own]),
-                told([p.largest for p in own], 3),
-                "-" if way == "none" else told([p.moved for p in own], 3),
-            )
-        )
-    head = ("pruned by", "edges", "events", "potentials", "filtered spikes", "largest exponent")
-    return markdown.table((*head, "exponents moved"), rows)
+        cells = [told([p.largest for p in own], 3)]
+        cells.append("-" if way == "none" else told([p.moved for p in own], 3))
+        for value in ("potentials", "filtered"):
+            capacities = [getattr(p.memory, value) for p in own]
+            lost = [c - getattr(p.memory, value) for c, p in zip(capacities, whole, strict=True)]
+            cells.append(told(capacities) if way == "none" else told(lost, sign="+"))
+        edges, passed = (statistics.fmean(getattr(p, v) for p in own) for v in ("edges", "events"))
+        rows.append((way, f"{edges:,.0f}", f"{passed:,.0f}", *cells))
+    head = ("pruned by", "edges", "events", "largest exponent", "exponents moved")
+    return markdown.table((*head, "MC, potentials", "MC, filtered spikes"), rows)
+
+
+def moved_difference(record: Record, kind: str, other: str) -> str:
+    """How much further noise-driven pruning moves the exponents than another way."""
+    noise, others = (
+        [p.moved for p in record.pruned if (p.kind, p.way) == (kind, way)]
+        for way in ("noise", other)
+    )
+    return told([a - b for a, b in zip(noise, others, strict=True)], 3, "+")
+
+
+def slowest_difference(record: Record, kept: float, other: str) -> str:
+    """By how many points noise-driven pruning errs more in the slow modes than another way."""
+    noise, others = (
+        [100 * row.slowest for row in record.linear if (row.way, row.kept) == (way, kept)]
+        for way in ("noise", other)
+    )
+    return told([a - b for a, b in zip(noise, others, strict=True)], 1, "+")
 
 
 def linear_table(record: Record) -> str:

@@ -119,7 +119,7 @@ class Reservoir:
 
     @property
     def decay(self) -> Tensor:
-        """Alpha `[H]`."""
+        """The decays alpha `[H]`, in 0 .. 1."""
         return torch.exp(-1 / self.time_constants)
 
     @property

@@ -29,6 +29,21 @@ def test_the_page_repeats_the_record(record: reservoir.Record) -> None:
         assert table in text_of(PAGE)
 
 
+def test_differences_on_the_page_are_those_of_the_record(record: reservoir.Record) -> None:
+    text = text_of(PAGE)
+    control, mixed, difference = reservoir.best_difference(record, "potentials")
+    assert f"potentials: τ = {control} homogeneous, {mixed} gamma" in text
+    assert f"the difference is {difference} in potentials" in text
+    control, mixed, difference = reservoir.best_difference(record, "filtered")
+    assert f"filtered spikes: {control} and {mixed})" in text
+    assert f"In filtered spikes it is {difference}:" in text
+    for kind in reservoir.KINDS:
+        for way in reservoir.WAYS[1:]:
+            assert reservoir.moved_difference(record, kind, way) in text
+    for kept in (0.5, 0.2):
+        assert reservoir.slowest_difference(record, kept, "weight") in text
+
+
 def test_the_record_is_whole(record: reservoir.Record) -> None:
     for table, setting, _ in reservoir.settings():
         own = reservoir.memory_rows(record, table, setting)

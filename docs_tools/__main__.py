@@ -161,13 +161,13 @@ def _demo(folder: Path) -> int:
 
 
 def _intrinsic(redo: bool) -> int:
-    from docs_tools import intrinsic
+    from docs_tools import intrinsic, intrinsic_page, intrinsic_training
 
     for record in intrinsic.measured(None if redo else intrinsic.read()):
         print(*record.runs[-1:], file=sys.stderr, flush=True)
         intrinsic.write(record)  # a measurement that is stopped goes on at the next training
-        if len(record.runs) == intrinsic.ALL_RUNS:
-            print("\n\n".join(intrinsic.tables(record)))
+        if len(record.runs) == intrinsic_training.ALL_RUNS:
+            print("\n\n".join(intrinsic_page.tables(record)))
     return 0
 
 
@@ -181,7 +181,7 @@ def _mechanistic() -> int:
 
 
 def _reservoir() -> int:
-    from docs_tools import reservoir
+    from docs_tools import reservoir, reservoir_page
 
     record = reservoir.Record(
         reservoir.versions(),
@@ -189,7 +189,7 @@ def _reservoir() -> int:
         tuple(_reported(reservoir.prunings())),
         tuple(_reported(reservoir.linear())),
     )
-    print("\n\n".join(reservoir.tables(record)))
+    print("\n\n".join(reservoir_page.tables(record)))
     print(f"written: {reservoir.write(record)}")
     return 0
 

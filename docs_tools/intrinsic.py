@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import msgspec
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from docs_tools import markdown
-from docs_tools.intervals import interval
+from docs_tools.intrinsic_training import Run, runs
 from spikewright.intrinsic import (
     EscapeNoise,
     SelfConnectedLayer,
@@ -22,20 +21,9 @@ from spikewright.intrinsic import (
     mean_matrix,
     mode_time_constants,
 )
-from spikewright.recurrent import (
-    ReadOut,
-    SequenceData,
-    SequenceRecipe,
-    digit_sequences,
-    recall_sequences,
-    sequence_accuracy,
-    train_on_sequences,
-)
-from spikewright.seeding import seeded
 from spikewright.version import __version__
 
 RECORD = Path("docs/results/intrinsic.json")
-SEEDS = (0, 1, 2, 3, 4)
 DOUBLE = torch.float64
 
 
@@ -91,23 +79,6 @@ class Firing:
     width: float
     silent: float
     driven: float
-
-
-@dataclass(frozen=True)
-class Run:
-    """One network trained once.
-
-    Attributes:
-        task: "rows" or "recall".
-        variant: which structure.
-        seed: of its first weights and of the order of sequences.
-        test: accuracy on the test split, 0 .. 1, in the epoch that validation chose.
-    """
-
-    task: str
-    variant: str
-    seed: int
-    test: float
 
 
 @dataclass(frozen=True)
@@ -258,80 +229,6 @@ def firings(*, steps: int = 500, trials: int = 40) -> Iterator[Firing]:
             yield Firing(threshold, width, *(round(rate, 4) for rate in rates.tolist()))
 
 
-class Network(nn.Module):
-    """A self-connected layer and a leaky read-out: log-probabilities `[B, C]` of `[T, B, F]`.
-
-    In training every pass draws anew; otherwise the seed is 0.
-    """
-
-    def __init__(
-        self, data: SequenceData, connection: SelfConnection | None, noise: EscapeNoise | None
-    ) -> None:
-        super().__init__()
-        features, classes = data.features, len(data.classes)
-        self.layer = SelfConnectedLayer(
-            features, UNITS, connection, noise, time_constant=TIME_CONSTANT, threshold=0.3
-        )
-        with torch.no_grad():
-            self.layer.inward.weight.mul_(GAIN)
-        self.read_out = ReadOut(UNITS, classes)
-        self._passes = 0
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The read-out's mean over the last steps."""
-        seed = None
-        if self.layer.stochastic:
-            self._passes += self.training
-            seed = self._passes if self.training else 0
-        potentials = self.read_out(self.layer(x, seed=seed))[-ANSWER_STEPS:]
-        said = torch.log_softmax(potentials, 2)
-        return torch.logsumexp(said, 0) - math.log(len(said))
-
-
-UNITS, TIME_CONSTANT, GAIN, ANSWER_STEPS = 64, (5.0, 1.0), 3.0, 4
-NOISE = EscapeNoise(0.1)
-VARIANTS: Mapping[str, tuple[SelfConnection | None, EscapeNoise | None]] = {
-    "none": (None, None),
-    "diagonal, potentials": (SelfConnection("diagonal", "potentials"), None),
-    "full, potentials": (SelfConnection("full", "potentials"), None),
-    "diagonal, spikes": (SelfConnection("diagonal", "spikes"), None),
-    "full, spikes": (SelfConnection("full", "spikes"), None),
-    "none, escape noise": (None, NOISE),
-}
-TASKS = ("rows", "recall")
-ALL_RUNS = len(VARIANTS) * len(TASKS) * len(SEEDS)
-RECIPE = SequenceRecipe(epochs=8, rate_steps=3, clip_gradient=1.0)
-
-
-def data_of(task: str) -> SequenceData:
-    """Digits row by row, or one of four symbols after 30 noisy steps."""
-    return (
-        digit_sequences("rows", repeats=2)
-        if task == "rows"
-        else recall_sequences(30, sizes=(512, 256, 1024))
-    )
-
-
-def runs(
-    tasks: Sequence[str] = TASKS,
-    seeds: Sequence[int] = SEEDS,
-    recipe: SequenceRecipe = RECIPE,
-    done: Sequence[Run] = (),
-) -> Iterator[Run]:
-    """Every variant trained on every task with every seed, but for those that are done."""
-    found = {(run.task, run.variant, run.seed) for run in done}
-    for task in tasks:
-        data = data_of(task)
-        for variant, structure in VARIANTS.items():
-            for seed in seeds:
-                if (task, variant, seed) in found:
-                    continue
-                with seeded(seed):
-                    network = Network(data, *structure)
-                model = train_on_sequences(network, data, replace(recipe, seed=seed)).model
-                yield Run(task, variant, seed, round(sequence_accuracy(model, data.test), 5))
-
-
 def measured(record: Record | None = None) -> Iterator[Record]:
     """The record after each training that it does not have yet."""
     if record is None:
@@ -360,60 +257,3 @@ def read(path: Path = RECORD) -> Record | None:
     if not path.is_file():
         return None
     return msgspec.json.decode(path.read_bytes(), type=Record)
-
-
-def shown(values: Sequence[float]) -> str:
-    """Eigenvalues in a cell."""
-    return ", ".join(f"{value:.4f}" for value in values)
-
-
-def tables(record: Record) -> tuple[str, ...]:
-    """All tables of the page."""
-    eigen = [
-        (m.case, shown(m.calculated), shown(m.simulated), f"{m.difference:.0e}")
-        for m in record.modes
-    ]
-    single = [
-        (
-            f"{row.weight:g}",
-            f"{row.eigenvalue:.4f}",
-            "infinite" if row.time_constant is None else f"{row.time_constant:.3f}",
-            "-" if row.simulated is None else f"{row.simulated:.3f}",
-            str(row.spikes),
-        )
-        for row in record.topology
-    ]
-    rates = [
-        [f"{f.silent:.3f}, {f.driven:.3f}" for f in record.firing if f.threshold == threshold]
-        for threshold in THRESHOLDS
-    ]
-    fired = [(f"{t:g}", *row) for t, row in zip(THRESHOLDS, rates, strict=True)]
-    trained: list[Sequence[str]] = []
-    for variant in VARIANTS:
-        cells: list[str] = []
-        for task in TASKS:
-            own, control = (accuracies(record, task, v) for v in (variant, "none"))
-            apart = [100 * (a - b) for a, b in zip(own, control, strict=True)]
-            cells.append(told([100 * a for a in own]) + " %")
-            cells.append("-" if variant == "none" else told(apart, "+"))
-        trained.append((variant, *cells))
-    widths = [f"width {w:g}" if w else "at the threshold" for w in WIDTHS]
-    heads = [cell for task in TASKS for cell in (task, "points above none")]
-    return (
-        markdown.table(("connection", "calculated", "simulated", "largest difference"), eigen),
-        markdown.table(("v", "eigenvalue", "time constant", "simulated", "spikes"), single),
-        markdown.table(("θ", *widths), fired),
-        markdown.table(("structure", *heads), trained),
-    )
-
-
-def accuracies(record: Record, task: str, variant: str) -> list[float]:
-    """On the test split, by seed."""
-    own = [run for run in record.runs if (run.task, run.variant) == (task, variant)]
-    return [run.test for run in sorted(own, key=lambda run: run.seed)]
-
-
-def told(values: Sequence[float], sign: str = "") -> str:
-    """A mean and half of its interval."""
-    mean, half = interval(values)
-    return f"{mean:{sign}.1f} ± {half:.1f}"

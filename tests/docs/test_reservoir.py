@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from docs_tools import reservoir
+from docs_tools import reservoir, reservoir_page
 from docs_tools.intervals import STUDENT_T
 from spikewright.reservoir import ReservoirRecipe
 
@@ -25,28 +25,28 @@ def record() -> reservoir.Record:
 
 
 def test_the_page_repeats_the_record(record: reservoir.Record) -> None:
-    for table in reservoir.tables(record):
+    for table in reservoir_page.tables(record):
         assert table in text_of(PAGE)
 
 
 def test_differences_on_the_page_are_those_of_the_record(record: reservoir.Record) -> None:
     text = text_of(PAGE)
-    control, mixed, difference = reservoir.best_difference(record, "potentials")
+    control, mixed, difference = reservoir_page.best_difference(record, "potentials")
     assert f"potentials: τ = {control} homogeneous, {mixed} gamma" in text
     assert f"the difference is {difference} in potentials" in text
-    control, mixed, difference = reservoir.best_difference(record, "filtered")
+    control, mixed, difference = reservoir_page.best_difference(record, "filtered")
     assert f"filtered spikes: {control} and {mixed})" in text
     assert f"In filtered spikes it is {difference}:" in text
     for kind in reservoir.KINDS:
         for way in reservoir.WAYS[1:]:
-            assert reservoir.moved_difference(record, kind, way) in text
+            assert reservoir_page.moved_difference(record, kind, way) in text
     for kept in (0.5, 0.2):
-        assert reservoir.slowest_difference(record, kept, "weight") in text
+        assert reservoir_page.slowest_difference(record, kept, "weight") in text
 
 
 def test_the_record_is_whole(record: reservoir.Record) -> None:
     for table, setting, _ in reservoir.settings():
-        own = reservoir.memory_rows(record, table, setting)
+        own = reservoir_page.memory_rows(record, table, setting)
         assert [m.seed for m in own] == list(reservoir.SEEDS)
     ways = len(reservoir.WAYS)
     assert len(record.pruned) == len(reservoir.KINDS) * (ways + 1) * len(reservoir.SEEDS)

@@ -198,9 +198,10 @@ class SelfConnectedLayer(nn.Module):
             ModelError: for an input of another shape, or a seed or sample ids where nothing is
                 drawn.
         """
-        if x.ndim != 3 or x.shape[2] != self.inward.in_features:
+        if x.ndim != 3 or x.shape[2] != self.inward.in_features or not len(x):
             raise ModelError(
-                f"this layer takes [T, B, {self.inward.in_features}], got {tuple(x.shape)}"
+                f"this layer takes [T, B, {self.inward.in_features}] with T at least 1, got "
+                f"{tuple(x.shape)}"
             )
         fire = self._firing(x, seed, sample_ids)
         alpha, currents = self.decay, self.inward(x)

@@ -149,8 +149,10 @@ class Reservoir:
             >>> draw_reservoir(ReservoirRecipe(neurons=30), seed=0).run(x).spikes.shape
             torch.Size([50, 4, 30])
         """
-        if x.ndim != 2:
-            raise ModelError(f"a reservoir takes an input [T, B], got {tuple(x.shape)}")
+        if x.ndim != 2 or not len(x):
+            raise ModelError(
+                f"a reservoir takes an input [T, B] with T at least 1, got {tuple(x.shape)}"
+            )
         expected = (*x.shape, self.neurons)
         if kicks is not None and kicks.shape != expected:
             raise ModelError(f"kicks are [T, B, H] = {expected}, got {tuple(kicks.shape)}")
@@ -221,14 +223,17 @@ def filtered(spikes: Tensor, time_constant: float) -> Tensor:
         r, of the same shape.
 
     Raises:
-        ValueError: for a time constant that is not above 0.
+        ValueError: for a time constant that is not above 0, or no time step.
 
     Example:
         >>> filtered(torch.tensor([1.0, 0.0]), 1.0)
         tensor([0.6321, 0.2325])
     """
-    if not time_constant > 0:
-        raise ValueError(f"time_constant must be above 0, got {time_constant}")
+    if not (time_constant > 0 and len(spikes)):
+        raise ValueError(
+            "time_constant must be above 0 and T at least 1, got "
+            f"{time_constant} and spikes of shape {tuple(spikes.shape)}"
+        )
     rho = math.exp(-1 / time_constant)
     r = torch.zeros_like(spikes[0])
     traces: list[Tensor] = []

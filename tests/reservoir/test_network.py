@@ -127,13 +127,15 @@ def test_what_does_not_fit_is_refused() -> None:
     net = draw_reservoir(SMALL, 0)
     with pytest.raises(ModelError, match="have no loop of edges"):
         draw_reservoir(replace(SMALL, density=0.001), 0)
-    with pytest.raises(ModelError, match=r"takes an input \[T, B\], got \(5,\)"):
-        net.run(torch.zeros(5, dtype=DOUBLE))
+    for shape in ((5,), (0, 3)):
+        with pytest.raises(ModelError, match=r"takes an input \[T, B\] with T at least 1"):
+            net.run(torch.zeros(shape, dtype=DOUBLE))
     with pytest.raises(ModelError, match=r"kicks are \[T, B, H\] = \(5, 1, 20\)"):
         net.run(torch.zeros(5, 1, dtype=DOUBLE), torch.zeros(5, 20, dtype=DOUBLE))
     with pytest.raises(ModelError, match=r"a reservoir has weights \[H, H\]"):
         net.connected(torch.zeros(20, 3, dtype=DOUBLE))
     with pytest.raises(ModelError, match="must be above 0"):
         replace(net, time_constants=-net.time_constants)
-    with pytest.raises(ValueError, match="time_constant must be above 0"):
-        filtered(torch.zeros(3), 0.0)
+    for steps, tau in ((3, 0.0), (0, 1.0)):
+        with pytest.raises(ValueError, match="time_constant must be above 0 and T at least 1"):
+            filtered(torch.zeros(steps), tau)

@@ -119,7 +119,8 @@ TAUS = (5.0, 10.0, 20.0, 40.0)
 def eigenvalues(*, runs: int = 20_000) -> Iterator[Modes]:
     """Four layers: their matrices beside those that their simulation shows."""
     draw = torch.Generator().manual_seed(0)
-    full = torch.randn(4, 4, generator=draw, dtype=DOUBLE)
+    drawn = torch.randn(4, 4, generator=draw, dtype=DOUBLE)
+    full = drawn - drawn.T  # turns: eigenvalues come in complex pairs
     diagonal = torch.tensor([-1.0, 0.5, 0.9, 0.0], dtype=DOUBLE)
     potentials = SelfConnection("full")
     cases = {

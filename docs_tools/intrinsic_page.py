@@ -40,10 +40,9 @@ def tables(record: Record) -> tuple[str, ...]:
     for variant in VARIANTS:
         cells: list[str] = []
         for task in TASKS:
-            own, control = (accuracies(record, task, v) for v in (variant, "none"))
-            apart = [100 * (a - b) for a, b in zip(own, control, strict=True)]
-            cells.append(told([100 * a for a in own]) + " %")
-            cells.append("-" if variant == "none" else told(apart, "+"))
+            cells.append(told([100 * a for a in accuracies(record, task, variant)]) + " %")
+            above = "-" if variant == "none" else difference(record, task, variant, "none")
+            cells.append(above)
         trained.append((variant, *cells))
     widths = [f"width {w:g}" if w else "at the threshold" for w in WIDTHS]
     heads = [cell for task in TASKS for cell in (task, "points above none")]
@@ -59,6 +58,12 @@ def accuracies(record: Record, task: str, variant: str) -> list[float]:
     """On the test split, by seed."""
     own = [run for run in record.runs if (run.task, run.variant) == (task, variant)]
     return [run.test for run in sorted(own, key=lambda run: run.seed)]
+
+
+def difference(record: Record, task: str, variant: str, other: str) -> str:
+    """By how many points one structure is above another, seed by seed."""
+    both = (accuracies(record, task, name) for name in (variant, other))
+    return told([100 * (a - b) for a, b in zip(*both, strict=True)], "+")
 
 
 def told(values: Sequence[float], sign: str = "") -> str:

@@ -30,6 +30,14 @@ def test_the_page_repeats_the_record(record: intrinsic.Record) -> None:
         assert table in text_of(PAGE)
 
 
+def test_differences_on_the_page_are_those_of_the_record(record: intrinsic.Record) -> None:
+    rows, recall = (
+        intrinsic_page.difference(record, task, "full, potentials", "full, spikes")
+        for task in intrinsic_training.TASKS
+    )
+    assert f"is {rows} points (rows) and {recall}" in text_of(PAGE)
+
+
 def test_the_record_holds_what_the_page_says(record: intrinsic.Record) -> None:
     """Eigenvalues to rounding, time constants as calculated, rates below their bound."""
     *exact, drawn = record.modes

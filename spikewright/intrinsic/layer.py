@@ -111,7 +111,7 @@ class SelfConnectedLayer(nn.Module):
 
     Example:
         >>> layer = SelfConnectedLayer(3, 4, SelfConnection("full"), EscapeNoise(0.3))
-        >>> x = torch.rand(20, 2, 3)
+        >>> layer, x = layer.double(), torch.rand(20, 2, 3, dtype=torch.float64)
         >>> torch.equal(layer(x, seed=1)[:, 1:], layer(x[:, 1:], seed=1))
         True
     """
@@ -186,7 +186,8 @@ class SelfConnectedLayer(nn.Module):
         """Potentials and spikes, from rest.
 
         Draws are those of the library's counter-based generator: a pure function of seed, site,
-        sample, neuron and step, and so the same in a batch of any size.
+        sample, neuron and step, and so the same in a batch of any size. Spikes are the same but for
+        potentials that a matrix product of another size rounds across their draw.
 
         Args:
             x: the input `[T, B, F]`, of any numbers.

@@ -177,6 +177,13 @@ def draw_reservoir(recipe: ReservoirRecipe, seed: int) -> Reservoir:
     Connections, time constants and thresholds have generators of their own, so reservoirs of one
     seed that differ in their distributions alone have the same connections.
 
+    Args:
+        recipe: what is drawn.
+        seed: of all draws, at least 0.
+
+    Returns:
+        The reservoir; its weights are not trained.
+
     Raises:
         ModelError: if no edges were drawn that a spectral radius above 0 could scale.
 

@@ -57,7 +57,10 @@ def main(words: list[str] | None = None) -> int:
     nq.add_argument("--epochs", type=int, default=2, metavar="N")
     demo = commands.add_parser("demo", help="draw docs/demo.svg from a run of spikewright demo")
     demo.add_argument("folder", type=Path, nargs="?", default=Path("out/demo"))
+    intrinsic = commands.add_parser("intrinsic", help="measure what docs/intrinsic.md shows")
+    intrinsic.add_argument("--redo", action="store_true", help="also what the record has")
     commands.add_parser("mechanistic", help="measure differential equations; writes docs/results")
+    commands.add_parser("reservoir", help="measure what docs/reservoir.md shows")
     recurrent = commands.add_parser("recurrent", help="train what docs/recurrent.md shows")
     recurrent.add_argument("--redo", action="store_true", help="also what the record has")
     search = commands.add_parser("search", help="search and train what docs/search.md shows")
@@ -75,8 +78,12 @@ def main(words: list[str] | None = None) -> int:
         return _nq(given)
     if given.command == "demo":
         return _demo(given.folder)
+    if given.command == "intrinsic":
+        return _intrinsic(given.redo)
     if given.command == "mechanistic":
         return _mechanistic()
+    if given.command == "reservoir":
+        return _reservoir()
     if given.command == "recurrent":
         return _recurrent(given.redo)
     if given.command == "search":
@@ -180,12 +187,37 @@ def _demo(folder: Path) -> int:
     return 0
 
 
+def _intrinsic(redo: bool) -> int:
+    from docs_tools import intrinsic, intrinsic_page, intrinsic_training
+
+    for record in intrinsic.measured(None if redo else intrinsic.read()):
+        print(*record.runs[-1:], file=sys.stderr, flush=True)
+        intrinsic.write(record)  # a measurement that is stopped goes on at the next training
+        if len(record.runs) == intrinsic_training.ALL_RUNS:
+            print("\n\n".join(intrinsic_page.tables(record)))
+    return 0
+
+
 def _mechanistic() -> int:
     from docs_tools import mechanistic
 
     record = mechanistic.measured()
     print("\n\n".join((*mechanistic.tables(record), *(row.equations for row in record.lorenz))))
     print(f"written: {mechanistic.write(record)}")
+    return 0
+
+
+def _reservoir() -> int:
+    from docs_tools import reservoir, reservoir_page
+
+    record = reservoir.Record(
+        reservoir.versions(),
+        tuple(_reported(reservoir.memories())),
+        tuple(_reported(reservoir.prunings())),
+        tuple(_reported(reservoir.linear())),
+    )
+    print("\n\n".join(reservoir_page.tables(record)))
+    print(f"written: {reservoir.write(record)}")
     return 0
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from docs_tools import markdown
+from docs_tools.intervals import interval
 from spikewright.recurrent import (
     ALIF,
     SRNN,
@@ -30,8 +30,6 @@ from spikewright.version import __version__
 
 RECORD = Path("docs/results/recurrent.json")
 SEEDS = (0, 1, 2, 3, 4)
-STUDENT_T = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}
-"""The 97.5 % quantile of Student's distribution for the mean of so many values."""
 
 
 class LSTM(nn.Module):
@@ -182,12 +180,6 @@ def run_once(name: str, task: Task, data: SequenceData, network: str, seed: int)
         counted.macs,
         counted.updates,
     )
-
-
-def interval(values: Sequence[float]) -> tuple[float, float]:
-    """The mean of few values, and half of its 95 % interval by Student's distribution."""
-    half = STUDENT_T[len(values)] * statistics.stdev(values) / math.sqrt(len(values))
-    return statistics.fmean(values), half
 
 
 def write(found: Sequence[Run], path: Path = RECORD) -> Path:

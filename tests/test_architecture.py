@@ -35,7 +35,7 @@ ORDER = (
     ("runs",),
     ("training",),
     ("mechanistic", "recurrent"),
-    ("search",),
+    ("intrinsic", "reservoir", "search"),
     ("demo",),
     ("cli",),
     ("__main__",),
@@ -94,7 +94,7 @@ def wrong_imports(file: Path) -> list[str]:
     return [f"{file.relative_to(ROOT)}:{line} imports {name}" for name, line in wrong]
 
 
-APART = {"mechanistic", "recurrent", "search"}
+APART = {"intrinsic", "mechanistic", "recurrent", "reservoir", "search"}
 """Rooms of networks that no conversion makes: only commands and each other may import them."""
 IMPORT_THOSE_APART = {"cli", "__main__"}
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from spikewright.recurrent.leaky import leaky_step
 from spikewright.recurrent.surrogate import MultiGaussian
 
 
@@ -121,7 +122,7 @@ class ALIF:
         if rho is not None:
             b = rho * b + (1 - rho) * s
             theta = self.threshold + self.beta * b
-        u = alpha * u + (1 - alpha) * current - theta * s
+        u = leaky_step(u, s, current, alpha, theta)
         return State(u, b, (spike or self.surrogate)(u - theta))
 
 

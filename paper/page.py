@@ -15,7 +15,7 @@ from paper.plot import plot
 from paper.published import Published, published_for
 from paper.rows import SEEDS, STEPS, Row
 from paper.tables import NOT_RUN, Entry, NetworkTable, by_method, tables_of
-from paper.tradeoffs import tradeoffs
+from paper.tradeoffs import KINDS, tradeoffs
 from spikewright.errors import ExperimentError
 from spikewright.files import write_whole
 
@@ -70,9 +70,7 @@ def page(results: Path, steps: Sequence[int] = STEPS, beside: Path | None = None
     Raises:
         ExperimentError: when there is nothing to show, or a record is damaged.
     """
-    tables = tables_of(results, steps)
-    pictures = "results" if beside is None else beside.name
-    return _page(tables, pictures, Evidence.of(tables, beside))
+    return _made(results, steps, beside)[0]
 
 
 def plots(results: Path, steps: Sequence[int] = STEPS) -> dict[str, str]:
@@ -80,11 +78,7 @@ def plots(results: Path, steps: Sequence[int] = STEPS) -> dict[str, str]:
 
     Args and Raises: as for `page`.
     """
-    tables = tables_of(results, steps)
-    drawn = {f"{table.name}.svg": plot(table) for table in tables}
-    for table in _pictured(tables):
-        drawn |= {f"{table.name}-{kind}.svg": text for kind, text in tradeoffs(table).items()}
-    return {name: picture for name, picture in drawn.items() if picture is not None}
+    return _drawn(tables_of(results, steps))
 
 
 def write_page(results: Path, path: Path, steps: Sequence[int] = STEPS) -> None:
@@ -102,7 +96,7 @@ def write_page(results: Path, path: Path, steps: Sequence[int] = STEPS) -> None:
     if not path.suffix or path.is_dir():
         raise ExperimentError(f"'{path}' names no page: give a file such as docs/results.md")
     folder = path.with_suffix("")
-    text, drawn = page(results, steps, folder), plots(results, steps)
+    text, drawn = _made(results, steps, folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         for name, picture in drawn.items():
@@ -112,11 +106,29 @@ def write_page(results: Path, path: Path, steps: Sequence[int] = STEPS) -> None:
         raise ExperimentError(f"cannot write '{path}' ({error.strerror})") from error
 
 
-def _page(tables: Sequence[NetworkTable], pictures: str, evidence: Evidence) -> str:
+def _made(results: Path, steps: Sequence[int], beside: Path | None) -> tuple[str, dict[str, str]]:
+    """The page and its plots."""
+    tables = tables_of(results, steps)
+    drawn = _drawn(tables)
+    folder = "results" if beside is None else beside.name
+    links = {name: f"{folder}/{name}" for name in drawn}
+    return _page(tables, links, Evidence.of(tables, beside)), drawn
+
+
+def _drawn(tables: Sequence[NetworkTable]) -> dict[str, str]:
+    """The plots of all networks, and for two of them what their answers cost."""
+    drawn = {f"{table.name}.svg": plot(table) for table in tables}
+    for table in _pictured(tables):
+        drawn |= {f"{table.name}-{kind}.svg": text for kind, text in tradeoffs(table).items()}
+    return {name: picture for name, picture in drawn.items() if picture is not None}
+
+
+def _page(tables: Sequence[NetworkTable], links: Mapping[str, str], evidence: Evidence) -> str:
+    """The page; links to its plots by their file names."""
     parts = [_HEAD, "## Ten questions\n", answered(evidence, QUESTIONS)]
     if FURTHER:
         parts += ["## Real pretrained networks\n", answered(evidence, FURTHER)]
-    parts += ["## In pictures\n", _PICTURES, *_tradeoffs(tables, pictures)]
+    parts += ["## In pictures\n", _PICTURES, *_tradeoffs(tables, links)]
     parts += ["## All networks side by side\n", fold("A line for each network", [_glance(tables)])]
     parts += ["## What holds of the paper's claims, and why\n"]
     parts.append(fold("What is compared, and four facts", [explanation()]))
@@ -125,7 +137,7 @@ def _page(tables: Sequence[NetworkTable], pictures: str, evidence: Evidence) -> 
     titles = Counter(table.title for table in tables)
     for table in tables:
         twin = f" (`{table.name}`)" if titles[table.title] > 1 else ""
-        parts += [f"## {table.title}{twin}\n", fold(_ann(table), _section(table, pictures))]
+        parts += [f"## {table.title}{twin}\n", fold(_ann(table), _section(table, links))]
     return "\n".join(parts)
 
 
@@ -135,14 +147,16 @@ def _pictured(tables: Sequence[NetworkTable]) -> list[NetworkTable]:
     return [max(kind, key=lambda table: len(table.entries)) for kind in kinds if kind]
 
 
-def _tradeoffs(tables: Sequence[NetworkTable], pictures: str) -> list[str]:
+def _tradeoffs(tables: Sequence[NetworkTable], links: Mapping[str, str]) -> list[str]:
     parts: list[str] = []
     for table in _pictured(tables):
-        if drawn := tradeoffs(table):
+        found = {kind: links.get(f"{table.name}-{kind}.svg") for kind in KINDS}
+        if any(found.values()):
             parts.append(f"**{table.title}** (`{table.name}`)\n")
         parts += [
-            f"![Accuracy against {kind} of {table.title}]({pictures}/{table.name}-{kind}.svg)\n"
-            for kind in drawn
+            f"![Accuracy against {kind} of {table.title}]({link})\n"
+            for kind, link in found.items()
+            if link is not None
         ]
     return parts
 
@@ -202,10 +216,10 @@ def _glimpse(table: NetworkTable, rows: Sequence[str | None]) -> list[str]:
     return [f"{images:,}", shown(ann), *accuracies]
 
 
-def _section(table: NetworkTable, pictures: str) -> list[str]:
+def _section(table: NetworkTable, links: Mapping[str, str]) -> list[str]:
     parts = [_about(table), "".join(f"- {sentence}\n" for sentence in findings(table))]
-    if plot(table) is not None:
-        parts.append(f"![Accuracy over T of {table.title}]({pictures}/{table.name}.svg)\n")
+    if link := links.get(f"{table.name}.svg"):
+        parts.append(f"![Accuracy over T of {table.title}]({link})\n")
     others = published_for(
         table.configuration["data"], table.configuration["architecture"], table.levels
     )

@@ -15,6 +15,9 @@ from paper.rows import CONTROLS
 from paper.tables import Entry, NetworkTable, rows_with
 from spikewright.measure import wilson_interval
 
+KINDS = ("latency", "energy")
+"""What accuracy is shown against."""
+
 _MARKS = ("o", "s", "^", "D", "v", "P", "X", "p")
 """The shapes of neurons' points, so that colour is not all that tells them apart."""
 
@@ -40,20 +43,20 @@ class _Neuron:
 
 
 def tradeoffs(table: NetworkTable) -> dict[str, str]:
-    """The pictures, SVG by what is on their horizontal axis: "latency" and "energy".
+    """The pictures, SVG by what is on their horizontal axis, in the order of `KINDS`.
 
     Every point is a T, of the first seed, on the images that all points were measured on, with its
     Wilson 95 % interval. Where a neuron has several calibrations, the best at that T is shown.
     Energies are of arithmetic in integers. The star is the ANN at the energy of 8 bits, with the
     accuracy that it has in float32. A picture without any point is left out.
     """
-    drawn = {
-        "latency": _picture(table, "time steps until the answer", _latency),
-        "energy": _picture(table, "energy of one answer in µJ, in integers", _microjoules, _star),
-    }
+    drawn = (
+        _picture(table, "time steps until the answer", _latency),
+        _picture(table, "energy of one answer in µJ, in integers", _microjoules, _star),
+    )
     return {
         kind: on_white(picture, f"Accuracy against {kind}: {table.title}")
-        for kind, picture in drawn.items()
+        for kind, picture in zip(KINDS, drawn, strict=True)
         if picture is not None
     }
 

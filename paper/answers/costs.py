@@ -37,9 +37,9 @@ def _best_code(record: Codes) -> str:
     if soonest != best:
         others += f"; {_code(soonest)} is within a point, after {soonest.latency} steps"
     return (
-        f"On {record.title}, take {_code(best)}: the ANN's answer to {100 * best.same:.1f} % of "
-        f"{record.config.samples:,} samples, after {best.latency} time steps, for "
-        f"{best.energy_integer:.2f} of the ANN's energy in integers{others}."
+        f"On {record.title.partition(',')[0]}, take {_code(best)}: the ANN's answer to "
+        f"{100 * best.same:.1f} % of {record.config.samples:,} samples, after {best.latency} time "
+        f"steps, for {best.energy_integer:.2f} of the ANN's energy in integers{others}."
     )
 
 
@@ -72,7 +72,7 @@ def how_much_energy(evidence: Evidence) -> str:
 
 def _times(ratios: Sequence[float], of: str) -> str:
     if not ratios:
-        return f"an energy beside {of} that was {NOT_RUN}"
+        return f"({of}: {NOT_RUN})"
     less = sum(ratio < 1 for ratio in ratios)
     told = span(ratios, "{:.2f}".format)
     return f"{told} times {of} (less on {less} of {len(ratios)} networks)"
@@ -133,7 +133,7 @@ def _tuned(record: Tuning) -> str:
         after = [100 * row.noisy / row.images for row in rows]
         gains.append(
             f"{mean(after) - before:+.1f} points at T = {t} ({before:.1f} % before, "
-            f"{span(after, '{:.1f}'.format)} after, {len(rows)} seeds)"
+            f"{span(after, '{:.1f}'.format)} after, seeds: {len(rows)})"
         )
     better = sum(
         row.only_noisy > row.only_plain and mcnemar_exact(row.only_plain, row.only_noisy) < SURE

@@ -18,7 +18,7 @@ from paper.answers.evidence import (
 from paper.cell import ANN
 from paper.differences import Tally
 from paper.rows import IN_DOUBLE
-from paper.tables import NOT_RUN, NetworkTable
+from paper.tables import NOT_RUN, NetworkTable, rows_with
 
 _RIVALS = {"nearest": "`nearest`", "tpp": "TPP", "srp": "SRP", "cos": "COS"}
 """What plain IF is compared with in the same time, and how it is called."""
@@ -73,10 +73,10 @@ def _least(kind: str, tables: Sequence[NetworkTable]) -> str:
         return f"On {kind} networks: {NOT_RUN}."
     found = [(table, least) for table in run if (least := enough(table, "nearest"))]
     if not found:
-        return f"On {kind} networks `nearest` is below the ANN up to T = {_largest(run)}."
+        return f"On {kind} networks `nearest` is below the ANN up to T = {_last(run, 'nearest')}."
     steps = span(least.steps for _, least in found)
     time = span(least.entry.latency for _, least in found)
-    own = f", = L on {sum(least.steps == table.levels for table, least in found)}"
+    own = f", T = L on {sum(least.steps == table.levels for table, least in found)}"
     return (
         f"On {kind} networks `nearest` is not below the ANN from T = {steps} "
         f"({len(found)} of {len(run)} networks{own if kind == 'QCFS' else ''}), an answer after "
@@ -91,13 +91,17 @@ def _plain(tables: Sequence[NetworkTable]) -> str:
         return f"was {NOT_RUN}"
     found = [least for table in run if (least := enough(table, "if"))]
     if not found:
-        return f"is below it up to T = {_largest(run)}"
+        return f"is below it up to T = {_last(run, 'if')}"
     time = span(least.entry.latency for least in found)
     return f"gets there after {time} ({len(found)} of {len(run)})"
 
 
-def _largest(tables: Sequence[NetworkTable]) -> int:
-    return max(table.steps[-1] for table in tables)
+def _last(tables: Sequence[NetworkTable], neuron: str) -> int:
+    """The largest T at which a neuron was run."""
+    cells = [
+        cell for table in tables for cell in table.entries if cell[0] in rows_with(table, neuron)
+    ]
+    return max(t for _, t in cells)
 
 
 def misalignment(evidence: Evidence) -> str:

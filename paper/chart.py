@@ -138,7 +138,16 @@ def _name_ends(axes: Axes, curves: Sequence[Curve]) -> None:
         heights[i] = max(heights[i], limit)
         limit = heights[i] + NAME_HEIGHT
     for height, (_, curve) in zip(heights, ends, strict=True):
-        beside = {"color": curve.colour, "transform": axes.transAxes}
+        place, at = axes.transAxes, 1.02
         if curve.mark is not None:
-            axes.scatter(1.03, height, s=30, marker=curve.mark, clip_on=False, **beside)
-        axes.text(1.02 if curve.mark is None else 1.055, height, curve.name, va="center", **beside)
+            axes.scatter(
+                1.03,
+                height,
+                s=30,
+                marker=curve.mark,
+                color=curve.colour,
+                transform=place,
+                clip_on=False,
+            )
+            at = 1.055
+        axes.text(at, height, curve.name, color=curve.colour, transform=place, va="center")

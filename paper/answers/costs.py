@@ -171,7 +171,7 @@ def _trial(architecture: str, tables: Sequence[NetworkTable]) -> str:
     """One architecture: layers of neurons, data sets, and networks by activation."""
     own = [table for table in tables if table.configuration["architecture"] == architecture]
     depths = {len(e.first.spikes_by_site) for table in own for e in table.entries.values()}
-    data = dict.fromkeys(table.configuration["data"] for table in own)
+    data: dict[str, None] = dict.fromkeys(table.configuration["data"] for table in own)
     levels = sorted(table.levels for table in own if table.levels is not None)
     relu = len(own) - len(levels)
     kinds = [f"{len(levels)} with QCFS (L = {span(levels)})"] if levels else []

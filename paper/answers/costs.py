@@ -107,8 +107,8 @@ def _images(table: NetworkTable, method: str) -> str:
     fewer = f"; {few:,} give {_accuracy(found[few])}" if few < near else ""
     title = next(row.title for row in CALIBRATION_ROWS if row.method.name == method)
     return (
-        f"With {title.partition(',')[0]}, {near:,} come within a point of {most:,} (`nearest`, "
-        f"T = {steps}): {_accuracy(found[near])} and {_accuracy(found[most])}{fewer}."
+        f"With {title.partition(',')[0]}, {near:,} images come within a point of {most:,} "
+        f"(`nearest`, T = {steps}): {_accuracy(found[near])} and {_accuracy(found[most])}{fewer}."
     )
 
 

@@ -218,8 +218,8 @@ def test_calibration_images_are_the_fewest_within_a_point() -> None:
     sizes = {16: 150, 64: 178, 1024: 180}
     rights = {(f"auto-nearest-{n}", 4): right for n, right in sizes.items()}
     assert how_many_images(of(table(rights, levels=None))) == (
-        "With Auto, 64 images come within a point of 1,024 (`nearest`, T = 4): 89.00 % and 90.00 %; "
-        "16 give 75.00 %."
+        "With Auto, 64 images come within a point of 1,024 (`nearest`, T = 4): 89.00 % and 90.00 "
+        "%; 16 give 75.00 %."
     )
     rights["auto-nearest-16", 4] = 178
     assert "With Auto, 16 images come within" in how_many_images(of(table(rights, levels=None)))

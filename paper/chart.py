@@ -48,6 +48,8 @@ class Curve:
         dash: of the line, as matplotlib takes it.
         width: of the line in points.
         bars: the ends (low, high) of a bar at every point; without any, points have no marks.
+        mark: the shape of the points, as matplotlib names it, drawn at the name too; discs, and
+            none at the name, for None.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Curve:
     dash: Dash = "-"
     width: float = 1.8
     bars: tuple[tuple[float, float], ...] = ()
+    mark: str | None = None
 
 
 @dataclass(frozen=True)
@@ -104,7 +107,8 @@ def _draw(axes: Axes, curve: Curve) -> None:
     if curve.bars:
         lows, highs = zip(*curve.bars, strict=True)
         axes.vlines(xs, lows, highs, color=curve.colour, linewidth=0.9)
-        axes.scatter(xs, ys, s=8 * curve.width, color=curve.colour, zorder=3)
+        size, mark = (8, "o") if curve.mark is None else (18, curve.mark)
+        axes.scatter(xs, ys, s=size * curve.width, color=curve.colour, marker=mark, zorder=3)
 
 
 def _scale(axes: Axes, x: Axis, y: Axis) -> None:
@@ -134,6 +138,16 @@ def _name_ends(axes: Axes, curves: Sequence[Curve]) -> None:
         heights[i] = max(heights[i], limit)
         limit = heights[i] + NAME_HEIGHT
     for height, (_, curve) in zip(heights, ends, strict=True):
-        axes.text(
-            1.02, height, curve.name, color=curve.colour, transform=axes.transAxes, va="center"
-        )
+        place, at = axes.transAxes, 1.02
+        if curve.mark is not None:
+            axes.scatter(
+                1.03,
+                height,
+                s=30,
+                marker=curve.mark,
+                color=curve.colour,
+                transform=place,
+                clip_on=False,
+            )
+            at = 1.055
+        axes.text(at, height, curve.name, color=curve.colour, transform=place, va="center")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from paper.cell import ANN
@@ -39,7 +39,7 @@ def verdicts(tables: Sequence[NetworkTable]) -> list[list[str]]:
 
 
 @dataclass(frozen=True)
-class _Difference:
+class Difference:
     """The difference of two rows on the same images.
 
     Attributes:
@@ -56,59 +56,82 @@ class _Difference:
 
 
 @dataclass(frozen=True)
-class _Line:
+class Tally:
+    """How many differences are significant.
+
+    Attributes:
+        above, below: significantly above and below 0.
+        run: all of them, those of cells that were not run left out.
+    """
+
+    above: int
+    below: int
+    run: int
+
+    @classmethod
+    def of(cls, differences: Iterable[Difference | None]) -> Tally:
+        """Count differences; None stands for one that was not run."""
+        run = [difference for difference in differences if difference is not None]
+        points = [difference.pair.points for difference in run if difference.significant]
+        return cls(sum(p > 0 for p in points), sum(p < 0 for p in points), len(run))
+
+
+@dataclass(frozen=True)
+class Comparison:
     """Two rows to compare: at the same T, or the second at the largest T that answers no later."""
 
     first: str
     second: str
     no_later: bool = False
 
-    def at(self, table: NetworkTable, steps: int) -> _Difference | None:
+    def at(self, table: NetworkTable, steps: int) -> Difference | None:
         """The difference at a T of the first row; None where a cell was not run."""
         entry = table.entry(self.first, steps)
         if not self.no_later:
             pair = paired(entry, table.entry(self.second, steps))
-            return None if pair is None else _Difference(pair)
+            return None if pair is None else Difference(pair)
         rival = None if entry is None else table.no_later(self.second, entry.latency)
         pair = None if rival is None else paired(entry, rival[1])
-        return None if rival is None or pair is None else _Difference(pair, rival[0])
+        return None if rival is None or pair is None else Difference(pair, rival[0])
 
 
-def _lines(table: NetworkTable) -> list[_Line]:
+def _lines(table: NetworkTable) -> list[Comparison]:
     if table.levels is None:
         methods = [rows for _, *rows in by_method(table)]
         same = [
             line
             for base, tpp, nearest in methods
-            for line in (_Line(tpp, base), _Line(nearest, tpp), _Line(nearest, ANN))
+            for line in (Comparison(tpp, base), Comparison(nearest, tpp), Comparison(nearest, ANN))
         ]
         waiting = [(name, base) for base, *names in methods for name in names]
     else:
-        same = [_Line(name, "if") for name in ("shuffled", *CONTROLS, "srp", "cos", "tpp")]
-        same += [_Line("tpp", "shuffled"), _Line("unbiased", "tpp"), _Line("nearest", "tpp")]
-        same += [_Line(name, ANN) for name in ("if", "tpp", "nearest")]
+        same = [Comparison(name, "if") for name in ("shuffled", *CONTROLS, "srp", "cos", "tpp")]
+        same += [
+            Comparison("tpp", "shuffled"),
+            Comparison("unbiased", "tpp"),
+            Comparison("nearest", "tpp"),
+        ]
+        same += [Comparison(name, ANN) for name in ("if", "tpp", "nearest")]
         waiting = [(name, "if") for name in ("srp", "cos", "tpp", "nearest")]
-    return same + [_Line(name, base, no_later=True) for name, base in waiting]
+    return same + [Comparison(name, base, no_later=True) for name, base in waiting]
 
 
-def _title(table: NetworkTable, line: _Line) -> str:
+def _title(table: NetworkTable, line: Comparison) -> str:
     when = " that answers no later" if line.no_later else ""
     return f"{table.title_of(line.first)} against {table.title_of(line.second)}{when}"
 
 
-def _cell(difference: _Difference | None) -> str:
+def _cell(difference: Difference | None) -> str:
     if difference is None:
         return NOT_RUN
     points = f"{difference.pair.points:+.2f}{'' if difference.significant else ' n.s.'}"
     return points if difference.other is None else f"{points} (T = {difference.other})"
 
 
-def _count(differences: Sequence[_Difference | None]) -> str:
+def _count(differences: Sequence[Difference | None]) -> str:
     """How many differences are significantly above and below 0, of how many that were run."""
-    run = [difference for difference in differences if difference is not None]
-    if not run:
+    tally = Tally.of(differences)
+    if not tally.run:
         return NOT_RUN
-    points = [difference.pair.points for difference in run if difference.significant]
-    above, below = sum(p > 0 for p in points), sum(p < 0 for p in points)
-    counts = [f"{n} {word}" for n, word in ((above, "above"), (below, "below")) if n]
-    return f"{', '.join(counts) or 'none'} of {len(run)}"
+    ends = ((tally.above, "above"), (tally.below, "below"))
+    return f"{', '.join(f'{n} {word}' for n, word in ends if n) or 'none'} of {tally.run}"

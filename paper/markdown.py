@@ -18,6 +18,12 @@ def several(values: Iterable[int]) -> str:
     return f"{distinct[0]:,}" if len(distinct) == 1 else f"{distinct[0]:,} to {distinct[-1]:,}"
 
 
+def fold(summary: str, parts: Iterable[str]) -> str:
+    """Paragraphs and tables behind a line that opens them."""
+    body = "\n".join(parts)
+    return f'<details markdown="1">\n<summary>{summary}</summary>\n\n{body}\n</details>\n'
+
+
 def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table."""
     lines = [list(head), ["---"] * len(head), *rows]

@@ -12,10 +12,10 @@ from paper.chart import Axis, Curve, Dash, chart
 from paper.rows import CONTROLS, Row
 from paper.tables import Entry, NetworkTable, by_method
 
-_COLOURS = ("#b8501c", "#96700a", "#8a3d97", "#007a66", "#1b62b5", "#b0306a", "#3f7f2f", "#50607a")
+COLOURS = ("#b8501c", "#96700a", "#8a3d97", "#007a66", "#1b62b5", "#b0306a", "#3f7f2f", "#50607a")
 _QUIET = "#8b929c"
-_INK = "#1d2430"
-_NEURONS = {"if": _COLOURS[0], "tpp": _COLOURS[2], "nearest": _COLOURS[4]}
+INK = "#1d2430"
+_NEURONS = {"if": COLOURS[0], "tpp": COLOURS[2], "nearest": COLOURS[4]}
 _DASHES: tuple[Dash, ...] = ("-", "--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)))
 
 
@@ -39,10 +39,14 @@ def plot(table: NetworkTable) -> str | None:
         axes.text(1.3, -0.12, footnote, transform=axes.transAxes, ha="right")
 
     steps = Axis("time steps T", table.steps, base=2)
-    picture = chart(steps, _accuracies([*curves, *sources]), [*sources, *curves], note)
-    title = f"<title>Accuracy over T: {escape(table.title)}</title>"
+    picture = chart(steps, accuracy_axis([*curves, *sources]), [*sources, *curves], note)
+    return on_white(picture, f"Accuracy over T: {table.title}")
+
+
+def on_white(picture: str, title: str) -> str:
+    """A chart with a title, on white ground: light and dark pages show it alike."""
     head, _, rest = picture.partition(">")
-    return f'{head} style="background: #ffffff">\n{title}{rest}'
+    return f'{head} style="background: #ffffff">\n<title>{escape(title)}</title>{rest}'
 
 
 def _points(table: NetworkTable, row: Row) -> list[tuple[int, Entry]]:
@@ -51,7 +55,7 @@ def _points(table: NetworkTable, row: Row) -> list[tuple[int, Entry]]:
 
 
 def _curve(table: NetworkTable, row: Row, points: list[tuple[int, Entry]]) -> Curve:
-    colour, dash, width = _look(table, row)
+    colour, dash, width = look(table, row)
     last = points[-1][1]
     star = " *" if table.ann is not None and last.images < table.ann.images else ""
     return Curve(
@@ -64,7 +68,7 @@ def _curve(table: NetworkTable, row: Row, points: list[tuple[int, Entry]]) -> Cu
     )
 
 
-def _look(table: NetworkTable, row: Row) -> tuple[str, Dash, float]:
+def look(table: NetworkTable, row: Row) -> tuple[str, Dash, float]:
     """Colour, dash and width of a curve, whichever others were run.
 
     The rows of a ReLU network have a colour for each neuron and a dash for each method.
@@ -77,7 +81,7 @@ def _look(table: NetworkTable, row: Row) -> tuple[str, Dash, float]:
         dash = _DASHES[methods.index(row.title.partition(",")[0])]
         return _NEURONS[neuron], dash, 1.8
     number = [r.name for r in table.rows if r.name not in CONTROLS].index(row.name)
-    return _COLOURS[number % len(_COLOURS)], "-", 1.8
+    return COLOURS[number % len(COLOURS)], "-", 1.8
 
 
 def _sources(table: NetworkTable, few: int) -> list[Curve]:
@@ -90,12 +94,12 @@ def _sources(table: NetworkTable, few: int) -> list[Curve]:
         levels.append(("ANN *", ann.first_seed_accuracy(few), ":"))
     ends = table.steps[0], table.steps[-1]
     return [
-        Curve(name, tuple((t, 100 * level) for t in ends), _INK, dash, 0.9)
+        Curve(name, tuple((t, 100 * level) for t in ends), INK, dash, 0.9)
         for name, level, dash in levels
     ]
 
 
-def _accuracies(curves: list[Curve]) -> Axis:
+def accuracy_axis(curves: list[Curve]) -> Axis:
     """The axis from the multiple of ten below everything shown to the one above it."""
     ends = [end for curve in curves for bar in curve.bars for end in bar]
     ends += [value for curve in curves for _, value in curve.points]

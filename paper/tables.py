@@ -128,6 +128,20 @@ class NetworkTable:
         where = DATA_TITLES.get(data, data)
         return f"{where}, {self.configuration['architecture']}, {activation}"
 
+    @property
+    def int8_nj(self) -> float | None:
+        """The energy of the ANN with weights and activations of 8 bits; None if not counted.
+
+        Records hold it with activations of the few bits that counts need. It grows by the same with
+        every bit (`EnergyModel.integer_nj`), so that two widths give that of any.
+        """
+        energies = [entry.energy for entry in self.entries.values() if entry.energy]
+        by_bits = {energy["ann_bits"]: energy["ann_quantised_nj"] for energy in energies}
+        if len(by_bits) < 2:
+            return None
+        few, many = min(by_bits), max(by_bits)
+        return by_bits[many] + (8 - many) * (by_bits[many] - by_bits[few]) / (many - few)
+
     def entry(self, row: str, steps: int) -> Entry | None:
         """A row at one T, or the `ANN` whatever T; None when it was not run."""
         if row == ANN:
@@ -197,6 +211,13 @@ def by_method(table: NetworkTable) -> list[tuple[str, str, str, str]]:
     names = list(dict.fromkeys(row.name.partition("-")[0] for row in table.rows))
     titles = {row.name.partition("-")[0]: row.title.partition(",")[0] for row in table.rows}
     return [(titles[name], f"{name}-if", f"{name}-tpp", f"{name}-nearest") for name in names]
+
+
+def rows_with(table: NetworkTable, neuron: str) -> tuple[str, ...]:
+    """The rows of a network with a neuron, such as "nearest": one for every calibration."""
+    if table.levels is not None:
+        return (neuron,)
+    return tuple(f"{base.rpartition('-')[0]}-{neuron}" for _, base, *_ in by_method(table))
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ RESULTS, PAGE = ROOT / "results", ROOT / "docs" / "results.md"
 def test_the_page_of_this_repository_is_what_its_records_render_to() -> None:
     if not RESULTS.is_dir():
         pytest.skip("this repository holds no results yet")
-    assert page(RESULTS) == PAGE.read_text(encoding="utf-8"), (
+    assert page(RESULTS, beside=PAGE.with_suffix("")) == PAGE.read_text(encoding="utf-8"), (
         "run: python -m paper page --out results --page docs/results.md"
     )
 
@@ -328,12 +328,13 @@ def test_plots_are_well_formed_and_linked(results: Path, tmp_path: Path) -> None
     path = tmp_path / "docs" / "results.md"
     write_page(results, path, SMALL.steps)
     links = re.findall(r"!\[[^]]*\]\(([^)]+)\)", path.read_text("utf-8"))
-    assert links == ["results/qcfs.svg", "results/relu.svg"]
+    tradeoffs = [f"results/{n}-{k}.svg" for n in ("qcfs", "relu") for k in ("latency", "energy")]
+    assert links == [*tradeoffs, "results/qcfs.svg", "results/relu.svg"]
     for link in links:
         root = ElementTree.fromstring((path.parent / link).read_text("utf-8"))
         curves = [e for e in root.iter() if e.get("id", "").startswith("curve: ")]
         curves = [e for e in curves if not e.get("id", "").startswith("curve: ANN")]
-        assert len(curves) == {"qcfs": 4, "relu": 2}[Path(link).stem]
+        assert len(curves) == {"qcfs": 4, "relu": 2}[Path(link).stem.partition("-")[0]]
 
 
 def test_a_curve_keeps_its_colour_when_another_is_missing(results: Path, tmp_path: Path) -> None:

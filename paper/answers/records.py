@@ -1,0 +1,108 @@
+"""Records beside the page that are no cells of its tables: of codes, and of fine-tuning."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from spikewright.decoding import decoded, parsed
+from spikewright.errors import ExperimentError, RunError
+
+Kind = TypeVar("Kind")
+
+
+@dataclass(frozen=True)
+class CodeRow:
+    """A neuron and its code on one network.
+
+    Attributes:
+        neuron: as the command line spells it, such as "nearest:digits".
+        steps: T.
+        latency: time steps until the answer.
+        energy_integer: arithmetic in integers over that of the ANN with activations of as many bits
+            as the levels ask for.
+        same: fraction of samples with the ANN's answer.
+    """
+
+    neuron: str
+    steps: int
+    latency: int
+    energy_integer: float
+    same: float
+
+
+@dataclass(frozen=True)
+class CodeSettings:
+    """How many samples answers were compared on."""
+
+    samples: int
+
+
+@dataclass(frozen=True)
+class Codes:
+    """What codes come to on a network: `codes-NAME.json`.
+
+    Attributes:
+        title: the network and its samples.
+    """
+
+    title: str
+    config: CodeSettings
+    rows: tuple[CodeRow, ...]
+
+
+@dataclass(frozen=True)
+class TuningRow:
+    """A network fine-tuned with noise and without, tested at one T.
+
+    Attributes:
+        steps: T.
+        images: tested.
+        before, noisy: right as converted, and after fine-tuning with noise.
+        only_plain, only_noisy: right without noise alone, and with it alone.
+    """
+
+    steps: int
+    images: int
+    before: int
+    noisy: int
+    only_plain: int
+    only_noisy: int
+
+
+@dataclass(frozen=True)
+class TuningSettings:
+    """The network, the training images, and how often each was shown."""
+
+    source: str
+    images: int
+    epochs: int
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What fine-tuning by NQ gives over conversion: `nq-NAME.json`."""
+
+    config: TuningSettings
+    rows: tuple[TuningRow, ...]
+
+
+def read_records(folder: Path | None, prefix: str, kind: type[Kind]) -> tuple[Kind, ...]:
+    """Every record `PREFIX-NAME.json` of a folder, by name; none where there is no folder.
+
+    Args:
+        folder: such as `docs/results`.
+        prefix: the kind of record, such as "codes".
+        kind: a dataclass of what is read of each; what else a record holds is passed over.
+
+    Raises:
+        ExperimentError: for a record that is damaged.
+    """
+    paths = sorted(folder.glob(f"{prefix}-*.json")) if folder is not None else []
+    try:
+        return tuple(
+            decoded(kind, parsed(path.read_bytes(), f"'{path}'"), f"'{path}'") for path in paths
+        )
+    except RunError as error:
+        raise ExperimentError(f"{error}: it is no record of {prefix}; measure it again") from error

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from spikewright.cli.app import app
 from spikewright.fingerprint import fingerprint
 from spikewright.graph import Survey, survey
-from spikewright.graph.capture import _COMPARED
+from spikewright.graph.capture import COMPARED
 from spikewright.graph.elementary import Units
 from spikewright.graph.given import Given
 from spikewright.graph.model_checks import state_of
@@ -52,7 +52,7 @@ def survey_once(model: Any, example: Given, units: Units) -> Survey:
     if not isinstance(model, nn.Module) or example.alone is None:
         return survey(model, example, units)
     code = tuple(getattr(type(m).forward, "__code__", None) for m in model.modules())
-    seen = {"": example.alone[:_COMPARED]}  # no more of the data is looked at
+    seen = {"": example.alone[:COMPARED]}  # no more of the data is looked at
     key = (repr(model), code, fingerprint(state_of(model)), fingerprint(seen), units)
     if key not in CAPTURED:
         CAPTURED[key] = survey(model, example, units)

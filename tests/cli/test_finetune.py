@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -80,6 +81,16 @@ def test_the_options_of_nq_reach_the_recipe(run: Run, network: str, tmp_path: Pa
     assert code == 0, err
     settings = json.loads((tmp_path / "run.json").read_text())["recipe"]["settings"]
     assert (settings["levels"], settings["noise"]) == (8, 0.5)
+
+
+def test_a_start_that_has_changed_is_refused(run: Run, network: str, tmp_path: Path) -> None:
+    start, folder = tmp_path / "start.safetensors", str(tmp_path / "run")
+    shutil.copy(network, start)
+    assert run("finetune", str(start), *SHORT, "--output", folder)[0] == 0
+    sw.load(start).save(start, notes={"other": "notes"})
+    code, out, err = run("finetune", "--resume", folder)
+    assert (code, out) == (2, "")
+    assert "has changed since the run was begun" in " ".join(err.split())
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from docs_tools.markdown import table
 from spikewright.recurrent import (
     SequenceData,
     SequenceRecipe,
@@ -229,10 +230,6 @@ def agreement_table(record: Record) -> str:
     """
     runs = of(record, "random")
     tests = [run.test for run in runs]
-    lines = [
-        "| ranked by | networks | Kendall's tau | 95 % interval |",
-        "| --- | --- | --- | --- |",
-    ]
     rankings = [
         ("score", [run.candidate.score for run in runs], tests),
         ("number of parameters", [float(run.candidate.parameters) for run in runs], tests),
@@ -241,47 +238,53 @@ def agreement_table(record: Record) -> str:
         first, others = [run.tests[0] for run in runs], [run.tests[1:] for run in runs]
         means = list(map(statistics.fmean, others))
         rankings.append(("one training, against the other", first, means))
+    rows: list[tuple[str, ...]] = []
     for name, values, against in rankings:
         found = agreement(values, against)
-        lines.append(
-            f"| {name} | {len(runs)} | {found.tau:+.2f} | {found.low:+.2f} to {found.high:+.2f} |"
-        )
-    return "\n".join(lines)
+        interval = f"{found.low:+.2f} to {found.high:+.2f}"
+        rows.append((name, f"{len(runs)}", f"{found.tau:+.2f}", interval))
+    return table(("ranked by", "networks", "Kendall's tau", "95 % interval"), rows)
 
 
 def accuracy_table(record: Record) -> str:
     """Networks that were found beside drawn ones."""
-    lines = [
-        "| networks | number | median test accuracy | 95 % interval | lowest to highest | "
-        "median parameters | median score |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
+    head = ("networks", "number", "median test accuracy", "95 % interval", "lowest to highest")
+    rows: list[tuple[str, ...]] = []
     for origin in ("random", "found"):
         runs = of(record, origin)
         tests = [100 * run.test for run in runs]
         median, low, high = median_interval(tests)
-        lines.append(
-            f"| {origin} | {len(runs)} | {median:.1f} % | {low:.1f} to {high:.1f} % | "
-            f"{min(tests):.1f} to {max(tests):.1f} % | "
-            f"{statistics.median(run.candidate.parameters for run in runs):,.0f} | "
-            f"{statistics.median(run.candidate.score for run in runs):.3f} |"
+        rows.append(
+            (
+                origin,
+                f"{len(runs)}",
+                f"{median:.1f} %",
+                f"{low:.1f} to {high:.1f} %",
+                f"{min(tests):.1f} to {max(tests):.1f} %",
+                f"{statistics.median(run.candidate.parameters for run in runs):,.0f}",
+                f"{statistics.median(run.candidate.score for run in runs):.3f}",
+            )
         )
-    return "\n".join(lines)
+    return table((*head, "median parameters", "median score"), rows)
 
 
 def search_table(record: Record) -> str:
     """Each search, and what it found."""
     tests = {run.number: run.test for run in of(record, "found")}
-    lines = [
-        "| seed | evaluations | time | best score | parameters | test accuracy | cells |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-    ]
-    lines += [
-        f"| {s.seed} | {s.evaluations} | {s.seconds:.1f} s | {s.best.score:.3f} | "
-        f"{s.best.parameters:,} | {100 * tests[s.seed]:.1f} % | {words(s.best.architecture)} |"
+    head = ("seed", "evaluations", "time", "best score", "parameters", "test accuracy", "cells")
+    rows = [
+        (
+            f"{s.seed}",
+            f"{s.evaluations}",
+            f"{s.seconds:.1f} s",
+            f"{s.best.score:.3f}",
+            f"{s.best.parameters:,}",
+            f"{100 * tests[s.seed]:.1f} %",
+            words(s.best.architecture),
+        )
         for s in record.searches
     ]
-    return "\n".join(lines)
+    return table(head, rows)
 
 
 def words(architecture: Architecture) -> str:

@@ -30,17 +30,13 @@ if (
 
 LONG = (
     "cli/test_commands.py",
-    "cli/test_interruption.py",
-    "cli/test_together.py",
     "demo/test_run_demo.py",
     "docs/test_examples.py",
     "docs/test_support.py",
     "export/test_onnx.py",
     "network/test_recurrent.py",
-    "paper/test_dry_run.py",
     "paper/test_run.py",
     "robustness/test_fuzz_command_line.py",
-    "test_processes.py",
     "test_torchvision.py",
     "training/test_processes.py",
     "training/test_train.py",

@@ -51,7 +51,7 @@ def test_five_neurons_at_six_t_are_captured_and_calibrated_once(calls):
         snn = source.convert(neuron, STEPS, ConversionOptions())
         assert snn.designed_steps == STEPS
     assert calls == {"survey": 1, "collect": 1}
-    prepared = sw.prepare(net("plain"), images(12))
+    prepared = sw.prepare(program("plain"), images(12))
     for method in METHODS.values():
         if method.name not in ("qcfs", "srp", "cos"):  # these are for other networks
             method.convert(prepared, steps=(4, 8))

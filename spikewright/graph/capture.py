@@ -45,7 +45,7 @@ from spikewright.graph.relays import with_relays
 from spikewright.graph.rule import rule_of
 from spikewright.graph.structure import register_answer
 
-_COMPARED = 16
+COMPARED = 16
 """The number of samples on which the captured graph is compared with the model, at most."""
 
 
@@ -117,7 +117,7 @@ def survey(
         offenders = (*offenders, *_left_over(graph))
     if not offenders:
         graph = with_relays(with_units_before_maxima(graph))
-        few = first.changed(lambda tensor: tensor[:_COMPARED])
+        few = first.changed(lambda tensor: tensor[:COMPARED])
         batch = batch_of(call.inputs(few.args, few.keywords, graph.tensors))
         called = Given(*call.placed(tensors_of(batch), graph.tensors))
         check_agreement(graph, batch, _answer(model, called))
@@ -157,7 +157,7 @@ def _exported(
     try:
         return _of_any_size(model, pair, call, constants)
     except Exception as error:  # torch.export has no common base class for what it refuses
-        answer = _answer(model, example.changed(lambda tensor: tensor[:_COMPARED]))
+        answer = _answer(model, example.changed(lambda tensor: tensor[:COMPARED]))
         message = str(error)
         if "in output, which is not a known type" in message:
             register_answer(answer)

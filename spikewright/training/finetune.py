@@ -33,6 +33,7 @@ def finetune(
     folder: Path,
     data: ImageData,
     *,
+    start: SpikingNetwork | None = None,
     notes: Mapping[str, Any] | None = None,
     progress: Progress | None = None,
 ) -> FineTuneCard:
@@ -48,6 +49,7 @@ def finetune(
         recipe: what to carry out.
         folder: a new folder, an empty one, or that of a run of this recipe; see `FineTuneFolder`.
         data: the images, opened without normalisation.
+        start: what `start_of(recipe)` gave, where it is loaded already.
         notes: saved with the network, see `SpikingNetwork.save`.
         progress: called after steps and epochs.
 
@@ -65,7 +67,7 @@ def finetune(
     run.require_same(recipe)
     if run.card.is_file():
         return read_fine_tune_card(folder)
-    network = start_of(recipe)
+    network = start_of(recipe) if start is None else start
     augmenter = Augmenter.of(recipe.data, data, recipe.seed, torch.device("cpu"))
     images = tuning_data(Splits.read(data), augmenter, recipe, network.dtype)
     method = recipe.make_method()

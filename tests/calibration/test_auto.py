@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -26,9 +27,15 @@ from spikewright.calibration.expected import Expected, expected_of
 from spikewright.calibration.holding_out import folds_of
 from spikewright.calibration.samples import Samples
 from tests.builders import images
-from tests.network.nets import NETS, net
+from tests.network.nets import NETS, net, program
 
 STEPS = 3
+
+
+@lru_cache
+def prepared_of_24(name: str) -> sw.Prepared:
+    """A network of `NETS`, prepared once for all corrections."""
+    return sw.prepare(program(name), images(24))
 
 
 class Harmful(Correction):
@@ -44,8 +51,8 @@ class Harmful(Correction):
 
 def test_what_only_harms_is_not_taken() -> None:
     auto = Auto((), (Harmful(),))
-    snn = sw.convert(net("plain"), images(32), steps=STEPS, correction=auto)
-    plain = sw.convert(net("plain"), images(32), steps=STEPS, correction=None)
+    snn = sw.convert(program("plain"), images(32), steps=STEPS, correction=auto)
+    plain = sw.convert(program("plain"), images(32), steps=STEPS, correction=None)
     assert torch.equal(snn(images(8)), plain(images(8)))
     errors = snn.design().held_out
     assert errors["+ no correction"] < errors["+ Harmful()"]
@@ -65,7 +72,9 @@ def test_strategies_far_behind_are_not_followed_to_the_end(
 
     monkeypatch.setattr("spikewright.calibration.auto.expected_of", counted)
     auto = Auto((sw.Percentile(80),), ())
-    snn = sw.convert(net("plain"), images(256), threshold=sw.Maximum(), steps=15, correction=auto)
+    snn = sw.convert(
+        program("plain"), images(256), threshold=sw.Maximum(), steps=15, correction=auto
+    )
     low, high = (sorted({theta for theta, _ in judged})[at] for at in (0, -1))
     assert [many for theta, many in judged if theta == low] == [16]
     assert sum(many for theta, many in judged if theta != low) >= 64
@@ -75,7 +84,7 @@ def test_strategies_far_behind_are_not_followed_to_the_end(
 def test_the_best_is_what_was_judged() -> None:
     """Oracle: the correction, fitted by hand on the samples that are not held out."""
     auto = Auto((), (Harmful(), Refit()))
-    prepared = sw.prepare(net("residual"), images(96))
+    prepared = sw.prepare(program("residual"), images(96))
     snn = prepared.convert(threshold=sw.Percentile(80), steps=STEPS, correction=auto)
     errors = {n: float(e) for n, e in snn.design().held_out.items() if n.startswith("+")}
     assert least(errors) == f"+ {Refit()!r}"
@@ -93,19 +102,21 @@ def test_the_best_is_what_was_judged() -> None:
 
 def test_no_more_than_64_samples_are_held_out() -> None:
     """With several T they are the same ones."""
-    prepared = sw.prepare(net("plain"), images(320))
+    prepared = sw.prepare(program("plain"), images(320))
     snn = prepared.convert(steps=(1, STEPS))
     assert {snn.expected(t).samples for t in (1, STEPS)} == {64}
     assert list(prepared.samples.folds) == [5]
 
 
 def test_a_strategy_that_is_named_is_kept() -> None:
-    snn = sw.convert(net("residual"), images(32), threshold=sw.Percentile(70), steps=STEPS)
-    expected = sw.convert(net("residual"), images(32), threshold=sw.Percentile(70), correction=None)
+    snn = sw.convert(program("residual"), images(32), threshold=sw.Percentile(70), steps=STEPS)
+    expected = sw.convert(
+        program("residual"), images(32), threshold=sw.Percentile(70), correction=None
+    )
     for site, threshold in snn.design().thresholds.items():
         assert torch.equal(threshold, expected.design().thresholds[site])
     assert all(name.startswith("+ ") for name in snn.design().held_out)
-    chosen = sw.convert(net("residual"), images(32), steps=STEPS).design().held_out
+    chosen = sw.convert(program("residual"), images(32), steps=STEPS).design().held_out
     assert sum(not name.startswith("+ ") for name in chosen) == len(STANDARD)
 
 
@@ -127,7 +138,7 @@ def test_a_network_trained_with_qcfs_is_as_good_as_with_its_own_thresholds() -> 
 def test_what_is_expected_is_seen_on_the_samples_held_out() -> None:
     """Oracle: the network itself, run on every fourth sample."""
     x = images(64)
-    snn = sw.convert(net("residual"), x, steps=STEPS)
+    snn = sw.convert(program("residual"), x, steps=STEPS)
     expected = snn.expected()
     assert expected is not None
     with torch.no_grad():
@@ -173,8 +184,7 @@ def test_the_error_is_that_of_the_network_itself(
     name: str, correction: Correction, neuron: sw.neurons.Neuron
 ) -> None:
     """Oracle: the finished network, run on the same samples."""
-    model = net(name)
-    prepared = sw.prepare(model, images(24))
+    model, prepared = net(name), prepared_of_24(name)
     snn = prepared.convert(neuron, steps=STEPS, correction=correction)
     measured = expected_of(snn.design(), snn.calibration, prepared.samples, STEPS, 0)
     with torch.no_grad():
@@ -197,10 +207,10 @@ def test_answers_that_are_planes_are_compared_by_their_squares() -> None:
 
 
 def test_a_few_samples_are_not_corrected_and_a_file_tells_the_errors(tmp_path: Path) -> None:
-    few = sw.convert(net("plain"), images(12), steps=STEPS, correction=Auto())
+    few = sw.convert(program("plain"), images(12), steps=STEPS, correction=Auto())
     assert not few.design().held_out
     assert not few.design().corrections
-    many = sw.convert(net("plain"), images(32), steps=STEPS, correction=Auto())
+    many = sw.convert(program("plain"), images(32), steps=STEPS, correction=Auto())
     many.save(tmp_path / "network")
     loaded = sw.load(tmp_path / "network")
     assert loaded.design().held_out == many.design().held_out
@@ -262,10 +272,10 @@ def test_outputs_that_no_signal_reaches_are_not_compared() -> None:
 
 def test_folds_know_what_the_ann_shows_on_all_other_samples() -> None:
     """Oracle: the same samples, prepared alone."""
-    prepared = sw.prepare(net("residual"), images(30))
+    prepared = sw.prepare(program("residual"), images(30))
     folds = folds_of(prepared.samples, prepared.statistics, 4)
     for fold in range(4):
-        alone = sw.prepare(net("residual"), images(30)[torch.arange(30) % 4 != fold])
+        alone = sw.prepare(program("residual"), images(30)[torch.arange(30) % 4 != fold])
         means, statistics = folds.fitted(fold).input_means, folds.statistics(fold)
         assert statistics.keys() == means.keys() == alone.statistics.keys()
         for site, seen in alone.statistics.items():
@@ -273,5 +283,5 @@ def test_folds_know_what_the_ann_shows_on_all_other_samples() -> None:
             assert torch.equal(statistics[site].maximum, seen.maximum)
             torch.testing.assert_close(means[site], alone.samples.input_means[site])
     two = folds.statistics(1, most=10)
-    third = sw.prepare(net("residual"), images(30)[torch.arange(30) % 4 > 1]).statistics
+    third = sw.prepare(program("residual"), images(30)[torch.arange(30) % 4 > 1]).statistics
     assert all(torch.equal(two[site].histogram, seen.histogram) for site, seen in third.items())

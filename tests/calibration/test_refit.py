@@ -18,7 +18,7 @@ from spikewright.calibration.moments import Places, chosen_ridge
 from spikewright.calibration.refit import STRENGTHS, _missing
 from spikewright.errors import CalibrationError
 from tests.builders import images, wired
-from tests.network.nets import NETS, net
+from tests.network.nets import NETS, net, program
 
 STEPS = 3
 
@@ -171,7 +171,7 @@ def test_answers_come_nearer_on_samples_never_seen() -> None:
 @pytest.mark.parametrize("neuron", [sw.TwoPhase(), sw.TPP(), sw.IntegrateFire()], ids=str)
 def test_every_neuron_is_refitted(neuron: sw.neurons.Neuron) -> None:
     model = net("residual")
-    prepared = sw.prepare(model, [images(96)])
+    prepared = sw.prepare(program("residual"), [images(96)])
     x = images(32, seed=1)
     options = {"neuron": neuron, "steps": 8, "threshold": sw.Maximum("channel")}
     plain = prepared.convert(**options, correction=None)
@@ -180,7 +180,7 @@ def test_every_neuron_is_refitted(neuron: sw.neurons.Neuron) -> None:
 
 @pytest.mark.parametrize("name", sorted(NETS))
 def test_both_engines_the_twin_and_a_file_agree(name: str, tmp_path: Path) -> None:
-    snn = sw.convert(net(name), images(24), steps=(STEPS, 5), correction=Refit(places=7))
+    snn = sw.convert(program(name), images(24), steps=(STEPS, 5), correction=Refit(places=7))
     x = images(4, seed=3)
     for steps in (STEPS, 5):
         counted = snn(x, steps=steps, engine="counts")
@@ -190,7 +190,7 @@ def test_both_engines_the_twin_and_a_file_agree(name: str, tmp_path: Path) -> No
     assert torch.equal(sw.load(tmp_path / "network")(x), snn(x))
     other = snn(x, steps=4)  # of no design: the model's own weights
     torch.testing.assert_close(
-        other, sw.convert(net(name), images(24), steps=4, correction=None)(x)
+        other, sw.convert(program(name), images(24), steps=4, correction=None)(x)
     )
 
 
@@ -206,9 +206,11 @@ def test_weights_that_several_layers_share_and_the_first_ones_stay() -> None:
 
 
 def test_a_part_of_the_batch_sizes_changes_nothing_but_rounding() -> None:
-    model, x = net("residual"), images(60)
+    x = images(60)
     designs = [
-        sw.convert(model, [*x.split(size)], steps=2, correction=Refit(places=5)).design()
+        sw.convert(
+            program("residual"), [*x.split(size)], steps=2, correction=Refit(places=5)
+        ).design()
         for size in (60, 7)
     ]
     for name, weight in designs[0].weights.items():
@@ -218,7 +220,7 @@ def test_a_part_of_the_batch_sizes_changes_nothing_but_rounding() -> None:
 def test_operations_of_too_many_inputs_stay(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("spikewright.calibration.refit.MOMENTS", 8 * 20**2)
     options = {"steps": 2, "correction": Refit()}
-    snn = sw.convert(net("plain"), images(24), **options)  # b reads 36 values, l 20
+    snn = sw.convert(program("plain"), images(24), **options)  # b reads 36 values, l 20
     assert sorted(w.numel() for w in snn.design().weights.values()) == [3, 60]
 
 
@@ -226,4 +228,4 @@ def test_too_few_samples_are_refused() -> None:
     with pytest.raises(ValueError, match="at least 8 samples and 1 place"):
         Refit(samples=4)
     with pytest.raises(CalibrationError, match="at least 8 calibration samples, got 6"):
-        sw.convert(net("plain"), images(6), correction=Refit())
+        sw.convert(program("plain"), images(6), correction=Refit())

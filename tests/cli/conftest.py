@@ -7,13 +7,16 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from torch import Tensor, nn
+from torch import nn
 from typer import Typer
 from typer.testing import CliRunner
 
 from spikewright.cli.app import app
 from spikewright.fingerprint import fingerprint
 from spikewright.graph import Survey, survey
+from spikewright.graph.capture import COMPARED
+from spikewright.graph.elementary import Units
+from spikewright.graph.given import Given
 from spikewright.graph.model_checks import state_of
 
 DIGITS = "spikewright.models:digits_cnn"
@@ -44,14 +47,15 @@ CONVERT = sys.modules["spikewright.convert"]  # the function has the module's na
 CAPTURED: dict[tuple[Any, ...], Survey] = {}
 
 
-def survey_once(model: Any, example: Any, *more: Any) -> Survey:
+def survey_once(model: Any, example: Given, units: Units) -> Survey:
     """`survey`, which takes most of a small command's time, once for equal models and data."""
-    if more or not (isinstance(model, nn.Module) and isinstance(example, Tensor)):
-        return survey(model, example, *more)
+    if not isinstance(model, nn.Module) or example.alone is None:
+        return survey(model, example, units)
     code = tuple(getattr(type(m).forward, "__code__", None) for m in model.modules())
-    key = (repr(model), code, fingerprint(state_of(model)), fingerprint({"": example}))
+    seen = {"": example.alone[:COMPARED]}  # no more of the data is looked at
+    key = (repr(model), code, fingerprint(state_of(model)), fingerprint(seen), units)
     if key not in CAPTURED:
-        CAPTURED[key] = survey(model, example)
+        CAPTURED[key] = survey(model, example, units)
     return CAPTURED[key]
 
 

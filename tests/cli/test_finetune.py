@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from pathlib import Path
 
 import pytest
+
+import spikewright as sw
 
 from .conftest import Run
 
@@ -49,10 +53,17 @@ def test_a_network_is_tuned_gone_on_with_and_evaluated(
     assert {row["network"]: row["accuracy"] for row in rows}["IF"] == card["test"]["accuracy"]
 
 
-def test_every_option_reaches_the_recipe(run: Run, network: str, tmp_path: Path) -> None:
+def test_every_option_reaches_the_recipe(
+    run: Run, network: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     words = [*SHORT, "--steps", "3", "--mean", "0.1", "--std", "0.5", "--output", str(tmp_path)]
+    loaded: list[Path | str] = []
+    for module in ("spikewright.cli.commands.finetune", "spikewright.training.finetune"):
+        patched = sys.modules[module]  # the functions have the modules' names
+        monkeypatch.setattr(patched, "load", lambda path: loaded.append(path) or sw.load(path))
     code, _, err = run("finetune", network, *words)
     assert code == 0, err
+    assert [str(path) for path in loaded] == [network]
     recipe = json.loads((tmp_path / "run.json").read_text())["recipe"]
     assert recipe["start"]["weights"] == network
     assert recipe["data"]["augment"] == []
@@ -70,6 +81,16 @@ def test_the_options_of_nq_reach_the_recipe(run: Run, network: str, tmp_path: Pa
     assert code == 0, err
     settings = json.loads((tmp_path / "run.json").read_text())["recipe"]["settings"]
     assert (settings["levels"], settings["noise"]) == (8, 0.5)
+
+
+def test_a_start_that_has_changed_is_refused(run: Run, network: str, tmp_path: Path) -> None:
+    start, folder = tmp_path / "start.safetensors", str(tmp_path / "run")
+    shutil.copy(network, start)
+    assert run("finetune", str(start), *SHORT, "--output", folder)[0] == 0
+    sw.load(start).save(start, notes={"other": "notes"})
+    code, out, err = run("finetune", "--resume", folder)
+    assert (code, out) == (2, "")
+    assert "has changed since the run was begun" in " ".join(err.split())
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import spikewright.cli.commands.energy
 from .conftest import DIGITS, Run
 
 WORDS = ["--data", "digits", "--limit", "40", "--batch-size", "16", "--calibration-samples", "12"]
+WORDS += ["--threshold", "maximum"]
 SWEEP = ["sweep", DIGITS, *WORDS, "--steps", "1,2", "--neuron", "if,tpp", "--seeds", "2"]
 MISALIGNMENT = ["misalignment", DIGITS, *WORDS, "--steps", "2", "--orders", "late"]
 ENERGY = ["energy", DIGITS, *WORDS, "--steps", "2,4", "--neuron", "if,nearest"]
@@ -181,10 +182,10 @@ def test_jobs_of_a_cluster_share_the_cells(
     run: Run, tmp_path: Path, whole: Whole, words: list[str]
 ) -> None:
     shared = tmp_path / "shared"
-    for part in range(3):
-        code, out, err = run(*words, "--output", str(shared), "--share", f"{part}/3")
+    for part in range(2):
+        code, out, err = run(*words, "--output", str(shared), "--share", f"{part}/2")
         assert code == 0, err
-        if part < 2:
+        if part == 0:
             assert out == ""
             assert "this share is done; " in err
             assert "results.json" not in contents(shared)

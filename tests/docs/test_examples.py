@@ -16,6 +16,7 @@ import torch
 from typer.testing import CliRunner
 
 from spikewright.cli.app import app
+from tests.cli.conftest import captured_once  # noqa: F401  (a fixture)
 
 from .pages import PAGES, PROGRAM, RUN, SHOWN, Block, blocks_of, commands_of, text_of
 

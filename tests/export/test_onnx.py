@@ -35,10 +35,10 @@ pytest.importorskip("onnxscript", reason="needs the extra 'onnx'")
 
 @pytest.fixture(scope="module", autouse=True)
 def _listed_once() -> Iterator[None]:
-    """Torch reads the source of onnxscript's 500 functions anew for each export: a third of it."""
-    apis: Any = import_module("torch.onnx._internal._lazy_import").onnxscript_apis
+    """Torch reads the source of onnxscript's 500 functions anew for each export: half of it."""
+    registry: Any = import_module("torch.onnx._internal.exporter._registration").ONNXRegistry
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(apis, "get_torchlib_ops", cache(apis.get_torchlib_ops))
+        patch.setattr(registry, "from_torchlib", staticmethod(cache(registry.from_torchlib)))
         yield
 
 

@@ -9,12 +9,12 @@ from torch import nn
 import spikewright as sw
 from spikewright.measure.fewest_steps import fewest_steps
 from tests.builders import images
-from tests.network.nets import net
+from tests.network.nets import net, program
 
 
 @pytest.fixture(scope="module")
 def prepared() -> sw.Prepared:
-    return sw.prepare(net("plain"), images(96))
+    return sw.prepare(program("plain"), images(96))
 
 
 def test_what_is_found_agrees_and_one_step_fewer_does_not(prepared: sw.Prepared) -> None:
@@ -34,7 +34,7 @@ def test_the_agreement_is_that_of_the_network_on_samples_it_has_not_seen(
     x = images(96)
     held = torch.arange(96) % 4 == 0
     found = sw.fewest_steps(prepared, 0.9, [sw.TwoPhase("nearest")])
-    snn = sw.convert(net("plain"), x[~held], steps=found.steps)
+    snn = sw.convert(program("plain"), x[~held], steps=found.steps)
     with torch.no_grad():
         same = snn(x[held]).argmax(1) == net("plain")(x[held]).argmax(1)
     assert found.agreement == float(same.double().mean())
@@ -54,7 +54,7 @@ def test_what_cannot_be_reached_is_refused_with_how_far_it_came(prepared: sw.Pre
         with pytest.raises(ValueError, match="an agreement in"):
             fewest_steps(prepared, **wrong)
     with pytest.raises(sw.CalibrationError, match="at least 8 calibration samples"):
-        sw.fewest_steps(sw.prepare(net("plain"), images(6)))
+        sw.fewest_steps(sw.prepare(program("plain"), images(6)))
 
 
 def test_answers_that_are_no_logits_are_refused() -> None:

@@ -8,14 +8,14 @@ from torch import Tensor
 
 import spikewright as sw
 from tests.builders import images
-from tests.network.nets import net
+from tests.network.nets import net, program
 
 STEPS = 6
 
 
 @pytest.fixture(scope="module")
 def prepared() -> sw.Prepared:
-    return sw.prepare(net("residual"), images(32))
+    return sw.prepare(program("residual"), images(32))
 
 
 def labelled(batches: int = 3) -> list[tuple[Tensor, Tensor]]:

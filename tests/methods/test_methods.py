@@ -109,13 +109,18 @@ def test_auto_is_the_default_of_convert():
         assert torch.equal(by_name(x, steps=t), default(x, steps=t))
 
 
+@pytest.fixture(scope="module")
+def prepared():
+    return sw.prepare(program("unequal depths"), images(12, seed=2))
+
+
 @pytest.mark.parametrize("method", RELU_METHODS, ids=lambda m: m.name)
 @pytest.mark.parametrize(
     "neuron", [None, sw.TPP(), sw.TwoPhase(), sw.Shuffled(), sw.SRP(2), sw.COS(2)], ids=str
 )
-def test_methods_and_neurons_compose(method, neuron):
+def test_methods_and_neurons_compose(method, neuron, prepared):
     x = images(12, seed=2)
-    snn = method.convert(program("unequal depths"), x, steps=4, neuron=neuron)
+    snn = method.convert(prepared, steps=4, neuron=neuron)
     assert set(snn.neurons.values()) == {method.own if neuron is None else neuron}
     for t in (4, 7):
         assert torch.equal(snn(x, steps=t, seed=5), snn(x, steps=t, seed=5))

@@ -16,6 +16,7 @@ from spikewright.calibration import Correction, InputMeans, OutputMeans, Refit
 from spikewright.network import Observer
 from spikewright.network.steps import run_steps
 from spikewright.neurons import Neuron
+from tests.builders import SideBySide
 from tests.network.nets import assert_audit_is_clean, assert_equals_its_twin
 
 MASK = torch.tensor([[0.0, -2, -4], [-2, 0, -2], [-4, -2, 0]]).double()
@@ -319,10 +320,10 @@ def test_corrections_walk_through_products(neuron: Neuron, correction: Correctio
     assert (snn(x) - expected).norm() < 0.3 * (expected - expected.mean(0)).norm() + 0.2
 
 
-@pytest.mark.parametrize("name", ["gate", "attention", "einsum"])
-def test_compiled_counts_answer_alike(name: str) -> None:
-    model, x = net(name).float(), x_of(8).float()
+def test_compiled_counts_answer_alike() -> None:
+    model = SideBySide(map(net, ("gate", "attention", "einsum"))).float()
     snn = sw.convert(model, x_of(12).float(), neuron=sw.TwoPhase("nearest", "binary"), steps=6)
+    x = x_of(8).float()
     torch.testing.assert_close(snn.compile()(x), snn(x), rtol=1e-4, atol=0.02)
 
 

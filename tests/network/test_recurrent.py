@@ -20,7 +20,7 @@ from spikewright.graph.evaluate import evaluate
 from spikewright.measure import HOROWITZ_45NM
 from tests.builders import Wired, wired
 
-LENGTH, WIDTH = 4, 3
+LENGTH, WIDTH = 3, 2
 BINARY = sw.TwoPhase("nearest", "binary")
 
 
@@ -54,7 +54,7 @@ def of_the_input(states: int) -> Callable[[Tensor], Any]:
     """Initial states of one layer of 4 that depend on the sample."""
 
     def state(x: Tensor) -> Any:
-        one = torch.nn.functional.pad(x[:, 0], (0, 1))[None]
+        one = torch.nn.functional.pad(x[:, 0], (0, 2))[None]
         return one if states == 1 else (one, x[:, 1, :1].expand(-1, 4)[None] * 0.5)
 
     return state
@@ -177,13 +177,13 @@ def test_sites_say_layer_direction_gate_and_time_step() -> None:
     sites = sites_of("LSTM, 2 layers, both ways")
     assert {"rnn.l0.forget:3", "rnn.l1_reverse.output:1", "rnn.l1.cell:2"} <= sites
     assert "rnn.l0.forget:1" not in sites  # there is nothing to forget yet
-    assert "rnn.l0_reverse.forget:4" not in sites
+    assert "rnn.l0_reverse.forget:3" not in sites
     gates = {"input", "forget", "candidate", "output", "cell", "tanh"}
-    assert sites_of("LSTM") >= {f"rnn.{gate}:4" for gate in gates}
+    assert sites_of("LSTM") >= {f"rnn.{gate}:3" for gate in gates}
     gates = {"reset", "update", "new", "hidden", "change"}
-    assert sites_of("GRU") >= {f"rnn.{gate}:4" for gate in gates}
+    assert sites_of("GRU") >= {f"rnn.{gate}:3" for gate in gates}
     states = [site.name for site in prepared("RNN, states given").graph.sites]
-    assert states == [f"rnn.state:{time}" for time in (1, 2, 3, 4)]
+    assert states == [f"rnn.state:{time}" for time in (1, 2, 3)]
     assert {"lstm.forget:3", "gru.reset:2", "rnn.state:1"} <= sites_of("cells")
     assert "rnn:2.forget:3" in sites_of("one layer twice")
 
@@ -220,16 +220,16 @@ def test_statistics_of_a_gate_are_those_of_all_its_steps() -> None:
 def test_the_summary_has_a_line_for_a_gate() -> None:
     summary = converted("LSTM").summary()
     lines = [line.split()[:4] for line in summary.splitlines() if line.startswith("rnn.")]
-    assert ["rnn.input:*", "4", "×", "sigmoid"] in lines
-    assert ["rnn.forget:*", "3", "×", "sigmoid"] in lines
-    assert ["rnn.cell:*", "3", "×", "relay"] in lines
+    assert ["rnn.input:*", "3", "×", "sigmoid"] in lines
+    assert ["rnn.forget:*", "2", "×", "sigmoid"] in lines
+    assert ["rnn.cell:*", "2", "×", "relay"] in lines
     assert len(lines) == 6
 
 
 def test_another_length_is_refused() -> None:
     snn = converted("LSTM")
     with pytest.raises(
-        sw.ConversionError, match=r"takes batches of shape \[B, 4, 3\], got \[2, 5, 3\]"
+        sw.ConversionError, match=r"takes batches of shape \[B, 3, 2\], got \[2, 5, 2\]"
     ):
         snn(torch.randn(2, 5, WIDTH).double())
 
@@ -291,10 +291,10 @@ def test_operations_are_counted_alike_by_both_engines(name: str) -> None:
 
 
 def test_macs_of_an_lstm_by_hand() -> None:
-    """4 steps of 3 -> 16, 3 of 4 -> 16; products of 4 values: 2 in the first step, 3 later."""
+    """3 steps of 2 -> 16, 2 of 4 -> 16; products of 4 values: 2 in the first step, 3 later."""
     priced = replace(HOROWITZ_45NM, function_pj={"sigmoid": 5.0, "tanh": 5.0})
     total = sw.operations(converted("LSTM"), [x_of(2)], model=priced).total
-    assert total.ann.all_macs == 4 * 3 * 16 + 3 * 4 * 16 + 4 * (2 + 3 * 3)
+    assert total.ann.all_macs == 3 * 2 * 16 + 2 * 4 * 16 + 4 * (2 + 2 * 3)
 
 
 def test_onnx_holds_an_unrolled_layer(tmp_path: Path) -> None:

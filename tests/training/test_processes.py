@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ from spikewright.processes import Processes
 from spikewright.runs import load_model
 from spikewright.training import DataRecipe, NetworkRecipe, Recipe, RunFolder
 from tests.builders import accuracy
-from tests.processes import started, together
+from tests.processes import Ended, ended, ranks, together
 
 CPU = torch.device("cpu")
 TRAIN = (
@@ -50,19 +49,16 @@ def test_several_processes_need_accelerate(monkeypatch: pytest.MonkeyPatch) -> N
         Processes.join()
 
 
-def two_processes(*words: str) -> subprocess.CompletedProcess[str]:
+def two_processes(*words: str) -> Ended:
     """Run a module or script in two processes on the CPU, as Accelerate launches them."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     launch = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2"]
     launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
-    command = [sys.executable, *launch, "--main_process_port", port, *words]
     paths = {"PYTHONPATH": str(Path(__file__).parents[2]), "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, timeout=300, env=os.environ | paths
-    )
-    assert done.returncode == 0, done.stderr
+    (done,) = ended([*launch, "--main_process_port", port, *words], [os.environ | paths])
+    assert done.code == 0, done.err
     return done
 
 
@@ -116,17 +112,11 @@ def test_every_process_says_why_a_folder_is_refused(tmp_path: Path) -> None:
     pytest.importorskip("sklearn", reason="needs the extra 'digits'")
     recipe = Recipe(DataRecipe("digits"), NetworkRecipe("digits_cnn", levels=8))
     RunFolder(tmp_path).prepare(recipe)
-    running = started(*TRAIN, "--device", "cpu", "--output", str(tmp_path))
-    try:
-        told = [process.communicate(timeout=300)[1] for process in running]
-    finally:
-        for process in running:
-            process.kill()
-    for process, errors in zip(running, told, strict=True):
-        assert "holds a run of another recipe" in errors
-        assert "network.levels: 8 recorded, 4 asked for" in errors
-        assert "internal error" not in errors
-        assert process.returncode == 2
+    for process in ended([*TRAIN, "--device", "cpu", "--output", str(tmp_path)], ranks()):
+        assert "holds a run of another recipe" in process.err
+        assert "network.levels: 8 recorded, 4 asked for" in process.err
+        assert "internal error" not in process.err
+        assert process.code == 2
 
 
 def test_what_the_main_process_raises_is_raised() -> None:
@@ -142,7 +132,7 @@ def test_two_processes_train_one_network(tmp_path: Path) -> None:
     pytest.importorskip("sklearn", reason="needs the extra 'digits'")
 
     first = two_processes(*TRAIN, "--epochs", "4", "--output", str(tmp_path / "run"))
-    card = json.loads(first.stdout)  # printed by one process alone
+    card = json.loads(first.out)  # printed by one process alone
     assert card["processes"] == 2
     data, model = open_dataset("digits"), load_model(f"run:{tmp_path / 'run'}")
     for split, images in (("validation", data.validation), ("test", data.test)):
@@ -151,4 +141,4 @@ def test_two_processes_train_one_network(tmp_path: Path) -> None:
     assert card["test"]["accuracy"] > 0.8
     lines = (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()
     assert [json.loads(line)["epoch"] for line in lines] == [1, 2, 3, 4]
-    assert first.stderr.count("epoch 4/4") == 1
+    assert first.err.count("epoch 4/4") == 1

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import signal
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -38,6 +36,7 @@ from spikewright.training import (
 from spikewright.training.tensorboard import TensorBoardLog
 from spikewright.training.trainer import epoch_order
 from tests.builders import accuracy
+from tests.processes import Forked
 
 pytest.importorskip("sklearn", reason="needs the extra 'digits'")
 
@@ -118,15 +117,16 @@ def test_a_process_killed_with_no_chance_to_clean_up_goes_on(tmp_path: Path) -> 
     broken = RunFolder(tmp_path / "broken")
     broken.prepare(recipe)
     code = (
-        "import sys, torch; from pathlib import Path; torch.set_num_threads(1)\n"
+        "import sys; from pathlib import Path\n"
         "from spikewright.training import RunFolder, train\n"
         "train(RunFolder(Path(sys.argv[1])).read_recipe(), Path(sys.argv[1]))\n"
     )
-    with subprocess.Popen([sys.executable, "-c", code, str(broken.path)]) as process:
-        try:
-            wait_until(lambda: broken.metrics.exists() and len(history(broken.path)) >= 2)
-        finally:
-            process.send_signal(signal.SIGKILL)
+    process = Forked(["-c", code, str(broken.path)])
+    try:
+        wait_until(lambda: broken.metrics.exists() and len(history(broken.path)) >= 2)
+    finally:
+        process.kill()
+    assert process.wait() == -signal.SIGKILL
     done = len(history(broken.path))
     assert done < 12
     assert train(recipe, broken.path).epochs == 12

@@ -20,12 +20,14 @@ from spikewright.cli.options import MAXIMUM_BATCH, Seed
 from spikewright.cli.parse import MAXIMUM_STEPS
 from spikewright.data import open_dataset
 from spikewright.decoding import encoded
-from spikewright.methods.finetune import FINE_TUNINGS, FineTuning
-from spikewright.network import load
+from spikewright.errors import ConversionError
+from spikewright.methods.finetune import FineTuning, named
+from spikewright.network import SpikingNetwork, load
 from spikewright.runs.files import sha256
 from spikewright.runs.fine_tuning import FineTuneCard, FineTuneFolder, FineTuneRecipe
 from spikewright.runs.recipe import DataRecipe, StartRecipe
 from spikewright.training.finetune import finetune as carry_out
+from spikewright.training.finetune import start_of
 
 
 @dataclass(frozen=True)
@@ -66,9 +68,10 @@ class FineTuneOptions:
         Raises:
             WrongUsage: for an unknown one, or numbers out of range.
         """
-        known = FINE_TUNINGS.get(self.method.strip().lower())
-        if known is None:
-            raise WrongUsage(f"--method {self.method}: give one of {', '.join(FINE_TUNINGS)}")
+        try:
+            known = named(self.method.strip().lower())
+        except ConversionError as error:
+            raise WrongUsage(f"--method {self.method}: {error}") from error
         names = ("epochs", "batch_size", "learning_rate", "sparsity", "levels", "noise")
         given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         foreign = given.keys() - {field.name for field in fields(known)}
@@ -107,16 +110,16 @@ def finetune(
             all options but --json.
         json: The card is printed as JSON on stdout, and nothing else.
     """
-    folder, recipe = _asked(network, data, tuning, output, resume)
+    folder, recipe, start = _asked(network, data, tuning, output, resume)
     notes = describe(Path(recipe.start.weights)).notes
     with opening():
         images = open_dataset(
             recipe.data.data, size=recipe.data.size, validation=recipe.data.validation
         )
-    check_network(load(recipe.start.weights), notes, images)
+    check_network(start, notes, images)
     known = Preparation(recipe.data.mean, recipe.data.std, recipe.data.size)
     told = {**notes, PREPARATION: asdict(known), CLASSES: list(images.classes)}
-    card = carry_out(recipe, folder, images, notes=told, progress=ProgressLine())
+    card = carry_out(recipe, folder, images, start=start, notes=told, progress=ProgressLine())
     if json:
         print_json(encoded(card))
     else:
@@ -129,18 +132,19 @@ def _asked(
     tuning: Deferred[FineTuneOptions],
     output: Path | None,
     resume: Path | None,
-) -> tuple[Path, FineTuneRecipe]:
-    """The folder and the recipe that the command line asks for."""
+) -> tuple[Path, FineTuneRecipe, SpikingNetwork]:
+    """The folder and the recipe that the command line asks for, and the network to start from."""
     if resume is not None:
-        named = [*data.named, *tuning.named]
-        named += ["--output"] if output is not None else []
-        named += ["NETWORK"] if network is not None else []
-        if named:
+        foreign = [*data.named, *tuning.named]
+        foreign += ["--output"] if output is not None else []
+        foreign += ["NETWORK"] if network is not None else []
+        if foreign:
             raise WrongUsage(
                 "--resume goes on by the recipe recorded in its folder; leave out "
-                + ", ".join(named)
+                + ", ".join(foreign)
             )
-        return resume, FineTuneFolder(resume).read_recipe()
+        recipe = FineTuneFolder(resume).read_recipe()
+        return resume, recipe, start_of(recipe)
     if network is None or output is None:
         raise WrongUsage(
             "NETWORK is the saved network to start from, and --output DIR the folder of the run: "
@@ -157,7 +161,8 @@ def _asked(
         samples=options.samples,
         seed=options.seed,
     )
-    return output, recipe
+    loaded.steps = recipe.steps
+    return output, recipe, loaded
 
 
 def _prepared(data: DataRecipe, notes: Mapping[str, Any], channels: int) -> DataRecipe:

@@ -13,7 +13,7 @@ import spikewright as sw
 from spikewright.errors import AnalysisError
 from spikewright.measure import CodeAssignment, Operations
 from tests.builders import images
-from tests.network.nets import net
+from tests.network.nets import net, program
 
 T = 15
 
@@ -66,7 +66,7 @@ def test_no_assignment_is_faster_and_cheaper_than_one_of_the_front(seed: int) ->
 @pytest.mark.parametrize("engine", ["counts", "steps"])
 @pytest.mark.parametrize("name", ["residual", "max pool"])
 def test_every_assignment_gives_the_same_answers(name: str, engine: str) -> None:
-    snn = sw.convert(net(name), images(12), steps=T)
+    snn = sw.convert(program(name), images(12), steps=T)
     expected = snn(images(4), engine=engine)
     for one in sw.assign_codes(snn, [images(6)]):
         torch.testing.assert_close(one.network(images(4), engine=engine), expected)

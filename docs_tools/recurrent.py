@@ -100,7 +100,7 @@ class Run:
 
 
 def _neurons(
-    neuron: ALIF, answer_steps: int, gain: float
+    neuron: ALIF, answer_steps: int, gain: float, *, recurrent: bool = True
 ) -> Callable[[int, tuple[int, ...], int], nn.Module]:
     return lambda inputs, units, classes: SRNN(
         inputs,
@@ -109,6 +109,7 @@ def _neurons(
         neuron,
         answer_steps=answer_steps,
         input_gain=gain,
+        recurrent=recurrent,
     )
 
 
@@ -131,6 +132,16 @@ TASKS = {
             "LSTM": LSTM,
         },
         SequenceRecipe(epochs=10, batch_size=32, rate_steps=5),
+    ),
+    "alone": Task(
+        "recall after 250 steps by neurons that do not hear each other",
+        lambda: recall_sequences(250, noise=0.0, sizes=(512, 256, 1024)),
+        (32,),
+        {
+            "ALIF": _neurons(ALIF(), 10, 3.0, recurrent=False),
+            "LIF": _neurons(ALIF(beta=0.0), 10, 3.0, recurrent=False),
+        },
+        SequenceRecipe(epochs=16, batch_size=32, rate_steps=8),
     ),
 }
 

@@ -230,7 +230,8 @@ def _recurrent(redo: bool) -> int:
         recurrent.write(found)  # a run that is stopped goes on at the next network
     for task in recurrent.TASKS:
         print(recurrent.table(found, task), end="\n\n")
-    print("recall, ALIF above LIF:", recurrent.difference(found, "recall", "ALIF", "LIF"))
+    for task in ("recall", "alone"):
+        print(f"{task}, ALIF above LIF:", recurrent.difference(found, task, "ALIF", "LIF"))
     return 0
 
 

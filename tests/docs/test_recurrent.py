@@ -32,9 +32,17 @@ def test_the_page_repeats_the_record(found: tuple[recurrent.Run, ...], task: str
     assert len([run for run in found if run.task == task]) == len(names) * len(recurrent.SEEDS)
 
 
-def test_the_difference_on_the_page_is_that_of_the_record(found: tuple[recurrent.Run, ...]) -> None:
-    mean, half = recurrent.difference(found, "recall", "ALIF", "LIF")
+@pytest.mark.parametrize("task", ["recall", "alone"])
+def test_the_difference_on_the_page_is_that_of_the_record(
+    found: tuple[recurrent.Run, ...], task: str
+) -> None:
+    mean, half = recurrent.difference(found, task, "ALIF", "LIF")
     assert f"{mean:.1f} ± {half:.1f} points" in text_of(PAGE)
+
+
+def test_adaptation_alone_remembers_better_than_leaking(found: tuple[recurrent.Run, ...]) -> None:
+    mean, half = recurrent.difference(found, "alone", "ALIF", "LIF")
+    assert mean - half > 0
 
 
 def test_the_digits_are_read_as_well_as_the_page_says(found: tuple[recurrent.Run, ...]) -> None:

@@ -34,6 +34,8 @@ COARSE_STEPS = 4
 SMALL = 200_000
 """Units of a network that is run step by step as well."""
 SEED = 0
+DRAWS = 3
+"""Of a network's random weights and inputs, where a layer of it is dead by chance."""
 STIRRED = 0.1
 """Standard deviation of the parameters that begin as zeros."""
 
@@ -46,13 +48,16 @@ def examine(entry: Entry, save: Callable[[Record], None], survey_only: bool = Fa
         save: keeps a record.
         survey_only: whether to stop before the conversion; what converts has stage "survey".
     """
-    record = Record(entry.source, entry.name, library=_versions(entry.source))
-    torch.manual_seed(SEED)
     precision = torch.get_default_dtype()
-    try:
-        _examine(entry, record, save, survey_only)
-    finally:
-        torch.set_default_dtype(precision)
+    for draw in range(DRAWS):
+        record = Record(entry.source, entry.name, library=_versions(entry.source))
+        torch.manual_seed(SEED + draw)
+        try:
+            _examine(entry, record, save, survey_only)
+        finally:
+            torch.set_default_dtype(precision)
+        if "never gave an activation" not in record.message:
+            return
 
 
 def _examine(

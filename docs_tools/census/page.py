@@ -101,7 +101,8 @@ def _head(records: Sequence[Record]) -> str:
 over as their users call them: with several inputs, token ids, dicts, lists. torchvision's detectors
 are taken up to their boxes, CLIP up to its embeddings, the conformer without its mask of lengths,
 the time-series transformer with scaling="std", two large ViTs with images of 224 and 192 pixels.
-Parameters that begin as zeros, behind which nothing would be seen, are drawn at random.
+Parameters that begin as zeros, behind which nothing would be seen, are drawn at random, and a
+network of which a layer is dead by chance is drawn again, up to twice.
 Versions: {shown}.
 
 *Converts* means that the whole of it was done: the model was captured, converted with its example

@@ -54,6 +54,7 @@ class Auditor:
         self._trains = {
             name: Train(scales[name], length) for name in self._watched() if name in scales
         }
+        self._constants = {op.name for op in self._graph.operations if op.kind is Kind.CONSTANT}
         self._means: dict[str, Any] = {}
         self._weights: dict[str, float] = {}
         self._seen: set[tuple[str, int]] = set()
@@ -85,6 +86,8 @@ class Auditor:
         for name, values in {**arriving, op.name: value}.items():
             if (name, start) in self._seen:
                 continue  # a layer emits again for a later stage
+            if name in self._constants and self._weights.get(name, 0.0) > _WHOLE_WINDOW:
+                continue  # it is the same while a network settles, and no more than before
             self._seen.add((name, start))
             self._means[name] = weighted(self._means.get(name), values, shares)
             self._weights[name] = self._weights.get(name, 0.0) + float(shares.sum())

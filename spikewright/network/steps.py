@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import count, takewhile
@@ -14,7 +13,8 @@ from torch import Tensor
 from spikewright.graph.accumulated import Accumulated
 from spikewright.graph.evaluate import call, last_uses
 from spikewright.graph.inputs import Batch, named
-from spikewright.graph.ir import Graph, Kind, Operation
+from spikewright.graph.ir import Kind, Operation
+from spikewright.network.chunks import added, repeated, time_chunk
 from spikewright.network.frames import are_frames, mean_image, samples_in
 from spikewright.network.plan import SILENT, Observer, Plan
 from spikewright.network.rest import Rest
@@ -109,6 +109,12 @@ class _StepRun:
         self._steady: dict[str, Any] = shown
         for op in constant_in_time(graph, frames=self._frames is not None):
             self._steady[op.name] = call(op, self._steady, graph.tensors, self._batch)
+        self._alike = {
+            name
+            for name, value in self._steady.items()
+            if isinstance(value, Tensor)
+            and (value.ndim == len(graph.shapes[name]) or len(value) != self._batch)
+        }  # constants without a row a sample
 
     def run(self) -> tuple[Tensor, ...]:
         graph, frames = self._plan.step_graph, self._frames is not None
@@ -161,7 +167,7 @@ class _StepRun:
             kept.weight = min(kept.weight + weight, self._plan.total_weight)
             for name, steps_of in given.items():
                 now = steps_of[step : step + 1]
-                kept.totals[name] = _added(kept.totals.get(name), now, [weight])
+                kept.totals[name] = added(kept.totals.get(name), now, [weight])
             self._tell_answer(kept, kept.before + start + step + 1)
         whole = self._plan.total_weight
         kept.outputs |= {name: total / whole for name, total in kept.totals.items()}
@@ -198,7 +204,8 @@ class _StepRun:
         steady = self._rest.steady if self._rests(start) else self._steady
         for name in op.inputs:
             if name not in values:
-                values[name] = steady[name].expand(steps, *steady[name].shape).flatten(0, 1)
+                alike = name in self._alike
+                values[name] = steady[name] if alike else repeated(steady[name], steps)
         neurons = kept.streaming.get(op.name)
         if self._rests(start) and self._rest.is_silent(op, neurons):
             nothing = self._rest.nothing(op, self._batch)
@@ -212,7 +219,9 @@ class _StepRun:
         tensors = self._plan.step_graph.tensors
         if op.kind in (Kind.MAX, Kind.PRODUCT):
             running = kept.sums.setdefault(op.name, Accumulated(op, tensors, self._weights))
-            inputs = [values[name].unflatten(0, (steps, self._batch)) for name in op.inputs]
+            read = (values[name] for name in op.inputs)
+            rows = (value.expand(steps * self._batch, *value.shape[1:]) for value in read)
+            inputs = [value.unflatten(0, (steps, self._batch)) for value in rows]
             weights = self._plan.weights_at(start, steps).tolist()
             return running.advance(inputs, weights).flatten(0, 1)
         if self._rests(start):
@@ -226,7 +235,8 @@ class _StepRun:
         if self._observer.ran is None or op.name in stage.absorbing:
             return
         emits = op.name in stage.emitting
-        inputs = () if emits else tuple(values[name] for name in op.inputs)
+        read = ((values[name], name in self._alike) for name in op.inputs if not emits)
+        inputs = tuple(repeated(value, steps) if alike else value for value, alike in read)
         self._observer.ran(op, start, steps, inputs, values[op.name])
 
     def _integrate(self, op: Operation, current: Tensor, start: int, kept: _Pass) -> Tensor | None:
@@ -237,7 +247,7 @@ class _StepRun:
         share = self._plan.levels[site] / self._plan.total_weight
         weights = self._plan.weights_at(start, len(current)) * share
         if self._observer.layer is not None and op.name not in self._reported:
-            self._charges[op.name] = _added(self._charges.get(op.name), current, weights.tolist())
+            self._charges[op.name] = added(self._charges.get(op.name), current, weights.tolist())
         if op.name in kept.stage.absorbing:
             self._absorb(op, current, weights, start)
             return None
@@ -296,7 +306,7 @@ class _StepRun:
             self._sent[op.name] = sent + self._sent.get(op.name, 0.0)
         if self._observer.layer is not None:
             weights = self._plan.spike_weights(_site_of(op), start, len(spikes)).tolist()
-            self._counts[op.name] = _added(self._counts.get(op.name), spikes, weights)
+            self._counts[op.name] = added(self._counts.get(op.name), spikes, weights)
 
     def _report(self, stage: Stage, streaming: Mapping[str, StreamingDynamics]) -> None:
         """Tell the observer of layers that finished their first emission in this stage."""
@@ -326,23 +336,3 @@ class _StepRun:
 def _site_of(op: Operation) -> str:
     assert op.site is not None
     return op.site.name
-
-
-def time_chunk(graph: Graph, batch: int, duration: int, memory_budget: int) -> int:
-    """Steps that fit in a memory budget, at least 1.
-
-    A step is taken to hold its largest value six times over: its input, its output, the
-    temporaries of neurons, and branches kept for later.
-    """
-    largest = max(math.prod(op.shape) for op in graph.operations)
-    per_step = 6 * largest * batch * graph.dtype.itemsize
-    return max(1, min(duration, memory_budget // max(1, per_step)))
-
-
-def _added(total: Tensor | None, values: Tensor, weights: list[float]) -> Tensor:
-    """A running weighted sum, one step after the other, so that time chunks do not matter."""
-    for value, weight in zip(values, weights, strict=True):
-        term = value * weight
-        total = term if total is None else total + term
-    assert total is not None
-    return total

@@ -137,6 +137,20 @@ def test_parameters_that_begin_as_zeros_silence_nothing() -> None:
     assert examined(Entry("others", "silent", silent)).stage == "done"
 
 
+def test_a_network_with_a_dead_layer_is_drawn_again() -> None:
+    drawn: list[float] = []
+
+    def unlucky() -> tuple[nn.Module, tuple[torch.Tensor]]:
+        drawn.append(float(torch.rand(())))
+        first = nn.Linear(4, 6)
+        if len(drawn) == 1:
+            nn.init.constant_(first.bias, -100.0)
+        return nn.Sequential(first, nn.ReLU(), nn.Linear(6, 2)), (torch.randn(2, 4),)
+
+    assert examined(Entry("others", "unlucky", unlucky)).stage == "done"
+    assert len(drawn) == len(set(drawn)) == 2
+
+
 def test_what_refuses_most_is_listed_first() -> None:
     assert most_wanted([*MADE_UP, MADE_UP[2]])[0] == "2 sort: it sorts | a signal (sorter, sorter)"
 

@@ -209,6 +209,32 @@ def test_the_engines_agree_and_approach_the_ann(name: str) -> None:
     assert (fine(x_of(64)) - expected).norm() / expected.norm() < 1e-3
 
 
+class LearnedQueries(nn.Module):
+    """Queries that no signal reaches look at tokens, and are the same for every sample."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.queries = nn.Parameter(torch.randn(1, 5, 4))
+        self.norm, self.key, self.value = nn.LayerNorm(4), nn.Linear(4, 4), nn.Linear(4, 4)
+        self.last = nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        tokens = x.flatten(1).unflatten(1, (3, 4)).relu()
+        q, k, v = self.norm(self.queries), self.key(tokens), self.value(tokens)
+        seen = F.scaled_dot_product_attention(q[:, None], k[:, None], v[:, None])
+        return self.last(seen[:, 0].mean(1).relu())
+
+
+@pytest.mark.parametrize("samples", [1, 3])
+@pytest.mark.parametrize("neuron", [sw.TwoPhase("nearest", "binary"), sw.SpikeTracer()])
+def test_constants_meet_signals_at_every_step(neuron: Neuron, samples: int) -> None:
+    torch.manual_seed(0)
+    model, x = LearnedQueries().double().eval(), torch.randn(16, 12).double()
+    snn = sw.convert(model, x, neuron, steps=5)
+    torch.testing.assert_close(snn(x[:samples], engine="steps"), snn(x[:samples]))
+    assert snn.audit(x[:samples]).objections == ()
+
+
 @pytest.mark.parametrize("neuron", [sw.IntegrateFire(), sw.SRP(), sw.COS(), sw.Shuffled()])
 def test_the_total_of_a_product_is_the_product_of_the_totals(neuron: Neuron) -> None:
     """Of one-phase neurons too, whose spikes come at any step, and after a rehearsal."""

@@ -1,4 +1,4 @@
-"""What an operation does to events and numbers on their way: the seven routes, and connections.
+"""What an operation does to events and numbers on their way: the routes, and connections.
 
 An event is sent along every connection and adds to what stands at its end; pooling, views and
 concatenation only route it. A rule says which of these routes its operation is, and the account of
@@ -106,7 +106,12 @@ class Moved:
     counted: bool = True
 
 
-Route = Weighted | Chosen | Averaged | Added | Scaled | Multiplied | Moved
+@dataclass(frozen=True)
+class Begun:
+    """Numbers begin here: rows of a stored table, which are read and not computed."""
+
+
+Route = Weighted | Chosen | Averaged | Added | Scaled | Multiplied | Moved | Begun
 
 
 def moved_by(op: Operation, graph: Graph, *, constant: bool = False) -> Moved:

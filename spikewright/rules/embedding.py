@@ -10,6 +10,7 @@ from torch import Tensor
 
 from spikewright.graph.batch_bags import BAGS, OTHER_BAGS
 from spikewright.graph.ir import Graph, Kind, Operation, Stored, reads_data
+from spikewright.graph.routes import Begun
 from spikewright.graph.rule import Rule, register
 
 aten = torch.ops.aten
@@ -29,6 +30,9 @@ class Embedding(Rule):
         if reads_data(op.args[1]):
             return "its indices are computed from a signal; spikes are no indices"
         return None
+
+    def route(self, op: Operation, graph: Graph) -> Begun:
+        return Begun()
 
     def words(self, op: Operation, graph: Graph) -> str:
         table = graph.stored(op, 0, "weight")

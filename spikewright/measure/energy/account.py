@@ -26,6 +26,7 @@ from spikewright.graph.evaluate import call
 from spikewright.graph.routes import (
     Added,
     Averaged,
+    Begun,
     Chosen,
     Moved,
     Multiplied,
@@ -102,7 +103,7 @@ class Account:
 
     def walk(
         self,
-        shown: Flow,
+        shown: Mapping[str, Flow],
         samples: int,
         duration: float,
         site: SiteRule,
@@ -113,7 +114,7 @@ class Account:
         """Operations by site, and of the outputs, for a batch.
 
         Args:
-            shown: the flow at the input.
+            shown: the flow at every input.
             samples: how many the batch holds.
             duration: time steps in which the input is shown; 1 for the source.
             site: what the neurons of a site send.
@@ -122,7 +123,7 @@ class Account:
         """
         self._samples, self._duration, self._settling = samples, duration, settling
         self._maxima, self._charged = maxima or {}, {}
-        flows: dict[str, Flow] = {port.name: shown for port in self.graph.inputs}
+        flows: dict[str, Flow] = dict(shown)
         for op in self.graph.operations:
             if op.site is not None:
                 arriving = flows[op.inputs[0]]
@@ -170,6 +171,8 @@ class Account:
                 return self._multiplied(op, route, {name: flows[name] for name in op.inputs})
             case Moved():
                 return self._moved(op, route, {name: flows[name] for name in op.inputs})
+            case Begun():
+                return self._result(op, Flow({Form.STEADY: torch.ones(1)}))
 
     def _times(self, op: Operation, flow: Flow) -> float:
         """How often an operation computes a number of this flow, for all samples."""

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from spikewright.graph import Kind, Operation
+from spikewright.graph.inputs import Batch
 from spikewright.measure.energy.written import Trains, Written
 from spikewright.network import Engine, Observer, SpikingNetwork
 from spikewright.network.engine import chosen
@@ -50,19 +51,19 @@ class Activities:
 
 def observe_activity(
     network: SpikingNetwork,
-    shown: Tensor,
+    shown: Batch,
     steps: int,
     *,
     seed: int,
     engine: Engine | str,
     trains: Trains,
     codes: Sequence[Written],
-) -> tuple[Tensor, list[Activities]]:
+) -> tuple[Any, list[Activities]]:
     """Simulate a batch and add up the spikes of every neuron.
 
     Args:
         network: the network to run; a compiled one runs uncompiled, to observe single neurons.
-        shown: `[B, *S]`, or frames `[T, B, *S]`.
+        shown: a batch of all inputs, or frames `[T, B, *S]` of the one.
         steps: T.
         seed: the seed of the random draws.
         engine: as in `SpikingNetwork.forward`.
@@ -110,11 +111,11 @@ def observe_activity(
 def _step_by_step(
     network: SpikingNetwork,
     plan: Plan,
-    shown: Tensor,
+    shown: Batch,
     seed: int,
     engine: Engine | str,
     trains: Trains,
-) -> tuple[Tensor, Activities]:
+) -> tuple[Any, Activities]:
     """What a network sends whose counts do not tell all of it: every spike seen when it leaves.
 
     Neurons that take spikes back send more than their count. What leaves a maximum of spikes that

@@ -7,22 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import torch
-from torch import Tensor
-
 from spikewright.errors import AnalysisError
 from spikewright.graph import Operation
 from spikewright.graph.ir import ROOT, Kind
 from spikewright.measure.accuracy import logits_of, predictions
-from spikewright.measure.batches import (
-    NO_SAMPLE,
-    are_frames,
-    image_batches,
-    labelled_batches,
-    samples_in,
-)
 from spikewright.measure.energy.account import Account, SiteRule
 from spikewright.measure.energy.activity import Activities, observe_activity
+from spikewright.measure.energy.arriving import batches_for, flows_at, flows_of_one
 from spikewright.measure.energy.counts import Counts, OperationsRow
 from spikewright.measure.energy.estimate import HOROWITZ_45NM, EnergyModel
 from spikewright.measure.energy.flow import Flow, Form, evenly, spikes_and_powers
@@ -31,12 +22,11 @@ from spikewright.measure.energy.results import Operations
 from spikewright.measure.energy.written import Written
 from spikewright.measure.placement import device_of
 from spikewright.measure.run_record import RunClock
+from spikewright.measure.shown import moved
 from spikewright.network import Engine, SpikingNetwork
+from spikewright.network.frames import samples_in
 from spikewright.network.plan import Plan
 from spikewright.network.stages import longest_path
-
-_ROUNDING = 1e-6
-"""Part of a number of events that float32 may lose when frames are scaled."""
 
 
 def operations(
@@ -57,9 +47,11 @@ def operations(
 
     Args:
         network: the network to count, compiled or not.
-        data: batches of images `[B, *S]` or frames `[T, B, *S]`, alone or with labels. Frames of
-            whole numbers from 0 are taken as events: an addition each. Others are multiplied,
-            unless `event_value` says how many events they are.
+        data: batches of images `[B, *S]` or frames `[T, B, *S]`, alone or with labels, or of all
+            inputs: mappings of keyword arguments, or tuples of them with labels. Frames of whole
+            numbers from 0 are taken as events: an addition each. Others are multiplied, unless
+            `event_value` says how many events they are. Rows of an embedding are read, and cost no
+            arithmetic.
         steps: T; the design point when None.
         seed: the seed of the random draws.
         engine: "auto", "counts" or "steps".
@@ -121,16 +113,15 @@ def counted(
     source = Account(network.graph)
     tallies = [_Tally(network, steps, code, source) for code in codes]
     trains = tallies[0].account.trains
-    dimensions = len(network.graph.signal.shape)
+    graph = network.graph
     samples, right, labelled = 0, 0, 0
-    for shown, labels in _batches(data, dimensions):
-        shown = shown.to(place)
+    for given, labels in batches_for(graph, data):
+        shown = graph.call.batch(moved(given, place), graph.tensors)
         answer, activities = observe_activity(
             network, shown, steps, seed=seed, engine=engine, trains=trains, codes=codes
         )
-        size = samples_in(shown, dimensions)
-        frames = are_frames(shown, dimensions)
-        arriving = _input_flow(shown.cpu(), event_value, frames=frames)
+        size = samples_in(graph, shown)
+        arriving = flows_at(graph, shown, event_value)
         for tally, sent in zip(tallies, activities, strict=True):
             tally.add(arriving, size, sent)
         samples += size
@@ -143,7 +134,7 @@ def counted(
     asked = {"steps": steps, "engine": str(engine), "constants": model.source}
     record = clock.finish(place, seed=seed, samples=samples, configuration=asked)
     accuracy = right / labelled if labelled else None
-    ann = source.walk(evenly(Form.STEADY, network.graph.signal.shape, 1), 1, 1, _analogue)
+    ann = source.walk(flows_of_one(graph), 1, 1, _analogue)
     return [tally.result(ann, samples, accuracy, model, record) for tally in tallies]
 
 
@@ -200,7 +191,7 @@ class _Tally:
         self.plan = self.network.plan(self.steps)
         self.account = Account(self.plan.graph, self.code)
 
-    def add(self, shown: Flow, samples: int, sent: Activities) -> None:
+    def add(self, shown: Mapping[str, Flow], samples: int, sent: Activities) -> None:
         rule = _spiking(self.plan, self.code, self.duration, samples, sent)
         settling = sent.settling / samples
         walked = self.account.walk(
@@ -292,51 +283,3 @@ def _analogue(op: Operation, arriving: Flow) -> tuple[Flow, Counts]:
     work = Counts(bias_additions=size * arriving.constant, comparisons=size * op.site.rectifies)
     work += _evaluations(op, 1)
     return evenly(Form.CURRENT, op.shape, 1), work
-
-
-def _in_events(shown: Tensor, value: float, *, frames: bool) -> Tensor:
-    """Frames `[T, B, *S]` as numbers of events, float64.
-
-    Raises:
-        AnalysisError: for still images, and frames that are no multiples of the value from 0.
-    """
-    multiples = shown.double() / value
-    events = multiples.round()
-    whole = torch.allclose(multiples, events, rtol=_ROUNDING, atol=0) and bool((events >= 0).all())
-    if not frames or not value > 0 or not whole:
-        raise AnalysisError(
-            f"event_value={value}: a batch {list(shown.shape)} is no frames [T, B, ...] of whole "
-            "numbers from 0 times that; give EventData.event_value with frames that are not "
-            "normalised, or leave it out"
-        )
-    return events
-
-
-def _input_flow(shown: Tensor, event_value: float | None, *, frames: bool) -> Flow:
-    """Images are steady; frames are events where they are whole numbers from 0, else graded."""
-    if event_value is not None:
-        shown = _in_events(shown, event_value, frames=frames)
-    present = (shown != 0).double()
-    if not frames:
-        steady = torch.full((1, *shown.shape[1:]), float(len(shown)), dtype=torch.float64)
-        return Flow({Form.STEADY: steady, Form.PRESENT: present.sum(0, keepdim=True)})
-    if bool((shown == shown.round()).all()) and bool((shown >= 0).all()):
-        return Flow({Form.SPIKES: shown.double().sum((0, 1))[None]})
-    return Flow({Form.GRADED: present.sum((0, 1))[None]})
-
-
-def _batches(data: Iterable[Any], dimensions: int) -> Iterable[tuple[Tensor, Tensor | None]]:
-    """Checked batches, with labels where there are any."""
-    samples = 0
-    for number, item in enumerate(data):
-        pairs: Iterable[tuple[Tensor, Tensor | None]]
-        if isinstance(item, (tuple, list)) and len(item) == 2:
-            pairs = labelled_batches([item], dimensions, first=number, required=False)
-        else:
-            images_only = image_batches([item], first=number, required=False)
-            pairs = ((images, None) for images in images_only)
-        for images, labels in pairs:
-            samples += len(images)
-            yield images, labels
-    if not samples:
-        raise AnalysisError(NO_SAMPLE)

@@ -1,0 +1,58 @@
+"""Operations of networks that take token ids, masks and several inputs."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import spikewright as sw
+from spikewright.measure import operations
+
+TOKENS, WIDTH = 6, 4
+
+
+class Reader(nn.Module):
+    """Embedded tokens, those that the mask keeps, through a layer; beside a second input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.table, self.hidden = nn.Embedding(10, WIDTH), nn.Linear(WIDTH, 5)
+        self.side, self.last = nn.Linear(3, 5), nn.Linear(10, 2)
+
+    def forward(self, ids: Tensor, kept: Tensor, side: Tensor) -> dict[str, Tensor]:
+        words = self.hidden(self.table(ids)).relu() * kept[..., None]
+        both = torch.cat([words.mean(1), self.side(side).relu()], 1)
+        return {"logits": self.last(both)}
+
+
+def batch(n: int) -> dict[str, Tensor]:
+    draws = torch.Generator().manual_seed(n)
+    ids = torch.randint(10, (n, TOKENS), generator=draws)
+    return {"ids": ids, "kept": (ids > 2).float(), "side": torch.rand(n, 3, generator=draws)}
+
+
+@pytest.fixture(scope="module")
+def reader() -> sw.SpikingNetwork:
+    torch.manual_seed(0)
+    neuron = sw.TwoPhase("nearest", "binary")
+    return sw.convert(Reader().eval(), batch(64), neuron, steps=4)
+
+
+def test_rows_of_a_table_cost_nothing_and_are_multiplied_once(reader: sw.SpikingNetwork) -> None:
+    used = operations(reader, [batch(8), batch(5)])
+    rows = {row.site: row for row in used.rows}
+    words, side = (row for row in used.rows if row.neurons in (TOKENS * 5, 5))
+    assert words.snn.input_macs == words.ann.input_macs == TOKENS * WIDTH * 5
+    assert side.snn.input_macs == side.ann.input_macs == 3 * 5
+    assert words.ann.macs == side.ann.macs == 0
+    assert rows["output"].ann.macs == TOKENS * 5 + 10 * 2  # the mask, and the last layer
+    assert used.energy.snn_nj > 0
+    assert used.record.samples == 13
+
+
+def test_several_inputs_are_no_events(reader: sw.SpikingNetwork) -> None:
+    with pytest.raises(sw.AnalysisError, match="no frames"):
+        operations(reader, [batch(2)], event_value=1.0)
+    with pytest.raises(sw.AnalysisError, match="no sample"):
+        operations(reader, [])

@@ -63,7 +63,8 @@ class CellRecord:
         energy: estimates for one image in nJ, under the names of `measure.Energy`; empty where it
             was not measured: for the ANN, for seeds but 0, and for operations that are not counted.
         energy_images: how many it is the mean over, the first so many; 0 where there is none.
-        latency: time steps from the first input to the answer, unpipelined.
+        latency: time steps from the first input to the answer, unpipelined; of spike tracers until
+            the last of the images whose energy is counted has settled.
         hits: which images it got right, one bit each, packed and base64; of the first seed only.
         run: versions, device, seed, samples, wall seconds (`RunRecord.to_dict`).
     """
@@ -143,7 +144,7 @@ def record_of(
     low, high = tally.accuracy.interval
     by_site = {site: total / tally.samples for site, total in answers.spikes.items()}
     run = clock.finish(device, seed=cell.seed, samples=tally.samples, configuration={})
-    energy, counted = _energy(cell, conversion)
+    energy, counted, latency = _costs(cell, conversion)
     return CellRecord(
         cell=cell,
         method="" if conversion is None else conversion.row.method.name,
@@ -160,21 +161,28 @@ def record_of(
         spikes_by_site=by_site,
         energy=energy,
         energy_images=counted,
-        latency=0 if conversion is None else conversion.network.latency(cell.steps),
+        latency=latency,
         hits=packed(answers.right) if cell.seed == 0 else None,
         run=run.to_dict(),
     )
 
 
-def _energy(cell: Cell, conversion: Conversion | None) -> tuple[Mapping[str, float], int]:
-    """The energy of one image in nJ and how many it is the mean over; nothing if not counted."""
-    if conversion is None or conversion.counted is None or cell.seed != 0:
-        return {}, 0
+def _costs(cell: Cell, conversion: Conversion | None) -> tuple[Mapping[str, float], int, int]:
+    """The energy of one image in nJ, how many it is the mean over, and the latency.
+
+    Nothing where operations are not counted. A network that settles has the latency of the image
+    among those counted that took longest.
+    """
+    if conversion is None:
+        return {}, 0, 0
+    latency = conversion.network.latency(cell.steps)
+    if conversion.counted is None or cell.seed != 0:
+        return {}, 0, latency
     try:
         counted = operations(conversion.network, conversion.counted, cell.steps, seed=cell.seed)
     except AnalysisError:  # an operation or a neuron that it has no rule for: the cell stands
-        return {}, 0
-    return counted.energy.to_dict(), counted.record.samples
+        return {}, 0, latency
+    return counted.energy.to_dict(), counted.record.samples, counted.latency
 
 
 def packed(right: Tensor) -> str:

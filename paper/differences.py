@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from paper.cell import ANN
 from paper.rows import CONTROLS
-from paper.tables import NOT_RUN, NetworkTable, Pair, by_method, paired
+from paper.tables import NOT_RUN, NetworkTable, Pair, by_method, paired, rows_with
 
 SURE = 0.01
 """A difference is significant when the exact paired test gives a p-value below this."""
@@ -104,6 +104,9 @@ def _lines(table: NetworkTable) -> list[Comparison]:
             for line in (Comparison(tpp, base), Comparison(nearest, tpp), Comparison(nearest, ANN))
         ]
         waiting = [(name, base) for base, *names in methods for name in names]
+        shown = {row.name for row in table.rows}
+        tracers = [name for name in rows_with(table, "tracer") if name in shown]
+        waiting += [(name, f"{name.rpartition('-')[0]}-if") for name in tracers]
     else:
         same = [Comparison(name, "if") for name in ("shuffled", *CONTROLS, "srp", "cos", "tpp")]
         same += [
@@ -112,7 +115,7 @@ def _lines(table: NetworkTable) -> list[Comparison]:
             Comparison("nearest", "tpp"),
         ]
         same += [Comparison(name, ANN) for name in ("if", "tpp", "nearest")]
-        waiting = [(name, "if") for name in ("srp", "cos", "tpp", "nearest")]
+        waiting = [(name, "if") for name in ("srp", "cos", "tpp", "nearest", "tracer")]
     return same + [Comparison(name, base, no_later=True) for name, base in waiting]
 
 

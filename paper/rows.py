@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from spikewright.methods import AUTO, COS, LTB, MINERROR, QCFS, RTS, SNNC, SRP, Method
-from spikewright.neurons import Neuron, Order, Shuffled, TwoPhase
+from spikewright.neurons import Neuron, Order, Shuffled, SpikeTracer, TwoPhase
 
 STEPS = (1, 2, 4, 8, 16, 32)
 """Every T of the tables."""
@@ -34,8 +34,8 @@ class Row:
 
     @property
     def expensive(self) -> bool:
-        """Whether it needs the step engine: T forward passes instead of one."""
-        return not self.neuron.has_count_law
+        """Whether it needs the step engine: T forward passes, or more, instead of one."""
+        return not self.neuron.has_count_law or self.neuron.settling != 0
 
     def seeds(self, asked: tuple[int, ...] = SEEDS) -> tuple[int, ...]:
         """The seeds that it runs with: of its neurons' draws, or of its calibration images."""
@@ -44,6 +44,7 @@ class Row:
 
 
 TPP, UNBIASED, NEAREST = (TwoPhase(kind) for kind in ("bernoulli", "unbiased", "nearest"))
+TRACER = SpikeTracer()
 
 QCFS_ROWS = (
     Row("if", "IF (QCFS)", QCFS, QCFS.own),
@@ -57,6 +58,7 @@ QCFS_ROWS = (
     Row("tpp", "TPP", QCFS, TPP),
     Row("unbiased", "unbiased", QCFS, UNBIASED),
     Row("nearest", "nearest", QCFS, NEAREST),
+    Row("tracer", "spike tracer", QCFS, TRACER),
 )
 """The rows of a QCFS network: the baseline, the paper's probe with its controls, the rest."""
 
@@ -73,16 +75,19 @@ _METHODS = (
     ("MinError", MINERROR),
     ("Auto", AUTO),
 )
-RELU_ROWS = tuple(
-    Row(f"{method.name}-{name}", f"{title}, {label}", method, neuron)
-    for title, method in _METHODS
-    for name, label, neuron in (
-        ("if", "IF", method.one_phase),
-        ("tpp", "TPP", TPP),
-        ("nearest", "nearest", NEAREST),
-    )
+RELU_ROWS = (
+    *(
+        Row(f"{method.name}-{name}", f"{title}, {label}", method, neuron)
+        for title, method in _METHODS
+        for name, label, neuron in (
+            ("if", "IF", method.one_phase),
+            ("tpp", "TPP", TPP),
+            ("nearest", "nearest", NEAREST),
+        )
+    ),
+    Row("auto-tracer", "Auto, spike tracer", AUTO, TRACER),
 )
-"""The rows of a ReLU network: ways to calibrate it, each with three neurons."""
+"""The rows of a ReLU network: ways to calibrate it, each with three neurons; the last with four."""
 
 CALIBRATION_ROWS = tuple(
     Row(f"{method.name}-nearest-{n}", f"{title}, nearest, from {n:,} images", method, NEAREST, n)

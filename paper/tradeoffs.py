@@ -21,10 +21,10 @@ KINDS = ("latency", "energy")
 _MARKS = ("o", "s", "^", "D", "v", "P", "X", "p")
 """The shapes of neurons' points, so that colour is not all that tells them apart."""
 
-_ORDER = ("if", "shuffled", "tpp", "cos", "nearest", "srp", "unbiased")
+_ORDER = ("if", "shuffled", "tpp", "cos", "nearest", "srp", "unbiased", "tracer")
 """The neurons in the order of their looks; others come after them."""
 
-_OF_RELU = {"if": "IF", "tpp": "TPP", "nearest": "nearest"}
+_OF_RELU = {"if": "IF", "tpp": "TPP", "nearest": "nearest", "tracer": "spike tracer"}
 """The neurons of a ReLU network's rows, and how they are called."""
 
 

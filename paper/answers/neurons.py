@@ -20,7 +20,13 @@ from paper.differences import Tally
 from paper.rows import IN_DOUBLE
 from paper.tables import NOT_RUN, NetworkTable, rows_with
 
-_RIVALS = {"nearest": "`nearest`", "tpp": "TPP", "srp": "SRP", "cos": "COS"}
+_RIVALS = {
+    "nearest": "`nearest`",
+    "tpp": "TPP",
+    "srp": "SRP",
+    "cos": "COS",
+    "tracer": "the spike tracer",
+}
 """What plain IF is compared with in the same time, and how it is called."""
 
 

@@ -20,6 +20,7 @@ from paper.answers.neurons import (
     tpp_or_if,
     which_neuron,
 )
+from paper.answers.trained_by_others import what_is_left
 
 
 @dataclass(frozen=True)
@@ -75,9 +76,14 @@ QUESTIONS: tuple[Question, ...] = (
 )
 """The page begins with these."""
 
-FURTHER: tuple[Question, ...] = ()
-"""Questions on real pretrained networks. Add one here, with an answer that reads its records by
-`read_records(evidence.folder, "real", KIND)`; they stand under a heading of their own."""
+FURTHER: tuple[Question, ...] = (
+    Question(
+        "What is left of a network that was trained for something else, without any training?",
+        what_is_left,
+        "[networks that others trained](real.md)",
+    ),
+)
+"""Questions on real pretrained networks; they stand under a heading of their own."""
 
 
 def answered(evidence: Evidence, questions: Sequence[Question]) -> str:

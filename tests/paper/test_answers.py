@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -32,6 +32,7 @@ from paper.answers.records import (
     TuningRow,
     TuningSettings,
 )
+from paper.answers.trained_by_others import Real, RealRow, what_is_left
 from paper.tables import NetworkTable
 from spikewright.errors import ExperimentError
 from tests.paper.made import LEVELS, entry, in_double, record, table
@@ -54,10 +55,27 @@ def test_there_are_ten_questions_each_asked_once() -> None:
     assert all(question.asked.endswith("?") for question in (*QUESTIONS, *FURTHER))
 
 
-@pytest.mark.parametrize("question", QUESTIONS, ids=lambda question: question.asked)
+@pytest.mark.parametrize("question", [*QUESTIONS, *FURTHER], ids=lambda question: question.asked)
 @pytest.mark.parametrize("evidence", [NOTHING, Evidence(())], ids=["no cells", "no networks"])
 def test_what_was_not_run_says_so(question: Question, evidence: Evidence) -> None:
     assert "not run" in question.answer(evidence).lower()
+
+
+def test_what_is_left_of_other_peoples_networks_is_counted(tmp_path: Path) -> None:
+    def put(name: str, figure: float, energy: float | None) -> None:
+        rows = (RealRow("nearest:digits", 3, figure, 0.02, energy), RealRow("if", 8, 0.1, 1.0, 2.0))
+        text = json.dumps(asdict(Real(name, 0.9, rows)))
+        (tmp_path / f"real-{name}.json").write_text(text)
+
+    put("a", 0.9, 0.75)
+    told = what_is_left(Evidence((), tmp_path))
+    assert told == (
+        "In three digits 1 of 1 networks stay within half a point of their own figure, with a "
+        "relative error of 0.020 to 0.020, at 0.75 to 0.75 of the int8 ANN's energy."
+    )
+    put("b", 0.85, None)
+    told = what_is_left(Evidence((), tmp_path))
+    assert "1 of 2 networks stay within half a point of their own figure (b 5.0 points" in told
 
 
 def test_answers_are_a_numbered_list_with_links() -> None:
@@ -255,7 +273,7 @@ def test_what_was_tried_and_what_was_not() -> None:
         "ResNet-18 (3 layers of neurons) on CIFAR-10: 1 with QCFS (L = 4) and 1 with ReLU. Not "
         "run: ResNet-20, ResNet-34, VGG-16 and RegNetX-400MF, and "
     )
-    assert f"{2 * 11 - 2 + 2 * 15 - 1} cells" in told
+    assert f"{2 * 12 - 2 + 2 * 16 - 1} cells" in told
     other = replace(made, configuration={**made.configuration, "architecture": "VGG-16"})
     assert "Not run: ResNet-20, ResNet-34 and RegNetX-400MF" in what_was_tried(of(made, other))
 

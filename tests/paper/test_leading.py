@@ -29,7 +29,13 @@ def headings_of(text: str) -> list[str]:
 
 
 def test_questions_stand_before_pictures_and_these_before_tables(text: str) -> None:
-    assert headings_of(text)[:3] == ["Ten questions", "In pictures", "All networks side by side"]
+    first = [
+        "Ten questions",
+        "Real pretrained networks",
+        "In pictures",
+        "All networks side by side",
+    ]
+    assert headings_of(text)[:4] == first
     asked = [text.index(f"**{question.asked}**") for question in QUESTIONS]
     assert asked == sorted(asked)
     assert asked[-1] < text.index("![Accuracy against latency") < text.index("\n| ")

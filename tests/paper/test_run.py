@@ -138,7 +138,7 @@ def test_cheap_cells_come_first(qcfs: NetworkSource, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "processes", "passes"),
     [
-        ((), 1, [8 * 63]),
+        ((), 1, [9 * 63]),
         (("if", "srp"), 2, [63, 63]),
         (("if", "srp"), 3, [41, 42, 43]),  # whoever has less of these has a cell of the ANN more
         (("srp",), 3, [15, 16, 32]),  # no better: a cell is the work of one process

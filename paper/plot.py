@@ -15,7 +15,12 @@ from paper.tables import Entry, NetworkTable, by_method
 COLOURS = ("#b8501c", "#96700a", "#8a3d97", "#007a66", "#1b62b5", "#b0306a", "#3f7f2f", "#50607a")
 _QUIET = "#8b929c"
 INK = "#1d2430"
-_NEURONS = {"if": COLOURS[0], "tpp": COLOURS[2], "nearest": COLOURS[4]}
+_NEURONS = {
+    "if": COLOURS[0],
+    "tpp": COLOURS[2],
+    "nearest": COLOURS[4],
+    "tracer": COLOURS[7],
+}
 _DASHES: tuple[Dash, ...] = ("-", "--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)))
 
 

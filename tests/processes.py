@@ -31,7 +31,10 @@ class Forked:
         out: str = os.devnull,
         err: str = os.devnull,
     ) -> None:
-        self._process = FORKED.Process(target=_python, args=(list(words), dict(env), out, err))
+        torch = sys.modules.get("torch")  # not loaded by tests that start nothing
+        threads = 1 if torch is None else torch.get_num_threads()
+        given = (list(words), dict(env), out, err, threads)
+        self._process = FORKED.Process(target=_python, args=given)
         self._process.start()
 
     @property
@@ -49,16 +52,16 @@ class Forked:
         self._process.kill()
 
 
-def _python(words: list[str], env: dict[str, str], out: str, err: str) -> None:
+def _python(words: list[str], env: dict[str, str], out: str, err: str, threads: int) -> None:
     """What `python WORDS` does: `-c CODE`, `-m MODULE` or a script, and its arguments."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for path, descriptor in ((out, 1), (err, 2)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), descriptor)
     os.environ.clear()
     os.environ.update(env)
-    import torch  # not by the tests that import this file and start nothing
+    import torch
 
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     kind = words[0] if words[0] in ("-c", "-m") else ""
     program, *more = words[1:] if kind else words
     sys.argv = [kind or program, *more]

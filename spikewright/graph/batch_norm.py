@@ -1,4 +1,4 @@
-"""Batch norm folds away: into weights beside it, or into an exact affine of its own."""
+"""Batch norm folds away: into the convolution before it, or into an exact affine of its own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from spikewright.graph.affines import with_affines_in_weights
 from spikewright.graph.ir import Graph, Operation, Stored, Value
 from spikewright.graph.maxima import with_maxima_of_spikes
 from spikewright.graph.primitives import AFFINE
@@ -22,8 +21,8 @@ def fold_batch_norm(graph: Graph) -> Graph:
     """The same network without batch norm.
 
     `y = (x - mean) / sqrt(var + eps) * weight + bias` scales the weights of a convolution or linear
-    layer that nothing else reads. Elsewhere it goes behind a max pool, or into the weights behind
-    it, where they alone read it; what is left is one multiply-add per value.
+    layer that nothing else reads; anywhere else it becomes one multiply-add per value, behind a max
+    pool that alone reads it.
     """
     tensors = dict(graph.tensors)
     readers = graph.consumers()
@@ -58,7 +57,7 @@ def fold_batch_norm(graph: Graph) -> Graph:
         operations.append(replaced.get(op.name, op).rewired(renamed))
     outputs = tuple(renamed.get(name, name) for name in graph.outputs)
     without = replace(graph, operations=tuple(operations), tensors=tensors, outputs=outputs)
-    return with_affines_in_weights(with_maxima_of_spikes(without.pruned()))
+    return with_maxima_of_spikes(without.pruned())
 
 
 def affine_of(op: Operation, tensors: dict[str, Tensor]) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from spikewright.calibration.design import Design
 from spikewright.calibration.fitted_neurons import function_before
+from spikewright.graph.affines import with_affines_in_weights
 from spikewright.graph.ir import Graph, Operation
 from spikewright.graph.per_channel import placed
 from spikewright.graph.scales import fold_scales
@@ -61,6 +62,11 @@ class Plan:
         """The network on spikes as they are `emitted`: scales are in the weights."""
         return self._on_spikes()
 
+    @property
+    def graph_with_affines(self) -> Graph:
+        """`graph`, but with the affines of channels by themselves, for what has no bias a place."""
+        return fold_scales(self.source, self._worth)
+
     @cached_property
     def step_graph(self) -> Graph:
         """`graph` as the step engine runs it."""
@@ -83,17 +89,26 @@ class Plan:
         A count of one is worth theta / L, by one division, as it rounds once.
         """
         worth = {site: theta / self.levels[site] for site, theta in self.thresholds.items()}
-        return self._lowered(fold_scales(self.source, worth), self.reach, self.signed)
+        return self._lowered(fold_scales(self._folded, worth), self.reach, self.signed)
 
     @cached_property
     def sum_graph(self) -> Graph:
         """`graph` for trains that appear as their sums so far, from -L to L."""
         return self._lowered(self.graph, self.reach, self.signed)
 
+    @cached_property
+    def _folded(self) -> Graph:
+        """The source with the affines of channels in the weights that read them."""
+        return with_affines_in_weights(self.source)
+
     def _on_spikes(self) -> Graph:
+        return fold_scales(self._folded, self._worth)
+
+    @property
+    def _worth(self) -> Mapping[str, Tensor]:
+        """By site name, what a spike stands for."""
         shares = {site: self.total_weight / levels for site, levels in self.levels.items()}
-        worth = {site: theta * shares[site] for site, theta in self.thresholds.items()}
-        return fold_scales(self.source, worth)
+        return {site: theta * shares[site] for site, theta in self.thresholds.items()}
 
     def _lowered(self, graph: Graph, largest: Mapping[str, int], signed: frozenset[str]) -> Graph:
         """A graph whose neurons emit numbers up to the largest of their site, by faster kernels."""

@@ -9,6 +9,7 @@ from torch import nn
 
 import spikewright as sw
 from spikewright.graph import Graph, evaluate
+from spikewright.graph.affines import with_affines_in_weights
 from spikewright.network.audit import Carried
 from tests.builders import captured, images, settle, wired
 
@@ -54,7 +55,7 @@ def branched() -> nn.Module:
 @pytest.mark.parametrize(("make", "added"), [(padded, 1), (unpadded, 0), (branched, 1)])
 def test_spikes_arrive_at_the_weights(make: object, added: int) -> None:
     model, x = make().double(), images(32).double()  # type: ignore[operator]
-    graph = captured(model, x)
+    graph = with_affines_in_weights(captured(model, x))
     assert "addcmul" not in functions(graph)
     assert functions(graph).count("add") == added  # a bias one a place, for the border alone
     with torch.no_grad():
@@ -82,7 +83,7 @@ def test_a_shift_that_more_than_weights_read_stays(reader: str) -> None:
         return (z, y) if reader == "output" else F.relu(z + y)
 
     model, x = net(forward, b=nn.Conv2d(4, 4, 3, padding=1)), images(4)
-    graph = captured(model, x)
+    graph = with_affines_in_weights(captured(model, x))
     assert "addcmul" in functions(graph)
     with torch.no_grad():
         expected = model(x)

@@ -36,7 +36,7 @@ def test_the_graph_computes_what_the_model_does(negative: bool) -> None:
     model, x = net(negative=negative), images(5)
     graph = captured(model, x)
     signs = ["mul"] if negative else []
-    expected = ["conv2d", "relu", *signs, "max_pool2d", "reshape", "linear"]
+    expected = ["conv2d", "relu", *signs, "max_pool2d", "addcmul", "reshape", "linear"]
     assert functions(graph) == expected
     with torch.no_grad():
         torch.testing.assert_close(evaluate(graph, x)[0], model(x))

@@ -105,6 +105,7 @@ SOUND: Mapping[str, tuple[str, ...]] = {
     ),
     "paper page": (f"--out records --page {FRESH}.md --steps 1,2",),
     "paper compared": (f"--out records --page {FRESH}.md --steps 1,2",),
+    "paper published": (f"--page {FRESH}.md",),
     "paper imagenet-dry-run": (f"--out {FRESH} --models squeezenet1_1 --images 1 --size 32",),
 }
 """Of every command, words that work and are small."""

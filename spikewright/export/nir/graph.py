@@ -49,7 +49,7 @@ class _Pen:
 
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
-        self._graph = plan.graph
+        self._graph = plan.graph_with_affines
         self._nodes: dict[str, Node] = {}  # by title, made unique
         self._edges: list[tuple[str, str]] = []
         self._offenders: list[Offender] = []

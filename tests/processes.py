@@ -31,10 +31,7 @@ class Forked:
         out: str = os.devnull,
         err: str = os.devnull,
     ) -> None:
-        torch = sys.modules.get("torch")  # not loaded by tests that start nothing
-        threads = 1 if torch is None else torch.get_num_threads()
-        given = (list(words), dict(env), out, err, threads)
-        self._process = FORKED.Process(target=_python, args=given)
+        self._process = FORKED.Process(target=_python, args=(list(words), dict(env), out, err))
         self._process.start()
 
     @property
@@ -52,16 +49,16 @@ class Forked:
         self._process.kill()
 
 
-def _python(words: list[str], env: dict[str, str], out: str, err: str, threads: int) -> None:
+def _python(words: list[str], env: dict[str, str], out: str, err: str) -> None:
     """What `python WORDS` does: `-c CODE`, `-m MODULE` or a script, and its arguments."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
     for path, descriptor in ((out, 1), (err, 2)):
         os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT), descriptor)
     os.environ.clear()
     os.environ.update(env)
-    import torch
+    import torch  # not by the tests that import this file and start nothing
 
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)
     kind = words[0] if words[0] in ("-c", "-m") else ""
     program, *more = words[1:] if kind else words
     sys.argv = [kind or program, *more]
@@ -107,6 +104,7 @@ def ranks(count: int = 2) -> list[dict[str, str]]:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])
     common = {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    common["OMP_NUM_THREADS"] = "1"  # else accelerate deals out the cores
     return [
         os.environ | common | {"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(count)
     ]

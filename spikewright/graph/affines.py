@@ -45,6 +45,8 @@ def with_affines_in_weights(graph: Graph) -> Graph:
             changed[op.name] = []
             for weighted in reading.weights:
                 changed[weighted.name] = _taken(weighted, reading, tensors)
+    if not changed:
+        return graph
     listed = [o for op in graph.operations for o in changed.get(op.name, [op])]
     rewired = tuple(op.rewired(renamed) for op in listed)
     return replace(graph, operations=rewired, tensors=tensors).pruned()
@@ -82,10 +84,10 @@ def _reading(affine: Operation, graph: Graph, tensors: Mapping[str, Tensor]) -> 
             return None
         found.scales[op.name] = passed
         found.shifts[op.name] = call(op, found.shifts, tensors, 1)
+    if not found.weights or not found.scales.keys().isdisjoint(graph.outputs):
+        return None
     taken = all(_scaled(op, found, tensors) is not None for op in found.weights)
-    return (
-        found if found.weights and taken and found.scales.keys().isdisjoint(graph.outputs) else None
-    )
+    return found if taken else None
 
 
 def _scaled(op: Operation, reading: _Reading, tensors: Mapping[str, Tensor]) -> Tensor | None:

@@ -16,6 +16,7 @@ from docs_tools.real.networks import NETWORKS, Real
 from spikewright.cli.parse import neuron_of
 from spikewright.measure import HOROWITZ_45NM
 from spikewright.measure.likeness import Likeness
+from spikewright.measure.shown import answer_to, size_of, some_of
 from spikewright.version import __version__
 
 RECORDS = Path("docs/results")
@@ -157,16 +158,14 @@ def _split(real: Real, samples: int, calibration: int) -> tuple[Any, Any, Any]:
 
 def _batches(inputs: Any, batch: int) -> list[Any]:
     """Batches of a tensor, or of a dict of tensors."""
-    if isinstance(inputs, Tensor):
-        return list(inputs.split(batch))
-    parts = zip(*(tensor.split(batch) for tensor in inputs.values()), strict=True)
-    return [dict(zip(inputs, part, strict=True)) for part in parts]
+    starts = range(0, size_of(inputs), batch)
+    return [some_of(inputs, slice(start, start + batch)) for start in starts]
 
 
 def _answers(network: nn.Module, batches: list[Any]) -> Any:
     """The outputs for all batches, in the structure of one."""
     with torch.no_grad():
-        outputs = [network(**b) if isinstance(b, dict) else network(b) for b in batches]
+        outputs = [answer_to(network, shown) for shown in batches]
     first = outputs[0]
     if isinstance(first, Tensor):
         return torch.cat(outputs)

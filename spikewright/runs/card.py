@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
 from spikewright.decoding import decoded
 from spikewright.errors import ModelError, RunError
 from spikewright.measure.statistics import wilson_interval
 from spikewright.runs.files import read_json
 from spikewright.runs.recipe import Recipe
-from spikewright.runs.run_folder import RunFolder
+from spikewright.runs.run_folder import RecordedFolder, RunFolder
+
+C = TypeVar("C")
 
 
 @dataclass(frozen=True)
@@ -18,8 +21,8 @@ class SplitAccuracy:
     """How well the weights do on one split.
 
     Attributes:
-        right: the number of images whose highest logit is their label.
-        images: the number of images.
+        right: the number of images, or sequences, whose highest logit is their label.
+        images: the number of images, or sequences.
         accuracy: the fraction right, 0 .. 1.
         wilson_95: the ends of its 95 % Wilson interval.
     """
@@ -99,15 +102,20 @@ def read_card(folder: Path) -> ModelCard:
         ModelError: if there is none, or the file is no card of a run.
         RecipeError: if its recipe contradicts itself.
     """
-    run = RunFolder(folder)
+    return card_of(RunFolder(folder), ModelCard)
+
+
+def card_of(run: RecordedFolder[Any], kind: type[C]) -> C:
+    """The card of a finished run, of the kind that its folder has; see `read_card`."""
     if not run.card.is_file():
+        command = f"spikewright {run.command}"
         state = (
-            "the run there is not finished: go on with spikewright train --resume"
+            f"the run there is not finished: go on with {command} --resume"
             if run.recipe_file.is_file()
-            else "give the folder of a finished run of spikewright train"
+            else f"give the folder of a finished run of {command}"
         )
         raise ModelError(f"there is no '{run.card}'; {state}")
     try:
-        return decoded(ModelCard, read_json(run.card), "card")
+        return decoded(kind, read_json(run.card), "card")
     except RunError as error:
         raise ModelError(f"'{run.card}' is not the card of a training run: {error}") from error

@@ -11,8 +11,9 @@ class EpochMetrics:
 
     Attributes:
         epoch: counted from 1.
-        training_loss: the mean loss over the epoch's images, in nats, weights moving.
-        training_accuracy: the fraction of the augmented images right, weights moving, 0 .. 1.
+        training_loss: the mean loss over the epoch's samples, in nats, weights moving.
+        training_accuracy: the fraction of the samples right, weights moving, 0 .. 1; of
+            images as they were augmented.
         validation_accuracy: the accuracy after the epoch, 0 .. 1.
         validation_loss: the mean cross entropy after the epoch, in nats.
         learning_rate: the learning rate of the epoch's last step.

@@ -50,7 +50,7 @@ class NetworkRecipe:
     def __post_init__(self) -> None:
         object.__setattr__(self, "activation", kind_named(ActivationKind, self.activation))
         quantised = self.activation is ActivationKind.QCFS
-        _refuse(
+        refuse(
             (quantised and self.levels is None, "qcfs needs its number of levels, e.g. levels=8"),
             (not quantised and self.levels is not None, f"{self.activation} has no levels"),
             (not _in_levels(self.levels), f"levels lies in 1 .. {LARGEST_LEVELS:,}"),
@@ -115,12 +115,12 @@ class DataRecipe:
     size: int | None = None
 
     def __post_init__(self) -> None:
-        _refuse((isinstance(self.augment, str), f"augment takes a sequence: ({self.augment!r},)"))
+        refuse((isinstance(self.augment, str), f"augment takes a sequence: ({self.augment!r},)"))
         named = {kind_named(Augmentation, name) for name in self.augment}
         augment = tuple(kind for kind in Augmentation if kind in named)
-        _refuse((len(augment) < len(self.augment), "an augmentation is named twice"))
+        refuse((len(augment) < len(self.augment), "an augmentation is named twice"))
         object.__setattr__(self, "augment", augment)
-        _refuse(
+        refuse(
             ((self.mean is None) != (self.std is None), "give both mean and std, or neither"),
             (
                 self.data.startswith("cifar10dvs:") and Augmentation.AUTOAUGMENT in augment,
@@ -175,7 +175,7 @@ class OptimisationRecipe:
         object.__setattr__(self, "schedule", kind_named(ScheduleKind, self.schedule))
         adamw = self.optimizer is OptimizerKind.ADAMW
         one_cycle = self.schedule is ScheduleKind.ONE_CYCLE
-        _refuse(
+        refuse(
             (self.epochs < 1, "epochs must be at least 1"),
             (self.batch_size < 2, "batch_size must be at least 2: batch norm needs two images"),
             (
@@ -239,7 +239,7 @@ class Recipe:
     start: StartRecipe | None = None
 
     def __post_init__(self) -> None:
-        _refuse((self.seed < 0, "seed must be at least 0"))
+        refuse((self.seed < 0, "seed must be at least 0"))
 
     def differences(self, recorded: Recipe) -> list[str]:
         """What differs from the recipe of a run that was begun; see `differences`."""
@@ -264,7 +264,15 @@ def differences(recipe: Any, recorded: Any) -> list[str]:
     ]
 
 
-def _refuse(*problems: tuple[bool, str]) -> None:
+def refuse(*problems: tuple[bool, str]) -> None:
+    """Refuse a recipe for all that is wrong with it.
+
+    Args:
+        problems: whether it is there, and what it is.
+
+    Raises:
+        RecipeError: if any is there, naming every one.
+    """
     messages = [message for wrong, message in problems if wrong]
     if messages:
         raise RecipeError("; ".join(messages))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
 from torch import nn
 
@@ -12,6 +13,8 @@ from spikewright.runs.card import read_card
 from spikewright.runs.files import sha256
 from spikewright.runs.network import make_network
 from spikewright.runs.run_folder import RunFolder
+
+M = TypeVar("M", bound=nn.Module)
 
 
 def load_trained(folder: Path) -> nn.Module:
@@ -26,13 +29,28 @@ def load_trained(folder: Path) -> nn.Module:
         ModelError, RecipeError: for what is no card; see `read_card`.
     """
     run, card = RunFolder(folder), read_card(folder)
-    if not run.weights.is_file():
-        raise ModelError(f"'{folder}' holds a {run.card.name}, but no {run.weights.name}")
-    if sha256(run.weights) != card.weights_sha256:
+    model = make_network(card.recipe.network, card.num_classes, seed=0)
+    return with_weights(model, run.weights, run.card, card.weights_sha256)
+
+
+def with_weights(model: M, weights: Path, card: Path, weights_sha256: str) -> M:
+    """A network with the weights that its card describes, in eval mode.
+
+    Args:
+        model: changed in place.
+        weights: the file beside the card.
+        card: its file, for errors.
+        weights_sha256: what the card says of the weights.
+
+    Raises:
+        ModelError: if the file is missing, another than the card's, or does not fit the network.
+    """
+    if not weights.is_file():
+        raise ModelError(f"'{card.parent}' holds a {card.name}, but no {weights.name}")
+    if sha256(weights) != weights_sha256:
         raise ModelError(
-            f"'{run.weights}' is not the file that '{run.card}' describes (its SHA-256 differs); "
+            f"'{weights}' is not the file that '{card}' describes (its SHA-256 differs); "
             "copy both from the run again"
         )
-    model = make_network(card.recipe.network, card.num_classes, seed=0)
-    load_weights(model, run.weights)
+    load_weights(model, weights)
     return model.eval()

@@ -1,7 +1,8 @@
 """Everything a training run has to remember, as named tensors and one JSON document.
 
 No pickle: the optimiser's state is flattened to `optimizer/PARAMETER/KEY`, beside `model/...`,
-`average/...` (the moving average, with EMA) and `best/...` (the weights of the best epoch).
+`average/...` (the moving average, with EMA), `best/...` (the weights of the best epoch) and
+`order/state` (of the generator that draws the order of samples, where one does).
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ class TrainingState:
         best: the model's state after the best epoch so far, on the CPU; empty before the first.
         history: one entry an epoch, in order.
         rank: of two epochs the better one ranks higher; by default by validation accuracy.
+        order: draws the order of samples, epoch after epoch; None where that is a function of the
+            seed and the epoch.
     """
 
     model: nn.Module
@@ -41,6 +44,7 @@ class TrainingState:
     best: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
     history: list[EpochMetrics] = field(default_factory=list[EpochMetrics])
     rank: Callable[[EpochMetrics], Any] = attrgetter("validation_accuracy")
+    order: torch.Generator | None = None
 
     @property
     def candidate(self) -> dict[str, Tensor]:
@@ -65,6 +69,7 @@ class TrainingState:
             "average": {} if self.average is None else self.average.state_dict(),
             "best": self.best,
             "optimizer": self._optimizer_tensors(),
+            "order": {} if self.order is None else {"state": self.order.get_state()},
         }
         tensors = {
             f"{part}/{name}": t for part, group in groups.items() for name, t in group.items()
@@ -79,7 +84,7 @@ class TrainingState:
         """
         tensors, document = read_tensors(path)
         parts: dict[str, dict[str, Tensor]] = {
-            p: {} for p in ("model", "average", "best", "optimizer")
+            p: {} for p in ("model", "average", "best", "optimizer", "order")
         }
         try:
             for name, tensor in tensors.items():
@@ -89,6 +94,8 @@ class TrainingState:
             self._load_optimizer(parts["optimizer"])
             if self.average is not None:
                 self.average.load_state_dict(parts["average"])
+            if self.order is not None:
+                self.order.set_state(parts["order"]["state"])
             history = decoded(tuple[EpochMetrics, ...], document["history"], "history")
             self.history = list(history)
         except (KeyError, RuntimeError, RunError) as error:

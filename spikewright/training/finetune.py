@@ -22,6 +22,7 @@ from spikewright.runs.fine_tuning import FineTuneCard, FineTuneFolder, FineTuneR
 from spikewright.runs.run_folder import versions
 from spikewright.training.augment import Augmenter
 from spikewright.training.evaluate import evaluate
+from spikewright.training.recording import record_epochs
 from spikewright.training.splits import Splits
 from spikewright.training.trainer import Progress, epoch_order
 from spikewright.training.tuning import FineTuned, Tuner
@@ -73,12 +74,7 @@ def finetune(
     method = recipe.make_method()
     tuner = Tuner(network, method, images, steps=recipe.steps, seed=recipe.seed, progress=progress)
     run.prepare(recipe)
-    if run.checkpoint.is_file():
-        tuner.state.load(run.checkpoint)
-        run.write_metrics(tuner.state.history)
-    for _ in tuner.epochs():
-        tuner.state.save(run.checkpoint)
-        run.write_metrics(tuner.state.history)
+    record_epochs(run, tuner.state, tuner.epochs())
     tuned = tuner.best()
     tuned.network.save(run.network, notes=notes)
     card = _card(recipe, run, images, tuned, _tested(network, tuned, data, images))

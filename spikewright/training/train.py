@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,8 +19,8 @@ from spikewright.runs.metrics import EpochMetrics
 from spikewright.runs.recipe import Recipe
 from spikewright.runs.run_folder import RunFolder
 from spikewright.training.card import make_card
+from spikewright.training.recording import record_epochs
 from spikewright.training.splits import Splits, as_begun, keeping_apart
-from spikewright.training.tensorboard import TensorBoardLog
 from spikewright.training.trainer import Progress, Trainer
 
 
@@ -143,8 +142,7 @@ def _carry_out(
 ) -> None:
     """Train what is left of a run; what cannot be carried out begins no folder."""
     processes.check(recipe.optimisation.batch_size)
-    begun = run.checkpoint.is_file()
-    trainer = Trainer.make(recipe, data, processes, progress, begun=begun)
+    trainer = Trainer.make(recipe, data, processes, progress, begun=run.checkpoint.is_file())
     splits = Splits.read(data)
     if run.held_out.is_file():
         splits = as_begun(splits, run, recipe)
@@ -152,19 +150,8 @@ def _carry_out(
         splits = keeping_apart(splits, data, recipe)
     trainer.require_a_batch(splits)
     processes.by_main(lambda: _begin(run, recipe, splits))
-    state = trainer.state
-    if begun:
-        state.load(run.checkpoint)
-    if begun and processes.main:  # the earlier try may have stopped between the two
-        run.write_metrics(state.history)
-    logged = tensorboard and processes.main
-    with TensorBoardLog(run.path, state.history) if logged else nullcontext() as log:
-        for metrics in trainer.epochs(splits):
-            if processes.main:
-                state.save(run.checkpoint)
-                run.write_metrics(state.history)
-            if log is not None:
-                log.write(metrics)
+    epochs = trainer.epochs(splits)
+    record_epochs(run, trainer.state, epochs, tensorboard=tensorboard, writes=processes.main)
     _finish(trainer, splits, run)
 
 

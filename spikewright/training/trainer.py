@@ -119,7 +119,7 @@ class Trainer:
         images = splits.images.to(self.processes.device)
         for epoch in left:
             metrics = self._epoch(images, splits, epoch)
-            self._require_finite(metrics)
+            require_finite(metrics, self.recipe.optimisation.learning_rate)
             self.state.finish_epoch(metrics)
             yield metrics
             self._report(epoch, 1, 1, metrics)
@@ -188,18 +188,24 @@ class Trainer:
         loss = F.cross_entropy(logits, labels, label_smoothing=smoothing)
         return loss, (predictions(logits) == labels).sum()
 
-    def _require_finite(self, metrics: EpochMetrics) -> None:
-        for name in ("training_loss", "validation_loss"):
-            loss = getattr(metrics, name)
-            if not math.isfinite(loss):
-                raise ModelError(
-                    f"the {name.replace('_', ' ')} of epoch {metrics.epoch} is {loss}; lower "
-                    f"learning_rate={self.recipe.optimisation.learning_rate}, or set clip_gradient"
-                )
-
     def _report(self, epoch: int, done: int, steps: int, metrics: EpochMetrics | None) -> None:
         if self.progress is not None and self.processes.main:
             self.progress(epoch, self.recipe.optimisation.epochs, done, steps, metrics)
+
+
+def require_finite(metrics: EpochMetrics, learning_rate: float) -> None:
+    """See that the losses of an epoch are numbers.
+
+    Raises:
+        ModelError: if not.
+    """
+    for name in ("training_loss", "validation_loss"):
+        loss = getattr(metrics, name)
+        if not math.isfinite(loss):
+            raise ModelError(
+                f"the {name.replace('_', ' ')} of epoch {metrics.epoch} is {loss}; lower "
+                f"learning_rate={learning_rate}, or set clip_gradient"
+            )
 
 
 def epoch_order(count: int, seed: int, epoch: int) -> Tensor:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from spikewright.cli.commands.train import ProgressLine, duration
+from spikewright.cli.progress import ProgressLine, duration
 from spikewright.runs.card import read_card
 from spikewright.runs.zoo import zoo_folder
 from spikewright.training.checkpoint import EpochMetrics

@@ -12,12 +12,12 @@ import typer
 from spikewright.artefact import describe
 from spikewright.cli.command import Deferred
 from spikewright.cli.commands.evaluate import check_network, known_preparation
-from spikewright.cli.commands.train import ProgressLine
 from spikewright.cli.console import print_json, print_text
 from spikewright.cli.failures import WrongUsage, opening
 from spikewright.cli.images import CLASSES, PREPARATION, Preparation
 from spikewright.cli.options import MAXIMUM_BATCH, Seed
 from spikewright.cli.parse import MAXIMUM_STEPS
+from spikewright.cli.progress import ProgressLine
 from spikewright.data import open_dataset
 from spikewright.decoding import encoded
 from spikewright.errors import ConversionError

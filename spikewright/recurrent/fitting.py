@@ -3,82 +3,24 @@
 from __future__ import annotations
 
 import copy
-import math
-from collections.abc import Callable
-from dataclasses import dataclass
+import time
+from collections.abc import Iterator
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from spikewright.errors import DataError, ModelError
+from spikewright.errors import DataError
+from spikewright.recurrent.recipe import SequenceRecipe
 from spikewright.recurrent.sequences import SequenceData, SequenceDataset
+from spikewright.runs.metrics import EpochMetrics
+from spikewright.training.checkpoint import TrainingState
+from spikewright.training.evaluate import Score
+from spikewright.training.train import Trained
+from spikewright.training.trainer import Progress, require_finite
 
 EVALUATION_BATCH = 256
-
-
-@dataclass(frozen=True)
-class SequenceRecipe:
-    """How a network is trained on sequences: Adam, whose rate falls in steps, on the cross entropy.
-
-    Attributes:
-        epochs: passes over the training split, at least 1.
-        batch_size: sequences a step, at least 1; those left over make a smaller batch.
-        learning_rate: of weights and time constants, above 0.
-        rate_steps: after how many epochs the rate is halved, at least 1.
-        clip_gradient: the largest norm of the gradient of all parameters, above 0. Default: none.
-        seed: of the order of sequences.
-
-    Raises:
-        ValueError: for a number out of its range.
-    """
-
-    epochs: int = 20
-    batch_size: int = 64
-    learning_rate: float = 1e-2
-    rate_steps: int = 10
-    clip_gradient: float | None = None
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("epochs", "batch_size", "rate_steps"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not 0 < self.learning_rate < math.inf:
-            raise ValueError(f"learning_rate must be above 0, got {self.learning_rate}")
-        if self.clip_gradient is not None and not 0 < self.clip_gradient < math.inf:
-            raise ValueError(f"clip_gradient must be above 0, got {self.clip_gradient}")
-
-
-@dataclass(frozen=True)
-class SequenceEpoch:
-    """One epoch.
-
-    Attributes:
-        epoch: its number, from 1.
-        loss: the mean cross entropy in training, in nats.
-        validation_accuracy: 0 .. 1.
-    """
-
-    epoch: int
-    loss: float
-    validation_accuracy: float
-
-
-@dataclass(frozen=True)
-class SequenceTraining:
-    """A trained network.
-
-    Attributes:
-        model: with the weights of the best epoch.
-        best: that epoch, the first of the highest accuracy on validation, which flatters it.
-        history: all epochs.
-    """
-
-    model: nn.Module
-    best: SequenceEpoch
-    history: tuple[SequenceEpoch, ...]
 
 
 def train_on_sequences(
@@ -86,20 +28,26 @@ def train_on_sequences(
     data: SequenceData,
     recipe: SequenceRecipe | None = None,
     *,
-    progress: Callable[[SequenceEpoch], None] | None = None,
-) -> SequenceTraining:
-    """Train a copy of a model; the best epoch is chosen on the validation split.
+    progress: Progress | None = None,
+) -> Trained:
+    """Train a copy of a model in memory; the best epoch is chosen on the validation split.
+
+    `train_srnn` does the same to a network of its own in a folder, and goes on after a stop.
 
     Args:
         model: takes `[T, B, F]` and gives logits or log-probabilities `[B, C]`, as `SRNN` does; on
             the device where it is to be trained. It stays as it was.
         data: the sequences.
         recipe: how.
-        progress: called after every epoch.
+        progress: called after steps and epochs.
+
+    Returns:
+        The model with the weights of the first epoch of the highest accuracy on validation, which
+        flatters it.
 
     Raises:
         DataError: if a split is empty.
-        ModelError: if the loss stops being finite.
+        ModelError: if a loss stops being finite.
 
     Example:
         >>> data = recall_sequences(5, sizes=(32, 8, 8))
@@ -107,29 +55,104 @@ def train_on_sequences(
         >>> len(trained.history)
         1
     """
-    recipe = recipe or SequenceRecipe()
-    model = copy.deepcopy(model)
-    optimizer = torch.optim.Adam(model.parameters(), lr=recipe.learning_rate)
-    schedule = torch.optim.lr_scheduler.StepLR(optimizer, recipe.rate_steps, 0.5)
-    order = torch.Generator().manual_seed(recipe.seed)
-    batches = _batches(data.train, recipe.batch_size, order)
-    history: list[SequenceEpoch] = []
-    best: dict[str, Tensor] = {}
-    for number in range(1, recipe.epochs + 1):
-        loss = _epoch(model, batches, optimizer, recipe)
-        if not math.isfinite(loss):
-            raise ModelError(
-                f"the loss of epoch {number} is {loss}; lower learning_rate="
-                f"{recipe.learning_rate}, or set clip_gradient"
-            )
-        schedule.step()
-        history.append(SequenceEpoch(number, loss, sequence_accuracy(model, data.validation)))
-        if max(history, key=_by_accuracy) is history[-1]:
-            best = {name: t.clone() for name, t in model.state_dict().items()}
-        if progress is not None:
-            progress(history[-1])
-    model.load_state_dict(best)
-    return SequenceTraining(model.eval(), max(history, key=_by_accuracy), tuple(history))
+    trainer = SequenceTrainer(copy.deepcopy(model), data, recipe or SequenceRecipe(), progress)
+    for _ in trainer.epochs():
+        pass
+    return trainer.best()
+
+
+class SequenceTrainer:
+    """A model being trained on sequences.
+
+    Args:
+        model: is changed; see `train_on_sequences`.
+        data: the sequences.
+        recipe: how.
+        progress: called after steps and epochs.
+
+    Attributes:
+        state: everything that changes.
+
+    Raises:
+        DataError: if there is nothing to train on.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        data: SequenceData,
+        recipe: SequenceRecipe,
+        progress: Progress | None = None,
+    ) -> None:
+        order = torch.Generator().manual_seed(recipe.seed)
+        optimizer = torch.optim.Adam(model.parameters(), lr=recipe.learning_rate)
+        self.state = TrainingState(model, optimizer, None, order=order)
+        self._recipe = recipe
+        self._batches = _batches(data.train, recipe.batch_size, order)
+        self._validation = data.validation
+        self._progress = progress
+
+    def epochs(self) -> Iterator[EpochMetrics]:
+        """Train the epochs that are left; after each one the state is complete.
+
+        Raises:
+            DataError: if the validation split is empty.
+            ModelError: if a loss stops being finite.
+        """
+        for epoch in range(len(self.state.history) + 1, self._recipe.epochs + 1):
+            metrics = self._epoch(epoch)
+            require_finite(metrics, self._recipe.learning_rate)
+            self.state.finish_epoch(metrics)
+            yield metrics
+            self._report(epoch, 1, 1, metrics)
+
+    def best(self) -> Trained:
+        """The model with the weights of the best epoch, in eval mode."""
+        self.state.model.load_state_dict(self.state.best)
+        history = tuple(self.state.history)
+        return Trained(self.state.model.eval(), self.state.best_epoch, history)
+
+    def _epoch(self, epoch: int) -> EpochMetrics:
+        """Train one epoch, counted from 1, and measure it on the validation split."""
+        started = time.perf_counter()
+        for group in self.state.optimizer.param_groups:
+            group["lr"] = self._recipe.rate(epoch)
+        training = self._pass(epoch)
+        validation = sequence_score(self.state.model, self._validation)
+        return EpochMetrics(
+            epoch=epoch,
+            training_loss=training.loss,
+            training_accuracy=training.accuracy,
+            validation_accuracy=validation.accuracy,
+            validation_loss=validation.loss,
+            learning_rate=self._recipe.rate(epoch),
+            thresholds=None,
+            seconds=time.perf_counter() - started,
+        )
+
+    def _pass(self, epoch: int) -> Score:
+        """Train on every batch once."""
+        model, optimizer, recipe = self.state.model, self.state.optimizer, self._recipe
+        model.train()
+        device = next(model.parameters()).device
+        total, right, count = 0.0, 0, 0
+        for number, (x, labels) in enumerate(self._batches):
+            answers, labels = model(x.to(device).transpose(0, 1)), labels.to(device)
+            loss = F.cross_entropy(answers, labels)
+            optimizer.zero_grad()
+            loss.backward()
+            if recipe.clip_gradient is not None:
+                nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_gradient)
+            optimizer.step()
+            total += float(loss.detach()) * len(labels)
+            right += int((answers.detach().argmax(1) == labels).sum())
+            count += len(labels)
+            self._report(epoch, number + 1, len(self._batches), None)
+        return Score(right, count, total / count)
+
+    def _report(self, epoch: int, done: int, steps: int, metrics: EpochMetrics | None) -> None:
+        if self._progress is not None:
+            self._progress(epoch, self._recipe.epochs, done, steps, metrics)
 
 
 def sequence_accuracy(model: nn.Module, split: SequenceDataset) -> float:
@@ -138,41 +161,25 @@ def sequence_accuracy(model: nn.Module, split: SequenceDataset) -> float:
     Raises:
         DataError: if the split is empty.
     """
+    return sequence_score(model, split).accuracy
+
+
+def sequence_score(model: nn.Module, split: SequenceDataset) -> Score:
+    """How well a model does on a split, in eval mode, where it is left.
+
+    Raises:
+        DataError: if the split is empty.
+    """
     model.eval()
     device = next(model.parameters()).device
-    right = count = 0
+    right, count, loss = 0, 0, 0.0
     with torch.inference_mode():
         for x, labels in _batches(split, EVALUATION_BATCH, None):
-            found = model(x.to(device).transpose(0, 1)).argmax(1).cpu()
-            right += int((found == labels).sum())
+            answers = model(x.to(device).transpose(0, 1)).cpu()
+            right += int((answers.argmax(1) == labels).sum())
+            loss += float(F.cross_entropy(answers, labels, reduction="sum"))
             count += len(labels)
-    return right / count
-
-
-def _epoch(
-    model: nn.Module,
-    batches: DataLoader[tuple[Tensor, int]],
-    optimizer: torch.optim.Optimizer,
-    recipe: SequenceRecipe,
-) -> float:
-    """Train on every batch once; the mean loss."""
-    model.train()
-    device = next(model.parameters()).device
-    total, count = 0.0, 0
-    for x, labels in batches:
-        loss = F.cross_entropy(model(x.to(device).transpose(0, 1)), labels.to(device))
-        optimizer.zero_grad()
-        loss.backward()
-        if recipe.clip_gradient is not None:
-            nn.utils.clip_grad_norm_(model.parameters(), recipe.clip_gradient)
-        optimizer.step()
-        total += float(loss.detach()) * len(labels)
-        count += len(labels)
-    return total / count
-
-
-def _by_accuracy(epoch: SequenceEpoch) -> float:
-    return epoch.validation_accuracy
+    return Score(right, count, loss / count)
 
 
 def _batches(

@@ -134,11 +134,17 @@ def _moved(images: Tensor, down: int, right: int) -> Tensor:
     ]
 
 
+SHOWN = 10
+"""For how many steps a symbol, and the request for it, are shown."""
+NOISE = 0.05
+"""The probability of a spike of each symbol's input at other steps, if nothing else is said."""
+
+
 def recall_sequences(
     delay: int,
     *,
     symbols: int = 4,
-    noise: float = 0.05,
+    noise: float = NOISE,
     sizes: Sequence[int] = (1024, 256, 1024),
     seed: int = 0,
 ) -> SequenceData:
@@ -184,7 +190,3 @@ def recall_sequences(
     classes = tuple(str(number) for number in range(symbols))
     name = f"recall after {delay} steps"
     return SequenceData(name, train, validation, test, classes, steps, symbols + 1)
-
-
-SHOWN = 10
-"""For how many steps a symbol, and the request for it, are shown."""

@@ -116,6 +116,6 @@ def card_of(run: RecordedFolder[Any], kind: type[C]) -> C:
         )
         raise ModelError(f"there is no '{run.card}'; {state}")
     try:
-        return decoded(kind, read_json(run.card), "card")
+        return decoded(kind, run.own(read_json(run.card), run.card), "card")
     except RunError as error:
         raise ModelError(f"'{run.card}' is not the card of a training run: {error}") from error

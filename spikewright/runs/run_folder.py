@@ -40,10 +40,12 @@ class RunRecord(Generic[R]):
     Attributes:
         recipe: the recipe that the run was started with.
         versions: the versions that it was started with.
+        command: the command that makes such runs; older files do not name it.
     """
 
     recipe: R
     versions: dict[str, str]
+    command: str | None = None
 
 
 @dataclass(frozen=True)
@@ -96,8 +98,22 @@ class RecordedFolder(ABC, Generic[R]):
                 f"'{self.path}' holds no training run (no run.json); start one with "
                 f"spikewright {self.command} --output DIR"
             )
-        recorded = decoded(self.record, read_json(self.recipe_file), f"'{self.recipe_file}'")
-        return recorded.recipe
+        document = self.own(read_json(self.recipe_file), self.recipe_file)
+        return decoded(self.record, document, f"'{self.recipe_file}'").recipe
+
+    def own(self, document: Any, file: Path) -> Any:
+        """A document of the run, which must not name another command.
+
+        Raises:
+            RunError: if it does.
+        """
+        command = document.get("command") if isinstance(document, dict) else None
+        if command not in (None, self.command):
+            raise RunError(
+                f"'{file}' is of a run of spikewright {command}, and this is for runs of "
+                f"spikewright {self.command}"
+            )
+        return document
 
     def require_same(self, recipe: R) -> None:
         """See that a run in the folder, if there is one, has this recipe.
@@ -133,7 +149,7 @@ class RecordedFolder(ABC, Generic[R]):
             )
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            write_json(self.recipe_file, encoded(RunRecord(recipe, versions())))
+            write_json(self.recipe_file, encoded(RunRecord(recipe, versions(), self.command)))
         except OSError as error:
             raise RunError(f"cannot write to '{self.path}' ({error.strerror})") from error
 

@@ -8,12 +8,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from spikewright.errors import DataError, ModelError
+from spikewright.errors import DataError, ModelError, RecipeError
 from spikewright.recurrent import (
     ALIF,
     SRNN,
     SequenceData,
-    SequenceEpoch,
     SequenceRecipe,
     lstm_counts,
     recall_sequences,
@@ -22,6 +21,7 @@ from spikewright.recurrent import (
     train_on_sequences,
 )
 from spikewright.recurrent.sequences import InMemorySequences
+from spikewright.runs.metrics import EpochMetrics
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +38,23 @@ def network(seed: int = 0) -> SRNN:
 def test_a_symbol_is_learned_and_the_model_given_stays_as_it_was(data: SequenceData) -> None:
     model = network()
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    told: list[SequenceEpoch] = []
+    told: list[EpochMetrics] = []
+    steps: list[tuple[int, int, int, int]] = []
+
+    def progress(epoch: int, epochs: int, done: int, of: int, metrics: EpochMetrics | None) -> None:
+        if metrics is None:
+            steps.append((epoch, epochs, done, of))
+        else:
+            told.append(metrics)
+
     recipe = SequenceRecipe(epochs=5, batch_size=16)
-    trained = train_on_sequences(model, data, recipe, progress=told.append)
+    trained = train_on_sequences(model, data, recipe, progress=progress)
     assert sequence_accuracy(trained.model, data.test) > 0.5  # chance is 0.25
     assert all(torch.equal(before[name], value) for name, value in model.state_dict().items())
     assert tuple(told) == trained.history
-    assert trained.history[-1].loss < trained.history[0].loss
+    assert steps == [(n, 5, done, 12) for n in range(1, 6) for done in range(1, 13)]
+    assert trained.history[-1].training_loss < trained.history[0].training_loss
+    assert trained.history[-1].training_accuracy > 0.5
     assert trained.best.validation_accuracy == max(e.validation_accuracy for e in told)
     assert sequence_accuracy(trained.model, data.validation) == trained.best.validation_accuracy
     assert not torch.equal(model.layers[0].log_tau, trained.model.layers[0].log_tau)  # type: ignore
@@ -86,12 +96,19 @@ def test_an_empty_split_is_refused() -> None:
         {"batch_size": 0},
         {"rate_steps": 0},
         {"learning_rate": 0.0},
+        {"learning_rate": 1e7},
         {"clip_gradient": 0.0},
+        {"seed": -1},
     ],
 )
 def test_a_recipe_out_of_range_is_refused(wrong: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match=f"{next(iter(wrong))} must be"):
+    with pytest.raises(RecipeError, match=f"{next(iter(wrong))} must be"):
         SequenceRecipe(**wrong)  # type: ignore[arg-type]
+
+
+def test_the_rate_is_halved_after_every_so_many_epochs() -> None:
+    recipe = SequenceRecipe(learning_rate=0.8, rate_steps=2)
+    assert [recipe.rate(epoch) for epoch in range(1, 6)] == [0.8, 0.8, 0.4, 0.4, 0.2]
 
 
 def test_operations_are_those_of_every_spike_and_connection() -> None:

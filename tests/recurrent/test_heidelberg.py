@@ -10,7 +10,15 @@ import pytest
 import torch
 
 from spikewright.errors import DataError, MissingExtra
-from spikewright.recurrent import open_heidelberg
+from spikewright.recurrent import (
+    SequenceDataRecipe,
+    SequenceRecipe,
+    SRNNRecipe,
+    SRNNRunRecipe,
+    load_srnn,
+    open_heidelberg,
+    train_srnn,
+)
 
 h5py = pytest.importorskip("h5py", reason="needs the extra 'hdf5'")
 
@@ -109,3 +117,23 @@ def test_files_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     (tmp_path / "shd_test.h5").unlink()
     with pytest.raises(DataError, match=r"shd_test.h5' is missing"):
         open_heidelberg(tmp_path)
+
+
+def test_a_run_on_a_folder_goes_on_where_the_folder_has_moved(tmp_path: Path) -> None:
+    (tmp_path / "here").mkdir()
+    digits(tmp_path / "here")
+    recipe, moved = (
+        SRNNRunRecipe(
+            SequenceDataRecipe(f"heidelberg:{tmp_path / place}"),
+            SRNNRecipe((4,)),
+            SequenceRecipe(epochs=1),
+        )
+        for place in ("here", "there")
+    )
+    card = train_srnn(recipe, tmp_path / "run")
+    assert card.recipe.data.data == "heidelberg"
+    assert card.data.classes == KEYS
+    assert str(tmp_path) not in (tmp_path / "run" / "card.json").read_text()
+    (tmp_path / "here").rename(tmp_path / "there")
+    assert train_srnn(moved, tmp_path / "run") == card
+    assert load_srnn(tmp_path / "run").inputs == 700

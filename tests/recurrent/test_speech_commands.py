@@ -10,7 +10,16 @@ import pytest
 import torch
 
 from spikewright.errors import DataError
-from spikewright.recurrent import Spectrogram, open_speech_commands
+from spikewright.recurrent import (
+    SequenceDataRecipe,
+    SequenceRecipe,
+    Spectrogram,
+    SRNNRecipe,
+    SRNNRunRecipe,
+    load_srnn,
+    open_speech_commands,
+    train_srnn,
+)
 from spikewright.recurrent.speech_commands import RATE, read_second
 
 
@@ -113,3 +122,13 @@ def test_files_and_lists_that_do_not_fit_are_refused(folder: Path) -> None:
 def test_a_spectrogram_out_of_range_is_refused(wrong: dict[str, float]) -> None:
     with pytest.raises(ValueError, match="got"):
         Spectrogram(**wrong)
+
+
+def test_a_run_on_a_folder(folder: Path) -> None:
+    recipe = SRNNRunRecipe(
+        SequenceDataRecipe(f"speech-commands:{folder}"), SRNNRecipe((4,)), SequenceRecipe(epochs=1)
+    )
+    card = train_srnn(recipe, folder.with_name("run"))
+    assert card.recipe.data.data == "speech-commands"
+    assert (card.data.training, card.data.validation, card.data.test) == (5, 2, 1)
+    assert load_srnn(folder.with_name("run")).inputs == 40

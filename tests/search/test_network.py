@@ -101,7 +101,7 @@ def test_a_network_learns_the_digits() -> None:
     torch.manual_seed(0)
     network = MotifNetwork(Architecture((cell_of(Motif.FORWARD_EXCITATION),)), 1, 10)
     trained = train_on_sequences(network, data, SequenceRecipe(epochs=2))
-    first, last = (epoch.loss for epoch in trained.history)
+    first, last = (epoch.training_loss for epoch in trained.history)
     assert last < first < 1.1 * math.log(10)  # the loss of guessing is log(10)
 
 

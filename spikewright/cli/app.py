@@ -17,6 +17,7 @@ from spikewright.cli.commands.report import report
 from spikewright.cli.commands.rerun import rerun
 from spikewright.cli.commands.sweep import sweep
 from spikewright.cli.commands.train import train
+from spikewright.cli.commands.train_sequences import train_sequences
 from spikewright.cli.commands.zoo import zoo
 from spikewright.cli.program import program
 
@@ -29,6 +30,7 @@ COMMANDS: tuple[Callable[..., None], ...] = (
     report,
     rerun,
     train,
+    train_sequences,
     finetune,
     demo,
     inspect,

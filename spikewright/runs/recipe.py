@@ -48,6 +48,13 @@ class NetworkRecipe:
     threshold: float | None = None
 
     def __post_init__(self) -> None:
+        refuse(
+            (
+                self.model == "srnn",
+                "srnn is a network of sequences: train it by spikewright train-sequences, or "
+                "spikewright.recurrent.train_srnn",
+            )
+        )
         object.__setattr__(self, "activation", kind_named(ActivationKind, self.activation))
         quantised = self.activation is ActivationKind.QCFS
         refuse(

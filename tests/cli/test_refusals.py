@@ -21,6 +21,7 @@ from .conftest import DIGITS, Run
 
 SWEEP = ["sweep", DIGITS, "--data", "digits"]
 CONVERT = ["convert", DIGITS, "--data", "digits"]
+SEQUENCES = ["train-sequences", "--data", "digits-rows", "--output", "x"]
 
 WRONG = [
     (["nonsense"], "No such command"),
@@ -68,6 +69,14 @@ WRONG = [
     (["misalignment", DIGITS, "--data", "digits", "--neuron", "tpp"], "starts from 'if'"),
     (["misalignment", DIGITS, "--data", "digits", "--orders", "up"], "independent, shared"),
     (["convert", DIGITS, "--data", "digits", "--neuron", "if,tpp"], "give one of"),
+    (["train", "--model", "srnn", "--data", "digits", "--output", "x"], "spikewright train-sequ"),
+    (["train-sequences", "--data", "digits", "--output", "x"], "unknown sequences 'digits'"),
+    ([*SEQUENCES, "--noise", "0.1"], "takes no noise; only recall does"),
+    ([*SEQUENCES, "--beta", "0", "--adaptation-time-constant", "9,1"], "has no effect with beta=0"),
+    ([*SEQUENCES, "--time-constant", "9"], "a mean above 0 and a standard deviation"),
+    ([*SEQUENCES, "--units", "0"], "1 to 16,384 neurons"),
+    ([*SEQUENCES, "--learning-rate", "inf"], "learning_rate must be above 0"),
+    ([*SEQUENCES, "--seed", "-1"], "seed must be 0 to"),
     ([*CONVERT, "--codes", "binary,morse"], "give one of binary, digits, first-spike"),
     ([*CONVERT, "--latency", "12"], "give --codes too"),
     ([*CONVERT, "--codes", "binary", "--steps", "3,7"], "give one number of --steps"),

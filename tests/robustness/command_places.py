@@ -29,6 +29,7 @@ MADE_BY = (
     "paper simulate-events --data digits --per-class 3 --loops 1 --threshold 0.5 --output events",
     "train --data cifar10dvs:events --size 32 --model events_cnn --levels 2 --threshold 2 "
     "--epochs 1 --batch-size 2 --augment none --output watched",
+    "train-sequences --data recall:3 --units 4 --epochs 2 --batch-size 256 --output recalled",
 )
 """Commands that leave what others read."""
 ODD_DOCUMENTS = (
@@ -66,9 +67,10 @@ def make_places(folder: Path) -> None:
         result = CliRunner().invoke(PROGRAMS[program], words)
         if result.exit_code:
             raise RuntimeError(f"{line} ended with {result.exit_code}: {result.stderr}")
-    shutil.copytree(folder / "trained", folder / "stopped")
-    for name in ("card.json", "weights.safetensors"):
-        (folder / "stopped" / name).unlink()
+    for finished, begun in (("trained", "stopped"), ("recalled", "interrupted")):
+        shutil.copytree(folder / finished, folder / begun)
+        for name in ("card.json", "weights.safetensors"):
+            (folder / begun / name).unlink()
     _make_models(folder)
     _make_odd(folder)
 

@@ -75,6 +75,12 @@ SOUND: Mapping[str, tuple[str, ...]] = {
         "--resume stopped",
         "--resume trained --device cpu",
     ),
+    "train-sequences": (
+        f"--data digits-rows --units 4 --epochs 1 --batch-size 256 --output {FRESH}",
+        f"--data recall:3 --units 4,3 --beta 0 --epochs 1 --batch-size 256 --output {FRESH} --json",
+        "--resume interrupted",
+        "--resume recalled --device cpu",
+    ),
     "finetune": (
         f"{NETWORK} --data digits --method distil --samples 40 --epochs 1 --output {FRESH}",
         f"{BINARY} --data digits --method dsr --samples 64 --epochs 1 --output {FRESH} --json",
@@ -119,6 +125,7 @@ KEPT = frozenset(
 """Parameters that are never dropped: without them a sound line takes its time."""
 ENDLESS: Mapping[str, tuple[str, ...]] = {
     "train": ("--epochs",),
+    "train-sequences": ("--epochs",),
     "finetune": ("--epochs",),
     "paper simulate-events": ("--loops",),
     "paper imagenet-dry-run": ("--images",),
@@ -137,7 +144,8 @@ _PLACES = (
         "counted",
         "misaligned",
     ),
-    *("trained", "stopped", "watched", "records", "events", "pictures", "described.json"),
+    *("trained", "stopped", "watched", "recalled", "interrupted", "records", "events", "pictures"),
+    "described.json",
     *("program.pt2", "weights.safetensors", "odd0", "odd1", "odd2", "odd3", "odd4", "odd5", "loop"),
 )
 """What is there: of every kind, right and damaged."""
@@ -238,6 +246,21 @@ VALUES: Mapping[str, tuple[str, ...]] = {
         *("minerror", "maximum:channel", "percentile:99", "percentile:99.9:layer", "learned"),
         *("learned:minerror", "minerror:layer", "localbalance", "4"),
     ),
+    "train-sequences data": (
+        *("digits-rows", "recall:3", "recall:3", "recall:0", "recall:x", "digits"),
+        *("heidelberg:events", "speech-commands:pictures", "heidelberg:"),
+    ),
+    "train-sequences noise": ("0", "0.5", "1.5", *_NUMBERS),
+    "train-sequences units": ("4", "4,3", "0", "1000000", "4,"),
+    "train-sequences batch_size": ("64", "256", "4096"),
+    "train-sequences threshold": ("0.1", "0", *_NUMBERS),
+    "beta": ("0", "0.5", *_NUMBERS),
+    "time_constant": ("20,5", "1,0", "20", "0,1", "1e300,1"),
+    "adaptation_time_constant": ("150,10", "2,0", "1,2,3", "nan,1"),
+    "input_gain": ("1", "10", *_NUMBERS),
+    "answer_steps": ("1", "8", "0", "100"),
+    "rate_steps": ("1", "10", "0"),
+    "train-sequences resume": ("interrupted", "recalled", "trained", "swept", "odd1", "absent"),
     "train threshold": ("4", "0.01", "1e30", *_NUMBERS),
     "paper simulate-events threshold": ("0.14", "0.5", "0.01", *_NUMBERS),
     "precision": ("float32", "bf16", "float64"),

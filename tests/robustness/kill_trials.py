@@ -44,6 +44,9 @@ COMMANDS = {
         *("train", "--data", "digits", "--model", "digits_cnn", "--activation", "qcfs"),
         *("--levels", "4", "--epochs", "6"),
     ),
+    "train-sequences": (
+        *("train-sequences", "--data", "digits-rows", "--units", "64", "--epochs", "6"),
+    ),
     "save": (
         *("convert", DIGITS, "--data", "digits", "--calibration-samples", "128"),
         *("--steps", "2,4,8,16,32", "--neuron", "if"),

@@ -6,6 +6,8 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -14,12 +16,18 @@ from spikewright.graph.inputs import Batch, batch_of, tensors_of
 from spikewright.graph.ir import Graph
 from spikewright.network.byte_cache import ByteCache
 from spikewright.network.compiler import BatchSizes, filled
-from spikewright.network.integers import exact_convolution
+from spikewright.network.integers import DIGITS, exact_convolution
 from spikewright.network.plan import SILENT, Observer, Plan
 
 _WIDEST = 32 << 20
 """Bytes that the sums of the widest layer may take on a processor. Larger arrays are asked of the
 system at every use, page by page, which was seen to take up to two thirds of the time."""
+
+_SHARE_OF_CACHE = 3 / 8
+"""Of the processor's last cache, what the sums of the widest layer may take."""
+
+_LAST_CACHE = Path("/sys/devices/system/cpu/cpu0/cache/index3/size")
+"""Where Linux tells its size."""
 
 
 @dataclass(frozen=True)
@@ -123,8 +131,10 @@ class CompiledEngine(ABC):
         """Samples that run at a time: equal parts of a batch bound memory and suit caches."""
         if x.device.type != "cpu":
             return len(x)
-        parts = math.ceil(self._widest * plan.source.dtype.itemsize * len(x) / _WIDEST)
-        return math.ceil(len(x) / max(1, min(parts, len(x))))
+        taken = self._widest * plan.source.dtype.itemsize * len(x)
+        fewest = max(1, min(math.ceil(taken / _widest_bytes()), len(x)))
+        counts = range(fewest, min(2 * fewest, len(x)) + 1)
+        return math.ceil(len(x) / min(counts, key=lambda n: (-len(x) % n, n)))
 
 
 def _of_first(observer: Observer, samples: int) -> Observer:
@@ -145,5 +155,18 @@ def _bytes_of(tensors: list[Tensor]) -> int:
 
 def _widest(graph: Graph) -> int:
     """Numbers of the widest layer's sums for one sample."""
-    exact = any(op.target is exact_convolution for op in graph.operations)
-    return max(math.prod(op.shape) for op in graph.operations) * (3 if exact else 1)
+    return max(
+        math.prod(op.shape) * (DIGITS if op.target is exact_convolution else 1)
+        for op in graph.operations
+    )
+
+
+@cache
+def _widest_bytes() -> int:
+    """What the sums of the widest layer may take: less than `_WIDEST` where caches are small."""
+    try:
+        size = _LAST_CACHE.read_text(encoding="ascii").strip()  # such as 32768K
+    except OSError:
+        return _WIDEST
+    told = size[:-1].isdigit() and size[-1] == "K"
+    return min(_WIDEST, int(_SHARE_OF_CACHE * int(size[:-1]) * 1024)) if told else _WIDEST

@@ -43,15 +43,27 @@ _LARGEST_FAN_IN = (2**31 - 1) // (128 * LARGEST_BYTE)
 """The number of products that a 32-bit integer can sum, whatever they are."""
 
 
+_LEAST_FAN_IN = 128
+"""The products in a sum from which three digits are faster than float32 without matrix units."""
+
+
 def integers_are_fast(device: torch.device) -> bool:
-    """Whether this machine has matrix units for 8-bit integers that the exact kernels can use."""
-    supported = getattr(torch.cpu, "_is_amx_tile_supported", None)
+    """Whether this processor multiplies 8-bit integers faster than numbers in float32."""
     return (
         device.type == "cpu"
         and torch.backends.mkldnn.is_available()  # pyright: ignore[reportUnknownMemberType]
-        and supported is not None
-        and bool(supported())
+        and _supports("_is_vnni_supported")
     )
+
+
+def has_matrix_units() -> bool:
+    """Whether this processor multiplies matrices of 8-bit integers at once (AMX)."""
+    return _supports("_is_amx_tile_supported")
+
+
+def _supports(name: str) -> bool:
+    supported = getattr(torch.cpu, name, None)
+    return supported is not None and bool(supported())
 
 
 def with_kernels(
@@ -68,7 +80,7 @@ def with_kernels(
         graph: from `fold_scales`, so that neurons emit whole numbers.
         precision: `BF16` rounds the weights that meet whole numbers up to 256, `INT8` all that meet
             whole numbers.
-        quick: take exact kernels where the machine has them.
+        quick: take exact kernels where the machine has them and is faster with them.
         largest: the largest number that a neuron of each site emits, by its name.
         signed: names of the sites that emit negative numbers too; bytes hold none.
 
@@ -194,14 +206,17 @@ def _exact(op: Operation, graph: Graph, digits: int) -> _Lowered | None:
     if geometry is None:
         return None
     weight, bias = _weight_and_bias(op, graph)
-    if weight[0].numel() > _LARGEST_FAN_IN:
+    fan_in = weight[0].numel()
+    least = 1 if digits < DIGITS or has_matrix_units() else _LEAST_FAN_IN
+    if not least <= fan_in <= _LARGEST_FAN_IN:
         return None
     cut, scales = cut_in_digits(weight, digits)
     first = weight.new_zeros(len(cut))
     if bias is not None:
         first[: len(weight)] = bias
     arguments = (list(geometry.stride), list(geometry.padding), list(geometry.dilation))
-    packed = torch.ops.onednn.qconv_prepack(cut, scales, 1.0, 0, *arguments, 1, None)
+    sample = [1, *graph.shapes[op.inputs[0]]]  # without it, weights are packed anew at every call
+    packed = torch.ops.onednn.qconv_prepack(cut, scales, 1.0, 0, *arguments, 1, sample)
     stored = {
         f"{op.name}.digits": packed,
         f"{op.name}.scales": scales,

@@ -24,8 +24,14 @@ EXACT = integers.exact_convolution
 
 needs_integers = pytest.mark.skipif(
     not kernels.integers_are_fast(torch.device("cpu")),
-    reason="the processor has no matrix units for 8-bit integers",
+    reason="the processor has no instructions for sums of 8-bit integers",
 )
+
+
+@pytest.fixture(autouse=True)
+def matrix_units(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The layers of these networks are so small that nothing else would have exact kernels."""
+    monkeypatch.setattr(kernels, "has_matrix_units", lambda: True)
 
 
 def seeded(number: int) -> torch.Generator:
@@ -123,6 +129,21 @@ def test_kernels_are_chosen_layer_by_layer(
     assert exact == ["5"]  # "2" reads counts beyond a byte
     sent = [op.module for op in plan.step_graph.operations if op.target is EXACT]
     assert sent == ["5"]  # spikes of "1" are sent as what they count for, up to 256
+
+
+def test_without_matrix_units_only_long_sums_are_taken_in_integers(
+    model: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels, "integers_are_fast", lambda device: True)
+    monkeypatch.setattr(kernels, "has_matrix_units", lambda: False)
+    plan = sw.convert(model, images(16), steps=4, correction=InputMeans()).plan()
+    for least, taken in ((72, ["2"]), (73, [])):  # "5" sums over 8
+        monkeypatch.setattr(kernels, "_LEAST_FAN_IN", least)
+        graph = with_kernels(plan.count_graph, Precision.FLOAT32, quick=True, largest=plan.reach)
+        assert [op.module for op in graph.operations if op.target is EXACT] == taken
+    rounded = with_kernels(plan.count_graph, Precision.INT8, quick=True, largest=plan.reach)
+    sums = [op.module for op in rounded.operations if op.target is integers.digit_sums]
+    assert sums == ["2", "5"]
 
 
 def test_signed_powers_of_two_are_no_bytes(

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from benchmarks.settings import BenchmarkError
+from spikewright.network.kernels import has_matrix_units, integers_are_fast
 
 FORMAT = 1
 RESULTS = Path(__file__).parent / "results"
@@ -33,6 +34,7 @@ def machine() -> dict[str, Any]:
         "cpu": _cpu_model(),
         "cores": os.cpu_count(),
         "system": f"{platform.system()} {platform.machine()}",
+        "integers": _integer_units(),
     }
     if torch.cuda.is_available():
         found["gpu"] = torch.cuda.get_device_name()
@@ -93,6 +95,13 @@ def read(path: Path) -> Record:
 def read_all(folder: Path) -> list[Record]:
     """Every result file of a folder, by name."""
     return [read(path) for path in sorted(folder.glob("*.json"))]
+
+
+def _integer_units() -> str:
+    """What the processor sums products of 8-bit integers with: its matrix units, or vectors."""
+    if not integers_are_fast(torch.device("cpu")):
+        return "none"
+    return "AMX" if has_matrix_units() else "AVX-512 VNNI"
 
 
 def _cpu_model() -> str:

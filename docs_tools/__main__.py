@@ -123,8 +123,9 @@ def _census(given: argparse.Namespace) -> int:
         if given.source or given.only:
             print("the page is of every architecture: leave --source and --only out")
             return 1
+        record.write_kept(records)
         page.PAGE.write_text(page.page(records, missing), encoding="utf-8")
-        print(f"written: {page.PAGE}")
+        print(f"written: {record.KEPT}, {page.PAGE}")
     return 0
 
 

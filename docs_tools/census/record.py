@@ -10,6 +10,9 @@ import msgspec
 
 STAGES = ("build", "survey", "convert", "counts", "steps", "audit", "done")
 """In order; a record is written before each, so one that stops says where."""
+
+KEPT = Path(__file__).parents[2] / "docs" / "results" / "census.json"
+"""The records that docs/census.md is of."""
 VERDICTS = ("converts", "refused", "failed", "not built", "stopped")
 
 
@@ -22,7 +25,7 @@ class Reason(msgspec.Struct, frozen=True):
     times: int = 1
 
 
-class Record(msgspec.Struct):
+class Record(msgspec.Struct, omit_defaults=True):
     """One architecture.
 
     Attributes:
@@ -84,14 +87,38 @@ def read(path: Path) -> Record:
     return msgspec.json.decode(path.read_bytes(), type=Record)
 
 
-def read_all(folder: Path, keys: Iterable[tuple[str, str]]) -> tuple[list[Record], list[str]]:
-    """The records of (source, name), in order, and the names of those that have none."""
+def read_all(
+    folder: Path, keys: Iterable[tuple[str, str]], kept: Path = KEPT
+) -> tuple[list[Record], list[str]]:
+    """The records of (source, name), in order, and the names of those that have none.
+
+    Args:
+        folder: of what was tried here.
+        keys: the entries.
+        kept: the file of earlier records, read where the folder has none of an entry.
+    """
+    earlier = {(r.source, r.name): r for r in read_kept(kept)} if kept.exists() else {}
     found: list[Record] = []
     missing: list[str] = []
     for source, name in keys:
         path = path_of(folder, source, name)
         if path.exists():
             found.append(read(path))
+        elif (source, name) in earlier:
+            found.append(earlier[source, name])
         else:
             missing.append(f"{source} {name}")
     return found, missing
+
+
+def write_kept(records: Iterable[Record], path: Path = KEPT) -> None:
+    """Put all records into one file, a line each."""
+    lines = [msgspec.json.encode(record).decode() for record in records]
+    part = path.with_suffix(".part")
+    part.write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")
+    part.replace(path)
+
+
+def read_kept(path: Path = KEPT) -> list[Record]:
+    """The records of `write_kept`."""
+    return msgspec.json.decode(path.read_bytes(), type=list[Record])

@@ -14,7 +14,7 @@ from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 from docs_tools.census.entries import PACKAGES, Entry, entries
-from docs_tools.census.record import Record, path_of, read, write
+from docs_tools.census.record import KEPT, Record, path_of, read, read_all, write
 
 SECONDS = 900
 """Of processor time for one architecture; four times as much may pass on the clock."""
@@ -38,6 +38,7 @@ class How:
         redo: whether to try those with a record again.
         survey_only: whether to capture and classify alone, without converting.
         seconds, gib: what one process may take: processor time, and data.
+        kept: the file of earlier records; see `record.read_all`.
     """
 
     jobs: int = 1
@@ -45,6 +46,7 @@ class How:
     survey_only: bool = False
     seconds: int = SECONDS
     gib: int = GIB
+    kept: Path = KEPT
 
 
 STANDARD = How()
@@ -62,7 +64,9 @@ def run(chosen: Sequence[Entry], folder: Path, how: How = STANDARD) -> Iterator[
     os.environ.update(ENVIRONMENT)
     context = get_context("forkserver")  # it imports the packages once, and forks from there
     context.set_forkserver_preload(_modules(chosen))
-    waiting = [e for e in chosen if how.redo or not _finished_before(e, folder, how)]
+    known, _ = read_all(folder, ((e.source, e.name) for e in chosen), how.kept)
+    finished = {(r.source, r.name) for r in known if _finished_before(r, how)}
+    waiting = [e for e in chosen if how.redo or (e.source, e.name) not in finished]
     working: dict[BaseProcess, tuple[Entry, float]] = {}
     while waiting or working:
         while waiting and len(working) < how.jobs:
@@ -82,12 +86,8 @@ def run(chosen: Sequence[Entry], folder: Path, how: How = STANDARD) -> Iterator[
                 yield _finished(process, entry, folder)
 
 
-def _finished_before(entry: Entry, folder: Path, how: How) -> bool:
-    """Whether there is a record that goes as far, and not that of an interrupted run."""
-    path = path_of(folder, entry.source, entry.name)
-    if not path.exists():
-        return False
-    record = read(path)
+def _finished_before(record: Record, how: How) -> bool:
+    """Whether a record goes as far as asked, and is not that of an interrupted run."""
     if record.verdict == "converts":
         return how.survey_only or record.stage == "done"
     return record.verdict != "stopped" or bool(record.message)

@@ -11,9 +11,18 @@ from torch import nn
 from docs_tools.census.building import called
 from docs_tools.census.entries import PACKAGES, Entry, entries
 from docs_tools.census.examine import difference, examine
-from docs_tools.census.page import most_wanted, page, summary
+from docs_tools.census.page import PAGE, most_wanted, page, summary
 from docs_tools.census.plain import PLAIN
-from docs_tools.census.record import Reason, Record, path_of, read, read_all, write
+from docs_tools.census.record import (
+    Reason,
+    Record,
+    path_of,
+    read,
+    read_all,
+    read_kept,
+    write,
+    write_kept,
+)
 from docs_tools.census.run import How, run
 
 MADE_UP = [
@@ -190,7 +199,9 @@ def test_answers_are_compared_in_their_own_structure() -> None:
 def test_records_come_back_and_gaps_are_named(tmp_path: Path) -> None:
     write(MADE_UP[2], tmp_path)
     assert read(path_of(tmp_path, "timm", "sorter")) == MADE_UP[2]
-    found, missing = read_all(tmp_path, [("timm", "sorter"), ("hf", "bert")])
+    found, missing = read_all(
+        tmp_path, [("timm", "sorter"), ("hf", "bert")], tmp_path / "none.json"
+    )
     assert (found, missing) == ([MADE_UP[2]], ["hf bert"])
 
 
@@ -228,7 +239,22 @@ def test_the_page_tells_surveys_and_what_was_not_tried() -> None:
 def test_one_that_takes_too_long_is_stopped_and_says_where(tmp_path: Path) -> None:
     pytest.importorskip("torchvision", reason="needs the extra 'vision'")
     chosen = [e for e in entries("torchvision") if e.name == "densenet121"]  # takes ten seconds
-    (record,) = run(chosen, tmp_path, How(seconds=1))
+    (record,) = run(chosen, tmp_path, How(seconds=1, kept=tmp_path / "none.json"))
     assert record.verdict == "stopped"
     assert record.message.startswith("stopped after too ")  # of the processor, or on the clock
     assert list(run(chosen, tmp_path)) == []  # it has a record
+
+
+def test_the_page_is_of_the_kept_records() -> None:
+    keys = [(e.source, e.name) for source in PACKAGES for e in entries(source)]
+    records, missing = read_all(Path("nowhere"), keys)
+    assert page(records, missing) == PAGE.read_text(encoding="utf-8")
+
+
+def test_what_is_tried_here_stands_before_what_was_kept(tmp_path: Path) -> None:
+    kept, keys = tmp_path / "kept.json", [("timm", "sorter"), ("hf", "bert")]
+    write_kept(MADE_UP, kept)
+    assert read_kept(kept) == MADE_UP
+    newer = Record("hf", "bert", "done", "converts")
+    write(newer, tmp_path)
+    assert read_all(tmp_path, keys, kept) == ([MADE_UP[2], newer], [])

@@ -302,9 +302,9 @@ class SpikingNetwork(ConvertedNetwork):
         The first call at a new batch size compiles, for seconds to minutes; other T and seeds then
         cost nothing. The step engine runs frames uncompiled. On processors with instructions
         for sums of 8-bit integers, convolutions of spikes are computed in integers, as exactly as
-        in float32 (see `network.kernels`). Draws are bit for bit those of the uncompiled network; a count may
-        differ where another rounding of a sum crosses a decision boundary. Where there is no C++
-        compiler, one warning is given and the network runs uncompiled.
+        in float32 (see `network.kernels`). Draws are bit for bit those of the uncompiled network; a
+        count may differ where another rounding of a sum crosses a decision boundary. Where there is
+        no C++ compiler, one warning is given and the network runs uncompiled.
 
         Returns:
             This network.

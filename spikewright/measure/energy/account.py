@@ -36,7 +36,7 @@ from spikewright.graph.routes import (
 )
 from spikewright.graph.rule import rule_of
 from spikewright.measure.energy.counts import Counts
-from spikewright.measure.energy.flow import EVENTS, Flow, Form, evenly, spikes_and_powers
+from spikewright.measure.energy.flow import EVENTS, Flow, Form, evenly, spikes_and_powers, summed
 from spikewright.measure.energy.layers import OUTPUT, owners
 from spikewright.measure.energy.written import Trains, Written
 
@@ -65,6 +65,7 @@ class Account:
         self._owners = owners(graph)
         self._routes = {op.name: _route(op, graph) for op in graph.operations}
         self.trains = Trains(graph, self._routes, code)
+        self._all_wait = code is not None and all(n.waits for n in code.neurons.values())
         readers = graph.consumers()
         self._accumulators = {
             name
@@ -179,12 +180,15 @@ class Account:
         steps = self.trains.steps(op.inputs, self._duration) + self._settling
         return self._samples * (steps if flow.varies else 1)
 
-    def _result(self, op: Operation, flow: Flow, *, constant: bool = False) -> Flow:
-        """Numbers at every element: each step, or once when nothing varies."""
+    def _result(
+        self, op: Operation, flow: Flow, *, constant: bool = False, times: float | None = None
+    ) -> Flow:
+        """Numbers at every element: as often as told; each step, or once when nothing varies."""
         if not flow.parts:
             return Flow(constant=True)
         form = Form.CURRENT if flow.varies else Form.STEADY
-        made = evenly(form, op.shape, self._times(op, flow), constant=flow.constant or constant)
+        times = self._times(op, flow) if times is None else times
+        made = evenly(form, op.shape, times, constant=flow.constant or constant)
         if form is Form.STEADY:
             made = replace(made, parts={**made.parts, Form.PRESENT: made.parts[form]})
         return made
@@ -192,7 +196,9 @@ class Account:
     def _weighted(self, op: Operation, route: Weighted, flow: Flow) -> Flow:
         if op.name not in self._fan_outs:
             self._fan_outs[op.name] = route.fan_out()
-        reach = self._fan_outs[op.name]
+        reach, times = self._fan_outs[op.name], None
+        if self._all_wait and flow.varies and not flow.events():
+            flow, times = self._added_up(op, flow), float(self._samples)
         used = {form: float((values * reach).sum()) for form, values in flow.parts.items()}
         macs = used.get(Form.GRADED, 0.0) + used.get(Form.CURRENT, 0.0)
         counts = Counts(
@@ -203,7 +209,19 @@ class Account:
             shifts=used.get(Form.POWERS, 0.0),
         )
         self._charge(op, counts)
-        return self._result(op, flow, constant=route.biased)
+        return self._result(op, flow, constant=route.biased, times=times)
+
+    def _added_up(self, op: Operation, flow: Flow) -> Flow:
+        """Numbers of a window as their sum, which weights multiply once: no neuron needs it before.
+
+        What made the numbers adds them where the sum lies; unlike steps update it, as a potential.
+        A product holds its own.
+        """
+        if not isinstance(self._routes.get(op.inputs[0]), Multiplied):
+            sums = math.prod(self._shapes[op.inputs[0]]) * self._samples
+            self._charge(op, Counts(updates=sums * self.trains.updates(op.inputs)))
+        current = flow.parts[Form.CURRENT].clamp(max=self._samples)
+        return replace(flow, parts={**flow.parts, Form.CURRENT: current})
 
     def _chosen(self, op: Operation, route: Chosen, flow: Flow) -> Flow:
         shape, windows = self._shapes[op.inputs[0]], route.windows
@@ -284,7 +302,7 @@ class Account:
     def _added(self, op: Operation, addends: Iterable[tuple[str, Flow]], *, constant: bool) -> Flow:
         """A sum of branches; those that still accumulate take the others in where they stand."""
         flows = [(name, self._widened(op, flow)) for name, flow in addends]
-        merged = _merged(flow for _, flow in flows)
+        merged = summed(flow for _, flow in flows)
         merged = replace(merged, constant=constant or any(flow.constant for _, flow in flows))
         if merged.only_events:
             return merged
@@ -311,22 +329,12 @@ class Account:
 
     def _moved(self, op: Operation, route: Moved, flows: Mapping[str, Flow]) -> Flow:
         forms = {form for flow in flows.values() for form in flow.parts}
-        parts = {
-            form: route.move({n: flow.part(form, self._shapes[n]) for n, flow in flows.items()})
-            for form in forms
-        }
+        shown = self._shapes
+        parts = {f: route.move({n: v.part(f, shown[n]) for n, v in flows.items()}) for f in forms}
         counts = {name: flow.counts for name, flow in flows.items()}
         known = route.counted and all(c is not None for c in counts.values())
         constant = route.constant or any(flow.constant for flow in flows.values())
         return Flow(parts, route.move(counts) if known else None, constant)
-
-
-def _merged(flows: Iterable[Flow]) -> Flow:
-    parts: dict[Form, Tensor] = {}
-    for flow in flows:
-        for form, values in flow.parts.items():
-            parts[form] = parts[form] + values if form in parts else values
-    return Flow(parts)
 
 
 def _route(op: Operation, graph: Graph) -> Route | None:

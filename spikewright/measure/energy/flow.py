@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -83,3 +83,12 @@ def spikes_and_powers(spikes: Tensor, powers: Tensor, counts: Any = None) -> Flo
 def evenly(form: Form, shape: tuple[int, ...], times: float, *, constant: bool = False) -> Flow:
     """A flow in which every element arrives equally often."""
     return Flow({form: torch.full((1, *shape), times, dtype=torch.float64)}, None, constant)
+
+
+def summed(flows: Iterable[Flow]) -> Flow:
+    """All that arrives by several flows of one shape."""
+    parts: dict[Form, Tensor] = {}
+    for flow in flows:
+        for form, values in flow.parts.items():
+            parts[form] = parts[form] + values if form in parts else values
+    return Flow(parts)

@@ -45,6 +45,33 @@ def pointwise(channels: int = 1) -> nn.Module:
     return constant(nn.Conv2d(1, channels, 1, bias=False), 1.0)
 
 
+@pytest.mark.parametrize(
+    ("neuron", "times", "doublings"),
+    [
+        (sw.TwoPhase(), 1, 0),
+        (sw.TwoPhase("nearest", "binary"), 1, T),
+        (sw.IntegrateFire(), T, 0),
+    ],
+    ids=lambda value: getattr(value, "label", value),
+)
+def test_weights_behind_weights_multiply_once_where_every_neuron_waits(
+    neuron: Any, times: int, doublings: int
+) -> None:
+    """4 -> 3 neurons -> 2 -> 5: 10 MACs on the sums of a window, or on the numbers of each step."""
+    model = wired(
+        lambda m, x: m.c(m.b(F.relu(m.a(x)))),
+        a=constant(nn.Linear(4, 3), 1.0, 0.5),
+        b=constant(nn.Linear(3, 2), 1.0, 0.5),
+        c=constant(nn.Linear(2, 5), 1.0),
+    )
+    first, output = counted(model, ones(5, 4), neuron).rows
+    assert (output.snn.macs, output.snn.effective_macs) == (10 * times, 10 * times)
+    assert output.snn.additions == first.spikes * 2
+    assert (output.ann.macs, output.ann.bias_additions) == (3 * 2 + 2 * 5, 5)
+    work = 5 * doublings  # of the answer, which the last numbers reach
+    assert output.snn.updates == 2 * doublings + work
+
+
 def test_a_linear_network() -> None:
     """4 -> 3 neurons -> 2: 12 MACs once, then 3 neurons x T spikes x fan-out 2."""
     model = wired(
@@ -205,18 +232,6 @@ def test_a_relu_after_which_nothing_is_binary() -> None:
     assert output.snn.scale_multiplications == 2 * 16 * T
     assert (output.snn.macs, output.snn.effective_macs) == (2 * 16 * T * 3, 2 * 16 * T * 3)
     assert output.snn.additions == 0
-
-
-def test_weights_upon_weights_multiply_at_every_step() -> None:
-    """A bottleneck without activation: its 2 values are numbers at each of the T steps."""
-    model = wired(
-        lambda m, x: m.c(m.b(F.relu(m.a(x)))),
-        a=constant(nn.Linear(4, 3, bias=False), 1.0),
-        b=constant(nn.Linear(3, 2), 1.0),
-        c=constant(nn.Linear(2, 5), 1.0),
-    )
-    output = counted(model, ones(2, 4)).row("output")
-    assert (output.snn.additions, output.snn.macs) == (3 * T * 2, T * 2 * 5)
 
 
 def test_dark_pixels_are_not_effective() -> None:

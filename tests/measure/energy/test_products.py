@@ -97,13 +97,15 @@ def test_the_ann_multiplies(name: str) -> None:
     assert ann.macs == sum(MULTIPLIED[name]) + weights
 
 
-def test_what_leaves_a_product_is_at_most_a_number_a_step(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_leaves_a_product_is_at_most_a_number_a_window(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """Behind a gate of 6 channels stand weights that 3 outputs have of each."""
     snn = prepared("gate").convert(sw.TwoPhase("nearest"), steps=4, correction=InputMeans())
     x = x_of(5, seed=1)
     (factors,) = recorded(snn, x, monkeypatch).values()
     left, right = ((train != 0).double() for train in factors)
-    arriving = (left + right).sum(0).sum(0).clamp(max=4 * len(x))
+    arriving = (left + right).sum(0).sum(0).clamp(max=len(x))
     output = sw.operations(snn, [x], model=PRICED).row("output").snn
     assert output.macs == pytest.approx(3 * float(arriving.sum()) / len(x))
 

@@ -38,9 +38,9 @@ def _run(arguments: argparse.Namespace) -> None:
         if name not in WORKLOADS:
             raise BenchmarkError(f"unknown workload '{name}'; there are {', '.join(WORKLOADS)}")
     for name in names:
-        path = arguments.output / record.file_name(name, arguments.device)
+        path = arguments.output / record.file_name(name, arguments.device, arguments.label)
         earlier = record.read(path) if path.exists() else None  # refused before hours are spent
-        made = run(_settings(name, arguments, len(names)), _tell)
+        made = run(_settings(name, arguments, len(names)), _tell) | {"label": arguments.label}
         record.write(made, arguments.output)
         print(f"wrote {path.name}")
         print(compare(earlier, made) if earlier else "  nothing recorded to compare with")
@@ -113,6 +113,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, help="folder with train/ and test/ class folders")
     parser.add_argument("--contenders", nargs="+", default=["*"], help="patterns of names")
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--label", default="", help="of the machine, beside the record of another")
     parser.add_argument("--threads", type=int, help="of torch's operations; torch's own default")
     parser.add_argument("--no-memory", action="store_true", help="leave peak memory out")
     parser.add_argument("--seconds", type=float, help="about how long, all workloads together")

@@ -23,9 +23,9 @@ Record = dict[str, Any]
 """One result file: one workload on one device."""
 
 
-def file_name(workload: str, device: str) -> str:
-    """`resnet20-cpu.json`."""
-    return f"{workload}-{device.replace(':', '')}.json"
+def file_name(workload: str, device: str, label: str = "") -> str:
+    """`resnet20-cpu.json`; of a labelled machine `resnet20-cpu-epyc.json`."""
+    return "-".join(part for part in (workload, device.replace(":", ""), label) if part) + ".json"
 
 
 def machine() -> dict[str, Any]:
@@ -72,7 +72,7 @@ def write_text(path: Path, text: str) -> None:
 
 def write(record: Record, folder: Path) -> Path:
     """Write a record under its own name."""
-    path = folder / file_name(record["workload"], record["device"])
+    path = folder / file_name(record["workload"], record["device"], record.get("label", ""))
     write_text(path, json.dumps(record, indent=1) + "\n")
     return path
 

@@ -41,7 +41,7 @@ def _workload(record: Record) -> str:
     versions = ", ".join(f"{k} {v}" for k, v in record["versions"].items() if v is not None)
     where = machine.get("gpu", machine["cpu"]) if record["device"] != "cpu" else machine["cpu"]
     parts = [
-        f"## {workload.title}, on {record['device']}\n",
+        f"## {workload.title}, on {record.get('label') or record['device']}\n",
         f"{where}, {machine['cores']} cores, {config['threads']} threads, {machine['system']}; "
         f"{versions}. Weights: {config['weights']}; images: {config['data']}, "
         f"{config['images']} measured, {config['calibration_images']} for calibration; "
@@ -105,7 +105,8 @@ def _absent(record: Record) -> str:
 
 
 def _targets(records: Sequence[Record]) -> str:
-    on_cpu = {record["workload"]: record for record in records if record["device"] == "cpu"}
+    unlabelled = (r for r in records if r["device"] == "cpu" and not r.get("label"))
+    on_cpu = {record["workload"]: record for record in unlabelled}
     rows = [_target(target, on_cpu.get(target.workload)) for target in TARGETS]
     head = "## Targets, on the CPU in float32\n"
     return "\n".join([head, _table("|".join(("name", "target", "measured", "")), rows)])

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.cli import main
-from benchmarks.record import read, write
+from benchmarks.record import file_name, read, write
 from benchmarks.render import page
 from benchmarks.settings import BenchmarkError
 from tests.benchmarks.results import example
@@ -42,3 +42,8 @@ def test_a_file_that_is_no_result_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BenchmarkError, match="no result file of format 1"):
         read(file)
     assert main(["compare", str(file), str(file)]) == 2
+
+
+def test_the_record_of_a_labelled_machine_stands_beside_that_of_another() -> None:
+    assert file_name("resnet20", "cpu") == "resnet20-cpu.json"
+    assert file_name("resnet20", "cpu", "epyc") == "resnet20-cpu-epyc.json"

@@ -197,7 +197,7 @@ class Account:
         if op.name not in self._fan_outs:
             self._fan_outs[op.name] = route.fan_out()
         reach, times = self._fan_outs[op.name], None
-        if self._all_wait and flow.varies and not flow.events():
+        if self._all_wait and Form.CURRENT in flow.parts and not flow.events():
             flow, times = self._added_up(op, flow), float(self._samples)
         used = {form: float((values * reach).sum()) for form, values in flow.parts.items()}
         macs = used.get(Form.GRADED, 0.0) + used.get(Form.CURRENT, 0.0)

@@ -72,6 +72,17 @@ def test_weights_behind_weights_multiply_once_where_every_neuron_waits(
     assert output.snn.updates == 2 * doublings + work
 
 
+def test_a_silent_layer_costs_its_readers_nothing() -> None:
+    model = wired(
+        lambda m, x: m.b(F.relu(m.a(x))),
+        a=constant(nn.Linear(4, 3), 1.0, 0.5),
+        b=constant(nn.Linear(3, 2), 1.0),
+    )
+    snn = sw.convert(model, ones(5, 4), sw.TwoPhase(), steps=T, correction=None)
+    first, output = sw.operations(snn, [-ones(5, 4)]).rows
+    assert (first.spikes, output.snn.additions, output.snn.macs) == (0, 0, 0)
+
+
 def test_a_linear_network() -> None:
     """4 -> 3 neurons -> 2: 12 MACs once, then 3 neurons x T spikes x fan-out 2."""
     model = wired(

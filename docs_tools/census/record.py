@@ -8,11 +8,12 @@ from pathlib import Path
 
 import msgspec
 
-STAGES = ("build", "survey", "convert", "counts", "steps", "audit", "done")
-"""In order; a record is written before each, so one that stops says where."""
+from spikewright.files import write_whole
 
 KEPT = Path(__file__).parents[2] / "docs" / "results" / "census.json"
 """The records that docs/census.md is of."""
+STAGES = ("build", "survey", "convert", "counts", "steps", "audit", "done")
+"""In order; a record is written before each, so one that stops says where."""
 VERDICTS = ("converts", "refused", "failed", "not built", "stopped")
 
 
@@ -77,9 +78,7 @@ def path_of(folder: Path, source: str, name: str) -> Path:
 def write(record: Record, folder: Path) -> None:
     """Put a record into its place, whole."""
     path = path_of(folder, record.source, record.name)
-    part = path.with_suffix(".part")
-    part.write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=1))
-    part.replace(path)
+    write_whole(path, msgspec.json.format(msgspec.json.encode(record), indent=1))
 
 
 def read(path: Path) -> Record:
@@ -113,10 +112,7 @@ def read_all(
 
 def write_kept(records: Iterable[Record], path: Path = KEPT) -> None:
     """Put all records into one file, a line each."""
-    lines = [msgspec.json.encode(record).decode() for record in records]
-    part = path.with_suffix(".part")
-    part.write_text("[\n" + ",\n".join(lines) + "\n]\n", encoding="utf-8")
-    part.replace(path)
+    write_whole(path, b"[\n" + b",\n".join(map(msgspec.json.encode, records)) + b"\n]\n")
 
 
 def read_kept(path: Path = KEPT) -> list[Record]:

@@ -42,7 +42,6 @@ LARGEST_BF16 = 256
 _LARGEST_FAN_IN = (2**31 - 1) // (128 * LARGEST_BYTE)
 """The number of products that a 32-bit integer can sum, whatever they are."""
 
-
 _LEAST_FAN_IN = 128
 """The products in a sum from which three digits are faster than float32 without matrix units."""
 

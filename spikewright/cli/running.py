@@ -5,13 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
 from spikewright.cli.command import Deferred
-from spikewright.cli.failures import WrongUsage
+from spikewright.cli.failures import WrongUsage, opening
+from spikewright.cli.progress import ProgressLine
+from spikewright.cli.source import usable_device
 from spikewright.runs.run_folder import R, RecordedFolder
+
+C = TypeVar("C")
 
 
 @dataclass(frozen=True)
@@ -63,3 +67,29 @@ class RunOptions:
         if self.output is not None:
             return folder(self.output), make()
         raise WrongUsage("--output DIR names the folder of the run; or go on with --resume DIR")
+
+    def carried_out(
+        self,
+        train: Callable[..., C],
+        place: RecordedFolder[R],
+        recipe: R,
+        open_data: Callable[[], Any],
+    ) -> C:
+        """The card of a run, after what is left of it.
+
+        Args:
+            train: carries a recipe out in a folder.
+            place, recipe: of `asked`.
+            open_data: opens what to train on; a finished run needs none.
+        """
+        usable_device(self.device)
+        with opening():
+            data = None if place.card.is_file() else open_data()
+        return train(
+            recipe,
+            place.path,
+            data=data,
+            device=self.device,
+            tensorboard=self.tensorboard,
+            progress=ProgressLine(),
+        )

@@ -58,7 +58,7 @@ def train_on_sequences(
     trainer = SequenceTrainer(copy.deepcopy(model), data, recipe or SequenceRecipe(), progress)
     for _ in trainer.epochs():
         pass
-    return trainer.best()
+    return Trained.of(trainer.state)
 
 
 class SequenceTrainer:
@@ -105,12 +105,6 @@ class SequenceTrainer:
             self.state.finish_epoch(metrics)
             yield metrics
             self._report(epoch, 1, 1, metrics)
-
-    def best(self) -> Trained:
-        """The model with the weights of the best epoch, in eval mode."""
-        self.state.model.load_state_dict(self.state.best)
-        history = tuple(self.state.history)
-        return Trained(self.state.model.eval(), self.state.best_epoch, history)
 
     def _epoch(self, epoch: int) -> EpochMetrics:
         """Train one epoch, counted from 1, and measure it on the validation split."""

@@ -22,6 +22,7 @@ from spikewright.runs.card import SplitAccuracy
 from spikewright.runs.files import read_json, sha256, write_tensors
 from spikewright.runs.run_folder import versions
 from spikewright.training.recording import record_epochs
+from spikewright.training.train import Trained
 from spikewright.training.trainer import Progress
 
 COSTED = 512
@@ -122,7 +123,7 @@ def _finish(
     run: SRNNFolder,
 ) -> None:
     """Measure the best weights on the test split and write them with their card."""
-    trained = trainer.best()
+    trained = Trained.of(trainer.state)
     network, best = trained.model, trained.best
     assert isinstance(network, SRNN)
     score = sequence_score(network, data.test)
@@ -133,9 +134,7 @@ def _finish(
         data=facts,
         epochs=len(trained.history),
         best_epoch=best.epoch,
-        validation=SplitAccuracy.of(
-            round(best.validation_accuracy * facts.validation), facts.validation
-        ),
+        validation=SplitAccuracy.of_fraction(best.validation_accuracy, facts.validation),
         test=SplitAccuracy.of(score.right, score.images),
         costs=recurrent_costs(network, costed),
         costed=costed.shape[1],

@@ -37,6 +37,11 @@ class SplitAccuracy:
         """The accuracy that these counts come to."""
         return cls(right, images, right / images, wilson_interval(right, images))
 
+    @classmethod
+    def of_fraction(cls, accuracy: float, images: int) -> SplitAccuracy:
+        """The same of the fraction right, 0 .. 1, of so many."""
+        return cls.of(round(accuracy * images), images)
+
     def __str__(self) -> str:
         """The accuracy with its interval and its counts."""
         low, high = (100 * end for end in self.wilson_95)

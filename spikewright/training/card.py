@@ -25,7 +25,6 @@ def make_card(trainer: Trainer, splits: Splits, run: RunFolder, test: Score) -> 
     """
     recipe, data, state = trainer.recipe, trainer.data, trainer.state
     best = state.best_epoch
-    validation_images = len(splits.validation)
     return ModelCard(
         architecture=recipe.network.model,
         num_classes=len(data.classes),
@@ -39,9 +38,7 @@ def make_card(trainer: Trainer, splits: Splits, run: RunFolder, test: Score) -> 
         ),
         epochs=len(state.history),
         best_epoch=best.epoch,
-        validation=SplitAccuracy.of(
-            round(best.validation_accuracy * validation_images), validation_images
-        ),
+        validation=SplitAccuracy.of_fraction(best.validation_accuracy, len(splits.validation)),
         test=SplitAccuracy.of(test.right, test.images),
         training_seconds=sum(metrics.seconds for metrics in state.history),
         weights_sha256=sha256(run.weights),

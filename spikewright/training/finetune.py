@@ -166,7 +166,7 @@ def _card(
         training_images=len(images.train),
         best_epoch=best.epoch,
         epochs=len(tuned.history) - 1,
-        validation=SplitAccuracy.of(round(best.validation_accuracy * count), count),
+        validation=SplitAccuracy.of_fraction(best.validation_accuracy, count),
         before=tested[0],
         test=tested[1],
         training_seconds=sum(metrics.seconds for metrics in tuned.history),

@@ -19,6 +19,7 @@ from spikewright.runs.metrics import EpochMetrics
 from spikewright.runs.recipe import Recipe
 from spikewright.runs.run_folder import RunFolder
 from spikewright.training.card import make_card
+from spikewright.training.checkpoint import TrainingState
 from spikewright.training.recording import record_epochs
 from spikewright.training.splits import Splits, as_begun, keeping_apart
 from spikewright.training.trainer import Progress, Trainer
@@ -99,6 +100,12 @@ class Trained:
     best: EpochMetrics
     history: tuple[EpochMetrics, ...]
 
+    @classmethod
+    def of(cls, state: TrainingState) -> Trained:
+        """The network of a training that has ended; it takes the weights of the best epoch."""
+        state.model.load_state_dict(state.best)
+        return cls(state.model.eval(), state.best_epoch, tuple(state.history))
+
 
 def train_in_memory(
     recipe: Recipe, data: ImageData, *, device: str = "cpu", progress: Progress | None = None
@@ -117,9 +124,9 @@ def train_in_memory(
     trainer = Trainer.make(recipe, data, Processes(0, 1, torch.device(device)), progress)
     splits = keeping_apart(Splits.read(data), data, recipe)
     trainer.require_a_batch(splits)
-    history, state = tuple(trainer.epochs(splits)), trainer.state
-    state.model.load_state_dict(state.best)
-    return Trained(state.model.eval(), state.best_epoch, history)
+    for _ in trainer.epochs(splits):
+        pass
+    return Trained.of(trainer.state)
 
 
 def open_data(recipe: Recipe) -> ImageData:

@@ -7,7 +7,6 @@ import signal
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -34,6 +33,7 @@ from spikewright.recurrent.sequences import InMemorySequences
 from spikewright.recurrent.training import COSTED, spread
 from spikewright.runs.files import sha256
 from tests.processes import Forked
+from tests.stopping import StoppedError, history, stop_in
 
 RECIPE = SRNNRunRecipe(
     SequenceDataRecipe("recall:3", noise=0.0),
@@ -45,26 +45,6 @@ RECIPE = SRNNRunRecipe(
 @pytest.fixture(scope="module")
 def data() -> SequenceData:
     return recall_sequences(3, noise=0.0, sizes=(96, 32, 64))
-
-
-class StoppedError(Exception):
-    """Stands for a process that dies."""
-
-
-def stop_in(epoch: int, step: int):
-    def progress(at: int, epochs: int, done: int, steps: int, metrics: Any) -> None:
-        if (at, done) == (epoch, step) and metrics is None:
-            raise StoppedError
-
-    return progress
-
-
-def history(folder: Path) -> list[dict[str, Any]]:
-    lines = SRNNFolder(folder).metrics.read_text().splitlines()
-    entries = [json.loads(line) for line in lines]
-    for entry in entries:
-        assert entry.pop("seconds") > 0
-    return entries
 
 
 def test_a_run_stopped_again_and_again_ends_in_the_same_weights(

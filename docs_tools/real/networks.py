@@ -35,6 +35,7 @@ class Real:
         relu_only: whether every activation is a ReLU or a ReLU6.
         one_split: whether there is no training split: calibration takes samples after the measured.
         answer: what of the output counts as the answer, `[B, ...]`, by output and labels.
+        chooses: whether the answer is `[B, C]`, of which the largest one is chosen.
     """
 
     title: str
@@ -45,6 +46,7 @@ class Real:
     relu_only: bool = field(default=False, kw_only=True)
     one_split: bool = field(default=False, kw_only=True)
     answer: Callable[[Any, Any], Tensor] = field(default=lambda output, _: output, kw_only=True)
+    chooses: bool = field(default=False, kw_only=True)
 
 
 def _share(right: Tensor) -> float:
@@ -187,20 +189,20 @@ def _any_split(samples: Callable[[int], tuple[Any, Any]], n: int, split: str = "
 
 def _images(title: str, make: Callable[[], nn.Module], samples: Callable[..., Any]) -> Real:
     shown = "ImageNet's 1,000 logits grouped into the classes of CIFAR-10, images enlarged to 224"
-    return Real(f"{title}: {shown}", make, samples, _accuracy, 0.45, relu_only=True)
+    return Real(f"{title}: {shown}", make, samples, _accuracy, 0.45, relu_only=True, chooses=True)
 
 
 def _faces(name: str, side: int) -> Real:
     samples = partial(_any_split, partial(data.faces, side=side))
     title = f"MTCNN's {name}, PReLU: face or not, {side} x {side} pixels"
     make, answer = partial(mtcnn, name), lambda outputs, _: outputs[-1].flatten(1)
-    return Real(title, make, samples, _is_face, 0.95, one_split=True, answer=answer)
+    return Real(title, make, samples, _is_face, 0.95, one_split=True, answer=answer, chooses=True)
 
 
 def _tones(size: str, least: float) -> Real:
     samples = partial(_any_split, data.tones)
     title = f"CREPE ({size}), a network on waveforms: pitch of tones within 50 cents"
-    return Real(title, partial(crepe, size), samples, _pitch, least, one_split=True)
+    return Real(title, partial(crepe, size), samples, _pitch, least, one_split=True, chooses=True)
 
 
 NETWORKS = {

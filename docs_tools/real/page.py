@@ -17,6 +17,7 @@ _HEAD = (
     "T",
     "figure",
     "quantised ANN",
+    "same answer",
     "relative error",
     "cosine",
     "steps until the answer",
@@ -39,6 +40,8 @@ measured by what it is for. The page shows what is left of that figure, and what
 - *quantised ANN*: the same figure of the ANN with its activations rounded to the same levels
   (`snn.twin()`): what spikes with two phases compute is that network, so that what is lost is lost
   to the levels;
+- *same answer*: for how many samples the network chooses what its ANN does, of all its outputs:
+  of ImageNet's 1,000 classes, say, and not of 10;
 - *relative error*, *cosine*: of the answers, against the ANN's own;
 - *steps until the answer*: of a sample, unpipelined; of a spike tracer until it has settled;
 - *energy*: arithmetic in integers over that of the ANN with weights of 8 bits and activations of as
@@ -102,9 +105,10 @@ def _named(lost: list[tuple[Result, Row]]) -> str:
 
 def _cells(row: Row, result: Result) -> tuple[str, ...]:
     twin = "-" if row.twin is None else f"{100 * row.twin:.1f}"
+    same = "-" if row.same is None else f"{100 * row.same:.1f} %"
     spikes = "-" if row.spikes is None else f"{row.spikes:.2f}"
     energy = "no price" if row.energy is None else f"{row.energy:.2f}"
-    likeness = (f"{row.error:.3f}", f"{row.cosine:.4f}")
+    likeness = (same, f"{row.error:.3f}", f"{row.cosine:.4f}")
     cost = (str(row.latency or "-"), spikes, energy)
     return (f"`{row.neuron}`", str(row.steps), _share(row.figure, result), twin, *likeness, *cost)
 

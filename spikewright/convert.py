@@ -35,6 +35,7 @@ from spikewright.graph.elementary import Units
 from spikewright.graph.given import Given
 from spikewright.graph.inputs import Batch, batch_of, to_dtype
 from spikewright.graph.model_checks import check_model, state_of, takes
+from spikewright.graph.primitives import POSITIVE
 from spikewright.graph.widened import widened
 from spikewright.network import SpikingNetwork
 from spikewright.network.mixing import step_weights
@@ -281,7 +282,8 @@ def _prepared(
     wider = widened(graph)  # counts of a 16-bit model are kept in float32, here as in the engines
     kept = Thinned(memory // bytes_each(wider))
     collected = collect(graph, kept.watch(parts), processes)
-    require_alive(collected.statistics)
+    underflowing = (op.site for op in graph.neurons if op.target in POSITIVE)
+    require_alive(collected.statistics, {site.name for site in underflowing if site})
     if _fingerprint(model) != before:
         raise ConversionError(
             "the model's parameters or buffers changed while it ran; a model that changes itself "

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 import spikewright as sw
 from docs_tools.real.networks import NETWORKS, Real
 from spikewright.cli.parse import neuron_of
+from spikewright.files import write_whole
 from spikewright.measure import HOROWITZ_45NM
 from spikewright.measure.likeness import Likeness
 from spikewright.measure.shown import answer_to, size_of, some_of
@@ -95,10 +96,8 @@ def path_of(name: str) -> Path:
 
 def write(result: Result) -> None:
     """Write a record, whole."""
-    path = path_of(result.name)
-    part = path.with_suffix(".part")
-    part.write_text(json.dumps(asdict(result), indent=1) + "\n", encoding="utf-8")
-    part.replace(path)
+    content = json.dumps(asdict(result), indent=1) + "\n"
+    write_whole(path_of(result.name), content.encode())
 
 
 def read(name: str) -> Result | None:

@@ -7,7 +7,7 @@ how they were cut changes a threshold by a bit.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -170,13 +170,22 @@ def rebinned(histogram: Tensor, doublings: Tensor) -> Tensor:
     return torch.zeros_like(histogram).scatter_add_(1, target, histogram)
 
 
-def require_alive(statistics: Mapping[str, SiteStatistics]) -> None:
+def require_alive(
+    statistics: Mapping[str, SiteStatistics], silent: Container[str] = frozenset()
+) -> None:
     """See that every site fired.
+
+    Args:
+        silent: names of the sites that may be silent all the same.
 
     Raises:
         CalibrationError: naming those that did not.
     """
-    dead = [name for name, site in statistics.items() if not bool((site.maximum > 0).any())]
+    dead = [
+        name
+        for name, site in statistics.items()
+        if not bool((site.maximum > 0).any()) and name not in silent
+    ]
     if dead:
         raise CalibrationError(
             f"{len(dead)} sites never gave an activation other than 0 on the calibration data "

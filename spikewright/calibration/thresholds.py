@@ -282,5 +282,6 @@ def from_each_bin_on(values: Tensor) -> Tensor:
 
 
 def filled(threshold: Tensor, statistics: SiteStatistics) -> Tensor:
-    """Channels that never fired take the largest threshold of the layer."""
-    return threshold.where(threshold > 0, statistics.maximum.max())
+    """Channels that never fired take the largest threshold of the layer; 1 if none did."""
+    largest = statistics.maximum.max()
+    return threshold.where(threshold > 0, largest.where(largest > 0, 1.0))

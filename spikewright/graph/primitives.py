@@ -22,6 +22,8 @@ EXPAND = torch.ops.aten.expand.default
 """The same values repeated along dimensions of size 1."""
 INDEX = torch.ops.aten.index.Tensor
 """Places chosen by tensors of indices."""
+POSITIVE = frozenset({torch.ops.aten.exp.default, torch.ops.aten.exp2.default})
+"""Functions above 0 everywhere: where one gives 0, the number was too small for its dtype."""
 
 _LIBRARY = torch.library.Library("spikewright", "FRAGMENT")
 _LIBRARY.define("relay(Tensor x) -> Tensor")

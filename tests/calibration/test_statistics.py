@@ -177,3 +177,25 @@ def test_the_order_of_calibration_batches_changes_no_answer():
     forward = sw.convert(model, batches, correction=None)
     backward = sw.convert(model, batches[::-1], correction=None)
     assert torch.equal(forward(x), backward(x))
+
+
+class Underflowing(nn.Module):
+    """An exponential too small for its dtype, as a state that no token has reached yet has."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.far, self.near, self.head = nn.Linear(4, 8), nn.Linear(4, 8), nn.Linear(8, 3)
+        nn.init.constant_(self.far.bias, -1e4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        live = torch.exp(-self.near(x).abs())
+        return self.head(torch.exp(self.far(x)) * live + live)
+
+
+def test_an_exponential_that_underflows_is_no_dead_layer() -> None:
+    torch.manual_seed(0)
+    model, x = Underflowing().eval(), torch.randn(32, 4)
+    snn = sw.convert(model, x, TwoPhase("nearest", "binary"), steps=12, correction=None)
+    with torch.no_grad():
+        torch.testing.assert_close(snn(x), model(x), atol=2e-3, rtol=0)
+        torch.testing.assert_close(snn(x, engine="steps"), snn(x))

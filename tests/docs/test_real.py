@@ -41,7 +41,9 @@ def classifier() -> nn.Module:
 def test_a_network_is_measured_by_its_own_figure(
     one_split: bool, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    real = Real("Which is larger", classifier, points, share, 0.9, one_split=one_split, chooses=True)
+    real = Real(
+        "Which is larger", classifier, points, share, 0.9, one_split=one_split, chooses=True
+    )
     monkeypatch.setitem(networks.NETWORKS, "larger", real)
     monkeypatch.setattr(measure, "COMPARED", (("nearest:binary", 8), ("tracer", 7)))
     monkeypatch.setattr(measure, "RECORDS", tmp_path)
@@ -78,7 +80,8 @@ def test_every_network_is_shown_or_said_to_be_missing(
     shown = page.page()
     assert "## minilm" in shown
     assert (
-        "| `nearest:digits` | 3 | 90.0 (82.6–94.5) | 90.0 | - | 0.020 | 0.9990 | 12 | 2.00 |" in shown
+        "| `nearest:digits` | 3 | 90.0 (82.6–94.5) | 90.0 | - | 0.020 | 0.9990 | 12 | 2.00 |"
+        in shown
     )
     assert "1 of 1 networks are less than half a point below their ANN." in shown
     assert "| [minilm](#minilm) | 100 | 90.0 (82.6–94.5) | not run | 90.0 | not run |" in shown

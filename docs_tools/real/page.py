@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from docs_tools import markdown
-from docs_tools.real.measure import FUNCTIONS, PRICED, Result, Row, read
+from docs_tools.real.measure import FUNCTIONS, MORE, PRICED, Result, Row, read
 from docs_tools.real.networks import NETWORKS
 from spikewright.measure import wilson_interval
 
@@ -48,6 +48,9 @@ measured by what it is for. The page shows what is left of that figure, and what
   many as the levels ask for, on {PRICED} samples, with the constants of Horowitz (ISSCC 2014,
   45 nm); {", ".join(FUNCTIONS[:-1])} and {FUNCTIONS[-1]} at 20 pJ a value in both.
 
+Where a layer has a longer window than the others, it is the one that `sw.assign_steps` found, on
+calibration samples held out.
+
 Intervals are of one network on a few samples: a difference within them says nothing."""
 
 
@@ -77,7 +80,7 @@ def _told(result: Result) -> str:
 
 
 def _overview(result: Result) -> tuple[str, ...]:
-    by_neuron = {(row.neuron, row.steps): row for row in result.rows}
+    by_neuron = {(row.neuron, row.steps): row for row in result.rows if not row.longer}
     rows = [by_neuron.get(key) for key in _SHOWN]
     figures = [f"{100 * row.figure:.1f}" if row is not None else "not run" for row in rows]
     name = f"[{result.name}](#{result.name.replace(' ', '-')})"
@@ -110,7 +113,10 @@ def _cells(row: Row, result: Result) -> tuple[str, ...]:
     energy = "no price" if row.energy is None else f"{row.energy:.2f}"
     likeness = (same, f"{row.error:.3f}", f"{row.cosine:.4f}")
     cost = (str(row.latency or "-"), spikes, energy)
-    return (f"`{row.neuron}`", str(row.steps), _share(row.figure, result), twin, *likeness, *cost)
+    neuron = f"`{row.neuron}`"
+    if row.longer:
+        neuron += f", T = {row.steps + MORE} at `{row.longer}`"
+    return (neuron, str(row.steps), _share(row.figure, result), twin, *likeness, *cost)
 
 
 def _share(figure: float, result: Result) -> str:

@@ -29,6 +29,7 @@ from spikewright.measure.statistics import (
     paired_interval,
     wilson_interval,
 )
+from spikewright.measure.step_assignment import StepAssignment, assign_steps
 from spikewright.measure.sweep import sweep
 from spikewright.measure.sweep_plan import SweepProgress
 from spikewright.measure.sweep_results import Reference, Sweep, SweepRow
@@ -52,12 +53,14 @@ __all__ = [
     "RunClock",
     "RunRecord",
     "SpikeTimeHistogram",
+    "StepAssignment",
     "Sweep",
     "SweepProgress",
     "SweepRow",
     "Trajectories",
     "TrajectoryPoint",
     "assign_codes",
+    "assign_steps",
     "code_costs",
     "code_table",
     "decompose",

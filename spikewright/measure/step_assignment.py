@@ -1,0 +1,167 @@
+"""Longer windows for the few layers whose rounding costs most, found on samples held out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+
+from spikewright.calibration import Calibration, Threshold
+from spikewright.calibration.design import Design
+from spikewright.calibration.expected import expected_of
+from spikewright.calibration.holding_out import LEAST_SAMPLES, folds_of
+from spikewright.calibration.settled import settled
+from spikewright.convert import Prepared, learned_thresholds
+from spikewright.errors import AnalysisError, CalibrationError
+from spikewright.neurons import Neuron, TwoPhase
+
+BINARY = TwoPhase("nearest", code="binary")
+
+
+@dataclass(frozen=True)
+class StepAssignment:
+    """The windows of a network's layers.
+
+    Attributes:
+        neurons: by site, for `prepared.convert(one.neurons, steps=...)`.
+        longer: the sites whose window is longer, the one that gains most by it first.
+        error: of the answers on samples held out, relative to the ANN's, without correction.
+    """
+
+    neurons: Mapping[str, Neuron]
+    longer: tuple[str, ...]
+    error: float
+
+
+def assign_steps(
+    prepared: Prepared,
+    neuron: TwoPhase = BINARY,
+    steps: int = 4,
+    more: int = 4,
+    layers: int = 3,
+    *,
+    threshold: Threshold | None = None,
+    samples: int = 32,
+    seed: int = 0,
+) -> tuple[StepAssignment, ...]:
+    """Give the layers whose rounding costs most a longer window than the others.
+
+    Rounding to few levels does not harm all layers alike: where a kernel takes the difference of
+    large, nearly equal values, as the first depthwise convolution of a mobile network does, a
+    fine difference is lost in coarse steps. The error of the answers is measured on every fourth
+    calibration sample with a longer window at one layer alone, layer after layer; then the layers
+    that gain most get it together. Each delays the answer by `more` time steps at most, one that
+    reads the network's input by twice as many.
+
+    Neither labels nor test data are read. It is uncorrected networks that are compared.
+
+    Args:
+        prepared: of a model; what its answers are does not matter.
+        neuron: of all layers.
+        steps: T of all windows but the longer ones.
+        more: time steps by which those are longer, at least 1.
+        layers: how many may be longer, at least 1. Sites that are alike, such as one gate of a
+            recurrent layer at all its time steps, are one layer.
+        threshold: as for `convert`; None for what `convert` takes without a correction.
+        samples: held out, at most; fewer are quicker.
+        seed: of the spikes of stochastic neurons.
+
+    Returns:
+        Windows with no longer one, with one, and so on, each of less error than the one before:
+        take the last whose latency you can afford.
+
+    Raises:
+        AnalysisError: for a neuron whose window is set already, `more` or `layers` below 1.
+        CalibrationError: for fewer than 8 calibration samples.
+        ConversionError: where the neuron's code cannot count so far.
+
+    Example:
+        >>> import torch, spikewright as sw
+        >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.ReLU(),
+        ...                             torch.nn.Linear(8, 3)).eval()
+        >>> prepared = sw.prepare(model, torch.rand(64, 4))
+        >>> best = sw.assign_steps(prepared, steps=3)[-1]
+        >>> best.longer
+        ('1',)
+        >>> snn = prepared.convert(best.neurons, steps=3)
+    """
+    if neuron.steps is not None or more < 1 or layers < 1:
+        raise AnalysisError(
+            f"assign_steps chooses windows: give a neuron without steps= (got {neuron.steps}), "
+            f"more and layers of at least 1 (got {more} and {layers})"
+        )
+    trial = _Trial.of(prepared, neuron, steps, more, threshold, samples, seed)
+    groups: dict[str, list[str]] = {}
+    for site in prepared.graph.sites:
+        groups.setdefault(site.group_name, []).append(site.name)
+    alone = {name: trial.assigned(sites).error for name, sites in groups.items()}
+    found, longer = [trial.assigned(())], list[str]()
+    for name in sorted(groups, key=alone.__getitem__)[:layers]:
+        longer += groups[name]
+        found.append(trial.assigned(longer))
+    kept = found[:1]
+    for one in found[1:]:
+        if one.error < kept[-1].error:
+            kept.append(one)
+    return tuple(kept)
+
+
+@dataclass(frozen=True)
+class _Trial:
+    """Networks that differ in their windows, on samples that thresholds do not know.
+
+    Attributes:
+        short, long: the neuron with either window.
+        calibration: of the network with short windows everywhere.
+        thresholds: by either neuron, for all sites.
+    """
+
+    prepared: Prepared
+    short: TwoPhase
+    long: TwoPhase
+    steps: int
+    samples: int
+    seed: int
+    calibration: Calibration
+    thresholds: Mapping[Neuron, Mapping[str, torch.Tensor]]
+
+    @classmethod
+    def of(
+        cls,
+        prepared: Prepared,
+        neuron: TwoPhase,
+        steps: int,
+        more: int,
+        threshold: Threshold | None,
+        samples: int,
+        seed: int,
+    ) -> _Trial:
+        if len(prepared.samples) < LEAST_SAMPLES:
+            raise CalibrationError(
+                f"at least {LEAST_SAMPLES} calibration samples are needed to hold some of them "
+                f"out, got {len(prepared.samples)}: give more"
+            )
+        long = replace(neuron, steps=steps + more)
+        learned = learned_thresholds(prepared.graph)
+        strategy, _ = settled(threshold, None, learned)
+        seen = folds_of(prepared.samples, prepared.statistics).statistics(0)
+        sites = prepared.graph.sites
+        of_each = {
+            one: Calibration(sites, seen, {s.name: one for s in sites}, strategy, learned)
+            for one in (neuron, long)
+        }
+        thresholds = {one: known.thresholds_at(steps) for one, known in of_each.items()}
+        return cls(prepared, neuron, long, steps, samples, seed, of_each[neuron], thresholds)
+
+    def assigned(self, longer: Sequence[str]) -> StepAssignment:
+        """The network with longer windows at some sites."""
+        short = self.calibration.neurons
+        neurons: dict[str, Neuron] = {s: self.long if s in longer else self.short for s in short}
+        design = Design({site: self.thresholds[n][site] for site, n in neurons.items()})
+        calibration = replace(self.calibration, neurons=neurons)
+        held_out = folds_of(self.prepared.samples, self.prepared.statistics).held_out(0)
+        others = held_out.spread(self.samples)
+        with torch.no_grad():
+            expected = expected_of(design, calibration, others, self.steps, self.seed)
+        return StepAssignment(neurons, tuple(longer), expected.relative_error)

@@ -46,11 +46,15 @@ def test_a_network_is_measured_by_its_own_figure(
     )
     monkeypatch.setitem(networks.NETWORKS, "larger", real)
     monkeypatch.setattr(measure, "COMPARED", (("nearest:binary", 8), ("tracer", 7)))
+    monkeypatch.setattr(measure, "LONGER", (("nearest:binary", 2),))
     monkeypatch.setattr(measure, "RECORDS", tmp_path)
-    *_, result = measure.measured("larger", 40, 200, 20)
-    measure.write(result)
-    assert measure.read("larger") == result
-    binary, tracer = result.rows
+    first, *_, result = measure.measured("larger", 40, 200, 20)
+    measure.write(first)
+    assert measure.read("larger") == first
+    *_, again = measure.measured("larger", 40, 200, 20)
+    assert again == result  # it went on where the record ends
+    binary, tracer, longer = result.rows
+    assert (longer.longer, longer.latency) == ("1", 12)  # of 2 + 4 steps
     assert (result.samples, result.calibration) == (40, 200)
     assert result.ann == 1.0
     assert binary.figure == binary.twin == binary.same == 1.0

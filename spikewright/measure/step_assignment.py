@@ -124,7 +124,7 @@ class _Trial:
     samples: int
     seed: int
     calibration: Calibration
-    thresholds: Mapping[Neuron, Mapping[str, torch.Tensor]]
+    thresholds: Mapping[TwoPhase, Mapping[str, torch.Tensor]]
 
     @classmethod
     def of(
@@ -157,7 +157,7 @@ class _Trial:
     def assigned(self, longer: Sequence[str]) -> StepAssignment:
         """The network with longer windows at some sites."""
         short = self.calibration.neurons
-        neurons: dict[str, Neuron] = {s: self.long if s in longer else self.short for s in short}
+        neurons = {s: self.long if s in longer else self.short for s in short}
         design = Design({site: self.thresholds[n][site] for site, n in neurons.items()})
         calibration = replace(self.calibration, neurons=neurons)
         held_out = folds_of(self.prepared.samples, self.prepared.statistics).held_out(0)

@@ -189,10 +189,10 @@ def _nq(given: argparse.Namespace) -> int:
 
 
 def _events(recordings: Path, network: str) -> int:
-    from docs_tools import events
+    from docs_tools import events, events_page
 
     record = events.measured(recordings, network)
-    print(events.table(record), events.refusals(record), sep="\n\n")
+    print("\n\n".join(told(record) for told in events_page.PARTS))
     print(f"written: {events.write(record)}")
     return 0
 

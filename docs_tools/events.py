@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import json
-import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,12 +12,10 @@ import torch
 from torch import Tensor
 
 import spikewright as sw
-from docs_tools import markdown
 from spikewright.cli.parse import neuron_of
 from spikewright.data import loader
 from spikewright.data.events import Framing, frame_batches, open_event_data
 from spikewright.decoding import decoded, parsed
-from spikewright.measure.answers import Accuracy
 from spikewright.runs import load_model
 from spikewright.version import __version__
 
@@ -29,18 +26,6 @@ BATCH = 50
 SHOWN = ("nearest", "nearest:digits", "tpp", "tracer", "if")
 REFUSED = ("nearest:binary", "nearest:first-spike", "srp")
 """Neurons as the command line spells them: those that are measured, and others that are tried."""
-
-HEAD = (
-    "neuron",
-    "T",
-    "count engine",
-    "step engine",
-    "counts that differ, float32 / float64",
-    "the ANN's answer",
-    "mean frame instead",
-    "after T steps",
-    "steps until the answer",
-)
 
 Batches = Sequence[tuple[Tensor, Tensor]]
 """Frames `[T, B, 2, H, W]` and labels `[B]`."""
@@ -73,23 +58,6 @@ class Row:
     in_window: int | None
     latency: int
     still: int
-
-    def cells(self, recordings: int, counts: int) -> tuple[str, ...]:
-        """As the page has them, in the order of `HEAD`."""
-        engines = (_accuracy(right, recordings) for right in (self.counted, self.stepped))
-        share = (f"{100 * right / recordings:.1f}" for right in (self.as_ann, self.still))
-        differ = " / ".join(f"{n:,}" for n in self.differ)
-        told = f"{differ} of {recordings * counts:,}" if differ else "-"
-        early = "-" if self.in_window is None else f"{100 * self.in_window / recordings:.1f}"
-        return (
-            f"`{self.neuron}`",
-            f"{self.steps}",
-            *engines,
-            told,
-            *share,
-            early,
-            f"{self.latency}",
-        )
 
 
 @dataclass(frozen=True)
@@ -213,31 +181,3 @@ def write(record: Record, path: Path = RECORD) -> Path:
 def read(path: Path = RECORD) -> Record:
     """The record."""
     return decoded(Record, parsed(path.read_bytes(), f"'{path}'"), f"'{path}'")
-
-
-def table(record: Record) -> str:
-    """The table of the page under its title, which says that the recordings are simulated."""
-    ann = _accuracy((record.ann,), record.recordings)
-    rows = [row.cells(record.recordings, record.counts) for row in record.rows]
-    title = (
-        f"**SIMULATED recordings as T frames: accuracy in % on {record.recordings} for testing; "
-        f"the ANN gets {ann} of their mean frames**"
-    )
-    return f"{title}\n\n{markdown.table(HEAD, rows)}"
-
-
-def refusals(record: Record) -> str:
-    """What refuses frames, and why, in the words of the library."""
-    return "\n".join(
-        f"- `{name}`: {reason.partition(': ')[0]}." for name, reason in record.refusals.items()
-    )
-
-
-def _accuracy(right: Sequence[int], recordings: int) -> str:
-    """In %, with its Wilson interval; over several seeds the mean ± the standard deviation."""
-    if not right:
-        return "refused"
-    mean = Accuracy(statistics.fmean(right), recordings)
-    low, high = mean.interval
-    spread = f" ± {100 * statistics.stdev(right) / recordings:.1f}" if len(right) > 1 else ""
-    return f"{100 * mean.fraction:.1f}{spread} ({100 * low:.1f}–{100 * high:.1f})"

@@ -76,8 +76,11 @@ def _paste(
         if not bool(mask[place].any()):
             image[place] = torch.maximum(image[place], chance.uniform(0.7, 1) * grown)
             mask[place][ink] = label + 1
-            edges = (left + columns[0], top + rows[0], left + columns[-1] + 1, top + rows[-1] + 1)
-            boxes.append((*map(float, edges), label))
+            (x, right), (y, bottom) = (
+                (float(start + inked[0]), float(start + inked[-1] + 1))
+                for start, inked in ((left, columns), (top, rows))
+            )
+            boxes.append((x, y, right, bottom, label))
             return
 
 

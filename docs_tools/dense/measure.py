@@ -69,8 +69,8 @@ TASKS = (
         "masks",
         Segmenter,
         segmentation_loss,
-        lambda out: out.argmax(1),
-        lambda canvases: canvases.masks,
+        lambda out: out.argmax(1).unbind(),
+        lambda canvases: canvases.masks.unbind(),
         masks_iou,
     ),
 )
@@ -167,11 +167,11 @@ def measured(train: int = 2000, epochs: int = 12, tested: int = 200) -> Record:
         answers = dict[tuple[str, int], Sequence[Any]]()
         for network, steps, answer, cost in _answers(task, model, fit, test):
             answers[network, steps] = answer
-            ious = (
+            truth, ann = (
                 Overlap.of([task.iou(a, b) for a, b in zip(answer, other, strict=True)])
                 for other in (task.truth(test), answers["ANN", 0])
             )
-            rows.append(Row(task.name, network, steps, *ious, *cost))
+            rows.append(Row(task.name, network, steps, truth, ann, *cost))
         named = {name: found[0] for (name, _), found in answers.items() if name == "ANN"}
         named |= {f"{t}": found[0] for (name, t), found in answers.items() if ":" in name}
         first[task.name] = named
@@ -206,7 +206,10 @@ def _rows_of(values: torch.Tensor, signs: str) -> tuple[str, ...]:
 
 
 def _rounded(boxes: Sequence[Box]) -> tuple[Box, ...]:
-    return tuple((*(round(edge, 1) for edge in box[:4]), box[4]) for box in boxes)  # type: ignore[misc]
+    return tuple(
+        (round(left, 1), round(top, 1), round(right, 1), round(bottom, 1), digit)
+        for left, top, right, bottom, digit in boxes
+    )
 
 
 def write(record: Record, path: Path = RECORD) -> Path:

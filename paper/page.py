@@ -31,7 +31,8 @@ _HEAD = f"""\
 [Neurons](choosing.md#neurons) such as IF, TPP and `nearest` run for T time steps. *Above* and
 *below* mean a significant difference on the same images (exact McNemar test, p below {SURE:g}), in
 comparisons over all networks, calibrations and T. *No later* is the largest T of this page with
-which an answer comes no later.
+which an answer comes no later. Event data, which are simulated, stand on
+[a page of their own](events.md#measured).
 """
 
 _MEASURED = """\

@@ -31,6 +31,7 @@ from spikewright.version import __version__
 RECORD = Path("docs/results/dense-digits.json")
 COMPARED = (("nearest:binary", 4), ("nearest:binary", 8), ("tracer", 15))
 """Neurons as the command line spells them, and T."""
+PICTURED = ("ANN", "nearest:binary")
 BATCH, PRICED = 50, 8
 """Canvases at a time, and those whose operations are counted."""
 SHADES, BACKGROUND = "0123456789abcdef", "."
@@ -120,7 +121,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Shown:
-    """The first canvas for testing, and the answers to it.
+    """The first of the canvases for testing with the most digits, and the answers to it.
 
     Attributes:
         image: its rows, a hexadecimal digit a pixel.
@@ -152,47 +153,57 @@ class Record:
     versions: Mapping[str, str]
 
 
-def measured(train: int = 2000, epochs: int = 12, tested: int = 200) -> Record:
+def measured(
+    train: int = 2000,
+    epochs: int = 12,
+    tested: int = 200,
+    compared: Sequence[tuple[str, int]] = COMPARED,
+) -> Record:
     """Train both networks, convert them, and measure.
 
     Args:
         train: canvases of training digits; thresholds come from the first 256.
         epochs: of either training.
         tested: canvases of test digits.
+        compared: neurons as the command line spells them, and T.
     """
     fit, test = drawn(train, "train", 0), drawn(tested, "test", 1)
-    rows, first = list[Row](), dict[str, dict[str, Any]]()
+    rows, shown = list[Row](), dict[str, dict[str, Any]]()
+    number = max(range(tested), key=lambda n: len(test.boxes[n]))
     for task in TASKS:
         model = trained(task.make, task.loss, fit, epochs)
-        answers = dict[tuple[str, int], Sequence[Any]]()
-        for network, steps, answer, cost in _answers(task, model, fit, test):
-            answers[network, steps] = answer
+        expected, shown[task.name] = (), {}
+        for network, steps, answer, cost in _answers(task, model, fit, test, compared):
+            expected = expected or answer
             truth, ann = (
                 Overlap.of([task.iou(a, b) for a, b in zip(answer, other, strict=True)])
-                for other in (task.truth(test), answers["ANN", 0])
+                for other in (task.truth(test), expected)
             )
             rows.append(Row(task.name, network, steps, truth, ann, *cost))
-        named = {name: found[0] for (name, _), found in answers.items() if name == "ANN"}
-        named |= {f"{t}": found[0] for (name, t), found in answers.items() if ":" in name}
-        first[task.name] = named
+            if network in PICTURED:
+                shown[task.name][f"{steps or network}"] = answer[number]
     config = {"train": train, "epochs": epochs, "tested": tested}
     versions = {"spikewright": __version__, "torch": str(torch.__version__).partition("+")[0]}
-    shown = Shown(
-        _rows_of((test.images[0, 0].clamp(0, 1) * (len(SHADES) - 1)).round().long(), SHADES),
-        {name: _rounded(boxes) for name, boxes in first["boxes"].items()},
-        {name: _rows_of(mask, BACKGROUND + SHADES[:10]) for name, mask in first["masks"].items()},
+    pictured = Shown(
+        _rows_of((test.images[number, 0].clamp(0, 1) * (len(SHADES) - 1)).round().long(), SHADES),
+        {name: _rounded(boxes) for name, boxes in shown["boxes"].items()},
+        {name: _rows_of(mask, BACKGROUND + SHADES[:10]) for name, mask in shown["masks"].items()},
     )
-    return Record(RECORD.with_suffix(".svg").name, config, tuple(rows), shown, versions)
+    return Record(RECORD.with_suffix(".svg").name, config, tuple(rows), pictured, versions)
 
 
 def _answers(
-    task: Task, model: nn.Module, fit: Canvases, test: Canvases
+    task: Task,
+    model: nn.Module,
+    fit: Canvases,
+    test: Canvases,
+    compared: Sequence[tuple[str, int]],
 ) -> Iterator[tuple[str, int, Sequence[Any], tuple[int | None, float | None]]]:
     """Name and T of every network, its answers, steps until them and energy; the ANN first."""
     with torch.no_grad():
         yield "ANN", 0, task.read(model(test.images)), (None, None)
     prepared = sw.prepare(model, list(fit.images[:256].split(BATCH)))
-    for neuron, steps in COMPARED:
+    for neuron, steps in compared:
         snn = prepared.convert(neuron_of(neuron), steps=steps)
         answer = [a for part in test.images.split(BATCH) for a in task.read(snn(part))]
         used = sw.operations(snn, [test.images[:PRICED]])

@@ -40,9 +40,11 @@ def picture(record: Record) -> str:
     with rc_context(STYLE):
         figure = Figure(figsize=(7.5, 4.5))
         axes: Any = figure.subplots(2, 1 + len(COLUMNS))
-        figure.subplots_adjust(0.01, 0.06, 0.99, 0.94, wspace=0.05, hspace=0.17)
+        figure.subplots_adjust(0.035, 0.085, 0.99, 0.945, wspace=0.05, hspace=0.22)
         _show(axes[0, 0], image, "image", "")
         _show(axes[1, 0], image, "", "")
+        for row, task in enumerate(("boxes", "masks")):
+            axes[row, 0].set_ylabel(task, fontsize=11)
         for column, (name, title) in enumerate(COLUMNS.items(), 1):
             _show(axes[0, column], image, title, _told(record, "boxes", name))
             _frame(axes[0, column], shown.boxes[name])
@@ -101,6 +103,5 @@ def _told(record: Record, task: str, name: str) -> str:
         if row.task == task
         and (row.neuron == name or (":" in row.neuron and f"{row.steps}" == name))
     )
-    if name == "ANN":
-        return f"mean IoU {row.truth.mean:.3f}"
-    return f"mean IoU {row.truth.mean:.3f}, with the ANN {row.ann.mean:.3f}"
+    told = f"mean IoU {row.truth.mean:.3f}"
+    return told if name == "ANN" else f"{told}\n{row.ann.mean:.3f} with the ANN's"

@@ -23,6 +23,7 @@ COLUMNS = {"ANN": "ANN", "4": "spikes, T = 4", "8": "spikes, T = 8"}
 """Of the networks that are shown, as the record and as the picture name them."""
 COLOURS: NDArray[np.float64] = matplotlib.colormaps["tab10"](np.arange(10))[:, :3]
 """A colour for each digit, red, green and blue in 0 .. 1."""
+COLOURS[7] = (1.0, 0.72, 0.55)  # its grey cannot be told from an image
 
 
 def write(record: Record) -> Path:

@@ -55,6 +55,10 @@ def main(words: list[str] | None = None) -> int:
     nq.add_argument("--images", type=int, default=2000, metavar="N")
     nq.add_argument("--tested", type=int, default=1000, metavar="N")
     nq.add_argument("--epochs", type=int, default=2, metavar="N")
+    events = commands.add_parser("events", help="show recordings as frames; writes docs/results")
+    events.add_argument("recordings", type=Path, help="their folder")
+    events.add_argument("network", help="trained on their mean frames, such as run:DIR")
+    commands.add_parser("dense", help="train a detector and a segmenter; writes docs/results")
     demo = commands.add_parser("demo", help="draw docs/demo.svg from a run of spikewright demo")
     demo.add_argument("folder", type=Path, nargs="?", default=Path("out/demo"))
     intrinsic = commands.add_parser("intrinsic", help="measure what docs/intrinsic.md shows")
@@ -76,6 +80,10 @@ def main(words: list[str] | None = None) -> int:
         return _few_spikes()
     if given.command == "nq":
         return _nq(given)
+    if given.command == "events":
+        return _events(given.recordings, given.network)
+    if given.command == "dense":
+        return _dense()
     if given.command == "demo":
         return _demo(given.folder)
     if given.command == "intrinsic":
@@ -177,6 +185,24 @@ def _nq(given: argparse.Namespace) -> int:
         rows.append(row)
         nq.write(rows, config)  # each row takes minutes
     print(nq.table(rows))
+    return 0
+
+
+def _events(recordings: Path, network: str) -> int:
+    from docs_tools import events, events_page
+
+    record = events.measured(recordings, network)
+    print("\n\n".join(told(record) for told in events_page.PARTS))
+    print(f"written: {events.write(record)}")
+    return 0
+
+
+def _dense() -> int:
+    from docs_tools.dense import measure, picture
+
+    record = measure.measured()
+    print(*record.rows, sep="\n")
+    print(f"written: {measure.write(record)}, {picture.write(record)}")
     return 0
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from paper.chart import Axis, Curve, chart
+from paper.chart import Axis, Curve, chart, on_white
 from spikewright.measure import TrajectoryPoint
 from spikewright.report.results import read_run
 
@@ -44,9 +44,7 @@ def demo_chart(folder: Path) -> str:
         Axis("accuracy (%)", (0, 20, 40, 60, 80, 100)),
         [ann, *curves],
     )
-    head, _, rest = picture.partition(">")
-    title = "<title>Accuracy of the demonstration's networks after every time step</title>"
-    return f'{head} style="background: #ffffff">\n{title}{rest}'
+    return on_white(picture, "Accuracy of the demonstration's networks after every time step")
 
 
 def _points(points: tuple[TrajectoryPoint, ...]) -> tuple[tuple[float, float], ...]:

@@ -95,9 +95,20 @@ def chart(
         _name_ends(axes, curves)
         if extra is not None:
             extra(axes)
-        text = StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None})
+        return svg(figure)
+
+
+def svg(figure: Figure) -> str:
+    """A figure as an `<svg>` element, under `STYLE`; the same figure gives the same text."""
+    text = StringIO()
+    figure.savefig(text, format="svg", metadata={"Date": None})
     return "<svg" + text.getvalue().partition("<svg")[2].replace(FONTS, "system-ui")
+
+
+def on_white(picture: str, title: str) -> str:
+    """An `<svg>` element that is read on white ground in a dark page too, with its title."""
+    head, _, rest = picture.partition(">")
+    return f'{head} style="background: #ffffff">\n<title>{title}</title>{rest}'
 
 
 def _draw(axes: Axes, curve: Curve) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from paper.answers import FURTHER, QUESTIONS, Evidence, answered
 from paper.cell import ANN
 from paper.claims import explanation
+from paper.dense import dense_answers
 from paper.differences import SURE, verdicts
 from paper.markdown import fold, grid, percent
 from paper.plot import plot
@@ -30,7 +31,8 @@ _HEAD = f"""\
 [Neurons](choosing.md#neurons) such as IF, TPP and `nearest` run for T time steps. *Above* and
 *below* mean a significant difference on the same images (exact McNemar test, p below {SURE:g}), in
 comparisons over all networks, calibrations and T. *No later* is the largest T of this page with
-which an answer comes no later.
+which an answer comes no later. Event data, which are simulated, stand on
+[a page of their own](events.md#measured).
 """
 
 _MEASURED = """\
@@ -129,6 +131,7 @@ def _page(tables: Sequence[NetworkTable], links: Mapping[str, str], evidence: Ev
     if FURTHER:
         parts += ["## Real pretrained networks\n", answered(evidence, FURTHER)]
     parts += ["## In pictures\n", _PICTURES, *_tradeoffs(tables, links)]
+    parts += dense_answers(evidence.folder)
     parts += ["## All networks side by side\n", fold("A line for each network", [_glance(tables)])]
     parts += ["## What holds of the paper's claims, and why\n"]
     parts.append(fold("What is compared, and four facts", [explanation()]))

@@ -80,6 +80,22 @@ def test_records_beside_the_page_are_answered_from(
     assert f"]({tmp_path.name}/qcfs.svg)" in other
 
 
+def test_a_detector_and_a_segmenter_stand_among_the_pictures(results: Path, tmp_path: Path) -> None:
+    overlap = {"mean": 0.5, "half": 0.25}
+    row = {"task": "boxes", "truth": overlap, "ann": overlap}
+    rows = [
+        {**row, "neuron": "ANN", "steps": 0, "latency": None, "energy": None},
+        {**row, "neuron": "made-up", "steps": 2, "latency": 4, "energy": 0.5},
+    ]
+    record = {"picture": "p.svg", "config": {"train": 2000, "tested": 20}, "rows": rows}
+    (tmp_path / "dense-small.json").write_text(json.dumps(record))
+    text = page(results, SMALL.steps, tmp_path)
+    assert f"]({tmp_path.name}/p.svg)" in text
+    assert "on 2,000 canvases" in text
+    assert "| boxes | ANN | - | 0.500 ± 0.250 | - | - | - |" in text
+    assert "| boxes | `made-up` | 2 | 0.500 ± 0.250 | 0.500 ± 0.250 | 4 | 0.50 |" in text
+
+
 def test_further_questions_stand_under_a_heading_of_their_own(
     results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 import spikewright as sw
-from docs_tools import markdown
+from paper import markdown
 from spikewright.cli.parse import neuron_of
 from spikewright.measure import HOROWITZ_45NM
 from spikewright.measure.likeness import Likeness

@@ -5,8 +5,8 @@ from __future__ import annotations
 import statistics
 from collections.abc import Callable, Sequence
 
-from docs_tools import markdown
 from docs_tools.events import SEEDS, Record, Row
+from paper import markdown
 from spikewright.measure.answers import Accuracy
 
 HEAD = (

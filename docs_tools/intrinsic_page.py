@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from docs_tools import markdown
 from docs_tools.intervals import interval
 from docs_tools.intrinsic import THRESHOLDS, WIDTHS, Record
 from docs_tools.intrinsic_training import TASKS, VARIANTS
+from paper import markdown
 
 
 def shown(values: Sequence[float]) -> str:

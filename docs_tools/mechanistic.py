@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.memory import peak_of
-from docs_tools import markdown
+from paper import markdown
 from spikewright.mechanistic import (
     Blocks,
     Discovered,

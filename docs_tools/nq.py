@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Subset
 
 import spikewright as sw
-from docs_tools import markdown
+from paper import markdown
 from spikewright.data import open_dataset
 from spikewright.measure.statistics import mcnemar_exact
 from spikewright.methods.finetune import NQ

@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from docs_tools import markdown
 from docs_tools.intervals import interval
+from paper import markdown
 from spikewright.recurrent import (
     ALIF,
     SRNN,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import statistics
 from collections.abc import Sequence
 
-from docs_tools import markdown
 from docs_tools.intervals import interval
 from docs_tools.reservoir import DRAWN, KINDS, MEANS, RADII, WAYS, Memory, Record
+from paper import markdown
 
 
 def told(values: Sequence[float], digits: int = 2, sign: str = "") -> str:

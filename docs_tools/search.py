@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from docs_tools.markdown import table
+from paper.markdown import table
 from spikewright.recurrent import (
     SequenceData,
     SequenceRecipe,

@@ -6,9 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from paper import markdown
 from paper.cell import ANN
 from paper.differences import SURE
-from paper.markdown import grid, percent, several
+from paper.markdown import percent, several
 from paper.rows import STEPS
 from paper.tables import NOT_RUN, Entry, NetworkTable, by_method, paired, tables_of
 from spikewright.errors import ExperimentError
@@ -119,7 +120,7 @@ def _contest(table: NetworkTable, corner: str, rows: Mapping[str, str]) -> str:
     ann = ["ANN", *(column.ann for column in columns), "-"]
     best = ["best", *(", ".join(column.level) or NOT_RUN for column in columns), "-"]
     on = several(column.images for column in columns if column.run)
-    return f"{grid(head, [ann, *cells, best])}\nOn {on} images.\n"
+    return f"{markdown.table(head, [ann, *cells, best])}\n\nOn {on} images.\n"
 
 
 def _latency(table: NetworkTable, row: str) -> str:

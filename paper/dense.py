@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from paper import markdown
 from paper.answers.records import read_records
-from paper.markdown import grid
 
 _HEAD = ("answer", "neuron", "T", "mean IoU", "with the ANN", "steps", "energy / int8 ANN")
 
@@ -88,4 +88,5 @@ trains, converts, measures and draws them again.
 
 ![An image, and boxes and masks of the ANN and of spiking networks at T = 4 and T = 8]({link})
 
-{grid(_HEAD, [row.cells for row in record.rows])}"""
+{markdown.table(_HEAD, [row.cells for row in record.rows])}
+"""

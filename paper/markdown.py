@@ -24,7 +24,7 @@ def fold(summary: str, parts: Iterable[str]) -> str:
     return f'<details markdown="1">\n<summary>{summary}</summary>\n\n{body}\n</details>\n'
 
 
-def grid(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A table."""
-    lines = [list(head), ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A table, of cells that are Markdown themselves."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from paper.markdown import grid
+from paper import markdown
 from paper.published import Published, all_published
 
 _SETS = {"cifar10": "CIFAR-10", "cifar100": "CIFAR-100", "imagenet": "ImageNet"}
@@ -44,14 +44,14 @@ def published_page() -> str:
         steps = sorted({steps for f in own for steps in (*f.steps, *f.loss)})
         head = ["network", "method", "ANN", *(f"T = {t}" for t in steps), "read in"]
         rows = [_row(f, steps) for f in sorted(own, key=lambda f: f.architecture)]
-        parts += [f"## Conversion, {shown}", grid(head, rows).rstrip()]
+        parts += [f"## Conversion, {shown}", markdown.table(head, rows)]
     quantised = [f for f in figures if f.bits]
     widths = list(dict.fromkeys(bits for f in quantised for bits in f.bits))
     rows = [
         [f.architecture, f.method, _ann(f), *(_against(f, f.bits.get(w)) for w in widths), _read(f)]
         for f in sorted(quantised, key=lambda f: f.architecture)
     ]
-    parts += [_QUANTISED, grid(["network", "method", "ANN", *widths, "read in"], rows).rstrip()]
+    parts += [_QUANTISED, markdown.table(["network", "method", "ANN", *widths, "read in"], rows)]
     return "\n\n".join(parts) + "\n"
 
 

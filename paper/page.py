@@ -6,12 +6,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from paper import markdown
 from paper.answers import FURTHER, QUESTIONS, Evidence, answered
 from paper.cell import ANN
 from paper.claims import explanation
 from paper.dense import dense_answers
 from paper.differences import SURE, verdicts
-from paper.markdown import fold, grid, percent
+from paper.markdown import fold, percent
 from paper.plot import plot
 from paper.rows import STEPS
 from paper.section import ann_of, by_steps, section
@@ -177,7 +178,7 @@ def _glance(tables: Sequence[NetworkTable]) -> str:
         "All networks side by side: the first seed, every line on the images that all of it was "
         "measured on. All images, seeds and intervals stand further down.\n"
     )
-    return f"{caption}\n{grid(['network', 'method', 'images', 'ANN', *columns], rows)}"
+    return f"{caption}\n{markdown.table(['network', 'method', 'images', 'ANN', *columns], rows)}\n"
 
 
 def _verdicts(tables: Sequence[NetworkTable]) -> list[str]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
+from paper import markdown
 from paper.cell import ANN
 from paper.claims import findings
 from paper.differences import differences
-from paper.markdown import grid, percent, several
+from paper.markdown import percent, several
 from paper.published import Published, published_for
 from paper.rows import SEEDS, Row
 from paper.tables import NOT_RUN, Entry, NetworkTable
@@ -29,7 +30,7 @@ def section(table: NetworkTable, links: Mapping[str, str]) -> list[str]:
     rows = [_accuracies(table, row) for row in table.rows]
     rows += [_published(table, other) for other in others]
     columns = [f"T = {t}" for t in table.steps]
-    parts.append(grid(["accuracy in %", "images", "seeds", *columns], rows))
+    parts.append(markdown.table(["accuracy in %", "images", "seeds", *columns], rows) + "\n")
     parts += [_citation(other) for other in others]
     parts.append(by_steps("difference in points", table, differences(table)))
     rows = [[row.title, *_cells(table, row, _cost)] for row in table.rows]
@@ -141,4 +142,4 @@ def _thousands(value: float) -> str:
 
 def by_steps(corner: str, table: NetworkTable, rows: Sequence[Sequence[str]]) -> str:
     """A grid with a column for every T."""
-    return grid([corner, *(f"T = {t}" for t in table.steps)], rows)
+    return markdown.table([corner, *(f"T = {t}" for t in table.steps)], rows) + "\n"

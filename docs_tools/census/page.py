@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from docs_tools import markdown
 from docs_tools.census.examine import COARSE_STEPS, FINE_STEPS, FINER_STEPS, LARGEST_ERROR, SMALL
 from docs_tools.census.record import VERDICTS, Reason, Record
+from paper import markdown
 
 PAGE = Path(__file__).parents[2] / "docs" / "census.md"
 COMMAND = "python -m docs_tools census"

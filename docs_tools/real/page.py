@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from docs_tools import markdown
 from docs_tools.real.measure import FUNCTIONS, MORE, PRICED, Result, Row, read
 from docs_tools.real.networks import NETWORKS
+from paper import markdown
 from spikewright.measure import wilson_interval
 
 PAGE = Path("docs/real.md")

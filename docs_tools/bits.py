@@ -11,15 +11,13 @@ from torch import Tensor
 
 import spikewright as sw
 from docs_tools import markdown
-from docs_tools.finetuned import BATCH, Images, only
+from docs_tools.finetuned import BATCH, Images, only, tuned
 from spikewright.finetuning import TrainableNetwork, quantised_answer
 from spikewright.measure.accuracy import predictions
 from spikewright.measure.statistics import mcnemar_exact, paired_interval
 from spikewright.methods.finetune import Bits
 from spikewright.network import SpikingNetwork
 from spikewright.runs import load_model
-from spikewright.training.tuning import Tuner
-from spikewright.training.tuning_data import TuningData
 
 RECORD = Path("docs/results/bits-resnet20.json")
 SOURCE = "resnet20-qcfs8-cifar10"
@@ -119,9 +117,13 @@ def measured(
     assert labels is not None
     for t in STEPS:
         start = sw.methods.BITS.convert(_with_levels(2**t - 1), apart[:8], steps=t)
-        before = _tuned(start, chosen, 0.0, epochs)
-        networks = {0.0: before}
-        networks |= {weight: _tuned(before, chosen, weight, epochs) for weight in SPARSITIES}
+
+        def trained(snn: SpikingNetwork, weight: float) -> SpikingNetwork:
+            method = Bits(epochs=epochs, batch_size=32, learning_rate=RATE, sparsity=weight)
+            return tuned(snn, method, chosen).network
+
+        before = trained(start, 0.0)
+        networks = {0.0: before, **{weight: trained(before, weight) for weight in SPARSITIES}}
         found = {weight: Shown.of(snn, apart, labels) for weight, snn in networks.items()}
         tried = tuple(
             Tried(weight, choosing, int(one.right.sum()), one.spikes)
@@ -162,14 +164,6 @@ def _with_levels(levels: int) -> torch.nn.Module:
         if isinstance(module, sw.QCFS):
             module.levels = levels
     return model
-
-
-def _tuned(snn: SpikingNetwork, images: TuningData, sparsity: float, epochs: int) -> SpikingNetwork:
-    method = Bits(epochs=epochs, batch_size=32, learning_rate=RATE, sparsity=sparsity)
-    tuner = Tuner(snn, method, images)
-    for _ in tuner.epochs():
-        pass
-    return tuner.best().network
 
 
 @torch.no_grad()

@@ -15,6 +15,7 @@ from spikewright.data import open_dataset
 from spikewright.data.in_memory import InMemory, in_memory
 from spikewright.decoding import decoded, parsed
 from spikewright.measure.accuracy import predictions
+from spikewright.methods.finetune import FineTuning
 from spikewright.network import SpikingNetwork
 from spikewright.runs.card import read_card
 from spikewright.runs.files import sha256
@@ -23,6 +24,7 @@ from spikewright.runs.zoo import zoo_folder
 from spikewright.training.augment import Augmenter
 from spikewright.training.splits import Splits, keeping_apart
 from spikewright.training.trainer import epoch_order
+from spikewright.training.tuning import FineTuned, Tuner
 from spikewright.training.tuning_data import TuningData
 from spikewright.version import __version__
 
@@ -88,6 +90,14 @@ class Images:
         """The first test images in an order that mixes classes, as input, and their labels."""
         numbers = epoch_order(len(self.test), 0, 0)[:count]
         return self.augmenter.plain(self.test.images[numbers]), self.test.labels[numbers]
+
+
+def tuned(snn: SpikingNetwork, method: FineTuning, images: TuningData, seed: int = 0) -> FineTuned:
+    """A network trained further; the images held out choose the epoch."""
+    tuner = Tuner(snn, method, images, seed=seed)
+    for _ in tuner.epochs():
+        pass
+    return tuner.best()
 
 
 @torch.no_grad()

@@ -8,18 +8,17 @@ from pathlib import Path
 
 import spikewright as sw
 from docs_tools import markdown
-from docs_tools.finetuned import Images, only, right
+from docs_tools.finetuned import Images, only, right, tuned
 from spikewright.measure.statistics import mcnemar_exact
 from spikewright.methods.finetune import NQ
 from spikewright.network import SpikingNetwork
 from spikewright.runs import load_model
-from spikewright.training.tuning import Tuner
-from spikewright.training.tuning_data import TuningData
 
 RECORD = Path("docs/results/nq-resnet20.json")
 SOURCE = "resnet20-qcfs8-cifar10"
 LEVELS = 8
 STEPS = (2, 4)
+"""Every T that is tested; noise is measured, and the epoch chosen, at the last one."""
 SETTINGS = {"images": 4000, "choosing": 500, "tested": 10000, "epochs": 2}
 
 
@@ -28,7 +27,7 @@ class Row:
     """One pair of runs on the same images in the same order, tested on the same images.
 
     Attributes:
-        steps: T at which noise is measured, epochs are chosen, and test images answered.
+        steps: T at which test images are answered.
         seed: of the images, their order and the noise.
         images: test images.
         before: right before fine-tuning.
@@ -61,7 +60,7 @@ class Row:
 def measured(
     data: str, seeds: Sequence[int], images: int, choosing: int, tested: int, epochs: int
 ) -> Iterator[Row]:
-    """Fine-tune with and without noise at every T by every seed, and test.
+    """Fine-tune with and without noise by every seed, and test at every T.
 
     Args:
         data: the images, as `spikewright.data.open_dataset` names them.
@@ -74,27 +73,23 @@ def measured(
     """
     shown = Images.of(data, SOURCE)
     test = shown.tested(tested)
-    for t in STEPS:
-        snn = sw.methods.QCFS.convert(load_model(f"zoo:{SOURCE}"), test[0][:8], steps=t)
-        before = right(snn, *test)
-        for seed in seeds:
-            chosen = shown.tuning(images, choosing, seed)
-            plain, noisy = (_tuned(snn, chosen, noise, epochs, seed) for noise in (0.0, 1.0))
-            rights = [right(network, *test) for network, _ in (plain, noisy)]
-            counts = [int(found.sum()) for found in (before, *rights)]
-            yield Row(t, seed, tested, *counts, *only(*rights), kept=(plain[1], noisy[1]))
+    snn = sw.methods.QCFS.convert(load_model(f"zoo:{SOURCE}"), test[0][:8], steps=STEPS[-1])
+    before = {t: right(_at(snn, t), *test) for t in STEPS}
+    for seed in seeds:
+        chosen = shown.tuning(images, choosing, seed)
+        methods = (NQ(epochs=epochs, batch_size=32, levels=LEVELS, noise=s) for s in (0.0, 1.0))
+        plain, noisy = (tuned(snn, method, chosen, seed) for method in methods)
+        kept = (plain.best.epoch, noisy.best.epoch)
+        for t in STEPS:
+            rights = [right(_at(one.network, t), *test) for one in (plain, noisy)]
+            counts = [int(found.sum()) for found in (before[t], *rights)]
+            yield Row(t, seed, tested, *counts, *only(*rights), kept)
 
 
-def _tuned(
-    snn: SpikingNetwork, images: TuningData, noise: float, epochs: int, seed: int
-) -> tuple[SpikingNetwork, int]:
-    """The network of the best epoch, and its number."""
-    method = NQ(epochs=epochs, batch_size=32, levels=LEVELS, noise=noise)
-    tuner = Tuner(snn, method, images, seed=seed)
-    for _ in tuner.epochs():
-        pass
-    found = tuner.best()
-    return found.network, found.best.epoch
+def _at(snn: SpikingNetwork, steps: int) -> SpikingNetwork:
+    """A network with the weights and thresholds of its design point at another T."""
+    design = {steps: snn.design()}
+    return SpikingNetwork(snn.graph, snn.neurons, steps, design, snn.calibration)
 
 
 def table(rows: Sequence[Row]) -> str:

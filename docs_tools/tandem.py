@@ -8,12 +8,11 @@ from pathlib import Path
 
 import spikewright as sw
 from docs_tools import markdown
-from docs_tools.finetuned import Images, only, right
+from docs_tools.finetuned import Images, only, right, tuned
 from spikewright.calibration import MinError
 from spikewright.measure.statistics import mcnemar_exact, wilson_interval
 from spikewright.methods.finetune import Tandem
 from spikewright.runs import load_model
-from spikewright.training.tuning import Tuner
 
 RECORD = Path("docs/results/tandem-resnet20.json")
 SOURCE = "resnet20-relu-cifar10"
@@ -92,10 +91,7 @@ def measured(
         yield Row(name, None, tested, int(found.sum()))
     for start, percentile in (("MinError", 99.9), ("Auto", None)):
         method = Tandem(epochs=epochs, batch_size=32, percentile=percentile)
-        tuner = Tuner(conversions[start], method, chosen)
-        for _ in tuner.epochs():
-            pass
-        found = right(tuner.best().network, *test)
+        found = right(tuned(conversions[start], method, chosen).network, *test)
         own = "its own thresholds" if percentile is None else f"percentile {percentile}"
         lost_and_won = only(rights[start], found)
         yield Row(f"Tandem, {own}", start, tested, int(found.sum()), *lost_and_won)

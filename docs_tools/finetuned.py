@@ -89,7 +89,8 @@ class Images:
     def tested(self, count: int) -> tuple[Tensor, Tensor]:
         """The first test images in an order that mixes classes, as input, and their labels."""
         numbers = epoch_order(len(self.test), 0, 0)[:count]
-        return self.augmenter.plain(self.test.images[numbers]), self.test.labels[numbers]
+        x = self.augmenter.plain(self.test.images[numbers])
+        return x.contiguous(memory_format=torch.channels_last), self.test.labels[numbers]
 
 
 def tuned(snn: SpikingNetwork, method: FineTuning, images: TuningData, seed: int = 0) -> FineTuned:

@@ -20,7 +20,7 @@ MODEL = "spikewright.models:resnet20"
 STATISTICS = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Mean and standard deviation of the channels that the weights were trained with."""
 STEPS = 8
-SETTINGS = {"calibration": 512, "images": 2000, "choosing": 250, "tested": 4000, "epochs": 10}
+SETTINGS = {"calibration": 512, "images": 2000, "choosing": 250, "tested": 2000, "epochs": 10}
 
 
 @dataclass(frozen=True)

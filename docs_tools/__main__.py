@@ -5,9 +5,9 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 _Row = TypeVar("_Row")
 
@@ -52,13 +52,15 @@ def main(words: list[str] | None = None) -> int:
     nq = commands.add_parser("nq", help="fine-tune with residual noise; writes docs/results")
     nq.add_argument("data", help="CIFAR-10, as --data of spikewright names it")
     nq.add_argument("--seeds", type=int, default=3, metavar="N")
-    nq.add_argument("--images", type=int, default=2000, metavar="N")
-    nq.add_argument("--tested", type=int, default=1000, metavar="N")
-    nq.add_argument("--epochs", type=int, default=2, metavar="N")
     events = commands.add_parser("events", help="show recordings as frames; writes docs/results")
     events.add_argument("recordings", type=Path, help="their folder")
     events.add_argument("network", help="trained on their mean frames, such as run:DIR")
     commands.add_parser("dense", help="train a detector and a segmenter; writes docs/results")
+    tandem = commands.add_parser("tandem", help="tandem learning of IF; writes docs/results")
+    bits = commands.add_parser("bits", help="fine-tune for fewer spikes; writes docs/results")
+    for command in (tandem, bits):
+        command.add_argument("data", help="CIFAR-10, as --data of spikewright names it")
+    tandem.add_argument("weights", type=Path, help="of a ReLU ResNet-20, a safetensors file")
     demo = commands.add_parser("demo", help="draw docs/demo.svg from a run of spikewright demo")
     demo.add_argument("folder", type=Path, nargs="?", default=Path("out/demo"))
     intrinsic = commands.add_parser("intrinsic", help="measure what docs/intrinsic.md shows")
@@ -84,6 +86,10 @@ def main(words: list[str] | None = None) -> int:
         return _events(given.recordings, given.network)
     if given.command == "dense":
         return _dense()
+    if given.command == "tandem":
+        return _tandem(given)
+    if given.command == "bits":
+        return _bits(given)
     if given.command == "demo":
         return _demo(given.folder)
     if given.command == "intrinsic":
@@ -179,12 +185,8 @@ def _few_spikes() -> int:
 def _nq(given: argparse.Namespace) -> int:
     from docs_tools import nq
 
-    config = {name: getattr(given, name) for name in ("images", "tested", "epochs")}
-    rows: list[nq.Row] = []
-    for row in _reported(nq.measured(given.data, (2, 4), range(given.seeds), **config)):
-        rows.append(row)
-        nq.write(rows, config)  # each row takes minutes
-    print(nq.table(rows))
+    rows = nq.measured(given.data, range(given.seeds), **nq.SETTINGS)
+    print(nq.table(_kept(nq.RECORD, {"source": nq.SOURCE, **nq.SETTINGS}, rows)))
     return 0
 
 
@@ -204,6 +206,36 @@ def _dense() -> int:
     print(*record.rows, sep="\n")
     print(f"written: {measure.write(record)}, {picture.write(record)}")
     return 0
+
+
+def _tandem(given: argparse.Namespace) -> int:
+    from docs_tools import tandem
+
+    rows = tandem.measured(given.data, given.weights, **tandem.SETTINGS)
+    config = {"source": tandem.SOURCE, "steps": tandem.STEPS, **tandem.SETTINGS}
+    print(tandem.table(_kept(tandem.RECORD, config, rows)))
+    return 0
+
+
+def _bits(given: argparse.Namespace) -> int:
+    from docs_tools import bits
+
+    found = bits.measured(given.data, **bits.SETTINGS)
+    config = {"source": bits.SOURCE, "learning_rate": bits.RATE, **bits.SETTINGS}
+    rows = _kept(bits.RECORD, config, found)
+    print(bits.choosing_table(rows), bits.table(rows), sep="\n\n")
+    return 0
+
+
+def _kept(record: Path, config: Mapping[str, Any], found: Iterable[_Row]) -> list[_Row]:
+    """Rows of fine-tuning, written as far as they are: each takes minutes."""
+    from docs_tools import finetuned
+
+    rows: list[_Row] = []
+    for row in _reported(found):
+        rows.append(row)
+        finetuned.write(record, rows, config)
+    return rows
 
 
 def _demo(folder: Path) -> int:

@@ -13,7 +13,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import spikewright as sw
-from docs_tools import harmonic, markdown
+from docs_tools import harmonic
+from paper import markdown
 from spikewright.measure import HOROWITZ_45NM
 from spikewright.neurons import fitted_table
 from spikewright.version import __version__

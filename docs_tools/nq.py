@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-import json
-import random
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import torch
-from torch import Tensor
-from torch.utils.data import DataLoader, Subset
 
 import spikewright as sw
+from docs_tools.finetuned import Images, only, right, tuned
 from paper import markdown
-from spikewright.data import open_dataset
 from spikewright.measure.statistics import mcnemar_exact
 from spikewright.methods.finetune import NQ
 from spikewright.network import SpikingNetwork
 from spikewright.runs import load_model
-from spikewright.runs.zoo import zoo_entries
-from spikewright.training import finetune_in_memory
-from spikewright.version import __version__
 
 RECORD = Path("docs/results/nq-resnet20.json")
 SOURCE = "resnet20-qcfs8-cifar10"
 LEVELS = 8
+STEPS = (2, 4)
+"""Every T that is tested; noise is measured, and the epoch chosen, at the last one."""
+SETTINGS = {"images": 3000, "choosing": 500, "tested": 5000, "epochs": 2}
 
 
 @dataclass(frozen=True)
@@ -34,7 +27,7 @@ class Row:
     """One pair of runs on the same images in the same order, tested on the same images.
 
     Attributes:
-        steps: T at which test images are answered; noise was measured at 4.
+        steps: T at which test images are answered.
         seed: of the images, their order and the noise.
         images: test images.
         before: right before fine-tuning.
@@ -42,6 +35,7 @@ class Row:
         noisy: right after fine-tuning with residual noise.
         only_plain: right without noise alone.
         only_noisy: right with noise alone.
+        kept: the epochs that were chosen, without noise and with it; 0 is before fine-tuning.
     """
 
     steps: int
@@ -52,6 +46,7 @@ class Row:
     noisy: int
     only_plain: int
     only_noisy: int
+    kept: tuple[int, int]
 
     @property
     def cells(self) -> tuple[str, ...]:
@@ -63,63 +58,38 @@ class Row:
 
 
 def measured(
-    data: str, steps: Sequence[int], seeds: Sequence[int], images: int, tested: int, epochs: int
+    data: str, seeds: Sequence[int], images: int, choosing: int, tested: int, epochs: int
 ) -> Iterator[Row]:
     """Fine-tune with and without noise by every seed, and test at every T.
 
     Args:
         data: the images, as `spikewright.data.open_dataset` names them.
-        steps: every T; noise is measured, and epochs are chosen, at the last one.
-        images: of the training split, drawn by the seed; every fourth one chooses the epoch.
+        seeds: of the pairs of runs.
+        images: of the training split, drawn by the seed.
+        choosing: images that the zoo's network never saw, drawn by the seed: noise is measured on
+            them, and they choose the epoch.
         tested: of the test split, the same for all.
+        epochs: of every run.
     """
-    shown, names = _drawn(data, "test", tested, 0)
+    shown = Images.of(data, SOURCE)
+    test = shown.tested(tested)
+    snn = sw.methods.QCFS.convert(load_model(f"zoo:{SOURCE}"), test[0][:8], steps=STEPS[-1])
+    before = {t: right(_at(snn, t), *test) for t in STEPS}
     for seed in seeds:
-        x, labels = _drawn(data, "train", images, seed)
-        model = load_model(f"zoo:{SOURCE}")
-        snn = sw.methods.QCFS.convert(model, x[:256], steps=steps[-1])
-        networks = [snn]
-        for noise in (0.0, 1.0):
-            method = NQ(epochs=epochs, batch_size=32, levels=LEVELS, noise=noise)
-            networks.append(finetune_in_memory(snn, method, x, labels, seed=seed).network)
-        for t in steps:
-            before, plain, noisy = (_right(_at(one, t), shown, names) for one in networks)
-            only = (plain & ~noisy, noisy & ~plain)
-            counts = [int(right.sum()) for right in (before, plain, noisy, *only)]
-            yield Row(t, seed, len(names), *counts)
+        chosen = shown.tuning(images, choosing, seed)
+        methods = (NQ(epochs=epochs, batch_size=32, levels=LEVELS, noise=s) for s in (0.0, 1.0))
+        plain, noisy = (tuned(snn, method, chosen, seed) for method in methods)
+        kept = (plain.best.epoch, noisy.best.epoch)
+        for t in STEPS:
+            rights = [right(_at(one.network, t), *test) for one in (plain, noisy)]
+            counts = [int(found.sum()) for found in (before[t], *rights)]
+            yield Row(t, seed, tested, *counts, *only(*rights), kept)
 
 
 def _at(snn: SpikingNetwork, steps: int) -> SpikingNetwork:
     """A network with the weights and thresholds of its design point at another T."""
     design = {steps: snn.design()}
     return SpikingNetwork(snn.graph, snn.neurons, steps, design, snn.calibration)
-
-
-def _drawn(data: str, split: str, count: int, seed: int) -> tuple[Tensor, Tensor]:
-    """Images of a split, prepared as the network was trained on them, and their labels."""
-    (known,) = (entry.card.data for entry in zoo_entries() if entry.name == SOURCE)
-    opened: Any = getattr(open_dataset(data, mean=known.mean, std=known.std), split)
-    numbers = random.Random(seed).sample(range(len(opened)), count)
-    ((images, labels),) = DataLoader(Subset(opened, numbers), batch_size=count)
-    return images, labels
-
-
-def _right(snn: SpikingNetwork, images: Tensor, labels: Tensor) -> Tensor:
-    answers = torch.cat([snn(part).argmax(1) for part in images.split(100)])
-    return answers == labels
-
-
-def write(rows: Sequence[Row], config: Mapping[str, Any]) -> None:
-    """Write the record."""
-    versions = {"spikewright": __version__, "torch": str(torch.__version__)}
-    found = {"config": {"source": SOURCE, **config}, "versions": versions}
-    text = json.dumps({**found, "rows": [asdict(row) for row in rows]}, indent=1)
-    RECORD.write_text(text + "\n", encoding="utf-8")
-
-
-def read() -> tuple[Row, ...]:
-    """The rows of the record."""
-    return tuple(Row(**row) for row in json.loads(RECORD.read_text(encoding="utf-8"))["rows"])
 
 
 def table(rows: Sequence[Row]) -> str:

@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import mean
 
 from paper.answers.evidence import Evidence, enough, listed, span
-from paper.answers.records import CodeRow, Codes, Tuning
-from paper.differences import SURE
+from paper.answers.records import CodeRow, Codes
 from paper.network import ARCHITECTURES
 from paper.rows import CALIBRATION_ROWS
 from paper.tables import DATA_TITLES, NOT_RUN, Entry, NetworkTable
-from spikewright.measure import mcnemar_exact
-from spikewright.methods.finetune import FINE_TUNINGS, NQ
 
 _POINT = 0.01
 """One percentage point: what is within it of the best counts as good enough."""
@@ -115,36 +111,6 @@ def _images(table: NetworkTable, method: str) -> str:
 def _accuracy(entry: Entry) -> str:
     spread = f" ± {100 * entry.spread:.2f}" if entry.seeds > 1 else ""
     return f"{100 * entry.accuracy:.2f}{spread} %"
-
-
-def what_tuning_gives(evidence: Evidence) -> str:
-    """Right answers before and after fine-tuning, what the noise adds, and what has no record."""
-    told = [_tuned(record) for record in evidence.tunings if record.rows]
-    measured = {NQ.name} if told else set[str]()
-    missing = [f"`{name}`" for name in FINE_TUNINGS if name not in measured]
-    return " ".join([*told, f"{NOT_RUN.capitalize()}: {listed(missing)}."])
-
-
-def _tuned(record: Tuning) -> str:
-    gains: list[str] = []
-    for t in sorted({row.steps for row in record.rows}):
-        rows = [row for row in record.rows if row.steps == t]
-        before = 100 * mean(row.before / row.images for row in rows)
-        after = [100 * row.noisy / row.images for row in rows]
-        gains.append(
-            f"{mean(after) - before:+.1f} points at T = {t} ({before:.1f} % before, "
-            f"{span(after, '{:.1f}'.format)} after, seeds: {len(rows)})"
-        )
-    better = sum(
-        row.only_noisy > row.only_plain and mcnemar_exact(row.only_plain, row.only_noisy) < SURE
-        for row in record.rows
-    )
-    settings = record.config
-    return (
-        f"`nq`, {settings.epochs} epochs on {settings.images:,} images, gives IF on "
-        f"`{settings.source}` {listed(gains)}, and is above the same training without its noise in "
-        f"{better} of {len(record.rows)} runs."
-    )
 
 
 def what_was_tried(evidence: Evidence) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from paper.answers.records import Codes, Tuning, read_records
+from paper.answers.records import BitsTuning, Codes, NQTuning, TandemTuning, read_records
 from paper.cell import ANN
 from paper.differences import SURE, Comparison, Difference, Tally
 from paper.tables import Entry, NetworkTable, paired, rows_with
@@ -20,13 +20,15 @@ class Evidence:
         tables: the networks of the page.
         folder: the records beside the page, such as `docs/results`; None where there are none.
         codes: what codes come to, a network each.
-        tunings: what fine-tuning gives, a network each.
+        nq, tandem, bits: what a fine-tuning gives, a network each.
     """
 
     tables: tuple[NetworkTable, ...]
     folder: Path | None = None
     codes: tuple[Codes, ...] = ()
-    tunings: tuple[Tuning, ...] = ()
+    nq: tuple[NQTuning, ...] = ()
+    tandem: tuple[TandemTuning, ...] = ()
+    bits: tuple[BitsTuning, ...] = ()
 
     @classmethod
     def of(cls, tables: Sequence[NetworkTable], folder: Path | None) -> Evidence:
@@ -35,8 +37,14 @@ class Evidence:
         Raises:
             ExperimentError: for a damaged one.
         """
-        codes, tunings = read_records(folder, "codes", Codes), read_records(folder, "nq", Tuning)
-        return cls(tuple(tables), folder, codes, tunings)
+        return cls(
+            tuple(tables),
+            folder,
+            codes=read_records(folder, "codes", Codes),
+            nq=read_records(folder, "nq", NQTuning),
+            tandem=read_records(folder, "tandem", TandemTuning),
+            bits=read_records(folder, "bits", BitsTuning),
+        )
 
     @property
     def qcfs(self) -> tuple[NetworkTable, ...]:

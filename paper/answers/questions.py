@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from paper.answers.costs import (
     how_many_images,
     how_much_energy,
-    what_tuning_gives,
     what_was_tried,
     which_code,
 )
@@ -21,6 +20,7 @@ from paper.answers.neurons import (
     which_neuron,
 )
 from paper.answers.trained_by_others import what_is_left
+from paper.answers.tuning import what_tuning_gives
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ QUESTIONS: tuple[Question, ...] = (
     Question(
         "What does fine-tuning give over conversion alone?",
         what_tuning_gives,
-        "[NQ](methods/nq.md)",
+        "[NQ](methods/nq.md), [tandem](methods/tandem.md) and [bits](methods/bits.md)",
     ),
     Question(
         "Which networks were tried, and which were not?",

@@ -53,7 +53,16 @@ class Codes:
 
 
 @dataclass(frozen=True)
-class TuningRow:
+class TuningSettings:
+    """The network, the training images, and how often each was shown."""
+
+    source: str
+    images: int
+    epochs: int
+
+
+@dataclass(frozen=True)
+class NQRow:
     """A network fine-tuned with noise and without, tested at one T.
 
     Attributes:
@@ -72,20 +81,70 @@ class TuningRow:
 
 
 @dataclass(frozen=True)
-class TuningSettings:
-    """The network, the training images, and how often each was shown."""
-
-    source: str
-    images: int
-    epochs: int
-
-
-@dataclass(frozen=True)
-class Tuning:
+class NQTuning:
     """What fine-tuning by NQ gives over conversion: `nq-NAME.json`."""
 
     config: TuningSettings
-    rows: tuple[TuningRow, ...]
+    rows: tuple[NQRow, ...]
+
+
+@dataclass(frozen=True)
+class TrainedRow:
+    """A network as it was converted, or after training.
+
+    Attributes:
+        name: of the conversion or the training.
+        start: the conversion that was trained further; None for a conversion.
+        images: tested.
+        right: answered as they are labelled.
+    """
+
+    name: str
+    start: str | None
+    images: int
+    right: int
+
+
+@dataclass(frozen=True)
+class TandemSettings(TuningSettings):
+    """The same, at one T."""
+
+    steps: int
+
+
+@dataclass(frozen=True)
+class TandemTuning:
+    """What tandem learning gives over conversions: `tandem-NAME.json`."""
+
+    config: TandemSettings
+    rows: tuple[TrainedRow, ...]
+
+
+@dataclass(frozen=True)
+class BitsRow:
+    """A network in the binary code, before and after training for fewer spikes.
+
+    Attributes:
+        steps: T.
+        images: tested.
+        before, after: right.
+        spikes_before, spikes_after: for an image.
+    """
+
+    steps: int
+    images: int
+    before: int
+    after: int
+    spikes_before: float
+    spikes_after: float
+
+
+@dataclass(frozen=True)
+class BitsTuning:
+    """What the sparsity loss saves: `bits-NAME.json`."""
+
+    config: TuningSettings
+    rows: tuple[BitsRow, ...]
 
 
 def read_records(folder: Path | None, prefix: str, kind: type[Kind]) -> tuple[Kind, ...]:

@@ -1,14 +1,11 @@
-"""The page of few-spikes neurons, and that of NQ: their tables are those of the records."""
+"""The page of few-spikes neurons: its tables are those of the record."""
 
 from __future__ import annotations
-
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
 
-from docs_tools import few_spikes, harmonic, nq
+from docs_tools import few_spikes, harmonic
 
 from .pages import text_of
 
@@ -17,10 +14,6 @@ def test_the_page_repeats_the_record() -> None:
     page = text_of("docs/methods/few-spikes.md")
     for table in few_spikes.tables():
         assert table in page
-
-
-def test_the_page_of_nq_repeats_the_record() -> None:
-    assert nq.table(nq.read()) in text_of("docs/methods/nq.md")
 
 
 def test_samples_are_those_of_their_spectra() -> None:
@@ -55,14 +48,3 @@ def test_more_steps_come_nearer_to_the_ann() -> None:
         == harmonic.error(model(harmonic.drawn(16, 1)[0]), harmonic.drawn(16, 1)[1])
     )
     assert (rows[0].latency, rows[1].latency) == (8, 40)
-
-
-def test_rows_are_read_as_they_were_written(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    row = nq.Row(4, 0, 1000, 600, 700, 750, 20, 70)
-    monkeypatch.setattr(nq, "RECORD", tmp_path / "nq.json")
-    nq.write((row, replace(row, seed=1)), {"images": 8})
-    assert nq.read() == (row, replace(row, seed=1))
-    last = nq.table(nq.read()).splitlines()[-1]
-    assert last == "| 4 | 1 | 60.00 % | 70.00 % | 75.00 % | 1e-07 |"

@@ -12,7 +12,6 @@ from paper.answers import FURTHER, QUESTIONS, Evidence, Question, answered
 from paper.answers.costs import (
     how_many_images,
     how_much_energy,
-    what_tuning_gives,
     what_was_tried,
     which_code,
 )
@@ -25,14 +24,20 @@ from paper.answers.neurons import (
     which_neuron,
 )
 from paper.answers.records import (
+    BitsRow,
+    BitsTuning,
     CodeRow,
     Codes,
     CodeSettings,
-    Tuning,
-    TuningRow,
+    NQRow,
+    NQTuning,
+    TandemSettings,
+    TandemTuning,
+    TrainedRow,
     TuningSettings,
 )
 from paper.answers.trained_by_others import Real, RealRow, what_is_left
+from paper.answers.tuning import what_tuning_gives
 from paper.tables import NetworkTable
 from spikewright.errors import ExperimentError
 from tests.paper.made import LEVELS, entry, in_double, record, table
@@ -249,14 +254,14 @@ def test_calibration_images_are_the_fewest_within_a_point() -> None:
     assert how_many_images(of(alone)) == "Not run."
 
 
-def _tuned(*rows: TuningRow) -> str:
-    record = Tuning(TuningSettings("zoo", 2000, 2), rows)
-    return what_tuning_gives(Evidence((), tunings=(record,)))
+def _tuned(*rows: NQRow) -> str:
+    record = NQTuning(TuningSettings("zoo", 2000, 2), rows)
+    return what_tuning_gives(Evidence((), nq=(record,)))
 
 
 def test_what_fine_tuning_gives_over_conversion() -> None:
-    better, same = TuningRow(2, 100, 40, 60, 0, 20), TuningRow(2, 100, 40, 40, 0, 0)
-    told = _tuned(better, same, TuningRow(4, 100, 60, 57, 5, 2))
+    better, same = NQRow(2, 100, 40, 60, 0, 20), NQRow(2, 100, 40, 40, 0, 0)
+    told = _tuned(better, same, NQRow(4, 100, 60, 57, 5, 2))
     assert told == (
         "`nq`, 2 epochs on 2,000 images, gives IF on `zoo` +10.0 points at T = 2 (40.0 % before, "
         "40.0 to 60.0 after, seeds: 2) and -3.0 points at T = 4 (60.0 % before, 57.0 after, seeds: "
@@ -264,6 +269,17 @@ def test_what_fine_tuning_gives_over_conversion() -> None:
         "`distil`, `dsr`, `tandem` and `bits`."
     )
     assert "noise in 0 of 1 runs" in _tuned(replace(better, only_plain=20, only_noisy=0))
+
+
+def test_what_tandem_learning_and_the_sparsity_loss_give() -> None:
+    rows = (TrainedRow("Min", None, 200, 130), TrainedRow("Tandem", "Min", 200, 170))
+    tandem = TandemTuning(TandemSettings("relu", 2000, 10, 8), rows)
+    bits = BitsTuning(TuningSettings("zoo", 3000, 3), (BitsRow(3, 200, 180, 179, 90.0, 60.0),))
+    assert what_tuning_gives(Evidence((), tandem=(tandem,), bits=(bits,))) == (
+        "`tandem`, 10 epochs on 2,000 images, brings IF at T = 8 on `relu` from 65.0 to 85.0 % as "
+        "Min converts it. `bits`, 3 epochs on 3,000 images, gives `zoo` in the binary code 1.50 "
+        "times fewer spikes for -0.50 points at T = 3. Not run: `distil`, `dsr` and `nq`."
+    )
 
 
 def test_what_was_tried_and_what_was_not() -> None:
@@ -286,7 +302,7 @@ def test_records_beside_the_page_are_read(tmp_path: Path) -> None:
     evidence = Evidence.of([], tmp_path)
     assert [codes.title for codes in evidence.codes] == ["A", "T"]
     assert evidence.codes[0].rows == (CodeRow("if", 2, 2, 1.5, 0.5),)
-    assert evidence.tunings == ()
+    assert evidence.nq == ()
     (tmp_path / "nq-a.json").write_text("{}")
     with pytest.raises(ExperimentError, match=r"nq-a\.json'.*no record of nq; measure it again"):
         Evidence.of([], tmp_path)

@@ -1,0 +1,79 @@
+"""The answer about fine-tuning, from a record of each method that has one."""
+
+from __future__ import annotations
+
+from statistics import mean
+
+from paper.answers.evidence import Evidence, listed, span
+from paper.answers.records import BitsTuning, NQTuning, TandemTuning, TrainedRow
+from paper.differences import SURE
+from paper.tables import NOT_RUN
+from spikewright.measure import mcnemar_exact
+from spikewright.methods.finetune import FINE_TUNINGS, NQ, Bits, Tandem
+
+
+def what_tuning_gives(evidence: Evidence) -> str:
+    """What each fine-tuning adds to conversion, and which of them has no record."""
+    told = {
+        NQ.name: [_noisy(record) for record in evidence.nq if record.rows],
+        Tandem.name: [_tandem(record) for record in evidence.tandem if record.rows],
+        Bits.name: [_sparse(record) for record in evidence.bits if record.rows],
+    }
+    missing = [f"`{name}`" for name in FINE_TUNINGS if not told.get(name)]
+    sentences = [sentence for found in told.values() for sentence in found]
+    return " ".join([*sentences, f"{NOT_RUN.capitalize()}: {listed(missing)}."])
+
+
+def _noisy(record: NQTuning) -> str:
+    gains: list[str] = []
+    for t in sorted({row.steps for row in record.rows}):
+        rows = [row for row in record.rows if row.steps == t]
+        before = 100 * mean(row.before / row.images for row in rows)
+        after = [100 * row.noisy / row.images for row in rows]
+        gains.append(
+            f"{mean(after) - before:+.1f} points at T = {t} ({before:.1f} % before, "
+            f"{span(after, '{:.1f}'.format)} after, seeds: {len(rows)})"
+        )
+    better = sum(
+        row.only_noisy > row.only_plain and mcnemar_exact(row.only_plain, row.only_noisy) < SURE
+        for row in record.rows
+    )
+    settings = record.config
+    return (
+        f"`nq`, {settings.epochs} epochs on {settings.images:,} images, gives IF on "
+        f"`{settings.source}` {listed(gains)}, and is above the same training without its noise in "
+        f"{better} of {len(record.rows)} runs."
+    )
+
+
+def _tandem(record: TandemTuning) -> str:
+    before = {row.name: row for row in record.rows if row.start is None}
+
+    def gain(row: TrainedRow) -> str:
+        """`start` names one of the conversions."""
+        first = 100 * before[row.start or ""].right / row.images
+        return f"{first:.1f} to {100 * row.right / row.images:.1f} % as {row.start} converts it"
+
+    gains = [gain(row) for row in record.rows if row.start is not None]
+    settings = record.config
+    return (
+        f"`tandem`, {settings.epochs} epochs on {settings.images:,} images, brings IF at "
+        f"T = {settings.steps} on `{settings.source}` from {listed(gains)}."
+    )
+
+
+def _sparse(record: BitsTuning) -> str:
+    settings = record.config
+    trained = f"`bits`, {settings.epochs} epochs on {settings.images:,} images,"
+    if all(row.spikes_after == row.spikes_before for row in record.rows):
+        steps = listed([f"{row.steps}" for row in record.rows])
+        return (
+            f"{trained} finds nothing for `{settings.source}` in the binary code, T = {steps}, "
+            "that sends fewer spikes and costs no more than half a point."
+        )
+    gains = [
+        f"{row.spikes_before / row.spikes_after:.2f} times fewer spikes for "
+        f"{100 * (row.after - row.before) / row.images:+.2f} points at T = {row.steps}"
+        for row in record.rows
+    ]
+    return f"{trained} gives `{settings.source}` in the binary code {listed(gains)}."

@@ -1,0 +1,51 @@
+"""The pages of fine-tuning: their tables are those of the records, and images are kept apart."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+
+from docs_tools import bits, finetuned, nq, tandem
+
+from .pages import text_of
+
+
+def test_the_pages_repeat_the_records() -> None:
+    assert nq.table(finetuned.read(nq.RECORD, nq.Row)) in text_of("docs/methods/nq.md")
+    rows = finetuned.read(tandem.RECORD, tandem.Row)
+    assert tandem.table(rows) in text_of("docs/methods/tandem.md")
+    found, page = finetuned.read(bits.RECORD, bits.Row), text_of("docs/methods/bits.md")
+    assert bits.table(found) in page
+    assert bits.choosing_table(found) in page
+
+
+def test_rows_are_read_as_they_were_written(tmp_path: Path) -> None:
+    row = nq.Row(4, 0, 1000, 600, 700, 750, 20, 70, (1, 2))
+    finetuned.write(tmp_path / "nq.json", (row, replace(row, seed=1)), {"images": 8})
+    found = finetuned.read(tmp_path / "nq.json", nq.Row)
+    assert found == (row, replace(row, seed=1))
+    last = nq.table(found).splitlines()[-1]
+    assert last == "| 4 | 1 | 60.00 % | 70.00 % | 75.00 % | 1e-07 |"
+
+
+def test_rows_within_rows_are_read_too(tmp_path: Path) -> None:
+    tried = (bits.Tried(0.0, 1000, 900, 2000.0), bits.Tried(1.0, 1000, 895, 1000.0))
+    row = bits.Row(3, tried, 1.0, 1000, 900, 898, 20, 18, 2000.0, 1000.0, 8, 16, 0.0, True)
+    finetuned.write(tmp_path / "bits.json", (row,), {})
+    found = finetuned.read(tmp_path / "bits.json", bits.Row)
+    assert found == (row,)
+    assert bits.choosing_table(found).splitlines()[-1] == "| 3 | 1 | 89.50 % | 1.0 k | chosen |"
+    assert bits.table(found).splitlines()[-1].endswith("| 0.9 | 2.0 k | 1.0 k | 2.00 |")
+
+
+def test_a_weight_is_chosen_that_costs_at_most_half_a_point() -> None:
+    tried = [bits.Tried(0.0, 1000, 900, 9.0), bits.Tried(1.0, 1000, 895, 7.0)]
+    assert bits.choice([*tried, bits.Tried(2.0, 1000, 894, 5.0)]) == 1.0
+    assert bits.choice([*tried, bits.Tried(2.0, 1000, 896, 8.0)]) == 1.0
+
+
+def test_what_only_one_of_two_gets_right() -> None:
+    first, second = torch.tensor([True, True, False]), torch.tensor([False, True, False])
+    assert finetuned.only(first, second) == (1, 0)

@@ -127,11 +127,13 @@ class BitsRow:
     Attributes:
         steps: T.
         images: tested.
+        sparsity: the weight that was chosen; 0 where every one cost too much.
         before, after: right.
         spikes_before, spikes_after: for an image.
     """
 
     steps: int
+    sparsity: float
     images: int
     before: int
     after: int

@@ -75,5 +75,13 @@ def _sparse(record: BitsTuning) -> str:
         f"{row.spikes_before / row.spikes_after:.2f} times fewer spikes for "
         f"{100 * (row.after - row.before) / row.images:+.2f} points at T = {row.steps}"
         for row in record.rows
+        if row.sparsity
     ]
-    return f"{trained} gives `{settings.source}` in the binary code {listed(gains)}."
+    none = [f"{row.steps}" for row in record.rows if not row.sparsity]
+    if none:
+        gains.append(f"nothing at T = {listed(none)}, where every weight of its loss cost too much")
+    settings = record.config
+    return (
+        f"`bits`, {settings.epochs} epochs on {settings.images:,} images, gives "
+        f"`{settings.source}` in the binary code {listed(gains)}."
+    )

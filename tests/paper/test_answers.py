@@ -274,11 +274,16 @@ def test_what_fine_tuning_gives_over_conversion() -> None:
 def test_what_tandem_learning_and_the_sparsity_loss_give() -> None:
     rows = (TrainedRow("Min", None, 200, 130), TrainedRow("Tandem", "Min", 200, 170))
     tandem = TandemTuning(TandemSettings("relu", 2000, 10, 8), rows)
-    bits = BitsTuning(TuningSettings("zoo", 3000, 3), (BitsRow(3, 200, 180, 179, 90.0, 60.0),))
+    fewer, none = (
+        BitsRow(3, 1.0, 200, 180, 179, 90.0, 60.0),
+        BitsRow(4, 0.0, 200, 180, 180, 9.0, 9.0),
+    )
+    bits = BitsTuning(TuningSettings("zoo", 3000, 3), (fewer, none))
     assert what_tuning_gives(Evidence((), tandem=(tandem,), bits=(bits,))) == (
         "`tandem`, 10 epochs on 2,000 images, brings IF at T = 8 on `relu` from 65.0 to 85.0 % as "
         "Min converts it. `bits`, 3 epochs on 3,000 images, gives `zoo` in the binary code 1.50 "
-        "times fewer spikes for -0.50 points at T = 3. Not run: `distil`, `dsr` and `nq`."
+        "times fewer spikes for -0.50 points at T = 3 and nothing at T = 4, where every weight of "
+        "its loss cost too much. Not run: `distil`, `dsr` and `nq`."
     )
 
 

@@ -63,14 +63,6 @@ def _tandem(record: TandemTuning) -> str:
 
 
 def _sparse(record: BitsTuning) -> str:
-    settings = record.config
-    trained = f"`bits`, {settings.epochs} epochs on {settings.images:,} images,"
-    if all(row.spikes_after == row.spikes_before for row in record.rows):
-        steps = listed([f"{row.steps}" for row in record.rows])
-        return (
-            f"{trained} finds nothing for `{settings.source}` in the binary code, T = {steps}, "
-            "that sends fewer spikes and costs no more than half a point."
-        )
     gains = [
         f"{row.spikes_before / row.spikes_after:.2f} times fewer spikes for "
         f"{100 * (row.after - row.before) / row.images:+.2f} points at T = {row.steps}"

@@ -10,10 +10,11 @@ import torch
 from spikewright.calibration import Calibration, Threshold
 from spikewright.calibration.design import Design
 from spikewright.calibration.expected import expected_of
-from spikewright.calibration.holding_out import LEAST_SAMPLES, folds_of
+from spikewright.calibration.holding_out import folds_of
+from spikewright.calibration.samples import Samples
 from spikewright.calibration.settled import settled
 from spikewright.convert import Prepared, learned_thresholds
-from spikewright.errors import AnalysisError, CalibrationError
+from spikewright.errors import AnalysisError
 from spikewright.neurons import Neuron, TwoPhase
 
 BINARY = TwoPhase("nearest", code="binary")
@@ -95,13 +96,14 @@ def assign_steps(
     groups: dict[str, list[str]] = {}
     for site in prepared.graph.sites:
         groups.setdefault(site.group_name, []).append(site.name)
-    alone = {name: trial.assigned(sites).error for name, sites in groups.items()}
-    found, longer = [trial.assigned(())], list[str]()
-    for name in sorted(groups, key=alone.__getitem__)[:layers]:
-        longer += groups[name]
+    alone = [trial.assigned(sites) for sites in groups.values()]
+    first, *others = sorted(alone, key=lambda one: one.error)[:layers]
+    kept, longer = [trial.assigned(())], list(first.longer)
+    found = [first]
+    for one in others:
+        longer += one.longer
         found.append(trial.assigned(longer))
-    kept = found[:1]
-    for one in found[1:]:
+    for one in found:
         if one.error < kept[-1].error:
             kept.append(one)
     return tuple(kept)
@@ -113,16 +115,18 @@ class _Trial:
 
     Attributes:
         short, long: the neuron with either window.
+        steps: T.
+        seed: of the draws.
+        others: the samples held out.
         calibration: of the network with short windows everywhere.
         thresholds: by either neuron, for all sites.
     """
 
-    prepared: Prepared
     short: TwoPhase
     long: TwoPhase
     steps: int
-    samples: int
     seed: int
+    others: Samples
     calibration: Calibration
     thresholds: Mapping[TwoPhase, Mapping[str, torch.Tensor]]
 
@@ -137,22 +141,18 @@ class _Trial:
         samples: int,
         seed: int,
     ) -> _Trial:
-        if len(prepared.samples) < LEAST_SAMPLES:
-            raise CalibrationError(
-                f"at least {LEAST_SAMPLES} calibration samples are needed to hold some of them "
-                f"out, got {len(prepared.samples)}: give more"
-            )
+        fitted, _ = prepared.held_out()
+        others = folds_of(prepared.samples, prepared.statistics).held_out(0).spread(samples)
         long = replace(neuron, steps=steps + more)
         learned = learned_thresholds(prepared.graph)
         strategy, _ = settled(threshold, None, learned)
-        seen = folds_of(prepared.samples, prepared.statistics).statistics(0)
-        sites = prepared.graph.sites
+        sites, seen = prepared.graph.sites, fitted.statistics
         of_each = {
             one: Calibration(sites, seen, {s.name: one for s in sites}, strategy, learned)
             for one in (neuron, long)
         }
         thresholds = {one: known.thresholds_at(steps) for one, known in of_each.items()}
-        return cls(prepared, neuron, long, steps, samples, seed, of_each[neuron], thresholds)
+        return cls(neuron, long, steps, seed, others, of_each[neuron], thresholds)
 
     def assigned(self, longer: Sequence[str]) -> StepAssignment:
         """The network with longer windows at some sites."""
@@ -160,8 +160,6 @@ class _Trial:
         neurons = {s: self.long if s in longer else self.short for s in short}
         design = Design({site: self.thresholds[n][site] for site, n in neurons.items()})
         calibration = replace(self.calibration, neurons=neurons)
-        held_out = folds_of(self.prepared.samples, self.prepared.statistics).held_out(0)
-        others = held_out.spread(self.samples)
         with torch.no_grad():
-            expected = expected_of(design, calibration, others, self.steps, self.seed)
+            expected = expected_of(design, calibration, self.others, self.steps, self.seed)
         return StepAssignment(neurons, tuple(longer), expected.relative_error)

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 import spikewright as sw
+from docs_tools import records
 from spikewright.cli.parse import neuron_of
 from spikewright.data import loader
 from spikewright.data.events import Framing, frame_batches, open_event_data
-from spikewright.decoding import decoded, parsed
 from spikewright.runs import load_model
-from spikewright.version import __version__
 
 RECORD = Path("docs/results/events.json")
 STEPS = (4, 8, 16)
@@ -112,7 +110,7 @@ def measured(folder: Path, run: str, size: int = 32, steps: Sequence[int] = STEP
         int((expected == labels).sum()),
         tuple(rows),
         dict(_refusals(nets, first[0][0], steps[0])),
-        {"spikewright": __version__, "torch": str(torch.__version__).partition("+")[0]},
+        records.versions(),
     )
 
 
@@ -174,10 +172,9 @@ def _refusals(
 
 def write(record: Record, path: Path = RECORD) -> Path:
     """Write the record; returns its file."""
-    path.write_text(json.dumps(asdict(record), indent=1) + "\n", encoding="utf-8")
-    return path
+    return records.write(path, record)
 
 
 def read(path: Path = RECORD) -> Record:
     """The record."""
-    return decoded(Record, parsed(path.read_bytes(), f"'{path}'"), f"'{path}'")
+    return records.read(path, Record)

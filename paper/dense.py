@@ -32,8 +32,9 @@ class DenseRow:
         neuron: as the command line spells it, or "ANN".
         steps: T; 0 of the ANN.
         truth, ann: overlap with the truth and with the ANN's answer.
-        latency: time steps until the answer.
-        energy: over that of the int8 ANN.
+        latency: time steps until the answer; of spike tracers until the last sample has settled.
+        energy: arithmetic in integers over that of the ANN with weights of 8 bits and activations
+            of as many as the levels ask for.
     """
 
     task: str

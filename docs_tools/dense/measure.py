@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
-import math
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ import torch
 from torch import nn
 
 import spikewright as sw
+from docs_tools import records
 from docs_tools.dense.canvases import Box, Canvases, boxes_iou, drawn, masks_iou
 from docs_tools.dense.networks import (
     Detector,
@@ -24,9 +23,9 @@ from docs_tools.dense.networks import (
     segmentation_loss,
     trained,
 )
+from paper.dense import DenseRow, Overlap
 from spikewright.cli.parse import neuron_of
-from spikewright.decoding import decoded, parsed
-from spikewright.version import __version__
+from spikewright.measure import mean_interval
 
 RECORD = Path("docs/results/dense-digits.json")
 COMPARED = (("nearest:binary", 4), ("nearest:binary", 8), ("tracer", 15))
@@ -78,48 +77,6 @@ TASKS = (
 
 
 @dataclass(frozen=True)
-class Overlap:
-    """Intersection over union, 0 .. 1.
-
-    Attributes:
-        mean: over canvases.
-        half: of its normal 95 % interval.
-    """
-
-    mean: float
-    half: float
-
-    @classmethod
-    def of(cls, values: Sequence[float]) -> Overlap:
-        """Of one value for each canvas."""
-        half = 1.96 * statistics.stdev(values) / math.sqrt(len(values))
-        return cls(statistics.fmean(values), half)
-
-
-@dataclass(frozen=True)
-class Row:
-    """One network on all canvases.
-
-    Attributes:
-        task: "boxes" or "masks".
-        neuron: as the command line spells it; "ANN" of the source.
-        steps: T; 0 of the ANN.
-        truth, ann: overlap with the truth and with the ANN's answer.
-        latency: time steps until the answer; of spike tracers until the last sample has settled.
-        energy: arithmetic in integers over that of the ANN with weights of 8 bits and activations
-            of as many as the levels ask for.
-    """
-
-    task: str
-    neuron: str
-    steps: int
-    truth: Overlap
-    ann: Overlap
-    latency: int | None
-    energy: float | None
-
-
-@dataclass(frozen=True)
 class Shown:
     """The first of the canvases for testing with the most digits, and the answers to it.
 
@@ -148,7 +105,7 @@ class Record:
 
     picture: str
     config: Mapping[str, int]
-    rows: tuple[Row, ...]
+    rows: tuple[DenseRow, ...]
     shown: Shown
     versions: Mapping[str, str]
 
@@ -168,7 +125,7 @@ def measured(
         compared: neurons as the command line spells them, and T.
     """
     fit, test = drawn(train, "train", 0), drawn(tested, "test", 1)
-    rows, shown = list[Row](), dict[str, dict[str, Any]]()
+    rows, shown = list[DenseRow](), dict[str, dict[str, Any]]()
     number = max(range(tested), key=lambda n: len(test.boxes[n]))
     for task in TASKS:
         model = trained(task.make, task.loss, fit, epochs)
@@ -176,20 +133,21 @@ def measured(
         for network, steps, answer, cost in _answers(task, model, fit, test, compared):
             expected = expected or answer
             truth, ann = (
-                Overlap.of([task.iou(a, b) for a, b in zip(answer, other, strict=True)])
+                _overlap([task.iou(a, b) for a, b in zip(answer, other, strict=True)])
                 for other in (task.truth(test), expected)
             )
-            rows.append(Row(task.name, network, steps, truth, ann, *cost))
+            rows.append(DenseRow(task.name, network, steps, truth, ann, *cost))
             if network in PICTURED:
                 shown[task.name][f"{steps or network}"] = answer[number]
     config = {"train": train, "epochs": epochs, "tested": tested}
-    versions = {"spikewright": __version__, "torch": str(torch.__version__).partition("+")[0]}
     pictured = Shown(
         _rows_of((test.images[number, 0].clamp(0, 1) * (len(SHADES) - 1)).round().long(), SHADES),
         {name: _rounded(boxes) for name, boxes in shown["boxes"].items()},
         {name: _rows_of(mask, BACKGROUND + SHADES[:10]) for name, mask in shown["masks"].items()},
     )
-    return Record(RECORD.with_suffix(".svg").name, config, tuple(rows), pictured, versions)
+    return Record(
+        RECORD.with_suffix(".svg").name, config, tuple(rows), pictured, records.versions()
+    )
 
 
 def _answers(
@@ -211,6 +169,13 @@ def _answers(
         yield neuron, steps, answer, (used.latency, energy)
 
 
+def _overlap(values: Sequence[float]) -> Overlap:
+    """Of one value for each canvas."""
+    mean = statistics.fmean(values)
+    low, high = mean_interval(mean, statistics.fmean(v * v for v in values), len(values))
+    return Overlap(mean, (high - low) / 2)
+
+
 def _rows_of(values: torch.Tensor, signs: str) -> tuple[str, ...]:
     """Whole numbers `[H, W]` as a text a row."""
     return tuple("".join(signs[value] for value in row) for row in values.tolist())
@@ -225,10 +190,9 @@ def _rounded(boxes: Sequence[Box]) -> tuple[Box, ...]:
 
 def write(record: Record, path: Path = RECORD) -> Path:
     """Write the record; returns its file."""
-    path.write_text(json.dumps(asdict(record), indent=1) + "\n", encoding="utf-8")
-    return path
+    return records.write(path, record)
 
 
 def read(path: Path = RECORD) -> Record:
     """The record."""
-    return decoded(Record, parsed(path.read_bytes(), f"'{path}'"), f"'{path}'")
+    return records.read(path, Record)

@@ -15,7 +15,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from docs_tools.dense.canvases import SIDE, Box
-from docs_tools.dense.measure import BACKGROUND, RECORD, SHADES, Record
+from docs_tools.dense.measure import BACKGROUND, PICTURED, RECORD, SHADES, Record
 from paper.chart import STYLE, on_white, svg
 
 TITLE = "A canvas, the ANN's boxes and masks on it, and those of its spiking networks"
@@ -101,8 +101,7 @@ def _told(record: Record, task: str, name: str) -> str:
     (row,) = (
         row
         for row in record.rows
-        if row.task == task
-        and (row.neuron == name or (":" in row.neuron and f"{row.steps}" == name))
+        if row.task == task and row.neuron in PICTURED and f"{row.steps or row.neuron}" == name
     )
     told = f"mean IoU {row.truth.mean:.3f}"
     return told if name == "ANN" else f"{told}\n{row.ann.mean:.3f} with the ANN's"

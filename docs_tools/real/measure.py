@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +12,13 @@ import torch
 from torch import Tensor, nn
 
 import spikewright as sw
+from docs_tools import records
 from docs_tools.real.networks import NETWORKS, Real
 from spikewright.cli.parse import neuron_of
-from spikewright.files import write_whole
 from spikewright.measure import HOROWITZ_45NM
 from spikewright.measure.likeness import Likeness
 from spikewright.measure.shown import answer_to, size_of, some_of
 from spikewright.neurons import Neuron
-from spikewright.version import __version__
 
 RECORDS = Path("docs/results")
 COMPARED = (
@@ -102,8 +101,7 @@ def path_of(name: str) -> Path:
 
 def write(result: Result) -> None:
     """Write a record, whole."""
-    content = json.dumps(asdict(result), indent=1) + "\n"
-    write_whole(path_of(result.name), content.encode())
+    records.write(path_of(result.name), result)
 
 
 def read(name: str) -> Result | None:
@@ -135,7 +133,6 @@ def measured(name: str, samples: int, calibration: int, batch: int) -> Iterator[
     output = _answers(model, batches)
     expected = real.answer(output, labels).flatten(1)
     prepared = sw.prepare(model, _batches(fit, batch))
-    versions = {"spikewright": __version__, "torch": str(torch.__version__).partition("+")[0]}
     ann, kept = _share(real.figure(output, labels), samples), read(name)
     same_samples = kept and (kept.samples, kept.calibration, kept.ann) == (
         samples,
@@ -151,7 +148,8 @@ def measured(name: str, samples: int, calibration: int, batch: int) -> Iterator[
         neurons, layer = _windows(prepared, neuron, steps) if longer else (neuron_of(neuron), "")
         snn = prepared.convert(neurons, steps=steps)
         answered = _answers(snn, batches)
-        like = Likeness.of(real.answer(answered, labels).flatten(1), expected)
+        given = real.answer(answered, labels).flatten(1)
+        like = Likeness.of(given, expected)
         twin = None
         if not neuron.startswith("tracer"):
             twin = _share(real.figure(_answers(snn.twin(), batches), labels), samples)
@@ -160,11 +158,10 @@ def measured(name: str, samples: int, calibration: int, batch: int) -> Iterator[
         told = (figure, twin, error, like.cosine / samples)
         same = None
         if real.chooses:
-            chosen = real.answer(answered, labels).flatten(1).argmax(1)
-            same = int((chosen == expected.argmax(1)).sum()) / samples
+            same = int((given.argmax(1) == expected.argmax(1)).sum()) / samples
         cost = _cost(snn, _batches(shown, PRICED)[:1])
         rows.append(Row(neuron, steps, *told, *cost, same, layer))
-        yield Result(name, real.title, samples, calibration, ann, tuple(rows), versions)
+        yield Result(name, real.title, samples, calibration, ann, tuple(rows), records.versions())
 
 
 def _windows(prepared: sw.Prepared, neuron: str, steps: int) -> tuple[Mapping[str, Neuron], str]:

@@ -41,9 +41,7 @@ def main(words: list[str] | None = None) -> int:
     codes.add_argument(
         "--neurons", default="", metavar="NAME@T,...", help="instead of all compared"
     )
-    real = commands.add_parser(
-        "real", help="measure trained networks of others; writes docs/real.md"
-    )
+    real = commands.add_parser("real", help="measure real networks; writes docs/real.md")
     real.add_argument("names", nargs="*", metavar="NAME", help="networks; the page alone without")
     real.add_argument("--samples", type=int, default=200, metavar="N")
     real.add_argument("--calibration", type=int, default=128, metavar="N")

@@ -22,7 +22,7 @@ read; *second hand* means that it was quoted somewhere, and not read in the pape
 before you cite it.
 
 Ours stand on [the page of results](results.md), beside the published figures of the same network
-where there are any, and on [the page of networks that others trained](real.md)."""
+where there are any, and on [the page of real networks](real.md)."""
 _QUANTISED = """\
 ## ANNs quantised after training, ImageNet
 

@@ -1,1 +1,1 @@
-"""Networks that others trained, as spikes: docs/real.md and its records."""
+"""Real networks as spikes: docs/real.md and its records."""

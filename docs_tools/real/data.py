@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import math
 import os
 from functools import cache
 from pathlib import Path
@@ -31,20 +32,28 @@ IMAGENET = {
     "truck": [555, 569, 675, 717, 864, 867],
 }
 """ImageNet's classes that are one of CIFAR-10's, in the order of CIFAR-10's labels."""
+SHEET = 1000
+"""Images of a mosaic."""
 
 
 def cifar10(n: int, split: str = "test") -> tuple[Tensor, Tensor]:
-    """The first n images, `[n, 3, 224, 224]` in 0 .. 1, and their labels; n up to 1,000."""
+    """The first n images, `[n, 3, 32, 32]` in 0 .. 1, and their labels."""
     folder = Path(os.environ.get("SPIKEWRIGHT_DATA", "nowhere")) / "cifar10" / split
     sheets = sorted(folder.glob("*.webp"))
     if not sheets:
         raise MissingError("SPIKEWRIGHT_DATA names no folder with mosaics of CIFAR-10")
-    image = module("PIL.Image", "the extra 'vision'")
-    sheet = np.asarray(image.open(sheets[0]).convert("RGB"))  # 25 rows of 40 images
-    tiles = sheet.reshape(25, 32, 40, 32, 3).transpose(0, 2, 4, 1, 3).reshape(1000, 3, 32, 32)
-    images = torch.from_numpy(tiles[:n].copy()).float() / 255
-    large = F.interpolate(images, size=(224, 224), mode="bicubic", antialias=True).clamp(0, 1)
-    return large, torch.from_numpy(np.load(folder / "labels.npy")[:n].astype(np.int64))
+    image, tiles = module("PIL.Image", "the extra 'vision'"), list[Tensor]()
+    for file in sheets[: math.ceil(n / SHEET)]:
+        sheet = torch.from_numpy(np.array(image.open(file).convert("RGB")))
+        grid = sheet.unflatten(1, (-1, 32)).unflatten(0, (-1, 32))  # 25 rows of 40 images
+        tiles.append(grid.permute(0, 2, 4, 1, 3).flatten(0, 1))
+    labels = torch.from_numpy(np.load(folder / "labels.npy")[:n].astype(np.int64))
+    return torch.cat(tiles)[:n].contiguous().float() / 255, labels
+
+
+def enlarged(images: Tensor) -> Tensor:
+    """Images of 224 x 224 pixels, as networks for ImageNet take them."""
+    return F.interpolate(images, size=(224, 224), mode="bicubic", antialias=True).clamp(0, 1)
 
 
 def as_cifar10(logits: Tensor) -> Tensor:

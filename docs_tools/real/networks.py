@@ -1,4 +1,4 @@
-"""Networks that others trained, as their own code gives them, with real inputs and a figure."""
+"""Networks trained for no spikes, most by others, with real inputs and a figure."""
 
 from __future__ import annotations
 
@@ -15,6 +15,9 @@ from torch import Tensor, nn
 from docs_tools.real import data
 from docs_tools.real.packages import file_of, module, weights_of
 from docs_tools.real.recogniser import Recogniser
+from spikewright.runs import load_model
+from spikewright.runs.card import read_card
+from spikewright.runs.zoo import zoo_folder
 
 CHARACTERS = "\0" + "0123456789!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~ €"
 CHARACTERS += "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -77,16 +80,37 @@ def efficientnet_lite0() -> nn.Module:
 
 def _normalised(n: int, split: str = "test") -> tuple[Tensor, Tensor]:
     images, labels = data.cifar10(n, split)
-    return (images - MEAN[:, None, None]) / DEVIATION[:, None, None], labels
+    return (data.enlarged(images) - MEAN[:, None, None]) / DEVIATION[:, None, None], labels
 
 
 def _centred(n: int, split: str = "test") -> tuple[Tensor, Tensor]:
     images, labels = data.cifar10(n, split)
-    return (images * 255 - 127) / 128, labels
+    return (data.enlarged(images) * 255 - 127) / 128, labels
 
 
 def _accuracy(logits: Tensor, labels: Tensor) -> float:
     return _share(data.as_cifar10(logits).argmax(1) == labels)
+
+
+# --- CIFAR-10 as it is -------------------------------------------------------------------------
+
+COMPACT = "cct6-cifar10"
+
+
+def compact_transformer() -> nn.Module:
+    """That of the zoo, trained as transformers are."""
+    return load_model(f"zoo:{COMPACT}")
+
+
+def _as_trained(n: int, split: str = "test") -> tuple[Tensor, Tensor]:
+    images, labels = data.cifar10(n, split)
+    known = read_card(zoo_folder(COMPACT)).data
+    mean, deviation = (torch.tensor(one)[:, None, None] for one in (known.mean, known.std))
+    return (images - mean) / deviation, labels
+
+
+def _of_ten(logits: Tensor, labels: Tensor) -> float:
+    return _share(logits.argmax(1) == labels)
 
 
 # --- faces, sentences, lines, tones ------------------------------------------------------------
@@ -206,6 +230,15 @@ def _tones(size: str, least: float) -> Real:
 
 
 NETWORKS = {
+    "cct6": Real(
+        "A compact vision transformer of 6 layers (GELU, layer norms, softmax), the zoo's "
+        f"`{COMPACT}`, trained here as transformers are, with nothing for spikes: CIFAR-10",
+        compact_transformer,
+        _as_trained,
+        _of_ten,
+        0.7,
+        chooses=True,
+    ),
     "mobilenet_v2": _images("MobileNetV2, ReLU6", mobilenet_v2, _normalised),
     "efficientnet_lite0": _images("EfficientNet-Lite0, ReLU6", efficientnet_lite0, _centred),
     **{f"mtcnn {k}": _faces(k, side) for k, side in {"pnet": 12, "rnet": 24, "onet": 48}.items()},

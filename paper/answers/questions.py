@@ -19,7 +19,7 @@ from paper.answers.neurons import (
     tpp_or_if,
     which_neuron,
 )
-from paper.answers.trained_by_others import what_is_left
+from paper.answers.real_networks import what_is_left
 from paper.answers.tuning import what_tuning_gives
 
 
@@ -78,9 +78,9 @@ QUESTIONS: tuple[Question, ...] = (
 
 FURTHER: tuple[Question, ...] = (
     Question(
-        "What is left of a network that was trained for something else, without any training?",
+        "What is left of a network that was trained for no spikes, without any further training?",
         what_is_left,
-        "[networks that others trained](real.md)",
+        "[real networks](real.md)",
     ),
 )
 """Questions on real pretrained networks; they stand under a heading of their own."""

@@ -23,6 +23,7 @@ from paper.answers.neurons import (
     tpp_or_if,
     which_neuron,
 )
+from paper.answers.real_networks import Real, RealRow, what_is_left
 from paper.answers.records import (
     BitsRow,
     BitsTuning,
@@ -36,7 +37,6 @@ from paper.answers.records import (
     TrainedRow,
     TuningSettings,
 )
-from paper.answers.trained_by_others import Real, RealRow, what_is_left
 from paper.answers.tuning import what_tuning_gives
 from paper.tables import NetworkTable
 from spikewright.errors import ExperimentError

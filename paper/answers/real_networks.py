@@ -1,4 +1,4 @@
-"""Answers about networks that others trained, from `real-NAME.json`."""
+"""Answers about real networks, from `real-NAME.json`."""
 
 from __future__ import annotations
 

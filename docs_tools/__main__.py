@@ -6,6 +6,7 @@ import argparse
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -236,9 +237,10 @@ def _gain(given: argparse.Namespace) -> int:
     from docs_tools import gains
 
     trial = gains.TRIALS[given.command]
-    weights = getattr(given, "weights", None)
-    rows = gains.measured(trial, given.data, range(given.seeds), weights)
-    print(gains.table(_kept(trial.record, trial.config, rows)))
+    done = gains.done(trial)
+    seeds = [seed for seed in range(given.seeds) if seed not in {row.seed for row in done}]
+    rows = gains.measured(trial, given.data, seeds, getattr(given, "weights", None))
+    print(gains.table(_kept(trial.record, trial.config, chain(done, rows))))
     return 0
 
 

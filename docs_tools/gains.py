@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from docs_tools import tandem
-from docs_tools.finetuned import Images, only, right, tuned
+from docs_tools.finetuned import Images, only, read, right, tuned
 from paper import markdown
+from spikewright.decoding import parsed
 from spikewright.measure.statistics import mcnemar_exact, paired_interval
 from spikewright.methods import named
 from spikewright.methods.finetune import DSR, Distil, FineTuning
@@ -122,6 +123,14 @@ def measured(
         before, after = right(snn, *test), right(found.network, *test)
         counts = (int(before.sum()), int(after.sum()), *only(before, after))
         yield Row(seed, trial.tested, *counts, found.best.epoch)
+
+
+def done(trial: Trial) -> tuple[Row, ...]:
+    """The rows of a record of the same settings: a measurement that was stopped goes on there."""
+    if not trial.record.is_file():
+        return ()
+    config = parsed(trial.record.read_bytes(), f"'{trial.record}'")["config"]
+    return read(trial.record, Row) if config == trial.config else ()
 
 
 def table(rows: Sequence[Row]) -> str:

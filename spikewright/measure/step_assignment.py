@@ -115,8 +115,8 @@ def assign_steps(
 
     if not in_time(()):
         raise AnalysisError(
-            f"no windows answer within {latency} time steps: with no longer one it takes "
-            f"{trial.latency(())}; allow more, or convert for fewer steps"
+            f"no windows answer within {latency} time steps: with all of them alike it "
+            f"takes {trial.latency(())}; allow more, or convert for fewer steps"
         )
     alone = [trial.assigned(sites) for sites in groups.values() if in_time(sites)]
     kept, together = [trial.assigned(())], list[StepAssignment]()

@@ -83,7 +83,7 @@ def test_what_it_cannot_choose_is_refused(prepared: sw.Prepared) -> None:
         sw.assign_steps(prepared, sw.TwoPhase("nearest", "binary", steps=3))
     with pytest.raises(sw.AnalysisError, match="two-phase neurons, TwoPhase"):
         sw.assign_steps(prepared, sw.IntegrateFire())  # pyright: ignore[reportArgumentType]
-    with pytest.raises(sw.AnalysisError, match="with no longer one it takes 16"):
+    with pytest.raises(sw.AnalysisError, match="all of them alike it takes 16"):
         sw.assign_steps(prepared, BINARY, latency=15)
     with pytest.raises(sw.AnalysisError, match="at least 1"):
         sw.assign_steps(prepared, BINARY, more=0)

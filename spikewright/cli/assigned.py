@@ -73,7 +73,7 @@ def windows_table(windows: Sequence[StepAssignment], network: SpikingNetwork) ->
 
 def _lengths(one: StepAssignment, steps: int) -> str:
     if not one.longer:
-        return f"all layers keep T = {steps}: at none that was tried a longer window helps"
+        return f"all layers keep T = {steps}: a longer window helps at none that was tried"
     longer = one.neurons[one.longer[0]].window(steps)
     return f"T = {longer} in place of {steps} at the layers whose rounding costs most"
 

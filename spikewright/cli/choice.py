@@ -38,8 +38,8 @@ class ChoiceOptions:
             out of the fit is classified as the ANN does, such as 0.99. Where neither a neuron nor
             a method is named, nearest is tried in the binary code and in random order. Takes the
             place of --steps.
-        longer_layers: So many layers at most get a longer window: those whose rounding costs most
-            on calibration images held out, such as the first one of a mobile network.
+        longer_layers: The largest number of layers that get a longer window: those whose rounding
+            costs most on calibration images held out, such as the first one of a mobile network.
         longer_by: The time steps by which windows of --longer-layers are longer. Default: 4.
         codes: Each layer takes one of these codes, such as binary,first-spike, by what its spikes
             cost on the calibration images: the network is the cheapest one, with the same answers.

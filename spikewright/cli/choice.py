@@ -62,8 +62,8 @@ class Chosen:
         network: the network.
         steps: every T.
         fewest: what --agreement found.
-        windows: what --longer-layers found, the network's last.
-        codes: what --codes found, the network last.
+        windows: what --longer-layers found; the last ones are the network's.
+        codes: what --codes found; the last ones are the network's.
     """
 
     network: SpikingNetwork

@@ -27,6 +27,9 @@ FIRST = 16
 FAR = 2.0
 """After so many samples, strategies that leave so many times the least unexplained are dropped."""
 
+TRIED = 64
+"""Samples not held out on which the first correction is fitted, to see which thresholds suit it."""
+
 ENOUGH = 128
 """Samples not held out whose statistics are enough to compare strategies by."""
 
@@ -81,12 +84,18 @@ class Auto(Correction):
             starts = {"": Design(replace(calibration, threshold=best).thresholds_at(steps))}
             if of_strategies[repr(named)] <= FAR * of_strategies[repr(best)]:
                 starts[f", {named!r}"] = design
+        fitted = folds.fitted(0)
+        few = fitted.spread(TRIED)
         candidates: dict[str, _Candidate] = {}
         for correction in (None, *self.corrections[:1]):
-            candidates |= judge.candidates(starts, correction)
+            candidates |= judge.candidates(starts, correction, few)
         better = candidates[_best(candidates)].start
         for correction in self.corrections[1:]:
-            candidates |= judge.candidates({better: starts[better]}, correction)
+            candidates |= judge.candidates({better: starts[better]}, correction, fitted)
+        best = candidates[_best(candidates)]
+        if best.correction is not None and best.fitted is not fitted:
+            start = {best.start: starts[best.start]}
+            candidates |= judge.candidates(start, best.correction, fitted)
         of_corrections = {f"+ {name}": one.expected.error for name, one in candidates.items()}
         errors = {**of_strategies, **of_corrections}
         held_out = {n: torch.tensor(e, dtype=torch.float64) for n, e in errors.items()}
@@ -100,11 +109,15 @@ class _Candidate:
 
     Attributes:
         start: the name of what it was corrected from.
+        correction: what was corrected by, if anything.
+        fitted: on which samples.
         design: of the network.
         expected: of its answers for the samples held out.
     """
 
     start: str
+    correction: Correction | None
+    fitted: Samples
     design: Design
     expected: Expected
 
@@ -136,18 +149,19 @@ class _Judge:
         return expected_of(design, self.calibration, others, self.steps, self.seed)
 
     def candidates(
-        self, starts: Mapping[str, Design], correction: Correction | None
+        self, starts: Mapping[str, Design], correction: Correction | None, fitted: Samples
     ) -> dict[str, _Candidate]:
         """What a correction makes of designs without one, by its name followed by theirs."""
         found: dict[str, _Candidate] = {}
         for start, design in starts.items():
             if correction is not None:
-                fitted = self.folds.fitted(0)
                 design = correction.corrected(
                     design, self.calibration, fitted, self.steps, self.seed
                 )
             name = NO_CORRECTION if correction is None else repr(correction)
-            found[name + start] = _Candidate(start, design, self.expected(design))
+            found[name + start] = _Candidate(
+                start, correction, fitted, design, self.expected(design)
+            )
         return found
 
     def unexplained(self, strategies: Mapping[str, Threshold]) -> dict[str, float]:
@@ -166,8 +180,7 @@ class _Judge:
                 for name in left
             }
             others = self.folds.held_out(fold).spread(MOST_HELD_OUT // turns)
-            first = torch.arange(len(others)) < FIRST
-            portions = [others.selected(first), others.selected(~first)]
+            portions = others.divided(torch.arange(len(others)) < FIRST)
             for some in portions if len(portions[1]) >= FIRST else [others]:
                 for name in left:
                     sums[name] += self.expected(designs[name], some).unexplained * len(some)

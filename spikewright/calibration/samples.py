@@ -6,7 +6,7 @@ import math
 import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -35,6 +35,14 @@ CALL_BYTES = 64 << 10
 
 
 @dataclass(frozen=True)
+class _Shown:
+    """What the ANN shows; see `Samples`."""
+
+    input_means: Mapping[str, Tensor]
+    answers: Mapping[str, Tensor]
+
+
+@dataclass(frozen=True)
 class Samples:
     """Samples in parts that fit into memory one by one.
 
@@ -43,6 +51,7 @@ class Samples:
         parts: batches of all inputs, on the graph's device.
         seen: how many samples calibration saw; more than are here if not all fit into the budget.
         known_means: the `input_means`, where they are known.
+        known_answers: the `answers`, where they are known.
         folds: of these samples, so far, by how many they are dealt out to.
     """
 
@@ -50,6 +59,7 @@ class Samples:
     parts: tuple[Batch, ...]
     seen: int
     known_means: Mapping[str, Tensor] | None = None
+    known_answers: Mapping[str, Tensor] | None = None
     folds: dict[int, Folds] = field(default_factory=dict, repr=False, compare=False)
     _chosen: dict[tuple[int, int], Samples] = field(default_factory=dict, repr=False, compare=False)
 
@@ -61,11 +71,19 @@ class Samples:
         """The identities that random draws are keyed by, int64 `[B]` for every part."""
         return tuple(sample_ids_of(content_of(part)) for part in self.parts)
 
-    @cached_property
+    @property
     def input_means(self) -> Mapping[str, Tensor]:
         """The ANN's mean input of every channel, by site, float64 `[C]` on the CPU."""
-        if self.known_means is not None:
-            return self.known_means
+        return self._shown.input_means if self.known_means is None else self.known_means
+
+    @property
+    def answers(self) -> Mapping[str, Tensor]:
+        """The ANN's outputs that a signal reaches, by name, `[B, ...]`."""
+        return self._shown.answers if self.known_answers is None else self.known_answers
+
+    @cached_property
+    def _shown(self) -> _Shown:
+        """What the ANN shows on the samples, each of which it is run on once."""
         sums: dict[str, Tensor] = {}
         values = Counter[str]()
 
@@ -76,9 +94,13 @@ class Samples:
             values[op.site.name] += rows.shape[0] * rows.shape[2]
             return apply(op, inputs, self.graph.tensors)
 
-        for part in self.parts:
-            evaluate(self.graph, part, {Kind.UNIT: keep})
-        return {site: total / values[site] for site, total in sums.items()}
+        parts = [evaluate(self.graph, part, {Kind.UNIT: keep}) for part in self.parts]
+        outputs = zip(self.graph.outputs, zip(*parts, strict=True), strict=True)
+        constants = self.graph.constants
+        return _Shown(
+            {site: total / values[site] for site, total in sums.items()},
+            {name: torch.cat(values) for name, values in outputs if name not in constants},
+        )
 
     @cached_property
     def activation_means(self) -> Mapping[str, Tensor]:
@@ -96,18 +118,21 @@ class Samples:
             evaluate(self.graph, part, {Kind.UNIT: keep})
         return {site: total / len(self) for site, total in sums.items()}
 
-    @cached_property
-    def answers(self) -> Mapping[str, Tensor]:
-        """The ANN's outputs that a signal reaches, by name, `[B, ...]`."""
-        parts = [evaluate(self.graph, part) for part in self.parts]
-        outputs = zip(self.graph.outputs, zip(*parts, strict=True), strict=True)
-        constants = self.graph.constants
-        return {name: torch.cat(values) for name, values in outputs if name not in constants}
-
     def selected(self, which: Tensor) -> Samples:
         """Some of the samples, bool `[N]`."""
         parts = tuple(self._picked(torch.arange(len(self))[which]))
         return Samples(self.graph, parts, int(which.sum()))
+
+    def divided(self, which: Tensor) -> tuple[Samples, Samples]:
+        """Some of the samples, bool `[N]`, and the others; the ANN is run once, on all of them."""
+        first, second = (
+            replace(
+                self.selected(some),
+                known_answers={name: value[some] for name, value in self.answers.items()},
+            )
+            for some in (which, ~which)
+        )
+        return first, second
 
     def spread(self, number: int, steps: int = 1) -> Samples:
         """A selection of at most so many samples, evenly spread over all.

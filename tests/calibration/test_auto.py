@@ -100,6 +100,23 @@ def test_the_best_is_what_was_judged() -> None:
     assert judged == snn.expected()
 
 
+def test_the_first_correction_is_tried_on_64_samples_and_taken_as_it_is_on_all() -> None:
+    seen: list[int] = []
+
+    class Watched(InputMeans):
+        def corrected(self, design, calibration, samples, steps, seed) -> Design:
+            seen.append(len(samples))
+            return super().corrected(design, calibration, samples, steps, seed)
+
+    prepared = sw.prepare(program("plain"), images(160))
+    snn = prepared.convert(steps=1, threshold=sw.Maximum(), correction=Auto((), (Watched(),)))
+    assert seen == [64, 120]
+    folds = folds_of(prepared.samples, prepared.statistics)
+    start = prepared.convert(steps=1, threshold=sw.Maximum(), correction=None).design()
+    whole = InputMeans().corrected(start, snn.calibration, folds.fitted(0), 1, 0)
+    torch.testing.assert_close(dict(snn.design().corrections), dict(whole.corrections))
+
+
 def test_no_more_than_64_samples_are_held_out() -> None:
     """With several T they are the same ones."""
     prepared = sw.prepare(program("plain"), images(320))

@@ -102,5 +102,5 @@ def _gain(name: str, record: GainTuning) -> str:
         f"`{settings.source}` as `{settings.conversion}` converts it "
         f"{mean(after) - mean(before):+.1f} points at T = {settings.steps} "
         f"({span(before, '{:.1f}'.format)} % before, {span(after, '{:.1f}'.format)} after, seeds: "
-        f"{len(rows)}), and is above conversion in {better} of {len(rows)} runs."
+        f"{len(rows)}), and is significantly above conversion in {better} of {len(rows)} runs."
     )

@@ -295,8 +295,8 @@ def test_what_fine_tuning_by_every_method_gives() -> None:
     gain = GainTuning(GainSettings("zoo", 3000, 3, 4, "qcfs"), rows)
     told = (
         "`dsr`, 3 epochs on 3,000 images, gives `zoo` as `qcfs` converts it +10.0 points at T = 4 "
-        "(65.0 to 66.0 % before, 66.0 to 85.0 after, seeds: 2), and is above conversion in 1 of 2 "
-        "runs."
+        "(65.0 to 66.0 % before, 66.0 to 85.0 after, seeds: 2), and is significantly above "
+        "conversion in 1 of 2 runs."
     )
     assert what_tuning_gives(Evidence((), dsr=(gain,))) == (
         f"{told} Not run: `distil`, `tandem`, `bits` and `nq`."

@@ -6,6 +6,7 @@ import argparse
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -47,18 +48,21 @@ def main(words: list[str] | None = None) -> int:
     real.add_argument("--calibration", type=int, default=128, metavar="N")
     real.add_argument("--batch", type=int, default=16, metavar="N")
     commands.add_parser("few-spikes", help="measure few-spikes neurons; writes docs/results")
-    nq = commands.add_parser("nq", help="fine-tune with residual noise; writes docs/results")
-    nq.add_argument("data", help="CIFAR-10, as --data of spikewright names it")
-    nq.add_argument("--seeds", type=int, default=3, metavar="N")
     events = commands.add_parser("events", help="show recordings as frames; writes docs/results")
     events.add_argument("recordings", type=Path, help="their folder")
     events.add_argument("network", help="trained on their mean frames, such as run:DIR")
     commands.add_parser("dense", help="train a detector and a segmenter; writes docs/results")
     tandem = commands.add_parser("tandem", help="tandem learning of IF; writes docs/results")
     bits = commands.add_parser("bits", help="fine-tune for fewer spikes; writes docs/results")
-    for command in (tandem, bits):
+    nq = commands.add_parser("nq", help="fine-tune with residual noise; writes docs/results")
+    dsr = commands.add_parser("dsr", help="fine-tune IF at T = 4; writes docs/results")
+    distil = commands.add_parser("distil", help="tune nearest at T = 4; writes docs/results")
+    for command in (tandem, bits, nq, dsr, distil):
         command.add_argument("data", help="CIFAR-10, as --data of spikewright names it")
-    tandem.add_argument("weights", type=Path, help="of a ReLU ResNet-20, a safetensors file")
+    for command in (tandem, distil):
+        command.add_argument("weights", type=Path, help="of a ReLU ResNet-20, a safetensors file")
+    for command in (nq, dsr, distil):
+        command.add_argument("--seeds", type=int, default=3, metavar="N")
     demo = commands.add_parser("demo", help="draw docs/demo.svg from a run of spikewright demo")
     demo.add_argument("folder", type=Path, nargs="?", default=Path("out/demo"))
     intrinsic = commands.add_parser("intrinsic", help="measure what docs/intrinsic.md shows")
@@ -88,6 +92,8 @@ def main(words: list[str] | None = None) -> int:
         return _tandem(given)
     if given.command == "bits":
         return _bits(given)
+    if given.command in ("dsr", "distil"):
+        return _gain(given)
     if given.command == "demo":
         return _demo(given.folder)
     if given.command == "intrinsic":
@@ -222,6 +228,17 @@ def _bits(given: argparse.Namespace) -> int:
     config = {"source": bits.SOURCE, "learning_rate": bits.RATE, **bits.SETTINGS}
     rows = _kept(bits.RECORD, config, found)
     print(bits.choosing_table(rows), bits.table(rows), sep="\n\n")
+    return 0
+
+
+def _gain(given: argparse.Namespace) -> int:
+    from docs_tools import gains
+
+    trial = gains.TRIALS[given.command]
+    done = gains.done(trial)
+    seeds = [seed for seed in range(given.seeds) if seed not in {row.seed for row in done}]
+    rows = gains.measured(trial, given.data, seeds, getattr(given, "weights", None))
+    print(gains.table(_kept(trial.record, trial.config, chain(done, rows))))
     return 0
 
 

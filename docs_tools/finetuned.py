@@ -18,11 +18,12 @@ from spikewright.measure.accuracy import predictions
 from spikewright.methods.finetune import FineTuning
 from spikewright.network import SpikingNetwork
 from spikewright.runs.card import read_card
-from spikewright.runs.files import sha256
-from spikewright.runs.recipe import DataRecipe, NetworkRecipe, Recipe, StartRecipe
+from spikewright.runs.recipe import DataRecipe
 from spikewright.runs.zoo import zoo_folder
 from spikewright.training.augment import Augmenter
+from spikewright.training.never_seen import NeverSeen
 from spikewright.training.splits import Splits, keeping_apart
+from spikewright.training.start import start_from
 from spikewright.training.trainer import epoch_order
 from spikewright.training.tuning import FineTuned, Tuner
 from spikewright.training.tuning_data import TuningData
@@ -67,12 +68,10 @@ class Images:
         if start is None:
             recipe = DataRecipe(data, *(statistics or (None, None)))
         else:
-            folder = zoo_folder(start)
-            known = read_card(folder).data
+            known = read_card(zoo_folder(start)).data
             recipe = DataRecipe(data, known.mean, known.std)
-            weights = StartRecipe(f"zoo:{start}", sha256(folder / "weights.safetensors"))
-            whole = Recipe(recipe, NetworkRecipe(levels=8), start=weights)
-            splits = keeping_apart(splits, opened, whole)
+            never_seen = NeverSeen.by(start_from(f"zoo:{start}"))
+            splits = keeping_apart(splits, opened, recipe, never_seen)
         augmenter = Augmenter.of(recipe, opened, 0, torch.device("cpu"))
         return cls(splits, in_memory(opened.test), augmenter)
 

@@ -1,4 +1,4 @@
-"""The table of docs/methods/tandem.md: what tandem learning adds to conversion, at few steps."""
+"""The table of docs/methods/tandem.md: what training adds to conversion, at few steps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from docs_tools.finetuned import Images, only, right, tuned
 from paper import markdown
 from spikewright.calibration import MinError
 from spikewright.measure.statistics import mcnemar_exact, wilson_interval
-from spikewright.methods.finetune import Tandem
+from spikewright.methods.finetune import DSR, Tandem
 from spikewright.runs import load_model
 
 RECORD = Path("docs/results/tandem-resnet20.json")
@@ -70,10 +70,10 @@ def measured(
         data: the images, as `spikewright.data.open_dataset` names them.
         weights: of `spikewright.models.resnet20`, a safetensors file.
         calibration: training images of the conversions.
-        images: training images of tandem learning.
+        images: training images of these.
         choosing: images of the training split, apart from these, that choose the epoch.
         tested: of the test split, the same for all.
-        epochs: of tandem learning.
+        epochs: of tandem learning, and of DSR.
     """
     shown = Images.of(data, statistics=STATISTICS)
     chosen, test = shown.tuning(images, choosing, 0), shown.tested(tested)
@@ -89,12 +89,15 @@ def measured(
     rights = {name: right(snn, *test) for name, snn in conversions.items()}
     for name, found in rights.items():
         yield Row(name, None, tested, int(found.sum()))
-    for start, percentile in (("MinError", 99.9), ("Auto", None)):
-        method = Tandem(epochs=epochs, batch_size=32, percentile=percentile)
+    settings = {"epochs": epochs, "batch_size": 32}
+    for name, start, method in (
+        ("Tandem, percentile 99.9", "MinError", Tandem(**settings)),
+        ("Tandem, its own thresholds", "Auto", Tandem(**settings, percentile=None)),
+        ("DSR", "MinError", DSR(**settings)),
+        ("DSR", "Auto", DSR(**settings)),
+    ):
         found = right(tuned(conversions[start], method, chosen).network, *test)
-        own = "its own thresholds" if percentile is None else f"percentile {percentile}"
-        lost_and_won = only(rights[start], found)
-        yield Row(f"Tandem, {own}", start, tested, int(found.sum()), *lost_and_won)
+        yield Row(name, start, tested, int(found.sum()), *only(rights[start], found))
 
 
 def table(rows: Sequence[Row]) -> str:

@@ -30,10 +30,10 @@ COMPARED = (
     ("tracer", 15),
 )
 """Neurons as the command line spells them, and T."""
-LONGER = (("nearest:binary", 4), ("nearest:binary", 6))
-"""Those which are measured again with a longer window at the layer that gains most by it."""
+LONGER = tuple((*one, layers) for layers in (1, 3) for one in (COMPARED[0], COMPARED[1]))
+"""Those which are measured again with longer windows, and at how many layers."""
 MORE = 4
-"""Time steps by which it is longer."""
+"""Time steps by which they are longer."""
 
 FUNCTIONS = ("gelu", "layer_norm", "softmax", "sigmoid", "tanh")
 PRICES = replace(HOROWITZ_45NM, function_pj=dict.fromkeys(FUNCTIONS, 20.0))
@@ -58,6 +58,8 @@ class Row:
         spikes: of one neuron and sample, the mean.
         energy: arithmetic in integers over that of the ANN with weights of 8 bits and activations
             of as many as the levels ask for; None where an operation has no price.
+        same: for what share of the samples it chooses what the ANN does; None where none chooses.
+        longer: the sites with longer windows, with spaces between their names.
     """
 
     neuron: str
@@ -140,12 +142,16 @@ def measured(name: str, samples: int, calibration: int, batch: int) -> Iterator[
         ann,
     )
     rows = list(kept.rows) if kept and same_samples else []
-    known = {(row.neuron, row.steps, bool(row.longer)) for row in rows}
-    asked = [(*one, False) for one in COMPARED] + [(*one, True) for one in LONGER]
-    for neuron, steps, longer in asked:
-        if (neuron, steps, longer) in known:
+    known = {(row.neuron, row.steps, len(row.longer.split())) for row in rows}
+    asked = [(*one, 0) for one in COMPARED] + [*LONGER]
+    for neuron, steps, layers in asked:
+        if (neuron, steps, layers) in known:
             continue
-        neurons, layer = _windows(prepared, neuron, steps) if longer else (neuron_of(neuron), "")
+        neurons, longer = neuron_of(neuron), ""
+        if layers:
+            neurons, longer = _windows(prepared, neuron, steps, layers)
+            if len(longer.split()) < layers:
+                continue  # more of them gain nothing
         snn = prepared.convert(neurons, steps=steps)
         answered = _answers(snn, batches)
         given = real.answer(answered, labels).flatten(1)
@@ -160,16 +166,18 @@ def measured(name: str, samples: int, calibration: int, batch: int) -> Iterator[
         if real.chooses:
             same = int((given.argmax(1) == expected.argmax(1)).sum()) / samples
         cost = _cost(snn, _batches(shown, PRICED)[:1])
-        rows.append(Row(neuron, steps, *told, *cost, same, layer))
+        rows.append(Row(neuron, steps, *told, *cost, same, longer))
         yield Result(name, real.title, samples, calibration, ann, tuple(rows), records.versions())
 
 
-def _windows(prepared: sw.Prepared, neuron: str, steps: int) -> tuple[Mapping[str, Neuron], str]:
-    """The neurons of a network with one longer window, and where it is."""
+def _windows(
+    prepared: sw.Prepared, neuron: str, steps: int, layers: int
+) -> tuple[Mapping[str, Neuron], str]:
+    """Neurons with longer windows at so many layers at most, and where these are."""
     two_phase = neuron_of(neuron)
     assert isinstance(two_phase, sw.TwoPhase)
-    best = sw.assign_steps(prepared, two_phase, steps, MORE, layers=1)[-1]
-    return best.neurons, best.longer[0] if best.longer else "none"
+    best = sw.assign_steps(prepared, two_phase, steps, MORE, layers)[-1]
+    return best.neurons, " ".join(best.longer)
 
 
 def _share(figure: float, samples: int) -> float:

@@ -49,7 +49,7 @@ shows what is left of that figure, and what the answer costs.
   many as the levels ask for, on {PRICED} samples, with the constants of Horowitz (ISSCC 2014,
   45 nm); {", ".join(FUNCTIONS[:-1])} and {FUNCTIONS[-1]} at 20 pJ a value in both.
 
-Where a layer has a longer window than the others, it is the one that `sw.assign_steps` found, on
+Where layers have a longer window than the others, they are those that `sw.assign_steps` found, on
 calibration samples held out.
 
 Intervals are of one network on a few samples: a difference within them says nothing."""
@@ -116,7 +116,8 @@ def _cells(row: Row, result: Result) -> tuple[str, ...]:
     cost = (str(row.latency or "-"), spikes, energy)
     neuron = f"`{row.neuron}`"
     if row.longer:
-        neuron += f", T = {row.steps + MORE} at `{row.longer}`"
+        sites = ", ".join(f"`{site}`" for site in row.longer.split())
+        neuron += f", T = {row.steps + MORE} at {sites}"
     return (neuron, str(row.steps), _share(row.figure, result), twin, *likeness, *cost)
 
 

@@ -6,7 +6,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from paper.answers.records import BitsTuning, Codes, NQTuning, TandemTuning, read_records
+from paper.answers.records import (
+    BitsTuning,
+    Codes,
+    GainTuning,
+    NQTuning,
+    TandemTuning,
+    read_records,
+)
 from paper.cell import ANN
 from paper.differences import SURE, Comparison, Difference, Tally
 from paper.tables import Entry, NetworkTable, paired, rows_with
@@ -20,7 +27,7 @@ class Evidence:
         tables: the networks of the page.
         folder: the records beside the page, such as `docs/results`; None where there are none.
         codes: what codes come to, a network each.
-        nq, tandem, bits: what a fine-tuning gives, a network each.
+        nq, tandem, bits, dsr, distil: what a fine-tuning gives, a network each.
     """
 
     tables: tuple[NetworkTable, ...]
@@ -29,6 +36,8 @@ class Evidence:
     nq: tuple[NQTuning, ...] = ()
     tandem: tuple[TandemTuning, ...] = ()
     bits: tuple[BitsTuning, ...] = ()
+    dsr: tuple[GainTuning, ...] = ()
+    distil: tuple[GainTuning, ...] = ()
 
     @classmethod
     def of(cls, tables: Sequence[NetworkTable], folder: Path | None) -> Evidence:
@@ -44,6 +53,8 @@ class Evidence:
             nq=read_records(folder, "nq", NQTuning),
             tandem=read_records(folder, "tandem", TandemTuning),
             bits=read_records(folder, "bits", BitsTuning),
+            dsr=read_records(folder, "dsr", GainTuning),
+            distil=read_records(folder, "distil", GainTuning),
         )
 
     @property

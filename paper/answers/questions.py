@@ -66,7 +66,8 @@ QUESTIONS: tuple[Question, ...] = (
     Question(
         "What does fine-tuning give over conversion alone?",
         what_tuning_gives,
-        "[NQ](methods/nq.md), [tandem](methods/tandem.md) and [bits](methods/bits.md)",
+        "[NQ](methods/nq.md), [tandem](methods/tandem.md), [bits](methods/bits.md), "
+        "[DSR](methods/dsr.md) and [distil](methods/distil.md)",
     ),
     Question(
         "Which networks were tried, and which were not?",

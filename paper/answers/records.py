@@ -149,6 +149,39 @@ class BitsTuning:
     rows: tuple[BitsRow, ...]
 
 
+@dataclass(frozen=True)
+class GainSettings(TuningSettings):
+    """The same, at one T, and the method of the conversion by name."""
+
+    steps: int
+    conversion: str
+
+
+@dataclass(frozen=True)
+class GainRow:
+    """A network before fine-tuning and after.
+
+    Attributes:
+        images: tested.
+        before, after: right.
+        only_before, only_after: right before alone, and after alone.
+    """
+
+    images: int
+    before: int
+    after: int
+    only_before: int
+    only_after: int
+
+
+@dataclass(frozen=True)
+class GainTuning:
+    """What dsr or distil gives over the conversion, a row a seed: `dsr-NAME.json`, say."""
+
+    config: GainSettings
+    rows: tuple[GainRow, ...]
+
+
 def read_records(folder: Path | None, prefix: str, kind: type[Kind]) -> tuple[Kind, ...]:
     """Every record `PREFIX-NAME.json` of a folder, by name; none where there is no folder.
 

@@ -5,11 +5,17 @@ from __future__ import annotations
 from statistics import mean
 
 from paper.answers.evidence import Evidence, listed, span
-from paper.answers.records import BitsTuning, NQTuning, TandemTuning, TrainedRow
+from paper.answers.records import (
+    BitsTuning,
+    GainTuning,
+    NQTuning,
+    TandemTuning,
+    TrainedRow,
+)
 from paper.differences import SURE
 from paper.tables import NOT_RUN
 from spikewright.measure import mcnemar_exact
-from spikewright.methods.finetune import FINE_TUNINGS, NQ, Bits, Tandem
+from spikewright.methods.finetune import DSR, FINE_TUNINGS, NQ, Bits, Distil, Tandem
 
 
 def what_tuning_gives(evidence: Evidence) -> str:
@@ -18,10 +24,14 @@ def what_tuning_gives(evidence: Evidence) -> str:
         NQ.name: [_noisy(record) for record in evidence.nq if record.rows],
         Tandem.name: [_tandem(record) for record in evidence.tandem if record.rows],
         Bits.name: [_sparse(record) for record in evidence.bits if record.rows],
+        DSR.name: [_gain(DSR.name, record) for record in evidence.dsr if record.rows],
+        Distil.name: [_gain(Distil.name, record) for record in evidence.distil if record.rows],
     }
     missing = [f"`{name}`" for name in FINE_TUNINGS if not told.get(name)]
     sentences = [sentence for found in told.values() for sentence in found]
-    return " ".join([*sentences, f"{NOT_RUN.capitalize()}: {listed(missing)}."])
+    if missing:
+        sentences.append(f"{NOT_RUN.capitalize()}: {listed(missing)}.")
+    return " ".join(sentences)
 
 
 def _noisy(record: NQTuning) -> str:
@@ -76,4 +86,21 @@ def _sparse(record: BitsTuning) -> str:
     return (
         f"`bits`, {settings.epochs} epochs on {settings.images:,} images, gives "
         f"`{settings.source}` in the binary code {listed(gains)}."
+    )
+
+
+def _gain(name: str, record: GainTuning) -> str:
+    settings, rows = record.config, record.rows
+    before = [100 * row.before / row.images for row in rows]
+    after = [100 * row.after / row.images for row in rows]
+    better = sum(
+        row.only_after > row.only_before and mcnemar_exact(row.only_before, row.only_after) < SURE
+        for row in rows
+    )
+    return (
+        f"`{name}`, {settings.epochs} epochs on {settings.images:,} images, gives "
+        f"`{settings.source}` as `{settings.conversion}` converts it "
+        f"{mean(after) - mean(before):+.1f} points at T = {settings.steps} "
+        f"({span(before, '{:.1f}'.format)} % before, {span(after, '{:.1f}'.format)} after, seeds: "
+        f"{len(rows)}), and is significantly above conversion in {better} of {len(rows)} runs."
     )

@@ -1,13 +1,25 @@
-"""Networks with a code for every layer, as text and as JSON."""
+"""What a conversion chose by its calibration images, as text and as JSON."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
-from spikewright.measure import CodeAssignment
+from spikewright.measure import CodeAssignment, FewestSteps, StepAssignment
 from spikewright.measure.tables import aligned
+from spikewright.network import SpikingNetwork
+from spikewright.network.summary import alike
+
+
+def fewest_told(found: FewestSteps) -> str:
+    """The smallest T, and how many answers are the ANN's at it."""
+    low, high = (f"{100 * end:.1f}" for end in found.interval)
+    return (
+        f"'{found.neuron.label}' at T = {found.steps} classifies {100 * found.agreement:.1f} % "
+        f"({low} to {high}) of {found.samples} images held out as the ANN does"
+    )
 
 
 def front_table(front: Sequence[CodeAssignment]) -> str:
@@ -33,4 +45,47 @@ def front_document(front: Sequence[CodeAssignment]) -> list[dict[str, Any]]:
             "codes": dict(one.codes),
         }
         for one in front
+    ]
+
+
+def windows_table(windows: Sequence[StepAssignment], network: SpikingNetwork) -> str:
+    """A row for windows that are all alike, then one for each layer that has a longer one.
+
+    Args:
+        windows: the last ones are the network's.
+        network: at its T.
+    """
+    names = {
+        op.site.name: name
+        for name, ops in alike(network.graph.neurons).items()
+        for op in ops
+        if op.site is not None
+    }
+    rows = [["longer window", "relative error", "latency"]]
+    for before, one in pairwise([windows[0], *windows]):
+        added = [site for site in one.longer if site not in before.longer]
+        layers = ", ".join(dict.fromkeys(names[site] for site in added))
+        rows.append([f"+ {layers}" if layers else "none", f"{one.error:.3g}", f"{one.latency}"])
+    held_out = f"{windows[0].samples} calibration images held out"
+    told = f"errors before any correction, on {held_out}; the last row is this network"
+    return "\n".join([_lengths(windows[-1], network.steps), told, *aligned(rows)])
+
+
+def _lengths(one: StepAssignment, steps: int) -> str:
+    if not one.longer:
+        return f"all layers keep T = {steps}: a longer window helps at none that was tried"
+    longer = one.neurons[one.longer[0]].window(steps)
+    return f"T = {longer} in place of {steps} at the layers whose rounding costs most"
+
+
+def windows_document(windows: Sequence[StepAssignment]) -> list[dict[str, Any]]:
+    """The same, with the sites whose window is longer."""
+    return [
+        {
+            "longer": list(one.longer),
+            "relative_error": one.error,
+            "samples": one.samples,
+            "latency": one.latency,
+        }
+        for one in windows
     ]

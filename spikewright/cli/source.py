@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -74,7 +75,10 @@ class Source:
         return {"model": fingerprint(state), "calibration": fingerprint(batches)}
 
     def convert(
-        self, neuron: Neuron, steps: tuple[int, ...], options: ConversionOptions
+        self,
+        neuron: Neuron | Mapping[str, Neuron],
+        steps: tuple[int, ...],
+        options: ConversionOptions,
     ) -> SpikingNetwork:
         """Convert the model as the options say; every T named is a design point."""
         method = method_for(options)

@@ -15,6 +15,7 @@ from spikewright.calibration.samples import Samples
 from spikewright.calibration.settled import settled
 from spikewright.convert import Prepared, learned_thresholds
 from spikewright.errors import AnalysisError
+from spikewright.network.stages import longest_path
 from spikewright.neurons import Neuron, TwoPhase
 
 BINARY = TwoPhase("nearest", code="binary")
@@ -28,11 +29,15 @@ class StepAssignment:
         neurons: by site, for `prepared.convert(one.neurons, steps=...)`.
         longer: the sites whose window is longer, the one that gains most by it first.
         error: of the answers on samples held out, relative to the ANN's, without correction.
+        samples: how many that was measured on.
+        latency: time steps from the first input to the answer.
     """
 
     neurons: Mapping[str, Neuron]
     longer: tuple[str, ...]
     error: float
+    samples: int
+    latency: int
 
 
 def assign_steps(
@@ -42,6 +47,7 @@ def assign_steps(
     more: int = 4,
     layers: int = 3,
     *,
+    latency: int | None = None,
     threshold: Threshold | None = None,
     samples: int = 32,
     seed: int = 0,
@@ -64,6 +70,7 @@ def assign_steps(
         more: time steps by which those are longer, at least 1.
         layers: how many may be longer, at least 1. Sites that are alike, such as one gate of a
             recurrent layer at all its time steps, are one layer.
+        latency: time steps from the first input to the answer, at most; None for any.
         threshold: as for `convert`; None for what `convert` takes without a correction.
         samples: held out, at most; fewer are quicker.
         seed: of the spikes of stochastic neurons.
@@ -73,7 +80,8 @@ def assign_steps(
         take the last whose latency you can afford.
 
     Raises:
-        AnalysisError: for a neuron whose window is set already, `more` or `layers` below 1.
+        AnalysisError: for a neuron that is not two-phase or whose window is set already, `more` or
+            `layers` below 1, and a latency that no windows keep.
         CalibrationError: for fewer than 8 calibration samples.
         ConversionError: where the neuron's code cannot count so far.
 
@@ -87,6 +95,11 @@ def assign_steps(
         ('1',)
         >>> snn = prepared.convert(best.neurons, steps=3)
     """
+    if not isinstance(neuron, TwoPhase):
+        raise AnalysisError(
+            "assign_steps chooses windows of two-phase neurons, TwoPhase(...), as other neurons "
+            f"have none of their own: got {neuron!r}"
+        )
     if neuron.steps is not None or more < 1 or layers < 1:
         raise AnalysisError(
             f"assign_steps chooses windows: give a neuron without steps= (got {neuron.steps}), "
@@ -96,16 +109,25 @@ def assign_steps(
     groups: dict[str, list[str]] = {}
     for site in prepared.graph.sites:
         groups.setdefault(site.group_name, []).append(site.name)
-    alone = [trial.assigned(sites) for sites in groups.values()]
-    first, *others = sorted(alone, key=lambda one: one.error)[:layers]
-    kept, longer = [trial.assigned(())], list(first.longer)
-    found = [first]
-    for one in others:
-        longer += one.longer
-        found.append(trial.assigned(longer))
-    for one in found:
-        if one.error < kept[-1].error:
-            kept.append(one)
+
+    def in_time(longer: Sequence[str]) -> bool:
+        return latency is None or trial.latency(longer) <= latency
+
+    if not in_time(()):
+        raise AnalysisError(
+            f"no windows answer within {latency} time steps: with all of them alike it "
+            f"takes {trial.latency(())}; allow more, or convert for fewer steps"
+        )
+    alone = [trial.assigned(sites) for sites in groups.values() if in_time(sites)]
+    kept, together = [trial.assigned(())], list[StepAssignment]()
+    for one in sorted(alone, key=lambda one: one.error):
+        longer = [site for each in (*together, one) for site in each.longer]
+        if len(together) == layers or not in_time(longer):
+            continue
+        together.append(one)
+        found = trial.assigned(longer) if together[1:] else one
+        if found.error < kept[-1].error:
+            kept.append(found)
     return tuple(kept)
 
 
@@ -154,12 +176,21 @@ class _Trial:
         thresholds = {one: known.thresholds_at(steps) for one, known in of_each.items()}
         return cls(neuron, long, steps, seed, others, of_each[neuron], thresholds)
 
+    def neurons(self, longer: Sequence[str]) -> dict[str, TwoPhase]:
+        """The neurons of the network with longer windows at some sites."""
+        sites = self.calibration.neurons
+        return {site: self.long if site in longer else self.short for site in sites}
+
+    def latency(self, longer: Sequence[str]) -> int:
+        """Its time steps until the answer."""
+        return sum(longest_path(self.others.graph, self.neurons(longer), self.steps))
+
     def assigned(self, longer: Sequence[str]) -> StepAssignment:
-        """The network with longer windows at some sites."""
-        short = self.calibration.neurons
-        neurons = {s: self.long if s in longer else self.short for s in short}
+        """It, measured."""
+        neurons = self.neurons(longer)
         design = Design({site: self.thresholds[n][site] for site, n in neurons.items()})
         calibration = replace(self.calibration, neurons=neurons)
         with torch.no_grad():
             expected = expected_of(design, calibration, self.others, self.steps, self.seed)
-        return StepAssignment(neurons, tuple(longer), expected.relative_error)
+        error, samples = expected.relative_error, expected.samples
+        return StepAssignment(neurons, tuple(longer), error, samples, self.latency(longer))

@@ -75,6 +75,9 @@ class FineTuneCard:
             came.
         epochs: the number of epochs carried out.
         validation: the accuracy on the images that chose the epoch.
+        may_be_seen: why the network may have been trained on these images before; None where its
+            source keeps a list of images that it never saw, and they are among them or of another
+            data set.
         before: the accuracy of the network it started from on the test split.
         test: that of the fine-tuned network, on the same images.
         training_seconds: wall time of all epochs together.
@@ -88,6 +91,7 @@ class FineTuneCard:
     best_epoch: int
     epochs: int
     validation: SplitAccuracy
+    may_be_seen: str | None
     before: SplitAccuracy
     test: SplitAccuracy
     training_seconds: float

@@ -57,6 +57,8 @@ class RecordedFolder(ABC, Generic[R]):
     `checkpoint.safetensors`  everything needed to go on, replaced after every epoch
     `metrics.jsonl`           one line an epoch, made anew from the checkpoint's own history
     `card.json`               at the end: what came of it, and how good
+    `held_out.safetensors`    of runs on images, those that are never seen: here, or where the run
+                              started from
     ========================  ==================================================================
 
     Attributes:
@@ -85,6 +87,10 @@ class RecordedFolder(ABC, Generic[R]):
     @property
     def card(self) -> Path:
         return self.path / "card.json"
+
+    @property
+    def held_out(self) -> Path:
+        return self.path / "held_out.safetensors"
 
     def read_recipe(self) -> R:
         """The recipe that the run was started with.
@@ -161,20 +167,13 @@ class RecordedFolder(ABC, Generic[R]):
 
 @dataclass(frozen=True)
 class RunFolder(RecordedFolder[Recipe]):
-    """The files of a run of training: those of `RecordedFolder`, and two more.
+    """The files of a run of training: those of `RecordedFolder`, and `weights.safetensors`.
 
-    ========================  ==================================================================
-    `held_out.safetensors`    images that the weights never see: here, or where they started from
-    `weights.safetensors`     at the end: the weights of the best epoch on validation
-    ========================  ==================================================================
+    The weights are those of the best epoch on validation, written at the end.
     """
 
     record = RunRecord[Recipe]
     command = "train"
-
-    @property
-    def held_out(self) -> Path:
-        return self.path / "held_out.safetensors"
 
     @property
     def weights(self) -> Path:

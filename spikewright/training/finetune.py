@@ -12,18 +12,20 @@ import torch
 from spikewright.data import ImageData
 from spikewright.data.in_memory import in_memory
 from spikewright.decoding import decoded, encoded
-from spikewright.errors import DataError, RecipeError
+from spikewright.errors import DataError, ModelError, RecipeError, RunError
 from spikewright.files import write_json
 from spikewright.network import SpikingNetwork, load
 from spikewright.processes import ALONE
 from spikewright.runs.card import SplitAccuracy
 from spikewright.runs.files import read_json, sha256
 from spikewright.runs.fine_tuning import FineTuneCard, FineTuneFolder, FineTuneRecipe
+from spikewright.runs.recipe import StartRecipe
 from spikewright.runs.run_folder import versions
 from spikewright.training.augment import Augmenter
 from spikewright.training.evaluate import evaluate
+from spikewright.training.never_seen import FINE_TUNED, NeverSeen
 from spikewright.training.recording import record_epochs
-from spikewright.training.splits import Splits
+from spikewright.training.splits import Splits, as_begun, keeping_apart
 from spikewright.training.trainer import Progress, epoch_order
 from spikewright.training.tuning import FineTuned, Tuner
 from spikewright.training.tuning_data import TuningData
@@ -42,9 +44,10 @@ def finetune(
 
     After every epoch the complete state is written in one move; called again with the same recipe
     and folder it goes on from there to the same network, to the bit on the CPU with the same
-    versions and threads. The best epoch is chosen on the validation split; the test split is
-    measured once, after the last epoch, before and after fine-tuning. A finished run is not carried
-    out again.
+    versions and threads. The best epoch is chosen on images that the network never saw, where a
+    run or the zoo keeps a list of them (see `NeverSeen.by_converted`), and else on the validation
+    split, as `FineTuneCard.may_be_seen` tells; the test split is measured once, after the last
+    epoch, before and after fine-tuning. A finished run is not carried out again.
 
     Args:
         recipe: what to carry out.
@@ -58,7 +61,8 @@ def finetune(
         The card of the run, as in `card.json`.
 
     Raises:
-        RecipeError: if the folder's run has another recipe, or the network's file has changed.
+        RecipeError: if the folder's run has another recipe or other images, the network's file has
+            changed, or its images cannot be kept apart; see `keeping_apart`.
         RunError: if the folder holds other or damaged files.
         DataError: if images cannot be read, or are too few.
         ConversionError: for a network that cannot be fine-tuned.
@@ -70,14 +74,23 @@ def finetune(
         return read_fine_tune_card(folder)
     network = start_of(recipe) if start is None else start
     augmenter = Augmenter.of(recipe.data, data, recipe.seed, torch.device("cpu"))
-    images = tuning_data(Splits.read(data), augmenter, recipe, network.dtype)
+    never_seen, may_be_seen = _never_seen(recipe.start)
+    splits = Splits.read(data)
+    if run.held_out.is_file():
+        splits = as_begun(splits, run, recipe.data.data)
+    else:
+        splits = keeping_apart(splits, data, recipe.data, never_seen)
+    images = tuning_data(splits, augmenter, recipe, network.dtype)
     method = recipe.make_method()
     tuner = Tuner(network, method, images, steps=recipe.steps, seed=recipe.seed, progress=progress)
     run.prepare(recipe)
+    if not run.held_out.is_file():
+        splits.write_held_out(run.held_out, never_seen)
     record_epochs(run, tuner.state, tuner.epochs())
     tuned = tuner.best()
-    tuned.network.save(run.network, notes=notes)
-    card = _card(recipe, run, images, tuned, _tested(network, tuned, data, images))
+    tuned.network.save(run.network, notes={**(notes or {}), FINE_TUNED: method.name})
+    tested = _tested(network, tuned, data, images)
+    card = _card(recipe, run, images, tuned, tested, may_be_seen)
     write_json(run.card, encoded(card))
     return card
 
@@ -136,6 +149,14 @@ def read_fine_tune_card(folder: Path) -> FineTuneCard:
     return decoded(FineTuneCard, read_json(card), f"'{card}'")
 
 
+def _never_seen(start: StartRecipe) -> tuple[NeverSeen | None, str | None]:
+    """The images that a converted network never saw, or why they are not known."""
+    try:
+        return NeverSeen.by_converted(start), None
+    except (ModelError, RecipeError, RunError) as error:
+        return None, str(error)
+
+
 def _tested(
     network: SpikingNetwork, tuned: FineTuned, data: ImageData, images: TuningData
 ) -> tuple[SplitAccuracy, SplitAccuracy]:
@@ -156,6 +177,7 @@ def _card(
     images: TuningData,
     tuned: FineTuned,
     tested: tuple[SplitAccuracy, SplitAccuracy],
+    may_be_seen: str | None,
 ) -> FineTuneCard:
     count, best = len(images.validation), tuned.best
     start = replace(recipe.start, weights=Path(recipe.start.weights).name)
@@ -167,6 +189,7 @@ def _card(
         best_epoch=best.epoch,
         epochs=len(tuned.history) - 1,
         validation=SplitAccuracy.of_fraction(best.validation_accuracy, count),
+        may_be_seen=may_be_seen,
         before=tested[0],
         test=tested[1],
         training_seconds=sum(metrics.seconds for metrics in tuned.history),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,13 +18,12 @@ from torch.utils.data import Subset
 from spikewright.data import ImageData
 from spikewright.data.in_memory import InMemory, in_memory
 from spikewright.data.splits import stratified
-from spikewright.errors import RecipeError, RunError
+from spikewright.errors import RecipeError
 from spikewright.fingerprint import fingerprint
-from spikewright.runs.card import read_card
-from spikewright.runs.files import read_tensors, write_tensors
-from spikewright.runs.names import trained_folder
-from spikewright.runs.recipe import Recipe, StartRecipe
-from spikewright.runs.run_folder import RunFolder
+from spikewright.runs.files import write_tensors
+from spikewright.runs.recipe import DataRecipe
+from spikewright.runs.run_folder import RecordedFolder
+from spikewright.training.never_seen import NeverSeen, not_known, read_held_out
 
 KEY_BYTES = 8
 HELD_OUT_SEED = 20251121
@@ -81,12 +81,11 @@ class Splits:
             }
         )
 
-    def write_held_out(self, path: Path, start: StartRecipe | None = None) -> None:
+    def write_held_out(self, path: Path, never_seen: NeverSeen | None = None) -> None:
         """Write which images the weights never see: held out here, or by what they start from."""
         keys = self.keys[self.validation]
-        folder = None if start is None else trained_folder(start.weights)
-        if folder is not None:
-            earlier, _ = _read(RunFolder(folder).held_out)
+        if never_seen is not None:
+            earlier = never_seen.keys
             keys = torch.cat([keys, earlier[~torch.isin(earlier, self.keys)]])
         write_tensors(path, {"held_out": keys}, {"images_sha256": self.sha256})
 
@@ -110,30 +109,32 @@ def image_keys(images: Tensor, *, bounded: bool) -> Tensor:
     return torch.frombuffer(bytearray(digests), dtype=torch.int64)
 
 
-def as_begun(splits: Splits, run: RunFolder, recipe: Recipe) -> Splits:
+def as_begun(splits: Splits, run: RecordedFolder[Any], data: str) -> Splits:
     """The images as the run in a folder holds them out.
 
     Args:
         splits: the images as the data set gives them now.
         run: its folder, with the list of what it held out.
-        recipe: the recipe that is to go on.
+        data: what the recipe that is to go on calls the data set.
 
     Raises:
         RecipeError: if they are not the images that the run was begun on.
         RunError: if the file is damaged.
     """
-    keys, sha256 = _read(run.held_out)
+    keys, sha256 = read_held_out(run.held_out)
     for begun in (splits, splits.holding_out(torch.isin(splits.keys, keys))):
         if begun.sha256 == sha256:
             return begun
     raise RecipeError(
-        f"'{run.path}' holds a run on other images than '{recipe.data.data}' has now, or on "
+        f"'{run.path}' holds a run on other images than '{data}' has now, or on "
         f"the same in another order; give those that '{run.read_recipe().data.data}' held when "
         "it was begun, or name another folder"
     )
 
 
-def keeping_apart(splits: Splits, data: ImageData, recipe: Recipe) -> Splits:
+def keeping_apart(
+    splits: Splits, data: ImageData, recipe: DataRecipe, never_seen: NeverSeen | None
+) -> Splits:
     """The images, with none to choose the best epoch that the start was trained on.
 
     Images that a start held out are held out again, whatever the layout of the files. If the data
@@ -142,35 +143,32 @@ def keeping_apart(splits: Splits, data: ImageData, recipe: Recipe) -> Splits:
     Args:
         splits: the images as the data set gives them.
         data: the data set.
-        recipe: names the weights to start from, and how many images to hold out. Only the folder of
-            a run or of an entry of the zoo says which images its weights never saw.
+        recipe: how many images to hold out, and the size that they are brought to.
+        never_seen: by what training starts from; None where that is not known.
 
     Raises:
         RecipeError: if this cannot be.
     """
-    start = recipe.start
-    folder = None if start is None else trained_folder(start.weights)
-    if start is None or folder is None:
+    if never_seen is None:
         return splits
-    card, never_seen = read_card(folder), _held_out_by(start, folder)
-    apart = torch.isin(splits.keys, never_seen)
+    apart = torch.isin(splits.keys, never_seen.keys)
     if bool(apart[splits.validation].all()):
         return splits
-    count, asked = int(apart.sum()), recipe.data.validation
+    count, asked = int(apart.sum()), recipe.validation
     if count == 0:
-        if card.data.name == data.name and card.recipe.data.size != recipe.data.size:
-            raise _unknown(start, "its images were brought to another size")
+        if never_seen.data == data.name and never_seen.size != recipe.size:
+            raise not_known(never_seen.weights, "its images were brought to another size")
         return splits
-    if 2 * count < min(card.validation.images, len(splits.validation)):
+    if 2 * count < min(never_seen.chose, len(splits.validation)):
         overlap = f"{count:,} of those that it held out are here, so the two sets overlap"
-        raise _unknown(start, overlap)
+        raise not_known(never_seen.weights, overlap)
     given_apart = not isinstance(data.validation, Subset)
     if given_apart or (asked is not None and asked > count):
         raise RecipeError(
-            f"'{start.weights}' may have been trained on some of the "
+            f"'{never_seen.weights}' may have been trained on some of the "
             f"{len(splits.validation):,} images that would choose the best epoch; hold out at most "
-            f"the {count:,} that it held out (of CIFAR: validation={count}), or start from its "
-            "file of weights and keep them apart yourself"
+            f"the {count:,} that it held out (of CIFAR: validation={count}), or give its file of "
+            "weights instead and keep them apart yourself"
         )
     if asked is None or asked == count:
         return splits.holding_out(apart)
@@ -178,30 +176,3 @@ def keeping_apart(splits: Splits, data: ImageData, recipe: Recipe) -> Splits:
     labels: list[int] = splits.images.labels[candidates].tolist()
     _, chosen = stratified(labels, asked, HELD_OUT_SEED, data.name)
     return splits.holding_out(torch.isin(splits.keys, splits.keys[candidates[chosen]]))
-
-
-def _held_out_by(start: StartRecipe, folder: Path) -> Tensor:
-    """The keys of the images that a start has never seen."""
-    try:
-        return _read(RunFolder(folder).held_out)[0]
-    except RunError as error:
-        raise _unknown(start, str(error)) from error
-
-
-def _unknown(start: StartRecipe, why: str) -> RecipeError:
-    return RecipeError(
-        f"which images '{start.weights}' was trained on is not known: {why}; start from its file "
-        "of weights, and keep what chooses the best epoch apart yourself"
-    )
-
-
-def _read(path: Path) -> tuple[Tensor, str]:
-    """The keys of the images held out, and the SHA-256 of all images."""
-    tensors, document = read_tensors(path)
-    try:
-        return tensors["held_out"], document["images_sha256"]
-    except KeyError as error:
-        raise RunError(
-            f"'{path}' does not tell which images were held out ({error} is missing): put the file "
-            "back that the run has written"
-        ) from error

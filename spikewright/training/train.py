@@ -20,6 +20,7 @@ from spikewright.runs.recipe import Recipe
 from spikewright.runs.run_folder import RunFolder
 from spikewright.training.card import make_card
 from spikewright.training.checkpoint import TrainingState
+from spikewright.training.never_seen import NeverSeen
 from spikewright.training.recording import record_epochs
 from spikewright.training.splits import Splits, as_begun, keeping_apart
 from spikewright.training.trainer import Progress, Trainer
@@ -122,7 +123,8 @@ def train_in_memory(
         RecipeError, DataError, ModelError: see `train`.
     """
     trainer = Trainer.make(recipe, data, Processes(0, 1, torch.device(device)), progress)
-    splits = keeping_apart(Splits.read(data), data, recipe)
+    never_seen = NeverSeen.by(recipe.start)
+    splits = keeping_apart(Splits.read(data), data, recipe.data, never_seen)
     trainer.require_a_batch(splits)
     for _ in trainer.epochs(splits):
         pass
@@ -150,29 +152,31 @@ def _carry_out(
     """Train what is left of a run; what cannot be carried out begins no folder."""
     processes.check(recipe.optimisation.batch_size)
     trainer = Trainer.make(recipe, data, processes, progress, begun=run.checkpoint.is_file())
-    splits = Splits.read(data)
+    splits, never_seen = Splits.read(data), None
     if run.held_out.is_file():
-        splits = as_begun(splits, run, recipe)
+        splits = as_begun(splits, run, recipe.data.data)
     else:
-        splits = keeping_apart(splits, data, recipe)
+        never_seen = NeverSeen.by(recipe.start)
+        splits = keeping_apart(splits, data, recipe.data, never_seen)
     trainer.require_a_batch(splits)
-    processes.by_main(lambda: _begin(run, recipe, splits))
+    processes.by_main(lambda: _begin(run, recipe, splits, never_seen))
     epochs = trainer.epochs(splits)
     record_epochs(run, trainer.state, epochs, tensorboard=tensorboard, writes=processes.main)
     _finish(trainer, splits, run)
 
 
-def _begin(run: RunFolder, recipe: Recipe, splits: Splits) -> None:
+def _begin(run: RunFolder, recipe: Recipe, splits: Splits, never_seen: NeverSeen | None) -> None:
     """Make the folder of a run, or see that it holds one of this recipe."""
     run.prepare(recipe)
     if not run.held_out.is_file():
-        splits.write_held_out(run.held_out, recipe.start)
+        splits.write_held_out(run.held_out, never_seen)
 
 
 def _require_same_images(run: RunFolder, recipe: Recipe, data: ImageData | None) -> None:
     """See that data from another place are those of a finished run; the same place is believed."""
     if recipe.data.data != run.read_recipe().data.data and run.held_out.is_file():
-        as_begun(Splits.read(open_data(recipe) if data is None else data), run, recipe)
+        images = open_data(recipe) if data is None else data
+        as_begun(Splits.read(images), run, recipe.data.data)
 
 
 def _finish(trainer: Trainer, splits: Splits, run: RunFolder) -> None:

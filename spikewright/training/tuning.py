@@ -84,6 +84,7 @@ class Tuner:
         self._progress = progress
         self._ann = network.ann()
         model = TrainableNetwork(network, steps, method.surrogate)
+        self._came = {name: value.detach().clone() for name, value in model.state_dict().items()}
         self._least = {
             site: method.least_threshold * theta.detach().clone()
             for site, theta in model.part("threshold").items()
@@ -116,10 +117,12 @@ class Tuner:
                 self._progress(epoch, self._method.epochs, 1, 1, metrics)
 
     def best(self) -> FineTuned:
-        """The network of the best epoch."""
-        self.network.load_state_dict(self.state.best)
-        history = tuple(self.state.history)
-        return FineTuned(self.network.network(), self.state.best_epoch, history)
+        """The network of the best epoch, and of epoch 0 where none of the last stage is better."""
+        history, best, chosen = tuple(self.state.history), self.state.best_epoch, self.state.best
+        if self._score(history[0]) >= self._score(best):
+            best, chosen = history[0], self._came
+        self.network.load_state_dict(chosen)
+        return FineTuned(self.network.network(), best, history)
 
     def _stages(self) -> tuple[Stage, ...]:
         """The stage of every epoch from the first to the next one."""
@@ -129,9 +132,12 @@ class Tuner:
     def _rank(self, metrics: EpochMetrics) -> tuple[float, ...]:
         """Later stages come before better epochs, as their networks are nearer to the last one."""
         stage = self._stages()[max(0, metrics.epoch - 1)]
+        return stage.spiking, stage.frozen, self._score(metrics)
+
+    def _score(self, metrics: EpochMetrics) -> float:
+        """What an epoch is worth, by the images held out."""
         by_loss = self._method.selects_by_loss
-        score = -metrics.validation_loss if by_loss else metrics.validation_accuracy
-        return stage.spiking, stage.frozen, score
+        return -metrics.validation_loss if by_loss else metrics.validation_accuracy
 
     def _begin(self) -> None:
         """Bring the network into the stage of an epoch; a new stage starts from the best so far."""

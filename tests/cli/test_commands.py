@@ -114,6 +114,42 @@ def test_convert_chooses_a_code_for_every_layer(run: Run, tmp_path: Path) -> Non
     assert "layers of first-spike" in (tmp_path / "summary.txt").read_text()
 
 
+def test_convert_gives_longer_windows_to_few_layers(run: Run, tmp_path: Path) -> None:
+    """The written network has the windows, the errors and the latency that are told."""
+    words = ["--data", "digits", "--calibration-samples", "32", "--neuron", "nearest:binary"]
+    words += ["--steps", "3", "--longer-layers", "2", "--longer-by", "3", "--method", "minerror"]
+    code, out, err = run("convert", DIGITS, *words, "--output", str(tmp_path), "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    first, *_, last = windows = found["windows"]
+    assert (first["longer"], first["latency"], first["samples"]) == ([], 12, 8)
+    assert 1 <= len(last["longer"]) <= 2
+    errors = [one["relative_error"] for one in windows]
+    assert errors == sorted(errors, reverse=True)
+    assert found["designs"][0]["latency"] == last["latency"] > 12
+    assert found["configuration"]["longer_layers"] == 2
+    saved = sw.load(tmp_path / "network.safetensors")
+    longer = [s for s, n in saved.neurons.items() if n.window(saved.steps) == 6]
+    assert set(longer) == set(last["longer"])
+    assert saved.latency() == last["latency"]
+    summary = (tmp_path / "summary.txt").read_text()
+    assert "T = 6 in place of 3 at the layers whose rounding costs most" in summary
+    assert f"+ {last['longer'][0]}" in summary
+
+
+def test_convert_keeps_windows_within_a_latency(run: Run) -> None:
+    """Three layers of 3 steps answer after 12: nothing longer does."""
+    words = ["--data", "digits", "--calibration-samples", "32", "--neuron", "nearest:binary"]
+    words += ["--steps", "3", "--longer-layers", "1", "--correction", "none"]
+    code, out, err = run("convert", DIGITS, *words, "--latency", "12")
+    assert code == 0, err
+    assert "all layers keep T = 3" in out
+    assert "latency: 12 time steps" in out
+    code, _, err = run("convert", DIGITS, *words, "--latency", "11")
+    assert code == 4
+    assert "all of them alike it takes 12" in err
+
+
 def test_sweep_writes_four_files_that_agree(run: Run, tmp_path: Path) -> None:
     words = [*SMALL, "--neuron", "if,tpp,nearest:binary", "--seeds", "2", "--seed", "5"]
     code, out, err = run("sweep", DIGITS, *words, "--output", str(tmp_path), "--json")

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 import spikewright as sw
+from spikewright.artefact import describe
+from spikewright.runs.zoo import zoo_folder
 
 from .conftest import Run
 
@@ -43,6 +45,8 @@ def test_a_network_is_tuned_gone_on_with_and_evaluated(
     assert lines[0].startswith("dsr, T = 2: the network of epoch ")
     assert [line.split("  ")[0] for line in lines[1:4]] == ["validation", "test before", "test"]
     assert err.startswith("epoch 0/2  loss ")
+    held_out = (tmp_path / "run" / "held_out.safetensors").read_bytes()
+    assert held_out == (zoo_folder("digits-qcfs8") / "held_out.safetensors").read_bytes()
     code, again, err = run("finetune", "--resume", folder, "--json")
     assert (code, err) == (0, "")
     card = json.loads(again)
@@ -81,6 +85,19 @@ def test_the_options_of_nq_reach_the_recipe(run: Run, network: str, tmp_path: Pa
     assert code == 0, err
     settings = json.loads((tmp_path / "run.json").read_text())["recipe"]["settings"]
     assert (settings["levels"], settings["noise"]) == (8, 0.5)
+
+
+def test_images_that_may_have_been_seen_are_told(run: Run, network: str, tmp_path: Path) -> None:
+    start, folder = tmp_path / "start.safetensors", str(tmp_path / "run")
+    told = {**describe(network).notes, "model": "package:factory"}
+    sw.load(network).save(start, notes=told)
+    code, out, err = run("finetune", str(start), *SHORT, "--output", folder)
+    assert code == 0, err
+    why = "'package:factory' keeps no list of images that it never saw"
+    line = out.splitlines()[2].strip()
+    assert line == f"the network may have been trained on these images, so they flatter: {why}"
+    card = json.loads(run("finetune", "--resume", folder, "--json")[1])
+    assert card["may_be_seen"] == why
 
 
 def test_a_start_that_has_changed_is_refused(run: Run, network: str, tmp_path: Path) -> None:

@@ -78,8 +78,17 @@ WRONG = [
     ([*SEQUENCES, "--learning-rate", "inf"], "learning_rate must be above 0"),
     ([*SEQUENCES, "--seed", "-1"], "seed must be 0 to"),
     ([*CONVERT, "--codes", "binary,morse"], "give one of binary, digits, first-spike"),
-    ([*CONVERT, "--latency", "12"], "give --codes too"),
+    ([*CONVERT, "--latency", "12"], "--longer-layers or --codes chooses: give one of them"),
     ([*CONVERT, "--codes", "binary", "--steps", "3,7"], "give one number of --steps"),
+    ([*CONVERT, "--longer-layers", "0"], "--longer-layers"),
+    ([*CONVERT, "--longer-layers", "1", "--longer-by", "65537"], "--longer-by"),
+    ([*CONVERT, "--longer-by", "2"], "--longer-by is for the windows of --longer-layers"),
+    ([*CONVERT, "--longer-layers", "1", "--steps", "3,7"], "--longer-layers chooses for one T"),
+    ([*CONVERT, "--longer-layers", "1", "--agreement", "0.9"], "finds one for all layers"),
+    ([*CONVERT, "--longer-layers", "1", "--codes", "binary"], "both choose the windows"),
+    ([*CONVERT, "--longer-layers", "1", "--neuron", "if"], "'IF' has no window of its own"),
+    ([*CONVERT, "--longer-layers", "1", "--neuron", "tracer"], "such as --neuron nearest:binary"),
+    ([*CONVERT, "--longer-layers", "1", "--method", "few-spikes"], "no window of its own"),
 ]
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 import torch
 
-from docs_tools import bits, finetuned, nq, tandem
+from docs_tools import bits, finetuned, gains, nq, tandem
 
 from .pages import text_of
 
@@ -19,6 +20,9 @@ def test_the_pages_repeat_the_records() -> None:
     found, page = finetuned.read(bits.RECORD, bits.Row), text_of("docs/methods/bits.md")
     assert bits.table(found) in page
     assert bits.choosing_table(found) in page
+    for name, trial in gains.TRIALS.items():
+        table = gains.table(finetuned.read(trial.record, gains.Row))
+        assert table in text_of(f"docs/methods/{name}.md")
 
 
 def test_rows_are_read_as_they_were_written(tmp_path: Path) -> None:
@@ -28,6 +32,21 @@ def test_rows_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert found == (row, replace(row, seed=1))
     last = nq.table(found).splitlines()[-1]
     assert last == "| 4 | 1 | 60.00 % | 70.00 % | 75.00 % | 1e-07 |"
+
+
+def test_a_record_of_the_same_settings_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trial = gains.TRIALS["dsr"]
+    monkeypatch.chdir(tmp_path)
+    assert gains.done(trial) == ()
+    row = gains.Row(0, 1000, 600, 800, 20, 220, 3)
+    trial.record.parent.mkdir(parents=True)
+    finetuned.write(trial.record, (row,), trial.config)
+    assert gains.done(trial) == (row,)
+    assert gains.done(replace(trial, tested=10)) == ()
+    last = gains.table((row,)).splitlines()[-1]
+    assert last == "| 0 | 60.00 % | 80.00 % | +20.00 (+17.19 to +22.73) | 9e-44 | 3 |"
 
 
 def test_rows_within_rows_are_read_too(tmp_path: Path) -> None:

@@ -46,7 +46,7 @@ def test_a_network_is_measured_by_its_own_figure(
     )
     monkeypatch.setitem(networks.NETWORKS, "larger", real)
     monkeypatch.setattr(measure, "COMPARED", (("nearest:binary", 8), ("tracer", 7)))
-    monkeypatch.setattr(measure, "LONGER", (("nearest:binary", 2),))
+    monkeypatch.setattr(measure, "LONGER", (("nearest:binary", 2, 1), ("nearest:binary", 2, 3)))
     monkeypatch.setattr(measure, "RECORDS", tmp_path)
     first, *_, result = measure.measured("larger", 40, 200, 20)
     measure.write(first)
@@ -89,6 +89,12 @@ def test_every_network_is_shown_or_said_to_be_missing(
     )
     assert "1 of 1 networks are less than half a point below their ANN." in shown
     assert "| [minilm](#minilm) | 100 | 90.0 (82.6–94.5) | not run | 90.0 | not run |" in shown
+
+
+def test_longer_windows_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(measure, "RECORDS", tmp_path)
+    measure.write(replace(RESULT, rows=(replace(ROW, longer="first second"),)))
+    assert "| `nearest:digits`, T = 7 at `first`, `second` | 3 |" in page.page()
 
 
 def test_what_a_network_loses_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

@@ -45,6 +45,18 @@ def test_the_layer_whose_rounding_costs_most_gets_the_longer_window(prepared: sw
     assert errors[1] < errors[0] / 3
     latencies = [prepared.convert(one.neurons, steps=4).latency() for one in front]
     assert latencies == [16, 24, 28]  # the first layer listens to the input for longer, too
+    assert [one.latency for one in front] == latencies
+    assert {one.samples for one in front} == {32}
+
+
+def test_what_would_answer_too_late_is_left_out(prepared: sw.Prepared) -> None:
+    """The first layer gains most and adds 8 time steps; the others add 4."""
+    (alike,) = sw.assign_steps(prepared, BINARY, steps=4, more=4, layers=2, latency=19)
+    assert (alike.longer, alike.latency) == ((), 16)
+    in_time = sw.assign_steps(prepared, BINARY, steps=4, more=4, layers=2, latency=20)
+    assert [one.latency for one in in_time] == [16, 20]
+    assert in_time[-1].longer in {("act2",), ("act3",)}
+    assert sw.assign_steps(prepared, BINARY, layers=2, latency=24)[-1].longer == ("act1",)
 
 
 def test_errors_are_those_of_the_networks_it_names(model: nn.Module, prepared: sw.Prepared) -> None:
@@ -69,6 +81,10 @@ def test_alike_sites_are_one_layer() -> None:
 def test_what_it_cannot_choose_is_refused(prepared: sw.Prepared) -> None:
     with pytest.raises(sw.AnalysisError, match="without steps="):
         sw.assign_steps(prepared, sw.TwoPhase("nearest", "binary", steps=3))
+    with pytest.raises(sw.AnalysisError, match="two-phase neurons, TwoPhase"):
+        sw.assign_steps(prepared, sw.IntegrateFire())  # pyright: ignore[reportArgumentType]
+    with pytest.raises(sw.AnalysisError, match="all of them alike it takes 16"):
+        sw.assign_steps(prepared, BINARY, latency=15)
     with pytest.raises(sw.AnalysisError, match="at least 1"):
         sw.assign_steps(prepared, BINARY, more=0)
     with pytest.raises(sw.CalibrationError, match="at least 8"):

@@ -193,6 +193,14 @@ def test_tandem_sets_the_threshold_of_a_layer_as_it_becomes_spiking() -> None:
     assert torch.equal(second.detach(), expected)
 
 
+def test_tandem_that_only_harms_leaves_the_network_as_it_came() -> None:
+    _, x, _ = task()
+    found = tuned(sw.IntegrateFire(), Tandem(epochs=3, batch_size=64, learning_rate=1.0))
+    assert max(m.validation_accuracy for m in found.history) == found.best.validation_accuracy
+    assert found.best.epoch == 0
+    assert torch.equal(found.network(x), network(sw.IntegrateFire())(x))
+
+
 def test_the_best_network_of_tandem_is_spiking_throughout() -> None:
     found = tuned(sw.IntegrateFire(), Tandem(epochs=3, batch_size=64))
     assert found.best.epoch == 3  # the only one in which all three layers were spiking

@@ -38,6 +38,7 @@ SOUND: Mapping[str, tuple[str, ...]] = {
         f"{DIGITS} {_FEW} --output {FRESH}",
         "run:trained --data digits --calibration-samples 8 --steps 2 --method qcfs",
         f"{_PICTURES} --neuron if",
+        f"{DIGITS} {_FEW} --longer-layers 1 --longer-by 2 --latency 8 --output {FRESH}",
         f"{_EVENTS} --json",
     ),
     "sweep": (
@@ -209,6 +210,8 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "agreement": ("0.9", "1", "0", "2", "x"),
     "codes": ("binary,first-spike", "binary", "digits", "x", "binary,,"),
     "latency": ("30", "1", "0", "x"),
+    "longer_layers": ("1", "2", "0", "x"),
+    "longer_by": ("1", "4", "0", "65536", "x"),
     "trajectory": ("4", "0", "two"),
     "metric": ("torch:dist", "absent:metric", "torch", "torch:absent", ":"),
     "input_shape": ("1,8,8", "3,32,32", "8", "1,1,1", "2,32,32", "3,0,3"),

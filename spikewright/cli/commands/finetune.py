@@ -97,12 +97,15 @@ def finetune(
     """Train a saved network further, for its own neurons and T, or go on with such a run.
 
     Forward the network is the spiking network itself, backward every layer is what its spikes
-    stand for on average, so memory does not grow with T. The best epoch is chosen on images held
-    out of the training set; the test split is read once, at the end, before and after. A run that
-    is killed loses at most the epoch it was in.
+    stand for on average, so memory does not grow with T. The best epoch is chosen on images that
+    the network never saw, recognised by their content, where it was converted from run:DIR or
+    zoo:NAME: these keep a list. Else the validation split chooses, on which the network may have
+    been trained, and the result says so. The test split is read once, at the end, before and after.
+    A run that is killed loses at most the epoch it was in.
 
     Images are prepared as those that the network was calibrated with. DIR receives run.json,
-    metrics.jsonl, checkpoint.safetensors and, at the end, network.safetensors and card.json.
+    held_out.safetensors, metrics.jsonl, checkpoint.safetensors and, at the end,
+    network.safetensors and card.json.
 
     Args:
         output: The folder of the run; named again with the same options, the run goes on.
@@ -176,10 +179,17 @@ def _prepared(data: DataRecipe, notes: Mapping[str, Any], channels: int) -> Data
 
 def summary(card: FineTuneCard, folder: Path) -> str:
     """What a finished run came to, for people."""
+    told = list[str]()
+    if card.may_be_seen is not None:
+        told = [
+            "             the network may have been trained on these images, so they flatter: "
+            f"{card.may_be_seen}"
+        ]
     lines = [
         f"{card.recipe.method}, T = {card.recipe.steps}: the network of epoch {card.best_epoch} of "
         f"{card.epochs}, trained on {card.training_images:,} images",
         f"validation   {card.validation}",
+        *told,
         f"test before  {card.before}",
         f"test         {card.test}",
         f"measure it with: spikewright evaluate {FineTuneFolder(folder).network} --data ...",

@@ -297,7 +297,7 @@ class SpikingNetwork(ConvertedNetwork):
         return auditor.audit(samples_in(plan.source, shown))
 
     def compile(self) -> Self:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Compile the count engine, and the step engine of integrate-and-fire networks.
+        """Compile the count engine, and the step of integrate-and-fire or spike tracer networks.
 
         The first call at a new batch size compiles, for seconds to minutes; other T and seeds then
         cost nothing. The step engine runs frames uncompiled. On processors with instructions

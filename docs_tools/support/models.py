@@ -83,6 +83,9 @@ def row(name: str) -> ModelRow:
         {"aux_logits": False, "init_weights": OWN_WEIGHTS[name]} if name in OWN_WEIGHTS else {}
     )
     model = torchvision.models.get_model(name, weights=None, **options).eval()
+    for parameter in model.parameters():
+        if parameter.dim() > 1 and not parameter.any():  # ViT's head: all answers would be 0
+            nn.init.normal_(parameter, std=0.02)
     size = SIZES.get(name, 64)
     images = torch.randn(2, 3, size, size, generator=torch.Generator().manual_seed(1))
     found = survey(model, images)

@@ -68,8 +68,9 @@ def models_part(rows: Iterable[ModelRow]) -> str:
                 f"| {row.name} | {row.size} x {row.size} | {row.sites} | {row.neurons:,} | "
                 f"{row.captured:.0g} | {row.converted:.1e} |"
             )
-    lines += ["", "Refused, with how often each operation is in the way:", ""]
-    lines += ["| model | refused operations |", "|---|---|"]
+    if any(row.refusals for row in found):
+        lines += ["", "Refused, with how often each operation is in the way:", ""]
+        lines += ["| model | refused operations |", "|---|---|"]
     for row in found:
         if row.refusals:
             told = ", ".join(f"`{known_as(name)}` {times}" for name, times in row.refusals)
@@ -113,7 +114,8 @@ float64 (they differ by rounding, less than {LARGEST_ERROR:g} of the largest val
 would not have been written). `spikewright check MODEL` says the same about a model of yours.
 
 *Class* is what an operation is to a spiking network: `unit` becomes a layer of spiking neurons,
-`linear` commutes with summing over time, `max` lets through the winner by count.
+`linear` commutes with summing over time, `max` lets through the winner by count, `product` adds up
+what the spikes of one signal make of those of another.
 
 ## Operations that convert"""
 

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from spikewright.cli.parse import NEURON_HELP, steps_of
+from spikewright.cli.parse import METHOD_HELP, NEURON_HELP, steps_of
 from spikewright.graph.elementary import Units
 
 MAXIMUM_SEED = 2**32 - 1
@@ -118,9 +118,7 @@ class ConversionOptions:
     """How it is converted.
 
     Attributes:
-        method: A method as a whole: qcfs, rts, snnc, ltb, srp, cos, minerror, refit or auto. It
-            settles thresholds and correction (so --threshold and --correction do not go with it),
-            what 'if' starts from, and the neuron unless --neuron names others.
+        method: A method as a whole, one of `methods.METHODS`.
         threshold: The rule that sets the thresholds: minerror, localbalance, maximum or
             percentile:Q (such as percentile:99.9), each with :layer or :channel at the end if you
             like; or learned (QCFS), or learned:minerror where not every activation is QCFS.
@@ -142,7 +140,7 @@ class ConversionOptions:
         device: The device: cpu, cuda, cuda:1, mps, ...
     """
 
-    method: Annotated[str | None, typer.Option(metavar="NAME")] = None
+    method: Annotated[str | None, typer.Option(metavar="NAME", help=METHOD_HELP)] = None
     threshold: Annotated[str | None, typer.Option(metavar="RULE")] = None
     correction: Annotated[str | None, typer.Option(metavar="NAME")] = None
     calibration_samples: Annotated[int | None, typer.Option(min=1)] = None

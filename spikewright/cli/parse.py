@@ -64,6 +64,12 @@ NEURON_HELP = (
     "the neuron of --method."
 )
 
+METHOD_HELP = (
+    f"A method as a whole: {', '.join(METHODS)}. It settles thresholds and correction (so "
+    "--threshold and --correction do not go with it), what 'if' starts from, and the neuron unless "
+    "--neuron names others."
+)
+
 
 def neuron_of(text: str, method: Method = AUTO) -> Neuron:
     """A neuron by its name, e.g. `if`, `tpp` or `nearest:binary`, as the method makes it."""

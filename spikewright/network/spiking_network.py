@@ -57,7 +57,7 @@ class SpikingNetwork(ConvertedNetwork):
                 frames `[T, B, *S]` too, frame t at step t, for neurons whose T steps count alike
                 (no binary or first-spike code, no rehearsal).
             steps: T, of all neurons without steps of their own; the design point when None.
-            engine: "auto", "counts" (one forward pass, two-phase neurons only) or "steps".
+            engine: "auto", "counts" (one forward pass, of neurons with a count law) or "steps".
             seed: any integer; the same seed gives the same spikes.
             sample_ids: int64 `[B]`, identities that random draws are keyed by; when None they are
                 derived from each sample's content, that of all its inputs and frames.
@@ -297,7 +297,7 @@ class SpikingNetwork(ConvertedNetwork):
         return auditor.audit(samples_in(plan.source, shown))
 
     def compile(self) -> Self:  # pyright: ignore[reportIncompatibleMethodOverride]
-        """Compile the count engine, and the step engine of integrate-and-fire networks.
+        """Compile the count engine, and the step of integrate-and-fire or spike tracer networks.
 
         The first call at a new batch size compiles, for seconds to minutes; other T and seeds then
         cost nothing. The step engine runs frames uncompiled. On processors with instructions

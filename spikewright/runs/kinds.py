@@ -18,6 +18,11 @@ class ActivationKind(StrEnum):
     RELU = "relu"
     GELU = "gelu"
 
+    @property
+    def learns_threshold(self) -> bool:
+        """Whether every site learns one."""
+        return self in (ActivationKind.QCFS, ActivationKind.CLIPPED)
+
 
 class Augmentation(StrEnum):
     """A random change of every training image."""

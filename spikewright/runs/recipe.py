@@ -67,8 +67,7 @@ class NetworkRecipe:
             ),
             (not _in_levels(self.shift_steps), f"shift_steps lies in 1 .. {LARGEST_LEVELS:,}"),
             (
-                self.threshold is not None
-                and self.activation in (ActivationKind.RELU, ActivationKind.GELU),
+                self.threshold is not None and not self.activation.learns_threshold,
                 f"{self.activation} has no threshold",
             ),
             (

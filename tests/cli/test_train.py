@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from spikewright.cli.commands.train import summary
 from spikewright.cli.progress import ProgressLine, duration
 from spikewright.runs.card import read_card
 from spikewright.runs.zoo import zoo_folder
@@ -42,6 +43,14 @@ def test_a_run_is_trained_resumed_and_swept(run: Run, tmp_path: Path) -> None:
     }
     # normalised as in training without being told, and lossless at T = L
     assert accuracies["nearest"] == card["test"]["accuracy"]
+
+
+@pytest.mark.parametrize(
+    ("name", "ending"),
+    [("digits-qcfs8", "--data ... --threshold learned"), ("cct6-cifar10", "--data ...")],
+)
+def test_thresholds_are_offered_where_they_were_learned(name: str, ending: str) -> None:
+    assert summary(read_card(zoo_folder(name)), "runs/it").endswith(ending)
 
 
 def test_every_option_reaches_the_recipe(run: Run, tmp_path: Path) -> None:

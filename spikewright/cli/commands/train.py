@@ -99,5 +99,6 @@ def summary(card: ModelCard, folder: str) -> str:
     ]
     if card.data.name.endswith("-simulated"):
         lines.append(f"SIMULATED data: {card.data.name}; no camera recorded it")
-    lines.append(f"measure it with: spikewright sweep run:{folder} --data ... --threshold learned")
+    learned = " --threshold learned" if card.recipe.network.activation.learns_threshold else ""
+    lines.append(f"measure it with: spikewright sweep run:{folder} --data ...{learned}")
     return "\n".join(lines)

@@ -30,7 +30,7 @@ COMPARED = (
     ("tracer", 15),
 )
 """Neurons as the command line spells them, and T."""
-LONGER = tuple((*one, layers) for layers in (1, 3) for one in (COMPARED[0], COMPARED[1]))
+LONGER = tuple((*COMPARED[at], layers) for layers, at in ((1, 0), (1, 1), (3, 0), (3, 1), (3, 2)))
 """Those which are measured again with longer windows, and at how many layers."""
 MORE = 4
 """Time steps by which they are longer."""

@@ -23,6 +23,7 @@ class RealRow:
         figure: the network's own, 0 .. 1.
         error: relative, of the answers.
         energy: over that of the int8 ANN; None where an operation has no price.
+        longer: the layers with a longer window than T; "" where all are alike.
     """
 
     neuron: str
@@ -30,6 +31,7 @@ class RealRow:
     figure: float
     error: float
     energy: float | None
+    longer: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def _kept(networks: Sequence[Real], neuron: str, steps: int, shown: str) -> str:
         (network, row)
         for network in networks
         for row in network.rows
-        if (row.neuron, row.steps) == (neuron, steps)
+        if (row.neuron, row.steps, row.longer) == (neuron, steps, "")
     ]
     if not pairs:
         return ""

@@ -61,14 +61,25 @@ def _tandem(record: TandemTuning) -> str:
 
     def gain(row: TrainedRow) -> str:
         """`start` names one of the conversions."""
-        first = 100 * before[row.start or ""].right / row.images
-        return f"{first:.1f} to {100 * row.right / row.images:.1f} % as {row.start} converts it"
+        first, last = (100 * one.right / row.images for one in (before[row.start or ""], row))
+        way = (
+            f"from {first:.1f} to {last:.1f} %"
+            if last != first
+            else f"no further than {last:.1f} %"
+        )
+        return f"{way} as {row.start} converts it"
 
-    gains = [gain(row) for row in record.rows if row.start is not None]
+    gains: dict[str, list[str]] = {}
+    for row in record.rows:
+        if row.start is not None:
+            method = row.name.partition(",")[0].lower()
+            gains.setdefault(method, []).append(gain(row))
+    first, *others = [(f"`{method}`", listed(found)) for method, found in gains.items()]
     settings = record.config
+    also = "".join(f"; {method} does so {found}" for method, found in others)
     return (
-        f"`tandem`, {settings.epochs} epochs on {settings.images:,} images, brings IF at "
-        f"T = {settings.steps} on `{settings.source}` from {listed(gains)}."
+        f"{first[0]}, {settings.epochs} epochs on {settings.images:,} images, brings IF at "
+        f"T = {settings.steps} on `{settings.source}` {first[1]}{also}."
     )
 
 

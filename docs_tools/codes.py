@@ -13,11 +13,11 @@ import torch
 from torch import Tensor
 
 import spikewright as sw
+from docs_tools import records
 from paper import markdown
 from spikewright.cli.parse import neuron_of
 from spikewright.measure import HOROWITZ_45NM
 from spikewright.measure.likeness import Likeness
-from spikewright.version import __version__
 
 RECORDS = Path("docs/results")
 
@@ -163,7 +163,7 @@ def write(subject: Subject, rows: Sequence[Row], config: Mapping[str, Any]) -> P
 
 def record(subject: Subject, rows: Sequence[Row], config: Mapping[str, Any]) -> str:
     """A record as JSON: what was measured, how, and the rows."""
-    versions = {"spikewright": __version__, "torch": str(torch.__version__)}
+    versions = records.versions()
     found = {"title": subject.title, "config": dict(config), "versions": versions}
     return json.dumps({**found, "rows": [asdict(row) for row in rows]}, indent=1) + "\n"
 

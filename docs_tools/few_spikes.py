@@ -13,11 +13,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import spikewright as sw
-from docs_tools import harmonic
+from docs_tools import harmonic, records
 from paper import markdown
 from spikewright.measure import HOROWITZ_45NM
 from spikewright.neurons import fitted_table
-from spikewright.version import __version__
 
 RECORD = Path("docs/results/few-spikes.json")
 
@@ -183,7 +182,7 @@ def write(rounds: int = 400, batches: int = 600, samples: int = 1000) -> None:
 
 def record(found: Mapping[str, Sequence[Any]], config: Mapping[str, Any]) -> str:
     """A record as JSON."""
-    versions = {"spikewright": __version__, "torch": str(torch.__version__)}
+    versions = records.versions()
     rows = {name: [asdict(row) for row in given] for name, given in found.items()}
     return json.dumps({"config": dict(config), "versions": versions, **rows}, indent=1) + "\n"
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
+from docs_tools import records
 from spikewright.data import open_dataset
 from spikewright.data.in_memory import InMemory, in_memory
 from spikewright.decoding import decoded, parsed
@@ -27,7 +27,6 @@ from spikewright.training.start import start_from
 from spikewright.training.trainer import epoch_order
 from spikewright.training.tuning import FineTuned, Tuner
 from spikewright.training.tuning_data import TuningData
-from spikewright.version import __version__
 
 BATCH = 100
 """Images answered at a time."""
@@ -112,11 +111,18 @@ def only(first: Tensor, second: Tensor) -> tuple[int, int]:
     return int((first & ~second).sum()), int((second & ~first).sum())
 
 
+@dataclass(frozen=True)
+class Record:
+    """Settings, versions of this library and torch, and rows, which are dataclasses."""
+
+    config: Mapping[str, Any]
+    versions: Mapping[str, str]
+    rows: tuple[Any, ...]
+
+
 def write(record: Path, rows: Sequence[Any], config: Mapping[str, Any]) -> None:
-    """Write a record: its settings, versions and rows, which are dataclasses."""
-    versions = {"spikewright": __version__, "torch": str(torch.__version__)}
-    found = {"config": dict(config), "versions": versions, "rows": [asdict(row) for row in rows]}
-    record.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    """Write a record."""
+    records.write(record, Record(config, records.versions(), tuple(rows)))
 
 
 def read(record: Path, kind: type[Row]) -> tuple[Row, ...]:

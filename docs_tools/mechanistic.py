@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.memory import peak_of
+from docs_tools import records
 from paper import markdown
 from spikewright.mechanistic import (
     Blocks,
@@ -26,7 +27,6 @@ from spikewright.mechanistic import (
     simulated_membrane,
     solver,
 )
-from spikewright.version import __version__
 
 RECORD = Path("docs/results/mechanistic.json")
 POINTS = (1_000, 3_000, 10_000, 30_000, 100_000)
@@ -246,7 +246,7 @@ def lorenz(points: int = 2000) -> Iterator[Lorenz]:
 def measured() -> Record:
     """Measure everything, on one core: some minutes."""
     torch.set_num_threads(1)
-    versions = {"spikewright": __version__, "torch": str(torch.__version__)}
+    versions = records.versions()
     return Record(tuple(costs()), tuple(dense()), tuple(membranes()), tuple(lorenz()), versions)
 
 

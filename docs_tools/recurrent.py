@@ -11,6 +11,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from docs_tools import records
 from docs_tools.intervals import interval
 from paper import markdown
 from spikewright.recurrent import (
@@ -26,7 +27,6 @@ from spikewright.recurrent import (
     train_on_sequences,
 )
 from spikewright.seeding import seeded
-from spikewright.version import __version__
 
 RECORD = Path("docs/results/recurrent.json")
 SEEDS = (0, 1, 2, 3, 4)
@@ -195,7 +195,7 @@ def run_once(name: str, task: Task, data: SequenceData, network: str, seed: int)
 
 def write(found: Sequence[Run], path: Path = RECORD) -> Path:
     """Write the record; returns its file."""
-    versions = {"spikewright": __version__, "torch": str(torch.__version__)}
+    versions = records.versions()
     text = json.dumps({"versions": versions, "runs": [asdict(run) for run in found]}, indent=1)
     path.write_text(text + "\n", encoding="utf-8")
     return path

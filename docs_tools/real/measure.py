@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -30,7 +29,13 @@ COMPARED = (
     ("tracer", 15),
 )
 """Neurons as the command line spells them, and T."""
-LONGER = tuple((*COMPARED[at], layers) for layers, at in ((1, 0), (1, 1), (3, 0), (3, 1), (3, 2)))
+LONGER = (
+    ("nearest:binary", 4, 1),
+    ("nearest:binary", 6, 1),
+    ("nearest:binary", 4, 3),
+    ("nearest:binary", 6, 3),
+    ("nearest:binary", 8, 3),
+)
 """Those which are measured again with longer windows, and at how many layers."""
 MORE = 4
 """Time steps by which they are longer."""
@@ -109,11 +114,7 @@ def write(result: Result) -> None:
 def read(name: str) -> Result | None:
     """A network's record; None where there is none."""
     path = path_of(name)
-    if not path.exists():
-        return None
-    kept = json.loads(path.read_text(encoding="utf-8"))
-    rows = tuple(Row(**row) for row in kept.pop("rows"))
-    return Result(**kept, rows=rows)
+    return records.read(path, Result) if path.exists() else None
 
 
 def measured(name: str, samples: int, calibration: int, batch: int) -> Iterator[Result]:

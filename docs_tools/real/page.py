@@ -7,11 +7,10 @@ from pathlib import Path
 from docs_tools.real.measure import FUNCTIONS, MORE, PRICED, Result, Row, read
 from docs_tools.real.networks import NETWORKS
 from paper import markdown
+from paper.answers.real_networks import KEPT
 from spikewright.measure import wilson_interval
 
 PAGE = Path("docs/real.md")
-KEPT = 0.005
-"""A figure that is less than this below the ANN's, of 1, is kept."""
 _HEAD = (
     "neuron",
     "T",

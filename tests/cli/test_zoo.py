@@ -12,7 +12,8 @@ from .conftest import Run
 def test_it_lists_what_ships(run: Run) -> None:
     code, out, err = run("zoo")
     assert code == 0, err
-    assert "zoo:digits-qcfs8\n  network     digits_cnn, qcfs L = 8\n" in out
+    assert out.startswith("zoo:cct6-cifar10\n  network     cct6, gelu\n")
+    assert "\nzoo:digits-qcfs8\n  network     digits_cnn, qcfs L = 8\n" in out
     code, document, _ = run("zoo", "--json")
     card = json.loads(document)["digits-qcfs8"]
     assert card["weights_sha256"] in out

@@ -57,7 +57,7 @@ class Folds:
         return self._fitted[fold]
 
     def statistics(self, fold: int, most: int | None = None) -> dict[str, SiteStatistics]:
-        """Statistics without the samples of a fold, by site name.
+        """Statistics without the samples of a fold, by site name; sites that are alike share them.
 
         A site that is silent there keeps those of all samples.
 
@@ -71,15 +71,17 @@ class Folds:
             samples += len(self.held_out(other))
             if most is not None and samples >= most:
                 break
-        merged = dict(taken[0])
-        for more in taken[1:]:
-            merged = {site: seen.merged(more[site]) for site, seen in merged.items()}
-        return {
-            site: replace(seen, signed=self.whole[site].signed)
-            if bool((seen.maximum > 0).any())
-            else self.whole[site]
-            for site, seen in merged.items()
-        }
+        groups = {site.name: site.group_name for site in self.samples.graph.sites}
+        members = {group: site for site, group in groups.items()}
+        alike: dict[str, SiteStatistics] = {}
+        for group, site in members.items():
+            seen = taken[0][site]
+            for more in taken[1:]:
+                seen = seen.merged(more[site])
+            known = self.whole[site]
+            fires = bool((seen.maximum > 0).any())
+            alike[group] = replace(seen, signed=known.signed) if fires else known
+        return {site: alike[groups[site]] for site in self.whole}
 
     def _inside(self, fold: int) -> Tensor:
         return torch.arange(len(self.samples)) % self.count == fold

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import lru_cache
-from itertools import pairwise
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 import spikewright as sw
 from spikewright.calibration import (
@@ -302,3 +302,21 @@ def test_folds_know_what_the_ann_shows_on_all_other_samples() -> None:
     two = folds.statistics(1, most=10)
     third = sw.prepare(program("residual"), images(30)[torch.arange(30) % 4 > 1]).statistics
     assert all(torch.equal(two[site].histogram, seen.histogram) for site, seen in third.items())
+
+
+def test_time_steps_of_a_recurrent_layer_share_their_statistics_in_every_fold() -> None:
+    class LastStep(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.lstm = nn.LSTM(3, 5, batch_first=True)
+            self.out = nn.Linear(5, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.out(self.lstm(x)[0][:, -1])
+
+    prepared = sw.prepare(LastStep().eval(), torch.randn(16, 6, 3))
+    seen = folds_of(prepared.samples, prepared.statistics).statistics(0)
+    assert seen.keys() == prepared.statistics.keys()
+    for one, other in combinations(seen, 2):  # what every time step kept would take gigabytes
+        shared = prepared.statistics[one] is prepared.statistics[other]
+        assert (seen[one] is seen[other]) == shared

@@ -95,7 +95,7 @@ def captured(model: nn.Module | ExportedProgram, x: Tensor) -> Graph:
 def layer(theta: Tensor | float, steps: int, batch: int = 1, seed: int = 0) -> Layer:
     """A layer of neurons whose samples are numbered."""
     threshold = torch.as_tensor(theta, dtype=torch.float64)
-    return Layer(threshold, steps, Draws.of(seed, "site", torch.arange(batch)))
+    return Layer(threshold, steps, Draws(seed, "site", torch.arange(batch)))
 
 
 def assert_distributed(observed: Any, expected: Any) -> None:

@@ -72,7 +72,7 @@ class InputMeans(Correction):
                     shifted = some + shift
                     charge = (shifted if function is None else function(shifted)) * (levels / theta)
                     if neuron.has_count_law:
-                        draws = Draws.of(seed, site, ids)
+                        draws = Draws(seed, site, ids)
                         here = Layer(theta, steps, draws, function=function, signed=site in signed)
                         counts.append(neuron.count(charge, here))
                     else:

@@ -80,7 +80,7 @@ class LayerSimulation:
         neuron = self.neurons[op.site.name]
         function = function_before(neuron, op, self.tensors)
         signed = op.site.name in self.signed
-        draws = Draws.of(self.seed, op.site.name, ids)
+        draws = Draws(self.seed, op.site.name, ids)
         layer = Layer(
             theta, self.steps, draws, potential=potential, function=function, signed=signed
         )

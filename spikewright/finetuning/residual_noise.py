@@ -75,7 +75,7 @@ def quantised_answer(
         value = representation(value, theta, sent, signed=signed, surrogate=surrogate)
         sigma = noise.get(site, 0.0) if noise else 0.0
         if sigma and ids is not None:
-            value = value - sigma * _normal(Draws.of(seed, site, ids), value)
+            value = value - sigma * _normal(Draws(seed, site, ids), value)
         values[site] = value
         return value
 

@@ -238,7 +238,7 @@ class SelfConnectedLayer(nn.Module):
         ids = sample_ids_of(x.transpose(0, 1)) if sample_ids is None else sample_ids
         if ids.shape != x.shape[1:2]:
             raise ModelError(f"sample_ids are [B] = ({x.shape[1]},), got {tuple(ids.shape)}")
-        draws = Draws.of(seed or 0, self.site, ids)
+        draws = Draws(seed or 0, self.site, ids)
         return lambda distance, step: firing.spikes(distance, draws.uniform(step, distance.shape))
 
     def extra_repr(self) -> str:

@@ -188,7 +188,7 @@ class Plan:
 
     def layer(self, site: str, seed: int, sample_ids: Tensor) -> Layer:
         """The layer of neurons at a site, with its random numbers."""
-        draws = Draws.of(seed, site, sample_ids)
+        draws = Draws(seed, site, sample_ids)
         potential = self.potentials.get(site, 0.0)
         function, signed = self.functions[site], site in self.signed
         held = (self.thresholds[site], self.steps, draws, self.fuse, potential)

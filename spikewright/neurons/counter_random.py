@@ -34,6 +34,7 @@ import hashlib
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -174,19 +175,26 @@ class Draws:
     """The random numbers of one layer of neurons, for the samples of one batch.
 
     Attributes:
-        keys: int64 `[B]`, one key per sample, mixed from (seed, site, sample).
+        seed: any integer.
+        site: the name of the layer.
+        sample_ids: int64 `[B]`, the identities of the samples.
     """
 
-    keys: Tensor
+    seed: int
+    site: str
+    sample_ids: Tensor
 
-    @classmethod
-    def of(cls, seed: int, site: str, sample_ids: Tensor) -> Draws:
-        """The draws of layer `site` under `seed` for samples `sample_ids` (int64 `[B]`)."""
-        return cls(layer_keys(seed, site_keys([site], sample_ids.device), sample_ids)[0])
+    @cached_property
+    def keys(self) -> Tensor:
+        """One key a sample, int64 `[B]`; made when the first number is drawn, if one is."""
+        sites = site_keys([self.site], self.sample_ids.device)
+        return layer_keys(self.seed, sites, self.sample_ids)[0]
 
     def at(self, step: int, shape: Sequence[int]) -> StepDraws:
         """The draws of one step (any integer) of a layer of shape `[B, *S]`."""
-        return StepDraws(*step_words(self.keys, step), neuron_words(shape[1:], self.keys.device))
+        return StepDraws(
+            *step_words(self.keys, step), neuron_words(shape[1:], self.sample_ids.device)
+        )
 
     def uniform(self, step: int, shape: Sequence[int]) -> Tensor:
         """`at(step, shape).uniform()`, float32 `[B, *S]`."""

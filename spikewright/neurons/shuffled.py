@@ -216,6 +216,6 @@ class _KeptDynamics(_InnerDynamics):
 
     def _permutation(self, steps: int) -> Tensor:
         """The step each output step is taken from, `[T, B]`."""
-        batch = len(self._layer.draws.keys)
+        batch = len(self._layer.draws.sample_ids)
         keys = [self._layer.draws.uniform(_ORDER_DRAW - t, (batch, 1))[:, 0] for t in range(steps)]
         return torch.stack(keys).argsort(dim=0, stable=True)

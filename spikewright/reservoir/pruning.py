@@ -144,7 +144,7 @@ def sampled_edges(weights: Tensor, probability: Tensor, seed: int) -> Tensor:
             f"probabilities in 0 .. 1 of the shape of the weights, {tuple(weights.shape)}, are "
             f"needed, got {tuple(probability.shape)}"
         )
-    draws = Draws.of(seed, "edges", torch.zeros(1, dtype=torch.int64, device=weights.device))
+    draws = Draws(seed, "edges", torch.zeros(1, dtype=torch.int64, device=weights.device))
     stays = draws.uniform(0, (1, *weights.shape))[0] < probability
     return torch.where(stays, weights / probability, 0.0)
 

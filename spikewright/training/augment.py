@@ -80,7 +80,7 @@ class Augmenter:
         """
         if Augmentation.AUTOAUGMENT in self.kinds:
             images = self._autoaugmented(images, indices, epoch)
-        draws = Draws.of(self.seed, f"augmentation of epoch {epoch}", indices)
+        draws = Draws(self.seed, f"augmentation of epoch {epoch}", indices)
         u = draws.uniform(0, (len(images), DRAWS))
         if self.kinds & {Augmentation.CROP, Augmentation.FLIP}:
             images = self._moved(images, u)
@@ -103,7 +103,7 @@ class Augmenter:
     def _autoaugmented(self, images: Tensor, indices: Tensor, epoch: int) -> Tensor:
         v2: Any = require_extra("torchvision.transforms.v2", "vision", "AutoAugment")
         policy = v2.AutoAugment(v2.AutoAugmentPolicy.CIFAR10)
-        keys: Sequence[int] = Draws.of(self.seed, f"autoaugment {epoch}", indices).keys.tolist()
+        keys: Sequence[int] = Draws(self.seed, f"autoaugment {epoch}", indices).keys.tolist()
         with seeded(0):  # torchvision draws from torch's own generator and takes no other
             changed: list[Tensor] = []
             for image, key in zip(images.cpu(), keys, strict=True):

@@ -45,7 +45,7 @@ def test_far_from_the_threshold_nothing_is_lost(escape: Escape) -> None:
 def test_spikes_come_as_often_as_their_probability_says(escape: Escape) -> None:
     noise, count = EscapeNoise(0.5, escape), 40_000
     distance = torch.tensor([-1.0, -0.2, 0.0, 0.7], dtype=DOUBLE).expand(count, 4)
-    draw = Draws.of(3, "here", torch.arange(count)).uniform(0, (count, 4))
+    draw = Draws(3, "here", torch.arange(count)).uniform(0, (count, 4))
     spikes = noise.spikes(distance, draw)
     assert set(spikes.unique().tolist()) == {0.0, 1.0}
     p = noise.probability(distance[0])

@@ -41,7 +41,7 @@ def loop(made: SelfConnectedLayer, x: np.ndarray, seed: int | None) -> np.ndarra
     v = p.get("self_weights", np.zeros(units))
     v = np.diag(v) if v.ndim == 1 else v
     for i in range(batch):
-        draws = Draws.of(seed or 0, "self-connected", ids[i : i + 1])
+        draws = Draws(seed or 0, "self-connected", ids[i : i + 1])
         u, s = np.zeros(units), np.zeros(units)
         for t in range(steps):
             spikes = made.connection is not None and made.connection.hears == Hears.SPIKES

@@ -218,7 +218,7 @@ def test_trains_carry_signed_counts(rounding: str, code: str) -> None:
 def test_counts_by_chance_are_odd_in_the_charge(rounding: str) -> None:
     """The draws are those of a site, so the count of -x is minus that of x."""
     neuron, charge = sw.TwoPhase(rounding), torch.linspace(-7, 7, 29).double()[None]
-    layer = Layer(torch.ones(()).double(), 5, Draws.of(0, "s", torch.zeros(1).long()), signed=True)
+    layer = Layer(torch.ones(()).double(), 5, Draws(0, "s", torch.zeros(1).long()), signed=True)
     assert torch.equal(neuron.count(-charge, layer), -neuron.count(charge, layer))
     assert neuron.count(charge, layer).aminmax() == (-5, 5)
     infinite = torch.full((1, 1), float("inf")).double()

@@ -135,12 +135,12 @@ def test_a_table_out_of_range_is_refused(steps):
 
 
 def test_the_count_law_and_the_process_use_the_same_seeded_draws_twice():
-    draws = Draws.of(3, "site", torch.arange(5))
+    draws = Draws(3, "site", torch.arange(5))
     charge = torch.full((5, 7), 1.3, dtype=torch.float64)
     first, second = (TPP().count(charge, layer(1.0, 4, batch=5, seed=3)) for _ in range(2))
     assert torch.equal(first, second)
     assert torch.equal(
-        draws.uniform(2, (5, 7)), Draws.of(3, "site", torch.arange(5)).uniform(2, (5, 7))
+        draws.uniform(2, (5, 7)), Draws(3, "site", torch.arange(5)).uniform(2, (5, 7))
     )
 
 
@@ -181,7 +181,7 @@ def test_a_charge_that_is_no_number_stays_none(compiled: bool) -> None:
 
 
 def test_dither_is_uniform_and_independent_of_the_draw() -> None:
-    draws = Draws.of(3, "site", torch.arange(200)).at(-1, (200, 1000))
+    draws = Draws(3, "site", torch.arange(200)).at(-1, (200, 1000))
     draw, dither = draws.draw_and_dither()
     assert torch.equal(draw / DRAW_RANGE, draws.uniform())
     cells = (draw // (DRAW_RANGE // 16)) * 16 + dither // (DITHER_RANGE // 16)

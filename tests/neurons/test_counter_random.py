@@ -9,8 +9,10 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 from spikewright.neurons import Draws, sample_ids_of
+from spikewright.neurons.counter_random import StepDraws, neuron_words, step_words
 from tests.builders import assert_distributed
 
 IDS = torch.randint(-(2**62), 2**62, (40,), generator=torch.Generator().manual_seed(7))
@@ -21,10 +23,10 @@ IDS = torch.randint(-(2**62), 2**62, (40,), generator=torch.Generator().manual_s
     st.permutations(range(40)), st.integers(1, 39), st.integers(-5, 9), st.integers(-(2**63), 2**64)
 )
 def test_any_split_and_order_of_the_batch_gives_the_same_numbers(order, cut, step, seed):
-    whole = Draws.of(seed, "layer1.relu", IDS).uniform(step, (40, 3, 5))
+    whole = Draws(seed, "layer1.relu", IDS).uniform(step, (40, 3, 5))
     order = torch.tensor(order)
     parts = [
-        Draws.of(seed, "layer1.relu", IDS[chosen]).uniform(step, (len(chosen), 3, 5))
+        Draws(seed, "layer1.relu", IDS[chosen]).uniform(step, (len(chosen), 3, 5))
         for chosen in (order[:cut], order[cut:])
     ]
     assert torch.equal(torch.cat(parts), whole[order])
@@ -32,14 +34,14 @@ def test_any_split_and_order_of_the_batch_gives_the_same_numbers(order, cut, ste
 
 def test_numbers_are_known_for_ever():
     """Golden values: a change here changes every published figure of a stochastic neuron."""
-    numbers = Draws.of(1, "relu", torch.tensor([5])).uniform(0, (1, 3)) * 2**24
+    numbers = Draws(1, "relu", torch.tensor([5])).uniform(0, (1, 3)) * 2**24
     assert numbers.flatten().tolist() == [7253593, 16367036, 8498561]
 
 
 @pytest.mark.parametrize("ids", [torch.arange(64), IDS], ids=["numbered", "hashed"])
 @pytest.mark.parametrize("step", [-1, 0, 5])
 def test_numbers_are_uniform(ids, step):
-    numbers = Draws.of(0, "relu", ids).uniform(step, (len(ids), 4000))
+    numbers = Draws(0, "relu", ids).uniform(step, (len(ids), 4000))
     assert float(numbers.min()) >= 0
     assert float(numbers.max()) < 1
     observed = torch.bincount((numbers * 256).long().flatten(), minlength=256)
@@ -47,7 +49,7 @@ def test_numbers_are_uniform(ids, step):
 
 
 def test_low_bits_are_uniform_too():
-    numbers = Draws.of(0, "relu", IDS).uniform(0, (40, 4000))
+    numbers = Draws(0, "relu", IDS).uniform(0, (40, 4000))
     low = (numbers.double() * 2**24).long() & 255
     observed = torch.bincount(low.flatten(), minlength=256)
     assert_distributed(observed, torch.full((256,), numbers.numel() / 256))
@@ -59,13 +61,13 @@ def correlation(a: torch.Tensor, b: torch.Tensor) -> float:
 
 def test_numbers_of_different_purposes_are_uncorrelated():
     ids = torch.arange(200)
-    base = Draws.of(0, "relu", ids).uniform(0, (200, 500))
+    base = Draws(0, "relu", ids).uniform(0, (200, 500))
     others = {
-        "step": Draws.of(0, "relu", ids).uniform(1, (200, 500)),
-        "rounding draw": Draws.of(0, "relu", ids).uniform(-1, (200, 500)),
-        "seed": Draws.of(1, "relu", ids).uniform(0, (200, 500)),
-        "site": Draws.of(0, "relu:2", ids).uniform(0, (200, 500)),
-        "sample": Draws.of(0, "relu", ids + 1000).uniform(0, (200, 500)),
+        "step": Draws(0, "relu", ids).uniform(1, (200, 500)),
+        "rounding draw": Draws(0, "relu", ids).uniform(-1, (200, 500)),
+        "seed": Draws(1, "relu", ids).uniform(0, (200, 500)),
+        "site": Draws(0, "relu:2", ids).uniform(0, (200, 500)),
+        "sample": Draws(0, "relu", ids + 1000).uniform(0, (200, 500)),
         "next neuron": base.roll(1, dims=1),
         "next sample": base.roll(1, dims=0),
     }
@@ -74,7 +76,7 @@ def test_numbers_of_different_purposes_are_uncorrelated():
 
 
 def test_pairs_of_neighbouring_neurons_fill_the_square_evenly():
-    numbers = (Draws.of(0, "relu", torch.arange(100)).uniform(0, (100, 2000)) * 16).long()
+    numbers = (Draws(0, "relu", torch.arange(100)).uniform(0, (100, 2000)) * 16).long()
     for other in (numbers.roll(1, dims=1), numbers.roll(1, dims=0)):
         cells = torch.bincount((numbers * 16 + other).flatten(), minlength=256)
         assert_distributed(cells, torch.full((256,), numbers.numel() / 256))
@@ -82,7 +84,7 @@ def test_pairs_of_neighbouring_neurons_fill_the_square_evenly():
 
 def test_neighbouring_keys_repeat_no_stream():
     rows = [
-        Draws.of(seed, site, torch.arange(50)).uniform(step, (50, 8))
+        Draws(seed, site, torch.arange(50)).uniform(step, (50, 8))
         for seed in (0, 1, 2)
         for site in ("relu", "relu:2", "layer1.relu")
         for step in (-2, -1, 0, 1, 2)
@@ -115,7 +117,11 @@ def test_positive_and_negative_zero_are_one_sample():
 def test_compiled_numbers_are_the_eager_ones_bit_for_bit():
     if not any(shutil.which(c) for c in (os.environ.get("CXX") or "g++", "clang++")):
         pytest.skip("torch.compile needs a C++ compiler on the CPU")
-    draws = Draws.of(3, "relu", IDS)
+    draws = Draws(3, "relu", IDS)
     eager = draws.uniform(4, (40, 3, 5))
-    compiled = torch.compile(lambda keys: Draws(keys).uniform(4, (40, 3, 5)), fullgraph=True)
-    assert torch.equal(compiled(draws.keys), eager)
+
+    def uniform(keys: Tensor, neurons: Tensor) -> Tensor:
+        return StepDraws(*step_words(keys, 4), neurons).uniform()
+
+    compiled = torch.compile(uniform, fullgraph=True)
+    assert torch.equal(compiled(draws.keys, neuron_words((3, 5), IDS.device)), eager)

@@ -60,7 +60,7 @@ def test_the_train_carries_what_the_count_law_gives(rounding, code):
 def test_unbiased_rounding_has_the_charge_as_its_mean(x, levels, seed):
     samples = 4000
     charge = torch.full((samples, 1), min(x, levels), dtype=torch.float64)
-    counts = Rounding.UNBIASED.round(charge, levels, Draws.of(seed, "s", torch.arange(samples)))
+    counts = Rounding.UNBIASED.round(charge, levels, Draws(seed, "s", torch.arange(samples)))
     # at most 1/4 of variance: 5 standard errors
     assert float(counts.mean()) == pytest.approx(min(x, levels), abs=5 * 0.5 / samples**0.5)
     assert set((counts - charge.floor()).unique().tolist()) <= {0.0, 1.0}
@@ -75,7 +75,7 @@ class _LargestDraw(Draws):
     """Draws that come out as large as they can."""
 
     def __init__(self):
-        super().__init__(torch.zeros(1, dtype=torch.int64))
+        super().__init__(0, "relu", torch.zeros(1, dtype=torch.int64))
 
     def at(self, step, shape):
         drawn = super().at(step, shape)
@@ -106,7 +106,7 @@ def test_nearest_is_the_qcfs_formula(values, levels, theta):
     x = torch.tensor([values], dtype=torch.float64)
     lam = torch.tensor(theta, dtype=torch.float64)
     count = TwoPhase().count(
-        x * (levels / lam), Layer(lam, levels, Draws.of(0, "s", torch.zeros(1).long()))
+        x * (levels / lam), Layer(lam, levels, Draws(0, "s", torch.zeros(1).long()))
     )
     torch.testing.assert_close(count * lam / levels, qcfs(x, lam, levels), rtol=1e-12, atol=1e-12)
 
@@ -116,7 +116,7 @@ def test_expected_count_is_the_mean_and_variance_of_counts(rounding):
     samples, levels = 20_000, 5
     for x in (0.0, 0.3, 2.5, 4.9, 5.0, 6.0):
         charge = torch.full((samples, 1), x, dtype=torch.float64)
-        counts = rounding.round(charge, levels, Draws.of(1, "s", torch.arange(samples)))
+        counts = rounding.round(charge, levels, Draws(1, "s", torch.arange(samples)))
         mean, variance = rounding.expected_count(charge[:1], levels)
         assert float(counts.mean()) == pytest.approx(mean.item(), abs=0.02)
         assert float(counts.var()) == pytest.approx(variance.item(), abs=0.02)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,8 @@ class Row:
         energy: arithmetic in integers over that of the ANN with weights of 8 bits and activations
             of as many as the levels ask for; None where an operation has no price.
         same: for what share of the samples it chooses what the ANN does; None where none chooses.
-        longer: the sites with longer windows, with spaces between their names.
+        longer: the layers with longer windows, with spaces between their names; sites that are
+            alike, such as a gate at all time steps, are one layer.
     """
 
     neuron: str
@@ -145,14 +147,15 @@ def measured(name: str, samples: int, calibration: int, batch: int) -> Iterator[
     rows = list(kept.rows) if kept and same_samples else []
     known = {(row.neuron, row.steps, len(row.longer.split())) for row in rows}
     asked = [(*one, 0) for one in COMPARED] + [*LONGER]
+    windows = cache(partial(_windows, prepared))
     for neuron, steps, layers in asked:
         if (neuron, steps, layers) in known:
             continue
         neurons, longer = neuron_of(neuron), ""
         if layers:
-            neurons, longer = _windows(prepared, neuron, steps, layers)
-            if len(longer.split()) < layers:
+            if layers not in (found := windows(neuron, steps)):
                 continue  # more of them gain nothing
+            neurons, longer = found[layers]
         snn = prepared.convert(neurons, steps=steps)
         answered = _answers(snn, batches)
         given = real.answer(answered, labels).flatten(1)
@@ -172,13 +175,17 @@ def measured(name: str, samples: int, calibration: int, batch: int) -> Iterator[
 
 
 def _windows(
-    prepared: sw.Prepared, neuron: str, steps: int, layers: int
-) -> tuple[Mapping[str, Neuron], str]:
-    """Neurons with longer windows at so many layers at most, and where these are."""
-    two_phase = neuron_of(neuron)
+    prepared: sw.Prepared, neuron: str, steps: int
+) -> dict[int, tuple[Mapping[str, Neuron], str]]:
+    """Neurons with longer windows, and the layers that have them, by how many these are."""
+    two_phase, most = neuron_of(neuron), max(layers for *_, layers in LONGER)
     assert isinstance(two_phase, sw.TwoPhase)
-    best = sw.assign_steps(prepared, two_phase, steps, MORE, layers)[-1]
-    return best.neurons, " ".join(best.longer)
+    layer = {site.name: site.group_name for site in prepared.graph.sites}
+    found: dict[int, tuple[Mapping[str, Neuron], str]] = {}
+    for one in sw.assign_steps(prepared, two_phase, steps, MORE, most):
+        longer = dict.fromkeys(layer[site] for site in one.longer)
+        found[len(longer)] = one.neurons, " ".join(longer)
+    return found
 
 
 def _share(figure: float, samples: int) -> float:

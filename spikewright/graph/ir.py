@@ -197,12 +197,12 @@ class Graph:
             )
         return next(iter(self.inputs))
 
-    @property
+    @cached_property
     def neurons(self) -> tuple[Operation, ...]:
         """The neuron operations, in order."""
         return tuple(op for op in self.operations if op.kind is Kind.UNIT)
 
-    @property
+    @cached_property
     def sites(self) -> tuple[Site, ...]:
         """The neuron sites, in order."""
         return tuple(op.site for op in self.operations if op.site is not None)

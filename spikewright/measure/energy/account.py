@@ -3,8 +3,7 @@
 An event is sent along every connection and adds to the potential at its end; pooling, views and
 concatenation only route it. So what a spike costs is the number of ways from its neuron to the
 next neurons, exact at borders, and two rules of thumb follow: sums that end in one potential are
-not added a second time, and what is constant in time is computed once. Which connections an
-operation has is in its rule.
+not added a second time, and what is constant in time is computed once. Rules know the connections.
 
 A product of two signals holds the count of every neuron of both so far. With a spike of one, the
 held counts of all neurons of the other that it meets are added, so nothing is multiplied: see
@@ -16,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -82,7 +82,7 @@ class Account:
         self._settling = 0.0
         self._charged: dict[str, Counts] = {}
 
-    @property
+    @cached_property
     def arriving(self) -> dict[str, frozenset[str]]:
         """By site, and of the outputs: the names of the sites whose counts arrive there."""
         found: dict[str, frozenset[str]] = {}

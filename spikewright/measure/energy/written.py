@@ -89,7 +89,7 @@ class Trains:
                 wanted.update(op.inputs)
         return frozenset(wanted)
 
-    @property
+    @cached_property
     def sites_before_maxima(self) -> frozenset[str]:
         """Sites whose counts a maximum asks for, by name."""
         wanted, neurons = self.before_maxima, self._graph.neurons

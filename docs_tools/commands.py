@@ -146,17 +146,6 @@ def run_gain(given: Namespace) -> int:
     return 0
 
 
-def _kept(record: Path, config: Mapping[str, Any], found: Iterable[_Row]) -> list[_Row]:
-    """Rows of fine-tuning, written as far as they are: each takes minutes."""
-    from docs_tools import finetuned
-
-    rows: list[_Row] = []
-    for row in _reported(found):
-        rows.append(row)
-        finetuned.write(record, rows, config)
-    return rows
-
-
 def run_demo(given: Namespace) -> int:
     from docs_tools import demo_chart
 
@@ -186,10 +175,10 @@ def run_mechanistic(_: Namespace) -> int:
 
 
 def run_reservoir(_: Namespace) -> int:
-    from docs_tools import reservoir, reservoir_page
+    from docs_tools import records, reservoir, reservoir_page
 
     record = reservoir.Record(
-        reservoir.versions(),
+        records.versions(),
         tuple(_reported(reservoir.memories())),
         tuple(_reported(reservoir.prunings())),
         tuple(_reported(reservoir.linear())),
@@ -225,13 +214,6 @@ def run_search(given: Namespace) -> int:
     return 0
 
 
-def _reported(rows: Iterable[_Row]) -> Iterator[_Row]:
-    """Pass rows on and tell of each: it takes a while."""
-    for row in rows:
-        print(row, file=sys.stderr, flush=True)
-        yield row
-
-
 def run_peers(_: Namespace) -> int:
     from docs_tools.peers import CLAIMS, missing_package
 
@@ -245,3 +227,21 @@ def run_peers(_: Namespace) -> int:
         wrong += not finding.holds
         print(f"{'holds' if finding.holds else 'DOES NOT HOLD'}: {claim.name}\n  {finding.told}")
     return 1 if wrong else 0
+
+
+def _kept(record: Path, config: Mapping[str, Any], found: Iterable[_Row]) -> list[_Row]:
+    """Rows of fine-tuning, written as far as they are: each takes minutes."""
+    from docs_tools import finetuned
+
+    rows: list[_Row] = []
+    for row in _reported(found):
+        rows.append(row)
+        finetuned.write(record, rows, config)
+    return rows
+
+
+def _reported(rows: Iterable[_Row]) -> Iterator[_Row]:
+    """Pass rows on and tell of each: it takes a while."""
+    for row in rows:
+        print(row, file=sys.stderr, flush=True)
+        yield row

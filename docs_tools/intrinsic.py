@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from docs_tools import records
 from docs_tools.intrinsic_training import Run, runs
 from spikewright.intrinsic import (
     EscapeNoise,
@@ -21,7 +22,6 @@ from spikewright.intrinsic import (
     mean_matrix,
     mode_time_constants,
 )
-from spikewright.version import __version__
 
 RECORD = Path("docs/results/intrinsic.json")
 DOUBLE = torch.float64
@@ -234,16 +234,11 @@ def measured(record: Record | None = None) -> Iterator[Record]:
     """The record after each training that it does not have yet."""
     if record is None:
         found = tuple(eigenvalues()), tuple(topologies()), tuple(firings())
-        record = Record(versions(), *found)
+        record = Record(records.versions(), *found)
     yield record
     for run in runs(done=record.runs):
         record = replace(record, runs=(*record.runs, run))
         yield record
-
-
-def versions() -> dict[str, str]:
-    """Of what measured."""
-    return {"spikewright": __version__, "torch": str(torch.__version__)}
 
 
 def write(record: Record, path: Path = RECORD) -> Path:

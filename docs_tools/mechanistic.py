@@ -7,7 +7,7 @@ import math
 import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -259,8 +259,7 @@ def exponent(points: Sequence[int], values: Sequence[float]) -> float:
 
 def write(record: Record, path: Path = RECORD) -> Path:
     """Write the record; returns its file."""
-    path.write_text(json.dumps(asdict(record), indent=1) + "\n", encoding="utf-8")
-    return path
+    return records.write(path, record)
 
 
 def read(path: Path = RECORD) -> Record:

@@ -28,7 +28,6 @@ from spikewright.reservoir import (
     smoothed_jacobians,
     strongest_edges,
 )
-from spikewright.version import __version__
 
 RECORD = Path("docs/results/reservoir.json")
 SEEDS = tuple(range(10))
@@ -301,8 +300,3 @@ def write(record: Record, path: Path = RECORD) -> Path:
 def read(path: Path = RECORD) -> Record:
     """The record as it was written."""
     return msgspec.json.decode(path.read_bytes(), type=Record)
-
-
-def versions() -> dict[str, str]:
-    """Of what measured."""
-    return {"spikewright": __version__, "torch": str(torch.__version__)}

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from docs_tools import records
 from paper.markdown import table
 from spikewright.recurrent import (
     SequenceData,
@@ -31,7 +32,6 @@ from spikewright.search import (
     still_digits,
 )
 from spikewright.seeding import seeded
-from spikewright.version import __version__
 
 RECORD = Path("docs/results/search.json")
 SPACE = SearchSpace(cells=3)
@@ -303,7 +303,7 @@ def write(record: Record, path: Path = RECORD) -> Path:
 def read(path: Path = RECORD) -> Record:
     """The record; an empty one where there is no file."""
     if not path.is_file():
-        return Record({"spikewright": __version__, "torch": str(torch.__version__)})
+        return Record(records.versions())
     return msgspec.json.decode(path.read_bytes(), type=Record)
 
 

@@ -35,6 +35,7 @@ from spikewright.graph.elementary import Units
 from spikewright.graph.given import Given
 from spikewright.graph.inputs import Batch, batch_of, to_dtype
 from spikewright.graph.model_checks import check_model, state_of, takes
+from spikewright.graph.precision import Precision
 from spikewright.graph.primitives import POSITIVE
 from spikewright.graph.widened import widened
 from spikewright.network import SpikingNetwork
@@ -71,6 +72,7 @@ class Prepared:
         steps: int | Sequence[int] = 16,
         correction: Correction | None = AUTO,
         seed: int = 0,
+        precision: Precision | str = Precision.FLOAT32,
     ) -> SpikingNetwork:
         """Choose thresholds and corrections; arguments and errors are those of `convert`.
 
@@ -95,11 +97,14 @@ class Prepared:
             step_weights(neurons, point)  # refuses neurons that cannot stand in one network
         learned = learned_thresholds(self.graph)
         threshold, correction = settled(threshold, correction, learned)
+        precision = Precision.named(precision)
         if correction is not None:
+            correction = correction.at_precision(precision)
             self.samples.warn_if_fewer()
         calibration = Calibration(sites, self.statistics, neurons, threshold, learned)
         designs = self._designs_at(points, calibration, correction, seed)
-        return SpikingNetwork(self.graph, neurons, points[0], designs, calibration)
+        parts = (self.graph, neurons, points[0], designs, calibration)
+        return SpikingNetwork(*parts, precision=precision)
 
     def held_out(self) -> tuple[Prepared, tuple[Batch, ...]]:
         """The same without every fourth calibration sample, and those samples, to judge by.
@@ -206,6 +211,7 @@ def convert(
     seed: int = 0,
     processes: Processes = ALONE,
     units: Units | str = Units.GROUP,
+    precision: Precision | str = Precision.FLOAT32,
 ) -> SpikingNetwork:
     """Turn a trained network into a spiking network, leaving the model untouched.
 
@@ -233,6 +239,9 @@ def convert(
         processes: who shares the work, each with the same model and all of the calibration data;
             the network is the same in every one, and that of one process, to the bit.
         units: "group", or "elementary": softmax and norms are built from units of one charge each.
+        precision: of weights that meet spikes: "float32" (the model's own), "bf16" or "int8", as
+            for `SpikingNetwork.with_precision`. Weights that are refitted make up for what rounding
+            to 8 bits changes.
 
     Returns:
         The spiking network, on the model's device and in its dtype.
@@ -257,7 +266,7 @@ def convert(
     fits = any(n.fits_function for n in named_neurons(neuron))
     kept = 0 if correction is None and not fits else MEMORY
     prepared = _prepared(model, calibration, processes, kept, units)
-    return prepared.convert(neuron, threshold, steps, correction, seed)
+    return prepared.convert(neuron, threshold, steps, correction, seed, precision)
 
 
 def _prepared(

@@ -42,8 +42,8 @@ class Spiking(Contender):
         self._network = subject.shared(key, lambda: self._converted(subject))
 
     def _converted(self, subject: Subject) -> sw.SpikingNetwork:
-        network = sw.convert(subject.model, subject.calibration, self.neuron, steps=self.designed)
-        network = network.with_precision(self.precision)
+        settings = (subject.model, subject.calibration, self.neuron)
+        network = sw.convert(*settings, steps=self.designed, precision=self.precision)
         return network.compile() if self.compiled else network
 
     def run(self, batch: Tensor) -> Tensor:

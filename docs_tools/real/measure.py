@@ -40,6 +40,9 @@ LONGER = (
 """Those which are measured again with longer windows, and at how many layers."""
 MORE = 4
 """Time steps by which they are longer."""
+IN_BYTES = (("nearest:binary", 6), ("nearest:binary", 8))
+"""Those which are measured again with weights in 8 bits, in each of these ways."""
+KEPT, AFTERWARDS = "in 8 bits", "rounded to 8 bits afterwards"
 
 FUNCTIONS = ("gelu", "layer_norm", "softmax", "sigmoid", "tanh")
 PRICES = replace(HOROWITZ_45NM, function_pj=dict.fromkeys(FUNCTIONS, 20.0))
@@ -67,6 +70,8 @@ class Row:
         same: for what share of the samples it chooses what the ANN does; None where none chooses.
         longer: the layers with longer windows, with spaces between their names; sites that are
             alike, such as a gate at all time steps, are one layer.
+        weights: "" for those of the network's own precision, else how they came to be in 8 bits:
+            the conversion made up for what rounding changed, or knew nothing of it.
     """
 
     neuron: str
@@ -80,6 +85,7 @@ class Row:
     energy: float | None
     same: float | None = None
     longer: str = ""
+    weights: str = ""
 
 
 @dataclass(frozen=True)
@@ -145,18 +151,22 @@ def measured(name: str, samples: int, calibration: int, batch: int) -> Iterator[
         ann,
     )
     rows = list(kept.rows) if kept and same_samples else []
-    known = {(row.neuron, row.steps, len(row.longer.split())) for row in rows}
-    asked = [(*one, 0) for one in COMPARED] + [*LONGER]
+    known = {(row.neuron, row.steps, len(row.longer.split()), row.weights) for row in rows}
+    asked = [(*one, 0, "") for one in COMPARED] + [(*one, "") for one in LONGER]
+    asked += [(*one, 0, weights) for one in IN_BYTES for weights in (KEPT, AFTERWARDS)]
     windows = cache(partial(_windows, prepared))
-    for neuron, steps, layers in asked:
-        if (neuron, steps, layers) in known:
+    for neuron, steps, layers, weights in asked:
+        if (neuron, steps, layers, weights) in known:
             continue
         neurons, longer = neuron_of(neuron), ""
         if layers:
             if layers not in (found := windows(neuron, steps)):
                 continue  # more of them gain nothing
             neurons, longer = found[layers]
-        snn = prepared.convert(neurons, steps=steps)
+        precision = "int8" if weights == KEPT else "float32"
+        snn = prepared.convert(neurons, steps=steps, precision=precision)
+        if weights == AFTERWARDS:
+            snn = snn.with_precision("int8")
         answered = _answers(snn, batches)
         given = real.answer(answered, labels).flatten(1)
         like = Likeness.of(given, expected)
@@ -170,7 +180,7 @@ def measured(name: str, samples: int, calibration: int, batch: int) -> Iterator[
         if real.chooses:
             same = int((given.argmax(1) == expected.argmax(1)).sum()) / samples
         cost = _cost(snn, _batches(shown, PRICED)[:1])
-        rows.append(Row(neuron, steps, *told, *cost, same, longer))
+        rows.append(Row(neuron, steps, *told, *cost, same, longer, weights))
         yield Result(name, real.title, samples, calibration, ann, tuple(rows), records.versions())
 
 

@@ -49,7 +49,8 @@ shows what is left of that figure, and what the answer costs.
   45 nm); {", ".join(FUNCTIONS[:-1])} and {FUNCTIONS[-1]} at 20 pJ a value in both.
 
 Where layers have a longer window than the others, they are those that `sw.assign_steps` found, on
-calibration samples held out.
+calibration samples held out. Where weights are in 8 bits, `convert(..., precision="int8")` rounded
+each and let the others make up for it, or `with_precision("int8")` rounded them afterwards.
 
 Intervals are of one network on a few samples: a difference within them says nothing."""
 
@@ -80,7 +81,9 @@ def _told(result: Result) -> str:
 
 
 def _overview(result: Result) -> tuple[str, ...]:
-    by_neuron = {(row.neuron, row.steps): row for row in result.rows if not row.longer}
+    by_neuron = {
+        (row.neuron, row.steps): row for row in result.rows if not row.longer + row.weights
+    }
     rows = [by_neuron.get(key) for key in _SHOWN]
     figures = [f"{100 * row.figure:.1f}" if row is not None else "not run" for row in rows]
     name = f"[{result.name}](#{result.name.replace(' ', '-')})"
@@ -114,6 +117,8 @@ def _cells(row: Row, result: Result) -> tuple[str, ...]:
     likeness = (same, f"{row.error:.3f}", f"{row.cosine:.4f}")
     cost = (str(row.latency or "-"), spikes, energy)
     neuron = f"`{row.neuron}`"
+    if row.weights:
+        neuron += f", weights {row.weights}"
     if row.longer:
         sites = ", ".join(f"`{site}`" for site in row.longer.split())
         neuron += f", T = {row.steps + MORE} at {sites}"

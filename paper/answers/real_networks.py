@@ -24,6 +24,7 @@ class RealRow:
         error: relative, of the answers.
         energy: over that of the int8 ANN; None where an operation has no price.
         longer: the layers with a longer window than T; "" where all are alike.
+        weights: how they came to be in 8 bits; "" for those of the network's own precision.
     """
 
     neuron: str
@@ -32,6 +33,7 @@ class RealRow:
     error: float
     energy: float | None
     longer: str = ""
+    weights: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def _kept(networks: Sequence[Real], neuron: str, steps: int, shown: str) -> str:
         (network, row)
         for network in networks
         for row in network.rows
-        if (row.neuron, row.steps, row.longer) == (neuron, steps, "")
+        if (row.neuron, row.steps, row.longer + row.weights) == (neuron, steps, "")
     ]
     if not pairs:
         return ""

@@ -17,6 +17,7 @@ from spikewright.calibration.holding_out import HELD_OUT, LEAST_SAMPLES, Folds, 
 from spikewright.calibration.refit import Refit
 from spikewright.calibration.samples import Samples
 from spikewright.calibration.thresholds import Headroom, Maximum, MinError, Threshold
+from spikewright.graph.precision import Precision
 
 NO_CORRECTION = "no correction"
 
@@ -55,8 +56,8 @@ class Auto(Correction):
     silent is not taken for a good one; one that is far behind after 16 samples goes no further.
     Its thresholds, and those of the conversion if they are others, are set by all samples. With
     both, no correction and the first one are compared; with the better of the two, the other
-    corrections as well. The network of the least `Expected.error` is taken as it was judged. Labels
-    are not needed.
+    corrections as well. The network of the least `Expected.error` is taken as it was judged, in
+    the model's own precision, but for refitted weights in 8 bits. Labels are not needed.
 
     Fewer than 16 samples are too few to choose by: nothing is chosen then, and nothing corrected.
 
@@ -68,6 +69,9 @@ class Auto(Correction):
 
     thresholds: tuple[Threshold, ...] | None = None
     corrections: tuple[Correction, ...] = (InputMeans(), Refit())
+
+    def at_precision(self, precision: Precision) -> Auto:
+        return replace(self, corrections=tuple(c.at_precision(precision) for c in self.corrections))
 
     def corrected(
         self, design: Design, calibration: Calibration, samples: Samples, steps: int, seed: int

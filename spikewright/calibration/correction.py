@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from spikewright.calibration.calibration import Calibration
 from spikewright.calibration.design import Design
 from spikewright.calibration.samples import Samples
+from spikewright.graph.precision import Precision
 from spikewright.neurons import Neuron
 
 
@@ -16,6 +17,10 @@ class Correction(ABC):
     def depends_on(self, neuron: Neuron) -> Neuron:
         """What the correction knows of a neuron; neurons of one answer are corrected alike."""
         return neuron
+
+    def at_precision(self, precision: Precision) -> Correction:
+        """The same for weights that are kept in a number format, where that changes it."""
+        return self
 
     @abstractmethod
     def corrected(

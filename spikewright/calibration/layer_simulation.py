@@ -16,7 +16,7 @@ from torch import Tensor
 from spikewright.calibration.design import Design
 from spikewright.calibration.fitted_neurons import function_before
 from spikewright.calibration.layers import AtLayer, Sent
-from spikewright.graph.ir import Operation
+from spikewright.graph.ir import Graph, Operation
 from spikewright.graph.per_channel import placed
 from spikewright.neurons import Draws, Layer, Neuron, StreamingDynamics
 
@@ -55,6 +55,15 @@ class LayerSimulation:
         """The first of those steps, which weigh nothing."""
         any_neuron = next(iter(self.neurons.values()))
         return 0 if self.by_counts else any_neuron.rehearsal
+
+    def worth(self, graph: Graph, design: Design) -> dict[str, Tensor]:
+        """By site name, what a count of one stands for, placed as the site's activations are."""
+        return {
+            op.site.name: placed(design.thresholds[op.site.name], op)
+            / self.neurons[op.site.name].levels(self.steps)
+            for op in graph.neurons
+            if op.site
+        }
 
     def trains(
         self,

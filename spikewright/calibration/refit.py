@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -18,12 +18,14 @@ from spikewright.calibration.layer_simulation import LayerSimulation
 from spikewright.calibration.layers import AtLayer, Currents, Layers
 from spikewright.calibration.moments import Places, chosen_ridge
 from spikewright.calibration.output_means import fitting
+from spikewright.calibration.rounding import factors_of_weights, rounded
 from spikewright.calibration.samples import MEMORY, Samples, bytes_each
 from spikewright.calibration.segments import kept_bytes
 from spikewright.errors import CalibrationError
 from spikewright.graph.evaluate import apply
 from spikewright.graph.ir import Graph, Kind, Operation, Stored
 from spikewright.graph.matrix import MatrixView
+from spikewright.graph.precision import Precision
 from spikewright.graph.primitives import SUM
 from spikewright.graph.rule import rule_of
 
@@ -58,19 +60,25 @@ class Refit(Correction):
     labels and no training. Weights that several operations share are kept, as are those that read
     the network's input, or more than 5,792 values for one of theirs.
 
+    Weights that stand in 8 bits are then rounded, each in its turn, the others making up for its
+    error (GPTQ).
+
     Neurons without a count law are simulated step by step, on as many samples as `OutputMeans`.
 
     Args:
         samples: at most so many are looked at, at least 8; fewer where 2 GiB hold fewer.
         places: of each sample's plane at most so many, drawn at random, at least 1; fewer where 128
             for each input of the operation, and 16,384 of all samples, are together already.
+        precision: the number format of weights that meet spikes; "int8" rounds them.
 
     Raises:
         ValueError: for fewer.
+        ConversionError: for another format.
     """
 
     samples: int = 512
     places: int = 400
+    precision: Precision | str = field(default=Precision.FLOAT32, repr=False)
 
     def __post_init__(self) -> None:
         if self.samples < LEAST_SAMPLES or self.places < 1:
@@ -78,6 +86,10 @@ class Refit(Correction):
                 f"Refit needs at least {LEAST_SAMPLES} samples and 1 place of each, got "
                 f"{self.samples} and {self.places}"
             )
+        Precision.named(self.precision)
+
+    def at_precision(self, precision: Precision) -> Refit:
+        return replace(self, precision=precision)
 
     def corrected(
         self, design: Design, calibration: Calibration, samples: Samples, steps: int, seed: int
@@ -92,7 +104,10 @@ class Refit(Correction):
         simulation = LayerSimulation(neurons, steps, seed, graph.tensors, calibration.signed)
         most = min(self.samples, fitting(samples, simulation, self.samples), _fitting(graph))
         chosen = samples.spread(max(most, LEAST_SAMPLES), simulation.duration)
-        run = _Run(chosen, simulation, self.places)
+        factors = dict[str, Tensor]()
+        if self.precision == Precision.INT8:
+            factors = factors_of_weights(graph, simulation.worth(graph, design))
+        run = _Run(chosen, simulation, self.places, factors)
         return replace(design, weights=run.weights(design))
 
 
@@ -107,12 +122,22 @@ class _Weighted:
 
 
 class _Run:
-    """The network and its ANN side by side, on the same samples; one use."""
+    """The network and its ANN side by side, on the same samples; one use.
 
-    def __init__(self, samples: Samples, simulation: LayerSimulation, places: int) -> None:
+    Weights of operations that `factors` names are rounded to 8 bits.
+    """
+
+    def __init__(
+        self,
+        samples: Samples,
+        simulation: LayerSimulation,
+        places: int,
+        factors: Mapping[str, Tensor],
+    ) -> None:
         self._samples = samples
         self._simulation = simulation
         self._places = places
+        self._factors = factors
         self._tensors = dict(samples.graph.tensors)
         """The stored tensors of the network, in which refitted ones take the place of others."""
         self._drawn: dict[tuple[int, int, int], Tensor] = {}
@@ -166,11 +191,17 @@ class _Run:
                     drawn = self._places_of(numbers.tolist(), missing.shape[1:-1].numel(), most)
                     places.add(*_at_places(view, got[some], missing[some], drawn))
             start += len(got)
-        strengths = torch.tensor(STRENGTHS, dtype=torch.float64)
-        change = chosen_ridge(fitted.moments(), held_out.moments(), strengths).to(view.rows)
-        new = {weighted.weight: view.stored(view.rows + change[..., :inputs])}
+        moments, strengths = fitted.moments(), torch.tensor(STRENGTHS, dtype=torch.float64)
+        change = chosen_ridge(moments, held_out.moments(), strengths)
+        rows = view.rows.double() + change[..., :inputs].to(view.rows.device)
+        factors = self._factors.get(weighted.operation.name)
+        if factors is not None:
+            rows, of_bias = rounded(rows.cpu(), factors.cpu(), moments)
+            change[..., inputs:] += of_bias[..., None]
+        new = {weighted.weight: view.stored(rows.to(view.rows))}
         if weighted.bias is not None:
-            new[weighted.bias] = self._tensors[weighted.bias] + change[..., -1].flatten()
+            bias = self._tensors[weighted.bias]
+            new[weighted.bias] = bias + change[..., -1].flatten().to(bias)
         return new
 
     def _places_of(self, numbers: Sequence[int], size: int, most: int) -> Tensor | None:

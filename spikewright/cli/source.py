@@ -82,8 +82,9 @@ class Source:
     ) -> SpikingNetwork:
         """Convert the model as the options say; every T named is a design point."""
         method = method_for(options)
-        network = method.convert(self.prepared, steps=steps, neuron=neuron, seed=options.seed)
-        return network.with_precision(precision_of(options.precision))
+        precision, seed = precision_of(options.precision), options.seed
+        settings = (self.prepared, None, steps, neuron, seed)
+        return method.convert(*settings, precision=precision)
 
 
 def open_source(

@@ -16,12 +16,12 @@ from spikewright.finetuning.representation import Surrogate, representation
 from spikewright.graph.evaluate import apply, evaluate
 from spikewright.graph.inputs import Batch, content_of
 from spikewright.graph.ir import Graph, Kind, Operation, Stored
+from spikewright.graph.precision import Precision
 from spikewright.graph.rule import rule_of
 from spikewright.network import SpikingNetwork
 from spikewright.network.engine import checked_ids
 from spikewright.network.frames import check_shown
 from spikewright.network.plan import Observer, Plan, prepared
-from spikewright.network.precision import Precision
 from spikewright.network.steps import run_steps
 
 TRAINED = ("weight", "threshold", "correction")

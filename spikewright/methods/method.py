@@ -11,7 +11,7 @@ from torch.export import ExportedProgram
 from spikewright.calibration import Correction, Threshold
 from spikewright.convert import Batches, Prepared, convert
 from spikewright.errors import ConversionError
-from spikewright.network import SpikingNetwork
+from spikewright.network import Precision, SpikingNetwork
 from spikewright.neurons import IntegrateFire, Neuron
 from spikewright.processes import ALONE, Processes
 
@@ -49,6 +49,7 @@ class Method:
         neuron: Neuron | Mapping[str, Neuron] | None = None,
         seed: int = 0,
         processes: Processes = ALONE,
+        precision: Precision | str = Precision.FLOAT32,
     ) -> SpikingNetwork:
         """Convert a model by this method.
 
@@ -63,6 +64,7 @@ class Method:
                 shift of the bias besides.
             seed: of the draws during calibration.
             processes: as for `spikewright.convert`; those of a prepared model stay its own.
+            precision: as for `spikewright.convert`.
 
         Returns:
             The spiking network.
@@ -82,9 +84,9 @@ class Method:
         neuron = self.own if neuron is None else neuron
         settings = (neuron, self.threshold, steps, self.correction, seed)
         if not isinstance(model, Prepared):
-            return convert(model, calibration, *settings, processes)  # pyright: ignore[reportArgumentType]
+            return convert(model, calibration, *settings, processes, precision=precision)  # pyright: ignore[reportArgumentType]
         if calibration is not None or processes is not ALONE:
             raise ConversionError(
                 "a prepared model has its calibration data and its processes: leave them out"
             )
-        return model.convert(*settings)
+        return model.convert(*settings, precision)

@@ -14,13 +14,13 @@ from spikewright import artefact
 from spikewright.calibration import Calibration, Expected
 from spikewright.calibration.design import Design
 from spikewright.graph.ir import Graph
+from spikewright.graph.precision import Precision
 from spikewright.network.compiler import fused
 from spikewright.network.engine import checked_t
 from spikewright.network.graph_network import GraphNetwork
 from spikewright.network.made import Made
 from spikewright.network.mixing import step_weights
 from spikewright.network.plan import Plan, prepared
-from spikewright.network.precision import Precision
 from spikewright.network.stages import depth_of, longest_path
 from spikewright.network.summary import summarise
 from spikewright.network.units import require_units_served

@@ -7,20 +7,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from spikewright.graph.whole_numbers import LARGEST_DIGIT, LEAST_UNIT
 from spikewright.network.compiler import fused
 
 DIGITS = 3
 _BASE = 256
-LARGEST_DIGIT = 127
-"""The largest whole number that a weight in 8 bits is."""
-_LEAST_UNIT = torch.finfo(torch.float32).tiny
-
-
-def in_one_unit(rows: Tensor) -> Tensor:
-    """Rows `[..., K]`, each as whole numbers up to 127 of one unit."""
-    wide = rows.double()
-    unit = wide.abs().amax(-1, keepdim=True).clamp(min=_LEAST_UNIT) / LARGEST_DIGIT
-    return ((wide / unit).round() * unit).to(rows.dtype)
 
 
 def cut_in_digits(weight: Tensor, count: int = DIGITS) -> tuple[Tensor, Tensor]:
@@ -33,7 +24,7 @@ def cut_in_digits(weight: Tensor, count: int = DIGITS) -> tuple[Tensor, Tensor]:
     """
     wide = weight.double()
     largest = LARGEST_DIGIT * _BASE ** (count - 1)  # so that digits are within -128..127
-    unit = wide.abs().flatten(1).amax(1).clamp(min=_LEAST_UNIT) / largest
+    unit = wide.abs().flatten(1).amax(1).clamp(min=LEAST_UNIT) / largest
     rest = (wide / unit.reshape(-1, *[1] * (weight.ndim - 1))).round()
     digits: list[Tensor] = []
     for _ in range(count):

@@ -22,16 +22,16 @@ import torch
 from torch import Tensor
 
 from spikewright.graph.ir import Graph, Kind, Operation, Stored, Value
+from spikewright.graph.precision import Precision
 from spikewright.graph.primitives import CONVERSION, PRODUCT
 from spikewright.graph.rule import rule_of
+from spikewright.graph.whole_numbers import in_bytes, whole_numbers
 from spikewright.network.integers import (
     DIGITS,
     cut_in_digits,
     digit_sums,
     exact_convolution,
-    in_one_unit,
 )
-from spikewright.network.precision import Precision
 
 LARGEST_BYTE = 255
 """Largest count that the exact kernels read."""
@@ -104,28 +104,6 @@ def beyond(limit: int, largest: Mapping[str, int]) -> frozenset[str]:
     return frozenset(site for site, number in largest.items() if number > limit)
 
 
-def in_bytes(graph: Graph) -> Graph:
-    """A graph whose weights that read whole numbers are rounded to 8 bits an output channel."""
-    whole, rounded = whole_numbers(graph, frozenset()), dict[str, Tensor]()
-    operations: list[Operation] = []
-    for op in graph.operations:
-        at = rule_of(op).weight_at
-        weight = None if at is None else op.argument(at, "weight")
-        if isinstance(weight, Stored) and op.inputs and whole.issuperset(op.inputs):
-            view = rule_of(op).matrix(op, graph.tensors[weight.name])
-            if view is not None:
-                name = f"{op.name}.int8"
-                rounded[name] = view.stored(in_one_unit(view.rows))
-                op = replace(
-                    op,
-                    args=tuple(Stored(name) if arg == weight else arg for arg in op.args),
-                    kwargs={k: Stored(name) if v == weight else v for k, v in op.kwargs.items()},
-                )
-        operations.append(op)
-    tensors = {**graph.tensors, **rounded}
-    return replace(graph, operations=tuple(operations), tensors=tensors).pruned()
-
-
 _Lowered = tuple[Operation, dict[str, Tensor]]
 
 
@@ -174,17 +152,6 @@ class _Lowering:
 def _scales(op: Operation) -> bool:
     """Whether it multiplies by a stored tensor, whose dtype the product then has."""
     return op.target is PRODUCT and isinstance(op.args[1], Stored)
-
-
-def whole_numbers(graph: Graph, without: frozenset[str]) -> set[str]:
-    """The values that hold whole numbers: what neurons emit, some sites apart, and its largest."""
-    whole: set[str] = set()
-    for op in graph.operations:
-        passes = rule_of(op).keeps_whole_numbers and whole.issuperset(op.inputs)
-        emits = op.site is not None and op.site.name not in without
-        if emits or (passes and op.kind not in (Kind.CONSTANT, Kind.UNIT)):
-            whole.add(op.name)
-    return whole
 
 
 def _converted(op: Operation, source: str, form: str, dtype: torch.dtype) -> Operation:

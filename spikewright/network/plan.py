@@ -15,12 +15,12 @@ from spikewright.calibration.fitted_neurons import function_before
 from spikewright.graph.affines import with_affines_in_weights
 from spikewright.graph.ir import Graph, Operation
 from spikewright.graph.per_channel import placed
+from spikewright.graph.precision import Precision
 from spikewright.graph.scales import fold_scales
 from spikewright.graph.widened import wide
 from spikewright.network.byte_cache import ByteCache
 from spikewright.network.kernels import with_kernels
 from spikewright.network.mixing import step_weights
-from spikewright.network.precision import Precision
 from spikewright.neurons import Draws, Layer, Neuron
 from spikewright.neurons.counter_random import Fuse, unfused
 

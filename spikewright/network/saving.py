@@ -6,7 +6,7 @@ import os
 
 from spikewright import artefact
 from spikewright.errors import ConversionError, InterchangeError
-from spikewright.network.precision import Precision
+from spikewright.graph.precision import Precision
 from spikewright.network.spiking_network import SpikingNetwork
 
 

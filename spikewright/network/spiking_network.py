@@ -12,6 +12,7 @@ from spikewright.errors import ConversionError
 from spikewright.graph.evaluate import answered
 from spikewright.graph.inputs import batch_of, to_dtype
 from spikewright.graph.ir import Operation
+from spikewright.graph.precision import Precision
 from spikewright.graph.widened import wide
 from spikewright.network.audit import Audit
 from spikewright.network.auditing import Auditor
@@ -20,7 +21,6 @@ from spikewright.network.engine import Engine, checked_ids, chosen
 from spikewright.network.frames import check_shown, samples_in, shown_to_samples
 from spikewright.network.graph_network import CapturedANN
 from spikewright.network.plan import SILENT, Observer
-from spikewright.network.precision import Precision
 from spikewright.network.simulate import simulate
 from spikewright.network.site_names import with_other
 from spikewright.network.steps import MEMORY_BUDGET
@@ -333,7 +333,7 @@ class SpikingNetwork(ConvertedNetwork):
 
         Args:
             precision: "float32" (the model's own), "bf16" or "int8"; see
-                `network.precision.Precision`.
+                `graph.precision.Precision`. `convert(precision="int8")` loses less.
 
         Raises:
             ConversionError: for another name.

@@ -16,10 +16,10 @@ from torch import Tensor
 from spikewright.errors import ConversionError
 from spikewright.graph.evaluate import Handler, evaluate
 from spikewright.graph.ir import Graph, Kind, Operation
+from spikewright.graph.precision import Precision
 from spikewright.graph.units import function_of
 from spikewright.network.graph_network import CapturedANN
 from spikewright.network.plan import Plan
-from spikewright.network.precision import Precision
 from spikewright.neurons import Neuron, Rounding, SpikeTracer, TwoPhase, code_of
 
 

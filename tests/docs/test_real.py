@@ -47,13 +47,16 @@ def test_a_network_is_measured_by_its_own_figure(
     monkeypatch.setitem(networks.NETWORKS, "larger", real)
     monkeypatch.setattr(measure, "COMPARED", (("nearest:binary", 8), ("tracer", 7)))
     monkeypatch.setattr(measure, "LONGER", (("nearest:binary", 2, 1), ("nearest:binary", 2, 3)))
+    monkeypatch.setattr(measure, "IN_BYTES", (("nearest:binary", 8),))
     monkeypatch.setattr(measure, "RECORDS", tmp_path)
     first, *_, result = measure.measured("larger", 40, 200, 20)
     measure.write(first)
     assert measure.read("larger") == first
     *_, again = measure.measured("larger", 40, 200, 20)
     assert again == result  # it went on where the record ends
-    binary, tracer, longer = result.rows
+    binary, tracer, longer, *in_bytes = result.rows
+    assert [row.weights for row in in_bytes] == [measure.KEPT, measure.AFTERWARDS]
+    assert all(row.figure == row.same == 1.0 for row in in_bytes)
     assert (longer.longer, longer.latency) == ("1", 12)  # of 2 + 4 steps
     assert (result.samples, result.calibration) == (40, 200)
     assert result.ann == 1.0
@@ -78,6 +81,7 @@ def test_the_page_of_this_repository_is_what_its_records_render_to() -> None:
 def test_every_network_is_shown_or_said_to_be_missing(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.setattr(measure, "IN_BYTES", (("nearest:binary", 8),))
     monkeypatch.setattr(measure, "RECORDS", tmp_path)
     assert f"Not run: {', '.join(NETWORKS)}." in page.page()
     measure.write(RESULT)
@@ -92,12 +96,14 @@ def test_every_network_is_shown_or_said_to_be_missing(
 
 
 def test_longer_windows_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(measure, "IN_BYTES", (("nearest:binary", 8),))
     monkeypatch.setattr(measure, "RECORDS", tmp_path)
     measure.write(replace(RESULT, rows=(replace(ROW, longer="first second"),)))
     assert "| `nearest:digits`, T = 7 at `first`, `second` | 3 |" in page.page()
 
 
 def test_what_a_network_loses_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(measure, "IN_BYTES", (("nearest:binary", 8),))
     monkeypatch.setattr(measure, "RECORDS", tmp_path)
     measure.write(replace(RESULT, rows=(replace(ROW, figure=0.8, twin=0.8, energy=None),)))
     shown = page.page()

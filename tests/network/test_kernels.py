@@ -14,9 +14,9 @@ from torch import Tensor, nn
 import spikewright as sw
 from spikewright.calibration import InputMeans
 from spikewright.graph import Graph, Kind, evaluate
+from spikewright.graph.precision import Precision
 from spikewright.network import integers, kernels
 from spikewright.network.kernels import with_kernels
-from spikewright.network.precision import Precision
 from spikewright.neurons.codes import Digits
 from tests.builders import firing
 

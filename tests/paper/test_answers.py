@@ -72,7 +72,8 @@ def test_what_was_not_run_says_so(question: Question, evidence: Evidence) -> Non
 def test_what_is_left_of_other_peoples_networks_is_counted(tmp_path: Path) -> None:
     def put(name: str, figure: float, energy: float | None) -> None:
         digits = RealRow("nearest:digits", 3, figure, 0.02, energy)
-        rows = (digits, replace(digits, longer="conv1"), RealRow("if", 8, 0.1, 1.0, 2.0))
+        others = (replace(digits, longer="conv1"), replace(digits, weights="in 8 bits"))
+        rows = (digits, *others, RealRow("if", 8, 0.1, 1.0, 2.0))
         text = json.dumps(asdict(Real(name, 0.9, rows)))
         (tmp_path / f"real-{name}.json").write_text(text)
 

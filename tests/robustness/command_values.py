@@ -266,7 +266,7 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "train-sequences resume": ("interrupted", "recalled", "trained", "swept", "odd1", "absent"),
     "train threshold": ("4", "0.01", "1e30", *_NUMBERS),
     "paper simulate-events threshold": ("0.14", "0.5", "0.01", *_NUMBERS),
-    "precision": ("float32", "bf16", "float64"),
+    "precision": ("float32", "bf16", "int8", "float64"),
     "device": ("cpu", "cpu", "cpu:0", "cuda:99", "mps", "meta"),
     "output": _OUTPUTS,
     "out": _OUTPUTS,

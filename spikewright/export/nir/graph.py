@@ -20,11 +20,11 @@ from spikewright.export.nir.neurons import neurons_of
 from spikewright.graph.ir import Kind, Operation
 from spikewright.graph.nodes import AFFINE, Array, Meeting, Node, Refusal, per_channel
 from spikewright.graph.offenders import Offender, complaint
+from spikewright.graph.precision import Precision
 from spikewright.graph.primitives import PRODUCT, RELAY
 from spikewright.graph.rule import rule_of
 from spikewright.graph.units import computed_in
 from spikewright.network.plan import Plan
-from spikewright.network.precision import Precision
 
 
 @dataclass(frozen=True)

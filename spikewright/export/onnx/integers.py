@@ -15,8 +15,8 @@ from spikewright.export.onnx.check import PURPOSE
 from spikewright.extras import require_extra
 from spikewright.graph.ir import Stored
 from spikewright.graph.rule import rule_of
-from spikewright.network.integers import LARGEST_DIGIT
-from spikewright.network.kernels import LARGEST_BYTE, beyond, whole_numbers
+from spikewright.graph.whole_numbers import LARGEST_DIGIT, whole_numbers
+from spikewright.network.kernels import LARGEST_BYTE, beyond
 from spikewright.network.plan import Plan
 
 

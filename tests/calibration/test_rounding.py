@@ -1,0 +1,137 @@
+"""Weights in 8 bits, rounded so that the others make up for each error."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+import spikewright as sw
+from spikewright.calibration import Auto, InputMeans, Refit
+from spikewright.calibration.moments import Moments, Places
+from spikewright.calibration.rounding import BLOCK, DAMPING, rounded
+from spikewright.errors import ConversionError
+from spikewright.graph.precision import Precision
+from spikewright.graph.whole_numbers import in_one_unit, reading_whole_numbers, unit_of
+from tests.builders import images
+from tests.network.nets import NETS, program
+
+DOUBLE = torch.float64
+
+
+def read(groups: int, places: int, inputs: int) -> Tensor:
+    """Positive values that go together, `[G, P, K]`."""
+    torch.manual_seed(0)
+    common = torch.rand(groups, places, 2, dtype=DOUBLE) @ torch.rand(groups, 2, inputs).double()
+    return common + 0.3 * torch.rand(groups, places, inputs, dtype=DOUBLE)
+
+
+def moments_of(x: Tensor, outputs: int, *, constant: bool) -> Moments:
+    places = Places(len(x), outputs, x.shape[-1], constant=constant)
+    places.add(x.float(), torch.zeros(*x.shape[:2], outputs))
+    return places.moments()
+
+
+def in_turn(row: Tensor, squares: Tensor) -> Tensor:
+    """One row as the paper's equations have it: the inverse of what is left, at every turn."""
+    left, unit = row.clone(), unit_of(row)
+    largest, end = int(row.abs().argmax()), row[row.abs().argmax()]
+    order = squares.diagonal().argsort(descending=True).tolist()
+    squares = squares + DAMPING * squares.diagonal().mean() * torch.eye(len(row), dtype=DOUBLE)
+    for turn, at in enumerate(order):
+        rest = order[turn:]
+        value = end if at == largest else (left[at] / unit).round().clamp(-127, 127) * unit
+        inverse = squares[rest][:, rest].inverse()
+        error = (left[at] - value) / inverse[0, 0]
+        left[rest] -= error * inverse[0]
+        left[at] = value
+    return left
+
+
+@pytest.mark.parametrize("constant", [False, True])
+@pytest.mark.parametrize("inputs", [7, BLOCK + 30])
+def test_rounding_is_that_of_the_paper(inputs: int, constant: bool) -> None:
+    x, rows = read(2, 400, inputs), torch.randn(2, 3, inputs, dtype=DOUBLE)
+    factors = torch.rand(2, 1, inputs, dtype=DOUBLE) + 0.5
+    found, of_bias = rounded(rows, factors, moments_of(x, 3, constant=constant))
+    counts = x / factors
+    if constant:
+        counts = counts - counts.mean(1, keepdim=True)
+        torch.testing.assert_close(
+            of_bias, ((rows - found) * x.mean(1, keepdim=True)).sum(-1), rtol=1e-3, atol=1e-6
+        )
+    else:
+        assert not of_bias.any()
+    for group in range(2):
+        squares = counts[group].T @ counts[group]
+        for row in range(3):
+            wanted = in_turn((rows * factors)[group, row], squares) / factors[group, 0]
+            off = (found[group, row] - wanted).abs() / (unit_of(rows * factors)[group, row])
+            assert float((off > 0.01).double().mean()) <= 0.05  # ties, by sums in another order
+
+
+def test_rounding_to_the_nearest_changes_nothing_more() -> None:
+    x, rows = read(3, 300, 20), torch.randn(3, 4, 20)
+    factors = torch.rand(3, 1, 20) + 0.5
+    found, _ = rounded(rows, factors, moments_of(x, 4, constant=True))
+    whole = (found * factors.double()).float()
+    torch.testing.assert_close(in_one_unit(whole), whole, rtol=1e-6, atol=0)
+
+
+def test_the_others_make_up_for_errors() -> None:
+    x, rows = read(1, 1000, 60), torch.randn(1, 16, 60, dtype=DOUBLE)
+    found, of_bias = rounded(rows, torch.ones(1, 1, 60), moments_of(x, 16, constant=True))
+    plain, exact = in_one_unit(rows), x @ rows.mT
+    mean = ((rows - plain) * x.mean(1, keepdim=True)).sum(-1)
+    fed_on = (x @ found.mT + of_bias[:, None] - exact).square().mean()
+    nearest = (x @ plain.mT + mean[:, None] - exact).square().mean()
+    assert float(fed_on) < 0.7 * float(nearest)
+
+
+def test_weights_that_are_all_zero_stay() -> None:
+    rows = torch.zeros(1, 2, 5)
+    found, of_bias = rounded(
+        rows, torch.ones(1, 1, 5), moments_of(read(1, 50, 5), 2, constant=True)
+    )
+    assert not found.any()
+    assert not of_bias.any()
+
+
+@pytest.mark.parametrize("name", sorted(NETS))
+@pytest.mark.parametrize("neuron", [sw.TwoPhase("nearest"), sw.IntegrateFire()], ids=str)
+def test_refitted_weights_stand_in_8_bits(name: str, neuron: sw.neurons.Neuron) -> None:
+    x = images(24)
+    snn = sw.convert(
+        program(name), x, neuron, steps=4, correction=Refit(places=7), precision="int8"
+    )
+    assert snn.precision == "int8"
+    plan = snn.with_precision("float32").plan()
+    stored = {op.name: set(op.stored) for op in plan.source.operations}
+    views = [
+        view
+        for op, (_, view) in reading_whole_numbers(plan.graph).items()
+        if stored[op] & set(snn.design().weights)
+    ]
+    assert views
+    for view in views:
+        torch.testing.assert_close(in_one_unit(view.rows), view.rows)
+    torch.testing.assert_close(snn.with_precision("float32")(x), snn(x))
+
+
+def test_the_corrections_that_are_chosen_from_know_the_precision() -> None:
+    low = Auto().at_precision(Precision.INT8)
+    assert low.corrections == (InputMeans(), Refit(precision="int8"))
+
+
+def test_a_conversion_without_fitted_weights_is_rounded_as_any_network() -> None:
+    options = {"steps": 4, "correction": InputMeans()}
+    asked = sw.convert(program("plain"), images(24), **options, precision="int8")
+    later = sw.convert(program("plain"), images(24), **options).with_precision("int8")
+    assert torch.equal(asked(images(8)), later(images(8)))
+
+
+def test_an_unknown_precision_is_refused() -> None:
+    with pytest.raises(ConversionError, match="precision must be one of 'float32', 'bf16', 'int8'"):
+        Refit(precision="int4")
+    with pytest.raises(ConversionError, match="got 'half'"):
+        sw.convert(program("plain"), images(24), precision="half")

@@ -190,12 +190,8 @@ def _windows(
     """Neurons with longer windows, and the layers that have them, by how many these are."""
     two_phase, most = neuron_of(neuron), max(layers for *_, layers in LONGER)
     assert isinstance(two_phase, sw.TwoPhase)
-    layer = {site.name: site.group_name for site in prepared.graph.sites}
-    found: dict[int, tuple[Mapping[str, Neuron], str]] = {}
-    for one in sw.assign_steps(prepared, two_phase, steps, MORE, most):
-        longer = dict.fromkeys(layer[site] for site in one.longer)
-        found[len(longer)] = one.neurons, " ".join(longer)
-    return found
+    found = sw.assign_steps(prepared, two_phase, steps, MORE, most)
+    return {len(one.longer): (one.neurons, " ".join(one.longer)) for one in found}
 
 
 def _share(figure: float, samples: int) -> float:

@@ -6,7 +6,6 @@ and the float64 sums of parts are added up in the order of the parts, whoever co
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
@@ -68,9 +67,10 @@ def collect(graph: Graph, parts: Iterable[Batch], processes: Processes = ALONE) 
         ProcessError: when processes hold other weights or other samples.
     """
     channels = {op.site.name: channels_of(op) for op in graph.neurons if op.site is not None}
-    groups = {site.name: site.group_name for site in graph.sites}
-    alike = {groups[site]: SiteStatistics.empty(width) for site, width in channels.items()}
-    own = {site: alike[group] for site, group in groups.items()}
+    alike = {
+        group: SiteStatistics.empty(channels[members[0]]) for group, members in graph.groups.items()
+    }
+    own = {site: alike[group] for group, members in graph.groups.items() for site in members}
     sums: dict[str, list[Tensor]] = {site: [] for site in channels}
     digest = sha256(fingerprint(graph.tensors).encode()) if processes.count > 1 else None
     count = samples = 0
@@ -91,15 +91,14 @@ def collect(graph: Graph, parts: Iterable[Batch], processes: Processes = ALONE) 
         site: _in_order(sums[site], width, count, processes) for site, width in channels.items()
     }
     merged = {group: _merged(one, processes) for group, one in alike.items()}
-    for site, group in groups.items():
-        merged[group].input_sum += _sum_of(rows[site])
-    members = Counter(groups.values())
-    each = {group: s.values // (samples * members[group]) for group, s in merged.items()}
-    return Collected(
-        {site: merged[group] for site, group in groups.items()},
-        rows,
-        {site: each[group] for site, group in groups.items()},
-    )
+    statistics: dict[str, SiteStatistics] = {}
+    values: dict[str, int] = {}
+    for group, members in graph.groups.items():
+        for site in members:
+            merged[group].input_sum += _sum_of(rows[site])
+            statistics[site] = merged[group]
+            values[site] = merged[group].values // (samples * len(members))
+    return Collected(statistics, rows, values)
 
 
 def _observed(

@@ -71,17 +71,17 @@ class Folds:
             samples += len(self.held_out(other))
             if most is not None and samples >= most:
                 break
-        groups = {site.name: site.group_name for site in self.samples.graph.sites}
-        members = {group: site for site, group in groups.items()}
-        alike: dict[str, SiteStatistics] = {}
-        for group, site in members.items():
-            seen = taken[0][site]
+        found: dict[str, SiteStatistics] = {}
+        for members in self.samples.graph.groups.values():
+            first = members[0]
+            seen = taken[0][first]
             for more in taken[1:]:
-                seen = seen.merged(more[site])
-            known = self.whole[site]
+                seen = seen.merged(more[first])
+            known = self.whole[first]
             fires = bool((seen.maximum > 0).any())
-            alike[group] = replace(seen, signed=known.signed) if fires else known
-        return {site: alike[groups[site]] for site in self.whole}
+            alike = replace(seen, signed=known.signed) if fires else known
+            found |= dict.fromkeys(members, alike)
+        return found
 
     def _inside(self, fold: int) -> Tensor:
         return torch.arange(len(self.samples)) % self.count == fold

@@ -56,15 +56,13 @@ def windows_table(windows: Sequence[StepAssignment], network: SpikingNetwork) ->
         network: at its T.
     """
     names = {
-        op.site.name: name
+        ops[0].site.group_name: name
         for name, ops in alike(network.graph.neurons).items()
-        for op in ops
-        if op.site is not None
+        if ops[0].site is not None
     }
     rows = [["longer window", "relative error", "latency"]]
     for before, one in pairwise([windows[0], *windows]):
-        added = [site for site in one.longer if site not in before.longer]
-        layers = ", ".join(dict.fromkeys(names[site] for site in added))
+        layers = ", ".join(names[layer] for layer in one.longer if layer not in before.longer)
         rows.append([f"+ {layers}" if layers else "none", f"{one.error:.3g}", f"{one.latency}"])
     held_out = f"{windows[0].samples} calibration images held out"
     told = f"errors before any correction, on {held_out}; the last row is this network"
@@ -74,12 +72,12 @@ def windows_table(windows: Sequence[StepAssignment], network: SpikingNetwork) ->
 def _lengths(one: StepAssignment, steps: int) -> str:
     if not one.longer:
         return f"all layers keep T = {steps}: a longer window helps at none that was tried"
-    longer = one.neurons[one.longer[0]].window(steps)
+    longer = max(neuron.window(steps) for neuron in one.neurons.values())
     return f"T = {longer} in place of {steps} at the layers whose rounding costs most"
 
 
 def windows_document(windows: Sequence[StepAssignment]) -> list[dict[str, Any]]:
-    """The same, with the sites whose window is longer."""
+    """The same, with the layers whose window is longer."""
     return [
         {
             "longer": list(one.longer),

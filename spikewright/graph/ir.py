@@ -208,6 +208,14 @@ class Graph:
         return tuple(op.site for op in self.operations if op.site is not None)
 
     @cached_property
+    def groups(self) -> Mapping[str, tuple[str, ...]]:
+        """The names of sites that are alike, by what their statistics are kept under."""
+        found: dict[str, list[str]] = {}
+        for site in self.sites:
+            found.setdefault(site.group_name, []).append(site.name)
+        return {group: tuple(members) for group, members in found.items()}
+
+    @cached_property
     def constants(self) -> frozenset[str]:
         """The names of values that no signal reaches: indices, masks, and what is made of them."""
         indices = {port.name for port in self.inputs if port.dtype is not None}

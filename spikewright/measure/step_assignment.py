@@ -27,7 +27,8 @@ class StepAssignment:
 
     Attributes:
         neurons: by site, for `prepared.convert(one.neurons, steps=...)`.
-        longer: the sites whose window is longer, the one that gains most by it first.
+        longer: the layers whose window is longer, the one that gains most by it first: a site, or
+            what the names of alike ones have in common.
         error: of the answers on samples held out, relative to the ANN's, without correction.
         samples: how many that was measured on.
         latency: time steps from the first input to the answer.
@@ -106,9 +107,6 @@ def assign_steps(
             f"more and layers of at least 1 (got {more} and {layers})"
         )
     trial = _Trial.of(prepared, neuron, steps, more, threshold, samples, seed)
-    groups: dict[str, list[str]] = {}
-    for site in prepared.graph.sites:
-        groups.setdefault(site.group_name, []).append(site.name)
 
     def in_time(longer: Sequence[str]) -> bool:
         return latency is None or trial.latency(longer) <= latency
@@ -118,10 +116,10 @@ def assign_steps(
             f"no windows answer within {latency} time steps: with all of them alike it "
             f"takes {trial.latency(())}; allow more, or convert for fewer steps"
         )
-    alone = [trial.assigned(sites) for sites in groups.values() if in_time(sites)]
+    alone = [trial.assigned([layer]) for layer in prepared.graph.groups if in_time([layer])]
     kept, together = [trial.assigned(())], list[StepAssignment]()
     for one in sorted(alone, key=lambda one: one.error):
-        longer = [site for each in (*together, one) for site in each.longer]
+        longer = [layer for each in (*together, one) for layer in each.longer]
         if len(together) == layers or not in_time(longer):
             continue
         together.append(one)
@@ -177,9 +175,12 @@ class _Trial:
         return cls(neuron, long, steps, seed, others, of_each[neuron], thresholds)
 
     def neurons(self, longer: Sequence[str]) -> dict[str, TwoPhase]:
-        """The neurons of the network with longer windows at some sites."""
-        sites = self.calibration.neurons
-        return {site: self.long if site in longer else self.short for site in sites}
+        """The neurons of the network with longer windows at some layers."""
+        return {
+            site: self.long if layer in longer else self.short
+            for layer, sites in self.others.graph.groups.items()
+            for site in sites
+        }
 
     def latency(self, longer: Sequence[str]) -> int:
         """Its time steps until the answer."""

@@ -74,8 +74,11 @@ def test_alike_sites_are_one_layer() -> None:
     torch.manual_seed(0)
     model = nn.LSTM(3, 4, batch_first=True).eval()
     prepared = sw.prepare(model, torch.randn(32, 3, 3))
-    longer = sw.assign_steps(prepared, BINARY, steps=3, layers=1)[-1].longer
-    assert len({name.rpartition(":")[0] or name for name in longer}) == 1
+    best = sw.assign_steps(prepared, BINARY, steps=3, layers=1)[-1]
+    (layer,) = best.longer
+    sites = {site for site, neuron in best.neurons.items() if neuron != BINARY}
+    assert sites == set(prepared.graph.groups[layer])
+    assert len(sites) > 1
 
 
 def test_what_it_cannot_choose_is_refused(prepared: sw.Prepared) -> None:

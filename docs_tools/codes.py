@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import runpy
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -154,24 +153,26 @@ def measured(
         )
 
 
+@dataclass(frozen=True)
+class Record:
+    """What was measured of a network, how, and by which versions."""
+
+    title: str
+    config: dict[str, Any]
+    versions: dict[str, str]
+    rows: tuple[Row, ...]
+
+
 def write(subject: Subject, rows: Sequence[Row], config: Mapping[str, Any]) -> Path:
     """Write the record of a network; returns its file."""
-    path = RECORDS / f"codes-{subject.name}.json"
-    path.write_text(record(subject, rows, config), encoding="utf-8")
-    return path
-
-
-def record(subject: Subject, rows: Sequence[Row], config: Mapping[str, Any]) -> str:
-    """A record as JSON: what was measured, how, and the rows."""
-    versions = records.versions()
-    found = {"title": subject.title, "config": dict(config), "versions": versions}
-    return json.dumps({**found, "rows": [asdict(row) for row in rows]}, indent=1) + "\n"
+    record = Record(subject.title, dict(config), records.versions(), tuple(rows))
+    return records.write(RECORDS / f"codes-{subject.name}.json", record)
 
 
 def read(name: str) -> tuple[str, tuple[Row, ...]]:
     """The title and the rows of a network's record."""
-    found = json.loads((RECORDS / f"codes-{name}.json").read_text(encoding="utf-8"))
-    return found["title"], tuple(Row(**row) for row in found["rows"])
+    found = records.read(RECORDS / f"codes-{name}.json", Record)
+    return found.title, found.rows
 
 
 def table(rows: Sequence[Row]) -> str:

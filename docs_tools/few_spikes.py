@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -168,30 +167,35 @@ def _few(samples: Tensor) -> Tensor:
     return samples[:64]
 
 
+@dataclass(frozen=True)
+class Record:
+    """The rows of the page's three tables, how they were measured, and by which versions."""
+
+    config: dict[str, Any]
+    versions: dict[str, str]
+    functions: tuple[Function, ...]
+    blocks: tuple[Block, ...]
+    retrievals: tuple[Retrieval, ...]
+
+
 def write(rounds: int = 400, batches: int = 600, samples: int = 1000) -> None:
     """Measure everything, and write the record."""
     model = harmonic.trained(batches)
-    found: dict[str, Sequence[Any]] = {
-        "functions": tuple(functions((8, 12, 16), rounds)),
-        "blocks": tuple(blocks((4, 8, 16), rounds)),
-        "retrievals": tuple(retrievals(model, (2, 3, 4, 6, 8, 12, 16), samples, rounds)),
-    }
-    config = {"rounds": rounds, "batches": batches, "samples": samples, "range": [LOW, HIGH]}
-    RECORD.write_text(record(found, config), encoding="utf-8")
-
-
-def record(found: Mapping[str, Sequence[Any]], config: Mapping[str, Any]) -> str:
-    """A record as JSON."""
-    versions = records.versions()
-    rows = {name: [asdict(row) for row in given] for name, given in found.items()}
-    return json.dumps({"config": dict(config), "versions": versions, **rows}, indent=1) + "\n"
+    record = Record(
+        {"rounds": rounds, "batches": batches, "samples": samples, "range": [LOW, HIGH]},
+        records.versions(),
+        tuple(functions((8, 12, 16), rounds)),
+        tuple(blocks((4, 8, 16), rounds)),
+        tuple(retrievals(model, (2, 3, 4, 6, 8, 12, 16), samples, rounds)),
+    )
+    records.write(RECORD, record)
 
 
 def tables() -> tuple[str, ...]:
     """The tables of the page, from the record: functions, blocks, retrievals."""
-    found = json.loads(RECORD.read_text(encoding="utf-8"))
+    found = records.read(RECORD, Record)
     return (
-        markdown.table(Function.HEAD, [Function(**row).cells for row in found["functions"]]),
-        markdown.table(Block.HEAD, [Block(**row).cells for row in found["blocks"]]),
-        markdown.table(Retrieval.HEAD, [Retrieval(**row).cells for row in found["retrievals"]]),
+        markdown.table(Function.HEAD, [row.cells for row in found.functions]),
+        markdown.table(Block.HEAD, [row.cells for row in found.blocks]),
+        markdown.table(Retrieval.HEAD, [row.cells for row in found.retrievals]),
     )

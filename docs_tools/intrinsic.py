@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import torch
 from torch import Tensor
@@ -243,13 +242,11 @@ def measured(record: Record | None = None) -> Iterator[Record]:
 
 def write(record: Record, path: Path = RECORD) -> Path:
     """Write the record; returns its file."""
-    text = msgspec.json.format(msgspec.json.encode(record), indent=1)
-    path.write_bytes(text + b"\n")
-    return path
+    return records.write(path, record)
 
 
 def read(path: Path = RECORD) -> Record | None:
     """The record as it was written; none where there is no file."""
     if not path.is_file():
         return None
-    return msgspec.json.decode(path.read_bytes(), type=Record)
+    return records.read(path, Record)

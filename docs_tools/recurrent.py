@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -193,19 +192,22 @@ def run_once(name: str, task: Task, data: SequenceData, network: str, seed: int)
     )
 
 
+@dataclass(frozen=True)
+class Record:
+    """What was trained, and by which versions."""
+
+    versions: dict[str, str]
+    runs: tuple[Run, ...]
+
+
 def write(found: Sequence[Run], path: Path = RECORD) -> Path:
     """Write the record; returns its file."""
-    versions = records.versions()
-    text = json.dumps({"versions": versions, "runs": [asdict(run) for run in found]}, indent=1)
-    path.write_text(text + "\n", encoding="utf-8")
-    return path
+    return records.write(path, Record(records.versions(), tuple(found)))
 
 
 def read(path: Path = RECORD) -> tuple[Run, ...]:
     """The runs of the record; none where there is no file."""
-    if not path.is_file():
-        return ()
-    return tuple(Run(**run) for run in json.loads(path.read_text(encoding="utf-8"))["runs"])
+    return records.read(path, Record).runs if path.is_file() else ()
 
 
 HEAD = ("network", "parameters", "test accuracy", "spikes", "rate", "additions", "MACs", "updates")

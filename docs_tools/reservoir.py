@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import msgspec
 import torch
 from torch import Tensor
 
+from docs_tools import records
 from spikewright.reservoir import (
     Distribution,
     Gamma,
@@ -292,11 +292,9 @@ def linear(seeds: Sequence[int] = SEEDS, kept: Sequence[float] = (0.5, 0.2)) -> 
 
 def write(record: Record, path: Path = RECORD) -> Path:
     """Write the record; returns its file."""
-    text = msgspec.json.format(msgspec.json.encode(record), indent=1)
-    path.write_bytes(text + b"\n")
-    return path
+    return records.write(path, record)
 
 
 def read(path: Path = RECORD) -> Record:
     """The record as it was written."""
-    return msgspec.json.decode(path.read_bytes(), type=Record)
+    return records.read(path, Record)

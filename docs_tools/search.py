@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import torch
 from torch import Tensor
@@ -296,15 +295,14 @@ def words(architecture: Architecture) -> str:
 
 def write(record: Record, path: Path = RECORD) -> Path:
     """Write the record; returns its file."""
-    path.write_bytes(msgspec.json.format(msgspec.json.encode(record), indent=1) + b"\n")
-    return path
+    return records.write(path, record)
 
 
 def read(path: Path = RECORD) -> Record:
     """The record; an empty one where there is no file."""
     if not path.is_file():
         return Record(records.versions())
-    return msgspec.json.decode(path.read_bytes(), type=Record)
+    return records.read(path, Record)
 
 
 def measured(*, redo: bool = False, path: Path = RECORD) -> Iterator[Record]:

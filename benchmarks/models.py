@@ -53,6 +53,9 @@ def vit_b16() -> nn.Module:
     return make(weights=None)
 
 
+BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+
+
 @torch.no_grad()
 def settle_batch_norm(model: nn.Module, images: Tensor) -> None:
     """Set the running statistics of batch norms to those of `images`, `[B, C, H, W]`.
@@ -60,7 +63,7 @@ def settle_batch_norm(model: nn.Module, images: Tensor) -> None:
     With the statistics that they start with, activations of a deep random network grow from
     layer to layer until thresholds and times say nothing about a trained one.
     """
-    norms = [m for m in model.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+    norms = [m for m in model.modules() if isinstance(m, BATCH_NORMS)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:
         norm.momentum = 1.0

@@ -81,9 +81,9 @@ def measured(
         plain, noisy = (tuned(snn, method, chosen, seed) for method in methods)
         kept = (plain.best.epoch, noisy.best.epoch)
         for t in STEPS:
-            rights = [right(_at(one.network, t), *test) for one in (plain, noisy)]
-            counts = [int(found.sum()) for found in (before[t], *rights)]
-            yield Row(t, seed, tested, *counts, *only(*rights), kept)
+            plainly, noisily = (right(_at(one.network, t), *test) for one in (plain, noisy))
+            counts = (int(before[t].sum()), int(plainly.sum()), int(noisily.sum()))
+            yield Row(t, seed, tested, *counts, *only(plainly, noisily), kept)
 
 
 def _at(snn: SpikingNetwork, steps: int) -> SpikingNetwork:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -38,7 +39,8 @@ def traceable(model: nn.Module, images: Tensor) -> nn.Module:
 
 
 def _replace_padding(graph: fx.Graph, node: fx.Node) -> None:
-    x, widths, mode, value = _arguments(*node.args, **node.kwargs)
+    arguments: Any = _arguments  # what fx knows of a node's arguments is less than F.pad does
+    x, widths, mode, value = arguments(*node.args, **node.kwargs)
     if len(widths) != 6 or any(widths[:4]) or mode != "constant" or value:
         raise Unavailable(f"the network pads by {widths} ({mode}), not channels with zeros")
     with graph.inserting_before(node):

@@ -6,7 +6,7 @@ import resource
 import subprocess
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -145,15 +145,13 @@ def _measure(
 
 
 def _network(model: nn.Module, inputs: Inputs, steps: int) -> sw.SpikingNetwork:
-    neuron = sw.TwoPhase("nearest", "binary")
-    given = {"neuron": neuron, "threshold": sw.Maximum(), "steps": steps, "correction": None}
-    return sw.convert(model, [as_given(inputs)], **given)
+    settings = (sw.TwoPhase("nearest", "binary"), sw.Maximum(), steps, None)
+    return sw.convert(model, [as_given(inputs)], *settings)
 
 
 def as_given(inputs: Inputs) -> Any:
     """One batch of calibration data: a single tensor as it is, several as they are called."""
-    single = isinstance(inputs, tuple) and len(inputs) == 1
-    return inputs[0] if single else inputs
+    return inputs[0] if isinstance(inputs, tuple) and len(inputs) == 1 else inputs
 
 
 def _in_double(model: nn.Module, inputs: Inputs, record: Record) -> tuple[nn.Module, Inputs]:
@@ -215,7 +213,9 @@ def tensors(answer: Any) -> Iterator[Tensor]:
 
 
 @contextmanager
-def _stage(record: Record, name: str, save: Callable[[Record], None]) -> Iterator[None]:
+def _stage(
+    record: Record, name: str, save: Callable[[Record], None]
+) -> Generator[None, None, None]:
     record.stage = name
     save(record)
     before = time.process_time()

@@ -16,8 +16,10 @@ from torch.nn import functional as F
 
 from docs_tools.real.packages import MissingError, file_of, module
 
-MODULES = "argparse asyncio calendar csv decimal difflib email.message ftplib gzip imaplib json "
-MODULES += "logging random socket sqlite3 ssl statistics tarfile turtle zipfile"
+MODULES = (
+    "argparse asyncio calendar csv decimal difflib email.message ftplib gzip imaplib json "
+    "logging random socket sqlite3 ssl statistics tarfile turtle zipfile"
+)
 WORDS = "charge current leak membrane network neuron pulse reset soft spike synapse threshold"
 IMAGENET = {
     "airplane": [404, 895],

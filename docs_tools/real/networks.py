@@ -19,8 +19,11 @@ from spikewright.runs import load_model
 from spikewright.runs.card import read_card
 from spikewright.runs.zoo import zoo_folder
 
-CHARACTERS = "\0" + "0123456789!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~ €"
-CHARACTERS += "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+CHARACTERS = (
+    "\0"
+    "0123456789!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~ €"
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+)
 MEAN, DEVIATION = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
 
 

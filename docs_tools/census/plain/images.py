@@ -187,6 +187,8 @@ class DuelingDqn(nn.Module):
 class NormalisingInside(nn.Module):
     """Clips and normalises its input."""
 
+    mean: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("mean", torch.tensor([0.4, 0.4, 0.4]).view(1, 3, 1, 1))

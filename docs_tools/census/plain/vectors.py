@@ -35,6 +35,8 @@ class PointNet(nn.Module):
 class FixedGraph(nn.Module):
     """Graph convolutions on one graph."""
 
+    links: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         links = (torch.rand(6, 6) > 0.5).float()
@@ -76,6 +78,8 @@ class EdgeList(nn.Module):
 class GraphAttention(nn.Module):
     """Attention over the neighbours (Velickovic et al. 2018)."""
 
+    links: Tensor
+
     def __init__(self) -> None:
         super().__init__()
         self.register_buffer("links", torch.rand(6, 6) > 0.4)
@@ -91,6 +95,8 @@ class GraphAttention(nn.Module):
 
 class SplineLayer(nn.Module):
     """A layer of a Kolmogorov-Arnold network: cubic B-splines by Cox and de Boor's recursion."""
+
+    grid: Tensor
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -122,6 +128,8 @@ class Siren(nn.Module):
 
 class RadianceField(nn.Module):
     """NeRF's MLP: sines and cosines of the place in front, two activations at the end."""
+
+    frequencies: Tensor
 
     def __init__(self) -> None:
         super().__init__()

@@ -10,7 +10,7 @@ import typer
 
 from spikewright.cli.failures import WrongUsage
 from spikewright.cli.options import ConversionOptions
-from spikewright.cli.parse import MAXIMUM_STEPS, items
+from spikewright.cli.parse import MAXIMUM_STEPS, items, precision_of
 from spikewright.cli.source import Source, method_for
 from spikewright.measure import (
     CodeAssignment,
@@ -169,6 +169,7 @@ def _fewest(
 ) -> FewestSteps:
     """The smallest T that is asked for."""
     method = method_for(conversion)
-    settings = (method.threshold, method.correction, MOST_STEPS, conversion.seed)
+    precision = precision_of(conversion.precision)
+    settings = (method.threshold, method.correction, MOST_STEPS, conversion.seed, precision)
     neurons = (TwoPhase("nearest", "binary"), TwoPhase("nearest")) if neuron is None else (neuron,)
     return fewest_steps(source.prepared, agreement, neurons, *settings)

@@ -17,7 +17,7 @@ from spikewright.graph.evaluate import answered, evaluate
 from spikewright.graph.inputs import Batch
 from spikewright.measure.accuracy import logits_of, predictions
 from spikewright.measure.statistics import wilson_interval
-from spikewright.network import SpikingNetwork
+from spikewright.network import Precision, SpikingNetwork
 from spikewright.network.plan import SILENT
 from spikewright.neurons import Binary, Neuron, TwoPhase
 
@@ -51,6 +51,7 @@ def fewest_steps(
     correction: Correction | None = AUTO,
     most: int = 64,
     seed: int = 0,
+    precision: Precision | str = Precision.FLOAT32,
 ) -> FewestSteps:
     """The smallest T at which a network predicts what its ANN does, for so many samples.
 
@@ -67,6 +68,7 @@ def fewest_steps(
         correction: as for `convert`.
         most: the largest T to try, at least 1; less where a code cannot count so far.
         seed: of the spikes of stochastic neurons.
+        precision: as for `convert`.
 
     Returns:
         The neuron and its T, for `prepared.convert(found.neuron, steps=found.steps, ...)`.
@@ -99,7 +101,7 @@ def fewest_steps(
         known = tried[neuron.label] = {}
 
         def reached(steps: int, neuron: Neuron = neuron, known: Any = known) -> bool:
-            snn = fitted.convert(neuron, threshold, steps, correction, seed)
+            snn = fitted.convert(neuron, threshold, steps, correction, seed, precision)
             known[steps] = _agreement(snn, others, expected, seed)
             return known[steps] >= agreement
 

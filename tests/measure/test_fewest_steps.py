@@ -27,14 +27,15 @@ def test_what_is_found_agrees_and_one_step_fewer_does_not(prepared: sw.Prepared)
     assert low < found.agreement <= high
 
 
+@pytest.mark.parametrize("precision", ["float32", "int8"])
 def test_the_agreement_is_that_of_the_network_on_samples_it_has_not_seen(
-    prepared: sw.Prepared,
+    precision: str, prepared: sw.Prepared
 ) -> None:
     """Oracle: samples divided by hand, converted and run as a user would."""
     x = images(96)
     held = torch.arange(96) % 4 == 0
-    found = sw.fewest_steps(prepared, 0.9, [sw.TwoPhase("nearest")])
-    snn = sw.convert(program("plain"), x[~held], steps=found.steps)
+    found = sw.fewest_steps(prepared, 0.9, [sw.TwoPhase("nearest")], precision=precision)
+    snn = sw.convert(program("plain"), x[~held], steps=found.steps, precision=precision)
     with torch.no_grad():
         same = snn(x[held]).argmax(1) == net("plain")(x[held]).argmax(1)
     assert found.agreement == float(same.double().mean())

@@ -13,6 +13,9 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+AnyPath = str | os.PathLike[str]
+"""A path as callers may give it."""
+
 _PARTIAL = re.compile(r"\.(.+\.)?[0-9a-f]{32}\.partial")
 """Names of files and folders that are being written: only these are ever swept away."""
 

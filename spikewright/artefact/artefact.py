@@ -7,7 +7,6 @@ is specified in docs/artefacts.md.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,7 +27,7 @@ from spikewright.artefact.fields import items, mapping, named, typed, whole
 from spikewright.calibration import Calibration
 from spikewright.calibration.design import Design
 from spikewright.errors import ConversionError, InterchangeError
-from spikewright.files import write_whole
+from spikewright.files import AnyPath, write_whole
 from spikewright.graph.ir import Graph
 from spikewright.neurons import Neuron
 from spikewright.version import __version__
@@ -86,9 +85,7 @@ class Description:
     notes: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
-def save(
-    parts: Parts, path: str | os.PathLike[str], notes: Mapping[str, Any] | None = None
-) -> None:
+def save(parts: Parts, path: AnyPath, notes: Mapping[str, Any] | None = None) -> None:
     """Write the parts of a network as one file, whole or not at all.
 
     Args:
@@ -145,7 +142,7 @@ def _taken_apart(
     return {**tensors, **design_tensors, **calibration_tensors}, document
 
 
-def describe(path: str | os.PathLike[str]) -> Description:
+def describe(path: AnyPath) -> Description:
     """The description in a file's header (the SHA-256 is not checked).
 
     Raises:
@@ -160,7 +157,7 @@ def describe(path: str | os.PathLike[str]) -> Description:
     )
 
 
-def load(path: str | os.PathLike[str]) -> Parts:
+def load(path: AnyPath) -> Parts:
     """Read the parts of a network that `save` wrote; nothing of the file is executed.
 
     Args:

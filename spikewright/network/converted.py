@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
@@ -13,6 +12,7 @@ from torch import Tensor
 from spikewright import artefact
 from spikewright.calibration import Calibration, Expected
 from spikewright.calibration.design import Design
+from spikewright.files import AnyPath
 from spikewright.graph.ir import Graph
 from spikewright.graph.precision import Precision
 from spikewright.network.compiler import fused
@@ -151,7 +151,7 @@ class ConvertedNetwork(GraphNetwork):
         steps = checked_t(steps, self.steps)
         return sum(longest_path(self._graph, self.neurons, steps))
 
-    def save(self, path: str | os.PathLike[str], notes: Mapping[str, Any] | None = None) -> None:
+    def save(self, path: AnyPath, notes: Mapping[str, Any] | None = None) -> None:
         """Write all it answers from, at any T, as one file that `spikewright.load` reads anywhere.
 
         Whether it is compiled, and its device, are not in the file.

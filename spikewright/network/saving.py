@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
-
 from spikewright import artefact
 from spikewright.errors import ConversionError, InterchangeError
+from spikewright.files import AnyPath
 from spikewright.graph.precision import Precision
 from spikewright.network.spiking_network import SpikingNetwork
 
 
-def load(path: str | os.PathLike[str]) -> SpikingNetwork:
+def load(path: AnyPath) -> SpikingNetwork:
     """Load a network that `SpikingNetwork.save` wrote; nothing of the file is executed.
 
     Args:

@@ -18,6 +18,7 @@ from torch.utils.data import Dataset, Subset
 from spikewright.data.splits import stratified
 from spikewright.errors import DataError
 from spikewright.extras import require_extra
+from spikewright.files import AnyPath
 from spikewright.recurrent.sequences import SequenceData
 
 CHANNELS = 700
@@ -77,7 +78,9 @@ class HeidelbergFile(Dataset[tuple[Tensor, int]]):
         return counts.view(self.steps, CHANNELS).float(), int(self.labels[index])
 
 
-def open_heidelberg(folder: Path, *, steps: int = 250, step_seconds: float = 0.004) -> SequenceData:
+def open_heidelberg(
+    folder: AnyPath, *, steps: int = 250, step_seconds: float = 0.004
+) -> SequenceData:
     """Open the Spiking Heidelberg Digits or the Spiking Speech Commands.
 
     Args:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from spikewright.data.image_data import dataset_length
 from spikewright.errors import DataError
+from spikewright.files import AnyPath
 from spikewright.recurrent.costs import RecurrentCosts
 from spikewright.recurrent.network import SRNN
 from spikewright.recurrent.recipe import SRNNRunRecipe
@@ -108,17 +109,17 @@ class SRNNFolder(RecordedFolder[SRNNRunRecipe]):
         return self.path / "weights.safetensors"
 
 
-def read_srnn_card(folder: Path) -> SRNNCard:
+def read_srnn_card(folder: AnyPath) -> SRNNCard:
     """The card of a finished run.
 
     Raises:
         ModelError: if there is none, or the file is no card of such a run.
         RecipeError: if its recipe contradicts itself.
     """
-    return card_of(SRNNFolder(folder), SRNNCard)
+    return card_of(SRNNFolder(Path(folder)), SRNNCard)
 
 
-def load_srnn(folder: Path | str) -> SRNN:
+def load_srnn(folder: AnyPath) -> SRNN:
     """Make the network of a finished run of `spikewright train-sequences`, in eval mode.
 
     Args:

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from spikewright.errors import DataError
+from spikewright.files import AnyPath
 from spikewright.recurrent.sequences import SequenceData
 
 RATE = 16_000
@@ -120,7 +121,7 @@ def read_second(path: Path) -> Tensor:
     return sound
 
 
-def open_speech_commands(folder: Path, features: Spectrogram | None = None) -> SequenceData:
+def open_speech_commands(folder: AnyPath, features: Spectrogram | None = None) -> SequenceData:
     """Open a folder of Google's Speech Commands: one folder of WAV files a word.
 
     The lists `validation_list.txt` and `testing_list.txt` name those splits; all other recordings

@@ -11,7 +11,7 @@ from torch import Tensor
 from spikewright.data.image_data import dataset_length
 from spikewright.decoding import decoded, encoded
 from spikewright.errors import RecipeError
-from spikewright.files import write_json
+from spikewright.files import AnyPath, write_json
 from spikewright.recurrent.costs import recurrent_costs
 from spikewright.recurrent.fitting import SequenceTrainer, sequence_score
 from spikewright.recurrent.network import SRNN
@@ -31,7 +31,7 @@ COSTED = 512
 
 def train_srnn(
     recipe: SRNNRunRecipe,
-    folder: Path,
+    folder: AnyPath,
     *,
     data: SequenceData | None = None,
     device: str = "cpu",
@@ -70,7 +70,7 @@ def train_srnn(
         >>> card = train_srnn(recipe, Path("runs/rows"))  # doctest: +SKIP
         >>> network = load_srnn("runs/rows")  # doctest: +SKIP
     """
-    run = SRNNFolder(folder)
+    run = SRNNFolder(Path(folder))
     run.require_same(recipe)
     if run.card.is_file() and recipe.data.data == run.read_recipe().data.data:
         return read_srnn_card(folder)

@@ -12,6 +12,7 @@ from typing import Any
 from torch import nn
 
 from spikewright.errors import ModelError
+from spikewright.files import AnyPath
 from spikewright.models.exported import load_exported
 from spikewright.models.packages import hugging_face_factory, timm_factory, ultralytics_factory
 from spikewright.models.published import preset_of, suggestion, torchvision_factory
@@ -34,7 +35,7 @@ PACKAGES: dict[str, Callable[[str], Callable[..., Any]]] = {
 INITIALISATION_SEED = 0
 
 
-def load_model(spec: str, weights: Path | None = None, **factory_arguments: Any) -> nn.Module:
+def load_model(spec: str, weights: AnyPath | None = None, **factory_arguments: Any) -> nn.Module:
     """Make a network by name, load its weights, and put it in eval mode.
 
     =========================  ==================================================================
@@ -78,6 +79,7 @@ def load_model(spec: str, weights: Path | None = None, **factory_arguments: Any)
         >>> load_model("spikewright.models:resnet20", num_classes=100).linear.out_features
         100
     """
+    weights = None if weights is None else Path(weights)
     if spec.endswith(".pt2"):
         return _exported(Path(spec).expanduser(), weights, factory_arguments)
     source, colon, name = spec.partition(":")

@@ -13,7 +13,7 @@ from spikewright.data import ImageData
 from spikewright.data.in_memory import in_memory
 from spikewright.decoding import decoded, encoded
 from spikewright.errors import DataError, ModelError, RecipeError, RunError
-from spikewright.files import write_json
+from spikewright.files import AnyPath, write_json
 from spikewright.network import SpikingNetwork, load
 from spikewright.processes import ALONE
 from spikewright.runs.card import SplitAccuracy
@@ -33,7 +33,7 @@ from spikewright.training.tuning_data import TuningData
 
 def finetune(
     recipe: FineTuneRecipe,
-    folder: Path,
+    folder: AnyPath,
     data: ImageData,
     *,
     start: SpikingNetwork | None = None,
@@ -68,10 +68,10 @@ def finetune(
         ConversionError: for a network that cannot be fine-tuned.
         ModelError: if the loss stops being finite.
     """
-    run = FineTuneFolder(folder)
+    run = FineTuneFolder(Path(folder))
     run.require_same(recipe)
     if run.card.is_file():
-        return read_fine_tune_card(folder)
+        return read_fine_tune_card(run.path)
     network = start_of(recipe) if start is None else start
     augmenter = Augmenter.of(recipe.data, data, recipe.seed, torch.device("cpu"))
     never_seen, may_be_seen = _never_seen(recipe.start)
@@ -139,13 +139,13 @@ def tuning_data(
     )
 
 
-def read_fine_tune_card(folder: Path) -> FineTuneCard:
+def read_fine_tune_card(folder: AnyPath) -> FineTuneCard:
     """The card of a finished run.
 
     Raises:
         RunError: if there is none, or it is damaged.
     """
-    card = FineTuneFolder(folder).card
+    card = FineTuneFolder(Path(folder)).card
     return decoded(FineTuneCard, read_json(card), f"'{card}'")
 
 

@@ -11,7 +11,7 @@ from torch import nn
 from spikewright.data import ImageData, open_dataset
 from spikewright.data.in_memory import in_memory
 from spikewright.decoding import encoded
-from spikewright.files import write_json
+from spikewright.files import AnyPath, write_json
 from spikewright.processes import Processes
 from spikewright.runs.card import ModelCard, read_card
 from spikewright.runs.files import write_tensors
@@ -28,7 +28,7 @@ from spikewright.training.trainer import Progress, Trainer
 
 def train(
     recipe: Recipe,
-    folder: Path,
+    folder: AnyPath,
     *,
     data: ImageData | None = None,
     device: str = "cpu",
@@ -72,16 +72,15 @@ def train(
         >>> card.test.accuracy  # doctest: +SKIP
         0.98
     """
-    processes = Processes.join(device)
+    run, processes = RunFolder(Path(folder)), Processes.join(device)
     try:
-        run = RunFolder(folder)
         processes.by_main(lambda: run.require_same(recipe))
         if run.card.is_file():
             processes.by_main(lambda: _require_same_images(run, recipe, data))
         else:
             images = open_data(recipe) if data is None else data
             _carry_out(recipe, images, run, processes, tensorboard, progress)
-        return read_card(folder)
+        return read_card(run.path)
     finally:
         processes.leave()
 

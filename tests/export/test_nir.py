@@ -96,7 +96,7 @@ def test_readers_of_1_0_4_find_no_field_that_they_do_not_know(path: Path) -> Non
 
 def test_one_network_makes_one_file(path: Path, tmp_path: Path) -> None:
     again = tmp_path / "again.nir"
-    export_nir(grid_network(), again, STEPS)
+    export_nir(grid_network(), str(again), STEPS)
     assert again.read_bytes() == path.read_bytes()
     export_nir(sw.load(saved(grid_network(), tmp_path)), again, STEPS)
     assert again.read_bytes() == path.read_bytes()

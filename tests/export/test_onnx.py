@@ -96,7 +96,7 @@ def pooled() -> sw.SpikingNetwork:
 
 def test_residuals_and_both_poolings_at_any_batch_size(tmp_path: Path) -> None:
     network, path = pooled(), tmp_path / "network.onnx"
-    told = export_onnx(network, path, 6)
+    told = export_onnx(network, str(path), 6)
     assert "images [batch, 3, 8, 8] to logits, T = 6" in told
     assert "on 4 random samples" in told
     for batch in (1, 2, 17):

@@ -130,7 +130,7 @@ def test_a_run_on_a_folder_goes_on_where_the_folder_has_moved(tmp_path: Path) ->
         )
         for place in ("here", "there")
     )
-    card = train_srnn(recipe, tmp_path / "run")
+    card = train_srnn(recipe, str(tmp_path / "run"))
     assert card.recipe.data.data == "heidelberg"
     assert card.data.classes == KEYS
     assert str(tmp_path) not in (tmp_path / "run" / "card.json").read_text()

@@ -101,7 +101,7 @@ def test_the_card_tells_what_the_file_of_the_network_does(
 
 
 def test_another_t_can_be_tuned(saved: Path, digits: ImageData, tmp_path: Path) -> None:
-    card = finetune(recipe(saved, METHODS["dsr"], steps=2), tmp_path, digits)
+    card = finetune(recipe(saved, METHODS["dsr"], steps=2), str(tmp_path), digits)
     tuned, before = sw.load(FineTuneFolder(tmp_path).network), sw.load(saved)
     assert tuned.steps == card.recipe.steps == 2
     before.steps = 2

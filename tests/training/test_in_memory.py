@@ -42,7 +42,7 @@ def test_it_is_the_training_of_a_folder(tmp_path: Path) -> None:
     before = torch.get_rng_state()
     found = train_in_memory(made, data)
     assert torch.equal(before, torch.get_rng_state())
-    card = train(made, tmp_path / "run", data=data)
+    card = train(made, str(tmp_path / "run"), data=data)
     assert found.best.epoch == card.best_epoch
     assert found.best.validation_accuracy == card.validation.accuracy
     assert accuracy(found.model, data.test) == card.test.accuracy

@@ -20,6 +20,7 @@ from spikewright.data.events.recordings import (
 )
 from spikewright.data.image_data import ImageData
 from spikewright.data.preprocessing import Normalisation
+from spikewright.files import AnyPath
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,7 +171,7 @@ class _MeanImages(Dataset[tuple[Tensor, int]]):
 
 
 def open_event_data(
-    folder: Path,
+    folder: AnyPath,
     framing: Framing | None = None,
     *,
     division: Division = Division.FIRST,
@@ -193,7 +194,7 @@ def open_event_data(
         DataError: if a folder or file is missing, a class has fewer than 3 recordings, or
             `division` and `seed` do not fit; see also `find_recordings`.
     """
-    used = framing or Framing()
+    used, folder = framing or Framing(), Path(folder)
     classes, recordings = find_recordings(folder)
     splits = split_recordings(recordings, division, seed)
     simulated = count_simulated(folder, recordings)

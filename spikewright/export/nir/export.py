@@ -18,7 +18,7 @@ import numpy as np
 from spikewright.errors import InterchangeError
 from spikewright.export.nir.graph import Drawing, drawn
 from spikewright.extras import require_extra
-from spikewright.files import write_whole
+from spikewright.files import AnyPath, write_whole
 from spikewright.network import SpikingNetwork
 from spikewright.version import __version__
 
@@ -42,7 +42,7 @@ CONTRACT = {
 
 
 def export_nir(
-    network: SpikingNetwork, path: Path, steps: int, source_sha256: str | None = None
+    network: SpikingNetwork, path: AnyPath, steps: int, source_sha256: str | None = None
 ) -> str:
     """Write a network of integrate-and-fire neurons as a NIR graph, whole or not at all.
 
@@ -64,7 +64,7 @@ def export_nir(
         InterchangeError: when the file cannot be written.
         MissingExtra: if the package `nir` is not installed.
     """
-    nir = require_extra("nir", "nir", "exporting to NIR")
+    nir, path = require_extra("nir", "nir", "exporting to NIR"), Path(path)
     drawing = drawn(network.plan(steps))
     content = io.BytesIO()
     nir.write(content, _Written(_graph(nir, network, drawing, steps, source_sha256)))

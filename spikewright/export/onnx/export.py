@@ -18,7 +18,7 @@ from spikewright.export.onnx.check import PURPOSE, Agreement, Runner, compared, 
 from spikewright.export.onnx.graph import COUNTS, OPSET, counting_model, input_names
 from spikewright.export.onnx.integers import in_integers
 from spikewright.extras import require_extra
-from spikewright.files import write_whole
+from spikewright.files import AnyPath, write_whole
 from spikewright.graph import Graph
 from spikewright.graph.inputs import Batch
 from spikewright.graph.rule import rule_of
@@ -31,7 +31,7 @@ _BATCHES = (3, 1)
 
 
 def export_onnx(
-    network: SpikingNetwork, path: Path, steps: int, source_sha256: str | None = None
+    network: SpikingNetwork, path: AnyPath, steps: int, source_sha256: str | None = None
 ) -> str:
     """Write the count engine of a network at one T as an ONNX model.
 
@@ -59,7 +59,7 @@ def export_onnx(
             exported model disagrees; when the file cannot be written.
         MissingExtra: without the packages of the extra 'onnx'.
     """
-    reasons = objections(network)
+    path, reasons = Path(path), objections(network)
     if reasons:
         raise InterchangeError(
             f"ONNX cannot hold this network: {'; '.join(reasons)}. Nothing was written"

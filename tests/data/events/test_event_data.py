@@ -52,7 +52,7 @@ def test_a_folder_opens_as_three_splits(folder: Path) -> None:
 
 
 def test_events_land_in_their_place(folder: Path) -> None:
-    frames, _ = open_event_data(folder, SMALL).test[0]
+    frames, _ = open_event_data(str(folder), SMALL).test[0]
     assert frames.nonzero().tolist() == [
         [0, 1, 1, 0],
         [1, 1, 1, 0],

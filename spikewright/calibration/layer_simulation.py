@@ -58,8 +58,9 @@ class LayerSimulation:
 
     def worth(self, graph: Graph, design: Design) -> dict[str, Tensor]:
         """By site name, what a count of one stands for, placed as the site's activations are."""
+        device = next((tensor.device for tensor in graph.tensors.values()), None)
         return {
-            op.site.name: placed(design.thresholds[op.site.name], op)
+            op.site.name: placed(design.thresholds[op.site.name], op).to(device=device)
             / self.neurons[op.site.name].levels(self.steps)
             for op in graph.neurons
             if op.site

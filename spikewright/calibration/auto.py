@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import torch
 
@@ -56,8 +56,8 @@ class Auto(Correction):
     silent is not taken for a good one; one that is far behind after 16 samples goes no further.
     Its thresholds, and those of the conversion if they are others, are set by all samples. With
     both, no correction and the first one are compared; with the better of the two, the other
-    corrections as well. The network of the least `Expected.error` is taken as it was judged, in
-    the model's own precision, but for refitted weights in 8 bits. Labels are not needed.
+    corrections as well. The network of the least `Expected.error` is taken as it was judged. Labels
+    are not needed.
 
     Fewer than 16 samples are too few to choose by: nothing is chosen then, and nothing corrected.
 
@@ -65,13 +65,16 @@ class Auto(Correction):
         thresholds: strategies to choose from, beside that which the conversion names; None for the
             `STANDARD` ones where it names none, and for no others where it names one.
         corrections: to choose from, the quickest first; no correction is always among them.
+        precision: the number format of weights that meet spikes; networks are judged in "int8".
     """
 
     thresholds: tuple[Threshold, ...] | None = None
     corrections: tuple[Correction, ...] = (InputMeans(), Refit())
+    precision: Precision | str = field(default=Precision.FLOAT32, repr=False)
 
     def at_precision(self, precision: Precision) -> Auto:
-        return replace(self, corrections=tuple(c.at_precision(precision) for c in self.corrections))
+        corrections = tuple(one.at_precision(precision) for one in self.corrections)
+        return replace(self, corrections=corrections, precision=precision)
 
     def corrected(
         self, design: Design, calibration: Calibration, samples: Samples, steps: int, seed: int
@@ -80,7 +83,7 @@ class Auto(Correction):
             return design
         count = max(HELD_OUT, len(samples) // MOST_HELD_OUT)
         folds = folds_of(samples, calibration.statistics, count)
-        judge = _Judge(calibration, folds, steps, seed)
+        judge = _Judge(calibration, folds, steps, seed, self.precision)
         strategies = {repr(t): t for t in (calibration.threshold, *(self.thresholds or ()))}
         of_strategies = judge.unexplained(strategies) if len(strategies) > 1 else {}
         named, starts = calibration.threshold, {"": design}
@@ -139,18 +142,21 @@ class _Judge:
         folds: of its samples, of which the first one judges corrections.
         steps: T.
         seed: of the stochastic neurons' draws.
+        precision: of weights that meet spikes.
     """
 
     calibration: Calibration
     folds: Folds
     steps: int
     seed: int
+    precision: Precision | str
 
     def expected(self, design: Design, others: Samples | None = None) -> Expected:
         """Its network on samples held out, those of the first fold where none are given."""
         if others is None:
             others = self.folds.held_out(0).spread(MOST_HELD_OUT)
-        return expected_of(design, self.calibration, others, self.steps, self.seed)
+        settings = (self.steps, self.seed, self.precision)
+        return expected_of(design, self.calibration, others, *settings)
 
     def candidates(
         self, starts: Mapping[str, Design], correction: Correction | None, fitted: Samples

@@ -14,7 +14,9 @@ from spikewright.calibration.design import Design
 from spikewright.calibration.layer_simulation import LayerSimulation
 from spikewright.calibration.layers import Layers
 from spikewright.calibration.output_means import fitting
+from spikewright.calibration.rounding import rounded_to_nearest
 from spikewright.calibration.samples import Samples
+from spikewright.graph.precision import Precision
 
 _TINY = torch.finfo(torch.float64).tiny
 
@@ -76,7 +78,12 @@ class Expected:
 
 
 def expected_of(
-    design: Design, calibration: Calibration, samples: Samples, steps: int, seed: int
+    design: Design,
+    calibration: Calibration,
+    samples: Samples,
+    steps: int,
+    seed: int,
+    precision: Precision | str = Precision.FLOAT32,
 ) -> Expected:
     """How near a network's answers to some samples come to those of its ANN.
 
@@ -86,12 +93,13 @@ def expected_of(
         samples: which.
         steps: T.
         seed: of the stochastic neurons' draws.
+        precision: of weights that meet spikes; "int8" rounds them.
     """
     graph, neurons = samples.graph, calibration.neurons
     simulation = LayerSimulation(neurons, steps, seed, graph.tensors, calibration.signed)
     most = fitting(samples, simulation, len(samples))
     chosen = samples.spread(most, simulation.duration)
-    given = _answers(design, chosen, simulation)
+    given = _answers(design, chosen, simulation, Precision.named(precision))
     pairs = [(given[name].double(), wanted.double()) for name, wanted in chosen.answers.items()]
     squares = [_squares(one, wanted) for one, wanted in pairs]
     errors = [
@@ -103,9 +111,14 @@ def expected_of(
     return Expected(len(chosen), _mean(errors), unexplained, relative, _agreeing(pairs))
 
 
-def _answers(design: Design, samples: Samples, simulation: LayerSimulation) -> dict[str, Tensor]:
+def _answers(
+    design: Design, samples: Samples, simulation: LayerSimulation, precision: Precision
+) -> dict[str, Tensor]:
     """The network's outputs where the ANN has `Samples.answers`."""
     graph = replace(samples.graph, tensors={**samples.graph.tensors, **design.weights})
+    if precision is Precision.INT8:
+        rounded = rounded_to_nearest(graph, simulation.worth(graph, design))
+        graph = replace(graph, tensors={**graph.tensors, **rounded})
     times = (simulation.duration, simulation.rehearsal)
     layers = Layers(graph, samples.parts, *times, whole=True)
     for layer in layers.units():

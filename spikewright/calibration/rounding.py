@@ -7,6 +7,7 @@ others, and the Cholesky factor of the whole H^-1 holds these rows for every tur
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -18,7 +19,12 @@ from spikewright.graph.affines import with_affines_in_weights
 from spikewright.graph.ir import Graph, Kind, Stored
 from spikewright.graph.rule import rule_of
 from spikewright.graph.scales import fold_scales
-from spikewright.graph.whole_numbers import LARGEST_DIGIT, reading_whole_numbers, unit_of
+from spikewright.graph.whole_numbers import (
+    LARGEST_DIGIT,
+    in_one_unit,
+    reading_whole_numbers,
+    unit_of,
+)
 
 DAMPING = 0.01
 """What is added to each second moment, in mean ones, as the paper does."""
@@ -44,6 +50,28 @@ def factors_of_weights(graph: Graph, worth: Mapping[str, Tensor]) -> dict[str, T
                 tensors[weight.name] = torch.ones_like(tensors[weight.name])
     folded = fold_scales(with_affines_in_weights(replace(graph, tensors=tensors)), worth)
     return {name: view.rows[:, :1] for name, (_, view) in reading_whole_numbers(folded).items()}
+
+
+def rounded_to_nearest(graph: Graph, worth: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Stored weights as they are once a network is in 8 bits, by name.
+
+    Those that several operations share are left out: each has a unit of its own.
+
+    Args:
+        graph, worth: as for `factors_of_weights`.
+    """
+    factors, found = factors_of_weights(graph, worth), dict[str, Tensor]()
+    uses = Counter(name for op in graph.operations for name in op.stored)
+    for op in graph.operations:
+        at = rule_of(op).weight_at
+        weight = op.argument(at, "weight") if op.name in factors and at is not None else None
+        if isinstance(weight, Stored) and uses[weight.name] == 1:
+            stored, of_op = graph.tensors[weight.name], factors[op.name]
+            view = rule_of(op).matrix(op, stored)
+            assert view is not None
+            rows = in_one_unit(view.rows.double() * of_op) / of_op
+            found[weight.name] = view.stored(rows.to(stored.dtype))
+    return found
 
 
 def rounded(rows: Tensor, factors: Tensor, moments: Moments) -> tuple[Tensor, Tensor]:

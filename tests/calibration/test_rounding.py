@@ -14,7 +14,7 @@ from spikewright.errors import ConversionError
 from spikewright.graph.precision import Precision
 from spikewright.graph.whole_numbers import in_one_unit, reading_whole_numbers, unit_of
 from tests.builders import images
-from tests.network.nets import NETS, program
+from tests.network.nets import NETS, net, program
 
 DOUBLE = torch.float64
 
@@ -120,7 +120,25 @@ def test_refitted_weights_stand_in_8_bits(name: str, neuron: sw.neurons.Neuron) 
 
 def test_the_corrections_that_are_chosen_from_know_the_precision() -> None:
     low = Auto().at_precision(Precision.INT8)
-    assert low.corrections == (InputMeans(), Refit(precision="int8"))
+    assert low == Auto(corrections=(InputMeans(), Refit(precision="int8")), precision="int8")
+
+
+@pytest.mark.parametrize("correction", [None, Refit()], ids=str)
+def test_what_is_chosen_by_has_weights_in_8_bits(correction: Refit | None) -> None:
+    x = images(64)
+    corrections = () if correction is None else (correction,)
+    options = {"steps": 4, "threshold": sw.MinError(), "correction": Auto(None, corrections)}
+    snn = sw.convert(program("plain"), x, **options, precision="int8")
+    held_out, told = x[torch.arange(64) % 4 == 0], snn.expected()
+    with torch.no_grad():
+        wanted = net("plain")(held_out)
+    gaps = {
+        precision: float((snn.with_precision(precision)(held_out) - wanted).norm() / wanted.norm())
+        for precision in ("int8", "float32")
+    }
+    assert told.samples == len(held_out)
+    assert told.relative_error == pytest.approx(gaps["int8"], rel=1e-4)
+    assert correction is not None or gaps["int8"] != pytest.approx(gaps["float32"], rel=1e-3)
 
 
 def test_a_conversion_without_fitted_weights_is_rounded_as_any_network() -> None:

@@ -11,6 +11,7 @@ from paper.differences import differences
 from paper.markdown import percent, several
 from paper.published import Published, published_for
 from paper.rows import SEEDS, Row
+from paper.store import TRAINING
 from paper.tables import NOT_RUN, Entry, NetworkTable
 
 
@@ -63,6 +64,8 @@ def _about(table: NetworkTable) -> str:
             "all images by the differences in points alone. "
         )
     note = f"; {about['note']}" if about["note"] else ""
+    if table.has_training:
+        note += f", as the cards in `results/{table.name}/{TRAINING}` tell"
     return (
         f"{subset}Network `{table.name}`{note}; weights SHA-256 "
         f"`{about['weights_sha256'][:16]}`; {about['calibration_samples']} calibration images; "

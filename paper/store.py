@@ -2,6 +2,8 @@
 
 RESULTS/NETWORK/network.json        what was measured, and how; a later run must agree
 RESULTS/NETWORK/ROW-tT-sSEED.json   one finished cell; `ann.json` is the source network
+RESULTS/NETWORK/training/*.json     cards of its training, one after the other, where the weights
+                                    are too large to stand beside them
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ from spikewright.measure.cells import Cells, read_record
 
 FORMAT = 2
 NETWORK_FILE = "network.json"
+TRAINING = "training"
 
 
 @dataclass(frozen=True)
@@ -73,6 +76,11 @@ class NetworkStore:
         except RunError as error:
             raise ExperimentError(f"{error}: it was changed or damaged") from error
         return document
+
+    @property
+    def has_training(self) -> bool:
+        """Whether cards of its training are kept here."""
+        return any((self.folder / TRAINING).glob("*.json"))
 
     def records(self) -> dict[Cell, CellRecord]:
         """Every finished cell.

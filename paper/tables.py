@@ -101,6 +101,7 @@ class NetworkTable:
         steps: every T, ascending.
         entries: by row name and T; a cell that was not run is absent.
         in_double: what was measured in float64, `ANN_IN_DOUBLE` and `IN_DOUBLE`, by row name.
+        has_training: whether the cards of its training are kept with its results.
     """
 
     configuration: Mapping[str, Any]
@@ -109,6 +110,7 @@ class NetworkTable:
     steps: tuple[int, ...]
     entries: Mapping[tuple[str, int], Entry]
     in_double: Mapping[str, CellRecord]
+    has_training: bool = False
 
     @property
     def name(self) -> str:
@@ -187,7 +189,9 @@ def table_of(store: NetworkStore, steps: Sequence[int]) -> NetworkTable:
     rows = tuple(row for row in rows if row.calibration_samples is None or row.name in measured)
     ann = records.get(Cell(ANN, 0, 0))
     in_double = {c.row: r for c, r in records.items() if c.row in (ANN_IN_DOUBLE, IN_DOUBLE.name)}
-    return NetworkTable(configuration, ann, rows, tuple(sorted(steps)), entries, in_double)
+    return NetworkTable(
+        configuration, ann, rows, tuple(sorted(steps)), entries, in_double, store.has_training
+    )
 
 
 def tables_of(results: Path, steps: Sequence[int]) -> list[NetworkTable]:

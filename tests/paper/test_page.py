@@ -46,7 +46,8 @@ def test_the_page_of_this_repository_is_what_its_records_render_to() -> None:
 def test_the_pictures_of_this_repository_are_what_its_records_render_to() -> None:
     if not RESULTS.is_dir():
         pytest.skip("this repository holds no results yet")
-    kept = PAGE.with_suffix("").glob("resnet20-*.svg")  # docs_tools draws others beside them
+    folder = PAGE.with_suffix("")  # docs_tools draws others beside them
+    kept = (path for name in ("resnet", "vgg") for path in folder.glob(f"{name}*-*.svg"))
     written = {path.name: path.read_text("utf-8") for path in kept}
     if f"Matplotlib v{matplotlib.__version__}" not in "".join(written.values()):
         pytest.skip("another version of matplotlib drew them")
@@ -112,6 +113,16 @@ def test_twins_are_told_apart_by_name(results: Path, tmp_path: Path) -> None:
     assert "**All 2 networks trained with QCFS**" in text
     heads = [line for line in text.splitlines() if line.startswith(f"## {title}")]
     assert [head.rpartition(" (")[2] for head in heads] == ["`qcfs`)", "`twin`)"]
+
+
+def test_a_network_without_its_weights_has_the_cards_of_its_training(
+    results: Path, tmp_path: Path
+) -> None:
+    assert "/training`" not in page(results)
+    copy = shutil.copytree(results, tmp_path / "results")
+    (copy / "qcfs" / "training").mkdir()
+    (copy / "qcfs" / "training" / "1-qcfs.json").write_text("{}")
+    assert page(copy).count("as the cards in `results/qcfs/training` tell") == 1
 
 
 def test_a_subset_stands_with_its_own_number(results: Path) -> None:

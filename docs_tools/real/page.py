@@ -44,13 +44,15 @@ shows what is left of that figure, and what the answer costs.
   of ImageNet's 1,000 classes, say, and not of 10;
 - *relative error*, *cosine*: of the answers, against the ANN's own;
 - *steps until the answer*: of a sample, unpipelined; of a spike tracer until it has settled;
-- *energy*: arithmetic in integers over that of the ANN with weights of 8 bits and activations of as
-  many as the levels ask for, on {PRICED} samples, with the constants of Horowitz (ISSCC 2014,
-  45 nm); {", ".join(FUNCTIONS[:-1])} and {FUNCTIONS[-1]} at 20 pJ a value in both.
+- *energy*: arithmetic in integers, with weights of 8 bits, over that of the ANN with the same and
+  activations of as many bits as the levels ask for, on {PRICED} samples, with the constants of
+  Horowitz (ISSCC 2014, 45 nm); {", ".join(FUNCTIONS[:-1])} and {FUNCTIONS[-1]} at 20 pJ a
+  value in both.
 
 Where layers have a longer window than the others, they are those that `sw.assign_steps` found, on
 calibration samples held out. Where weights are in 8 bits, `convert(..., precision="int8")` rounded
-each and let the others make up for it, or `with_precision("int8")` rounded them afterwards.
+each and let the others make up for it, or `with_precision("int8")` rounded them afterwards; all
+other figures are of weights in float32.
 
 Intervals are of one network on a few samples: a difference within them says nothing."""
 

@@ -99,8 +99,9 @@ class Prepared:
         threshold, correction = settled(threshold, correction, learned)
         precision = Precision.named(precision)
         if correction is not None:
-            correction = correction.at_precision(precision)
             self.samples.warn_if_fewer()
+            if precision is not Precision.FLOAT32:
+                correction = correction.at_precision(precision)
         calibration = Calibration(sites, self.statistics, neurons, threshold, learned)
         designs = self._designs_at(points, calibration, correction, seed)
         parts = (self.graph, neurons, points[0], designs, calibration)

@@ -27,7 +27,9 @@ from spikewright.graph.whole_numbers import (
 )
 
 DAMPING = 0.01
-"""What is added to each second moment, in mean ones, as the paper does."""
+"""What is added to each second moment about the mean, in mean ones, as the paper does."""
+LEAST_DAMPING = 1e-9
+"""What is added at least, in mean second moments about 0, as some inputs hardly vary."""
 
 BLOCK = 128
 """Weights of a row that are rounded before those behind them make up for their errors."""
@@ -88,25 +90,29 @@ def rounded(rows: Tensor, factors: Tensor, moments: Moments) -> tuple[Tensor, Te
         Such weights, float64 `[G, O, K]`, and what to add to the bias, `[G, O]`; 0 without one.
     """
     size, factors = rows.shape[-1], factors.double()
-    squares, mean = moments.squares[:, :size, :size], rows.new_zeros(len(rows), 1, size).double()
+    about_0 = moments.squares[:, :size, :size] / (factors.mT * factors)
+    squares, mean = about_0, rows.new_zeros(len(rows), 1, size).double()
     if moments.free:  # the bias takes up the mean
         count = moments.squares[:, -1:, -1:]
         mean = moments.squares[:, -1:, :size] / count
-        squares = squares - count * mean.mT * mean
+        squares = about_0 - count * (mean / factors).mT * (mean / factors)
+    damping = (DAMPING * _mean_of_diagonal(squares)).clamp(min=torch.finfo(squares.dtype).tiny)
+    damping = damping.maximum(LEAST_DAMPING * _mean_of_diagonal(about_0))
     exact = rows.double()
-    found = _by_turns(exact * factors, squares / (factors.mT * factors)) / factors
+    found = _by_turns(exact * factors, squares + damping * torch.eye(size)) / factors
     return found, ((exact - found) * mean).sum(-1)
+
+
+def _mean_of_diagonal(matrices: Tensor) -> Tensor:
+    return matrices.diagonal(dim1=-2, dim2=-1).mean(-1)[:, None, None]
 
 
 def _by_turns(rows: Tensor, squares: Tensor) -> Tensor:
     """Rows `[G, O, K]` rounded from the weight with the largest second moment to the smallest."""
-    diagonal = squares.diagonal(dim1=-2, dim2=-1)
-    order = diagonal.argsort(-1, descending=True)
+    order = squares.diagonal(dim1=-2, dim2=-1).argsort(-1, descending=True)
     squares = squares.gather(1, order[:, :, None].expand_as(squares))
     squares = squares.gather(2, order[:, None, :].expand_as(squares))
-    damping = DAMPING * diagonal.mean(-1, keepdim=True)
-    damping = damping.clamp(min=torch.finfo(squares.dtype).tiny).expand_as(diagonal)
-    inverse = torch.cholesky_inverse(torch.linalg.cholesky(squares + damping.diag_embed()))
+    inverse = torch.cholesky_inverse(torch.linalg.cholesky(squares))
     effects = torch.linalg.cholesky(inverse, upper=True)
     columns = order[:, None, :].expand_as(rows)
     left, unit = rows.gather(-1, columns), unit_of(rows)

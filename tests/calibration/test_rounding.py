@@ -88,6 +88,12 @@ def test_the_others_make_up_for_errors() -> None:
     assert float(fed_on) < 0.7 * float(nearest)
 
 
+def test_inputs_that_do_not_vary_are_no_trouble() -> None:
+    x, rows = 1e3 * torch.ones(1, 500, 6, dtype=DOUBLE), torch.randn(1, 2, 6, dtype=DOUBLE)
+    found, of_bias = rounded(rows, torch.ones(1, 1, 6), moments_of(x, 2, constant=True))
+    torch.testing.assert_close(x @ found.mT + of_bias[:, None], x @ rows.mT)
+
+
 def test_weights_that_are_all_zero_stay() -> None:
     rows = torch.zeros(1, 2, 5)
     found, of_bias = rounded(
@@ -139,6 +145,13 @@ def test_what_is_chosen_by_has_weights_in_8_bits(correction: Refit | None) -> No
     assert told.samples == len(held_out)
     assert told.relative_error == pytest.approx(gaps["int8"], rel=1e-4)
     assert correction is not None or gaps["int8"] != pytest.approx(gaps["float32"], rel=1e-3)
+
+
+def test_a_correction_may_round_weights_of_a_network_in_float32() -> None:
+    options = {"steps": 4, "correction": Refit(precision="int8")}
+    snn, x = sw.convert(program("plain"), images(24), **options), images(8)
+    assert snn.precision == "float32"
+    torch.testing.assert_close(snn(x), snn.with_precision("int8")(x))
 
 
 def test_a_conversion_without_fitted_weights_is_rounded_as_any_network() -> None:

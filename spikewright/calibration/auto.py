@@ -65,7 +65,8 @@ class Auto(Correction):
         thresholds: strategies to choose from, beside that which the conversion names; None for the
             `STANDARD` ones where it names none, and for no others where it names one.
         corrections: to choose from, the quickest first; no correction is always among them.
-        precision: the number format of weights that meet spikes; networks are judged in "int8".
+        precision: the number format of weights that meet spikes; corrections are compared in
+            "int8", thresholds in the model's own precision.
     """
 
     thresholds: tuple[Threshold, ...] | None = None
@@ -83,7 +84,7 @@ class Auto(Correction):
             return design
         count = max(HELD_OUT, len(samples) // MOST_HELD_OUT)
         folds = folds_of(samples, calibration.statistics, count)
-        judge = _Judge(calibration, folds, steps, seed, self.precision)
+        judge = _Judge(calibration, folds, steps, seed)
         strategies = {repr(t): t for t in (calibration.threshold, *(self.thresholds or ()))}
         of_strategies = judge.unexplained(strategies) if len(strategies) > 1 else {}
         named, starts = calibration.threshold, {"": design}
@@ -97,6 +98,12 @@ class Auto(Correction):
         for correction in (None, *self.corrections[:1]):
             candidates |= judge.candidates(starts, correction, few)
         better = candidates[_best(candidates)].start
+        judge = replace(judge, precision=self.precision)  # rounding would hide what suits better
+        if judge.precision != Precision.FLOAT32:
+            candidates = {
+                name: replace(one, expected=judge.expected(one.design))
+                for name, one in candidates.items()
+            }
         for correction in self.corrections[1:]:
             candidates |= judge.candidates({better: starts[better]}, correction, fitted)
         best = candidates[_best(candidates)]
@@ -149,7 +156,7 @@ class _Judge:
     folds: Folds
     steps: int
     seed: int
-    precision: Precision | str
+    precision: Precision | str = Precision.FLOAT32
 
     def expected(self, design: Design, others: Samples | None = None) -> Expected:
         """Its network on samples held out, those of the first fold where none are given."""

@@ -16,13 +16,13 @@ from torch import Tensor
 
 from spikewright.calibration.moments import Moments
 from spikewright.graph.affines import with_affines_in_weights
-from spikewright.graph.ir import Graph, Kind, Stored
-from spikewright.graph.rule import rule_of
+from spikewright.graph.ir import Graph
 from spikewright.graph.scales import fold_scales
 from spikewright.graph.whole_numbers import (
     LARGEST_DIGIT,
     in_one_unit,
     reading_whole_numbers,
+    stored_weight,
     unit_of,
 )
 
@@ -46,10 +46,9 @@ def factors_of_weights(graph: Graph, worth: Mapping[str, Tensor]) -> dict[str, T
     """
     tensors = dict(graph.tensors)
     for op in graph.operations:
-        if op.kind is Kind.LINEAR and (at := rule_of(op).weight_at) is not None:
-            weight = op.argument(at, "weight")
-            if isinstance(weight, Stored) and rule_of(op).matrix(op, tensors[weight.name]):
-                tensors[weight.name] = torch.ones_like(tensors[weight.name])
+        weighted = stored_weight(op, graph)
+        if weighted is not None:
+            tensors[weighted[0].name] = torch.ones_like(tensors[weighted[0].name])
     folded = fold_scales(with_affines_in_weights(replace(graph, tensors=tensors)), worth)
     return {name: view.rows[:, :1] for name, (_, view) in reading_whole_numbers(folded).items()}
 
@@ -65,14 +64,11 @@ def rounded_to_nearest(graph: Graph, worth: Mapping[str, Tensor]) -> dict[str, T
     factors, found = factors_of_weights(graph, worth), dict[str, Tensor]()
     uses = Counter(name for op in graph.operations for name in op.stored)
     for op in graph.operations:
-        at = rule_of(op).weight_at
-        weight = op.argument(at, "weight") if op.name in factors and at is not None else None
-        if isinstance(weight, Stored) and uses[weight.name] == 1:
-            stored, of_op = graph.tensors[weight.name], factors[op.name]
-            view = rule_of(op).matrix(op, stored)
-            assert view is not None
+        weighted = stored_weight(op, graph) if op.name in factors else None
+        if weighted is not None and uses[weighted[0].name] == 1:
+            (weight, view), of_op = weighted, factors[op.name]
             rows = in_one_unit(view.rows.double() * of_op) / of_op
-            found[weight.name] = view.stored(rows.to(stored.dtype))
+            found[weight.name] = view.stored(rows.to(view.rows.dtype))
     return found
 
 

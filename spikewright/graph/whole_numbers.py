@@ -35,13 +35,21 @@ def reading_whole_numbers(graph: Graph) -> dict[str, tuple[Stored, MatrixView]]:
     """
     whole, found = whole_numbers(graph), dict[str, tuple[Stored, MatrixView]]()
     for op in graph.operations:
-        at = rule_of(op).weight_at
-        weight = None if at is None else op.argument(at, "weight")
-        if isinstance(weight, Stored) and op.inputs and whole.issuperset(op.inputs):
-            view = rule_of(op).matrix(op, graph.tensors[weight.name])
-            if view is not None:
-                found[op.name] = weight, view
+        if op.inputs and whole.issuperset(op.inputs):
+            weighted = stored_weight(op, graph)
+            if weighted is not None:
+                found[op.name] = weighted
     return found
+
+
+def stored_weight(op: Operation, graph: Graph) -> tuple[Stored, MatrixView] | None:
+    """The stored weight of an operation, and its matrix; None where it has no such."""
+    at = rule_of(op).weight_at
+    weight = None if at is None else op.argument(at, "weight")
+    if not isinstance(weight, Stored):
+        return None
+    view = rule_of(op).matrix(op, graph.tensors[weight.name])
+    return None if view is None else (weight, view)
 
 
 def in_bytes(graph: Graph) -> Graph:

@@ -124,7 +124,7 @@ def _taken_apart(
     graph = parts.graph
     if parts.calibration.sites != graph.sites:
         raise InterchangeError("the network's calibration is of another graph: convert it again")
-    listed, design_tensors = calibrations.encoded_designs(parts.designs)
+    listed, design_tensors = calibrations.encoded_designs(parts.designs, parts.graph)
     calibration, calibration_tensors = calibrations.encoded_calibration(parts.calibration)
     tensors = {f"graph/{name}": t for name, t in graph.tensors.items()}
     document = {

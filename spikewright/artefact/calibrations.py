@@ -38,8 +38,10 @@ def narrowest(counts: Tensor) -> Tensor:
     return counts.to(next(d for d in _INTEGERS if largest <= torch.iinfo(d).max))
 
 
-def encoded_designs(designs: Mapping[int, Design]) -> tuple[list[Any], dict[str, Tensor]]:
-    """Designs by T, as plain values and tensors."""
+def encoded_designs(
+    designs: Mapping[int, Design], graph: Graph
+) -> tuple[list[Any], dict[str, Tensor]]:
+    """Designs by T, as plain values and tensors; weights as the graph's are computed in."""
     listed: list[Any] = []
     tensors: dict[str, Tensor] = {}
     for steps, design in designs.items():
@@ -51,7 +53,8 @@ def encoded_designs(designs: Mapping[int, Design]) -> tuple[list[Any], dict[str,
         for part, sites in parts.items():
             tensors |= {f"design/{steps}/{part}/{site}": t for site, t in sites.items()}
         for name, weight in design.weights.items():
-            tensors[f"design/{steps}/weight/{name}"] = weight.cpu().contiguous()
+            weight = weight.to("cpu", wide(graph.tensors[name].dtype)).contiguous()
+            tensors[f"design/{steps}/weight/{name}"] = weight
     return listed, tensors
 
 

@@ -27,8 +27,8 @@ _REGISTRIES: dict[type[Any], Registry[Any]] = {
 }
 """The registry of each kind of configuration, by the common base of its classes."""
 
-_LARGEST = 10_000
-"""The largest whole number of a field: no more candidates, no longer rehearsal."""
+_LARGEST = 1 << 20
+"""The largest whole number of a field: no more candidates, no longer rehearsal, than time steps."""
 
 B = TypeVar("B")
 

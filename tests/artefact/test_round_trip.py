@@ -12,11 +12,11 @@ import torch
 import spikewright as sw
 from spikewright.artefact import describe
 from spikewright.artefact.configurations import decoded_threshold, encoded
-from spikewright.calibration import LocalBalance, OutputMeans
+from spikewright.calibration import LocalBalance, OutputMeans, Refit
 from spikewright.calibration.thresholds import THRESHOLDS
 from spikewright.neurons.registry import NEURONS, Registry
 from tests.builders import images, wired
-from tests.network.nets import NETS, converted
+from tests.network.nets import NETS, converted, program
 
 TIMES = (4, 3, 7)
 """Two that are designed, and one that is not."""
@@ -80,6 +80,20 @@ def test_learned_thresholds_and_initial_potentials(tmp_path: Path) -> None:
     loaded = travelled(network, tmp_path)
     assert loaded.graph.sites == network.graph.sites
     assert_same(network, loaded, images(5))
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16])
+def test_fitted_weights_follow_the_dtype_of_the_network(dtype: torch.dtype, tmp_path: Path) -> None:
+    network = sw.convert(
+        program("plain", 0), images(40), steps=(4, 3), correction=Refit()
+    ).to(dtype)
+    assert_same(network, travelled(network, tmp_path), images(5).to(dtype))
+
+
+@pytest.mark.parametrize("neuron", [sw.SRP(tau=50_000), sw.TwoPhase(steps=50_000)])
+def test_long_windows(neuron: sw.neurons.Neuron, tmp_path: Path) -> None:
+    network = converted("plain").with_neuron(neuron)
+    assert travelled(network, tmp_path).neurons == network.neurons
 
 
 def test_bfloat16_weights_are_kept(tmp_path: Path) -> None:

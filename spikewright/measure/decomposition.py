@@ -9,6 +9,8 @@ have if the same charge had arrived evenly in time:
                    +  (theta n_even/T - clip(h(z), 0, theta)) rounding: T + 1 counts, no more
                    +  (theta/T (n - n_even))                  unevenness: when the spikes came
 
+A code that leaves room above the threshold (digits) clips at the largest value that it reaches.
+
 The first three are the errors of QCFS's analysis (Bu et al., ICLR 2022), layer by layer and on the
 data itself; the identity holds for every single neuron and sample.
 """
@@ -17,14 +19,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from spikewright.graph import Kind, Operation, evaluate
+from spikewright.graph import Graph, Kind, Operation, evaluate
 from spikewright.graph.evaluate import apply
+from spikewright.graph.units import function_of
 from spikewright.measure.batches import checked_steps, image_batches
 from spikewright.measure.placement import device_of
 from spikewright.network import Observer, SpikingNetwork
@@ -88,7 +90,7 @@ def split_error(
 
     Args:
         charge: x = L z / theta, `[B, *S]`, with L = `neuron.levels(T)`.
-        count: n, 0..L or -L..L, same shape.
+        count: n, same shape; negative ones where it is signed.
         activation: a, the ANN's, same shape.
         threshold: theta, broadcastable.
         steps: T.
@@ -100,12 +102,12 @@ def split_error(
         Tensors `[B, *S]` by the names of `TERMS`, in the units of the activation.
     """
     unit = threshold / neuron.levels(steps)
-    wanted = function(charge * unit)
-    reachable = wanted.maximum(-threshold if signed else torch.zeros_like(threshold)).minimum(
-        threshold
-    )
-    magnitude, _ = neuron.expected_count(charge.abs() if signed else charge.clamp(min=0), steps)
-    even = magnitude * charge.sign() if signed else magnitude
+    wanted, largest = function(charge * unit), unit * neuron.reach(steps)
+    reachable = wanted.maximum(-largest if signed else torch.zeros_like(largest)).minimum(largest)
+    even = count  # where it follows from the charge, whenever that came
+    if neuron.stochastic or not neuron.has_count_law:
+        magnitude, _ = neuron.expected_count(charge.abs() if signed else charge.clamp(min=0), steps)
+        even = magnitude * charge.sign() if signed else magnitude
     return {
         "inherited": wanted - activation,
         "clipping": reachable - wanted,
@@ -197,7 +199,7 @@ def _watch(
             theta,
             steps,
             network.neurons[site],
-            partial(_activation, original[site], graph.tensors),
+            _of_value if plan.functions[site] is not None else _of_current(original[site], graph),
             signed=site in plan.signed,
         )
         levels = network.neurons[site].levels(steps)
@@ -206,10 +208,15 @@ def _watch(
     return Observer(layer=watch)
 
 
-def _activation(op: Operation, tensors: Mapping[str, Tensor], value: Tensor) -> Tensor:
-    """The activation of what neurons round: a current of a rectifier, else its function's value."""
-    rectifies = op.site is not None and op.site.rectifies
-    return apply(op, (value,), tensors) if rectifies else value
+def _of_value(value: Tensor) -> Tensor:
+    """The activation where a neuron is given the function's value already."""
+    return value
+
+
+def _of_current(op: Operation, graph: Graph) -> Callable[[Tensor], Tensor]:
+    """The activation as a function of the current, where that is what a neuron is given."""
+    function = function_of(op, graph.tensors)
+    return function or (lambda current: apply(op, (current,), graph.tensors))
 
 
 class _Sums:

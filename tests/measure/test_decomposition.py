@@ -115,6 +115,25 @@ def test_only_one_phase_neurons_are_uneven(
     assert all(e.unevenness > 0.01 for e in decompose(tpp, [images], 5))  # the draw's noise
 
 
+@pytest.mark.parametrize(
+    "neuron", [sw.TwoPhase("nearest", "digits"), sw.FewSpikes()], ids=lambda n: n.label
+)
+@pytest.mark.parametrize("activation", [nn.ReLU(), nn.SiLU(), nn.Sigmoid()], ids=str)
+def test_a_first_layer_errs_by_rounding_alone(neuron: Neuron, activation: nn.Module) -> None:
+    """Also of codes with room above the threshold, and of neurons that compute the function."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(5, 9), activation, nn.Linear(9, 2)).double().eval()
+    samples = torch.rand(64, 5, dtype=torch.float64)
+    network = sw.convert(model, samples, neuron, sw.Maximum(), steps=6, correction=None)
+    largest = 1.4 * samples  # beyond what calibration saw
+    for shown in (samples, largest):
+        (error,) = decompose(network, [shown], 6)
+        assert error.unevenness == 0
+        assert error.inherited == pytest.approx(0, abs=1e-12)
+    if neuron == sw.TwoPhase("nearest", "digits"):
+        assert error.clipping == 0
+
+
 def test_of_frames_the_ann_sees_the_mean(
     integrate_fire: sw.SpikingNetwork, nearest: sw.SpikingNetwork, model: nn.Module, images: Tensor
 ) -> None:

@@ -180,13 +180,21 @@ def blocks_of(
 
 def _order_of(data: DataLoader[Any]) -> list[list[int]] | None:
     """The samples of each batch of a loader, by their numbers; None where it does not tell."""
-    if isinstance(data.dataset, IterableDataset):
+    if isinstance(data.dataset, IterableDataset) or not _shows_all(data.sampler, data.dataset):
         return None
-    known = isinstance(data.sampler, (SequentialSampler, RandomSampler))
-    if not known or type(data.batch_sampler) is not BatchSampler or data.batch_size is None:
+    if type(data.batch_sampler) is not BatchSampler or data.batch_size is None:
         return None
     order = SequentialSampler(data.dataset)  # pyright: ignore[reportArgumentType]
     return list(BatchSampler(order, data.batch_size, data.drop_last))
+
+
+def _shows_all(sampler: Any, dataset: Any) -> bool:
+    """Whether a sampler is known to show every sample of a data set once."""
+    if type(sampler) is SequentialSampler:
+        return sampler.data_source is dataset
+    if type(sampler) is not RandomSampler or sampler.data_source is not dataset:
+        return False
+    return not sampler.replacement and sampler.num_samples == len(dataset)
 
 
 def _part(data: DataLoader[Any], batches: list[list[int]]) -> DataLoader[Any]:

@@ -214,7 +214,7 @@ def _ann_costs(points: Sequence[Point], cost: str) -> list[tuple[float, str]]:
     for p in points:
         assert p.energies is not None
         energy = float(getattr(p.energies.energy, _ANN_ENERGY[cost]))
-        by_energy.setdefault(energy, set()).add(p.steps.bit_length())
+        by_energy.setdefault(energy, set()).add(p.energies.energy.ann_bits)
     quantised = cost == "integer energy"
     return [
         (energy, f"ANN, {min(bits)} bit" if quantised else "ANN")

@@ -26,6 +26,7 @@ CONVERSION = (
     "method",
     "threshold",
     "correction",
+    "units",
     "seed",
     "precision",
 )
@@ -162,6 +163,7 @@ def _fits(source: Source, row: SweepRow, other: Source, entry: Energies) -> bool
     mine, theirs = source.run.configuration, other.run.configuration
     inputs = (mine.get("inputs"), theirs.get("inputs"))  # hashes of weights and images
     alike = all(mine.get(key) == theirs.get(key) for key in CONVERSION)
+    alike = alike and bool(mine.get("frames")) == bool(theirs.get("frames"))
     alike = alike and (None in inputs or inputs[0] == inputs[1])
     return alike and mine.get("model") is not None
 

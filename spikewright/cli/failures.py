@@ -19,6 +19,7 @@ from spikewright.errors import (
     CalibrationError,
     ConversionError,
     DataError,
+    InterchangeError,
     SpikewrightError,
 )
 
@@ -67,6 +68,9 @@ def exit_code_of(error: SpikewrightError) -> ExitCode:
         return ExitCode.DATA
     if isinstance(error, ConversionError):
         return ExitCode.NOT_CONVERTIBLE
+    refused = error.__cause__  # by the operating system: a full disk, no permission
+    if isinstance(error, InterchangeError) and isinstance(refused, OSError):
+        return ExitCode.USAGE if isinstance(refused, FileNotFoundError) else ExitCode.FILES
     return ExitCode.USAGE
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -32,7 +32,8 @@ class FewestSteps:
         agreement: the part of the samples held out with the ANN's predicted class, 0 .. 1.
         interval: the 95 % Wilson interval of that.
         samples: how many were held out.
-        tried: the agreement at every T tried, by the neuron's label.
+        tried: the agreement at every T tried, by the neuron's label, or by all of its fields where
+            another one has that label too.
     """
 
     neuron: Neuron
@@ -86,7 +87,7 @@ def fewest_steps(
         >>> found = sw.fewest_steps(sw.prepare(model, torch.rand(256, 4)), agreement=0.9)
         >>> snn = sw.convert(model, torch.rand(256, 4), found.neuron, steps=found.steps)
     """
-    candidates = tuple(neurons)
+    candidates = tuple(dict.fromkeys(neurons))
     if not 0 < agreement <= 1 or most < 1 or not candidates:
         raise ValueError(
             f"fewest_steps takes an agreement in (0, 1], most >= 1 and at least one neuron, got "
@@ -98,7 +99,7 @@ def fewest_steps(
     found: dict[Neuron, int] = {}
     limit = most
     for neuron in candidates:
-        known = tried[neuron.label] = {}
+        known = tried[_name_of(neuron, candidates)] = {}
 
         def reached(steps: int, neuron: Neuron = neuron, known: Any = known) -> bool:
             snn = fitted.convert(neuron, threshold, steps, correction, seed, precision)
@@ -119,9 +120,15 @@ def fewest_steps(
             f"by T = {most}: {seen}; raise most, or lower the agreement"
         )
     best = min(found, key=found.__getitem__)
-    share = tried[best.label][found[best]]
+    share = tried[_name_of(best, candidates)][found[best]]
     interval = wilson_interval(round(share * len(expected)), len(expected))
     return FewestSteps(best, found[best], share, interval, len(expected), tried)
+
+
+def _name_of(neuron: Neuron, candidates: Sequence[Neuron]) -> str:
+    """Its label, or all of its fields where another one has that label too."""
+    alone = [one.label for one in candidates].count(neuron.label) == 1
+    return neuron.label if alone else repr(neuron)
 
 
 def _countable(neuron: Neuron, most: int) -> int:

@@ -86,4 +86,5 @@ class Metric:
             )
         if not bool(values.isfinite().all()):
             raise AnalysisError(f"the metric '{self.name}' gives NaN or infinity for {who}")
-        return values.expand(samples).clone(), values.shape == (samples,)
+        each = values.shape == (samples,)
+        return (values if each else values.reshape(()).expand(samples)).clone(), each

@@ -15,7 +15,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from spikewright.errors import AnalysisError
-from spikewright.measure.batches import checked_steps, require_reiterable
+from spikewright.measure.batches import are_frames, checked_steps, require_reiterable
 from spikewright.measure.cells import Cells
 from spikewright.measure.decomposition import LayerError
 from spikewright.measure.inside import Inside
@@ -133,7 +133,7 @@ def misalignment(
 
     Raises:
         AnalysisError: when a site has another neuron than `IntegrateFire`, the data can be read
-            only once, orders are unknown or repeated, or for the reasons of `sweep`.
+            only once or are frames, orders are unknown or repeated, or for the reasons of `sweep`.
 
     Example:
         >>> import torch, spikewright as sw
@@ -148,6 +148,7 @@ def misalignment(
     at = _layer_steps(times, layer_steps, layerwise)
     _check_neurons(network)
     require_reiterable(data)
+    _refuse_frames(network, data)
     shared = cells or Cells()
     rearranged = {BASELINE: network} | {str(order): shuffled(network, order) for order in kinds}
     whole = SweepPlan.of(rearranged, data, times, seeds, reference, labelled=True)
@@ -184,6 +185,16 @@ def shuffled(
     for site in network.sites if sites is None else sites:
         network = network.with_neuron(Shuffled(network.neurons[site], order), sites=[site])
     return network
+
+
+def _refuse_frames(network: SpikingNetwork, data: Iterable[tuple[Tensor, Tensor]]) -> None:
+    """See that samples are shown as constant currents: as frames they differ in time themselves."""
+    first = next(iter(data), None)
+    if first is not None and are_frames(first[0], len(network.graph.signal.shape)):
+        raise AnalysisError(
+            "this experiment shows images [B, *S] as constant currents, so that all of the order "
+            "in time is the network's own; frames have one: give their mean over time"
+        )
 
 
 class _AtSteps(nn.Module):

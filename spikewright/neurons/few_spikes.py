@@ -139,6 +139,10 @@ class FewSpikes(Neuron):
             )
         return levels
 
+    def magnitudes(self, steps: int) -> int:
+        """What K spikes or none can add up to, at most, whatever each of them weighs."""
+        return min(self.reach(steps), 2**steps - 1)
+
     def step_weights(self, steps: int) -> Tensor:
         table = self.table(steps)
         if table is not None:

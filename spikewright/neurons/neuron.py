@@ -248,6 +248,10 @@ class Neuron(ABC):
         """The largest count that can be sent in T steps; L where a code leaves no room."""
         return self.levels(steps)
 
+    def magnitudes(self, steps: int) -> int:
+        """The magnitudes above 0 that counts of T steps have at most: every one up to the reach."""
+        return self.reach(steps)
+
     def window(self, steps: int) -> int:
         """The time steps of its window that count, where the network runs at T = `steps`.
 

@@ -84,9 +84,9 @@ def test_learned_thresholds_and_initial_potentials(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16])
 def test_fitted_weights_follow_the_dtype_of_the_network(dtype: torch.dtype, tmp_path: Path) -> None:
-    network = sw.convert(
-        program("plain", 0), images(40), steps=(4, 3), correction=Refit()
-    ).to(dtype)
+    network = sw.convert(program("plain", 0), images(40), steps=(4, 3), correction=Refit()).to(
+        dtype
+    )
     assert_same(network, travelled(network, tmp_path), images(5).to(dtype))
 
 

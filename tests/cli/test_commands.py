@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+import torch
 
 import spikewright as sw
 from spikewright.files import write_whole
@@ -51,6 +52,30 @@ def test_inspect_shows_the_network_that_convert_saved(run: Run, tmp_path: Path) 
     code, out, told = run("inspect", str(file))
     assert (code, out) == (2, "")
     assert "cut short" in told
+
+
+def test_inspect_names_every_input(run: Run, tmp_path: Path) -> None:
+    class Two(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.words, self.read = torch.nn.Embedding(9, 4), torch.nn.Linear(3, 4)
+
+        def forward(self, ids: torch.Tensor, level: torch.Tensor) -> torch.Tensor:
+            return (self.words(ids).sum(1) + self.read(level)).relu()
+
+    batch = {"ids": torch.randint(9, (16, 5)), "level": torch.rand(16, 3)}
+    network, file = sw.convert(Two().eval(), [batch], steps=2), tmp_path / "two.safetensors"
+    network.save(file)
+    code, out, _ = run("inspect", str(file))
+    assert code == 0
+    assert "input ids: 5 int64\ninput level: 3\n" in out
+    assert json.loads(run("inspect", str(file), "--json")[1])["inputs"] == {
+        "ids": [5],
+        "level": [3],
+    }
+    code, _, told = run("inspect", str(file), "--audit")
+    assert code == 2
+    assert "ids: 5 int64" in told
 
 
 def test_convert_json_has_every_design(run: Run) -> None:

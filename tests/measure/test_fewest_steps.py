@@ -27,6 +27,13 @@ def test_what_is_found_agrees_and_one_step_fewer_does_not(prepared: sw.Prepared)
     assert low < found.agreement <= high
 
 
+def test_neurons_of_one_label_are_told_apart(prepared: sw.Prepared) -> None:
+    neurons = [sw.IntegrateFire(v0=0.5), sw.IntegrateFire(v0=0.0)]
+    found = sw.fewest_steps(prepared, 0.8, neurons)
+    assert list(found.tried) == [repr(neuron) for neuron in neurons]
+    assert found.tried[repr(found.neuron)][found.steps] == found.agreement >= 0.8
+
+
 @pytest.mark.parametrize("precision", ["float32", "int8"])
 def test_the_agreement_is_that_of_the_network_on_samples_it_has_not_seen(
     precision: str, prepared: sw.Prepared

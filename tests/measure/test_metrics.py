@@ -188,11 +188,12 @@ def test_a_network_beside_itself_errs_nowhere(nearest: sw.SpikingNetwork, images
     assert (row.relative_error, row.cosine) == (0.0, 1.0)
 
 
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
 def test_a_number_for_a_batch_counts_as_often_as_it_has_samples(
-    nearest: sw.SpikingNetwork, images: Tensor, labels: Tensor
+    shape: tuple[int, ...], nearest: sw.SpikingNetwork, images: Tensor, labels: Tensor
 ) -> None:
-    def largest(output: Tensor, labels: Tensor) -> float:
-        return float(len(labels))
+    def largest(output: Tensor, labels: Tensor) -> Tensor:
+        return torch.tensor(float(len(labels))).reshape(shape)
 
     found = sw.sweep({"a": nearest}, cut(images, labels, 15), 2, metric=largest)
     row = found.rows[0]

@@ -222,6 +222,12 @@ def test_refusals(
         sw.misalignment(integrate_fire, **{"data": batches, "steps": 2, **changed})
 
 
+def test_frames_are_refused(integrate_fire: sw.SpikingNetwork, images: Tensor) -> None:
+    frames = [(images.expand(2, *images.shape), torch.zeros(len(images), dtype=torch.int64))]
+    with pytest.raises(sw.AnalysisError, match=r"shows images \[B, \*S\] as constant currents"):
+        sw.misalignment(integrate_fire, frames, steps=2)
+
+
 def test_two_phase_neurons_are_refused(
     integrate_fire: sw.SpikingNetwork, batches: list[tuple[Tensor, Tensor]]
 ) -> None:

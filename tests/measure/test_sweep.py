@@ -12,7 +12,7 @@ import pytest
 import torch
 from scipy import stats
 from torch import Tensor, nn
-from torch.utils.data import DataLoader, TensorDataset
+from torch.utils.data import DataLoader, RandomSampler, SequentialSampler, TensorDataset
 
 import spikewright as sw
 from spikewright.measure import Sweep, SweepProgress, wilson_interval
@@ -109,6 +109,25 @@ def test_a_loader_that_shuffles_is_read_in_order(
     assert timeless(found) == timeless(
         sw.sweep({"a": nearest}, [(images, labels)], STEPS, reference=model)
     )
+
+
+@pytest.mark.parametrize("kind", ["fewer", "other places", "of its own"])
+def test_a_sampler_that_picks_samples_is_followed(
+    kind: str, nearest: sw.SpikingNetwork, images: Tensor, labels: Tensor
+) -> None:
+    class Odd(SequentialSampler):
+        def __iter__(self) -> Iterator[int]:
+            return iter(range(1, len(labels), 2))
+
+    dataset = TensorDataset(images, labels)
+    samplers = {
+        "fewer": RandomSampler(dataset, num_samples=10),
+        "other places": SequentialSampler(range(10)),
+        "of its own": Odd(dataset),
+    }
+    loader = DataLoader(dataset, batch_size=7, sampler=samplers[kind])
+    (row,) = sw.sweep({"a": nearest}, loader, 2).rows
+    assert row.samples == (len(labels) // 2 if kind == "of its own" else 10)
 
 
 def test_without_a_reference_nothing_is_compared(

@@ -94,6 +94,17 @@ def test_thresholds_are_those_of_the_design(network: sw.SpikingNetwork) -> None:
     assert found.samples == 16
 
 
+def test_neurons_that_send_negative_spikes_are_not_silent() -> None:
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(6, 20), torch.nn.Tanh(), torch.nn.Linear(20, 3))
+    images = torch.rand(32, 6)
+    network = sw.convert(model.eval(), images, steps=8)
+    (shown,) = observe_thresholds("nearest", network, images, 8).rows
+    assert shown.rate_counts[0] == int(
+        (network.counts(images)["1"] != 0).any(0).logical_not().sum()
+    )
+
+
 def test_histograms_hold_every_threshold_and_every_neuron(network: sw.SpikingNetwork) -> None:
     images = torch.rand(16, 1, 2, 3)
     found = observe_thresholds("TPP", network, images, 4, seed=3)

@@ -49,7 +49,14 @@ def test_a_sweep_takes_its_energies_from_a_run_with_the_same_options(
 
 
 @pytest.mark.parametrize(
-    "changed", [{"seed": 8}, {"threshold": "maximum"}, {"inputs": {"model": "another"}}]
+    "changed",
+    [
+        {"seed": 8},
+        {"threshold": "maximum"},
+        {"units": "elementary"},
+        {"frames": True},
+        {"inputs": {"model": "another"}},
+    ],
 )
 def test_energies_of_another_network_stay_by_themselves(
     swept: Run, tmp_path: Path, changed: dict[str, Any]

@@ -9,7 +9,9 @@ import torch
 from spikewright.artefact import Description, describe
 from spikewright.cli.commands.convert import network_document
 from spikewright.cli.console import print_json, print_text
+from spikewright.cli.failures import WrongUsage
 from spikewright.cli.options import SavedNetwork
+from spikewright.graph.inputs import batch_of
 from spikewright.network import Audit, SpikingNetwork, load
 
 
@@ -34,19 +36,44 @@ def inspect(file: SavedNetwork, audit: bool = False, json: bool = False) -> None
 
 
 def audited(network: SpikingNetwork) -> Audit:
-    """The audit of a network at its design point, on two samples of noise."""
-    generator = torch.Generator().manual_seed(0)
-    noise = torch.randn(2, *network.graph.signal.shape, generator=generator)
-    return network.audit(noise.to(network.dtype))
+    """The audit of a network at its design point, on two samples of noise.
+
+    Raises:
+        WrongUsage: for a network that takes indices or masks, for which noise cannot stand.
+    """
+    inputs, generator = network.graph.inputs, torch.Generator().manual_seed(0)
+    if any(port.dtype is not None for port in inputs):
+        raise WrongUsage(
+            f"--audit shows a network noise, and this one takes {', '.join(_inputs(network))}: "
+            "load it in Python and give network.audit(batch) a batch of yours"
+        )
+    noise = [torch.randn(2, *port.shape, generator=generator).to(network.dtype) for port in inputs]
+    return network.audit(batch_of(noise))
+
+
+def _inputs(network: SpikingNetwork) -> list[str]:
+    """Every input with the shape of one sample, and the dtype of indices and masks."""
+    graph = network.graph
+    return [
+        f"{graph.call.names[number]}: {' x '.join(map(str, port.shape))}"
+        + ("" if port.dtype is None else f" {str(port.dtype).removeprefix('torch.')}")
+        for number, port in enumerate(graph.inputs)
+    ]
 
 
 def as_document(network: SpikingNetwork, description: Description) -> dict[str, Any]:
-    """The same as `as_text`, as plain JSON values."""
+    """The same as `as_text`, as plain JSON values; `input_shape` of a network of one signal."""
+    graph = network.graph
+    shapes = {graph.call.names[n]: list(port.shape) for n, port in enumerate(graph.inputs)}
     return {
         "sha256": description.sha256,
         "versions": dict(description.versions),
         "notes": dict(description.notes),
-        "input_shape": list(network.graph.signal.shape),
+        **(
+            {"input_shape": list(graph.signal.shape)}
+            if graph.takes_one_signal
+            else {"inputs": shapes}
+        ),
         "precision": str(network.precision),
         "threshold": repr(network.calibration.threshold),
         **network_document(network, network.designed_steps),
@@ -60,7 +87,7 @@ def as_text(network: SpikingNetwork, description: Description) -> str:
     lines = [
         f"sha256: {description.sha256}",
         f"saved by: {versions}",
-        f"input: {' x '.join(map(str, network.graph.signal.shape))}",
+        *(f"input {told}" for told in _inputs(network)),
         f"precision: {network.precision}",
         f"thresholds: {network.calibration.threshold!r}",
         *(f"note, {name}: {value}" for name, value in notes.items()),

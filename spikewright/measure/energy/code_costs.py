@@ -70,13 +70,19 @@ def two_phase_at(network: SpikingNetwork, site: str) -> TwoPhase:
     """The neuron of a site, whose code can be chosen.
 
     Raises:
-        AnalysisError: where it is not two-phase.
+        AnalysisError: where it is not two-phase, or its counts are only those of its own code.
     """
     neuron = network.neurons[site]
     if not isinstance(neuron, TwoPhase):
         raise AnalysisError(
             f"'{neuron.label}' at {site} has no code to choose: convert with "
             "TwoPhase(...), or count it by operations(network, data)"
+        )
+    if not code_of(neuron.code).carries_all:
+        raise AnalysisError(
+            f"the counts of '{neuron.label}' at {site} are rounded to what its code says, so that "
+            "no other code writes them: convert with another one, or count it by "
+            "operations(network, data)"
         )
     return neuron
 

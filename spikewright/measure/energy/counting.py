@@ -10,7 +10,7 @@ from typing import Any
 from spikewright.errors import AnalysisError
 from spikewright.graph import Operation
 from spikewright.graph.ir import ROOT, Kind
-from spikewright.measure.accuracy import logits_of, predictions
+from spikewright.measure.accuracy import logits_of, predictions, require_answers
 from spikewright.measure.energy.account import Account, SiteRule
 from spikewright.measure.energy.activity import Activities, observe_activity
 from spikewright.measure.energy.arriving import batches_for, flows_at, flows_of_one
@@ -65,7 +65,8 @@ def operations(
 
     Raises:
         AnalysisError: without data, for an operation or neuron that is not counted, or a network
-            that is no SpikingNetwork; for an `event_value` of which the data are no multiples.
+            that is no SpikingNetwork; for an `event_value` of which the data are no multiples, and
+            labels that are no classes of the network's.
         ConversionError: when a batch is not of the shape or dtype that the network takes.
 
     Example:
@@ -127,6 +128,7 @@ def counted(
         samples += size
         if labels is not None:
             logits = logits_of(answer, "the network")
+            require_answers(logits, labels, "the network")
             right += int((predictions(logits).cpu() == labels).sum())
             labelled += size
         if progress is not None:
@@ -242,8 +244,9 @@ class _Tally:
         )
 
     def _levels(self, row: str) -> int:
-        """The largest count that arrives at a row; of what reads the input alone, that it sends."""
-        levels = self.plan.levels
+        """The magnitudes that arrive at a row; of what reads the input alone, that it sends."""
+        neurons = self.network.neurons.items()
+        levels = {site: neuron.magnitudes(self.steps) for site, neuron in neurons}
         sites = self.account.arriving[row] or {row} & levels.keys() or levels.keys()
         return max(levels[site] for site in sites)
 

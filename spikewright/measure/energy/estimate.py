@@ -223,8 +223,8 @@ class Energy:
         snn_nj: the spiking network, arithmetic in single precision.
         snn_integer_nj: the spiking network with weights of 8 bits and 32-bit potentials.
         snn_memory_nj: its memory traffic alone, single precision, no reuse.
-        ann_bits: bits that hold the activations 0..L: ceil(log2(L + 1)); L = T for rate codes. Of
-            several layers the most of any.
+        ann_bits: bits that hold the magnitudes 0..L of activations: ceil(log2(L + 1)); L = T for
+            rate codes. Of several layers the most of any.
     """
 
     ann_nj: float

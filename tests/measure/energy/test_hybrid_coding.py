@@ -103,6 +103,10 @@ def test_what_cannot_be_chosen_is_refused() -> None:
     model, x = net("plain"), images(12)
     with pytest.raises(AnalysisError, match="has no code to choose"):
         sw.assign_codes(sw.convert(model, x, sw.IntegrateFire(), steps=T), [x])
+    digits = sw.convert(model, x, sw.TwoPhase("nearest", "digits"), steps=3)
+    for chosen in (sw.assign_codes, sw.code_costs):
+        with pytest.raises(AnalysisError, match="no other code writes them"):
+            chosen(digits, [x])
     with pytest.raises(AnalysisError, match=r"counts to 8, .* binary\. Convert with steps of 3"):
         sw.assign_codes(sw.convert(model, x, steps=8), [x], codes=["binary"])
     only = sw.assign_codes(sw.convert(model, x, steps=8), [x])

@@ -201,6 +201,28 @@ def test_the_work_of_a_neuron(neuron: sw.TwoPhase, work: tuple[int, int, int]) -
     assert (found.updates, found.comparisons, found.draws) == work
 
 
+def test_labels_must_be_classes_of_the_network() -> None:
+    snn, x = converted("plain", steps=4), images(5, seed=3)
+    classes = snn(x).shape[1]
+    with pytest.raises(sw.AnalysisError, match=f"the labels run from {classes} to {classes}"):
+        sw.operations(snn, [(x, torch.full((5,), classes))])
+    model = nn.Sequential(nn.Conv2d(3, 4, 1), nn.ReLU(), nn.Conv2d(4, 2, 1)).double().eval()
+    masks = sw.convert(model, images(6), steps=4)
+    with pytest.raises(sw.AnalysisError, match=r"accuracy needs logits \[B, classes\]"):
+        sw.operations(masks, [(x, torch.zeros(5, dtype=torch.int64))])
+
+
+def test_the_ann_beside_fitted_tables_has_the_bits_of_their_steps() -> None:
+    """Weights of tables are large; K spikes of whatever weights are 2**K values."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 8), nn.SiLU(), nn.Linear(8, 3)).eval()
+    x = torch.rand(64, 4)
+    snn = sw.convert(model, x, sw.FewSpikes(rounds=20), steps=6)
+    assert len(snn.counts(x)["1"].unique()) <= 2**6 < snn.neurons["1"].levels(6)
+    priced = replace(HOROWITZ_45NM, function_pj={"silu": 20.0})  # the ANN computes it
+    assert sw.operations(snn, [x], model=priced).energy.ann_bits == 6
+
+
 def test_refusals() -> None:
     with pytest.raises(sw.AnalysisError, match="got a Linear: convert it first"):
         sw.operations(nn.Linear(2, 2), [])  # type: ignore[arg-type]

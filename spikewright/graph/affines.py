@@ -68,7 +68,10 @@ class _Reading:
 
 def _reading(affine: Operation, graph: Graph, tensors: Mapping[str, Tensor]) -> _Reading | None:
     """The weights that read an affine, and nothing else does; None where anything else does."""
-    shift, scale = (tensors[affine.args[at].name].double() for at in (0, 2))
+    parts = [tensors[affine.args[at].name].double() for at in (0, 2)]
+    shift, scale = (  # with the dimensions of the values, as broadcasting aligns them
+        part.reshape(*[1] * (1 + len(affine.shape) - part.ndim), *part.shape) for part in parts
+    )
     found = _Reading({affine.name: scale}, {affine.name: shift.expand(1, *affine.shape)})
     for op in graph.operations:
         if found.scales.keys().isdisjoint(op.inputs):

@@ -61,7 +61,7 @@ class _Folder:
     def _folded(self, op: Operation) -> Operation:
         """The operation after it took in, or passed on, the scales of its inputs."""
         rule = rule_of(op)
-        if rule.weight_at is not None:
+        if rule.weight_at is not None and isinstance(op.args[rule.weight_at], Stored):
             weight = self._tensors[op.args[rule.weight_at].name]
             scale = self._scale[op.inputs[0]]
             key = self._absorption(op, scale)

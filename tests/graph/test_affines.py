@@ -69,6 +69,40 @@ def test_spikes_arrive_at_the_weights(make: object, added: int) -> None:
     torch.testing.assert_close(snn(x[:4], engine="steps"), snn(x[:4]))
 
 
+@pytest.mark.parametrize("shape", [(6,), (5, 1), (1, 6), (1, 1, 6), (1, 5, 1)], ids=str)
+def test_scales_and_shifts_lie_where_broadcasting_has_them(shape: tuple[int, ...]) -> None:
+    """Of 5 channels of 6 places: a scale of one row is one a place, not one a channel."""
+    torch.manual_seed(0)
+    model = wired(
+        lambda m, x: m.b(torch.addcmul(m.shift, F.relu(m.a(x)), m.scale)),
+        a=nn.Conv1d(3, 5, 3, padding=1),
+        b=nn.Conv1d(5, 4, 3, padding=1),
+    )
+    model.shift, model.scale = (nn.Parameter(torch.randn(shape)) for _ in range(2))
+    model, x = model.double(), torch.randn(16, 3, 6, dtype=torch.float64)
+    snn = sw.convert(model, x, threshold=sw.Maximum(), steps=8, correction=None)
+    torch.testing.assert_close(snn(x), snn.twin()(x))
+
+
+def test_a_scale_computed_from_a_mask_stays() -> None:
+    class Masked(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.shift = (
+                nn.Linear(3, 5),
+                nn.Linear(5, 4),
+                nn.Parameter(torch.ones(5)),
+            )
+
+        def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+            return self.b(torch.addcmul(self.shift, F.relu(self.a(x)), mask.float()))
+
+    torch.manual_seed(0)
+    model, x, mask = Masked().eval(), torch.randn(16, 3), torch.rand(16, 5) > 0.3
+    snn = sw.convert(model, [(x, mask)], threshold=sw.Maximum(), steps=8, correction=None)
+    torch.testing.assert_close(snn(x, mask), snn.twin()(x, mask))
+
+
 def test_binary_spikes_meet_weights_without_products() -> None:
     model, x = padded(), images(32)
     snn = sw.convert(model, x, neuron=sw.TwoPhase("nearest", "binary"), steps=5)

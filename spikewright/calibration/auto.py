@@ -209,5 +209,5 @@ class _Judge:
 
 
 def least(errors: Mapping[str, float]) -> str:
-    """The name of the least error; of equal ones the first."""
-    return min(errors, key=errors.__getitem__)
+    """The name of the least error; of equal ones the first, and NaN is the largest."""
+    return min(errors, key=lambda name: (math.isnan(errors[name]), errors[name]))

@@ -153,7 +153,8 @@ def _agreeing(pairs: Sequence[tuple[Tensor, Tensor]]) -> int | None:
     if len(pairs) != 1 or pairs[0][1].ndim != 2 or pairs[0][1].shape[1] < 2:
         return None
     given, wanted = pairs[0]
-    return int((given.argmax(1) == wanted.argmax(1)).sum())
+    answered = given.isnan().any(1).logical_not()
+    return int((answered & (given.argmax(1) == wanted.argmax(1))).sum())
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -141,7 +141,8 @@ class Operation:
     def function(self) -> str:
         """The operator's name without library and overload, such as `conv2d`."""
         parts = self.operator.split(".")
-        return parts[min(1, len(parts) - 1)]
+        name = parts[min(1, len(parts) - 1)]
+        return "softmax" if name == "_safe_softmax" else name
 
     @property
     def reads_data(self) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+import torch
 from torch import Tensor
 
 from spikewright.graph.evaluate import apply
@@ -21,7 +22,7 @@ def function_of(op: Operation, tensors: Mapping[str, Tensor]) -> Callable[[Tenso
 
     A neuron that counts from 0 to L rectifies by itself, so of a rectifier it rounds the current.
     Currents of a spiking network stray a little: an input below the least one for which the
-    function is defined is taken as that.
+    function is defined is taken as that, and where the function of a group has no value, it is 0.
     """
     site = op.site
     if site is None or not applies_function(op):
@@ -29,9 +30,15 @@ def function_of(op: Operation, tensors: Mapping[str, Tensor]) -> Callable[[Tenso
 
     def function(current: Tensor) -> Tensor:
         within = current if site.least is None else current.clamp(min=site.least)
-        return apply(op, (within,), tensors)
+        value = apply(op, (within,), tensors)
+        return defined(value) if op.body else value
 
     return function
+
+
+def defined(value: Tensor) -> Tensor:
+    """What a function gave, and 0 where it is not defined: 0 / 0 where all counts are 0, say."""
+    return torch.where(value == value, value, 0.0)  # fused; `isnan` would be a pass of its own
 
 
 def computed_in(op: Operation) -> tuple[str, ...]:

@@ -214,7 +214,8 @@ def _moving(plan: Plan, op: Operation) -> Callable[..., tuple[Tensor, Tensor, Te
         spikes = (target - before).clamp(-1, 1)
         now = before + spikes
         # of at most one a neuron exact in the values' own dtype, or too large to matter
-        sent, owed = (summed(v.abs(), dtype=None) for v in (spikes, target - now))
+        owes = ((target - now).abs() > 0).to(value.dtype)  # NaN has no spike to send
+        sent, owed = (summed(v, dtype=None) for v in (spikes.abs(), owes))
         return now, sent, owed
 
     return moved

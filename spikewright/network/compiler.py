@@ -12,6 +12,7 @@ from torch import Tensor, fx
 
 from spikewright.graph.ir import BATCH, ROOT, Operation, Stored, Value, mapped
 from spikewright.graph.rule import rule_of
+from spikewright.graph.units import defined
 
 _LARGEST_FILL = 4
 """A batch is filled up to a compiled size at most so many times its own."""
@@ -151,7 +152,7 @@ class StraightLine:
                     self.run(inner)
                 else:
                     self.values[inner.name] = self.applied(inner, self.values[inner.inputs[0]])
-            return self.values[unit.body[-1].name]
+            return self.call(defined, self.values[unit.body[-1].name])
         name, least = f"{unit.name}.current", unit.site.least if unit.site else None
         self.values[name] = current if least is None else self.call(torch.clamp, current, min=least)
         arguments, options = self.arguments(unit.rewired({unit.inputs[0]: name}))

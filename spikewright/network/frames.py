@@ -14,7 +14,7 @@ from torch import Tensor
 
 from spikewright.errors import ConversionError
 from spikewright.graph.evaluate import check_inputs
-from spikewright.graph.inputs import Batch, content_of
+from spikewright.graph.inputs import Batch, content_of, tensors_of
 from spikewright.graph.ir import Graph
 from spikewright.network.plan import Plan
 
@@ -57,12 +57,13 @@ def check_shown(plan: Plan, shown: Batch, like: Tensor) -> None:
         like: a tensor of the network's dtype and device.
 
     Raises:
-        ConversionError: for another shape, dtype or device, an empty batch, a number of frames
-            other than T, or frames for neurons whose steps do not all weigh the same.
+        ConversionError: for another shape, dtype or device, an empty batch, NaN, a number of
+            frames other than T, or frames for neurons whose steps do not all weigh the same.
     """
     one = plan.source.takes_one_signal
     if not isinstance(shown, Tensor) or not one or not are_frames(shown, plan.source):
         check_inputs(plan.source, shown, like)
+        _refuse_nan(shown)
         return
     if len(shown) != plan.steps:
         raise ConversionError(
@@ -79,3 +80,12 @@ def check_shown(plan: Plan, shown: Batch, like: Tensor) -> None:
             "or integrate-and-fire), or show the mean frame, snn(frames.mean(0))"
         )
     check_inputs(plan.source, shown[0], like)
+    _refuse_nan(shown)
+
+
+def _refuse_nan(shown: Batch) -> None:
+    if any(t.is_floating_point() and bool(t.isnan().any()) for t in tensors_of(shown)):
+        raise ConversionError(
+            "the input holds NaN, of which neurons would make some number of spikes: see how the "
+            "samples were read, or leave those out in which x.isnan() is true"
+        )

@@ -8,7 +8,7 @@ import torch
 
 from spikewright.graph.ir import Kind, Operation, Site
 from spikewright.graph.primitives import HAT
-from spikewright.graph.rule import Rule, register
+from spikewright.graph.rule import Reading, Rule, register
 
 aten = torch.ops.aten
 
@@ -80,4 +80,19 @@ class Power(Function):
         return found if whole else replace(found, least=0.0)
 
 
-register(Function(), FromZero(), Power())
+class Numbers(Function):
+    """`nan_to_num`, which after a softmax gives 0 where a mask leaves nothing."""
+
+    targets = (aten.nan_to_num.default,)
+
+    def normal_form(self, op: Operation, reading: Reading) -> Operation:
+        source = reading.maker(op.args[0])
+        if source is None or source.function != "softmax":
+            return op
+        if op.argument(1, "nan", None) not in (None, 0):
+            return op
+        args = (source.args[0], source.argument(1, "dim"))
+        return replace(op, target=aten._safe_softmax.default, args=args, kwargs={})
+
+
+register(Function(), FromZero(), Power(), Numbers())

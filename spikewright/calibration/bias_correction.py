@@ -28,6 +28,10 @@ SLICE = 1 << 17
 """Values whose counts are drawn at a time: what that takes beside them stays small."""
 
 
+_ROUNDING = 4.0
+"""Units of rounding by which two means of numbers of one size may differ."""
+
+
 def channel_means(values: Tensor, op: Operation) -> Tensor:
     """The mean of every channel of a unit's values for one sample, float64 `[C]` on the CPU.
 
@@ -36,6 +40,16 @@ def channel_means(values: Tensor, op: Operation) -> Tensor:
     assert op.site is not None
     (rows,) = by_channel(values, op.site.channels)
     return (finite_sum(rows, 1) / rows.shape[1]).cpu()
+
+
+def _difference(wanted: Tensor, current: Tensor, op: Operation) -> Tensor:
+    """What the means of a current lack, float64 `[C]`; 0 where that is no more than rounding.
+
+    A mask adds numbers such as -1e9, beside which float32 has no room for the scores themselves.
+    """
+    missing = wanted - channel_means(current, op)
+    rounding = _ROUNDING * torch.finfo(current.dtype).eps * wanted.abs()
+    return missing.where(missing.abs() > rounding, 0.0)
 
 
 @dataclass(frozen=True)
@@ -58,7 +72,7 @@ class InputMeans(Correction):
             neuron = calibration.neurons[site]
             levels = neuron.levels(steps)
             function = function_before(neuron, op, samples.graph.tensors)
-            correction = samples.input_means[site] - channel_means(layer.mean_current(), op)
+            correction = _difference(samples.input_means[site], layer.mean_current(), op)
             corrections[site] = correction
             for number, current in layer.currents():
                 theta, shift = (

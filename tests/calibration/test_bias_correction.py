@@ -78,3 +78,30 @@ def test_every_named_t_gets_its_own_correction():
 def test_the_first_layer_needs_no_correction():
     snn = sw.convert(model(), images(8), steps=4, correction=InputMeans())
     assert float(snn.design().corrections[snn.sites[0]].abs().max()) < 1e-12
+
+
+@pytest.mark.parametrize("mask", [-1e9, torch.finfo(torch.float32).min])
+def test_rounding_beside_large_masks_is_no_correction(mask: float) -> None:
+    class Pooled(nn.Module):
+        """Attention pooling: scores of places that are padding get a large negative number."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.score, self.last = nn.Linear(5, 8), nn.Linear(8, 1), nn.Linear(8, 3)
+
+        def forward(self, x: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+            y = F.relu(self.first(x))
+            scores = self.score(y).squeeze(-1) + (1 - kept) * mask
+            return self.last((scores.softmax(1).unsqueeze(1) @ y).squeeze(1))
+
+    torch.manual_seed(0)
+    net, x, kept = Pooled().eval(), torch.randn(200, 6, 5), (torch.rand(200, 6) > 0.3).float()
+    kept[:, 0] = 1
+    data = [{"x": x, "kept": kept}]
+    plain, corrected = (
+        sw.convert(net, data, steps=16, threshold=sw.MinError(), correction=correction)(x, kept)
+        for correction in (None, InputMeans())
+    )
+    with torch.no_grad():
+        wanted = net(x, kept)
+    assert (corrected - wanted).norm() < 1.2 * (plain - wanted).norm()

@@ -13,13 +13,14 @@ from hashlib import sha256
 import torch
 from torch import Tensor
 
-from spikewright.calibration.statistics import SiteStatistics, rebinned
+from spikewright.calibration.statistics import BINS, SiteStatistics, rebinned
 from spikewright.errors import CalibrationError
 from spikewright.fingerprint import fingerprint
 from spikewright.graph.evaluate import apply, evaluate
 from spikewright.graph.inputs import Batch, named
 from spikewright.graph.ir import Graph, Kind, Operation
 from spikewright.graph.per_channel import channels_of
+from spikewright.graph.primitives import RELAY
 from spikewright.processes import ALONE, Processes
 
 
@@ -63,7 +64,7 @@ def collect(graph: Graph, parts: Iterable[Batch], processes: Processes = ALONE) 
         The statistics of all parts, in every process.
 
     Raises:
-        CalibrationError: when no part came, or an activation is not finite.
+        CalibrationError: when no part came, an activation is not finite, or a mask hides all others.
         ProcessError: when processes hold other weights or other samples.
     """
     channels = {op.site.name: channels_of(op) for op in graph.neurons if op.site is not None}
@@ -91,6 +92,14 @@ def collect(graph: Graph, parts: Iterable[Batch], processes: Processes = ALONE) 
         site: _in_order(sums[site], width, count, processes) for site, width in channels.items()
     }
     merged = {group: _merged(one, processes) for group, one in alike.items()}
+    for op in graph.neurons:
+        if op.site is not None and _is_mask(op, merged[op.site.group_name]):
+            raise CalibrationError(
+                f"site '{op.site.name}' ({op.source or op.module}) carries a number of size "
+                f"{float(merged[op.site.group_name].maximum.max()):.3g} and none above a 512th of "
+                f"it beside: a mask, probably, before a maximum or a product, beside which spikes "
+                f"cannot tell the others apart; {_INSTEAD}"
+            )
     statistics: dict[str, SiteStatistics] = {}
     values: dict[str, int] = {}
     for group, members in graph.groups.items():
@@ -111,15 +120,34 @@ def _observed(
         assert op.site is not None
         activations: Tensor = apply(op, inputs, graph.tensors)
         if not all(bool(end.isfinite()) for end in torch.aminmax(activations)):
+            masked = op.target is RELAY and not bool(activations.isnan().any())
             raise CalibrationError(
                 f"NaN or infinite activations at site '{op.site.name}' ({op.source or op.module}) "
-                "during calibration; check the calibration data and the model's weights"
+                "during calibration; "
+                + (_INSTEAD if masked else "check the calibration data and the model's weights")
             )
         sums[op.site.name] = statistics[op.site.name].add(inputs[0], activations, op.site.channels)
         return activations
 
     evaluate(graph, part, {Kind.UNIT: observe})
     return sums
+
+
+_INSTEAD = (
+    "in place of -inf or a large negative number, mask with one that is just below all that counts, "
+    "such as 0 behind a ReLU"
+)
+_LARGE = 1e4
+"""From here on a magnitude may be that of a mask."""
+
+
+def _is_mask(op: Operation, statistics: SiteStatistics) -> bool:
+    """Whether a value that a relay sends is huge, and all others are next to nothing beside it."""
+    if op.target is not RELAY or float(statistics.maximum.max()) < _LARGE:
+        return False
+    used = statistics.histogram[statistics.maximum > 0]
+    between = used[:, 1 : BINS // 2].sum(1)  # of each channel the largest lies in the upper half
+    return bool((between == 0).all()) and bool((used[:, 0] > 0).any())
 
 
 def _merged(own: SiteStatistics, processes: Processes) -> SiteStatistics:

@@ -199,3 +199,21 @@ def test_an_exponential_that_underflows_is_no_dead_layer() -> None:
     with torch.no_grad():
         torch.testing.assert_close(snn(x), model(x), atol=2e-3, rtol=0)
         torch.testing.assert_close(snn(x, engine="steps"), snn(x))
+
+
+@pytest.mark.parametrize("fill", [-1e4, -1e9, -torch.inf])
+def test_a_mask_before_a_maximum_that_hides_all_others_is_refused(fill: float) -> None:
+    class Pooled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Linear(5, 8), nn.Linear(8, 3)
+
+        def forward(self, x: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+            y = self.first(x).relu().masked_fill(~kept[..., None], fill)
+            return self.last(y.amax(1))
+
+    torch.manual_seed(0)
+    x, kept = torch.randn(32, 6, 5), torch.rand(32, 6) > 0.3
+    kept[:, 0] = True
+    with pytest.raises(sw.CalibrationError, match="such as 0 behind a ReLU"):
+        sw.prepare(Pooled().eval(), [{"x": x, "kept": kept}])

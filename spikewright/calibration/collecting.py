@@ -64,7 +64,8 @@ def collect(graph: Graph, parts: Iterable[Batch], processes: Processes = ALONE) 
         The statistics of all parts, in every process.
 
     Raises:
-        CalibrationError: when no part came, an activation is not finite, or a mask hides all others.
+        CalibrationError: when no part came, an activation is not finite, or a mask hides all
+            others.
         ProcessError: when processes hold other weights or other samples.
     """
     channels = {op.site.name: channels_of(op) for op in graph.neurons if op.site is not None}
@@ -134,8 +135,8 @@ def _observed(
 
 
 _INSTEAD = (
-    "in place of -inf or a large negative number, mask with one that is just below all that counts, "
-    "such as 0 behind a ReLU"
+    "in place of -inf or a large negative number, mask with one just below all that counts, such "
+    "as 0 behind a ReLU"
 )
 _LARGE = 1e4
 """From here on a magnitude may be that of a mask."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from spikewright.graph.inputs import Batch
@@ -39,6 +40,12 @@ def simulate(
     """
     if engine is Engine.COUNTS:
         shown = mean_image(plan.source, shown)
+    if torch.is_autocast_enabled(shown.device.type):
+        with torch.autocast(shown.device.type, enabled=False):  # 16 bits cannot hold counts
+            return simulate(
+                plan, shown, engine, compiled, seed=seed, sample_ids=sample_ids, observer=observer,
+                memory_budget=memory_budget,
+            )  # fmt: skip
     if compiled is not None and not are_frames(shown, plan.source):
         run = compiled.serving(plan, engine, observer)
         if run is not None:

@@ -215,5 +215,5 @@ def test_a_mask_before_a_maximum_that_hides_all_others_is_refused(fill: float) -
     torch.manual_seed(0)
     x, kept = torch.randn(32, 6, 5), torch.rand(32, 6) > 0.3
     kept[:, 0] = True
-    with pytest.raises(sw.CalibrationError, match="such as 0 behind a ReLU"):
+    with pytest.raises(sw.CalibrationError, match="just below all that counts"):
         sw.prepare(Pooled().eval(), [{"x": x, "kept": kept}])

@@ -104,3 +104,12 @@ def test_a_network_may_change_its_type() -> None:
     narrow = snn.to(torch.bfloat16)
     assert error(narrow(x.bfloat16()), wanted) < 4 * PRECISION[torch.bfloat16]
     assert error(narrow.float()(x), wanted) < 4 * PRECISION[torch.bfloat16]  # rounded for good
+
+
+@pytest.mark.parametrize("neuron", [sw.TwoPhase("nearest", "binary"), sw.IntegrateFire()])
+def test_autocast_changes_nothing(neuron: sw.neurons.Neuron) -> None:
+    x = torch.rand(6, 3, 10, 10, generator=torch.Generator().manual_seed(0))
+    snn = sw.convert(network().eval(), x, neuron, steps=6, correction=None)
+    wanted = snn(x)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(snn(x), wanted)

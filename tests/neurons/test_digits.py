@@ -9,6 +9,9 @@ from torch import nn
 import spikewright as sw
 from spikewright.neurons import Digits, TwoPhase
 from spikewright.neurons.codes.digits import _by_comparisons, nearest_power
+from tests.builders import images
+from tests.network.nets import converted
+from tests.network.test_compiled import needs_compiler
 
 
 def greedy(count: int, steps: int) -> list[int]:
@@ -80,3 +83,14 @@ def test_room_ends_where_the_activation_does(kind: str, most: float) -> None:
     for threshold in (sw.MinError(), sw.Maximum()):
         snn = sw.convert(model, seen.double(), digits, threshold, **options)
         assert snn(unseen.double()).item() == pytest.approx(most, rel=0.02)
+
+
+@needs_compiler
+def test_code_of_many_digits_is_compiled_in_seconds() -> None:
+    """Where each digit read what is left several times, six of them took longer than a test may."""
+    snn = converted("plain", neuron=TwoPhase("nearest", "digits"), steps=6)
+    x = images(4)
+    wanted, sent = snn(x), sw.operations(snn, [x]).total.spikes
+    snn.compile()
+    torch.testing.assert_close(snn(x), wanted)
+    assert sw.operations(snn, [x]).total.spikes == pytest.approx(sent)

@@ -9,11 +9,12 @@ from itertools import count
 import torch
 from torch import Tensor
 
+from spikewright.neurons.codes.binary import popcount
 from spikewright.neurons.codes.code import Code, register_code
 from spikewright.neurons.work import Work
 
-_BITS = {torch.float32: (torch.int32, 23, 0xFF), torch.float64: (torch.int64, 52, 0x7FF)}
-"""The integers that hold a float, the places of its fraction, and its exponent's mask."""
+_BITS = {torch.float32: (torch.int32, 23), torch.float64: (torch.int64, 52)}
+"""The integers that hold a float, and the places of its fraction."""
 
 
 @register_code
@@ -84,11 +85,9 @@ class Digits(Code):
         return count - left
 
     def spikes_of(self, count: Tensor) -> Tensor:
-        digits, left = torch.zeros_like(count), count
-        for _ in range(self.steps_for(self.largest_spike)):
-            digits = digits + (left != 0)
-            left = left - nearest_power(left)
-        return digits
+        """The digits other than 0 of n in its non-adjacent form, which are the ones of n XOR 3n."""
+        whole = count.to(torch.int32)
+        return popcount((whole ^ (3 * whole)).to(count.dtype))
 
     def spikes_at(self, step: int, count: Tensor, unsent: Tensor, steps: int) -> Tensor:
         return nearest_power(unsent)
@@ -106,14 +105,14 @@ def nearest_power(values: Tensor) -> Tensor:
     """The power of two nearest to whole numbers, with their sign; 0 for 0.
 
     From 3/4 of 2**e on that is 2**e: half a fraction added to a float carries into its exponent
-    then, and what is left of it without its fraction is the power.
+    then, and what is left of it without its fraction is the power. It reads its argument once: a
+    compiler that writes what is read where it is read doubles the code of each digit, no more.
     """
     if torch.compiler.is_exporting():  # its targets have no view of a float as an integer
         return _by_comparisons(values)
-    whole, places, mask = _BITS[values.dtype]
-    bits = values.abs().contiguous().view(whole) + (1 << (places - 1))
-    power = (bits & (mask << places)).view(values.dtype)
-    return power.copysign(values) * (values != 0)
+    whole, places = _BITS[values.dtype]
+    bits = values.contiguous().view(whole) + (1 << (places - 1))
+    return (bits & -(1 << places)).view(values.dtype)
 
 
 def _by_comparisons(values: Tensor) -> Tensor:

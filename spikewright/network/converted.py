@@ -192,6 +192,16 @@ class ConvertedNetwork(GraphNetwork):
         return super()._apply(fn, recurse)
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        fitted = [steps for steps in self.designed_steps if self._designs[steps].weights]
+        if fitted:
+            errors: list[str] = args[6]
+            errors.append(
+                f"at T = {', '.join(map(str, fitted))} weights were fitted to the spikes that they "
+                "receive; these are no part of a state, and stand in place of those that are: "
+                "convert the model with its new weights, or save and load the network whole, by "
+                "snn.save(path) and sw.load(path)"
+            )
+            return
         self._forget_plans()
         for name, tensor in self.named_buffers(recurse=False):
             self._buffers[name] = tensor.clone()  # written to below; others may share it

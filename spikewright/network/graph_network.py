@@ -59,7 +59,7 @@ class GraphNetwork(nn.Module):
         raise InterchangeError(
             f"a {type(self).__name__} cannot be pickled (torch.save, multiprocessing): write a "
             "spiking network with snn.save(path) and read it with spikewright.load(path); "
-            "copy.deepcopy(snn) and snn.state_dict() work"
+            "copy.deepcopy(snn) works"
         )
 
 

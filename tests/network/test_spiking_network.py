@@ -11,9 +11,10 @@ import pytest
 import torch
 
 import spikewright as sw
+from spikewright.calibration import Refit
 from spikewright.network.byte_cache import ByteCache
 from tests.builders import images
-from tests.network.nets import converted
+from tests.network.nets import converted, program
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +80,14 @@ def test_a_state_loaded_into_one_network_does_not_reach_its_siblings(snn):
     sibling.load_state_dict({name: 0 * t for name, t in sibling.state_dict().items()})
     assert torch.equal(snn(x), before)
     assert torch.equal(copy.deepcopy(snn)(x), before)
+
+
+def test_a_state_that_fitted_weights_would_hide_is_refused():
+    network = sw.convert(program("plain"), images(40), steps=(4, 3), correction=Refit())
+    before = network(images(5))
+    with pytest.raises(RuntimeError, match=r"at T = 3, 4 weights were fitted .* sw\.load"):
+        network.load_state_dict({name: 0 * t for name, t in network.state_dict().items()})
+    assert torch.equal(network(images(5)), before)
 
 
 def test_plans_are_bounded_by_their_bytes():

@@ -271,7 +271,7 @@ class Observer:
             there, with the steps since the first input and the outputs, as means so far; where the
             neurons do not share the weights of their steps, once, at the end.
         settled: called once by the step engine with the time steps, int64 `[B]`, after which
-            nothing is sent for each sample; those of a window at least.
+            nothing is sent for each sample; those until the answer at least.
     """
 
     layer: Callable[[Operation, Tensor, Tensor, Tensor | None], None] | None = None

@@ -13,14 +13,14 @@ from spikewright.calibration.design import Design
 from spikewright.errors import ConversionError
 from spikewright.finetuning.answer import Answer
 from spikewright.finetuning.representation import Surrogate, representation
-from spikewright.graph.evaluate import apply, evaluate
+from spikewright.graph.evaluate import apply, check_inputs, evaluate
 from spikewright.graph.inputs import Batch, content_of
 from spikewright.graph.ir import Graph, Kind, Operation, Stored
 from spikewright.graph.precision import Precision
 from spikewright.graph.rule import rule_of
 from spikewright.network import SpikingNetwork
 from spikewright.network.engine import checked_ids
-from spikewright.network.frames import check_shown
+from spikewright.network.frames import are_frames
 from spikewright.network.plan import Observer, Plan, prepared
 from spikewright.network.steps import run_steps
 
@@ -125,17 +125,23 @@ class TrainableNetwork(nn.Module):
         """The network's answer to a batch, with what its sites send.
 
         Args:
-            images: a batch; of several inputs a tuple of the positional arguments, or a dict.
+            images: a batch, constant in time; of several inputs a tuple of the positional
+                arguments, or a dict.
             seed: of stochastic neurons' draws; the same samples and seed give the same spikes.
             spikes: whether to count the spikes of every neuron too.
 
         Raises:
-            ConversionError: for input that the network was not captured for.
+            ConversionError: for input that the network was not captured for, and frames.
         """
         plan = self.plan()
         graph = plan.source
         batch = graph.call.batch(images, graph.tensors)
-        check_shown(plan, batch, next(iter(plan.thresholds.values())))
+        if graph.takes_one_signal and are_frames(batch, graph):
+            raise ConversionError(
+                f"got frames {list(batch.shape)}, read as [T, B, ...]; layers are represented for "
+                "images [B, ...], shown as constant currents: give the mean frame, frames.mean(0)"
+            )
+        check_inputs(graph, batch, next(iter(plan.thresholds.values())))
         stochastic = any(neuron.stochastic for neuron in plan.neurons.values())
         ids = checked_ids(None, content_of(batch), plan.fuse, needed=stochastic)
         layers = _Layers(plan, self.surrogate, self._source[0].sites[: self.spiking], seed, ids)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 from torch import Tensor
@@ -58,20 +59,46 @@ def in_bytes(graph: Graph) -> Graph:
     Args:
         graph: as for `reading_whole_numbers`.
     """
-    found, rounded = reading_whole_numbers(graph), dict[str, Tensor]()
+    return _with_weights(graph, _rounded(graph))
+
+
+def in_bytes_before(graph: Graph, folded: Graph) -> Graph:
+    """A graph that computes with values what `in_bytes` of the folded one computes with counts.
+
+    Args:
+        graph: whose scales are not folded.
+        folded: what `fold_scales` makes of it.
+    """
+    found, rounded, weights = reading_whole_numbers(folded), _rounded(folded), dict[str, Tensor]()
+    for op in graph.operations:
+        weighted = stored_weight(op, graph) if op.name in found else None
+        if weighted is not None:
+            exact, own = folded.tensors[found[op.name][0].name], graph.tensors[weighted[0].name]
+            share = (rounded[op.name].double() / exact).where(exact != 0, 1.0)
+            weights[op.name] = (own * share).to(own.dtype)
+    return _with_weights(graph, weights)
+
+
+def _rounded(graph: Graph) -> dict[str, Tensor]:
+    """The weights that read whole numbers, in 8 bits, by operation."""
+    found = reading_whole_numbers(graph)
+    return {name: view.stored(in_one_unit(view.rows)) for name, (_, view) in found.items()}
+
+
+def _with_weights(graph: Graph, weights: Mapping[str, Tensor]) -> Graph:
+    """A graph with other weights at some operations, by their names."""
     operations: list[Operation] = []
     for op in graph.operations:
-        if op.name in found:
-            weight, view = found[op.name]
-            name = f"{op.name}.int8"
-            rounded[name] = view.stored(in_one_unit(view.rows))
+        weighted = stored_weight(op, graph) if op.name in weights else None
+        if weighted is not None:
+            old, new = weighted[0], Stored(f"{op.name}.int8")
             op = replace(
                 op,
-                args=tuple(Stored(name) if arg == weight else arg for arg in op.args),
-                kwargs={k: Stored(name) if v == weight else v for k, v in op.kwargs.items()},
+                args=tuple(new if arg == old else arg for arg in op.args),
+                kwargs={k: new if v == old else v for k, v in op.kwargs.items()},
             )
         operations.append(op)
-    tensors = {**graph.tensors, **rounded}
+    tensors = {**graph.tensors, **{f"{name}.int8": t for name, t in weights.items()}}
     return replace(graph, operations=tuple(operations), tensors=tensors).pruned()
 
 

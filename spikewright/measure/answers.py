@@ -289,10 +289,10 @@ def spiking_answers(
         assert op.site is not None
         spikes[op.site.name] += int(sent.sum(dtype=torch.float64))
 
-    settling, duration = [0], network.duration(steps)
+    settling, latency = [0], network.latency(steps)
 
     def settled(after: Tensor) -> None:
-        settling.append(int(after.max()) - duration)
+        settling.append(int(after.max()) - latency)
 
     observer = Observer(sent=count, settled=settled if network.settles else None)
 

@@ -52,10 +52,10 @@ class LayerError:
             through the activation function.
         clipping: what the threshold cuts off.
         rounding: the distance to the count for charge that arrives evenly. For stochastic
-            roundings that count is its expectation, so this is their bias.
+            roundings that count is its expectation, so this is their bias; for a hard reset it
+            includes the charge that the reset throws away.
         unevenness: what the arrival times of spikes add. For two-phase neurons, whose count does
-            not depend on them, it is 0 (nearest) or the noise of the draw (stochastic roundings);
-            for a hard reset it includes the charge that the reset throws away.
+            not depend on them, it is 0 (nearest) or the noise of the draw (stochastic roundings).
         total: the root mean square of `theta n/T - a`.
         bias: the mean of `theta n/T - a`, likewise relative; negative where too little is sent.
         activation: root mean square of the ANN's activation, in the model's own units. Where it is

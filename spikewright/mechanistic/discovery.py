@@ -26,7 +26,8 @@ class Discovered:
         names: of the D variables.
         terms: K products of variables; "1" is the constant.
         coefficients: `[K, D]`, most of them 0, in units of the variables and of time.
-        fit: R^2 of each variable's trajectory, at most 1: `[D]`.
+        fit: R^2 of each variable's trajectory, at most 1, which it is of one that never changes:
+            `[D]`.
     """
 
     names: tuple[str, ...]
@@ -58,10 +59,12 @@ def discover(
     """Find the polynomial differential equations of a sampled trajectory.
 
     Coefficients below `cut` are taken out, and the rest is fitted again, until none is below
-    (sequentially thresholded least squares).
+    (sequentially thresholded least squares). Of terms that the samples do not tell apart, such as
+    x and x y where y stays the same, the smallest coefficients that fit are taken, and 0 of terms
+    that are 0 throughout.
 
     Args:
-        samples: `[N, D]`, with N above the number of terms; best in float64.
+        samples: `[N, D]`, finite, with N above the number of terms; best in float64.
         step: the time between two samples, above 0.
         names: of the D variables.
         degree: of the polynomials, at least 1.
@@ -87,6 +90,8 @@ def discover(
             f"samples have shape [N, {len(names)}], a column for each of the names {list(names)}, "
             f"got {tuple(samples.shape)}"
         )
+    if not bool(samples.isfinite().all()):
+        raise EquationError("samples hold NaN or infinite numbers; leave these times out")
     if degree < 1 or not cut >= 0:
         raise EquationError(f"degree is at least 1 and cut at least 0, got {degree} and {cut}")
     terms, values = library(samples, names, degree)
@@ -101,7 +106,8 @@ def discover(
     solved = torch.cat([seen, start], 1) @ torch.stack(found, 1)
     around = samples - samples.mean(0)
     fit = 1 - (samples - solved).square().sum(0) / around.square().sum(0)
-    return Discovered(tuple(names), terms, coefficients, fit)
+    still = (samples == samples[0]).all(0)
+    return Discovered(tuple(names), terms, coefficients, fit.where(~still, 1.0))
 
 
 def library(samples: Tensor, names: Sequence[str], degree: int) -> tuple[tuple[str, ...], Tensor]:
@@ -125,7 +131,7 @@ def responses(values: Tensor, step: float) -> Tensor:
 def _sparse(columns: Tensor, wanted: Tensor, cut: float) -> Tensor:
     """Coefficients of columns `[N, K + 1]` for a sum `[N]`; none but the last below `cut`."""
     size = columns.norm(dim=0)
-    alive = torch.ones(columns.shape[1], dtype=torch.bool, device=columns.device)
+    alive = size > 0
     while True:
         found = torch.zeros_like(size)
         scaled = columns[:, alive] / size[alive]

@@ -84,12 +84,14 @@ class Plan:
 
     @cached_property
     def count_graph(self) -> Graph:
-        """The network on counts, as the count engine runs it: neuron operations emit 0..L.
+        """The network on counts, as the count engine runs it: neuron operations emit them."""
+        folded = fold_scales(self._folded, self.worth_of_counts)
+        return self._lowered(folded, self.reach, self.signed)
 
-        A count of one is worth theta / L, by one division, as it rounds once.
-        """
-        worth = {site: theta / self.levels[site] for site, theta in self.thresholds.items()}
-        return self._lowered(fold_scales(self._folded, worth), self.reach, self.signed)
+    @property
+    def worth_of_counts(self) -> Mapping[str, Tensor]:
+        """By site name, what a count of one stands for: theta / L, rounded once."""
+        return {site: theta / self.levels[site] for site, theta in self.thresholds.items()}
 
     @cached_property
     def sum_graph(self) -> Graph:
@@ -271,7 +273,7 @@ class Observer:
             there, with the steps since the first input and the outputs, as means so far; where the
             neurons do not share the weights of their steps, once, at the end.
         settled: called once by the step engine with the time steps, int64 `[B]`, after which
-            nothing is sent for each sample; those of a window at least.
+            nothing is sent for each sample; those until the answer at least.
     """
 
     layer: Callable[[Operation, Tensor, Tensor, Tensor | None], None] | None = None

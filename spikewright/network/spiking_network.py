@@ -166,9 +166,10 @@ class SpikingNetwork(ConvertedNetwork):
         seed: int = 0,
         sample_ids: Tensor | None = None,
     ) -> dict[str, Tensor]:
-        """The count that every neuron sends, 0..L, or -L..L where activations were negative.
+        """The count that every neuron sends: 0..L, or -L..L where activations were negative.
 
-        By site name, `[B, *S]`, whole numbers, float32 where the network is of 16 bits.
+        By site name, `[B, *S]`, whole numbers, float32 where the network is of 16 bits. The code
+        "digits" reaches 4 L; a fitted few-spikes table counts sums of its weights.
         """
         counts: dict[str, Tensor] = {}
 
@@ -237,7 +238,7 @@ class SpikingNetwork(ConvertedNetwork):
 
         Raises:
             ConversionError: for neurons that do not round to nearest (by chance, or by the times of
-                spikes), and for weights in 16 bits.
+                spikes), and for weights in 16 bits (those in 8 bits are the twin's too).
 
         Example:
             >>> import torch, spikewright as sw
@@ -264,8 +265,7 @@ class SpikingNetwork(ConvertedNetwork):
             seed: of the random draws.
 
         Returns:
-            What each edge carries; `objections` is empty where the network does what it should.
-            `print` shows it.
+            What each edge carries, for `print`; `objections` is empty where all is as it should be.
 
         Raises:
             ConversionError: as `forward`, and for weights in bfloat16.

@@ -102,7 +102,8 @@ class _StepRun:
         self._charges: dict[str, Tensor] = {}
         self._counts: dict[str, Tensor] = {}
         self._sent: dict[str, Tensor] = {}
-        self._settled = torch.full_like(sample_ids, plan.duration)
+        self._latency = sum(longest_path(plan.source, plan.neurons, plan.steps))
+        self._settled = torch.full_like(sample_ids, self._latency)
         self._reported: set[str] = set()
         self._chunk = time_chunk(graph, self._batch, plan.duration, memory_budget)
         shown = {} if self._frames is not None else dict(named(graph.inputs, x))
@@ -184,7 +185,7 @@ class _StepRun:
         if not plan.shares_steps:
             if kept.weight < plan.total_weight:
                 return
-            time = sum(longest_path(plan.source, plan.neurons, plan.steps))
+            time = self._latency
         means = {name: total / kept.weight for name, total in kept.totals.items()}
         known = {**kept.outputs, **means}
         if all(name in known for name in names):

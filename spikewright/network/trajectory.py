@@ -16,8 +16,8 @@ class Trajectory:
         times: time steps since the first input, ascending, unpipelined.
         answers: what the source model returns, one for every time: within a window the means over
             its steps so far, after it the sums over all steps so far divided by T.
-        settled: int64 `[B]`, the time after which no neuron sends a spike for a sample; that of a
-            window at least.
+        settled: int64 `[B]`, the time after which no neuron sends a spike for a sample; that of the
+            answer, `SpikingNetwork.latency`, at least.
     """
 
     times: tuple[int, ...]

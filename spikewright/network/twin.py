@@ -14,10 +14,13 @@ import torch
 from torch import Tensor
 
 from spikewright.errors import ConversionError
+from spikewright.graph.affines import with_affines_in_weights
 from spikewright.graph.evaluate import Handler, evaluate
 from spikewright.graph.ir import Graph, Kind, Operation
 from spikewright.graph.precision import Precision
+from spikewright.graph.scales import fold_scales
 from spikewright.graph.units import function_of
+from spikewright.graph.whole_numbers import in_bytes_before
 from spikewright.network.graph_network import CapturedANN
 from spikewright.network.plan import Plan
 from spikewright.neurons import Neuron, Rounding, SpikeTracer, TwoPhase, code_of
@@ -30,8 +33,9 @@ class Twin(CapturedANN):
 
     with its function f, threshold theta and correction b; clipped from -L where counts have signs,
     and magnitudes of a half rounded up. Of a code that does not carry every n, or leaves room above
-    L, n is what it carries. Made by `SpikingNetwork.twin`, it shares that network's weights, and
-    its thresholds and corrections are buffers: it moves with `.to()`.
+    L, n is what it carries. Made by `SpikingNetwork.twin`, it shares that network's weights, but
+    for those that int8 rounds, and its thresholds and corrections are buffers: it moves with
+    `.to()`.
 
     Attributes:
         levels: L by site name.
@@ -40,7 +44,7 @@ class Twin(CapturedANN):
 
     def __init__(self, plan: Plan) -> None:
         """Take weights, thresholds and corrections of a network at one T."""
-        super().__init__(plan.source)
+        super().__init__(_source_of(plan))
         self.levels = plan.levels
         self._windows = {site: n.window(plan.steps) for site, n in plan.neurons.items()}
         self._codes = {
@@ -124,6 +128,14 @@ def twin_of(plan: Plan, dtype: torch.dtype) -> Twin:
             "or snn.with_precision('float32')"
         )
     return Twin(plan)
+
+
+def _source_of(plan: Plan) -> Graph:
+    """The captured graph with the weights that the network computes with."""
+    if plan.precision is not Precision.INT8:
+        return plan.source
+    graph = with_affines_in_weights(plan.source)
+    return in_bytes_before(graph, fold_scales(graph, plan.worth_of_counts))
 
 
 def _rounds_to_nearest(neuron: Neuron) -> bool:

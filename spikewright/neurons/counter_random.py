@@ -32,6 +32,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -114,11 +115,12 @@ def layer_keys(seed: int, sites: Tensor, sample_ids: Tensor) -> Tensor:
     """The keys of every layer's draws for every sample, int64 `[N, B]`.
 
     Args:
-        seed: any integer.
+        seed: any integer, also one of numpy or a tensor of one.
         sites: from `site_keys`, `[N]`.
         sample_ids: int64 `[B]`.
     """
-    layers = _mix64(sites + _signed(seed * _GOLDEN_64, 64))
+    whole = operator.index(seed)  # those of numpy and torch overflow
+    layers = _mix64(sites + _signed(whole * _GOLDEN_64, 64))
     return _mix64(sample_ids + layers[:, None])
 
 

@@ -18,6 +18,9 @@ from spikewright.neurons.table_fitting import fitted_table
 from spikewright.neurons.two_phase import MOST_LEVELS
 from spikewright.neurons.work import Work
 
+_ROOM = 4
+"""How much is made up for in a charge, in units of its rounding error (eps); see `_at_least`."""
+
 
 @register
 @dataclass(frozen=True)
@@ -123,7 +126,7 @@ class FewSpikes(Neuron):
         table = self.table(steps)
         if table is not None:
             return table.count(charge)
-        whole = charge.floor().clamp(min=0)
+        whole = _at_least(charge).floor().clamp(min=0)
         return (
             torch.minimum(whole, levels) if isinstance(levels, Tensor) else whole.clamp(max=levels)
         )
@@ -176,6 +179,15 @@ class FewSpikes(Neuron):
         return found[0] if found else None
 
 
+def _at_least(charge: Tensor) -> Tensor:
+    """What a charge may be but for the rounding of the few products that it is made of.
+
+    The bits of a charge are cut off, so next to nothing decides between L and L - 1 where a current
+    is at its threshold. Thresholds are the largest activation of a channel, often enough.
+    """
+    return charge * (1 + _ROOM * torch.finfo(charge.dtype).eps)
+
+
 class _TableDynamics(WaitingDynamics):
     """The steps of a layer, one after the other."""
 
@@ -203,7 +215,8 @@ class _TableDynamics(WaitingDynamics):
         charge = self._charge
         signed = self._layer.signed and self._table is None
         self._sign = charge.sign() if signed else None
-        self._potential = charge.abs() if signed else charge
+        charge = charge.abs() if signed else charge
+        self._potential = charge if self._table is not None else _at_least(charge)
 
     def emit(self, steps: int) -> Tensor:
         train: list[Tensor] = []

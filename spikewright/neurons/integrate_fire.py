@@ -122,14 +122,25 @@ class IntegrateFire(Neuron):
         return False
 
     def expected_count(self, charge: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-        return (charge + self.v0 + self.shift).floor().clamp(0, steps), torch.zeros_like(charge)
+        """With a soft reset all charge counts; with a hard one every k-th step sends a spike.
+
+        Where z thresholds of charge come at every step, the first spike is sent at step
+        `ceil((1 - v0) / z)`, and k is `ceil(1 / z)`.
+        """
+        charge, none = charge + self.shift, torch.zeros_like(charge)
+        if self.reset is Reset.SOFT:
+            return (charge + self.v0).floor().clamp(0, steps), none
+        per_spike = steps / charge.clamp(min=0)
+        first, apart = (per_spike * (1 - self.v0)).ceil(), per_spike.ceil()
+        later = (steps - first).div(apart, rounding_mode="floor")
+        return (1 + later).where(first <= steps, none), none
 
     @property
     def evenly_driven(self) -> Neuron:
-        if type(self) is not IntegrateFire:
+        if type(self) is not IntegrateFire or self.reset is Reset.HARD:
             return self
         if self.v0 and self.shift:  # their sum would be rounded otherwise
-            return replace(self, reset=Reset.SOFT)
+            return self
         return IntegrateFire(v0=self.v0 + self.shift)
 
     def work(self, steps: int) -> Work:

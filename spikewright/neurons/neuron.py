@@ -232,7 +232,8 @@ class Neuron(ABC):
             layer: threshold, T and draws.
 
         Returns:
-            Counts 0..L, or -L..L of a signed layer, floating, `[B, *S]`.
+            Counts from 0, or from as far below it in a signed layer, to the `reach`, floating,
+            `[B, *S]`; of a table of steps, any that it sends.
         """
         raise TypeError(f"{self.label} has no count law: its count depends on the order of spikes")
 

@@ -126,13 +126,13 @@ def _meaning(cause: str, name: str) -> str:
                 "the probabilistic neuron sends, on average, more than a small charge calls for "
                 "(its count law is biased)"
             )
-        return "T time steps tell no more than T + 1 values apart (2^T in the binary code)"
+        lost = "; a hard reset also throws charge away" if _resets_hard(name) else ""
+        return f"T time steps tell no more than T + 1 values apart (2^T in the binary code){lost}"
     if _two_phase(name):
         return "the draws add noise, since a charge between two counts is rounded by chance"
-    lost = "; a hard reset also throws charge away" if "hard reset" in name else ""
     return (
         "spikes come too early or too late, so neurons fire more or less often than their whole "
-        f"input calls for{lost}"
+        "input calls for"
     )
 
 
@@ -145,16 +145,18 @@ def _advice(cause: str, name: str) -> str:
     if cause == "rounding":
         if _biased(name):
             return f"nearest or unbiased in place of TPP, or {_MORE_STEPS}"
+        soft = "a soft reset (if in place of if-hard), " if _resets_hard(name) else ""
         return (
-            f"{_MORE_STEPS} (it falls as 1 / T), thresholds a channel (--threshold "
+            f"{soft}{_MORE_STEPS} (it falls as 1 / T), thresholds a channel (--threshold "
             "minerror:channel), or a network trained for few levels (train --activation qcfs)"
         )
     if _two_phase(name):
         return f"nearest, which draws nothing, or {_MORE_STEPS}"
-    soft = "a soft reset (if in place of if-hard), " if "hard reset" in name else ""
-    return f"{soft}a two-phase neuron such as nearest, which waits for its whole input, or " + (
-        _MORE_STEPS
-    )
+    return f"a two-phase neuron such as nearest, which waits for its whole input, or {_MORE_STEPS}"
+
+
+def _resets_hard(name: str) -> bool:
+    return "hard reset" in name
 
 
 def _two_phase(name: str) -> bool:

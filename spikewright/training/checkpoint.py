@@ -114,11 +114,19 @@ class TrainingState:
 
     def _load_optimizer(self, tensors: dict[str, Tensor]) -> None:
         parameters = dict(self.model.named_parameters())
+        on_device = _counted_on_device(self.optimizer)
         for name, tensor in tensors.items():
             parameter_name, _, key = name.rpartition("/")
             parameter = parameters[parameter_name]
-            where = "cpu" if key == "step" else parameter.device
-            value = tensor.to(where)
+            on_cpu = key == "step" and parameter not in on_device
+            value = tensor.to("cpu" if on_cpu else parameter.device)
             if value.shape == parameter.shape:  # with the strides that a fresh state would have
                 value = torch.empty_like(parameter, requires_grad=False).copy_(value)
             self.optimizer.state[parameter][key] = value
+
+
+def _counted_on_device(optimizer: torch.optim.Optimizer) -> set[Tensor]:
+    """The parameters whose number of steps torch keeps on their device, and not on the CPU."""
+    kinds = ("fused", "capturable")
+    groups = (group for group in optimizer.param_groups if any(group.get(k) for k in kinds))
+    return {parameter for group in groups for parameter in group["params"]}

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spikewright.data.in_memory import InMemory
-from spikewright.measure.accuracy import predictions
+from spikewright.measure.accuracy import logits_of, predictions
 from spikewright.processes import Processes
 
 EVALUATION_BATCH = 250
@@ -46,7 +46,8 @@ def evaluate(
     """Measure a network in eval mode, in float32.
 
     Args:
-        model: put in eval mode and left there; the same in every process.
+        model: put in eval mode and left there; the same in every process. Its answer holds logits,
+            see `logits_of`.
         images: on the device of the processes.
         indices: int64 [N], the images that count; the same in every process.
         prepare: turns stored images into input.
@@ -57,7 +58,7 @@ def evaluate(
     with torch.inference_mode():
         for part in processes.share(indices.to(processes.device)).split(EVALUATION_BATCH):
             labels = images.labels[part]
-            logits = model(prepare(images.images[part]))
+            logits = logits_of(model(prepare(images.images[part])), "the network")
             loss = F.cross_entropy(logits, labels, reduction="sum")
             right = (predictions(logits) == labels).sum()
             sums += torch.stack([loss, right.float(), loss.new_tensor(len(part))])

@@ -212,5 +212,7 @@ def test_what_cannot_be_trained_is_refused() -> None:
     half = converted(net("residual").bfloat16().eval(), x.bfloat16(), steps=4)
     with pytest.raises(ConversionError, match="lost in 16 or 8 bits"):
         TrainableNetwork(half)
+    with pytest.raises(ConversionError, match=r"got frames \[4, 16, .*frames\.mean\(0\)"):
+        TrainableNetwork(snn)(x.expand(4, *x.shape))
     with pytest.raises(ConversionError, match="takes batches of shape"):
         TrainableNetwork(snn)(x[:, :2])

@@ -109,9 +109,11 @@ def test_only_one_phase_neurons_are_uneven(
     images: Tensor,
 ) -> None:
     assert all(e.unevenness == 0 for e in decompose(nearest, [images], (2, 5)))
-    one_phase = decompose(integrate_fire, [images], 5)
-    assert one_phase[0].unevenness == 0  # the first layer's input is the same at every step
-    assert all(e.unevenness > 0.01 for e in one_phase[1:])
+    hard = integrate_fire.with_neuron(sw.IntegrateFire(reset="hard"))
+    for network in (integrate_fire, hard):
+        one_phase = decompose(network, [images], 5)
+        assert one_phase[0].unevenness == 0  # the first layer's input is the same at every step
+        assert all(e.unevenness > 0.01 for e in one_phase[1:])
     assert all(e.unevenness > 0.01 for e in decompose(tpp, [images], 5))  # the draw's noise
 
 

@@ -40,6 +40,15 @@ def test_equations_are_written_as_they_are_read() -> None:
     assert str(still) == "u' = 0"
 
 
+@pytest.mark.parametrize("height", [0.0, 2.0])
+def test_a_variable_that_never_changes_has_no_equation_to_speak_of(height: float) -> None:
+    time = torch.arange(200, dtype=torch.float64) * 0.05
+    still = torch.full_like(time, height)
+    found = discover(torch.stack([time.cos(), -time.sin(), still], 1), 0.05, degree=1)
+    assert str(found) == "x' = 1 y\ny' = - 1 x\nz' = 0"
+    torch.testing.assert_close(found.fit, torch.ones(3, dtype=torch.float64))
+
+
 def test_the_library_holds_every_product_once() -> None:
     samples = torch.tensor([[2.0, 3.0]])
     terms, values = library(samples, "xy", 2)
@@ -58,6 +67,8 @@ def test_what_does_not_fit_is_refused() -> None:
     samples = torch.rand(20, 3)
     with pytest.raises(EquationError, match=r"samples have shape \[N, 2\], a column for each"):
         discover(samples, 0.1, names="xy")
+    with pytest.raises(EquationError, match="samples hold NaN or infinite numbers"):
+        discover(samples + float("nan"), 0.1)
     with pytest.raises(EquationError, match="10 samples cannot settle 10 terms"):
         discover(samples[:10], 0.1)
     with pytest.raises(EquationError, match="degree is at least 1 and cut at least 0"):

@@ -139,7 +139,9 @@ def test_two_phase_networks_answer_in_the_last_window() -> None:
     trajectory = snn.trajectory(x)
     assert trajectory.times == (9, 10, 11, 12)
     torch.testing.assert_close(trajectory.answers[-1], snn(x))
-    assert trajectory.settled.tolist() == [4, 4, 4]
+    assert trajectory.settled.tolist() == [12, 12, 12]  # the last layer sends in steps 9 to 12
+    longer = snn.with_neuron(sw.TwoPhase("nearest", steps=6), snn.sites[:1]).trajectory(x)
+    assert longer.settled.tolist() == [*longer.times] * 3 == [16, 16, 16]
 
 
 def test_one_phase_networks_answer_from_the_first_step_on() -> None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 import spikewright as sw
 from spikewright.calibration import InputMeans, OutputMeans
 from tests.builders import images, wired
-from tests.network.nets import assert_equals_its_twin, converted
+from tests.network.nets import NETS, assert_equals_its_twin, converted
 
 
 def silu() -> nn.Module:
@@ -121,6 +121,13 @@ def test_weights_in_16_bits_have_none() -> None:
         with pytest.raises(sw.ConversionError, match="16 bits"):
             rounding.twin()
     torch.testing.assert_close(snn.twin()(x_of(3).float()), snn(x_of(3).float()))
+
+
+@pytest.mark.parametrize("name", sorted(NETS))
+def test_weights_in_8_bits_are_those_of_the_network(name: str) -> None:
+    exact, x = converted(name, threshold=sw.MinError(per="channel"), steps=63), images(9, seed=1)
+    assert_equals_its_twin(exact.with_precision("int8"), x)
+    assert_equals_its_twin(converted(name, steps=6, precision="int8"), x)
 
 
 def test_compiled_networks_equal_their_twins() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -36,6 +37,13 @@ def test_numbers_are_known_for_ever():
     """Golden values: a change here changes every published figure of a stochastic neuron."""
     numbers = Draws(1, "relu", torch.tensor([5])).uniform(0, (1, 3)) * 2**24
     assert numbers.flatten().tolist() == [7253593, 16367036, 8498561]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2**40 + 3])
+def test_integers_of_numpy_and_torch_are_seeds(seed):
+    plain = Draws(seed, "relu", IDS).uniform(0, (40, 5))
+    for same in (np.int64(seed), torch.tensor(seed)):
+        assert torch.equal(Draws(same, "relu", IDS).uniform(0, (40, 5)), plain)
 
 
 @pytest.mark.parametrize("ids", [torch.arange(64), IDS], ids=["numbered", "hashed"])

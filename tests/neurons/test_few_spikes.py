@@ -67,6 +67,21 @@ def test_a_table_does_what_the_equations_say() -> None:
     assert torch.equal((train * neuron.step_weights(4)[:, None]).sum(0), count)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize("steps", [4, 6, 10, 16])
+def test_a_current_at_its_threshold_sends_every_bit(steps: int, dtype: torch.dtype) -> None:
+    neuron, theta = FewSpikes(), torch.linspace(0.1, 9, 997, dtype=dtype)[None]
+    here, levels = replace(layer(1.0, steps), threshold=theta), neuron.levels(steps)
+    for part in (1.0, 1 - 2**-9):  # the second one a little below the threshold
+        current, wanted = theta * part, int(levels * part)
+        counted = neuron.count(current * (levels / theta), here)
+        dynamics = neuron.start(here)
+        dynamics.absorb(current[None], torch.tensor([float(levels)]))
+        dynamics.rewind()
+        sent = torch.tensordot(neuron.step_weights(steps).to(dtype), dynamics.emit(steps), 1)
+        assert counted.unique().tolist() == sent.unique().tolist() == [wanted]
+
+
 @pytest.mark.parametrize("steps", [1, 3, 10])
 def test_without_a_table_it_sends_the_bits_of_a_charge(steps: int) -> None:
     """T = h = d = alpha 2**-t is ReLU cut off to K bits (the paper's section on ReLU)."""

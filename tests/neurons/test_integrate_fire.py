@@ -61,6 +61,26 @@ def test_a_shift_rounds_a_constant_current_to_nearest_as_v0_does(z, theta, steps
         assert mean.item() == expected
 
 
+@pytest.mark.parametrize(("v0", "shift"), [(0.0, 0.0), (0.5, 0.0), (-0.5, 0.0), (0.25, 0.5)])
+@pytest.mark.parametrize("steps", [1, 2, 7, 10, 64])
+def test_expected_counts_of_a_hard_reset_are_those_of_charge_that_comes_evenly(steps, v0, shift):
+    """Charges are irrational, and v0 and shift are not, so no potential ends at the threshold."""
+    neuron = IntegrateFire("hard", v0=v0, shift=shift)
+    charge = torch.arange(400, dtype=torch.float64) * (2**0.5 / 300) * steps
+    current = (charge / steps).expand(steps, 1, -1)
+    counts = neuron.start(layer(1.0, steps)).advance(current).sum(0)
+    mean, variance = neuron.expected_count(charge[None], steps)
+    assert torch.equal(mean, counts)
+    assert bool((variance == 0).all())
+
+
+def test_a_hard_reset_is_another_neuron_to_thresholds_than_a_soft_one():
+    hard = IntegrateFire("hard", v0=0)
+    charge = torch.tensor([0.0, 6.0, 10.0, 25.0])
+    assert hard.expected_count(charge, 10)[0].tolist() == [0, 5, 10, 10]
+    assert hard.evenly_driven == hard != IntegrateFire(v0=0).evenly_driven
+
+
 def test_a_shift_arrives_step_by_step():
     dynamics = IntegrateFire(v0=0, shift=0.5).start(layer(2.0, 4))
     spikes = dynamics.advance(

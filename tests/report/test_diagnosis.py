@@ -62,7 +62,8 @@ def test_a_lossless_network_needs_no_advice() -> None:
     ("network", "cause", "told", "advice"),
     [
         ("IF", "unevenness", "too early or too late", "a two-phase neuron"),
-        ("IF, hard reset", "unevenness", "throws charge away", "a soft reset"),
+        ("IF, hard reset", "rounding", "throws charge away", "a soft reset"),
+        ("IF, hard reset", "unevenness", "too early or too late", "a two-phase neuron"),
         ("shuffled IF", "unevenness", "too early or too late", "a two-phase neuron"),
         ("unbiased", "unevenness", "the draws add noise", "nearest, which draws nothing"),
         ("unbiased, burst", "unevenness", "the draws add noise", "nearest, which draws nothing"),

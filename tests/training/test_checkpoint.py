@@ -69,6 +69,23 @@ def test_everything_comes_back(kind, tmp_path: Path) -> None:
     assert all(torch.equal(one[name], two[name]) for name in one)
 
 
+@pytest.mark.filterwarnings("ignore:for .* copying from a non-meta parameter")
+@pytest.mark.parametrize("options", [{"fused": True}, {"capturable": True}, {}], ids=str)
+def test_the_number_of_steps_stands_where_torch_reads_it(
+    options: dict[str, bool], tmp_path: Path
+) -> None:
+    def adamw(parameters, lr: float) -> torch.optim.AdamW:
+        return torch.optim.AdamW(parameters, lr=lr, **options)
+
+    made = state(torch.optim.AdamW)
+    stepped(made).save(tmp_path / "state")
+    elsewhere = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3), nn.Linear(3, 2)).to("meta")
+    other = TrainingState(elsewhere, adamw(elsewhere.parameters(), lr=0.1), None)
+    other.load(tmp_path / "state")
+    places = [entries["step"].device.type for entries in other.optimizer.state.values()]
+    assert places == ["meta" if options else "cpu"] * 6
+
+
 def test_the_first_of_the_best_epochs_is_kept(tmp_path: Path) -> None:
     made = state(momentum)
     for epoch, accuracy in enumerate((0.5, 0.8, 0.8, 0.7), 1):

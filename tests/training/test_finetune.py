@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 
 import spikewright as sw
 from spikewright.data import ImageData, open_dataset
@@ -19,7 +20,7 @@ from spikewright.runs.files import sha256
 from spikewright.runs.fine_tuning import FineTuneFolder, FineTuneRecipe
 from spikewright.runs.recipe import DataRecipe, StartRecipe
 from spikewright.training.finetune import finetune
-from tests.builders import accuracy
+from tests.builders import accuracy, wired
 
 pytest.importorskip("sklearn", reason="needs the extra 'digits'")
 
@@ -107,6 +108,19 @@ def test_another_t_can_be_tuned(saved: Path, digits: ImageData, tmp_path: Path) 
     before.steps = 2
     assert accuracy(before, digits.test) == card.before.accuracy
     assert torch.equal(tuned.design(4).thresholds["act1"], before.design(4).thresholds["act1"])
+
+
+def test_a_network_may_answer_more_than_its_logits(digits: ImageData, tmp_path: Path) -> None:
+    layers = {"a": nn.Linear(64, 16), "b": nn.Linear(16, 10)}
+    body: Any = lambda m, x: {"features": (h := m.a(x.flatten(1)).relu()), "logits": m.b(h)}  # noqa: E731
+    x = torch.stack([digits.train[number][0] for number in range(64)])
+    snn = sw.convert(wired(body, **layers).float(), x, sw.IntegrateFire(), steps=4, correction=None)
+    snn.save(tmp_path / "network.safetensors")
+    made = recipe(tmp_path / "network.safetensors", DSR(epochs=1, batch_size=32))
+    card = finetune(made, tmp_path / "run", digits)
+    assert FineTuneFolder(tmp_path / "run").card.is_file()
+    right = [snn(x[None])["logits"].argmax().item() == label for x, label in digits.test]
+    assert card.before.accuracy == sum(right) / len(right)
 
 
 def test_what_does_not_fit_is_refused(saved: Path, digits: ImageData, tmp_path: Path) -> None:

@@ -139,7 +139,7 @@ def _step_by_step(
             activities.maxima[op.name] = activities.maxima.get(op.name, 0.0) + sent
 
     def settled(after: Tensor) -> None:
-        steps = after - plan.duration
+        steps = after - network.latency(plan.steps)
         settling.append((int(steps.sum()), int(steps.max())))
 
     settling: list[tuple[int, int]] = []

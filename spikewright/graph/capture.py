@@ -28,6 +28,7 @@ from spikewright.graph.exporting import (
     alike_beyond,
     attributes_kept,
     bound_of,
+    fill_caches,
     largest_batch,
 )
 from spikewright.graph.functional import functional
@@ -149,11 +150,21 @@ def _exported(
     """The model as a functional program of any batch size, of the batches in a call alone.
 
     A model that keeps what it made for the last batch, such as a detector's anchors, would be
-    captured with that batch's size; it is run on a batch of another size and captured again.
+    captured with that batch's size; it is run on a batch of another size and captured again. What
+    it makes when it first runs is made before, and what it holds is put back afterwards.
     """
     if isinstance(model, ExportedProgram):
         return model if model.dialect == "ATEN" else model.run_decompositions({})
+    with attributes_kept(model):
+        return _traced(model, example, call, constants)
+
+
+def _traced(
+    model: nn.Module, example: Given, call: Call, constants: Mapping[str, Tensor]
+) -> ExportedProgram:
     pair = example.changed(_two_of)
+    three = pair.changed(lambda tensor: torch.cat([tensor, tensor[:1]]))
+    fill_caches(model, three)
     try:
         return _of_any_size(model, pair, call, constants)
     except Exception as error:  # torch.export has no common base class for what it refuses
@@ -161,13 +172,13 @@ def _exported(
         message = str(error)
         if "in output, which is not a known type" in message:
             register_answer(answer)
-            return _exported(model, example, call, constants)
+            return _traced(model, example, call, constants)
         most = largest_batch(message)
         if most is not None and alike_beyond(most, partial(_answer, model), pair):
             return _captured(model, pair, call, constants, most)
         if _fixes_batch(message):
             try:
-                _answer(model, pair.changed(lambda tensor: torch.cat([tensor, tensor[:1]])))
+                _answer(model, three)
                 return _of_any_size(model, pair, call, constants)
             except Exception:  # the first error says more
                 pass

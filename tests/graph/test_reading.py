@@ -37,6 +37,25 @@ def test_a_weight_may_come_of_an_operation_of_several_results(case):
     assert [op.operator for op in graph.operations] == ["aten.linear", "aten.relu"]
 
 
+SHAPED_AS_A_MAXIMUM: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "ones_like": torch.ones_like,
+    "full_like": lambda y: torch.full_like(y, 0.5),
+    "new_ones": lambda y: y.new_ones(y.shape),
+}
+
+
+@pytest.mark.parametrize("case", SHAPED_AS_A_MAXIMUM)
+def test_a_constant_may_have_the_shape_of_a_maximum(case: str) -> None:
+    constant = SHAPED_AS_A_MAXIMUM[case]
+
+    def behind(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        values = F.relu(x).max(1).values
+        return values + constant(values)
+
+    graph = survey(wired(behind), images()).require_convertible()
+    torch.testing.assert_close(evaluate(graph, images())[0], wired(behind)(images()))
+
+
 FIRST = {
     "chunk": lambda x: x.chunk(2, 1)[1],
     "split": lambda x: x.split([3, 1], 1)[0],

@@ -161,6 +161,16 @@ def test_one_cause_is_one_offender():
     assert len(survey(model, images()).offenders) == 1
 
 
+def test_values_put_back_to_the_places_of_maxima_are_one_offender():
+    places = nn.MaxPool2d(2, return_indices=True)
+    model = wired(
+        lambda m, x: m.c(m.u(*m.p(F.relu(m.c(x))))), c=conv(), p=places, u=nn.MaxUnpool2d(2)
+    )
+    (offender,) = survey(model, images()).offenders
+    assert "the places of the largest or smallest values" in offender.reason
+    assert "F.interpolate (nearest) can stand for nn.MaxUnpool" in offender.remedy
+
+
 def test_stacking_behind_the_last_dimension_is_not_stacking_batches():
     model = wired(lambda m, x: torch.stack([F.relu(x), m.c(x)], 4), c=conv())
     assert not survey(model, images()).offenders
@@ -184,6 +194,13 @@ MODELS = {
 def test_a_model_that_is_no_fixed_graph_is_refused(case):
     wire, reason = MODELS[case]
     assert re.search(reason, refusal(wired(wire, c=conv()), error=sw.ConversionError))
+
+
+@pytest.mark.parametrize("choice", [branches, lambda m, x: branches(m, F.relu(m.c(x)))])
+def test_a_choice_by_data_is_named_by_the_line_that_makes_it(choice):
+    message = refusal(wired(choice, c=conv()), error=sw.ConversionError)
+    line = branches.__code__.co_firstlineno + 1
+    assert f"test_refusals.py:{line} in branches)" in message
 
 
 def test_train_mode_is_refused_by_module():

@@ -223,6 +223,14 @@ def test_weights_that_are_not_finite_are_refused_by_name(value):
     assert f"NaN or infinite values in {named}" in message
 
 
+def test_a_model_without_numbers_is_refused():
+    message = refusal(
+        wired(lambda m, x: F.relu(m.c(x)), c=conv()).to("meta"), error=sw.ConversionError
+    )
+    assert "2 of the model's weights are on the meta device" in message
+    assert "(c.weight, c.bias); call model.to_empty(device='cpu'), and load" in message
+
+
 class Counting(nn.Module):
     def __init__(self):
         super().__init__()

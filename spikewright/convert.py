@@ -223,10 +223,11 @@ def convert(
         model: any `nn.Module` in eval mode, or an exported program with a dynamic batch. It may
             return tuples, lists, dicts and dataclasses of tensors.
         calibration: batches of inputs `[B, *S]` (or (input, label) pairs, or one tensor that is one
-            batch), preprocessed as the model wants them and *not* from the test set. Their order
-            and sizes do not matter. A few hundred samples do. For a model of several inputs, dicts
-            of its arguments by name or tuples of the positional ones: tensors whose first size is
-            that of the first one are inputs, what else is given is a constant of the network.
+            batch), preprocessed as the model wants them and *not* from the test set; a few hundred
+            samples do. Batch sizes do not matter; their order does to `Auto` and `Refit`, which
+            hold out every fourth sample. For a model of several inputs, dicts of its arguments by
+            name, or tuples of those without a default (what follows is taken for labels): tensors
+            with as many samples as the first are inputs, what else is given is a constant.
         neuron: what stands at every site; default `TwoPhase("nearest")`. Or a mapping from sites,
             by name or shell pattern, to neurons: the last pattern that fits a site counts, as in
             `{"*": TwoPhase(), "layer3.*": TwoPhase("nearest", "binary", steps=6)}`.

@@ -174,6 +174,12 @@ def test_thinned_parts_are_spread_over_the_series():
     assert thinned.seen == 40
 
 
+def test_data_that_come_in_one_buffer_are_kept_as_they_came():
+    x, buffer = images(40, seed=4), images(8)
+    prepared = sw.prepare(program("plain"), (buffer.copy_(part) for part in x.split(8)))
+    assert torch.equal(torch.cat(prepared.samples.parts), x)
+
+
 @pytest.mark.parametrize("neuron", [sw.TPP(), sw.IntegrateFire()])
 def test_data_beyond_the_budget_is_streamed_and_said(monkeypatch, neuron):
     x = images(40, seed=4)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -62,6 +63,9 @@ class Moments:
 class Places:
     """Takes in places a few at a time; its memory does not grow with their number.
 
+    What is multiplied, in the dtype of the inputs, is their distance from the mean of the first
+    places: of inputs that hardly vary, products about 0 would round away what they do vary.
+
     Args:
         groups, outputs, inputs: G, O and K of the operation.
         constant: whether a constant 1 is the last input, which no ridge holds back.
@@ -77,6 +81,11 @@ class Places:
         )
         self._inputs = inputs
         self._waiting: list[tuple[Tensor, Tensor]] = []
+        self._middle: Tensor | None = None
+        """The mean of the first places, `[G, 1, K]`."""
+        self._distance = torch.zeros(groups, 1, inputs, dtype=torch.float64)
+        """The sum over places of their distance from it."""
+        self._count = 0
 
     def add(self, inputs: Tensor, residuals: Tensor) -> None:
         """Take in places: inputs `[G, P, K]` without the constant, residuals `[G, P, O]`."""
@@ -86,10 +95,11 @@ class Places:
             self._multiply()
 
     def moments(self) -> Moments:
-        """The sums over all places that came; it takes in no others then."""
+        """The sums over all places that came, to be asked for once: it takes in no others then."""
         if self._waiting:
             self._multiply()
         squares = self._sums.squares
+        self._move_to_0()
         for start in range(0, squares.shape[-1], BLOCK):
             stop = start + BLOCK
             squares[:, stop:, start:stop] = squares[:, start:stop, stop:].mT
@@ -101,19 +111,35 @@ class Places:
             for parts in zip(*self._waiting, strict=True)
         )
         self._waiting = []
-        sums, own = self._sums, slice(self._inputs)
-        for start in range(0, self._inputs, BLOCK):  # the other half of the squares is the same
-            rows = slice(start, min(start + BLOCK, self._inputs))
-            right = slice(start, self._inputs)
-            sums.squares[:, rows, right].add_((inputs[..., rows].mT @ inputs[..., right]).cpu())
-        sums.cross[..., own].add_((residuals.mT @ inputs).cpu())
+        middle = inputs.mean(1, keepdim=True) if self._middle is None else self._middle
+        self._middle = middle
+        sums, away = self._sums, inputs - middle
+        for rows, right in self._upper_half():
+            sums.squares[:, rows, right].add_((away[..., rows].mT @ away[..., right]).cpu())
+        self._distance.add_(away.sum(1, keepdim=True).cpu())
+        self._count += inputs.shape[1]
+        sums.cross[..., : self._inputs].add_((residuals.mT @ inputs).cpu())
         sums.energy.add_(residuals.square().sum((1, 2)).cpu())
         if sums.free:
-            total = inputs.sum(1).cpu()
-            sums.squares[:, own, -1].add_(total)
-            sums.squares[:, -1, own].add_(total)
-            sums.squares[:, -1, -1].add_(inputs.shape[1])
             sums.cross[..., -1].add_(residuals.sum(1).cpu())
+
+    def _upper_half(self) -> Iterator[tuple[slice, slice]]:
+        """Rows and columns of the squares of inputs, without most of the half that is the same."""
+        for start in range(0, self._inputs, BLOCK):
+            yield slice(start, min(start + BLOCK, self._inputs)), slice(start, self._inputs)
+
+    def _move_to_0(self) -> None:
+        """Make moments about 0 of those about the mean of the first places."""
+        if self._middle is None:
+            return
+        sums, middle, own = self._sums, self._middle.double().cpu(), slice(self._inputs)
+        total = self._distance + self._count * middle
+        for rows, right in self._upper_half():
+            sums.squares[:, rows, right].add_(middle[..., rows].mT @ total[..., right])
+            sums.squares[:, rows, right].add_(self._distance[..., rows].mT @ middle[..., right])
+        if sums.free:
+            sums.squares[:, own, -1] = sums.squares[:, -1, own] = total[:, 0]
+            sums.squares[:, -1, -1] = self._count
 
 
 def chosen_ridge(fitted: Moments, held_out: Moments, strengths: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,11 +12,11 @@ from torch.export import ExportedProgram
 from torch.utils.data import Dataset, IterableDataset
 
 from spikewright.errors import CalibrationError
-from spikewright.graph.given import Given, given
+from spikewright.graph.given import Given, given, left_out
 
 Batches = Iterable["Tensor | Sequence[Any] | Mapping[str, Any]"]
 """Calibration data: batches `[B, *S]`, (batch, labels) pairs whose labels are ignored, dicts of
-arguments by name, or tuples of a model's positional arguments."""
+arguments by name, or tuples of the positional arguments that a model requires."""
 
 
 def read_batches(
@@ -34,6 +35,8 @@ def read_batches(
     """
     shapes: list[torch.Size] | None = None
     for number, item in enumerate(_iterated(data)):
+        if number == 0:
+            _warn_of_what_is_left_out(item, model)
         batch = _checked(given(item, model), number)
         own = [tensor.shape[1:] for tensor in batch.tensors]
         if shapes is not None and batch.batch and own != shapes:
@@ -48,6 +51,18 @@ def read_batches(
         raise CalibrationError(
             "the calibration data is empty; if it is a generator it may already be used up: pass a "
             "list or a DataLoader"
+        )
+
+
+def _warn_of_what_is_left_out(item: Any, model: nn.Module | ExportedProgram) -> None:
+    name = left_out(item, model)
+    if name is not None:
+        warnings.warn(
+            f"the calibration data are tuples, whose entries behind the arguments that the model "
+            f"requires are taken for labels, so its argument '{name}' stays None; if it is among "
+            f"them, give dicts of arguments by name ({{..., '{name}': ...}}), and else the inputs "
+            "without the labels",
+            stacklevel=5,
         )
 
 

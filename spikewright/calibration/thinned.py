@@ -8,7 +8,7 @@ from spikewright.graph.inputs import Batch
 
 
 class Thinned:
-    """Keeps every part, then every second, every fourth, ... so that no more than fit are kept.
+    """Keeps copies of every part, then every second, fourth, ... so that no more than fit are kept.
 
     Args:
         most: the samples that fit; a part that alone holds more is kept all the same.
@@ -33,8 +33,8 @@ class Thinned:
             while len(self.kept) > 1 and self._samples() > self._most:
                 self._every *= 2
                 self.kept = {n: p for n, p in self.kept.items() if n % self._every == 0}
-            if self._every > 1 and number in self.kept:
-                self.kept[number] = part.clone()  # a view would hold the whole batch
+            if number in self.kept:  # who yields one buffer fills it again; a view holds it whole
+                self.kept[number] = part.clone()
             yield part
 
     def _samples(self) -> int:

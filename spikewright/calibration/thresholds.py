@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from fractions import Fraction
 
 import torch
 from torch import Tensor
@@ -123,7 +124,7 @@ class Percentile(Threshold):
         learned: Tensor | None,
     ) -> Tensor:
         group = grouped(statistics, self.per)
-        rank = math.ceil(self.q / 100 * group.values)
+        rank = math.ceil(Fraction(str(self.q)) * group.values / 100)  # floats are off by one value
         above = group.values - rank  # how many values may stand above the threshold
         edge = (from_each_bin_on(group.histogram) > above).sum(1)
         bins = group.histogram.shape[1]

@@ -6,6 +6,7 @@ import contextlib
 import inspect
 import io
 import re
+import traceback
 import warnings
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ from spikewright.graph.exporting import (
     alike_beyond,
     attributes_kept,
     bound_of,
+    fill_caches,
     largest_batch,
 )
 from spikewright.graph.functional import functional
@@ -38,6 +40,7 @@ from spikewright.graph.ir import Graph, Kind
 from spikewright.graph.maxima import with_units_before_maxima
 from spikewright.graph.model_checks import check_model, recurrent_advice, state_of
 from spikewright.graph.offenders import Offender, complaint, offender
+from spikewright.graph.origins import is_of_user, short_path
 from spikewright.graph.pairs import in_pairs
 from spikewright.graph.ranks import with_marks
 from spikewright.graph.read import read_program
@@ -149,11 +152,21 @@ def _exported(
     """The model as a functional program of any batch size, of the batches in a call alone.
 
     A model that keeps what it made for the last batch, such as a detector's anchors, would be
-    captured with that batch's size; it is run on a batch of another size and captured again.
+    captured with that batch's size; it is run on a batch of another size and captured again. What
+    it makes when it first runs is made before, and what it holds is put back afterwards.
     """
     if isinstance(model, ExportedProgram):
         return model if model.dialect == "ATEN" else model.run_decompositions({})
+    with attributes_kept(model):
+        return _traced(model, example, call, constants)
+
+
+def _traced(
+    model: nn.Module, example: Given, call: Call, constants: Mapping[str, Tensor]
+) -> ExportedProgram:
     pair = example.changed(_two_of)
+    three = pair.changed(lambda tensor: torch.cat([tensor, tensor[:1]]))
+    fill_caches(model, three)
     try:
         return _of_any_size(model, pair, call, constants)
     except Exception as error:  # torch.export has no common base class for what it refuses
@@ -161,18 +174,18 @@ def _exported(
         message = str(error)
         if "in output, which is not a known type" in message:
             register_answer(answer)
-            return _exported(model, example, call, constants)
+            return _traced(model, example, call, constants)
         most = largest_batch(message)
         if most is not None and alike_beyond(most, partial(_answer, model), pair):
             return _captured(model, pair, call, constants, most)
         if _fixes_batch(message):
             try:
-                _answer(model, pair.changed(lambda tensor: torch.cat([tensor, tensor[:1]])))
+                _answer(model, three)
                 return _of_any_size(model, pair, call, constants)
             except Exception:  # the first error says more
                 pass
         advice = recurrent_advice(model, message) or _draws(model, pair)
-        raise ConversionError(advice or _capture_failure(message)) from error
+        raise ConversionError(advice or _capture_failure(error)) from error
 
 
 def _draws(model: nn.Module, pair: Given) -> str:
@@ -283,10 +296,12 @@ def _answer(model: nn.Module | ExportedProgram, batch: Given) -> Any:
         ) from error
 
 
-def _cause(message: str) -> str:
-    """Where torch.export says that a choice was made, such as " at boxes.py:86 in batched_nms"."""
-    place = re.search(r"Caused by: .*?\(?([\w./-]+\.py:\d+ in \w+)", message)
-    return f", at {place[1]}" if place and not place[1].startswith("_") else ""
+def _cause(error: Exception) -> str:
+    """Where the user's code stands that raised an error, such as ", at a.py:86 in forward"."""
+    frames = traceback.extract_tb(error.__traceback__)
+    users = [frame for frame in frames if is_of_user(frame.filename)]
+    where = [f", at {short_path(f.filename)}:{f.lineno} in {f.name}" for f in users]
+    return where[-1] if where else ""
 
 
 def _fixes_batch(message: str) -> bool:
@@ -296,14 +311,15 @@ def _fixes_batch(message: str) -> bool:
     return view is not None and not re.search(r"s\d", view[1])
 
 
-def _capture_failure(message: str) -> str:
+def _capture_failure(error: Exception) -> str:
+    message = str(error)
     lines = [line.strip(" -") for line in message.splitlines() if line.strip()] or ["no message"]
     first = next((line for line in lines if "generated guard" in line), lines[0])
     first = first if len(first) <= 200 else f"{first[:200]} ..."
     if re.search(r"data-dependent|guard on|unbacked|DataDependent", message):
         return (
             "the model's control flow depends on the values of its input (an `if`, a loop, .item() "
-            f"or an index on tensor data{_cause(message)}), so it is not one fixed graph; convert "
+            f"or an index on tensor data{_cause(error)}), so it is not one fixed graph; convert "
             "the part of the model before that choice, and make the choice on the network's "
             f"answer. torch.export says: {first}"
         )

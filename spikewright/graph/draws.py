@@ -10,6 +10,8 @@ from typing import Any
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from spikewright.graph.origins import is_of_user, short_path
+
 
 class Draws(TorchDispatchMode):
     """Notes the first call that draws from torch's own generator, and where it is written.
@@ -50,8 +52,8 @@ def drawn_by(run: Callable[[], Any]) -> str:
 def _place(frame: FrameType | None) -> str:
     """Where the user's code stands that led here, such as " at model.py:12"."""
     while frame is not None:
-        file = frame.f_code.co_filename.replace("\\", "/")
-        if "/torch/" not in file and not file.endswith("spikewright/graph/draws.py"):
-            return f" at {file.rpartition('site-packages/')[2]}:{frame.f_lineno}"
+        file = frame.f_code.co_filename
+        if is_of_user(file):
+            return f" at {short_path(file)}:{frame.f_lineno}"
         frame = frame.f_back
     return ""

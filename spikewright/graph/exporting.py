@@ -3,37 +3,81 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Generator, Iterable, Mapping
+from contextlib import contextmanager, suppress
+from copy import copy
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
+from torch.func import functional_call
 from torch.fx.experimental.symbolic_shapes import statically_known_true
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
 from spikewright.graph.given import Given
+from spikewright.graph.model_checks import state_of
 
 _MOST_TRIED = 256
 """Batches beyond which it is not tried whether the size of a batch changes a model's answer."""
+_CHANGEABLE = (dict, OrderedDict, defaultdict, list, set)
 
 
 @contextmanager
-def attributes_kept(model: nn.Module) -> Generator[None]:
+def attributes_kept(model: nn.Module, *, contents: bool = True) -> Generator[None]:
     """Give the model's modules back what they held, such as anchors made for the last batch.
 
     Tracing runs the model on tensors without numbers, and what it keeps of them would be left.
+
+    Args:
+        model: whose attributes are put back.
+        contents: whether dicts, lists and sets that it holds are given back what was in them.
     """
-    kept = [(vars(module), dict(vars(module))) for module in model.modules()]
+    attributes = [vars(module) for module in model.modules()]
+    held = _containers(attributes) if contents else attributes
+    kept = [(container, copy(container)) for container in held]
     try:
         yield
     finally:
         for now, before in kept:
-            for name in now.keys() - before.keys():
-                del now[name]
-            now.update(before)
+            if isinstance(now, list):
+                now[:] = before
+            elif isinstance(now, set):
+                now.intersection_update(before)
+                now.update(before)
+            else:
+                for name in now.keys() - before.keys():
+                    del now[name]
+                now.update(before)
+
+
+def _containers(values: Iterable[Any]) -> list[Any]:
+    """The dicts, lists and sets among values, and those in them; none that refuse changes."""
+    found, waiting = dict[int, Any](), list(values)
+    while waiting:
+        value = waiting.pop()
+        if type(value) in _CHANGEABLE and id(value) not in found:
+            found[id(value)] = value
+            waiting.extend(value.values() if isinstance(value, dict) else value)
+    return list(found.values())
+
+
+def fill_caches(model: nn.Module, batch: Given) -> None:
+    """Run a model once, so that the tables it makes when it first runs have numbers.
+
+    While it is traced it would keep tensors without, and what `functools.lru_cache` keeps cannot be
+    put back. Its attributes are: a size that it remembers of this batch would be captured too. What
+    it writes to its weights, it writes to copies.
+
+    Args:
+        model: whose caches are filled.
+        batch: what it runs on; where it raises an error, tracing will show the same or another.
+    """
+    state = {name: tensor.detach().clone() for name, tensor in state_of(model).items()}
+    with torch.no_grad(), suppress(Exception), attributes_kept(model, contents=False):
+        functional_call(model, state, batch.args, dict(batch.keywords))
 
 
 class ChunksOfBatches(TorchFunctionMode):

@@ -19,6 +19,7 @@ from spikewright.graph.structure import Port, Stored, Structure
 
 _BY_PLACE = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 _MANY = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+_LABELS = ("labels", "label", "y", "target", "targets")
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,8 @@ def given(batch: Any, model: nn.Module | ExportedProgram) -> Given:
     A tensor is the model's one input. A dict holds arguments by name; names that the model does not
     know, such as "labels", are left out. A tuple or list is a pair of an input and its labels where
     the model requires one input at most; else it holds the positional arguments, and what is more
-    than the model requires is left out, unless the model takes any number (`*args`).
+    than the model requires is left out, unless the model takes any number (`*args`). Optional
+    arguments thus need a dict (`left_out` tells of them).
     """
     if isinstance(batch, Given):
         return batch
@@ -104,6 +106,27 @@ def given(batch: Any, model: nn.Module | ExportedProgram) -> Given:
         return Given(tuple(first))  # pyright: ignore[reportUnknownArgumentType]
     more = any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters_of(model))
     return Given(tuple(parts if more else parts[:required]))
+
+
+def left_out(batch: Any, model: nn.Module | ExportedProgram) -> str | None:
+    """The optional parameter that an entry of a tuple may be meant for, where `given` drops it.
+
+    Labels of classes, `[B]`, fit none.
+    """
+    if not isinstance(batch, (tuple, list)) or not batch or not isinstance(batch[0], Tensor):
+        return None
+    parts: list[Any] = list(batch)  # pyright: ignore[reportUnknownArgumentType]
+    used = len(given(parts, model).args)
+    for parameter, part in zip(parameters_of(model)[used:], parts[used:], strict=False):
+        optional = parameter.kind in _BY_PLACE and parameter.default is None
+        if (
+            optional
+            and parameter.name not in _LABELS
+            and isinstance(part, Tensor)
+            and part.ndim > 1
+        ):
+            return parameter.name
+    return None
 
 
 def parameters_of(model: nn.Module | ExportedProgram) -> list[inspect.Parameter]:

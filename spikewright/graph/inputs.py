@@ -191,7 +191,10 @@ class Call:
                     _require_same(name, mark, value, tensors)
         for name, value in bound.items():
             if any(leaf is not None for leaf in tree_leaves(value)):
-                raise ConversionError(f"{takes}; got '{name}' too: convert again with it")
+                raise ConversionError(
+                    f"{takes}; got '{name}' too: convert again with it, given by name, as in "
+                    f"{{{', '.join(f'{known!r}: ...' for known in (*self.captured, name))}}}"
+                )
         return [found[number] for number in sorted(found)]
 
     def batch(self, given: Any, tensors: Mapping[str, Tensor]) -> Batch:

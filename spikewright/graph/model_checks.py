@@ -34,8 +34,8 @@ def check_model(model: nn.Module | ExportedProgram) -> None:
 
     Raises:
         ConversionError: for something else than a model; a wrapper, TorchScript or a quantised
-            model; training mode; weights that are not finite; a program of a fixed or bounded
-            batch.
+            model; training mode; weights without numbers, or not finite; a program of a fixed or
+            bounded batch.
     """
     if isinstance(model, ExportedProgram):
         check_program(model)
@@ -46,6 +46,12 @@ def check_model(model: nn.Module | ExportedProgram) -> None:
     else:
         raise ConversionError(
             f"expected a torch.nn.Module or an ExportedProgram, got {type(model).__name__}"
+        )
+    without = [name for name, tensor in state_of(model).items() if tensor.is_meta]
+    if without:
+        raise ConversionError(
+            f"{len(without)} of the model's weights are on the meta device, which holds no numbers "
+            f"({_few(without)}); call model.to_empty(device='cpu'), and load the trained weights"
         )
     with torch.no_grad():  # tensors made in inference mode allow it in no other
         floating = {n: t for n, t in state_of(model).items() if t.is_floating_point()}

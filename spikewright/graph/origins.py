@@ -42,13 +42,24 @@ def is_leaf(model: nn.Module | ExportedProgram, path: str) -> bool:
         return True
 
 
+def is_of_user(file: str) -> bool:
+    """Whether code stands in a file that is neither torch's nor one that captures models."""
+    path = file.replace("\\", "/")
+    return "/torch/" not in path and "spikewright/graph/" not in path and not path.startswith("<")
+
+
+def short_path(file: str) -> str:
+    """The path of a file, from the package on where it was installed."""
+    return file.replace("\\", "/").rpartition("site-packages/")[2]
+
+
 def origin_of(node: fx.Node) -> tuple[str, str]:
     """Module path and "file:line" of the user's code behind a node."""
     stack = node.meta.get("nn_module_stack") or {}
     path = str(next(reversed(stack.values()))[0]) if stack else ""
     path = "" if path.startswith("_empty") else own(path.split("@")[0])
     frames = re.findall(r'File "([^"]+)", line (\d+)', node.meta.get("stack_trace") or "")
-    users = [(file, line) for file, line in frames if "/torch/" not in file.replace("\\", "/")]
+    users = [(file, line) for file, line in frames if is_of_user(file)]
     file, line = (users or [("", "")])[-1]
     return path, f"{file}:{line}" if file else ""
 

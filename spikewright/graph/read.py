@@ -237,16 +237,20 @@ class _Reader:
         source: Any = node.args[0] if node.args else None
         if node.target is not operator.getitem or source not in self._single:
             return False
-        self._references[node] = self._references[source]
-        if node.args[1] != 0:
-            reason = f"it takes another result of {source.target} than the first"
-            remedy = "do it outside the network, or use the values alone"
-            asked = getattr(source.target, "_opname", "")
-            if asked.startswith(("max", "min", "adaptive_max")):
-                reason = (
-                    "it takes the places of the largest or smallest values, which no spikes carry"
-                )
-            self._refuse(operation_of(node, self._references), reason, remedy)
+        if node.args[1] == 0:
+            self._references[node] = self._references[source]
+            return True
+        reason = f"it takes another result of {source.target} than the first"
+        remedy = "do it outside the network, or use the values alone"
+        asked = getattr(source.target, "_opname", "")
+        if asked.startswith(("max", "min", "adaptive_max")):
+            reason = "it takes the places of the largest or smallest values, which no spikes carry"
+        if asked.startswith("max_pool"):
+            remedy += "; F.interpolate (nearest) can stand for nn.MaxUnpool, trained anew"
+        op = operation_of(node, self._references)
+        self._refuse(op, reason, remedy)
+        self._references[node] = Value(node.name)
+        self._lose_batch(op)
         return True
 
     def _reading(self, node: fx.Node) -> Reading:
@@ -257,10 +261,11 @@ class _Reader:
         return Reading(self._tensors, self._shapes, self._makers, result, first)
 
     def _read_constant(self, node: fx.Node, op: Operation) -> None:
+        references = ((leaf, self._references.get(leaf)) for leaf in node.all_input_nodes)
         signals = {
-            leaf.name: leaf.meta["val"]
-            for leaf in node.all_input_nodes
-            if isinstance(self._references.get(leaf), Value)
+            reference.name: leaf.meta["val"]
+            for leaf, reference in references
+            if isinstance(reference, Value)
         }
         self._references.update(self._batches.constants.read(node, op, signals))
 

@@ -1,4 +1,4 @@
-"""MinError: the defaults of `convert`.
+"""MinError: thresholds of the least error, one of those that `auto`, the default, chooses from.
 
 Thresholds minimise, channel by channel, the squared error of the neuron that runs, at this T; each
 channel's mean input is then put back where the ANN had it; neurons are two-phase and round to
@@ -11,7 +11,7 @@ from spikewright.neurons import TwoPhase
 
 MINERROR = Method(
     name="minerror",
-    paper="this library's default",
+    paper="this library's own",
     threshold=MinError(per="channel"),
     correction=InputMeans(),
     neuron=TwoPhase("nearest"),

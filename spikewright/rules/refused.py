@@ -45,10 +45,6 @@ _COMPLEX = (
     "a spike train is real: keep real and imaginary parts as two values (sums, products, Fourier "
     "transforms and magnitudes of complex values are written out so, angles are not)"
 )
-_PLACES = (
-    "it reads the places of maxima, which no spikes carry: use F.interpolate (nearest) and train "
-    "the model anew"
-)
 
 _NAMES = {
     _CHANCE: """bernoulli rand randn rand_like randn_like randint randperm normal uniform
@@ -66,7 +62,6 @@ _NAMES = {
     _FOURIER: "fft_fft fft_ifft fft_rfft fft_irfft fft_hfft stft istft fft_r2c fft_c2c fft_c2r",
     _COMPLEX: "complex polar view_as_complex view_as_real angle",
     _SO_FAR: "cumprod logcumsumexp",
-    _PLACES: "max_unpool1d max_unpool2d max_unpool3d",
     "dropout that stays on in eval mode; pass training=self.training": "native_dropout",
     "write it as slices, x.unfold, or reshape, which keep the batch apart": "as_strided",
     "it is a function of two signals that no product makes; convert the part before it": "atan2",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import spikewright as sw
 from spikewright.calibration import Auto, InputMeans, Refit
@@ -92,6 +92,37 @@ def test_inputs_that_do_not_vary_are_no_trouble() -> None:
     x, rows = 1e3 * torch.ones(1, 500, 6, dtype=DOUBLE), torch.randn(1, 2, 6, dtype=DOUBLE)
     found, of_bias = rounded(rows, torch.ones(1, 1, 6), moments_of(x, 2, constant=True))
     torch.testing.assert_close(x @ found.mT + of_bias[:, None], x @ rows.mT)
+
+
+@pytest.mark.parametrize("spread", [0.0, 1e-5, 1e-3])
+def test_inputs_that_hardly_vary_are_rounded_for_as_they_vary(spread: float) -> None:
+    torch.manual_seed(0)
+    x = torch.rand(1, 1, 200) + spread * torch.randn(1, 3000, 200)
+    x, rows = x.double(), torch.randn(1, 4, 200, dtype=DOUBLE)
+    found, of_bias = rounded(rows, torch.ones(1, 1, 200), moments_of(x, 4, constant=True))
+    error = (x @ found.mT + of_bias[:, None] - x @ rows.mT).square().mean()
+    plain, centred = in_one_unit(rows), x - x.mean(1, keepdim=True)
+    nearest = (centred @ (plain - rows).mT).square().mean()
+    assert float(error) <= float(nearest) + 1e-12
+
+
+def test_moments_of_inputs_that_hardly_vary_are_exact() -> None:
+    torch.manual_seed(0)
+    x = (torch.rand(1, 1, 50) + 1e-4 * torch.randn(1, 3000, 50)).double()
+    squares = moments_of(x, 1, constant=True).squares
+    about_mean = squares[0, :-1, :-1] - squares[0, :-1, -1:] @ squares[0, -1:, :-1] / 3000
+    torch.testing.assert_close(about_mean, 2999 * x[0].T.cov(), rtol=1e-3, atol=1e-8)
+
+
+def test_a_network_converts_where_one_image_is_all_that_calibrates_it() -> None:
+    torch.manual_seed(0)
+    first, second = nn.Conv2d(3, 8, 3, padding=1), nn.Conv2d(8, 8, 3)
+    head = [nn.ReLU(), nn.Flatten(), nn.Linear(128, 4)]
+    model = nn.Sequential(first, nn.ReLU(), second, *head).eval()
+    x = images(1).float().expand(24, -1, -1, -1)
+    snn = sw.convert(model, x, steps=16, correction=Refit(), precision="int8")
+    with torch.no_grad():
+        torch.testing.assert_close(snn(x), model(x), rtol=1e-3, atol=1e-3)
 
 
 def test_weights_that_are_all_zero_stay() -> None:

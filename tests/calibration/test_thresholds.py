@@ -65,6 +65,17 @@ def test_the_whole_percentile_is_the_maximum():
     assert torch.equal(choose(Percentile(100), values), choose(Maximum(), values))
 
 
+@pytest.mark.parametrize(("q", "values"), [(99.9, 1000), (99.9, 2000), (1.1, 3000)])
+def test_a_percentile_of_many_values_stands_at_its_own_place(q: float, values: int) -> None:
+    """The rank is a whole number, which floats miss by one."""
+    place = round(q * values / 100)
+    ordered = torch.ones(values, 1, 1, dtype=torch.float64)
+    ordered[place:] = 100
+    assert float(choose(Percentile(q), ordered)) < 2
+    ordered[place - 1 :] = 100
+    assert float(choose(Percentile(q), ordered)) == 100
+
+
 @pytest.mark.parametrize("q", [0, -1, 100.1, float("nan")])
 def test_a_percentile_out_of_range_is_refused(q):
     with pytest.raises(ValueError, match=r"a percentile lies in \(0, 100\]"):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import lru_cache
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -32,6 +35,25 @@ def test_a_weight_may_come_of_an_operation_of_several_results(case):
     with torch.no_grad():
         assert torch.equal(evaluate(graph, images())[0], model(images()))
     assert [op.operator for op in graph.operations] == ["aten.linear", "aten.relu"]
+
+
+SHAPED_AS_A_MAXIMUM: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "ones_like": torch.ones_like,
+    "full_like": lambda y: torch.full_like(y, 0.5),
+    "new_ones": lambda y: y.new_ones(y.shape),
+}
+
+
+@pytest.mark.parametrize("case", SHAPED_AS_A_MAXIMUM)
+def test_a_constant_may_have_the_shape_of_a_maximum(case: str) -> None:
+    constant = SHAPED_AS_A_MAXIMUM[case]
+
+    def behind(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        values = F.relu(x).max(1).values
+        return values + constant(values)
+
+    graph = survey(wired(behind), images()).require_convertible()
+    torch.testing.assert_close(evaluate(graph, images())[0], wired(behind)(images()))
 
 
 FIRST = {
@@ -103,3 +125,89 @@ def test_the_model_holds_what_it_held_before_it_was_captured() -> None:
     assert type(model.kept) is torch.Tensor
     assert model.kept.tolist() in ([0.0], [1.0] * 4)
     assert held.tolist() == [0.0]
+
+
+def _table(size: int) -> torch.Tensor:
+    return torch.arange(size, dtype=torch.float32) / size
+
+
+class _Cached(nn.Module):
+    """Makes a table when it first runs, and keeps its activations."""
+
+    def __init__(self, table: Callable[[_Cached], torch.Tensor]) -> None:
+        super().__init__()
+        self.layer, self.table = nn.Linear(5, 6), table
+        self.kept: dict[str, dict[int, torch.Tensor]] = {"tables": {}}
+        self.first: list[torch.Tensor | None] = [None]
+        self.seen: list[torch.Tensor] = []
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        self.seen.append(self.layer(x).relu())
+        return self.seen[-1] + self.table(self)
+
+
+def _in_a_dict(model: _Cached) -> torch.Tensor:
+    tables = model.kept["tables"]
+    if 6 not in tables:
+        tables[6] = _table(6)
+    return tables[6]
+
+
+def _in_a_list(model: _Cached) -> torch.Tensor:
+    if model.first[0] is None:
+        model.first[0] = _table(6)
+    return model.first[0]
+
+
+def _of_a_function() -> Callable[[_Cached], torch.Tensor]:
+    table = lru_cache(_table)
+    return lambda _: table(6)
+
+
+@pytest.mark.parametrize(
+    "table", [_in_a_dict, _in_a_list, _of_a_function()], ids=["dict", "list", "lru_cache"]
+)
+def test_tables_that_a_model_makes_when_it_first_runs_have_numbers(
+    table: Callable[[_Cached], torch.Tensor],
+) -> None:
+    model, x = _Cached(table).eval(), torch.randn(4, 5)
+    graph = survey(model, x).require_convertible()
+    torch.testing.assert_close(evaluate(graph, x)[0], model(x))
+    assert {type(activation) for activation in model.seen} == {torch.Tensor}
+
+
+def test_a_set_holds_what_it_held_before_the_model_was_captured() -> None:
+    class Shapes(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer, self.seen = nn.Linear(4, 3), {"nothing"}
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.seen.discard("nothing")
+            self.seen.add("traced" if torch.compiler.is_compiling() else "run")
+            return self.layer(x).relu()
+
+    model = Shapes().eval()
+    survey(model, torch.randn(5, 4))
+    assert "traced" not in model.seen
+
+
+def test_a_model_that_is_refused_has_the_buffers_that_it_had() -> None:
+    class Counter(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("calls", torch.zeros(()))
+            self.register_buffer("last", torch.zeros(()))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.calls += 1
+            self.last = self.last + 1
+            return x.relu() * self.calls
+
+    model = Counter().eval()
+    with pytest.raises(ConversionError, match="changes its own buffers"):
+        survey(model, torch.randn(5, 4))
+    assert {name: buffer.item() for name, buffer in model.named_buffers()} == {
+        "calls": 0,
+        "last": 0,
+    }

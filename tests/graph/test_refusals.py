@@ -161,6 +161,16 @@ def test_one_cause_is_one_offender():
     assert len(survey(model, images()).offenders) == 1
 
 
+def test_values_put_back_to_the_places_of_maxima_are_one_offender():
+    places = nn.MaxPool2d(2, return_indices=True)
+    model = wired(
+        lambda m, x: m.c(m.u(*m.p(F.relu(m.c(x))))), c=conv(), p=places, u=nn.MaxUnpool2d(2)
+    )
+    (offender,) = survey(model, images()).offenders
+    assert "the places of the largest or smallest values" in offender.reason
+    assert "F.interpolate (nearest) can stand for nn.MaxUnpool" in offender.remedy
+
+
 def test_stacking_behind_the_last_dimension_is_not_stacking_batches():
     model = wired(lambda m, x: torch.stack([F.relu(x), m.c(x)], 4), c=conv())
     assert not survey(model, images()).offenders
@@ -186,6 +196,13 @@ def test_a_model_that_is_no_fixed_graph_is_refused(case):
     assert re.search(reason, refusal(wired(wire, c=conv()), error=sw.ConversionError))
 
 
+@pytest.mark.parametrize("choice", [branches, lambda m, x: branches(m, F.relu(m.c(x)))])
+def test_a_choice_by_data_is_named_by_the_line_that_makes_it(choice):
+    message = refusal(wired(choice, c=conv()), error=sw.ConversionError)
+    line = branches.__code__.co_firstlineno + 1
+    assert f"test_refusals.py:{line} in branches)" in message
+
+
 def test_train_mode_is_refused_by_module():
     model = wired(lambda m, x: F.relu(m.c(x)), c=conv())
     model.c.train()
@@ -204,6 +221,14 @@ def test_weights_that_are_not_finite_are_refused_by_name(value):
     if value == float("inf"):  # a buffer may be a mask
         named = "1 of the model's weights: c.weight;"
     assert f"NaN or infinite values in {named}" in message
+
+
+def test_a_model_without_numbers_is_refused():
+    message = refusal(
+        wired(lambda m, x: F.relu(m.c(x)), c=conv()).to("meta"), error=sw.ConversionError
+    )
+    assert "2 of the model's weights are on the meta device" in message
+    assert "(c.weight, c.bias); call model.to_empty(device='cpu'), and load" in message
 
 
 class Counting(nn.Module):

@@ -1,0 +1,52 @@
+"""What is taken for labels in the tuples of calibration data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import spikewright as sw
+
+
+def converted(model: nn.Module, data: Any) -> sw.SpikingNetwork:
+    return sw.convert(model, data, threshold=sw.Maximum(), steps=4, correction=None)
+
+
+class Masked(nn.Module):
+    """A mask that may be left out, and labels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(5, 3)
+
+    def forward(self, x: Tensor, mask: Tensor | None = None, labels: Any = None) -> Tensor:
+        y = self.linear(x).relu()
+        return (y if mask is None else y * mask[..., None]).mean(1)
+
+
+def test_an_optional_argument_in_a_tuple_is_left_out_with_a_warning() -> None:
+    model, x, mask = Masked().eval(), torch.rand(8, 4, 5), torch.ones(8, 4)
+    with pytest.warns(UserWarning, match="its argument 'mask' stays None; .* give dicts") as caught:
+        snn = converted(model, [(x, mask), (x, mask)])
+    assert len(caught) == 1
+    with pytest.raises(sw.ConversionError, match=r"given by name, as in {'x': ..., 'mask': ...}"):
+        snn(x, mask)
+    assert converted(model, [{"x": x, "mask": mask}])(x, mask).shape == (8, 3)
+
+
+@pytest.mark.parametrize("labels", [torch.zeros(8), ["dog"] * 8])
+def test_labels_in_a_tuple_are_left_out_without_a_word(labels: Any) -> None:
+    x = torch.rand(8, 4, 5)
+    assert converted(Masked().eval(), [(x, labels)])(x).shape == (8, 3)
+
+
+def test_answers_in_the_place_of_labels_are_left_out_without_a_word() -> None:
+    class Scored(Masked):
+        def forward(self, x: Tensor, labels: Tensor | None = None) -> Tensor:  # pyright: ignore
+            return self.linear(x).relu()
+
+    x = torch.rand(8, 5)
+    assert converted(Scored().eval(), [(x, torch.rand(8, 3))])(x).shape == (8, 3)

@@ -48,10 +48,10 @@ class Attention(WrittenOut):
             k, v = (_repeated(leaf, heads, page) for leaf in (k, v))
         q = page.call(PRODUCT, q, 1 / math.sqrt(width) if scale is None else scale)
         scores = page.call(aten.matmul.default, q, page.call(aten.transpose.int, k, -2, -1))
-        mask, softmax = self._mask(op, page, page.shapes[scores.name][-2:]), aten.softmax.int
-        if mask is not None:
-            scores = page.call(aten.add.Tensor, scores, mask)
-            softmax = aten._safe_softmax.default  # where a mask leaves no key, the answer is 0
+        mask = self._mask(op, page, page.shapes[scores.name][-2:])
+        scores = scores if mask is None else page.call(aten.add.Tensor, scores, mask)
+        given = op.argument(3, "attn_mask") is not None  # where it leaves no key, the answer is 0
+        softmax = aten._safe_softmax.default if given else aten.softmax.int
         return page.call(aten.matmul.default, page.call(softmax, scores, -1), v)
 
     def _mask(self, op: Operation, page: Any, size: tuple[int, ...]) -> Any:

@@ -27,7 +27,6 @@ from spikewright.neurons import Draws, Layer, Neuron
 SLICE = 1 << 17
 """Values whose counts are drawn at a time: what that takes beside them stays small."""
 
-
 _ROUNDING = 4.0
 """Units of rounding by which two means of numbers of one size may differ."""
 

@@ -23,6 +23,13 @@ from spikewright.graph.per_channel import channels_of
 from spikewright.graph.primitives import RELAY
 from spikewright.processes import ALONE, Processes
 
+_INSTEAD = (
+    "in place of -inf or a large negative number, mask with one just below all that counts, such "
+    "as 0 behind a ReLU"
+)
+_LARGE = 1e4
+"""From here on a magnitude may be that of a mask."""
+
 
 @dataclass(frozen=True)
 class Collected:
@@ -98,7 +105,7 @@ def collect(graph: Graph, parts: Iterable[Batch], processes: Processes = ALONE) 
             raise CalibrationError(
                 f"site '{op.site.name}' ({op.source or op.module}) carries a number of size "
                 f"{float(merged[op.site.group_name].maximum.max()):.3g} and none above a 512th of "
-                f"it beside: a mask, probably, before a maximum or a product, beside which spikes "
+                "it beside: a mask, probably, before a maximum or a product, beside which spikes "
                 f"cannot tell the others apart; {_INSTEAD}"
             )
     statistics: dict[str, SiteStatistics] = {}
@@ -132,14 +139,6 @@ def _observed(
 
     evaluate(graph, part, {Kind.UNIT: observe})
     return sums
-
-
-_INSTEAD = (
-    "in place of -inf or a large negative number, mask with one just below all that counts, such "
-    "as 0 behind a ReLU"
-)
-_LARGE = 1e4
-"""From here on a magnitude may be that of a mask."""
 
 
 def _is_mask(op: Operation, statistics: SiteStatistics) -> bool:

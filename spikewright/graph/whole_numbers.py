@@ -59,7 +59,7 @@ def in_bytes(graph: Graph) -> Graph:
     Args:
         graph: as for `reading_whole_numbers`.
     """
-    return _with_weights(graph, _rounded(graph))
+    return _with_weights(graph, _rounded(reading_whole_numbers(graph)))
 
 
 def in_bytes_before(graph: Graph, folded: Graph) -> Graph:
@@ -69,7 +69,8 @@ def in_bytes_before(graph: Graph, folded: Graph) -> Graph:
         graph: whose scales are not folded.
         folded: what `fold_scales` makes of it.
     """
-    found, rounded, weights = reading_whole_numbers(folded), _rounded(folded), dict[str, Tensor]()
+    found, weights = reading_whole_numbers(folded), dict[str, Tensor]()
+    rounded = _rounded(found)
     for op in graph.operations:
         weighted = stored_weight(op, graph) if op.name in found else None
         if weighted is not None:
@@ -79,9 +80,8 @@ def in_bytes_before(graph: Graph, folded: Graph) -> Graph:
     return _with_weights(graph, weights)
 
 
-def _rounded(graph: Graph) -> dict[str, Tensor]:
-    """The weights that read whole numbers, in 8 bits, by operation."""
-    found = reading_whole_numbers(graph)
+def _rounded(found: Mapping[str, tuple[Stored, MatrixView]]) -> dict[str, Tensor]:
+    """The weights that `reading_whole_numbers` found, in 8 bits, by operation."""
     return {name: view.stored(in_one_unit(view.rows)) for name, (_, view) in found.items()}
 
 

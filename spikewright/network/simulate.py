@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+
 import torch
 from torch import Tensor
 
@@ -40,23 +42,20 @@ def simulate(
     """
     if engine is Engine.COUNTS:
         shown = mean_image(plan.source, shown)
-    if torch.is_autocast_enabled(shown.device.type):
-        with torch.autocast(shown.device.type, enabled=False):  # 16 bits cannot hold counts
-            return simulate(
-                plan, shown, engine, compiled, seed=seed, sample_ids=sample_ids, observer=observer,
-                memory_budget=memory_budget,
-            )  # fmt: skip
-    if compiled is not None and not are_frames(shown, plan.source):
-        run = compiled.serving(plan, engine, observer)
-        if run is not None:
-            return run(plan, shown, seed=seed, sample_ids=sample_ids, observer=observer)
-    if engine is Engine.COUNTS:
-        return run_counts(plan, shown, seed=seed, sample_ids=sample_ids, observer=observer)
-    return run_steps(
-        plan,
-        shown,
-        seed=seed,
-        sample_ids=sample_ids,
-        observer=observer,
-        memory_budget=memory_budget,
-    )
+    kind = shown.device.type
+    autocast = torch.is_autocast_enabled(kind)  # to 16 bits, which cannot hold counts
+    with torch.autocast(kind, enabled=False) if autocast else nullcontext():
+        if compiled is not None and not are_frames(shown, plan.source):
+            run = compiled.serving(plan, engine, observer)
+            if run is not None:
+                return run(plan, shown, seed=seed, sample_ids=sample_ids, observer=observer)
+        if engine is Engine.COUNTS:
+            return run_counts(plan, shown, seed=seed, sample_ids=sample_ids, observer=observer)
+        return run_steps(
+            plan,
+            shown,
+            seed=seed,
+            sample_ids=sample_ids,
+            observer=observer,
+            memory_budget=memory_budget,
+        )

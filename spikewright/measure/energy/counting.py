@@ -216,6 +216,8 @@ class _Tally:
         graph = self.network.graph
         kinds = layer_kinds(graph)
         sizes = {op.site.name: math.prod(op.shape) for op in graph.neurons if op.site is not None}
+        neurons = self.network.neurons.items()
+        levels = {site: neuron.magnitudes(self.steps) for site, neuron in neurons}
         rows = tuple(
             OperationsRow(
                 site=site,
@@ -224,7 +226,7 @@ class _Tally:
                 spikes=self.spikes.get(site, 0.0) / samples,
                 snn=self.charged.get(site, Counts()).divided(samples),
                 ann=ann.get(site, Counts()),
-                levels=self._levels(site),
+                levels=self._levels(site, levels),
                 kind=kinds.get(site, ""),
             )
             for site in (*sizes, OUTPUT)
@@ -243,10 +245,8 @@ class _Tally:
             record=record,
         )
 
-    def _levels(self, row: str) -> int:
+    def _levels(self, row: str, levels: Mapping[str, int]) -> int:
         """The magnitudes that arrive at a row; of what reads the input alone, that it sends."""
-        neurons = self.network.neurons.items()
-        levels = {site: neuron.magnitudes(self.steps) for site, neuron in neurons}
         sites = self.account.arriving[row] or {row} & levels.keys() or levels.keys()
         return max(levels[site] for site in sites)
 

@@ -13,14 +13,14 @@ from spikewright.calibration.design import Design
 from spikewright.errors import ConversionError
 from spikewright.finetuning.answer import Answer
 from spikewright.finetuning.representation import Surrogate, representation
-from spikewright.graph.evaluate import apply, check_inputs, evaluate
+from spikewright.graph.evaluate import apply, evaluate
 from spikewright.graph.inputs import Batch, content_of
 from spikewright.graph.ir import Graph, Kind, Operation, Stored
 from spikewright.graph.precision import Precision
 from spikewright.graph.rule import rule_of
 from spikewright.network import SpikingNetwork
 from spikewright.network.engine import checked_ids
-from spikewright.network.frames import are_frames
+from spikewright.network.frames import are_frames, check_shown
 from spikewright.network.plan import Observer, Plan, prepared
 from spikewright.network.steps import run_steps
 
@@ -131,7 +131,7 @@ class TrainableNetwork(nn.Module):
             spikes: whether to count the spikes of every neuron too.
 
         Raises:
-            ConversionError: for input that the network was not captured for, and frames.
+            ConversionError: for input that the network was not captured for, NaN, and frames.
         """
         plan = self.plan()
         graph = plan.source
@@ -141,7 +141,7 @@ class TrainableNetwork(nn.Module):
                 f"got frames {list(batch.shape)}, read as [T, B, ...]; layers are represented for "
                 "images [B, ...], shown as constant currents: give the mean frame, frames.mean(0)"
             )
-        check_inputs(graph, batch, next(iter(plan.thresholds.values())))
+        check_shown(plan, batch, next(iter(plan.thresholds.values())))
         stochastic = any(neuron.stochastic for neuron in plan.neurons.values())
         ids = checked_ids(None, content_of(batch), plan.fuse, needed=stochastic)
         layers = _Layers(plan, self.surrogate, self._source[0].sites[: self.spiking], seed, ids)

@@ -123,10 +123,19 @@ def factor_of(size: Any, batch: torch.SymInt) -> tuple[int | None, bool]:
 
 
 def concrete(size: Any, batch: torch.SymInt, count: int) -> Any:
-    """A symbolic number of a program for one size of the batch; other leaves as they are."""
+    """A symbolic number of a program for one size of the batch; other leaves as they are.
+
+    Raises:
+        BatchMoved: for a number that follows from values, such as how many of them are positive.
+    """
     if not isinstance(size, (torch.SymInt, torch.SymFloat, torch.SymBool)):
         return size
     number: Any = size.node.expr.subs(batch.node.expr, count)
+    if number.free_symbols:
+        raise BatchMoved(
+            "how many values it keeps follows from the values themselves; answer all of them, and "
+            "select afterwards, outside of the network"
+        )
     if isinstance(size, torch.SymBool):
         return bool(number)
     return int(number) if isinstance(size, torch.SymInt) else float(number)

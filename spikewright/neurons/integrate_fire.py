@@ -125,14 +125,16 @@ class IntegrateFire(Neuron):
         """With a soft reset all charge counts; with a hard one every k-th step sends a spike.
 
         Where z thresholds of charge come at every step, the first spike is sent at step
-        `ceil((1 - v0) / z)`, and k is `ceil(1 / z)`.
+        `ceil((1 - v0) / z)`, and k is `ceil(1 / z)`. From the first on, a soft reset sends at most
+        one a step.
         """
         charge, none = charge + self.shift, torch.zeros_like(charge)
-        if self.reset is Reset.SOFT:
-            return (charge + self.v0).floor().clamp(0, steps), none
         per_spike = steps / charge.clamp(min=0)
-        first, apart = (per_spike * (1 - self.v0)).ceil(), per_spike.ceil()
-        later = (steps - first).div(apart, rounding_mode="floor")
+        first = (per_spike * (1 - self.v0)).ceil()
+        if self.reset is Reset.SOFT:
+            most = (steps + 1 - first).where(charge > steps, none + steps)
+            return (charge + self.v0).floor().minimum(most).clamp(min=0), none
+        later = (steps - first).div(per_spike.ceil(), rounding_mode="floor")
         return (1 + later).where(first <= steps, none), none
 
     @property

@@ -216,3 +216,5 @@ def test_what_cannot_be_trained_is_refused() -> None:
         TrainableNetwork(snn)(x.expand(4, *x.shape))
     with pytest.raises(ConversionError, match="takes batches of shape"):
         TrainableNetwork(snn)(x[:, :2])
+    with pytest.raises(ConversionError, match="the input holds NaN"):
+        TrainableNetwork(snn)(x.masked_fill(x == x.max(), torch.nan))

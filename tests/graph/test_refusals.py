@@ -110,6 +110,11 @@ OPERATIONS = {
         "aten.gt",
         "no function of the same signal",
     ),
+    "as many as are positive": (
+        lambda m, x: m.c(x)[x > 0].sum(),
+        "aten.index",
+        "follows from the values themselves",
+    ),
     "batch mean": (lambda m, x: x - m.c(x).mean(0), "aten.mean.dim", "mixes samples"),
     "batch flip": (lambda m, x: x + m.c(x).flip(0), "aten.flip", "mixes samples"),
     "batch cat": (lambda m, x: torch.cat([x, m.c(x)]), "aten.cat", "batch is merged"),

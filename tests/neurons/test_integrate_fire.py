@@ -61,11 +61,12 @@ def test_a_shift_rounds_a_constant_current_to_nearest_as_v0_does(z, theta, steps
         assert mean.item() == expected
 
 
-@pytest.mark.parametrize(("v0", "shift"), [(0.0, 0.0), (0.5, 0.0), (-0.5, 0.0), (0.25, 0.5)])
+@pytest.mark.parametrize(("v0", "shift"), [(0.0, 0.0), (0.5, 0.0), (-2.5, 0.0), (0.25, 0.5)])
 @pytest.mark.parametrize("steps", [1, 2, 7, 10, 64])
-def test_expected_counts_of_a_hard_reset_are_those_of_charge_that_comes_evenly(steps, v0, shift):
+@pytest.mark.parametrize("reset", ["soft", "hard"])
+def test_expected_counts_are_those_of_charge_that_comes_evenly(reset, steps, v0, shift):
     """Charges are irrational, and v0 and shift are not, so no potential ends at the threshold."""
-    neuron = IntegrateFire("hard", v0=v0, shift=shift)
+    neuron = IntegrateFire(reset, v0=v0, shift=shift)
     charge = torch.arange(400, dtype=torch.float64) * (2**0.5 / 300) * steps
     current = (charge / steps).expand(steps, 1, -1)
     counts = neuron.start(layer(1.0, steps)).advance(current).sum(0)

@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any, ClassVar
 
 import torch
@@ -112,5 +113,5 @@ class Tandem(FineTuning):
 
 def _percentile(rows: Tensor, percentile: float) -> Tensor:
     """The value of each row that this percentage does not exceed, `[C]` of `[C, N]`."""
-    place = math.ceil(rows.shape[1] * percentile / 100)
+    place = math.ceil(Fraction(str(percentile)) * rows.shape[1] / 100)  # floats are off by one
     return rows.kthvalue(max(1, place), 1).values

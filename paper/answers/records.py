@@ -69,15 +69,12 @@ class NQRow:
         steps: T.
         images: tested.
         before, noisy: right as converted, and after fine-tuning with noise.
-        only_plain, only_noisy: right without noise alone, and with it alone.
     """
 
     steps: int
     images: int
     before: int
     noisy: int
-    only_plain: int
-    only_noisy: int
 
 
 @dataclass(frozen=True)
@@ -164,14 +161,11 @@ class GainRow:
     Attributes:
         images: tested.
         before, after: right.
-        only_before, only_after: right before alone, and after alone.
     """
 
     images: int
     before: int
     after: int
-    only_before: int
-    only_after: int
 
 
 @dataclass(frozen=True)

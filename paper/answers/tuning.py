@@ -2,84 +2,105 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from statistics import mean
 
-from paper.answers.evidence import Evidence, listed, span
-from paper.answers.records import (
-    BitsTuning,
-    GainTuning,
-    NQTuning,
-    TandemTuning,
-    TrainedRow,
-)
-from paper.differences import SURE
+from paper.answers.evidence import Evidence, listed
+from paper.answers.records import BitsTuning, GainTuning, NQTuning, TandemTuning
 from paper.tables import NOT_RUN
-from spikewright.measure import mcnemar_exact
-from spikewright.methods.finetune import DSR, FINE_TUNINGS, NQ, Bits, Distil, Tandem
+from spikewright.methods.finetune import DSR, FINE_TUNINGS, NQ, Bits, Distil
+
+_WORTH_IT = 1.0
+"""Points of accuracy beyond which a gain is told first."""
 
 
 def what_tuning_gives(evidence: Evidence) -> str:
-    """What each fine-tuning adds to conversion, and which of them has no record."""
-    told = {
-        NQ.name: [_noisy(record) for record in evidence.nq if record.rows],
-        Tandem.name: [_tandem(record) for record in evidence.tandem if record.rows],
-        Bits.name: [_sparse(record) for record in evidence.bits if record.rows],
-        DSR.name: [_gain(DSR.name, record) for record in evidence.dsr if record.rows],
-        Distil.name: [_gain(Distil.name, record) for record in evidence.distil if record.rows],
-    }
-    missing = [f"`{name}`" for name in FINE_TUNINGS if not told.get(name)]
-    sentences = [sentence for found in told.values() for sentence in found]
+    """What each fine-tuning adds to conversion, the most first, and which has no record."""
+    gains = sorted(_gains(evidence), key=lambda gain: gain.points, reverse=True)
+    much = [gain for gain in gains if gain.points > _WORTH_IT]
+    little = [gain for gain in gains if gain.points <= _WORTH_IT]
+    parts = [
+        f"{_told(some)} {give}" for some, give in ((much, "more"), (little, "no more")) if some
+    ]
+    sentences = [f"{' than a point, and '.join(parts)} than a point."] if parts else []
+    sentences += [_sparse(record) for record in evidence.bits if record.rows]
+    tried = {gain.method for gain in gains} | {Bits.name for record in evidence.bits if record.rows}
+    missing = [f"`{name}`" for name in FINE_TUNINGS if name not in tried]
     if missing:
         sentences.append(f"{NOT_RUN.capitalize()}: {listed(missing)}.")
     return " ".join(sentences)
 
 
-def _noisy(record: NQTuning) -> str:
-    gains: list[str] = []
+@dataclass(frozen=True)
+class _Gain:
+    """What a method added to one conversion at one T.
+
+    Attributes:
+        method: by name.
+        steps: T.
+        before, after: accuracy in percent, means over seeds.
+    """
+
+    method: str
+    steps: int
+    before: float
+    after: float
+
+    @property
+    def points(self) -> float:
+        return self.after - self.before
+
+
+def _gains(evidence: Evidence) -> Iterator[_Gain]:
+    for noisy in evidence.nq:
+        yield from _of_nq(noisy)
+    for tandem in evidence.tandem:
+        yield from _of_tandem(tandem)
+    for name, records in ((DSR.name, evidence.dsr), (Distil.name, evidence.distil)):
+        for record in records:
+            if record.rows:
+                yield _of_seeds(name, record)
+
+
+def _of_nq(record: NQTuning) -> Iterator[_Gain]:
     for t in sorted({row.steps for row in record.rows}):
         rows = [row for row in record.rows if row.steps == t]
-        before = 100 * mean(row.before / row.images for row in rows)
-        after = [100 * row.noisy / row.images for row in rows]
-        gains.append(
-            f"{mean(after) - before:+.1f} points at T = {t} ({before:.1f} % before, "
-            f"{span(after, '{:.1f}'.format)} after, seeds: {len(rows)})"
-        )
-    better = sum(
-        row.only_noisy > row.only_plain and mcnemar_exact(row.only_plain, row.only_noisy) < SURE
-        for row in record.rows
-    )
-    settings = record.config
-    return (
-        f"`nq`, {settings.epochs} epochs on {settings.images:,} images, gives IF on "
-        f"`{settings.source}` {listed(gains)}, and is above the same training without its noise in "
-        f"{better} of {len(record.rows)} runs."
-    )
+        before = mean(row.before / row.images for row in rows)
+        after = mean(row.noisy / row.images for row in rows)
+        yield _Gain(NQ.name, t, 100 * before, 100 * after)
 
 
-def _tandem(record: TandemTuning) -> str:
-    before = {row.name: row for row in record.rows if row.start is None}
-
-    def gain(row: TrainedRow) -> str:
-        """`start` names one of the conversions."""
-        first, last = (100 * one.right / row.images for one in (before[row.start or ""], row))
-        way = (
-            f"from {first:.1f} to {last:.1f} %"
-            if last != first
-            else f"no further than {last:.1f} %"
-        )
-        return f"{way} as {row.start} converts it"
-
-    gains: dict[str, list[str]] = {}
+def _of_tandem(record: TandemTuning) -> Iterator[_Gain]:
+    """Beside tandem learning the record has DSR from the same conversions."""
+    converted = {row.name: row for row in record.rows if row.start is None}
     for row in record.rows:
-        if row.start is not None:
-            method = row.name.partition(",")[0].lower()
-            gains.setdefault(method, []).append(gain(row))
-    first, *others = [(f"`{method}`", listed(found)) for method, found in gains.items()]
-    settings = record.config
-    also = "".join(f"; {method} does so {found}" for method, found in others)
-    return (
-        f"{first[0]}, {settings.epochs} epochs on {settings.images:,} images, brings IF at "
-        f"T = {settings.steps} on `{settings.source}` {first[1]}{also}."
+        if row.start is None:
+            continue
+        method = row.name.partition(",")[0].lower()
+        before, after = (100 * one.right / one.images for one in (converted[row.start], row))
+        yield _Gain(method, record.config.steps, before, after)
+
+
+def _of_seeds(name: str, record: GainTuning) -> _Gain:
+    before = mean(row.before / row.images for row in record.rows)
+    after = mean(row.after / row.images for row in record.rows)
+    return _Gain(name, record.config.steps, 100 * before, 100 * after)
+
+
+def _told(gains: Sequence[_Gain]) -> str:
+    """Gains by method: "`dsr` (+14.7 points at T = 4 from 68.0 %) and `nq` (...) give"."""
+    methods = dict.fromkeys(gain.method for gain in gains)
+    each = [
+        f"`{method}` ({_amounts(gain for gain in gains if gain.method == method)})"
+        for method in methods
+    ]
+    return f"{listed(each)} {'gives' if len(each) == 1 else 'give'}"
+
+
+def _amounts(gains: Iterable[_Gain]) -> str:
+    return ", ".join(
+        f"{gain.points:+.1f} at T = {gain.steps} from {gain.before:.1f} %" for gain in gains
     )
 
 
@@ -92,26 +113,5 @@ def _sparse(record: BitsTuning) -> str:
     ]
     none = [f"{row.steps}" for row in record.rows if not row.sparsity]
     if none:
-        gains.append(f"nothing at T = {listed(none)}, where every weight of its loss cost too much")
-    settings = record.config
-    return (
-        f"`bits`, {settings.epochs} epochs on {settings.images:,} images, gives "
-        f"`{settings.source}` in the binary code {listed(gains)}."
-    )
-
-
-def _gain(name: str, record: GainTuning) -> str:
-    settings, rows = record.config, record.rows
-    before = [100 * row.before / row.images for row in rows]
-    after = [100 * row.after / row.images for row in rows]
-    better = sum(
-        row.only_after > row.only_before and mcnemar_exact(row.only_before, row.only_after) < SURE
-        for row in rows
-    )
-    return (
-        f"`{name}`, {settings.epochs} epochs on {settings.images:,} images, gives "
-        f"`{settings.source}` as `{settings.conversion}` converts it "
-        f"{mean(after) - mean(before):+.1f} points at T = {settings.steps} "
-        f"({span(before, '{:.1f}'.format)} % before, {span(after, '{:.1f}'.format)} after, seeds: "
-        f"{len(rows)}), and is significantly above conversion in {better} of {len(rows)} runs."
-    )
+        gains.append(f"no fewer spikes at T = {listed(none)}, where they cost too many points")
+    return f"`{Bits.name}` gives {listed(gains)}."

@@ -2,7 +2,8 @@
 
 The engines run a finished network and never hold a whole train. A correction by what layers send
 needs every step of a layer, `[D, B, *S]` with D steps. Neurons with a count law take their count
-from their mean current, and D is 1.
+from their mean current, and D is 1. So do those that reach one by settling for some steps, as if
+these were enough.
 """
 
 from __future__ import annotations
@@ -38,6 +39,10 @@ class LayerSimulation:
     seed: int
     tensors: Mapping[str, Tensor]
     signed: frozenset[str]
+
+    def __post_init__(self) -> None:
+        settled = {site: neuron.settled for site, neuron in self.neurons.items()}
+        object.__setattr__(self, "neurons", settled)
 
     @cached_property
     def by_counts(self) -> bool:

@@ -18,7 +18,7 @@ data itself; the identity holds for every single neuron and sample.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -61,6 +61,7 @@ class LayerError:
         activation: root mean square of the ANN's activation, in the model's own units. Where it is
             0 the errors above are absolute, there being nothing to be relative to.
         network: which network, for tables of several.
+        neuron: label of the layer's neurons; "" where it is not known.
     """
 
     site: str
@@ -73,6 +74,7 @@ class LayerError:
     bias: float
     activation: float
     network: str = ""
+    neuron: str = ""
 
 
 def split_error(
@@ -161,7 +163,9 @@ def decompose(
         for t in times:
             here = {site: sums[t, site] for site in network.sites}
             network.observe(images, _watch(network, t, activations, here), steps=t, seed=seed)
-    return tuple(summed.error(site, t, label) for (t, site), summed in sums.items())
+    errors = (summed.error(site, t) for (t, site), summed in sums.items())
+    labels = {site: neuron.label for site, neuron in network.neurons.items()}
+    return tuple(replace(e, network=label, neuron=labels[e.site]) for e in errors)
 
 
 def _ann_activations(network: SpikingNetwork, images: Tensor) -> dict[str, Tensor]:
@@ -233,7 +237,7 @@ class _Sums:
         self._total += float(total.sum(dtype=torch.float64))
         self._values += total.numel()
 
-    def error(self, site: str, steps: int, network: str) -> LayerError:
+    def error(self, site: str, steps: int) -> LayerError:
         rms = {key: (square / self._values) ** 0.5 for key, square in self._squares.items()}
         activation = rms.pop("activation")
         unit = activation or 1.0
@@ -243,6 +247,5 @@ class _Sums:
             steps=steps,
             bias=self._total / self._values / unit,
             activation=activation,
-            network=network,
             **relative,
         )

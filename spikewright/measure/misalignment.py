@@ -29,9 +29,6 @@ from spikewright.neurons import IntegrateFire, Order, Shuffled
 ORDERS = tuple(str(order) for order in Order)
 """Every rearrangement: the paper's ("independent") and its controls."""
 
-BASELINE = "IF"
-"""The name of the network whose spikes leave as they come."""
-
 PROBE = str(Order.INDEPENDENT)
 """The name of the network that is looked into beside it."""
 
@@ -72,13 +69,14 @@ class Misalignment:
     """Everything the experiment measured.
 
     Attributes:
-        whole: accuracies of the baseline ("IF") and of every order applied to all layers.
+        whole: accuracies of the baseline, by the label of its neurons such as "IF", and of every
+            order applied to all layers.
         layers: one entry a site, that layer alone shuffled; empty without `layerwise`.
         histograms: one a site, at the largest T: when spikes leave, before and after shuffling
             all layers ("independent", seed 0).
         residuals: one a site, at the largest T: what the baseline's neurons keep.
-        errors: for the baseline ("IF") and for all layers shuffled ("independent", seed 0), for
-            every T and site: the layer's error by its causes.
+        errors: for the baseline and for all layers shuffled ("independent", seed 0), for every T
+            and site: the layer's error by its causes.
     """
 
     whole: Sweep
@@ -150,14 +148,15 @@ def misalignment(
     require_reiterable(data)
     _refuse_frames(network, data)
     shared = cells or Cells()
-    rearranged = {BASELINE: network} | {str(order): shuffled(network, order) for order in kinds}
+    baseline = ", ".join(dict.fromkeys(neuron.label for neuron in network.neurons.values()))
+    rearranged = {baseline: network} | {str(order): shuffled(network, order) for order in kinds}
     whole = SweepPlan.of(rearranged, data, times, seeds, reference, labelled=True)
     alone = {site: shuffled(network, Order.INDEPENDENT, [site]) for site in network.sites}
     layers = None
     if layerwise:
         layers = SweepPlan.of(alone, data, at, 1, _AtSteps(network, at), labelled=True)
     probe = shuffled(network, Order.INDEPENDENT)
-    inside = Inside({BASELINE: network, PROBE: probe}, data, times, progress)
+    inside = Inside({baseline: network, PROBE: probe}, data, times, progress)
     whole.measure(shared.within("whole"), progress)
     if layers is not None:
         layers.measure(shared.within("layers"), progress)

@@ -173,6 +173,11 @@ class Neuron(ABC):
         """
         return 0
 
+    @property
+    def settled(self) -> Neuron:
+        """The neuron that it is once it has settled, which calibration takes it for."""
+        return self
+
     @abstractmethod
     def expected_count(self, charge: Tensor, steps: int) -> tuple[Tensor, Tensor]:
         """Mean and variance of the count when the charge arrives evenly in time.

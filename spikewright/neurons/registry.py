@@ -18,6 +18,10 @@ K = TypeVar("K")
 C = TypeVar("C", bound="type[Any]")
 
 
+WINDOW_IN_LABEL = ", T = "
+"""What stands in a label before the steps of a neuron's own window."""
+
+
 class Registry(Generic[K]):
     """The registered classes of one kind of configuration, by the name of the class."""
 
@@ -88,8 +92,9 @@ def spellings() -> dict[str, Spelling]:
 
 
 def labelled(label: str) -> Neuron | None:
-    """The variant that tables call `label`, or None."""
-    return next((neuron for neuron in variants() if neuron.label == label), None)
+    """The variant that tables call `label`, whatever its window, or None."""
+    kind, _, _ = label.partition(WINDOW_IN_LABEL)
+    return next((neuron for neuron in variants() if neuron.label == kind), None)
 
 
 def variants() -> tuple[Neuron, ...]:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
-from spikewright.neurons.integrate_fire import IntegrateFire
+from spikewright.neurons.integrate_fire import IntegrateFire, Reset
 from spikewright.neurons.layer import Layer
 from spikewright.neurons.neuron import Neuron, Spelling, StreamingDynamics, rehearsing
 from spikewright.neurons.registry import register
@@ -37,12 +37,12 @@ class SRP(Neuron):
 
     Args:
         tau: steps of the rehearsal, at least 1 (the paper takes 4 on CIFAR, 8 and 14 on ImageNet).
-        neuron: the integrate-and-fire neuron that runs in both.
+        neuron: the integrate-and-fire neuron with soft reset that runs in both.
         margin: in thresholds, from 0 to below 1. The paper silences negative potentials; the
             authors' program takes 1e-3, so that a neuron at zero is silent too.
 
     Raises:
-        ValueError: for tau or margin out of range.
+        ValueError: for tau or margin out of range, and for another neuron.
     """
 
     tau: int = 4
@@ -52,8 +52,11 @@ class SRP(Neuron):
     def __post_init__(self) -> None:
         if isinstance(self.tau, bool) or not isinstance(self.tau, int) or self.tau < 1:
             raise ValueError(f"tau must be a whole number of steps, at least 1, got {self.tau!r}")
-        if not isinstance(self.neuron, IntegrateFire):
-            raise ValueError(f"SRP silences IntegrateFire neurons, got {self.neuron!r}")
+        if not isinstance(self.neuron, IntegrateFire) or self.neuron.reset is not Reset.SOFT:
+            raise ValueError(
+                "SRP silences IntegrateFire neurons of soft reset, as a hard one leaves nothing of "
+                f"the charge that it looks for, got {self.neuron!r}"
+            )
         if not (math.isfinite(self.margin) and 0 <= self.margin < 1):
             raise ValueError(f"margin lies in [0, 1) thresholds, got {self.margin}")
 

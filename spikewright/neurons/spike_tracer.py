@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -100,6 +100,10 @@ class SpikeTracer(Neuron):
     @property
     def settling(self) -> int | None:
         return self.settle
+
+    @property
+    def settled(self) -> Neuron:
+        return replace(self, settle=None) if self.settle else self
 
     def expected_count(self, charge: Tensor, steps: int) -> tuple[Tensor, Tensor]:
         return self._two_phase.expected_count(charge, steps)

@@ -16,7 +16,7 @@ from spikewright.neurons.integrate_fire import IntegrateFire
 from spikewright.neurons.layer import Layer, LayerLaw
 from spikewright.neurons.neuron import Neuron, Spelling, WaitingDynamics
 from spikewright.neurons.random_order import RandomOrder
-from spikewright.neurons.registry import register
+from spikewright.neurons.registry import WINDOW_IN_LABEL, register
 from spikewright.neurons.rounding import Rounding
 from spikewright.neurons.work import Work
 
@@ -77,7 +77,7 @@ class TwoPhase(Neuron):
     def label(self) -> str:
         name = "TPP" if self.rounding is Rounding.BERNOULLI else str(self.rounding)
         name = name if self.code == Rate() else f"{name}, {self._code.name}"
-        return name if self.steps is None else f"{name}, T = {self.steps}"
+        return name if self.steps is None else f"{name}{WINDOW_IN_LABEL}{self.steps}"
 
     @property
     def meaning(self) -> str:

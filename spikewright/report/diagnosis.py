@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import torch
+
 from spikewright.measure import LayerError
+from spikewright.neurons import Neuron
 from spikewright.neurons.registry import labelled
 
 BAD = 0.25
@@ -67,6 +70,7 @@ def diagnose(errors: Sequence[LayerError], network: str | None = None) -> Diagno
     name = shown.network if network is None else network
     if worst.total < LOSSLESS:
         return _lossless(worst, name)
+    kind = shown.neuron or shown.network
     return Diagnosis(
         network=name,
         steps=shown.steps,
@@ -76,9 +80,9 @@ def diagnose(errors: Sequence[LayerError], network: str | None = None) -> Diagno
         inherited=shown.inherited,
         cause=cause,
         share=getattr(shown, cause),
-        explanation=_explanation(shown, bad is None, cause, name),
-        meaning=_meaning(cause, name),
-        advice=_advice(cause, name),
+        explanation=_explanation(shown, bad is None, cause, kind),
+        meaning=_meaning(cause, kind, shown.steps),
+        advice=_advice(cause, kind, shown.steps),
     )
 
 
@@ -99,7 +103,7 @@ def _lossless(worst: LayerError, name: str) -> Diagnosis:
     )
 
 
-def _explanation(shown: LayerError, good: bool, cause: str, name: str) -> str:
+def _explanation(shown: LayerError, good: bool, cause: str, kind: str) -> str:
     share = getattr(shown, cause)
     head = (
         f"No layer errs by {_percent(BAD)} of its activation or more; the largest is "
@@ -108,7 +112,7 @@ def _explanation(shown: LayerError, good: bool, cause: str, name: str) -> str:
         else f"{shown.site} is the first layer whose error reaches {_percent(BAD)} of its "
         f"activation: {_percent(shown.total)}."
     )
-    part = f"{cause} ({_percent(share)} here): {_meaning(cause, name)}."
+    part = f"{cause} ({_percent(share)} here): {_meaning(cause, kind, shown.steps)}."
     if shown.inherited > share:
         return (
             f"{head} {_percent(shown.inherited)} came with its input; of what the layers up to it "
@@ -117,18 +121,21 @@ def _explanation(shown: LayerError, good: bool, cause: str, name: str) -> str:
     return f"{head} The largest part is {part}"
 
 
-def _meaning(cause: str, name: str) -> str:
+def _meaning(cause: str, kind: str, steps: int) -> str:
+    """What a cause is for neurons of a kind, given by their label."""
+    neuron = labelled(kind)
     if cause == "clipping":
         return "activations above the threshold are cut off"
     if cause == "rounding":
-        if _biased(name):
+        if neuron is not None and neuron.reads_law:
             return (
                 "the probabilistic neuron sends, on average, more than a small charge calls for "
                 "(its count law is biased)"
             )
-        lost = "; a hard reset also throws charge away" if _resets_hard(name) else ""
-        return f"T time steps tell no more than T + 1 values apart (2^T in the binary code){lost}"
-    if _two_phase(name):
+        lost = "; a hard reset also throws charge away" if _resets_hard(kind) else ""
+        levels = steps if neuron is None else neuron.levels(steps)
+        return f"T = {steps} time steps tell no more than {levels + 1:,} values apart{lost}"
+    if neuron is not None and neuron.has_count_law:
         return "the draws add noise, since a charge between two counts is rounded by chance"
     return (
         "spikes come too early or too late, so neurons fire more or less often than their whole "
@@ -136,37 +143,42 @@ def _meaning(cause: str, name: str) -> str:
     )
 
 
-def _advice(cause: str, name: str) -> str:
+def _advice(cause: str, kind: str, steps: int) -> str:
+    neuron = labelled(kind)
     if cause == "clipping":
         return (
             "higher thresholds (--threshold percentile:99.9 or maximum), or, with thresholds by "
             f"minerror, {_MORE_STEPS}: they let it raise them"
         )
     if cause == "rounding":
-        if _biased(name):
+        if neuron is not None and neuron.reads_law:
             return f"nearest or unbiased in place of TPP, or {_MORE_STEPS}"
-        soft = "a soft reset (if in place of if-hard), " if _resets_hard(name) else ""
+        soft = "a soft reset (if in place of if-hard), " if _resets_hard(kind) else ""
         return (
-            f"{soft}{_MORE_STEPS} (it falls as 1 / T), thresholds a channel (--threshold "
-            "minerror:channel), or a network trained for few levels (train --activation qcfs)"
+            f"{soft}{_finer(neuron, steps)}thresholds a channel (--threshold minerror:channel), or "
+            "a network trained for few levels (train --activation qcfs)"
         )
-    if _two_phase(name):
+    if neuron is not None and neuron.has_count_law:
         return f"nearest, which draws nothing, or {_MORE_STEPS}"
     return f"a two-phase neuron such as nearest, which waits for its whole input, or {_MORE_STEPS}"
 
 
-def _resets_hard(name: str) -> bool:
-    return "hard reset" in name
+def _finer(neuron: Neuron | None, steps: int) -> str:
+    """How more time steps tell more values apart, where they do."""
+    if neuron is None:
+        return f"{_MORE_STEPS}, "
+    levels, more = neuron.levels(steps), neuron.levels(steps + 1)
+    if more == levels + 1:
+        return f"{_MORE_STEPS} (it falls as 1 / T), "
+    if more > levels:
+        return f"{_MORE_STEPS} (each about halves it), "
+    counts = torch.arange(levels + 1.0)
+    written, _ = neuron.expected_count(counts, steps)
+    return "" if torch.equal(written, counts) else f"{_MORE_STEPS}, "
 
 
-def _two_phase(name: str) -> bool:
-    neuron = labelled(name)
-    return neuron is not None and neuron.has_count_law
-
-
-def _biased(name: str) -> bool:
-    neuron = labelled(name)
-    return neuron is not None and neuron.reads_law
+def _resets_hard(kind: str) -> bool:
+    return "hard reset" in kind
 
 
 def _percent(fraction: float) -> str:

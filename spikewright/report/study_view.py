@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from spikewright.measure import LayerError, Sweep, SweepRow
+from spikewright.measure.misalignment import PROBE
 from spikewright.report.bin_figures import (
     rate_histogram,
     residual_histogram,
@@ -21,8 +22,6 @@ from spikewright.report.layer_figures import (
     raster_figure,
 )
 from spikewright.report.summary import headline
-
-ERROR_TITLES = {"independent": "shuffled IF"}
 
 
 def inside_view(study: Study, figures: Figures) -> dict[str, Any]:
@@ -64,13 +63,14 @@ def _ann_score(sweep: Sweep) -> tuple[str, str] | None:
 
 def errors_shown(study: Study) -> dict[str, list[LayerError]]:
     """The errors of each network, at the T in the middle of those measured, by its title."""
+    names = tuple(dict.fromkeys(e.network for e in study.errors))
     return {
-        ERROR_TITLES.get(network, network): [
+        f"shuffled {names[0]}" if network == PROBE else network: [
             e
             for e in study.errors
             if e.network == network and e.steps == _middle(study.errors, network)
         ]
-        for network in dict.fromkeys(e.network for e in study.errors)
+        for network in names
     }
 
 

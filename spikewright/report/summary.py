@@ -92,9 +92,10 @@ def caveats(sweep: Sweep) -> tuple[str, ...]:
     if slower:
         ratio = max(row.latency / row.steps for row in slower)
         sentences.append(
-            "T is not the latency. A two-phase or shuffled layer answers only after its whole "
-            f"window, so at the same T such a network answers up to {ratio:.3g} times as late as "
-            "one-phase IF. Where time matters, compare by latency."
+            "T is not the latency. Layers that wait for their whole window (two-phase, shuffled), "
+            "a rehearsal (SRP, COS) and settling (spike tracers) take more: here networks answer "
+            f"up to {ratio:.3g} times as late as one-phase IF of that T. Where time matters, "
+            "compare by latency."
         )
     return tuple(sentences)
 

@@ -50,7 +50,8 @@ def make_optimizer(model: nn.Module, recipe: OptimisationRecipe) -> torch.optim.
 def learning_rate(recipe: OptimisationRecipe, step: int, steps_per_epoch: int) -> float:
     """The learning rate of one step: a function of its number, so that nothing is remembered.
 
-        cosine:     peak * min(1, s / w) * (1 + cos(pi * max(0, s - w) / (S - w))) / 2
+        cosine:     peak * (s + 1) / (w + 1) up to s = w, then
+                    peak * (1 + cos(pi * (s - w) / (S - w))) / 2
         one-cycle:  a cosine from peak / 25 to peak over 30 % of all steps, then one to 0
 
     Args:

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import nn
 
 import spikewright as sw
-from spikewright.calibration import OutputMeans
+from spikewright.calibration import Auto, OutputMeans
 from spikewright.calibration.layer_simulation import LayerSimulation
 from spikewright.calibration.layers import Layers, Sent
 from spikewright.calibration.output_means import fitting
@@ -269,3 +269,15 @@ def test_a_wrong_configuration_is_refused(options, told):
 def test_convert_refuses_what_is_no_correction(wrong):
     with pytest.raises(sw.ConversionError, match="correction must be None or a correction"):
         sw.convert(program("plain"), images(), correction=wrong)
+
+
+def test_tracers_that_settle_for_some_steps_are_calibrated_as_those_that_settle() -> None:
+    """Trains cut off at T would be made up for, and the settled network would err by as much."""
+    x, settling = images(16), sw.SpikeTracer(settle=50)
+    model = program("residual")
+    for correction in (Auto(), OutputMeans()):
+        options = {"steps": 4, "correction": correction}
+        found = sw.convert(model, x, settling, **options)
+        wanted = sw.convert(model, x, sw.SpikeTracer(), **options)
+        assert found.expected() == wanted.expected()
+        torch.testing.assert_close(found(x), wanted(x))

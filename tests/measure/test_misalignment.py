@@ -35,6 +35,15 @@ def test_public_names_are_functions() -> None:
     assert sw.misalignment is spikewright.measure.misalignment
 
 
+def test_the_baseline_is_called_by_its_neurons(
+    integrate_fire: sw.SpikingNetwork, batches: list[tuple[Tensor, Tensor]]
+) -> None:
+    hard = integrate_fire.with_neuron(sw.IntegrateFire("hard"))
+    found = sw.misalignment(hard, batches, 2, 1, orders=("late",), layerwise=False)
+    assert found.whole.networks == ("IF, hard reset", "late")
+    assert {error.network for error in found.errors} == {"IF, hard reset", "independent"}
+
+
 def test_every_order_is_measured(found: Misalignment) -> None:
     orders = ("independent", "shared", "early", "late", "reversed")
     assert found.whole.networks == ("IF", *orders)

@@ -119,6 +119,7 @@ def test_latency_and_spikes_tell_of_the_rehearsal():
         ({"tau": 0}, "tau must be a whole number of steps, at least 1, got 0"),
         ({"tau": True}, "tau must be"),
         ({"neuron": sw.TPP()}, "SRP silences IntegrateFire neurons"),
+        ({"neuron": sw.IntegrateFire("hard")}, "a hard one leaves nothing of the charge"),
         ({"margin": 1.0}, r"margin lies in \[0, 1\)"),
         ({"margin": float("nan")}, r"margin lies in \[0, 1\)"),
     ],

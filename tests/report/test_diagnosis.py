@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from spikewright.measure import LayerError
@@ -68,7 +70,11 @@ def test_a_lossless_network_needs_no_advice() -> None:
         ("unbiased", "unevenness", "the draws add noise", "nearest, which draws nothing"),
         ("unbiased, burst", "unevenness", "the draws add noise", "nearest, which draws nothing"),
         ("TPP", "rounding", "count law is biased", "in place of TPP"),
-        ("nearest, binary", "rounding", "T + 1 values", "more time steps"),
+        ("nearest", "rounding", "no more than 9 values", "more time steps (it falls as 1 / T)"),
+        ("nearest, binary", "rounding", "256 values", "more time steps (each about halves it)"),
+        ("nearest, digits", "rounding", "513 values", "thresholds a channel"),
+        ("TPP, T = 6", "rounding", "count law is biased", "in place of TPP"),
+        ("somebody else's", "rounding", "no more than 9 values", "more time steps, thresholds"),
     ],
 )
 def test_what_to_try_depends_on_the_neuron(
@@ -78,3 +84,5 @@ def test_what_to_try_depends_on_the_neuron(
     assert found.cause == cause
     assert told in found.explanation
     assert found.advice.startswith(advice) or advice in found.advice
+    named = replace(error("a", 0.5, "mine", **{cause: 0.5}), neuron=network)
+    assert diagnose([named]).explanation == found.explanation

@@ -185,6 +185,7 @@ class _Tally:
     source: Account
     charged: dict[str, Counts] = field(default_factory=dict)
     spikes: dict[str, float] = field(default_factory=dict)
+    settling: int = 0
     latest: int = 0
 
     def __post_init__(self) -> None:
@@ -203,6 +204,7 @@ class _Tally:
             self.charged[site] = self.charged.get(site, Counts()) + counts
         for site, activity in sent.sites.items():
             self.spikes[site] = self.spikes.get(site, 0.0) + float(activity.spikes.sum())
+        self.settling += sent.settling
         self.latest = max(self.latest, sent.latest)
 
     def result(
@@ -243,6 +245,7 @@ class _Tally:
             footprint_bytes=sum(t.numel() * t.element_size() for t in graph.tensors.values()),
             connection_sparsity=self.source.sparsity,
             record=record,
+            settling=self.settling / samples,
         )
 
     def _levels(self, row: str, levels: Mapping[str, int]) -> int:

@@ -32,6 +32,8 @@ class Operations:
         footprint_bytes: size of weights and other stored tensors.
         connection_sparsity: fraction of weights that are 0.
         record: how it was measured.
+        settling: time steps after the window until spike tracers have settled, the mean over
+            samples.
     """
 
     network: str
@@ -45,6 +47,7 @@ class Operations:
     footprint_bytes: int
     connection_sparsity: float
     record: RunRecord
+    settling: float = 0.0
 
     @property
     def total(self) -> OperationsRow:
@@ -80,19 +83,20 @@ class Operations:
         NeuroBench runs every layer at every step; here, what is constant in time is computed once,
         and a spike passes pooling on its way to the next weights without becoming a fraction. So
         `Effective_MACs` is smaller by the repetitions of the first layer, and what follows average
-        pooling counts as `Effective_ACs`. `Dense` is that of T full passes, as in NeuroBench.
+        pooling counts as `Effective_ACs`. `Dense` is that of full passes at all steps, as in
+        NeuroBench.
 
         Source: Yik et al., "NeuroBench" (arXiv 2304.04640), metrics of the algorithm track.
         """
-        total = self.total
+        total, times = self.total, self.duration + self.settling
         return {
             "Footprint": self.footprint_bytes,
             "ConnectionSparsity": self.connection_sparsity,
-            "ActivationSparsity": 1 - total.spikes / max(1, total.neurons * self.duration),
+            "ActivationSparsity": 1 - total.spikes / max(1, total.neurons * times),
             "SynapticOperations": {
                 "Effective_MACs": total.snn.effective_macs,
                 "Effective_ACs": total.snn.additions,
-                "Dense": total.ann.all_macs * self.duration,
+                "Dense": total.ann.all_macs * times,
             },
         }
 
@@ -104,6 +108,7 @@ class Operations:
             "steps": self.steps,
             "levels": self.levels,
             "duration": self.duration,
+            "settling": self.settling,
             "bits": self.bits,
             "latency": self.latency,
             "accuracy": self.accuracy,

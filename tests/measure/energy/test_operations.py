@@ -107,6 +107,16 @@ def test_the_document_is_json_and_names_neurobench_metrics() -> None:
     assert "operations for one sample" in str(found)
 
 
+def test_activation_sparsity_of_spike_tracers_counts_the_steps_in_which_they_settle() -> None:
+    """NeuroBench's share of zeros, of one image, among all that its neurons sent."""
+    x = images(1)
+    snn = converted("residual", neuron=sw.SpikeTracer(), steps=2)
+    found = sw.operations(snn, [x])
+    trains = torch.cat([train.flatten() for train in snn.record(x).values()])
+    assert found.settling == found.latency - 2 > 0
+    assert found.neurobench()["ActivationSparsity"] == float((trains == 0).double().mean())
+
+
 def test_energy_by_hand() -> None:
     """10 MACs at 4.6 pJ, 100 additions, comparisons and updates at 0.9 pJ; in integers, 0.2 + 0.1
     a MAC on the input, 0.2 * 4/8 + 0.1 on 4-bit activations, 0.1 an addition."""

@@ -7,6 +7,7 @@ is specified in docs/artefacts.md.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,8 +96,8 @@ def save(parts: Parts, path: AnyPath, notes: Mapping[str, Any] | None = None) ->
 
     Raises:
         InterchangeError: for neurons or strategies of your own, which a file without code cannot
-            hold; for weights that are not finite, which would be refused on loading; for notes that
-            are not plain values; when the file cannot be written.
+            hold; for what `load` would refuse, such as weights that are not finite and T beyond
+            2**20; for notes that are not plain values; when the file cannot be written.
     """
     _require_finite(parts.graph.tensors)
     tensors, document = _taken_apart(parts, notes or {})
@@ -104,7 +105,10 @@ def save(parts: Parts, path: AnyPath, notes: Mapping[str, Any] | None = None) ->
         content = container.packed(tensors, document)
     except (TypeError, ValueError) as error:
         raise InterchangeError(f"notes must be plain JSON values ({error})") from error
-    dry_run.check_graph(graphs.decoded(document["graph"], parts.graph.tensors))
+    try:
+        _Loader(dict(tensors), json.loads(json.dumps(container.headed(document)))).parts()
+    except (ConversionError, InterchangeError) as error:
+        raise InterchangeError(f"the network cannot be saved: {error}") from error
     try:
         write_whole(Path(path), content)
     except OSError as error:

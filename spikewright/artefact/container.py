@@ -37,10 +37,14 @@ _LONGEST_HEADER = 1 << 26
 def packed(tensors: Mapping[str, Tensor], document: Mapping[str, Any]) -> bytes:
     """Tensors and a JSON document as the bytes of one sealed file."""
     stored = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    whole = {"format": FORMAT, "version": VERSION, "sha256": _UNSEALED, **document}
-    header = {_DOCUMENT: json.dumps(whole, allow_nan=False, separators=(",", ":"))}
+    header = {_DOCUMENT: json.dumps(headed(document), allow_nan=False, separators=(",", ":"))}
     content = safetensors.torch.save(stored, metadata=header)
     return content.replace(_UNSEALED.encode(), _digest(content, _UNSEALED).encode(), 1)
+
+
+def headed(document: Mapping[str, Any]) -> dict[str, Any]:
+    """A document as it stands in a file that is not sealed yet."""
+    return {"format": FORMAT, "version": VERSION, "sha256": _UNSEALED, **document}
 
 
 def _digest(content: bytes, seal: str) -> str:

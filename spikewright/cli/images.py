@@ -17,6 +17,7 @@ from spikewright.data.double import InDouble
 from spikewright.data.events import EventData, EventImages, frame_batches
 from spikewright.data.image_data import dataset_length
 from spikewright.measure.cells import Cells
+from spikewright.runs.recipe import DataRecipe
 
 LIMIT_SEED_OFFSET = 1
 """The offset of the seed that keeps the draw of `--limit` apart from that of calibration."""
@@ -87,7 +88,7 @@ class Preparation:
         if self.resize is not None and self.resize.side > 2 * MAXIMUM_SIZE:
             raise ValueError(f"resize.side is at most {2 * MAXIMUM_SIZE}, got {self.resize.side}")
 
-    def overruled(self, options: DataOptions) -> Preparation:
+    def overruled(self, options: DataOptions | DataRecipe) -> Preparation:
         """The same, where the options say nothing else; of another size the same part is kept."""
         size, resize = self.size, self.resize
         if options.size is not None:

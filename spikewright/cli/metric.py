@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from dataclasses import replace
+from typing import Annotated, Any
 
 import typer
 
 from spikewright.cli.failures import WrongUsage
+from spikewright.errors import AnalysisError, SpikewrightError
 from spikewright.measure import Metric
 from spikewright.runs.names import imported
 
@@ -15,6 +17,8 @@ MetricName = Annotated[str | None, typer.Option(metavar="MODULE:FUNCTION")]
 
 def metric_of(spec: str | None) -> Metric | None:
     """The metric of a name; None where none is named.
+
+    What its function raises is an AnalysisError, as the fault is the function's.
 
     Raises:
         WrongUsage: when it is not of the form package.module:function.
@@ -27,4 +31,17 @@ def metric_of(spec: str | None) -> Metric | None:
         raise WrongUsage(
             f"--metric {spec}: name a function of (output, labels) as package.module:function"
         )
-    return Metric.of(imported(module, name))
+    metric = Metric.of(imported(module, name))
+
+    def asked(output: Any, labels: Any) -> Any:
+        try:
+            return metric.function(output, labels)
+        except SpikewrightError:
+            raise
+        except Exception as error:  # whatever the user's own code raises
+            raise AnalysisError(
+                f"--metric {spec}: the function raises {type(error).__name__}: {error}; --debug "
+                "shows where"
+            ) from error
+
+    return replace(metric, function=asked)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils.data import Dataset, Subset
@@ -173,9 +174,35 @@ def class_folders(name: str, folder: Path) -> Any:
     """
     datasets = require_extra("torchvision.datasets", "vision", f"the data set '{name}'")
     try:
-        return datasets.ImageFolder(str(folder))
+        return datasets.ImageFolder(str(folder), loader=_rgb)
     except FileNotFoundError as error:
         raise DataError(
             f"{name}: '{folder}': {error}; every class needs a folder with at least one "
             "picture (png, jpg, webp, ...) in it"
         ) from error
+
+
+def _rgb(file: str) -> Any:
+    """The picture in a file, as 8-bit RGB; of 16 bits the upper half is kept.
+
+    Raises:
+        ValueError: for pixels whose black and white nobody knows.
+    """
+    images = require_extra("PIL.Image", "vision", "reading pictures")
+    with images.open(file) as opened:
+        deep = opened.mode == "F" or opened.mode.startswith("I")
+        return (_in_eight_bits(opened) if deep else opened).convert("RGB")
+
+
+def _in_eight_bits(picture: Any) -> Any:
+    """A grey picture of more than 8 bits; `convert` would cut its values off at 255."""
+    if picture.mode == "F":
+        raise ValueError("floating-point pixels (mode F) have no known white: save it as integers")
+    values = np.asarray(picture).astype(np.int64)
+    if values.min() < 0 or values.max() >= 1 << 16:
+        raise ValueError(
+            f"pixels from {values.min()} to {values.max()} (mode {picture.mode}) have no known "
+            "white: save it with 8 or 16 bits"
+        )
+    images = require_extra("PIL.Image", "vision", "reading pictures")
+    return images.fromarray((values >> 8).astype(np.uint8))

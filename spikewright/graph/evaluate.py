@@ -148,6 +148,12 @@ def _check_input(port: Input, x: Tensor, like: Tensor, where: str) -> None:
             f"{where}this network takes a tensor {_batches(port)}, got {type(x).__name__}: "
             "torch.as_tensor(...) makes one of an array or a list"
         )
+    if tuple(x.shape) == port.shape:
+        raise ConversionError(
+            f"{where}this network takes batches of shape {_batches(port)}, got one sample "
+            f"{list(x.shape)} without its batch dimension: give x[None]; where batches are asked "
+            "for, a tensor stands in a list, [x]"
+        )
     if tuple(x.shape[1:]) != port.shape or x.ndim == 0:
         raise ConversionError(
             f"{where}this network takes batches of shape {_batches(port)}, got {list(x.shape)}: "

@@ -288,6 +288,36 @@ def require_reiterable(data: Iterable[Any]) -> None:
         )
 
 
+def require_batches(data: Any, shape: Sequence[int]) -> None:
+    """Refuse tensors and data sets that are given in place of batches.
+
+    Args:
+        data: an iterable of batches, or a function that returns one.
+        shape: of one sample of the first input.
+
+    Raises:
+        AnalysisError: for a tensor, a pair (images, labels), or what can be neither iterated over
+            nor called.
+    """
+    if isinstance(data, Tensor):
+        raise AnalysisError(
+            f"the data is {described(data)}, not batches: give a list of them, [images] or "
+            "[(images, labels)]"
+        )
+    if isinstance(data, (tuple, list)) and len(data) == 2:  # pyright: ignore[reportUnknownArgumentType]
+        shapes = [tuple(item.shape[1:]) for item in data if isinstance(item, Tensor)]  # pyright: ignore[reportUnknownVariableType]
+        if len(shapes) == 2 and shapes[0] == tuple(shape) != shapes[1]:
+            raise AnalysisError(
+                "the data is one pair (images, labels), which is read as two batches: give a list "
+                "of pairs, [(images, labels)]"
+            )
+    if not isinstance(data, Iterable) and not callable(data):
+        raise AnalysisError(
+            f"the data is a {type(data).__name__}, which gives no batches: give "
+            "torch.utils.data.DataLoader(dataset, batch_size=64)"
+        )
+
+
 def checked_steps(steps: int | Sequence[int]) -> tuple[int, ...]:
     """One T or several, each once.
 

@@ -26,6 +26,7 @@ from spikewright.measure.batches import (
     are_frames,
     blocks_of,
     checked_steps,
+    require_batches,
     whole_numbers,
 )
 from spikewright.measure.cells import Cells, Task
@@ -145,6 +146,7 @@ class SweepPlan:
         wanted = wanted if own is None else Labels.ANYTHING
         kept = 0 if reference is None else sum(_size(graph.outputs[n], graph.shapes) for n in names)
         options: dict[str, Any] = {"wanted": wanted, "answer": kept}
+        require_batches(data, shapes[0])
         if isinstance(data, Iterable):
             passes = [(blocks_of(data, shape, **options), times)]
         else:

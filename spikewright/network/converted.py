@@ -162,7 +162,8 @@ class ConvertedNetwork(GraphNetwork):
 
         Raises:
             InterchangeError: for neurons or strategies of your own (a file holds no code), weights
-                that are not finite, notes that are not plain values, or a place that refuses it.
+                that are not finite, T beyond 2**20, notes that are not plain values, or a place
+                that refuses it.
         """
         state = (self._neurons, self.steps, self._designs, self.calibration)
         artefact.save(artefact.Parts(self.graph, *state, str(self.precision)), path, notes)

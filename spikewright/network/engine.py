@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Mapping
 from enum import StrEnum
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -75,6 +77,18 @@ def checked_t(steps: int | None, default: int) -> int:
     return steps
 
 
+def checked_seed(seed: Any) -> int:
+    """The seed of a call; integers of numpy, and tensors of one, are integers too.
+
+    Raises:
+        ConversionError: for anything else.
+    """
+    try:
+        return operator.index(seed)
+    except TypeError:
+        raise ConversionError(f"seed must be an integer, got {seed!r}") from None
+
+
 def checked_ids(sample_ids: Tensor | None, content: Tensor, fuse: Fuse, *, needed: bool) -> Tensor:
     """The identities of a batch's samples, int64 `[B]`, on its device.
 
@@ -85,12 +99,17 @@ def checked_ids(sample_ids: Tensor | None, content: Tensor, fuse: Fuse, *, neede
         needed: whether any random number is drawn; if not, content is not read.
 
     Raises:
-        ConversionError: for another shape or dtype.
+        ConversionError: for no tensor, or one of another shape or dtype.
     """
     if sample_ids is None:
         if needed:
             return sample_ids_of(content, fuse)
         return torch.zeros(len(content), dtype=torch.int64, device=content.device)
+    if not isinstance(sample_ids, Tensor):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConversionError(
+            f"sample_ids must be a tensor of integers [{len(content)}], got a "
+            f"{type(sample_ids).__name__}: give torch.tensor(sample_ids)"
+        )
     if sample_ids.shape != (len(content),) or sample_ids.is_floating_point():
         raise ConversionError(
             f"sample_ids must be integers of shape [{len(content)}], got {sample_ids.dtype} "

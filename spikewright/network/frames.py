@@ -57,13 +57,14 @@ def check_shown(plan: Plan, shown: Batch, like: Tensor) -> None:
         like: a tensor of the network's dtype and device.
 
     Raises:
-        ConversionError: for another shape, dtype or device, an empty batch, NaN, a number of
-            frames other than T, or frames for neurons whose steps do not all weigh the same.
+        ConversionError: for another shape, dtype or device, an empty batch, NaN or infinity, a
+            number of frames other than T, or frames for neurons whose steps do not all weigh the
+            same.
     """
     one = plan.source.takes_one_signal
     if not isinstance(shown, Tensor) or not one or not are_frames(shown, plan.source):
         check_inputs(plan.source, shown, like)
-        _refuse_nan(shown)
+        _refuse_not_finite(shown)
         return
     if len(shown) != plan.steps:
         raise ConversionError(
@@ -80,12 +81,12 @@ def check_shown(plan: Plan, shown: Batch, like: Tensor) -> None:
             "or integrate-and-fire), or show the mean frame, snn(frames.mean(0))"
         )
     check_inputs(plan.source, shown[0], like)
-    _refuse_nan(shown)
+    _refuse_not_finite(shown)
 
 
-def _refuse_nan(shown: Batch) -> None:
-    if any(t.is_floating_point() and bool(t.isnan().any()) for t in tensors_of(shown)):
+def _refuse_not_finite(shown: Batch) -> None:
+    if not all(bool(t.isfinite().all()) for t in tensors_of(shown) if t.is_floating_point()):
         raise ConversionError(
-            "the input holds NaN, of which neurons would make some number of spikes: see how the "
-            "samples were read, or leave those out in which x.isnan() is true"
+            "the input holds NaN or infinity, of which neurons would make some number of spikes: "
+            "see how the samples were read, or leave those out in which x.isfinite() is false"
         )

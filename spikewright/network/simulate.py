@@ -10,7 +10,7 @@ from torch import Tensor
 from spikewright.graph.inputs import Batch
 from spikewright.network.compiled import CompiledEngines
 from spikewright.network.counts import run_counts
-from spikewright.network.engine import Engine
+from spikewright.network.engine import Engine, checked_seed
 from spikewright.network.frames import are_frames, mean_image
 from spikewright.network.plan import Observer, Plan
 from spikewright.network.steps import run_steps
@@ -39,7 +39,11 @@ def simulate(
         sample_ids: int64 `[B]`.
         observer: what to watch.
         memory_budget: see `run_steps`.
+
+    Raises:
+        ConversionError: for a seed that is no integer.
     """
+    seed = checked_seed(seed)
     if engine is Engine.COUNTS:
         shown = mean_image(plan.source, shown)
     kind = shown.device.type

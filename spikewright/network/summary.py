@@ -99,10 +99,20 @@ def _corrections(design: Design) -> Iterator[str]:
 def _errors(held_out: Mapping[str, Tensor]) -> Iterator[str]:
     """A line for every candidate; the least of the thresholds and of the corrections is chosen."""
     for measure, corrections in (("unexplained", False), ("error", True)):
-        of_kind = {n: float(e) for n, e in held_out.items() if n.startswith("+ ") is corrections}
+        of_kind = _candidates(held_out, corrections=corrections)
         chosen = min(of_kind, key=of_kind.__getitem__, default=None)
         for name, error in of_kind.items():
             yield f"{measure:<11} {error:<10.4g} {name}{'  (chosen)' if name == chosen else ''}"
+
+
+def chosen_threshold(held_out: Mapping[str, Tensor]) -> str | None:
+    """The name of the threshold strategy that a design took; None where none was chosen."""
+    of_kind = _candidates(held_out, corrections=False)
+    return min(of_kind, key=of_kind.__getitem__, default=None)
+
+
+def _candidates(held_out: Mapping[str, Tensor], *, corrections: bool) -> dict[str, float]:
+    return {n: float(e) for n, e in held_out.items() if n.startswith("+ ") is corrections}
 
 
 def _rows(plan: Plan) -> dict[str, list[Operation]]:

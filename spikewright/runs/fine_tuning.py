@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from spikewright.data import Resize
 from spikewright.errors import RecipeError
 from spikewright.methods.finetune import FineTuning, named
 from spikewright.runs.card import SplitAccuracy
@@ -25,6 +26,7 @@ class FineTuneRecipe:
         steps: T.
         samples: how many training images are trained on, drawn by the seed; all when None.
         seed: of what is drawn at random, at least 0.
+        resize: of pictures before they are cropped to `data.size`; None is that of `open_dataset`.
 
     Raises:
         RecipeError: when made with settings that the method does not have, or numbers out of range.
@@ -37,6 +39,7 @@ class FineTuneRecipe:
     steps: int
     samples: int | None = None
     seed: int = 0
+    resize: Resize | None = None
 
     def __post_init__(self) -> None:
         if self.seed < 0 or self.steps < 1 or (self.samples is not None and self.samples < 1):

@@ -97,16 +97,19 @@ class DataRecipe:
     Attributes:
         data: The data set: cifar10:DIR, cifar100:DIR, imagefolder:DIR, cifar10dvs:DIR or digits.
         mean: The mean of each channel, subtracted from pixels in 0 .. 1; goes with std. Default:
-            that of the data set for CIFAR, 0 for other data.
+            that which a saved network was calibrated with; for a new one that of the data set for
+            CIFAR, 0 for other data.
         std: The standard deviation of each channel, which divides what is left; goes with mean.
-            Default: that of the data set for CIFAR, 1 for other data.
+            Default: that which a saved network was calibrated with; for a new one that of the data
+            set for CIFAR, 1 for other data.
         validation: The number of training images held out to choose the best epoch on, the same
             share of every class. Default: the validation split of the data set, or what the
             weights to start from held out, or a tenth.
         augment: The random changes of every training image: some of crop, flip, cutout and
             autoaugment, in any order; AutoAugment comes first.
         size: The side in pixels of the square that images are resized and cropped to; for event
-            recordings a divisor of 128. Default: images stay as they are.
+            recordings a divisor of 128. Default: that which a saved network was calibrated with;
+            for a new one images stay as they are.
 
     Raises:
         RecipeError: when made with one of mean and std, an unknown augmentation or one twice, or

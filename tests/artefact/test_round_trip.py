@@ -183,3 +183,15 @@ def test_neurons_of_your_own_are_refused_and_nothing_is_written(tmp_path: Path) 
     with pytest.raises(sw.InterchangeError, match="cannot write"):
         converted("plain").save(tmp_path / "nowhere" / "network")
     assert not list(tmp_path.iterdir())
+
+
+def test_what_could_not_be_loaded_is_not_saved(tmp_path: Path) -> None:
+    network = converted("plain", steps=2**20 + 1)
+    with pytest.raises(
+        sw.InterchangeError, match=r"cannot be saved: .*T must lie in 1 \.\. 1048576"
+    ):
+        network.save(tmp_path / "network")
+    assert not list(tmp_path.iterdir())
+    longer = converted("plain", neuron=sw.TwoPhase("nearest", steps=2**20 + 1), steps=4)
+    with pytest.raises(sw.InterchangeError, match=r"cannot be saved: .* 0 \.\. 1048576"):
+        longer.save(tmp_path / "network")

@@ -6,11 +6,19 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image
+from torch import nn
 
 import spikewright as sw
 from spikewright.artefact import describe
+from spikewright.cli.commands.finetune import _preparation  # pyright: ignore[reportPrivateUsage]
+from spikewright.data import Resize, open_dataset
+from spikewright.runs.recipe import DataRecipe
 from spikewright.runs.zoo import zoo_folder
 
 from .conftest import Run
@@ -145,3 +153,36 @@ def test_wrong_usage_is_told(
     assert out == ""
     assert message in err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_pictures_are_resized_as_those_of_calibration(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (24, 12, 14, 3), dtype=np.uint8)
+    for number, picture in enumerate(pixels):
+        place = tmp_path / "data" / ("test" if number % 3 == 0 else "train") / f"class{number % 2}"
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(place / f"{number}.png")
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2)).eval()
+    network = sw.convert(model, torch.rand(16, 3, 8, 8), sw.TwoPhase("nearest"), steps=2)
+    preparation = {"size": 8, "resize": {"side": 11, "interpolation": "bicubic"}}
+    network.save(tmp_path / "network", notes={"preparation": preparation})
+    opened: list[Any] = []
+    command = sys.modules["spikewright.cli.commands.finetune"]
+
+    def watched(*args: Any, **options: Any) -> Any:
+        opened.append(options["resize"])
+        return open_dataset(*args, **options)
+
+    monkeypatch.setattr(command, "open_dataset", watched)
+    words = [str(tmp_path / "network"), "--data", f"imagefolder:{tmp_path / 'data'}"]
+    words += ["--epochs", "1", "--batch-size", "4", "--augment", "none"]
+    code, _, err = run("finetune", *words, "--output", str(tmp_path / "run"))
+    assert code == 0, err
+    code, _, err = run("finetune", "--resume", str(tmp_path / "run"))
+    assert code == 0, err
+    assert opened == [Resize(11, "bicubic")] * 2
+    kept = describe(tmp_path / "run" / "network.safetensors").notes["preparation"]
+    assert (kept["size"], kept["resize"]) == (8, preparation["resize"])
+    larger = _preparation(DataRecipe("imagefolder:here", size=16), {"preparation": preparation}, 3)
+    assert (larger.size, larger.resize) == (16, Resize(22, "bicubic"))

@@ -22,6 +22,9 @@ def mean_of(output, labels):
 
 lost = Metric(lambda output, labels: 1 - sure(output, labels), "lost", higher_is_better=False)
 
+def broken(output, labels):
+    return {}["no such key"]
+
 class Maps(nn.Module):
     def __init__(self):
         super().__init__()
@@ -102,3 +105,11 @@ def test_what_is_no_metric_is_refused(run: Run, module: str, metric: str, messag
     code, out, err = run("sweep", DIGITS, *SMALL, "--neuron", "nearest", "--metric", named)
     assert (code != 0, out) == (True, "")
     assert message in " ".join(err.split())
+
+
+def test_an_error_of_the_metric_itself_is_told_as_the_metrics(run: Run, module: str) -> None:
+    words = ["sweep", DIGITS, *SMALL, "--neuron", "nearest"]
+    code, _, err = run(*words, "--metric", f"{module}:broken")
+    assert code == 4, err
+    assert f"--metric {module}:broken: the function raises KeyError: 'no such key'" in err
+    assert "this is a bug" not in err

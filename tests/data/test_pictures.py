@@ -126,6 +126,32 @@ def test_a_picture_of_too_many_pixels_is_a_damaged_one(
     assert left_out == [str(folder / "test" / "dog" / "101.png")]
 
 
+def test_pictures_of_16_bits_have_the_range_of_16_bits(folder: Path) -> None:
+    deep = np.full((6, 6), 77 * 257, dtype=np.uint16)
+    deep[1, 1] = 65535
+    Image.fromarray(deep).save(folder / "test" / "cat" / "100.png")
+    Image.fromarray(deep.astype(np.int32)).save(folder / "test" / "cat" / "101.tif")
+    test = open_dataset(f"imagefolder:{folder}").test
+    found = [round(float(test[i][0][0, 0, 0]) * 255) for i in range(3)]
+    assert found == [77, 101, 77]
+    assert float(test[0][0].max()) == 1
+
+
+@pytest.mark.parametrize("value", [np.float32(0.5), np.int32(70_000), np.int32(-1)])
+def test_pictures_whose_white_is_not_known_are_refused(folder: Path, value: np.generic) -> None:
+    (folder / "test" / "dog" / "101.png").unlink()
+    path = folder / "test" / "dog" / "101.tif"
+    Image.fromarray(np.full((6, 6), value)).save(path)
+    with pytest.raises(
+        DataError, match=r"101\.tif' cannot be read as a picture: .* no known white"
+    ):
+        greys(open_dataset(f"imagefolder:{folder}").test)
+    left_out: list[str] = []
+    test = open_dataset(f"imagefolder:{folder}", on_damaged=left_out.append).test
+    assert sum(len(labels) for _, labels in loader(test, 4)) == 5
+    assert left_out == [str(path)]
+
+
 @pytest.mark.parametrize("wrap", [lambda part: part, InDouble, lambda part: Subset(part, range(6))])
 def test_a_damaged_picture_is_left_out_however_the_data_set_is_wrapped(
     folder: Path, wrap: Callable[[ImageDataset], ImageDataset]

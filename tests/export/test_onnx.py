@@ -280,7 +280,8 @@ def test_int8_is_written_with_integer_operators(tmp_path: Path) -> None:
     with torch.random.fork_rng():
         torch.manual_seed(5)
         model = nn.Sequential(
-            *(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 6, 3, 2, 1, groups=2), nn.ReLU()),
+            *(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU()),
+            *(nn.Conv2d(8, 6, 3, 2, 1, groups=2), nn.BatchNorm2d(6), nn.ReLU()),
             *(nn.MaxPool2d(2), nn.Flatten(), nn.Linear(6, 12), nn.ReLU(), nn.Linear(12, 4)),
         ).eval()
     x = torch.rand(32, 3, 6, 6, generator=torch.Generator().manual_seed(0))

@@ -282,3 +282,23 @@ def test_what_cannot_be_measured_is_refused(
     }
     with pytest.raises(sw.AnalysisError, match=told):
         sw.sweep(**arguments)
+
+
+def test_data_that_is_no_batches_is_refused_with_what_to_give(
+    nearest: sw.SpikingNetwork, images: Tensor, labels: Tensor, model: nn.Module
+) -> None:
+    wrong: list[tuple[Any, str]] = [
+        (images, r"one tensor \[40, 1, 4, 4\], not batches: give .*\[\(images, labels\)\]"),
+        (
+            (images, labels),
+            r"one pair .* two batches: give a list of pairs, \[\(images, labels\)\]",
+        ),
+        (
+            TensorDataset(images, labels),
+            r"a TensorDataset, .* torch.utils.data.DataLoader\(dataset",
+        ),
+    ]
+    for data, told in wrong:
+        for reference in (model, None):
+            with pytest.raises(sw.AnalysisError, match=told):
+                sw.sweep({"a": nearest}, data, 2, reference=reference)

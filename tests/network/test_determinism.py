@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 
@@ -72,3 +73,17 @@ def test_the_batch_size_may_change_between_calls():
         answers = [snn(x[:n], engine=engine)[0] for n in (9, 1, 4, 9)]
         for answer in answers[1:]:
             torch.testing.assert_close(answer, answers[0], rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("neuron", [sw.TPP(), sw.TwoPhase("nearest")])
+def test_seeds_and_identities_that_cannot_be_are_refused(neuron: sw.Neuron) -> None:
+    snn = converted("plain", neuron=neuron, steps=2)
+    x = images(2)
+    for seed in (1.5, None, "a"):
+        with pytest.raises(sw.ConversionError, match=f"seed must be an integer, got {seed!r}"):
+            snn(x, seed=seed)  # pyright: ignore[reportArgumentType]
+    assert torch.equal(snn(x, seed=np.int64(3)), snn(x, seed=3))  # pyright: ignore[reportArgumentType]
+    with pytest.raises(sw.ConversionError, match=r"got a list: give torch.tensor\(sample_ids\)"):
+        snn(x, sample_ids=[0, 1])  # pyright: ignore[reportArgumentType]
+    with pytest.raises(sw.ConversionError, match=r"one sample .* give x\[None\]; .* \[x\]"):
+        snn(x[0])

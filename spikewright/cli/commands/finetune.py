@@ -117,10 +117,13 @@ def finetune(
     notes = describe(Path(recipe.start.weights)).notes
     with opening():
         images = open_dataset(
-            recipe.data.data, size=recipe.data.size, validation=recipe.data.validation
+            recipe.data.data,
+            size=recipe.data.size,
+            resize=recipe.resize,
+            validation=recipe.data.validation,
         )
     check_network(start, notes, images)
-    known = Preparation(recipe.data.mean, recipe.data.std, recipe.data.size)
+    known = Preparation(recipe.data.mean, recipe.data.std, recipe.data.size, recipe.resize)
     told = {**notes, PREPARATION: asdict(known), CLASSES: list(images.classes)}
     card = carry_out(recipe, folder, images, start=start, notes=told, progress=ProgressLine())
     if json:
@@ -154,27 +157,28 @@ def _asked(
             "give both; or go on with --resume DIR"
         )
     options, loaded, notes = tuning.make(), load(network), describe(network).notes
-    method = options.make_method()
+    method, images = options.make_method(), data.make()
+    known = _preparation(images, notes, loaded.graph.signal.shape[0])
     recipe = FineTuneRecipe(
         start=StartRecipe(str(network), sha256(network)),
-        data=_prepared(data.make(), notes, loaded.graph.signal.shape[0]),
+        data=replace(images, mean=known.mean, std=known.std, size=known.size),
         method=method.name,
         settings=asdict(method),
         steps=loaded.steps if options.steps is None else options.steps,
         samples=options.samples,
         seed=options.seed,
+        resize=known.resize,
     )
     loaded.steps = recipe.steps
     return output, recipe, loaded
 
 
-def _prepared(data: DataRecipe, notes: Mapping[str, Any], channels: int) -> DataRecipe:
-    """The images as the network was calibrated with them, where the options say nothing else."""
-    known = known_preparation(notes, told=data.mean is not None or data.size is not None)
-    if data.mean is None:
-        mean, std = known.mean or (0.0,) * channels, known.std or (1.0,) * channels
-        data = replace(data, mean=mean, std=std)
-    return data if data.size is not None else replace(data, size=known.size)
+def _preparation(data: DataRecipe, notes: Mapping[str, Any], channels: int) -> Preparation:
+    """That of the images the network was calibrated with, where the options say nothing else."""
+    told = data.mean is not None or data.size is not None
+    known = known_preparation(notes, told=told).overruled(data)
+    mean, std = known.mean or (0.0,) * channels, known.std or (1.0,) * channels
+    return replace(known, mean=mean, std=std)
 
 
 def summary(card: FineTuneCard, folder: Path) -> str:

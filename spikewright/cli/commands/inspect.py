@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from spikewright.cli.failures import WrongUsage
 from spikewright.cli.options import SavedNetwork
 from spikewright.graph.inputs import batch_of
 from spikewright.network import Audit, SpikingNetwork, load
+from spikewright.network.summary import chosen_threshold
 
 
 def inspect(file: SavedNetwork, audit: bool = False, json: bool = False) -> None:
@@ -89,8 +91,17 @@ def as_text(network: SpikingNetwork, description: Description) -> str:
         f"saved by: {versions}",
         *(f"input {told}" for told in _inputs(network)),
         f"precision: {network.precision}",
-        f"thresholds: {network.calibration.threshold!r}",
+        *_thresholds(network),
         *(f"note, {name}: {value}" for name, value in notes.items()),
     ]
     summaries = [network.summary(steps) for steps in network.designed_steps]
     return "\n\n".join(["\n".join(lines), *summaries])
+
+
+def _thresholds(network: SpikingNetwork) -> Iterator[str]:
+    """The rule that was chosen for every designed T, where one was, and the rule for any other."""
+    for steps in network.designed_steps:
+        chosen = chosen_threshold(network.design(steps).held_out)
+        if chosen is not None:
+            yield f"thresholds at T = {steps}: {chosen}"
+    yield f"thresholds at other T: {network.calibration.threshold!r}"

@@ -107,7 +107,7 @@ def _converted(onnx: Any, node: Any, weight: Any) -> tuple[list[Any], list[Any]]
         if operator == "ConvInteger":
             shape = onnx.numpy_helper.from_array(np.array(places, np.int64), f"{name}/shape")
             tensors.append(shape)
-            operators.append(make("Reshape", [bias, shape.name], [f"{name}/bias"]))
-            bias = f"{name}/bias"
+            operators.append(make("Reshape", [bias, shape.name], [f"{name}/placed"]))
+            bias = f"{name}/placed"  # a folded batch norm has taken "/bias"
         operators.append(make("Add", [scaled, bias], [name]))
     return operators, tensors

@@ -45,13 +45,14 @@ def code_costs(
         One result a code, in their order.
 
     Raises:
-        AnalysisError: for neurons that are not two-phase, and where `operations` raises it.
+        AnalysisError: for neurons that are not two-phase, a code that rounds counts, and where
+            `operations` raises it.
         ValueError: for an unknown code.
     """
     steps = network.steps if steps is None else steps
     levels = network.plan(steps).levels
     written: list[Written] = []
-    for code in map(code_of, codes):
+    for code in exact_codes(codes):
         neurons: dict[str, Neuron] = {}
         longest = code.steps_for(max(levels.values()))
         for site in network.neurons:
@@ -64,6 +65,23 @@ def code_costs(
         event_value=event_value, progress=progress,
     )  # fmt: skip
     return tuple(results)
+
+
+def exact_codes(codes: Sequence[Code | str]) -> tuple[Code, ...]:
+    """The codes that were named, each of which writes any count as it is.
+
+    Raises:
+        AnalysisError: naming one that does not.
+        ValueError: for an unknown code.
+    """
+    found = tuple(map(code_of, codes))
+    for code in found:
+        if not code.carries_all:
+            raise AnalysisError(
+                f"the code '{code.name}' rounds counts to what it says, so that the answers would "
+                f"be others: leave it out, or convert with TwoPhase('nearest', '{code.name}')"
+            )
+    return found
 
 
 def two_phase_at(network: SpikingNetwork, site: str) -> TwoPhase:

@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from spikewright.errors import AnalysisError
-from spikewright.measure.energy.code_costs import two_phase_at
+from spikewright.measure.energy.code_costs import exact_codes, two_phase_at
 from spikewright.measure.energy.counting import counted
 from spikewright.measure.energy.estimate import HOROWITZ_45NM, EnergyModel
 from spikewright.measure.energy.results import Operations
@@ -79,8 +79,9 @@ def assign_codes(
         Networks with their operations, of increasing latency and decreasing cost.
 
     Raises:
-        AnalysisError: for neurons that are not two-phase, codes none of which counts as far as some
-            layer does, a latency that no network keeps, and where `operations` raises it.
+        AnalysisError: for neurons that are not two-phase, a code that rounds counts, codes none
+            of which counts as far as some layer does, a latency that no network keeps, and where
+            `operations` raises it.
 
     Example:
         >>> import torch, spikewright as sw
@@ -96,7 +97,8 @@ def assign_codes(
         True
     """
     batches = list(data)
-    choices = {site: _choices(network, site, codes) for site in network.sites}
+    exact = exact_codes(codes)
+    choices = {site: _choices(network, site, exact) for site in network.sites}
     measured = partial(_measured, network, batches, seed=seed, model=model, progress=progress)
     fastest = {site: some[0] for site, some in choices.items()}
     changed = [(site, other) for site, some in choices.items() for other in some[1:]]
@@ -120,18 +122,16 @@ def assign_codes(
     return tuple(front)
 
 
-def _choices(
-    network: SpikingNetwork, site: str, codes: Sequence[Code | str]
-) -> tuple[TwoPhase, ...]:
+def _choices(network: SpikingNetwork, site: str, codes: Sequence[Code]) -> tuple[TwoPhase, ...]:
     """Neurons with the site's own law and each code that counts exactly as far, fastest first."""
     neuron, levels = two_phase_at(network, site), network.plan().levels[site]
     fitting = [
         replace(neuron, code=code, steps=code.steps_for(levels))
-        for code in map(code_of, codes)
-        if code.carries_all and code.levels(code.steps_for(levels)) == levels and code.room == 1
+        for code in codes
+        if code.levels(code.steps_for(levels)) == levels and code.room == 1
     ]
     if not fitting:
-        names = ", ".join(code_of(code).name for code in codes)
+        names = ", ".join(code.name for code in codes)
         raise AnalysisError(
             f"site '{site}' counts to {levels}, and none of these codes counts exactly so far: "
             f"{names}. Convert with steps of 3, 7, 15 or another 2**n - 1, which the binary code "

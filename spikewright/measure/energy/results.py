@@ -147,7 +147,7 @@ class Operations:
         ]
         lines = [head]
         for row, energy in self._lines:
-            work = row.snn.updates + row.snn.comparisons + row.snn.draws
+            work = row.snn.updates + row.snn.comparisons + row.snn.draws + row.snn.bias_additions
             numbers = (row.neurons, row.spikes, row.snn.all_macs, row.snn.additions, work)
             cells = [f"{number:,.0f}" for number in numbers]
             lines.append([row.site, *cells, f"{energy.snn_nj:,.1f}", f"{energy.ann_nj:,.1f}"])

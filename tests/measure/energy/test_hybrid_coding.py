@@ -107,6 +107,8 @@ def test_what_cannot_be_chosen_is_refused() -> None:
     for chosen in (sw.assign_codes, sw.code_costs):
         with pytest.raises(AnalysisError, match="no other code writes them"):
             chosen(digits, [x])
+        with pytest.raises(AnalysisError, match=r"the code 'digits' rounds counts .* leave it out"):
+            chosen(sw.convert(model, x, steps=3), [x], codes=["digits", "binary"])
     with pytest.raises(AnalysisError, match=r"counts to 8, .* binary\. Convert with steps of 3"):
         sw.assign_codes(sw.convert(model, x, steps=8), [x], codes=["binary"])
     only = sw.assign_codes(sw.convert(model, x, steps=8), [x])

@@ -105,6 +105,10 @@ def test_the_document_is_json_and_names_neurobench_metrics() -> None:
     assert told["accuracy"] == found.accuracy is not None
     assert told["energy_model"]["source"].startswith("Horowitz")
     assert "operations for one sample" in str(found)
+    snn = found.total.snn
+    work = snn.updates + snn.comparisons + snn.draws + snn.bias_additions
+    assert snn.bias_additions > 0
+    assert f" {work:,.0f} " in str(found).splitlines()[-4]
 
 
 def test_activation_sparsity_of_spike_tracers_counts_the_steps_in_which_they_settle() -> None:

@@ -23,6 +23,7 @@ ELSEWHERE = {
     "graph/batch_bags.py": "what bags of ids become, whose sizes follow the batch",
     "graph/pairs.py": "what calls on complex numbers are of real ones",
     "graph/fourier.py": "what transforms are as products with constants",
+    "graph/decomposing.py": "repetitions whose sizes are stored",
     "graph/functional.py": "calls of training that functional ones replace",
     "graph/ranks.py": "what calls do with the places of the largest values",
     "graph/writing.py": "a copy in the order of memory that the program's has",

@@ -34,7 +34,7 @@ _ROUNDING = 4.0
 def channel_means(values: Tensor, op: Operation) -> Tensor:
     """The mean of every channel of a unit's values for one sample, float64 `[C]` on the CPU.
 
-    Values of -inf count as 0, as they do in `SiteStatistics.input_sum`.
+    Values of -inf and of masks count as 0, as they do in `SiteStatistics.input_sum`.
     """
     assert op.site is not None
     (rows,) = by_channel(values, op.site.channels)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from spikewright.errors import CalibrationError
+from spikewright.graph.masks import masked, without_masks
 from spikewright.graph.per_channel import by_channel
 
 BINS = 512
@@ -39,7 +40,7 @@ class SiteStatistics:
         histogram: int64 `[C, BINS]`, counts of the magnitudes of activations other than 0.
         values: how many activations of each channel were seen, zeros included.
         input_sum: float64 `[C]`, sum of the activation's input (the pre-activation); inputs of
-            -inf, which a mask before a softmax makes, are left out.
+            -inf or `torch.finfo(dtype).min`, which a mask before a softmax makes, are left out.
         signed: whether a negative activation was seen, in any channel.
     """
 
@@ -155,11 +156,11 @@ class SiteStatistics:
 
 
 def finite_sum(values: Tensor, dims: int | tuple[int, ...]) -> Tensor:
-    """The sum over dimensions of the values that are finite, float64."""
+    """The sum over dimensions of the values that are finite and that no mask wrote, float64."""
     total = values.sum(dims, dtype=torch.float64)
-    if bool(total.isfinite().all()):
+    if not bool(masked(total, values.dtype).any()):
         return total
-    return values.where(values.isfinite(), 0).sum(dims, dtype=torch.float64)
+    return without_masks(values).sum(dims, dtype=torch.float64)
 
 
 def rebinned(histogram: Tensor, doublings: Tensor) -> Tensor:

@@ -38,7 +38,7 @@ from spikewright.graph.given import Given, OfBatches, call_of, given
 from spikewright.graph.inputs import Call, batch_of, tensors_of
 from spikewright.graph.ir import Graph, Kind
 from spikewright.graph.maxima import with_units_before_maxima
-from spikewright.graph.model_checks import check_model, recurrent_advice, state_of
+from spikewright.graph.model_checks import check_model, clashing_names, recurrent_advice, state_of
 from spikewright.graph.offenders import Offender, complaint, offender
 from spikewright.graph.origins import is_of_user, short_path
 from spikewright.graph.pairs import in_pairs
@@ -222,7 +222,7 @@ def _captured(
 ) -> ExportedProgram:
     """The model as a program of any batch size, or of at most so many samples."""
     with _quiet(), _grad_mode(model), attributes_kept(model), ChunksOfBatches():
-        if pair.alone is not None:
+        if pair.alone is not None and not clashing_names(model):
             each: dict[int, Any] = {0: Dim.DYNAMIC if most is None else Dim("batch", max=most)}
             shapes = ((each,),) if _takes_any_arguments(model) else (each,)
             program = export(model, pair.args, dynamic_shapes=shapes, strict=False)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from operator import getitem
 from typing import Any
 
 import torch
@@ -17,6 +18,7 @@ from torch import Tensor
 
 from spikewright.graph.ir import Graph, Kind, Operation
 from spikewright.graph.primitives import AFFINE
+from spikewright.graph.routes import Moved
 from spikewright.graph.rule import rule_of
 
 MOST = 8192
@@ -54,10 +56,23 @@ class _Search:
         return tuple(dim for dim in self._best(op) if not self._compared(op, dim))
 
     def _compared(self, op: Operation, dim: int) -> bool:
-        """Whether a maximum of the unit's values has no scale left from one along a dimension."""
-        label = {op.name: _along(op.shape, dim)}
-        maxima = [reader for reader in self._readers[op.name] if reader.kind is Kind.MAX]
-        return any(rule_of(one).passed(one, label, self._graph) is None for one in maxima)
+        """Whether a maximum of the unit's values has no scale left from one along a dimension.
+
+        It may read them as they were moved about.
+        """
+        waiting: list[tuple[str, Any]] = [(op.name, _along(op.shape, dim))]
+        while waiting:
+            name, label = waiting.pop()
+            for reader in self._readers[name]:
+                rule = rule_of(reader)
+                passed = rule.passed(reader, {name: label}, self._graph)
+                if reader.kind is Kind.MAX and passed is None:
+                    return True
+                if passed is None:
+                    continue
+                if reader.target is getitem or isinstance(rule.route(reader, self._graph), Moved):
+                    waiting.append((reader.name, passed))
+        return False
 
     def _best(self, op: Operation) -> tuple[int, ...]:
         if self._graph.shapes.get(op.inputs[0]) != op.shape:

@@ -11,9 +11,14 @@ from torch import Tensor, fx
 
 from spikewright.graph.ir import Operation, Stored, Value, mapped, walk
 from spikewright.graph.layouts import BatchMoved, Layout, concrete, found
+from spikewright.graph.masks import largest
 
 _TRIALS = (3, 2)
 """Sizes of the batch for which constants that follow it are computed."""
+_ROUNDING = 2.0**10
+"""How far kernels for batches of other sizes may be from each other, in units of rounding."""
+_UNFILLED = {"empty", "empty_like", "new_empty", "empty_strided", "new_empty_strided"}
+"""Calls whose value is whatever the memory holds, until the model writes into it."""
 
 
 @dataclass(frozen=True)
@@ -109,7 +114,7 @@ class Constants:
             for values, batch in zip(self._following[constant.name], _TRIALS, strict=True)
         ]
         sample = trials[0][:1]
-        if not all(torch.equal(values, sample.expand_as(values)) for values in trials):
+        if not all(_alike(values, sample.expand_as(values)) for values in trials):
             raise BatchMoved(
                 "it reads a constant that differs between the samples of a batch, or follows their "
                 "number"
@@ -143,4 +148,13 @@ class Constants:
             return concrete(leaf, self._batch, batch)
 
         with torch.no_grad():
-            return op.target(*mapped(op.args, known), **mapped(op.kwargs, known))
+            value = op.target(*mapped(op.args, known), **mapped(op.kwargs, known))
+            return torch.zeros_like(value) if op.function in _UNFILLED else value
+
+
+def _alike(values: Tensor, others: Tensor) -> bool:
+    """Whether constants are equal, but for the rounding of floats, relative to the largest."""
+    if not values.is_floating_point():
+        return torch.equal(values, others)
+    within = _ROUNDING * torch.finfo(values.dtype).eps * largest(values)
+    return torch.allclose(values, others, rtol=0.0, atol=within)

@@ -10,13 +10,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import torch
 from torch import Tensor, fx
 from torch._ops import OpOverload
 from torch.export import ExportedProgram, default_decompositions
 from torch.export.graph_signature import InputKind
+from torch.fx.node import map_arg
 
 from spikewright.graph.calls import SHAPED_ALIKE
 from spikewright.graph.ir import walk
+from spikewright.graph.programs import placeholders
 from spikewright.graph.rule import registered
 
 _ROUNDS = 4
@@ -36,6 +39,7 @@ def decomposed(program: ExportedProgram) -> ExportedProgram:
     Args:
         program: functional.
     """
+    _size_repetitions(program)
     for _ in range(_ROUNDS):
         unknown = _targets_on_signals(program) - registered().keys()
         if not unknown:
@@ -48,6 +52,28 @@ def decomposed(program: ExportedProgram) -> ExportedProgram:
             break
         program = program.run_decompositions(table)
     return program
+
+
+def _size_repetitions(program: ExportedProgram) -> None:
+    """Tell repetitions by stored numbers how many places they give: tracing does not read those."""
+    _, stored = placeholders(program)
+
+    def computed(node: fx.Node) -> Any:
+        """The value of a node that depends on no input; None of another."""
+        if node in stored:
+            return stored[node][1]
+        read = {source: computed(source) for source in node.all_input_nodes}
+        if node.op != "call_function" or any(value is None for value in read.values()):
+            return None
+        target: Any = node.target
+        args, kwargs = map_arg((node.args, node.kwargs), read.__getitem__)
+        return target(*args, **kwargs)
+
+    for node in program.graph.nodes:
+        if node.target is torch.ops.aten.repeat_interleave.self_Tensor:
+            repeats = computed(node.args[1])
+            if repeats is not None:
+                node.kwargs = {**node.kwargs, "output_size": int(repeats.sum())}
 
 
 def _targets_on_signals(program: ExportedProgram) -> set[OpOverload]:

@@ -22,7 +22,14 @@ place of the operation's target."""
 def call(
     op: Operation, values: Mapping[str, Any], tensors: Mapping[str, Tensor], batch: int
 ) -> Any:
-    """Call an operation's own target on the values it reads."""
+    """Call an operation's own target on the values it reads.
+
+    What a unit reads is taken as no less than the least input for which its function is defined.
+    """
+    least = None if op.site is None else op.site.least
+    if least is not None:
+        source = op.inputs[0]
+        values = {**values, source: values[source].clamp(min=least)}
 
     def known(leaf: Any) -> Any:
         if isinstance(leaf, Value):
@@ -40,11 +47,7 @@ def _computed(op: Operation, signal: Tensor, tensors: Mapping[str, Tensor]) -> T
     """The value of a unit's body."""
     values: dict[str, Any] = {ROOT: signal}
     for inner in op.body:
-        read, least = values, None if inner.site is None else inner.site.least
-        if least is not None:
-            source = inner.inputs[0]
-            read = {**values, source: values[source].clamp(min=least)}
-        values[inner.name] = call(inner, read, tensors, len(signal))
+        values[inner.name] = call(inner, values, tensors, len(signal))
     return values[op.body[-1].name]
 
 
@@ -82,7 +85,8 @@ def evaluate(
         graph: the plan.
         x: `[B, *S]`, or a batch of all inputs.
         handlers: by kind, what to do instead of calling the operation's own target; without any,
-            the graph computes what the captured model computes.
+            the graph computes what the captured model computes, and what the network's answer
+            comes to as T grows.
 
     Returns:
         The values of `Graph.outputs`, `[B, ...]` each.

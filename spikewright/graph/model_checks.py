@@ -107,6 +107,15 @@ def state_of(model: nn.Module | ExportedProgram) -> Mapping[str, Tensor]:
     return {**dict(model.named_parameters()), **dict(model.named_buffers())}
 
 
+def clashing_names(model: nn.Module | ExportedProgram) -> list[str]:
+    """The parameters and buffers whose names are torch's own in the modules it makes of programs.
+
+    Such as "code", or "graph.weight" of a module that is named so.
+    """
+    program = fx.GraphModule(nn.Module(), fx.Graph())
+    return [name for name in state_of(model) if hasattr(program, name.partition(".")[0])]
+
+
 def takes(model: nn.Module | ExportedProgram, batch: Given) -> bool:
     """Whether a model runs on a batch without an error."""
     try:
@@ -118,11 +127,16 @@ def takes(model: nn.Module | ExportedProgram, batch: Given) -> bool:
 
 
 def check_program(program: ExportedProgram) -> None:
-    """Refuse an exported program that does not take batches of any size.
+    """Refuse an exported program that cannot be rewritten, or does not take batches of any size.
 
     Raises:
-        ConversionError: naming what it takes, and how to export it.
+        ConversionError: naming what it holds or takes, and how to export it.
     """
+    if clashing := clashing_names(program):
+        raise ConversionError(
+            f"this program has tensors whose names torch keeps for itself ({_few(clashing)}): give "
+            "the module that it was exported from, or rename them there and export it again"
+        )
     again = "export it again with dynamic_shapes=({0: torch.export.Dim.DYNAMIC},)"
     names = program.graph_signature.user_inputs
     several = len(names) > 1

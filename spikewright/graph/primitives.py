@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
+from torch import Tensor
 
 PRODUCT = torch.ops.aten.mul.Tensor
 """`value * constant`: a scale that no weights took in."""
@@ -25,12 +28,23 @@ INDEX = torch.ops.aten.index.Tensor
 POSITIVE = frozenset({torch.ops.aten.exp.default, torch.ops.aten.exp2.default})
 """Functions above 0 everywhere: where one gives 0, the number was too small for its dtype."""
 
+
+def _power(x: Tensor, exponent: Tensor) -> Tensor:
+    """Values below 0 have whole powers alone; by others they are taken as 0."""
+    whole = exponent == exponent.floor()
+    return x.clamp(min=x.new_full((), -math.inf).where(whole, 0.0)) ** exponent
+
+
 _LIBRARY = torch.library.Library("spikewright", "FRAGMENT")
 _LIBRARY.define("relay(Tensor x) -> Tensor")
 _LIBRARY.impl("relay", torch.clone, "CompositeImplicitAutograd")
 _LIBRARY.define("hat(Tensor x) -> Tensor")
 _LIBRARY.impl("hat", lambda x: (1 - x.abs()).clamp_min(0), "CompositeImplicitAutograd")
+_LIBRARY.define("pow(Tensor x, Tensor exponent) -> Tensor")
+_LIBRARY.impl("pow", _power, "CompositeImplicitAutograd")
 RELAY = torch.ops.spikewright.relay.default
 """The value itself: a unit that turns a current into spikes, signed, where a product reads it."""
 HAT = torch.ops.spikewright.hat.default
 """`max(0, 1 - |x|)`: the share of a place in what lies x places away, in linear interpolation."""
+POWER = torch.ops.spikewright.pow.default
+"""`x ** exponent`, with the exponents stored: each element knows for itself where it is defined."""

@@ -3,11 +3,15 @@
 So are the values that a maximum chooses among. A relay is a unit whose function is the identity. A
 factor needs none where it is what a unit sends, moved about, maximal in windows, or times one
 number. A maximum of what the network is given, moved about, needs none either.
+
+A maximum of two values compares counts, so both come from units of one threshold: two units alike
+share theirs, and in front of others stand two relays that do.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from operator import getitem
 
@@ -41,6 +45,7 @@ class _Relaying:
         self._spikes = {port.name: False for port in graph.inputs}
         self._relays: dict[str, list[Operation]] = {}  # by the value that they repeat
         self._rewired: dict[str, dict[str, str]] = {}  # by reader
+        self._alike: dict[str, str] = {}  # what has one threshold, by the name of the site
 
     def relayed(self) -> Graph:
         for op in self._graph.operations:
@@ -53,7 +58,12 @@ class _Relaying:
             for source in relayed:
                 operations += self._relays.pop(source, ())
             operations.append(op.rewired(relayed))
-        return replace(self._graph, operations=tuple(operations))
+        return replace(self._graph, operations=tuple(self._sharing(op) for op in operations))
+
+    def _sharing(self, op: Operation) -> Operation:
+        if op.site is None or op.site.name not in self._alike:
+            return op
+        return replace(op, site=replace(op.site, alike=self._alike[op.site.name]))
 
     def _sends_spikes(self, op: Operation) -> bool:
         """Whether a value is what units send, moved about or times one number."""
@@ -90,19 +100,45 @@ class _Relaying:
         number = self._calls[call] = self._calls.get(call, 0) + 1
         call = call if number == 1 else f"{call}:{number}"
         sides = ("left", "right") if len(factors) == 2 else ("factor",)
+        chosen = meeting.kind is Kind.MAX and len(factors) > 1
+        behind = [op for factor in factors for op in self._senders(factor)] if chosen else []
+        if chosen and _are_alike(behind):
+            self._share_a_threshold([op.site for op in behind if op is not None], call)
+            return
         places = {factor: self._before_copies(factor, meeting) for factor in factors}
-        shapes = {self._graph.shapes[source] for source, _ in places.values()}
-        currents = not any(self._spikes[factor] for factor in factors)
-        chosen = meeting.kind is Kind.MAX and currents and len(shapes) == 1
+        chosen = chosen and len({self._graph.shapes[source] for source, _ in places.values()}) == 1
+        sites: list[Site | None] = []
         for side, factor in zip(sides, factors, strict=True):
-            if self._spikes[factor]:
+            if self._spikes[factor] and not chosen:
                 continue
             source, reader = places[factor]
             if source not in self._relays:
-                site = Site(f"{call}.{side}", alike=call if chosen and len(factors) > 1 else "")
-                self._relays[source] = self._relay(meeting, source, site)
+                self._relays[source] = self._relay(meeting, source, Site(f"{call}.{side}"))
+            sites += [op.site for op in self._relays[source]]
             relay = self._relays[source][-1].name
             self._rewired.setdefault(reader.name, {})[source] = relay
+        if chosen:
+            self._share_a_threshold(sites, call)
+
+    def _senders(self, name: str) -> list[Operation | None]:
+        """What makes a value, before it was moved about or chosen by maxima of two values."""
+        maker = self._made_by.get(name)
+        if maker is None or maker.site is not None:
+            return [maker]
+        route = rule_of(maker).route(maker, self._graph) if len(maker.inputs) == 1 else None
+        moved = isinstance(route, Moved) and route.counted and not route.constant
+        chosen = maker.kind is Kind.MAX and len(maker.inputs) > 1
+        if not (moved or chosen or maker.target is getitem):
+            return [maker]
+        return [op for source in maker.inputs for op in self._senders(source)]
+
+    def _share_a_threshold(self, sites: list[Site | None], group: str) -> None:
+        """Give sites, and those that share with one of them, one threshold."""
+        names = [site.name for site in sites if site is not None and not site.alike]
+        joined = {self._alike.get(name) for name in names} - {None}
+        names += [name for name, other in self._alike.items() if other in joined]
+        if len(set(names)) > 1:
+            self._alike.update(dict.fromkeys(names, group))
 
     def _before_copies(self, factor: str, meeting: Operation) -> tuple[str, Operation]:
         """The value that a factor repeats, and who reads it on the way to where factors meet."""
@@ -110,7 +146,8 @@ class _Relaying:
         best, source, reader = (factor, meeting), factor, meeting
         while (maker := self._made_by.get(source)) is not None and len(maker.inputs) == 1:
             route = rule_of(maker).route(maker, self._graph) if maker.site is None else None
-            alone = len(self._readers[source]) == 1 and isinstance(route, Moved)
+            moved = isinstance(route, Moved) and not route.constant
+            alone = len(self._readers[source]) == 1 and moved
             (before,) = maker.inputs
             if not alone or maker.target is getitem:
                 break
@@ -135,6 +172,16 @@ class _Relaying:
         if shape:
             return [unit]
         return with_a_channel(unit)
+
+
+def _are_alike(units: Sequence[Operation | None]) -> bool:
+    """Whether all are units of one function, which may have one threshold."""
+    forms = [
+        replace(op, name="", args=op.args[1:], module="", source="", site=replace(op.site, name=""))
+        for op in units
+        if op is not None and op.site is not None
+    ]
+    return len(forms) == len(units) and all(form == forms[0] for form in forms)
 
 
 def with_a_channel(unit: Operation) -> list[Operation]:

@@ -24,13 +24,11 @@ def function_of(op: Operation, tensors: Mapping[str, Tensor]) -> Callable[[Tenso
     Currents of a spiking network stray a little: an input below the least one for which the
     function is defined is taken as that, and where the function of a group has no value, it is 0.
     """
-    site = op.site
-    if site is None or not applies_function(op):
+    if not applies_function(op):
         return None
 
     def function(current: Tensor) -> Tensor:
-        within = current if site.least is None else current.clamp(min=site.least)
-        value = apply(op, (within,), tensors)
+        value = apply(op, (current,), tensors)
         return defined(value) if op.body else value
 
     return function

@@ -54,7 +54,9 @@ def deviation_and_mean(x: Tensor, dim: Dims = None, **options: Any) -> tuple[Ten
 def vector_norm(
     x: Tensor, ord: float = 2, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None
 ) -> Tensor:
-    """`sum(|x|^p)^(1/p)`, or the largest or smallest magnitude."""
+    """`sum(|x|^p)^(1/p)`, or the largest or smallest magnitude; of order 0 it stays as it is."""
+    if ord == 0:
+        return NotImplemented
     dims = _all_of(x, dim)
     if math.isinf(ord):
         return x.abs().amax(dims, keepdim) if ord > 0 else x.abs().amin(dims, keepdim)

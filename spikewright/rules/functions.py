@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 
 from spikewright.graph.ir import Kind, Operation, Site
-from spikewright.graph.primitives import HAT
+from spikewright.graph.primitives import HAT, POWER
 from spikewright.graph.rule import Reading, Rule, register
 
 aten = torch.ops.aten
@@ -51,7 +51,7 @@ class Function(Rule):
 
 
 class FromZero(Function):
-    """A function that is defined from 0 on."""
+    """A function that is defined from 0 on, or from -1."""
 
     targets = (
         aten.log.default,
@@ -64,20 +64,25 @@ class FromZero(Function):
 
     def site(self, op: Operation) -> Site | str:
         found = super().site(op)
-        return found if isinstance(found, str) else replace(found, least=0.0)
+        least = -1.0 if op.target is aten.log1p.default else 0.0
+        return found if isinstance(found, str) else replace(found, least=least)
 
 
 class Power(Function):
     """A signal to a constant power, or a constant to the power of a signal."""
 
-    targets = (aten.pow.Tensor_Scalar, aten.pow.Tensor_Tensor, aten.pow.Scalar)
+    targets = (aten.pow.Tensor_Scalar, aten.pow.Tensor_Tensor, aten.pow.Scalar, POWER)
+
+    def normal_form(self, op: Operation, reading: Reading) -> Operation:
+        exponent = reading.tensor(op.args[1])
+        floating = exponent is not None and exponent.is_floating_point()
+        return replace(op, target=POWER) if floating else op
 
     def site(self, op: Operation) -> Site | str:
         found = super().site(op)
-        if isinstance(found, str) or op.target is aten.pow.Scalar:
+        if isinstance(found, str) or op.target is not aten.pow.Tensor_Scalar:
             return found
-        whole = isinstance(op.args[1], int | float) and float(op.args[1]).is_integer()
-        return found if whole else replace(found, least=0.0)
+        return found if float(op.args[1]).is_integer() else replace(found, least=0.0)
 
 
 class Numbers(Function):

@@ -185,6 +185,20 @@ class Einsum(Multiplying):
 
     targets = (aten.einsum.default,)
 
+    def normal_form(self, op: Operation, reading: Reading) -> Operation:
+        """Of a batch of copies, one sample is read, which needs no subscript of the batch."""
+        taken, arrow, given = op.args[0].replace(" ", "").partition("->")
+        terms, operands = taken.split(","), list(op.args[1])
+        for at, operand in enumerate(operands):
+            batch = terms[at][:1]
+            others = "".join(terms[:at] + terms[at + 1 :])
+            sample = _of_every_sample(operand, reading)
+            if sample is not operand and arrow and batch.isalpha() and batch in others:
+                terms[at], operands[at] = terms[at][1:], sample
+        if operands == list(op.args[1]):
+            return op
+        return replace(op, args=(f"{','.join(terms)}->{given}", operands, *op.args[2:]))
+
     def factors(self, op: Operation) -> Sequence[Any]:
         return op.args[1]
 

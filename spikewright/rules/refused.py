@@ -22,6 +22,10 @@ _CHANCE = (
     "a converted network answers alike every time: draw outside the model and give the draw as an "
     "input, or leave it out in eval mode"
 )
+_COUNT = (
+    "of order 0 it counts the values other than 0, which jumps where spikes round: choose another "
+    "order, or count in the network's answer, outside the model"
+)
 _WHOLE = (
     "it takes all dimensions, the batch among them; name those of one sample, as in "
     "x.mean((1, 2, 3)) or x.flatten(1).mean(1)"
@@ -53,6 +57,7 @@ _NAMES = {
     _MARKS: "topk",
     _ORDER: """argmax argmin sort argsort median nanmedian mode unique kthvalue nonzero
         searchsorted bucketize histc one_hot cummax cummin isin""",
+    _COUNT: "linalg_vector_norm norm cdist",
     _WHOLE: """mean.default sum.default max.default min.default std.default var.default
         prod.default any all""",
     _MATRICES: """linalg_inv linalg_det linalg_svd linalg_qr linalg_eig linalg_cholesky

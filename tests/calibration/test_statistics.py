@@ -201,6 +201,14 @@ def test_an_exponential_that_underflows_is_no_dead_layer() -> None:
         torch.testing.assert_close(snn(x, engine="steps"), snn(x))
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_what_masks_write_is_no_part_of_the_sum_of_inputs(dtype: torch.dtype) -> None:
+    masked = torch.tensor([1.0, torch.finfo(dtype).min, 2.0, -torch.inf], dtype=dtype)
+    whole = SiteStatistics.empty(1)
+    whole.add(masked, masked.exp())
+    assert whole.merged(whole).input_sum.tolist() == [6.0]
+
+
 @pytest.mark.parametrize("fill", [-1e4, -1e9, -torch.inf])
 def test_a_mask_before_a_maximum_that_hides_all_others_is_refused(fill: float) -> None:
     class Pooled(nn.Module):

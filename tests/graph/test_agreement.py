@@ -49,6 +49,16 @@ def test_a_graph_that_computes_something_else_is_refused():
         check_agreement(graph, images(), expected)
 
 
+def test_a_unit_that_takes_inputs_for_less_than_its_function_does_is_refused():
+    model = wired(lambda m, x: torch.tanh(x))
+    graph = survey(model, images()).graph
+    (unit,) = graph.neurons
+    within = replace(unit, site=replace(unit.site, least=0.0))
+    operations = tuple(within if op is unit else op for op in graph.operations)
+    with pytest.raises(sw.ConversionError, match="differs from the model by"):
+        check_agreement(replace(graph, operations=operations), images(), model(images()))
+
+
 def test_constants_that_tell_places_apart_are_refused():
     model = wired(lambda m, x: F.relu(x) + torch.arange(x.size(0)).view(-1, 1, 1, 1))
     (offender, *_) = survey(model, images()).offenders

@@ -96,6 +96,18 @@ def rows(m, x: Tensor) -> Tensor:
     return (met + copies.view(-1, 2, 5, DIM)).mean(1)
 
 
+def averaged(m, x: Tensor) -> Tensor:
+    """A constant that is computed for the batch: means of 2 and of 3 copies round differently."""
+    copies = torch.full((x.shape[0], 1, 1), 0.1, dtype=x.dtype)
+    return F.relu(m.out(x) + copies.mean(0, keepdim=True).expand(x.shape[0], -1, -1))
+
+
+def learned_queries(m, x: Tensor) -> Tensor:
+    """Attention whose queries are weights, one copy a sample."""
+    queries = m.out(m.token.expand(x.shape[0], 3, -1))
+    return torch.einsum("bij,bjd->bid", torch.einsum("bid,bjd->bij", queries, x).softmax(2), x)
+
+
 def clips(m, x: Tensor) -> Tensor:
     """Clips of a film, `[B * clips, C, T, H, W]`, in a convolution over time."""
     films = F.relu(m.film(x.flatten(0, 1)))
@@ -140,6 +152,8 @@ CASES = {
     "halves": (halves, (DIM, 6, 6)),
     "relative": (relative, (5, DIM)),
     "rows": (rows, (10, DIM)),
+    "averaged": (averaged, (5, DIM)),
+    "learned queries": (learned_queries, (5, DIM)),
     "clips": (clips, (2, DIM, 3, 4, 4)),
     "frames": (frames, (3, DIM, 4, 4)),
 }

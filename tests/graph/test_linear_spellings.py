@@ -138,6 +138,8 @@ WRITTEN_OUT = {
     "addcdiv": lambda m, x: torch.addcdiv(x, x.flip(1), m.w + 1, value=0.5),
     "grid_sample": lambda m, x: F.grid_sample(x, alike(m.points, x), align_corners=False),
     "concat": lambda m, x: torch.concat([x, x], 1),
+    "repeat_interleave by stored numbers": lambda m, x: x.repeat_interleave(m.order, 1),
+    "repeat_interleave by numbers": lambda m, x: x.repeat_interleave(torch.tensor([3, 0, 1]), -3),
     "trapezoid": lambda m, x: torch.trapezoid(x),
 }
 

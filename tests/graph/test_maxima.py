@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -101,6 +102,52 @@ def test_a_maximum_of_two_currents_chooses_among_spikes_of_one_threshold() -> No
     assert left is not None
     assert right is not None
     assert left.group_name == right.group_name
+    assert not snn.audit(x[:3]).objections
+    torch.testing.assert_close(snn(x), model(x), rtol=0.01, atol=0.01)
+    torch.testing.assert_close(snn(x, engine="steps"), snn(x))
+
+
+MEETINGS: dict[str, tuple[Callable[..., torch.Tensor], list[str]]] = {
+    "two rectifiers": (lambda a, b: torch.maximum(a.relu(), b.relu()), ["relu"] * 2),
+    "three rectifiers": (
+        lambda a, b: torch.maximum(torch.maximum(a.relu(), b.relu()), (a - b).relu()),
+        ["relu"] * 3,
+    ),
+    "halves of a rectifier, one the other way round": (
+        lambda a, b: torch.maximum(*torch.cat([a, b.flip(1)], 1).relu().chunk(2, 1)).flip(1),
+        ["relu"],
+    ),
+    "a value in two maxima": (
+        lambda a, b: torch.maximum(a, b) + torch.minimum(a, b - 1),
+        ["relay"] * 3,
+    ),
+    "units of two functions": (
+        lambda a, b: torch.maximum(a.relu(), b.tanh()),
+        ["relu", "tanh", "relay", "relay"],
+    ),
+    "a unit and a current": (
+        lambda a, b: torch.minimum(a.tanh(), b),
+        ["tanh", "relay", "relay"],
+    ),
+    "values behind a border of ones": (
+        lambda a, b: torch.maximum(F.pad(a[:, :8], (0, 8), value=1.0), b),
+        ["relay"] * 2,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", MEETINGS)
+def test_both_values_of_a_maximum_are_spikes_of_one_threshold(case: str) -> None:
+    meet, units = MEETINGS[case]
+    model = wired(
+        lambda m, x: m.out(meet(m.a(x), m.b(x))),
+        a=nn.Linear(8, 16),
+        b=nn.Linear(8, 16),
+        out=nn.Linear(16, 3),
+    )
+    x = torch.randn(32, 8).double()
+    snn = sw.convert(model, x, neuron=sw.TwoPhase("nearest", "binary"), steps=12)
+    assert sorted(functions(replace(snn.graph, operations=snn.graph.neurons))) == sorted(units)
     assert not snn.audit(x[:3]).objections
     torch.testing.assert_close(snn(x), model(x), rtol=0.01, atol=0.01)
     torch.testing.assert_close(snn(x, engine="steps"), snn(x))

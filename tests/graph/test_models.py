@@ -166,7 +166,26 @@ def made_in_inference_mode():
         return net()
 
 
+class Clashing(nn.Module):
+    """Its modules and tensors are named like attributes of torch's modules of programs."""
+
+    def __init__(self):
+        super().__init__()
+        self.graph, self.meta = nn.Linear(6, 5), nn.Linear(5, 3)
+        self.register_buffer("code", torch.rand(5))
+
+    def forward(self, x):
+        return self.meta(torch.hstack([F.relu(self.graph(x)) * self.code]))
+
+
+def test_a_program_whose_names_clash_is_told_the_way_out():
+    exported = torch.export.export(Clashing().eval(), (x(),), dynamic_shapes=(BATCH,))
+    with pytest.raises(sw.ConversionError, match=r"keeps for itself \(graph.weight, graph.bias"):
+        sw.convert(exported, x())
+
+
 TAKEN = {
+    "names that programs have too": lambda: Clashing().eval(),
     "forward(*args)": lambda: Any().eval(),
     "stubs of quantisation": lambda: nn.Sequential(
         quantization.QuantStub(), *net(), quantization.DeQuantStub()

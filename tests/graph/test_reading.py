@@ -56,6 +56,29 @@ def test_a_constant_may_have_the_shape_of_a_maximum(case: str) -> None:
     torch.testing.assert_close(evaluate(graph, images())[0], wired(behind)(images()))
 
 
+WITHOUT_CONTENTS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
+    "empty_like": torch.empty_like,
+    "new_empty": lambda x: x.new_empty(x.shape),
+    "empty": lambda x: torch.empty(x.shape, dtype=x.dtype),
+}
+
+
+@pytest.mark.parametrize("case", WITHOUT_CONTENTS)
+def test_a_tensor_without_contents_may_be_filled_part_by_part(case: str) -> None:
+    def filled(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        parts = WITHOUT_CONTENTS[case](x)
+        parts[:, 1:], parts[:, :1] = F.relu(x[:, 1:]), x[:, :1]
+        return parts
+
+    model = wired(filled)
+    torch.use_deterministic_algorithms(True)  # memory that nothing fills holds NaN
+    try:
+        graph = survey(model, images()).require_convertible()
+    finally:
+        torch.use_deterministic_algorithms(False)
+    assert torch.equal(evaluate(graph, images())[0], model(images()))
+
+
 FIRST = {
     "chunk": lambda x: x.chunk(2, 1)[1],
     "split": lambda x: x.split([3, 1], 1)[0],

@@ -89,6 +89,16 @@ OPERATIONS = {
         "not linear|no rule",
     ),
     "softmax of the batch": (lambda m, x: m.c(x).softmax(0), "softmax", "mixes samples"),
+    "a norm that counts": (
+        lambda m, x: torch.linalg.vector_norm(m.c(x), 0, dim=(1, 2, 3)),
+        "aten.linalg_vector_norm",
+        "counts the values other than 0",
+    ),
+    "a distance that counts": (
+        lambda m, x: torch.cdist(m.c(x), F.relu(m.c(x)), p=0.0),
+        "aten.cdist",
+        "counts the values other than 0",
+    ),
     "dropout": (lambda m, x: F.dropout(m.c(x), 0.5, True), "dropout", "stays on in eval mode"),
     "maximum of the batch": (lambda m, x: m.c(x).amax((0, 2)), "aten.amax", "mixes samples"),
     "adaptive max": (

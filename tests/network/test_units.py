@@ -23,6 +23,7 @@ from tests.builders import SideBySide, images
 from tests.network.nets import assert_audit_is_clean, assert_equals_its_twin
 
 CONSTANT = torch.tensor([0.3, -0.2, 0.1, 0.0, 0.4]).double()
+WHOLE = torch.tensor([1.0, 3.0, 2.0, 1.0, 3.0]).double()
 SIGNED: dict[str, Callable[[Tensor], Tensor]] = {
     "leaky_relu": lambda x: F.leaky_relu(x, 0.2),
     "rrelu": lambda x: F.rrelu(x, 0.1, 0.5),
@@ -53,6 +54,11 @@ SIGNED: dict[str, Callable[[Tensor], Tensor]] = {
     "threshold": lambda x: F.threshold(x, -0.1, -0.2),
     "reciprocal": lambda x: 1 / (x + 4),
     "cube": lambda x: x**3,
+    "stored whole powers": lambda x: x**WHOLE,
+    "stored whole and other powers": lambda x: (
+        torch.where(WHOLE < 2, x.abs(), x) ** (WHOLE.where(WHOLE > 1, 0.5))
+    ),
+    "log1p": lambda x: (x / 4).log1p(),
 }
 UNSIGNED: dict[str, Callable[[Tensor], Tensor]] = {
     "softplus": F.softplus,

@@ -68,7 +68,7 @@ FUNCTIONS: dict[str, tuple[Callable[[Tensor], Tensor], list[str]]] = {
     "relu, amin": (lambda x: (x.relu() + 1).amin((1, 2)), ["relu", "relay"]),
     "max of a dimension": (lambda x: x.tanh().max(1).values, ["tanh"]),
     "min of a dimension": (lambda x: x.tanh().min(1, keepdim=True).values, ["tanh"]),
-    "maximum": (lambda x: torch.maximum(x.tanh(), x.flip(1)), ["tanh", "relay"]),
+    "maximum": (lambda x: torch.maximum(x.tanh(), x.flip(1)), ["tanh", "relay", "relay"]),
     "minimum": (lambda x: torch.minimum(x.relu(), x.flip(1).relu()), ["relu", "relu"]),
     "adaptive max pool": (lambda x: F.adaptive_max_pool2d(x.relu()[:, None], (1, 3)), ["relu"]),
     "adaptive max pool, 1-d": (lambda x: F.adaptive_max_pool1d(x.relu(), 2), ["relu"]),

@@ -13,6 +13,7 @@ from torch.utils._pytree import tree_leaves
 from spikewright.graph.evaluate import call
 from spikewright.graph.inputs import Batch, tensors_of
 from spikewright.graph.ir import Kind, Operation
+from spikewright.graph.masks import largest
 from spikewright.graph.routes import Added, Averaged, Chosen, Moved, Scaled
 from spikewright.graph.rule import rule_of
 from spikewright.network.audit import Audit, Carried, Edge
@@ -26,8 +27,6 @@ _UNMET = {
     "product": "a factor of a product must be spikes or held counts",
     "max": "a maximum must choose among spikes or held counts",
 }
-_MASKS = 1e-3
-"""The part of the largest number from which on values are masks, as `torch.finfo(...).min` is."""
 _WHOLE_WINDOW = 1 - 1e-6
 """The shares of a window's steps, summed in the network's precision."""
 _ROUNDING = 2.0**12
@@ -207,9 +206,7 @@ def _named(op: Operation) -> str:
 def _largest(values: Any) -> float:
     """The largest magnitude among values, but for infinities and what masks write for them."""
     leaves = [t for t in tree_leaves(values) if isinstance(t, Tensor) and t.is_floating_point()]
-    magnitudes = [t.abs() for t in leaves if t.numel()]
-    sizes = [float(m.where(m < _MASKS * torch.finfo(m.dtype).max, 0.0).amax()) for m in magnitudes]
-    return max(sizes, default=0.0)
+    return max(map(largest, leaves), default=0.0)
 
 
 def _near(one: Tensor, other: Tensor, scale: float) -> bool:

@@ -146,7 +146,7 @@ class _Relaying:
         best, source, reader = (factor, meeting), factor, meeting
         while (maker := self._made_by.get(source)) is not None and len(maker.inputs) == 1:
             route = rule_of(maker).route(maker, self._graph) if maker.site is None else None
-            moved = isinstance(route, Moved) and not route.constant
+            moved = isinstance(route, Moved) and route.constant in (0, -math.inf)
             alone = len(self._readers[source]) == 1 and moved
             (before,) = maker.inputs
             if not alone or maker.target is getitem:

@@ -8,6 +8,7 @@ at borders, with strides, dilation, groups and padding, as they come from the op
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -97,12 +98,12 @@ class Moved:
 
     Attributes:
         move: the operation on events in place of values, by name, `[R, *S]` each.
-        constant: whether some outputs are constants that are not 0.
+        constant: what some outputs are that are no input, if not 0; NaN where that is several.
         counted: whether spikes that arrive remain counts of spikes.
     """
 
     move: Callable[[Mapping[str, Any]], Any]
-    constant: bool = False
+    constant: float = 0.0
     counted: bool = True
 
 
@@ -114,14 +115,14 @@ class Begun:
 Route = Weighted | Chosen | Averaged | Added | Scaled | Multiplied | Moved | Begun
 
 
-def moved_by(op: Operation, graph: Graph, *, constant: bool = False) -> Moved:
+def moved_by(op: Operation, graph: Graph, *, constant: float = 0.0) -> Moved:
     """The route of an operation that moves the values of its inputs as it moves any numbers.
 
     Args:
         op: an operation on values and stored tensors; floating ones are constants beside the
             values, others are indices.
         graph: that holds the tensors.
-        constant: whether it puts in constants by its arguments.
+        constant: the number that it puts in by its arguments.
     """
     stored = {name: graph.tensors[name].cpu() for name in op.stored}
     beside = {
@@ -133,7 +134,8 @@ def moved_by(op: Operation, graph: Graph, *, constant: bool = False) -> Moved:
         lead = next((len(v) for v in values.values() if isinstance(v, Tensor)), 1)
         return call(op, values, beside, lead)
 
-    return Moved(move, constant or any(t.is_floating_point() for t in stored.values()))
+    beside_values = any(t.is_floating_point() for t in stored.values())
+    return Moved(move, math.nan if beside_values else constant)
 
 
 def weighted_by(

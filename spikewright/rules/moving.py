@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Set
 from dataclasses import replace
 from typing import Any
@@ -220,7 +221,8 @@ class Masking(Rule):
         if op.target is aten.where.self:
             return moved_by(op, graph)
         empty = replace(op, target=aten.masked_fill.Scalar, args=(*op.args[:2], 0))
-        return moved_by(empty, graph, constant=op.args[2] != 0)
+        filled = op.args[2] if isinstance(op.args[2], int | float) else math.nan
+        return moved_by(empty, graph, constant=filled)
 
 
 class Gathering(Rearranging):

@@ -49,7 +49,7 @@ class Padding(Rule):
             return moved_by(op, graph)
         args = (op.args[0], op.argument(1, "pad"))
         zeros = replace(op, target=aten.constant_pad_nd.default, args=args, kwargs={})
-        return moved_by(zeros, graph, constant=filling != 0)
+        return moved_by(zeros, graph, constant=filling)
 
     def nir(self, op: Operation, graph: Graph) -> tuple[Node, ...] | Refusal:
         """More channels of zeros are a 1x1 convolution; borders belong to a convolution."""

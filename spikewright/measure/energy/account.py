@@ -333,7 +333,7 @@ class Account:
         parts = {f: route.move({n: v.part(f, shown[n]) for n, v in flows.items()}) for f in forms}
         counts = {name: flow.counts for name, flow in flows.items()}
         known = route.counted and all(c is not None for c in counts.values())
-        constant = route.constant or any(flow.constant for flow in flows.values())
+        constant = bool(route.constant) or any(flow.constant for flow in flows.values())
         return Flow(parts, route.move(counts) if known else None, constant)
 
 

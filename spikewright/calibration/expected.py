@@ -20,6 +20,12 @@ from spikewright.graph.precision import Precision
 
 _TINY = torch.finfo(torch.float64).tiny
 
+_LEAST_TOLD = 1e-6
+"""In nats; what a softmax that tells less says of a network is rounding, or a sample or two."""
+
+_CONSTANT = 1e-12
+"""An output whose variance is this part of its mean square or less is taken for a constant."""
+
 
 @dataclass(frozen=True)
 class Expected:
@@ -31,8 +37,11 @@ class Expected:
         samples: how many it was measured on.
         error: the squared error relative to the square of the ANN's answer. Of one vector a sample,
             which may be the logits of classes, it is the geometric mean of that and the mean
-            Kullback-Leibler divergence of its softmax from the ANN's. Of several answers it is the
-            mean. The least of it is what `Auto` chooses by.
+            Kullback-Leibler divergence of its softmax from the ANN's. Where that softmax tells
+            samples apart by next to nothing, or is next to 1 for one output always, as of
+            quantities in units of their own, it is the squared error of each output relative to
+            its variance, the mean over outputs. Of several answers it is the mean. The least of it
+            is what `Auto` chooses by.
         unexplained: the share of the variance of the ANN's answer over samples that the network's
             answer, times one factor, leaves unexplained: what no correction of means and scales
             could mend. Of several answers it is the mean.
@@ -103,7 +112,7 @@ def expected_of(
     pairs = [(given[name].double(), wanted.double()) for name, wanted in chosen.answers.items()]
     squares = [_squares(one, wanted) for one, wanted in pairs]
     errors = [
-        square if wanted.ndim != 2 or wanted.shape[1] == 1 else _geometric(square, one, wanted)
+        square if wanted.ndim != 2 or wanted.shape[1] == 1 else _of_vectors(square, one, wanted)
         for square, (one, wanted) in zip(squares, pairs, strict=True)
     ]
     unexplained = _mean([_unexplained(*pair) for pair in pairs])
@@ -142,11 +151,25 @@ def _unexplained(given: Tensor, wanted: Tensor) -> float:
     return 1 - float(explained)
 
 
-def _geometric(squares: float, given: Tensor, wanted: Tensor) -> float:
-    """The geometric mean of relative squares and the divergence of the softmax."""
+def _of_vectors(squares: float, given: Tensor, wanted: Tensor) -> float:
+    """The geometric mean of relative squares and the divergence of the softmax, if that tells."""
     logs, expected = given.log_softmax(1), wanted.log_softmax(1)
-    divergence = float((expected.exp() * (expected - logs)).sum(1).mean())
+    shares = expected.exp()
+    entropy = float(torch.special.entr(shares).sum(1).mean())
+    told = float(torch.special.entr(shares.mean(0)).sum()) - entropy
+    if min(entropy, told) < _LEAST_TOLD:
+        return _of_outputs(squares, given, wanted)
+    divergence = float((shares * (expected - logs)).sum(1).mean())
     return math.sqrt(squares * max(divergence, 0.0))
+
+
+def _of_outputs(squares: float, given: Tensor, wanted: Tensor) -> float:
+    """Squares relative to the variance of each output that varies; if none does, to squares."""
+    variances = (wanted - wanted.mean(0)).square().sum(0)
+    varies = variances > _CONSTANT * wanted.square().sum(0)
+    if not bool(varies.any()):
+        return squares
+    return float(((given - wanted).square().sum(0) / variances)[varies].mean())
 
 
 def _agreeing(pairs: Sequence[tuple[Tensor, Tensor]]) -> int | None:

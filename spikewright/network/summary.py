@@ -10,6 +10,7 @@ from itertools import groupby
 from torch import Tensor
 
 from spikewright.calibration import Design, Expected
+from spikewright.calibration.auto import least
 from spikewright.graph.ir import Kind, Operation
 from spikewright.graph.units import computed_in
 from spikewright.network.plan import Plan
@@ -100,7 +101,7 @@ def _errors(held_out: Mapping[str, Tensor]) -> Iterator[str]:
     """A line for every candidate; the least of the thresholds and of the corrections is chosen."""
     for measure, corrections in (("unexplained", False), ("error", True)):
         of_kind = _candidates(held_out, corrections=corrections)
-        chosen = min(of_kind, key=of_kind.__getitem__, default=None)
+        chosen = least(of_kind) if of_kind else None
         for name, error in of_kind.items():
             yield f"{measure:<11} {error:<10.4g} {name}{'  (chosen)' if name == chosen else ''}"
 
@@ -108,7 +109,7 @@ def _errors(held_out: Mapping[str, Tensor]) -> Iterator[str]:
 def chosen_threshold(held_out: Mapping[str, Tensor]) -> str | None:
     """The name of the threshold strategy that a design took; None where none was chosen."""
     of_kind = _candidates(held_out, corrections=False)
-    return min(of_kind, key=of_kind.__getitem__, default=None)
+    return least(of_kind) if of_kind else None
 
 
 def _candidates(held_out: Mapping[str, Tensor], *, corrections: bool) -> dict[str, float]:

@@ -223,6 +223,27 @@ def test_answers_that_are_planes_are_compared_by_their_squares() -> None:
     assert measured.error == pytest.approx(float(expected), rel=1e-6)
 
 
+def test_quantities_are_judged_alike_in_any_unit() -> None:
+    """The softmax of one is 1 at the largest output, of another for some output, of one even."""
+    torch.manual_seed(0)
+    network = nn.Sequential(
+        nn.Linear(8, 24), nn.ReLU(), nn.Linear(24, 24), nn.ReLU(), nn.Linear(24, 3)
+    )
+    x = torch.randn(96, 8, dtype=torch.float64)
+
+    def errors(scale: Tensor, offset: Tensor) -> dict[str, float]:
+        units = nn.Linear(3, 3)
+        units.weight.data, units.bias.data = scale.diag(), offset
+        model = nn.Sequential(network, units).double().eval()
+        held_out = sw.convert(model, x, steps=4).design().held_out
+        return {name: float(error) for name, error in held_out.items() if name.startswith("+ ")}
+
+    physical = errors(torch.tensor([20.0, 5e3, 50.0]), torch.tensor([300.0, 1e5, 1e3]))
+    assert min(physical.values()) > 1e-3
+    for scale in (1e-8, 1e5):
+        assert errors(torch.full((3,), scale), torch.zeros(3)) == pytest.approx(physical, rel=1e-6)
+
+
 def test_a_few_samples_are_not_corrected_and_a_file_tells_the_errors(tmp_path: Path) -> None:
     few = sw.convert(program("plain"), images(12), steps=STEPS, correction=Auto())
     assert not few.design().held_out

@@ -167,7 +167,10 @@ def _training_note(recipe: Recipe) -> str:
         recipe.optimisation.decay_thresholds
     )
     thresholds = ", weight decay on its thresholds too" if decayed else ""
-    return f"trained by this library{start}{thresholds}, the best epoch chosen on validation"
+    epoch = (
+        "the last epoch" if recipe.optimisation.keep_last else "the best epoch chosen on validation"
+    )
+    return f"trained by this library{start}{thresholds}, {epoch}"
 
 
 def _described(path: Path) -> NetworkSource:

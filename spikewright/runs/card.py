@@ -77,7 +77,8 @@ class ModelCard:
         recipe: the recipe that training carried out.
         data: the images that it was trained on.
         epochs: the number of epochs that training took.
-        best_epoch: the epoch whose weights these are, 1 .. epochs, the best on validation.
+        best_epoch: the epoch whose weights these are, 1 .. epochs, the best on validation or, if
+            the recipe keeps that, the last.
         validation: the accuracy on the split that chose the epoch.
         test: the accuracy on the test split, which chose nothing.
         training_seconds: the wall time of all epochs together.

@@ -160,6 +160,8 @@ class OptimisationRecipe:
             the average is what is validated and kept. Default: no average.
         clip_gradient: The largest norm of the gradient of all weights together, above 0. Default:
             no limit.
+        keep_last: The weights of the last epoch are kept, where the schedule has brought the
+            learning rate down, and not those of the epoch that is best on validation.
 
     Raises:
         RecipeError: when made with an unknown optimiser or schedule, a number out of its range,
@@ -178,6 +180,7 @@ class OptimisationRecipe:
     label_smoothing: float = 0.0
     ema: float | None = None
     clip_gradient: float | None = None
+    keep_last: bool = False
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "optimizer", kind_named(OptimizerKind, self.optimizer))

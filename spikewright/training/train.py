@@ -90,7 +90,8 @@ class Trained:
     """A network that was trained in memory.
 
     Attributes:
-        model: the network with the weights of the best epoch, in eval mode, on its device.
+        model: the network with the weights of the best epoch, or of the last if the recipe keeps
+            that, in eval mode, on its device.
         best: the metrics of that epoch. Its validation accuracy was chosen for being high, so it
             flatters: quote the accuracy on a test split.
         history: the metrics of every epoch, in order.

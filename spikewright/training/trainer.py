@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
+from operator import attrgetter
 
 import torch
 import torch.nn.functional as F
@@ -93,6 +94,8 @@ class Trainer:
         decay = recipe.optimisation.ema
         average = None if decay is None else averaged(model, decay)
         state = TrainingState(model, make_optimizer(model, recipe.optimisation), average)
+        if recipe.optimisation.keep_last:
+            state.rank = attrgetter("epoch")
         step_model = processes.parallel(model)
         if recipe.numerics.compile:
             step_model = torch.compile(step_model)

@@ -58,8 +58,8 @@ def test_every_option_reaches_the_recipe(run: Run, tmp_path: Path) -> None:
     words = (
         "--activation clipped --shift-steps 8 --augment flip,crop "
         "--optimizer adamw --learning-rate 0.01 --weight-decay 0.1 --decay-thresholds "
-        "--schedule one-cycle --label-smoothing 0.1 --ema 0.9 --clip-gradient 2 --bf16 "
-        "--channels-last --seed 9 --start-from zoo:digits-qcfs8"
+        "--schedule one-cycle --label-smoothing 0.1 --ema 0.9 --clip-gradient 2 --keep-last "
+        "--bf16 --channels-last --seed 9 --start-from zoo:digits-qcfs8"
     )
     code, _, err = run("train", *SHORT, *words.split(), "--output", str(folder))
     assert code == 0, err
@@ -92,6 +92,7 @@ def test_every_option_reaches_the_recipe(run: Run, tmp_path: Path) -> None:
             "label_smoothing": 0.1,
             "ema": 0.9,
             "clip_gradient": 2.0,
+            "keep_last": True,
         },
         "numerics": {"bf16": True, "channels_last": True, "compile": False},
         "seed": 9,

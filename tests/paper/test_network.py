@@ -104,6 +104,9 @@ def test_the_note_of_a_trained_network_tells_it_from_its_twins(tmp_path: Path) -
         "trained by this library from zoo:digits-qcfs8, weight decay on its thresholds too, the "
         "best epoch chosen on validation"
     )
+    card["recipe"]["optimisation"]["keep_last"] = True
+    (tmp_path / "card.json").write_text(json.dumps(card))
+    assert source_of(str(tmp_path)).note.endswith("on its thresholds too, the last epoch")
 
 
 def test_mixed_levels_are_refused() -> None:

@@ -57,6 +57,9 @@ def test_the_model_is_left_with_its_best_epoch_in_eval_mode() -> None:
     assert found.best.epoch == scores.index(max(scores)) + 1
     assert accuracy(found.model, open_dataset("digits").validation) == max(scores)
     assert not any(module.training for module in found.model.modules())
+    last = trained(recipe(epochs=6, learning_rate=0.3, keep_last=True))
+    assert last.best.epoch == 6
+    assert accuracy(last.model, open_dataset("digits").validation) == scores[-1]
 
 
 def test_seeded_repeats_and_restores() -> None:

@@ -92,8 +92,9 @@ def recipe_of(
 
 def summary(card: ModelCard, folder: str) -> str:
     """What a finished run came to, for people."""
+    chosen = "the last" if card.recipe.optimisation.keep_last else "best on validation"
     lines = [
-        f"weights of epoch {card.best_epoch} of {card.epochs}, best on validation",
+        f"weights of epoch {card.best_epoch} of {card.epochs}, {chosen}",
         f"validation  {card.validation}",
         f"test        {card.test}",
     ]

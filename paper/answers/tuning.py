@@ -89,7 +89,7 @@ def _of_seeds(name: str, record: GainTuning) -> _Gain:
 
 
 def _told(gains: Sequence[_Gain]) -> str:
-    """Gains by method: "`dsr` (+14.7 points at T = 4 from 68.0 %) and `nq` (...) give"."""
+    """Gains by method: "`dsr` (+14.7 at T = 4 from 68.0 %) and `nq` (...) give"."""
     methods = dict.fromkeys(gain.method for gain in gains)
     each = [
         f"`{method}` ({_amounts(gain for gain in gains if gain.method == method)})"

@@ -102,15 +102,15 @@ def save(parts: Parts, path: AnyPath, notes: Mapping[str, Any] | None = None) ->
     _require_finite(parts.graph.tensors)
     tensors, document = _taken_apart(parts, notes or {})
     try:
-        content = container.packed(tensors, document)
+        text = container.written(document)
     except (TypeError, ValueError) as error:
         raise InterchangeError(f"notes must be plain JSON values ({error})") from error
     try:
-        _Loader(dict(tensors), json.loads(json.dumps(container.headed(document)))).parts()
+        _Loader(dict(tensors), json.loads(text)).parts()
     except (ConversionError, InterchangeError) as error:
         raise InterchangeError(f"the network cannot be saved: {error}") from error
     try:
-        write_whole(Path(path), content)
+        write_whole(Path(path), container.packed(tensors, document))
     except OSError as error:
         raise InterchangeError(f"cannot write '{path}' ({error.strerror})") from error
 

@@ -37,14 +37,14 @@ _LONGEST_HEADER = 1 << 26
 def packed(tensors: Mapping[str, Tensor], document: Mapping[str, Any]) -> bytes:
     """Tensors and a JSON document as the bytes of one sealed file."""
     stored = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()}
-    header = {_DOCUMENT: json.dumps(headed(document), allow_nan=False, separators=(",", ":"))}
-    content = safetensors.torch.save(stored, metadata=header)
+    content = safetensors.torch.save(stored, metadata={_DOCUMENT: written(document)})
     return content.replace(_UNSEALED.encode(), _digest(content, _UNSEALED).encode(), 1)
 
 
-def headed(document: Mapping[str, Any]) -> dict[str, Any]:
-    """A document as it stands in a file that is not sealed yet."""
-    return {"format": FORMAT, "version": VERSION, "sha256": _UNSEALED, **document}
+def written(document: Mapping[str, Any]) -> str:
+    """The JSON text of a document as it stands in a file that is not sealed yet."""
+    whole = {"format": FORMAT, "version": VERSION, "sha256": _UNSEALED, **document}
+    return json.dumps(whole, allow_nan=False, separators=(",", ":"))
 
 
 def _digest(content: bytes, seal: str) -> str:

@@ -18,7 +18,7 @@ data itself; the identity holds for every single neuron and sample.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -163,9 +163,8 @@ def decompose(
         for t in times:
             here = {site: sums[t, site] for site in network.sites}
             network.observe(images, _watch(network, t, activations, here), steps=t, seed=seed)
-    errors = (summed.error(site, t) for (t, site), summed in sums.items())
     labels = {site: neuron.label for site, neuron in network.neurons.items()}
-    return tuple(replace(e, network=label, neuron=labels[e.site]) for e in errors)
+    return tuple(summed.error(site, t, label, labels[site]) for (t, site), summed in sums.items())
 
 
 def _ann_activations(network: SpikingNetwork, images: Tensor) -> dict[str, Tensor]:
@@ -237,7 +236,7 @@ class _Sums:
         self._total += float(total.sum(dtype=torch.float64))
         self._values += total.numel()
 
-    def error(self, site: str, steps: int) -> LayerError:
+    def error(self, site: str, steps: int, network: str, neuron: str) -> LayerError:
         rms = {key: (square / self._values) ** 0.5 for key, square in self._squares.items()}
         activation = rms.pop("activation")
         unit = activation or 1.0
@@ -247,5 +246,7 @@ class _Sums:
             steps=steps,
             bias=self._total / self._values / unit,
             activation=activation,
+            network=network,
+            neuron=neuron,
             **relative,
         )

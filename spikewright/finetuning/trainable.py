@@ -218,7 +218,7 @@ class _Layers:
         sent: dict[str, Tensor] = {}
         for site, value in self.values.items():
             if site in self._sending:
-                gain = self._plan.levels[site] / self._plan.thresholds[site].detach()
+                gain = self._plan.levels[site] / self._plan.thresholds[site]
                 count = (value * gain).abs()
                 number = self._plan.neurons[site].spikes_of(count.detach().round())
                 sent[site] = count + (number - count.detach())

@@ -141,3 +141,22 @@ def test_spikes_are_those_of_the_code_with_the_gradient_of_the_count(neuron, spi
     torch.testing.assert_close(gradient, slope.expand_as(gradient))
     with pytest.raises(ConversionError, match=r"observe\(images, spikes=True\)"):
         Spikes()(trainable.observe(x), Target())
+
+
+def test_higher_thresholds_send_fewer_spikes_by_the_gradient_of_the_count() -> None:
+    # count = clamp(v, 0, theta) L / theta: its slope in theta is -v L / theta^2, and 0 above theta.
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3)).double().eval()
+    x = torch.rand(16, 4, dtype=torch.float64)
+    neuron = sw.TwoPhase("nearest", "binary")
+    trainable = TrainableNetwork(sw.convert(model, x, neuron, steps=3, correction=None))
+    theta = trainable.part("threshold")["1"]
+    with torch.no_grad():
+        theta /= 2  # so that some values lie above
+    loss = Spikes()(trainable.observe(x, spikes=True), Target())
+    (gradient,) = torch.autograd.grad(loss, [theta])
+    v, kept = model[:2](x).detach(), theta.detach()
+    inside = (v <= kept).double()
+    assert 0.2 < inside.mean() < 0.8
+    slopes = -inside * v * 7 / kept**2 / v.numel()
+    torch.testing.assert_close(gradient, slopes.sum_to_size(gradient.shape))

@@ -43,7 +43,7 @@ class FineTuneOptions:
         epochs: The number of passes over the training images. Default: the method's.
         batch_size: The number of images a step. Default: the method's.
         learning_rate: The learning rate of the first step. Default: the method's.
-        sparsity: What a spike of the mean neuron weighs beside the cross entropy, in bits.
+        sparsity: What a spike of the mean neuron weighs beside the cross entropy, in nats.
             Default: the method's.
         levels: The levels of the ANN's activations, in nq. Default: the method's.
         noise: How many times its measured size the noise of nq is. Default: the method's.

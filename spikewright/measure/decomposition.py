@@ -31,6 +31,7 @@ from spikewright.measure.batches import checked_steps, image_batches
 from spikewright.measure.placement import device_of
 from spikewright.network import Observer, SpikingNetwork
 from spikewright.network.frames import mean_image
+from spikewright.network.site_names import label_of
 from spikewright.neurons import Neuron
 
 TERMS = ("inherited", "clipping", "rounding", "unevenness")
@@ -154,7 +155,7 @@ def decompose(
         [0.0]
     """
     times = checked_steps(steps)
-    label = ", ".join(sorted({n.label for n in network.neurons.values()})) if name is None else name
+    label = label_of(network.neurons) if name is None else name
     sums = {(t, site): _Sums() for t in times for site in network.sites}
     place = device_of(network)
     for images in image_batches(data, len(network.graph.signal.shape)):

@@ -24,6 +24,7 @@ from spikewright.measure.spike_times import ResidualSummary, SpikeTimeHistogram
 from spikewright.measure.sweep_plan import Progress, SweepPlan
 from spikewright.measure.sweep_results import Reference, Sweep, SweepRow
 from spikewright.network import SpikingNetwork
+from spikewright.network.site_names import label_of
 from spikewright.neurons import IntegrateFire, Order, Shuffled
 
 ORDERS = tuple(str(order) for order in Order)
@@ -148,7 +149,7 @@ def misalignment(
     require_reiterable(data)
     _refuse_frames(network, data)
     shared = cells or Cells()
-    baseline = ", ".join(dict.fromkeys(neuron.label for neuron in network.neurons.values()))
+    baseline = label_of(network.neurons)
     rearranged = {baseline: network} | {str(order): shuffled(network, order) for order in kinds}
     whole = SweepPlan.of(rearranged, data, times, seeds, reference, labelled=True)
     alone = {site: shuffled(network, Order.INDEPENDENT, [site]) for site in network.sites}

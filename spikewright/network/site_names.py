@@ -78,3 +78,8 @@ def neurons_at(sites: Sequence[str], neurons: Neuron | Mapping[str, Neuron]) -> 
             "patterns before particular ones, as the last that fits a site counts"
         )
     return {site: patterns[chosen[site]] for site in sites}
+
+
+def label_of(neurons: Mapping[str, Neuron]) -> str:
+    """The labels of neurons by site, each once, in the order of their layers."""
+    return ", ".join(dict.fromkeys(neuron.label for neuron in neurons.values()))

@@ -22,7 +22,7 @@ from spikewright.network.frames import check_shown, samples_in, shown_to_samples
 from spikewright.network.graph_network import CapturedANN
 from spikewright.network.plan import SILENT, Observer
 from spikewright.network.simulate import simulate
-from spikewright.network.site_names import with_other
+from spikewright.network.site_names import label_of, with_other
 from spikewright.network.steps import MEMORY_BUDGET
 from spikewright.network.trajectory import Trajectory
 from spikewright.network.twin import Twin, twin_of
@@ -346,5 +346,6 @@ class SpikingNetwork(ConvertedNetwork):
         return network.compile() if self._compile else network
 
     def __repr__(self) -> str:
-        labels = ", ".join(sorted({neuron.label for neuron in self.neurons.values()}))
-        return f"SpikingNetwork({len(self.sites)} sites of {labels}, T = {self.steps})"
+        return (
+            f"SpikingNetwork({len(self.sites)} sites of {label_of(self.neurons)}, T = {self.steps})"
+        )

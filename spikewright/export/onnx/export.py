@@ -24,6 +24,7 @@ from spikewright.graph.inputs import Batch
 from spikewright.graph.rule import rule_of
 from spikewright.network import Precision, SpikingNetwork
 from spikewright.network.plan import Plan
+from spikewright.network.site_names import label_of
 from spikewright.version import __version__
 
 _BATCHES = (3, 1)
@@ -169,7 +170,6 @@ def checked(plan: Plan, model: Any, batches: list[Batch]) -> tuple[bytes, Agreem
 
 def _describe(model: Any, network: SpikingNetwork, plan: Plan, sha256: str | None) -> None:
     """Say in the model's metadata what it is."""
-    labels = dict.fromkeys(neuron.label for neuron in network.neurons.values())
     model.producer_name = "spikewright"
     model.producer_version = __version__
     model.doc_string = (
@@ -182,7 +182,7 @@ def _describe(model: Any, network: SpikingNetwork, plan: Plan, sha256: str | Non
         "version": __version__,
         "torch": torch.__version__,
         "steps": plan.steps,
-        "neuron": ", ".join(labels),
+        "neuron": label_of(network.neurons),
         "latency_steps": network.latency(plan.steps),
         "input_shape": ", ".join("x".join(map(str, port.shape)) for port in plan.source.inputs),
         "sites": ", ".join(network.sites),

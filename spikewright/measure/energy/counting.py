@@ -26,6 +26,7 @@ from spikewright.measure.shown import moved
 from spikewright.network import Engine, SpikingNetwork
 from spikewright.network.frames import samples_in
 from spikewright.network.plan import Plan
+from spikewright.network.site_names import label_of
 from spikewright.network.stages import longest_path
 
 
@@ -234,7 +235,7 @@ class _Tally:
             for site in (*sizes, OUTPUT)
         )
         return Operations(
-            network=", ".join(dict.fromkeys(neuron.label for neuron in self.code.neurons.values())),
+            network=label_of(self.code.neurons),
             steps=self.code.steps,
             duration=self.duration,
             bits=max(neuron.bits for neuron in self.code.neurons.values()),

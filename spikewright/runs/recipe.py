@@ -160,6 +160,9 @@ class OptimisationRecipe:
             the average is what is validated and kept. Default: no average.
         clip_gradient: The largest norm of the gradient of all weights together, above 0. Default:
             no limit.
+        sparsity: What a spike of the mean neuron weighs beside the cross entropy, in nats, from 0
+            to 1e6: the ones in the binary writing of QCFS's levels, which the bits method sends.
+            The activation needs L = 2^T - 1 levels.
         keep_last: The weights of the last epoch are kept, where the schedule has brought the
             learning rate down, and not those of the epoch that is best on validation.
 
@@ -180,6 +183,7 @@ class OptimisationRecipe:
     label_smoothing: float = 0.0
     ema: float | None = None
     clip_gradient: float | None = None
+    sparsity: float = 0.0
     keep_last: bool = False
 
     def __post_init__(self) -> None:
@@ -205,6 +209,7 @@ class OptimisationRecipe:
                 self.clip_gradient is not None and not _positive(self.clip_gradient),
                 "clip_gradient must be finite and above 0",
             ),
+            (not 0 <= self.sparsity <= LARGEST_RATE, "sparsity lies in 0 .. 1e6"),
         )
 
 
@@ -251,7 +256,14 @@ class Recipe:
     start: StartRecipe | None = None
 
     def __post_init__(self) -> None:
-        refuse((self.seed < 0, "seed must be at least 0"))
+        levels = self.network.levels or 0
+        refuse(
+            (self.seed < 0, "seed must be at least 0"),
+            (
+                self.optimisation.sparsity > 0 and (levels == 0 or levels & (levels + 1) > 0),
+                "sparsity counts the spikes of QCFS with 2^T - 1 levels: levels=3, 7, 15, ...",
+            ),
+        )
 
     def differences(self, recorded: Recipe) -> list[str]:
         """What differs from the recipe of a run that was begun; see `differences`."""

@@ -30,6 +30,7 @@ from spikewright.training.augment import Augmenter
 from spikewright.training.checkpoint import TrainingState
 from spikewright.training.evaluate import Score, evaluate
 from spikewright.training.optimisation import averaged, learning_rate, make_optimizer, take_step
+from spikewright.training.sparsity import SpikeCounter
 from spikewright.training.splits import Splits
 from spikewright.training.start import load_start
 
@@ -48,6 +49,7 @@ class Trainer:
         augmenter: makes input of stored images.
         state: everything that changes.
         step_model: the state's model, as training steps call it: compiled, in several processes.
+        spikes: counts what it would send; None where the loss does not ask for it.
         progress: called in the main process as training goes on.
     """
 
@@ -57,6 +59,7 @@ class Trainer:
     augmenter: Augmenter
     state: TrainingState
     step_model: Callable[[Tensor], Tensor]
+    spikes: SpikeCounter | None
     progress: Progress | None
 
     @classmethod
@@ -96,10 +99,11 @@ class Trainer:
         state = TrainingState(model, make_optimizer(model, recipe.optimisation), average)
         if recipe.optimisation.keep_last:
             state.rank = attrgetter("epoch")
+        spikes = SpikeCounter(model) if recipe.optimisation.sparsity else None
         step_model = processes.parallel(model)
         if recipe.numerics.compile:
             step_model = torch.compile(step_model)
-        return cls(recipe, processes, data, augmenter, state, step_model, progress)
+        return cls(recipe, processes, data, augmenter, state, step_model, spikes, progress)
 
     def require_a_batch(self, splits: Splits) -> None:
         """See that there are enough images to take a step.
@@ -195,6 +199,8 @@ class Trainer:
             logits = self.step_model(inputs).float()
         smoothing = self.recipe.optimisation.label_smoothing
         loss = F.cross_entropy(logits, labels, label_smoothing=smoothing)
+        if self.spikes is not None:
+            loss = loss + self.recipe.optimisation.sparsity * self.spikes.mean()
         return loss, (predictions(logits) == labels).sum()
 
     def _report(self, epoch: int, done: int, steps: int, metrics: EpochMetrics | None) -> None:

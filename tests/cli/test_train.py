@@ -92,6 +92,7 @@ def test_every_option_reaches_the_recipe(run: Run, tmp_path: Path) -> None:
             "label_smoothing": 0.1,
             "ema": 0.9,
             "clip_gradient": 2.0,
+            "sparsity": 0.0,
             "keep_last": True,
         },
         "numerics": {"bf16": True, "channels_last": True, "compile": False},

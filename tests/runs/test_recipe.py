@@ -132,11 +132,20 @@ def test_every_difference_is_named_but_a_moved_folder_is_none() -> None:
         (OptimisationRecipe, {"label_smoothing": 1.0}, "label_smoothing lies in"),
         (OptimisationRecipe, {"ema": 1.0}, "ema lies between 0 and 1"),
         (OptimisationRecipe, {"clip_gradient": 0.0}, "clip_gradient must be finite and above 0"),
+        (OptimisationRecipe, {"sparsity": -0.1}, r"sparsity lies in 0 \.\. 1e6"),
     ],
 )
 def test_contradictions_are_refused(part: Any, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(RecipeError, match=message):
         part(**arguments)
+
+
+@pytest.mark.parametrize("network", [{"levels": 8}, {"activation": "relu"}])
+def test_spikes_of_the_binary_code_need_as_many_levels_as_its_bits_write(network: Any) -> None:
+    optimisation = OptimisationRecipe(sparsity=0.1)
+    Recipe(DataRecipe("digits"), NetworkRecipe(levels=7), optimisation)
+    with pytest.raises(RecipeError, match=r"2\^T - 1 levels: levels=3, 7, 15"):
+        Recipe(DataRecipe("digits"), NetworkRecipe(**network), optimisation)
 
 
 def test_all_problems_are_told_at_once() -> None:

@@ -48,14 +48,19 @@ class Binary(Code):
         return Work(updates=steps, comparisons=steps)
 
 
-def popcount(count: Tensor) -> Tensor:
+def popcount(count: Tensor, places: int | None = None) -> Tensor:
     """The number of ones in the binary writing of integers in 0..2**24, in their own dtype.
 
     Legendre: the ones of n are `n - sum_k floor(n / 2**k)`, k from 1; all exact in floating point.
+
+    Args:
+        count: any shape.
+        places: bits that the largest one takes; found when None.
     """
-    places = 24
-    if not torch.compiler.is_compiling() and count.numel():
-        places = int(count.max()).bit_length()
+    if places is None:
+        places = 24
+        if not torch.compiler.is_compiling() and count.numel():
+            places = int(count.max()).bit_length()
     ones = count
     for place in range(1, places):
         ones = ones - (count * 0.5**place).floor()

@@ -17,7 +17,7 @@ from operator import getitem
 
 from spikewright.graph.batch_norm import BATCH_NORM
 from spikewright.graph.ir import Graph, Kind, Operation, Site, Value
-from spikewright.graph.primitives import RELAY, SQUEEZE, UNSQUEEZE
+from spikewright.graph.primitives import EXPAND, RELAY, SQUEEZE, UNSQUEEZE
 from spikewright.graph.routes import Chosen, Moved, Scaled
 from spikewright.graph.rule import rule_of
 
@@ -31,7 +31,25 @@ def with_relays(graph: Graph) -> Graph:
     """
     if all(op.kind not in _MEETINGS for op in graph.operations):
         return graph
-    return _Relaying(graph).relayed()
+    return _Relaying(_with_maxima_of_one_shape(graph)).relayed()
+
+
+def _with_maxima_of_one_shape(graph: Graph) -> Graph:
+    """The same network, with values repeated where a maximum of two would repeat them itself."""
+    operations: list[Operation] = []
+    for op in graph.operations:
+        narrow: dict[str, str] = {}
+        if op.kind is Kind.MAX and len(set(op.inputs) - graph.constants) > 1:
+            for name in op.inputs:
+                shape = graph.shapes[name]
+                if name in graph.constants or shape == op.shape or len(shape) != len(op.shape):
+                    continue
+                narrow[name] = f"{name}.{op.name}"
+                args = (Value(name), [-1, *op.shape])
+                wide = replace(op, name=narrow[name], target=EXPAND, args=args, kwargs={})
+                operations.append(replace(wide, kind=Kind.LINEAR))
+        operations.append(op.rewired(narrow))
+    return replace(graph, operations=tuple(operations))
 
 
 class _Relaying:
@@ -106,7 +124,8 @@ class _Relaying:
             self._share_a_threshold([op.site for op in behind if op is not None], call)
             return
         places = {factor: self._before_copies(factor, meeting) for factor in factors}
-        chosen = chosen and len({self._graph.shapes[source] for source, _ in places.values()}) == 1
+        if chosen and len({self._graph.shapes[source] for source, _ in places.values()}) > 1:
+            places = {factor: (factor, meeting) for factor in factors}
         sites: list[Site | None] = []
         for side, factor in zip(sides, factors, strict=True):
             if self._spikes[factor] and not chosen:

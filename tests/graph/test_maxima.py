@@ -133,6 +133,18 @@ MEETINGS: dict[str, tuple[Callable[..., torch.Tensor], list[str]]] = {
         lambda a, b: torch.maximum(F.pad(a[:, :8], (0, 8), value=1.0), b),
         ["relay"] * 2,
     ),
+    "values repeated to the other's shape": (
+        lambda a, b: torch.maximum(a.relu(), b[:, :1].relu()),
+        ["relu", "relu", "relay", "relay"],
+    ),
+    "values repeated both ways": (
+        lambda a, b: torch.maximum(a[:, :4, None], b[:, None, :4]).flatten(1),
+        ["relay"] * 2,
+    ),
+    "a value upsampled and one as large": (
+        lambda a, b: torch.maximum(F.interpolate(a[:, None, :8], scale_factor=2.0)[:, 0], b),
+        ["relay"] * 2,
+    ),
 }
 
 

@@ -53,12 +53,10 @@ class Codes:
 
 
 @dataclass(frozen=True)
-class TuningSettings:
-    """The network, the training images, and how often each was shown."""
+class AtSteps:
+    """The T of every row of a record."""
 
-    source: str
-    images: int
-    epochs: int
+    steps: int
 
 
 @dataclass(frozen=True)
@@ -81,7 +79,6 @@ class NQRow:
 class NQTuning:
     """What fine-tuning by NQ gives over conversion: `nq-NAME.json`."""
 
-    config: TuningSettings
     rows: tuple[NQRow, ...]
 
 
@@ -103,17 +100,10 @@ class TrainedRow:
 
 
 @dataclass(frozen=True)
-class TandemSettings(TuningSettings):
-    """The same, at one T."""
-
-    steps: int
-
-
-@dataclass(frozen=True)
 class TandemTuning:
     """What tandem learning gives over conversions: `tandem-NAME.json`."""
 
-    config: TandemSettings
+    config: AtSteps
     rows: tuple[TrainedRow, ...]
 
 
@@ -142,16 +132,7 @@ class BitsRow:
 class BitsTuning:
     """What the sparsity loss saves: `bits-NAME.json`."""
 
-    config: TuningSettings
     rows: tuple[BitsRow, ...]
-
-
-@dataclass(frozen=True)
-class GainSettings(TuningSettings):
-    """The same, at one T, and the method of the conversion by name."""
-
-    steps: int
-    conversion: str
 
 
 @dataclass(frozen=True)
@@ -172,7 +153,7 @@ class GainRow:
 class GainTuning:
     """What dsr or distil gives over the conversion, a row a seed: `dsr-NAME.json`, say."""
 
-    config: GainSettings
+    config: AtSteps
     rows: tuple[GainRow, ...]
 
 

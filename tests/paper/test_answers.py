@@ -25,20 +25,18 @@ from paper.answers.neurons import (
 )
 from paper.answers.real_networks import Real, RealRow, what_is_left
 from paper.answers.records import (
+    AtSteps,
     BitsRow,
     BitsTuning,
     CodeRow,
     Codes,
     CodeSettings,
     GainRow,
-    GainSettings,
     GainTuning,
     NQRow,
     NQTuning,
-    TandemSettings,
     TandemTuning,
     TrainedRow,
-    TuningSettings,
 )
 from paper.answers.tuning import what_tuning_gives
 from paper.tables import NetworkTable
@@ -260,7 +258,7 @@ def test_calibration_images_are_the_fewest_within_a_point() -> None:
 
 
 def _noisy(*rows: NQRow) -> str:
-    record = NQTuning(TuningSettings("zoo", 2000, 2), rows)
+    record = NQTuning(rows)
     return what_tuning_gives(Evidence((), nq=(record,)))
 
 
@@ -283,12 +281,12 @@ def test_what_tandem_learning_and_the_sparsity_loss_give() -> None:
         TrainedRow("Tandem, percentile 99", "Min", 200, 170),
         TrainedRow("DSR", "Min", 200, 171),
     )
-    tandem = TandemTuning(TandemSettings("relu", 2000, 10, 8), rows)
+    tandem = TandemTuning(AtSteps(8), rows)
     fewer, none = (
         BitsRow(3, 1.0, 200, 180, 179, 90.0, 60.0),
         BitsRow(4, 0.0, 200, 180, 180, 9.0, 9.0),
     )
-    bits = BitsTuning(TuningSettings("zoo", 3000, 3), (fewer, none))
+    bits = BitsTuning((fewer, none))
     assert what_tuning_gives(Evidence((), tandem=(tandem,), bits=(bits,))) == (
         "`dsr` (+20.5 at T = 8 from 65.0 %) and `tandem` (+20.0 at T = 8 from 65.0 %) give more "
         "than a point. `bits` gives 1.50 times fewer spikes for -0.50 points at T = 3 and no fewer "
@@ -298,7 +296,7 @@ def test_what_tandem_learning_and_the_sparsity_loss_give() -> None:
 
 def test_what_fine_tuning_by_every_method_gives() -> None:
     rows = (GainRow(200, 130, 170), GainRow(200, 132, 132))
-    gain = GainTuning(GainSettings("zoo", 3000, 3, 4, "qcfs"), rows)
+    gain = GainTuning(AtSteps(4), rows)
     told = "`dsr` (+10.0 at T = 4 from 65.5 %) gives more than a point."
     assert what_tuning_gives(Evidence((), dsr=(gain,))) == (
         f"{told} Not run: `distil`, `tandem`, `bits` and `nq`."

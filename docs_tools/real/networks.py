@@ -97,7 +97,7 @@ def _accuracy(logits: Tensor, labels: Tensor) -> float:
 
 # --- CIFAR-10 as it is -------------------------------------------------------------------------
 
-COMPACT = "cct6-cifar10"
+COMPACT = "cct6-cifar10-longer"
 
 
 def compact_transformer() -> nn.Module:

@@ -18,7 +18,7 @@ from spikewright.runs.card import ModelCard, read_card
 from spikewright.runs.trained import load_trained
 
 ZOO = Path(__file__).parents[1] / "zoo"
-LARGEST_BYTES = 12 * 2**20
+LARGEST_BYTES = 14 * 2**20
 """The most bytes of all entries together."""
 
 _FILES = ("card.json", "weights.safetensors", "held_out.safetensors")

@@ -128,7 +128,7 @@ def run_tandem(given: Namespace) -> int:
 def run_bits(given: Namespace) -> int:
     from docs_tools import bits
 
-    found = bits.measured(given.data, given.folder, **bits.SETTINGS)
+    found = bits.measured(given.data, **bits.SETTINGS)
     config = {"source": bits.SOURCE, "learning_rate": bits.RATE, **bits.SETTINGS}
     rows = _kept(bits.RECORD, config, found)
     print(bits.choosing_table(rows), bits.table(rows), sep="\n\n")

@@ -45,9 +45,10 @@ class ProgressLine:
 
 
 def _epoch_line(metrics: EpochMetrics, epochs: int) -> str:
+    spikes = "" if metrics.spikes is None else f"{metrics.spikes:.3f} spikes a neuron  "
     return (
         f"epoch {metrics.epoch}/{epochs}  loss {metrics.training_loss:.4f}  "
-        f"training {100 * metrics.training_accuracy:.2f} %  "
+        f"{spikes}training {100 * metrics.training_accuracy:.2f} %  "
         f"validation {100 * metrics.validation_accuracy:.2f} %  {metrics.seconds:.0f} s"
     )
 

@@ -19,6 +19,7 @@ class EpochMetrics:
         learning_rate: the learning rate of the epoch's last step.
         thresholds: the smallest and the largest learned threshold; None where there are none.
         seconds: the wall time of the epoch, validation included.
+        spikes: that a neuron sent on average in training; None where `train` does not count them.
     """
 
     epoch: int
@@ -29,3 +30,4 @@ class EpochMetrics:
     learning_rate: float
     thresholds: tuple[float, float] | None
     seconds: float
+    spikes: float | None = None

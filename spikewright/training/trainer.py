@@ -142,7 +142,7 @@ class Trainer:
     def _epoch(self, images: InMemory, splits: Splits, epoch: int) -> EpochMetrics:
         """Train one epoch, counted from 1, and measure it on the validation split."""
         started = time.perf_counter()
-        loss, right, count = self._pass(images, splits.train, epoch)
+        loss, right, spikes, count = self._pass(images, splits.train, epoch)
         self.processes.agree(self.state.model.buffers())
         if self.state.average is not None:
             self.processes.agree(self.state.candidate.values())
@@ -158,21 +158,22 @@ class Trainer:
             learning_rate=learning_rate(self.recipe.optimisation, epoch * steps - 1, steps),
             thresholds=(min(thresholds), max(thresholds)) if thresholds else None,
             seconds=time.perf_counter() - started,
+            spikes=None if self.spikes is None else spikes / count,
         )
 
-    def _pass(self, images: InMemory, train: Tensor, epoch: int) -> tuple[float, float, float]:
-        """Go once over the images; returns the sum of losses, how many were right, of how many."""
+    def _pass(self, images: InMemory, train: Tensor, epoch: int) -> list[float]:
+        """Go once over the images; returns sums of losses, right answers, spikes, and images."""
         recipe, state, processes = self.recipe, self.state, self.processes
         size = recipe.optimisation.batch_size
         order = train[epoch_order(len(train), recipe.seed, epoch)]
         batches = order[: len(order) - len(order) % size].view(-1, size).to(processes.device)
-        sums = torch.zeros(3, device=processes.device)
+        sums = torch.zeros(4, device=processes.device)
         state.model.train()
         with seeded(site_key(f"epoch {epoch} of seed {recipe.seed}, process {processes.rank}")):
             for number, batch in enumerate(batches):
                 mine = processes.share(batch)
                 inputs = self.augmenter.training(images.images[mine], mine, epoch)
-                loss, right = self._loss(inputs, images.labels[mine])
+                loss, right, spikes = self._loss(inputs, images.labels[mine])
                 state.optimizer.zero_grad()
                 loss.backward()
                 step = (epoch - 1) * len(batches) + number
@@ -180,14 +181,14 @@ class Trainer:
                 take_step(state.model, state.optimizer, recipe.optimisation, rate)
                 if state.average is not None:
                     state.average.update_parameters(state.model)
-                summed = loss.detach() * len(mine)
-                sums += torch.stack([summed, right.float(), summed.new_tensor(len(mine))])
+                summed, sent = loss.detach() * len(mine), spikes.detach() * len(mine)
+                seen = summed.new_tensor(len(mine))
+                sums += torch.stack([summed, right.float(), sent, seen])
                 self._report(epoch, number + 1, len(batches), None)
-        loss_sum, right_sum, count = processes.sum(sums).tolist()
-        return loss_sum, right_sum, count
+        return processes.sum(sums).tolist()
 
-    def _loss(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """The mean loss of a batch, and how many of it were right."""
+    def _loss(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """The mean loss of a batch, how many were right, and the spikes of the mean neuron."""
         numerics = self.recipe.numerics
         layout = torch.channels_last if numerics.channels_last else torch.contiguous_format
         inputs = inputs.contiguous(memory_format=layout)
@@ -199,9 +200,9 @@ class Trainer:
             logits = self.step_model(inputs).float()
         smoothing = self.recipe.optimisation.label_smoothing
         loss = F.cross_entropy(logits, labels, label_smoothing=smoothing)
-        if self.spikes is not None:
-            loss = loss + self.recipe.optimisation.sparsity * self.spikes.mean()
-        return loss, (predictions(logits) == labels).sum()
+        spikes = torch.zeros_like(loss) if self.spikes is None else self.spikes.mean()
+        loss = loss + self.recipe.optimisation.sparsity * spikes
+        return loss, (predictions(logits) == labels).sum(), spikes
 
     def _report(self, epoch: int, done: int, steps: int, metrics: EpochMetrics | None) -> None:
         if self.progress is not None and self.processes.main:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -140,6 +141,8 @@ def test_the_time_left_is_counted_from_where_the_run_went_on(
     assert capsys.readouterr().err == (
         "epoch 3/10  loss 0.5000  training 80.00 %  validation 75.00 %  20 s  2 min 20 s left\n"
     )
+    line(4, 10, 1, 1, replace(metrics, epoch=4, spikes=0.5))
+    assert "loss 0.5000  0.500 spikes a neuron  training 80.00 %" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -72,4 +72,6 @@ def test_training_for_fewer_spikes_sends_fewer() -> None:
         )
         snn = sw.methods.BITS.convert(found.model, images, steps=3)
         sent[weight] = sw.operations(snn, [images]).total.spikes
+        told = [metrics.spikes or 0.0 for metrics in found.history]
+        assert told[0] > told[-1] > 0 if weight else not any(told)
     assert sent[1.0] < 0.8 * sent[0.0]  # 0.57, 0.60 and 0.62 with three seeds

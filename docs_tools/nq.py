@@ -19,7 +19,7 @@ SOURCE = "resnet20-qcfs8-cifar10"
 LEVELS = 8
 STEPS = (2, 4)
 """Every T that is tested; noise is measured, and the epoch chosen, at the last one."""
-SETTINGS = {"images": 3000, "choosing": 500, "tested": 5000, "epochs": 2}
+SETTINGS = {"images": 8000, "choosing": 2000, "tested": 10000, "epochs": 4}
 
 
 @dataclass(frozen=True)

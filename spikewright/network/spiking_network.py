@@ -346,6 +346,5 @@ class SpikingNetwork(ConvertedNetwork):
         return network.compile() if self._compile else network
 
     def __repr__(self) -> str:
-        return (
-            f"SpikingNetwork({len(self.sites)} sites of {label_of(self.neurons)}, T = {self.steps})"
-        )
+        layers = f"{len(self.sites)} sites of {label_of(self.neurons)}"
+        return f"SpikingNetwork({layers}, T = {self.steps})"

@@ -82,6 +82,12 @@ def load_model(spec: str, weights: AnyPath | None = None, **factory_arguments: A
     weights = None if weights is None else Path(weights)
     if spec.endswith(".pt2"):
         return _exported(Path(spec).expanduser(), weights, factory_arguments)
+    if spec.endswith(".safetensors"):
+        raise ModelError(
+            f"'{spec}' holds tensors, and no model: weights stand beside the model that they fit "
+            "(--weights); a converted network is taken by spikewright inspect, evaluate, export "
+            "and finetune"
+        )
     source, colon, name = spec.partition(":")
     if not colon or not source or not name:
         raise ModelError(f"unknown model '{spec}'; give {FORMS}")

@@ -26,6 +26,7 @@ SEQUENCES = ["train-sequences", "--data", "digits-rows", "--output", "x"]
 WRONG = [
     (["nonsense"], "No such command"),
     (["check", "foo"], "unknown model 'foo'"),
+    (["energy", "out/network.safetensors", "--data", "digits"], "taken by spikewright inspect"),
     (["check", "torchvision:resnet99"], "did you mean resnet"),
     (["check", DIGITS, "--weights", "none.safetensors"], "no weight file"),
     (["check", DIGITS, "--input-shape", "1,x"], "not a whole number"),

@@ -28,8 +28,8 @@ class SpikeCounter:
             if isinstance(module, QCFS):
                 module.register_forward_hook(self._count)
 
-    def _count(self, module: nn.Module, inputs: Any, output: Tensor) -> None:
-        if module.training and isinstance(module, QCFS):
+    def _count(self, module: QCFS, inputs: Any, output: Tensor) -> None:
+        if module.training:
             spikes = ones_of(output.float(), module.threshold, module.levels)
             self._sent.append((spikes.sum(), spikes.numel()))
 

@@ -85,7 +85,10 @@ def test_a_trained_network_sees_images_of_the_size_it_was_trained_on(tmp_path: P
 
 
 def test_a_name_that_the_zoo_does_not_have_is_refused() -> None:
-    with pytest.raises(ModelError, match="the zoo has no 'nothing'; it has cct6-cifar10, "):
+    with pytest.raises(
+        ModelError,
+        match="the zoo has no 'nothing'; it has cct6-cifar10, cct6-cifar10-longer, digits-qcfs8, ",
+    ):
         source_of("zoo:nothing")
 
 

@@ -113,7 +113,10 @@ def test_other_refusals(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(zoo, "LARGEST_BYTES", 1000)
     with pytest.raises(ModelError, match="at most 1,000 may ship"):
         add_to_zoo(run, "new", tmp_path)
-    with pytest.raises(ModelError, match="the zoo has no 'nothing'; it has cct6-cifar10, "):
+    with pytest.raises(
+        ModelError,
+        match="the zoo has no 'nothing'; it has cct6-cifar10, cct6-cifar10-longer, digits-qcfs8",
+    ):
         load_model("zoo:nothing")
     with pytest.raises(ModelError, match="with its own weights and arguments; leave out: width"):
         load_model("zoo:digits-qcfs8", width=3)

@@ -19,7 +19,7 @@ class EpochMetrics:
         learning_rate: the learning rate of the epoch's last step.
         thresholds: the smallest and the largest learned threshold; None where there are none.
         seconds: the wall time of the epoch, validation included.
-        spikes: that a neuron sent on average in training; None where `train` does not count them.
+        spikes: that a neuron sent on average in training; None where the loss does not ask for it.
     """
 
     epoch: int

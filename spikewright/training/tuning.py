@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from spikewright.errors import ConversionError, DataError, ModelError
-from spikewright.finetuning import Answer, Target, TrainableNetwork, ann_answer
+from spikewright.finetuning import Answer, Spikes, Target, TrainableNetwork, ann_answer
 from spikewright.measure.accuracy import predictions
 from spikewright.methods.finetune import FineTuning, Stage
 from spikewright.network import SpikingNetwork
@@ -132,7 +132,7 @@ class Tuner:
     def _rank(self, metrics: EpochMetrics) -> tuple[float, ...]:
         """Later stages come before better epochs, as their networks are nearer to the last one."""
         stage = self._stages()[max(0, metrics.epoch - 1)]
-        return stage.spiking, stage.frozen, self._score(metrics)
+        return stage.spiking, self._score(metrics)
 
     def _score(self, metrics: EpochMetrics) -> float:
         """What an epoch is worth, by the images held out."""
@@ -154,12 +154,12 @@ class Tuner:
         self.network.freeze(stage.frozen)
 
     def _judged_first(self) -> tuple[Tensor, float]:
-        """Loss and accuracy on some training images, before the first step."""
+        """What some training images come to before the first step, as `_trained`, and rate 0."""
         numbers = self._data.train[:EVALUATION_BATCH]
         return self._validated(numbers), 0.0
 
     def _trained(self, epoch: int) -> tuple[Tensor, float]:
-        """Train an epoch: loss and accuracy, float64 `[2]`, and the last learning rate."""
+        """Train an epoch: what it came to, as `_validated`, and the last learning rate."""
         self._begin()
         method, train = self._method, self._data.train
         stage, size = self._stages()[-1], method.batch_size
@@ -168,15 +168,15 @@ class Tuner:
         held_out = self._data.validation[:MEASURED].split(EVALUATION_BATCH)
         shown = (self._data.batch(numbers, None)[0] for numbers in held_out)
         measured = method.measured(self.network, shown)
-        sums, rate = torch.zeros(2, dtype=torch.float64), 0.0
+        sums, rate = torch.zeros(3, dtype=torch.float64), 0.0
         for number, numbers in enumerate(batches):
             rate = method.rate((epoch - 1 + number / len(batches)) / method.epochs, stage)
             x, labels = self._data.batch(numbers, epoch)
             spikes = method.loss.needs_spikes
             answer = method.trained(self.network, x, epoch, measured, spikes=spikes)
-            loss, right = self._judged(answer, x, labels)
+            loss, judged = self._judged(answer, x, labels)
             self._step(loss, rate)
-            sums += torch.stack([loss.detach().double() * size, right.double()]).cpu()
+            sums += judged
             if self._progress is not None:
                 self._progress(epoch, method.epochs, number + 1, len(batches), None)
         return sums / batches.numel(), rate
@@ -204,10 +204,15 @@ class Tuner:
             learning_rate=rate,
             thresholds=(float(thresholds.min()), float(thresholds.max())),
             seconds=time.perf_counter() - started,
+            spikes=float(training[2]) if self._method.loss.needs_spikes else None,
         )
 
     def _judged(self, answer: Answer, x: Tensor, labels: Tensor | None) -> tuple[Tensor, Tensor]:
-        """The mean loss of a batch, and how many answers are the label, or else the ANN's."""
+        """The mean loss of a batch, and what a batch adds to the sums of an epoch, float64 `[3]`.
+
+        The sums are of the loss, of the answers that are the label, or else the ANN's, and of the
+        spikes of the mean neuron, 0 where the loss does not ask for them.
+        """
         loss = self._method.loss
         ann = ann_answer(self._ann.graph, x) if loss.needs_ann or labels is None else None
         wanted = labels
@@ -215,7 +220,10 @@ class Tuner:
             assert ann is not None
             wanted = predictions(ann.logits)
         right = (predictions(answer.logits.detach()) == wanted).sum()
-        return loss(answer, Target(labels, ann)), right
+        sent = Spikes()(answer, Target()) if loss.needs_spikes else torch.zeros_like(right)
+        mean = loss(answer, Target(labels, ann))
+        summed = (mean.detach() * len(wanted), right, sent.detach() * len(wanted))
+        return mean, torch.stack([one.double() for one in summed]).cpu()
 
     def _step(self, loss: Tensor, rate: float) -> None:
         """One step down the gradient; thresholds stay above their bounds."""
@@ -233,16 +241,19 @@ class Tuner:
 
     @torch.no_grad()
     def _validated(self, which: Tensor) -> Tensor:
-        """Loss and accuracy on images, float64 `[2]`: of the average, where one is kept."""
+        """Loss, accuracy, and spikes of the mean neuron, or 0, on images, float64 `[3]`.
+
+        Of the average, where one is kept.
+        """
         network = self.network if self.state.average is None else self.state.average.module
         assert isinstance(network, TrainableNetwork)
         network.spiking = self.network.spiking
-        sums = torch.zeros(2, dtype=torch.float64)
+        sums = torch.zeros(3, dtype=torch.float64)
         for numbers in which.split(EVALUATION_BATCH):
             x, labels = self._data.batch(numbers, None)
             spikes = self._method.loss.needs_spikes
-            loss, right = self._judged(network.observe(x, self._seed, spikes=spikes), x, labels)
-            sums += torch.stack([loss.double() * len(numbers), right.double()]).cpu()
+            _, judged = self._judged(network.observe(x, self._seed, spikes=spikes), x, labels)
+            sums += judged
         return sums / len(which)
 
 

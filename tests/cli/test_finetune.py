@@ -130,6 +130,10 @@ def test_a_start_that_has_changed_is_refused(run: Run, network: str, tmp_path: P
         (["NETWORK", *SHORT, "--output", "x", "--learning-rate", "0"], "must be above 0"),
         (["NETWORK", *SHORT, "--output", "x", "--levels", "8"], "--method dsr takes no --levels"),
         (
+            ["NETWORK", *SHORT, "--output", "x", "--joint-epochs", "1"],
+            "--method dsr takes no --joint-epochs",
+        ),
+        (
             ["NETWORK", "--data", "digits", "--output", "x", "--method", "nq", "--noise", "101"],
             "noise lies in 0 .. 100",
         ),

@@ -84,7 +84,14 @@ def test_bits_sends_fewer_spikes_than_the_same_training_without_their_loss() -> 
     sent: dict[float, float] = {}
     for sparsity in (0.0, 0.3):
         method = Bits(epochs=4, batch_size=32, learning_rate=3e-3, sparsity=sparsity)
-        tuned = finetune_in_memory(snn, method, x, labels).network
+        found = finetune_in_memory(snn, method, x, labels)
+        tuned, told = found.network, [metrics.spikes for metrics in found.history]
+        if sparsity:
+            first = sw.operations(snn, [x]).total.spikes / (3 * 16)
+            assert told[0] == pytest.approx(first, rel=0.1)  # of the samples trained on
+            assert told[-1] < 0.95 * told[0]
+        else:
+            assert told == [None] * 5
         sent[sparsity] = sw.operations(tuned, [x]).total.spikes
         assert accuracy(tuned) > accuracy(snn) - 0.05
     assert sent[0.3] < 0.9 * sent[0.0]  # 0.75 and 0.81 with two seeds
@@ -196,6 +203,31 @@ def test_tandem_sets_the_threshold_of_a_layer_as_it_becomes_spiking() -> None:
     assert torch.equal(second.detach(), expected)
 
 
+def test_tandem_ends_with_epochs_of_all_layers_together() -> None:
+    method = Tandem(epochs=5, joint_epochs=2, learning_rate=1.0)
+    stages = method.stages([0.1, 0.2, 0.3, 0.4], 3)
+    turns = [(1, 0, False), (2, 1, False), (3, 2, True)]
+    assert [(s.spiking, s.frozen, s.last) for s in stages] == [*turns, *[(3, 0, True)] * 2]
+    rates = [method.rate(done / 5, stages[int(done)]) for done in (0, 2, 3, 4, 4.5)]
+    assert rates == pytest.approx([1.0, 0.1, 1.0, 0.5, 0.5 - 0.5**1.5])
+    alone = Tandem(epochs=2, joint_epochs=2)
+    assert alone.stages([0.1], 3) == (Stage(3), Stage(3))
+
+
+def test_joint_epochs_of_tandem_keep_thresholds_and_train_every_layer() -> None:
+    _, x, labels = task()
+    snn = network(sw.IntegrateFire())
+    method = Tandem(epochs=3, joint_epochs=3, batch_size=32, learning_rate=3e-3)
+    tuned = finetune_in_memory(snn, method, x, labels)
+    assert tuned.best.epoch > 0
+    before, after = TrainableNetwork(snn), TrainableNetwork(tuned.network)
+    for site, theta in before.part("threshold").items():
+        assert torch.equal(after.part("threshold")[site], theta)
+    for name, weight in before.part("weight").items():
+        assert not torch.equal(after.part("weight")[name], weight)
+    assert accuracy(tuned.network) > accuracy(snn) + 0.1
+
+
 def test_tandem_that_only_harms_leaves_the_network_as_it_came() -> None:
     _, x, _ = task()
     found = tuned(sw.IntegrateFire(), Tandem(epochs=3, batch_size=64, learning_rate=1.0))
@@ -228,6 +260,7 @@ def test_where_nothing_is_better_the_network_is_kept() -> None:
         (lambda: DSR(least_threshold=0.0), "least_threshold lies in 0 .. 1"),
         (lambda: DSR(ema=1.0), "ema lies between 0 and 1"),
         (lambda: Distil(threshold_scale=0.0), "threshold_scale must be above 0"),
+        (lambda: Tandem(joint_epochs=31), "joint_epochs lies in 0 .. 30, which are all"),
         (lambda: Tandem(patience=0), "patience must be at least 1"),
         (lambda: Tandem(percentile=101.0), "percentile lies in 0 .. 100"),
         (lambda: Tandem(weight_decay=-1.0), "weight_decay lies in 0 .. 1e6"),

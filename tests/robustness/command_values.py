@@ -85,7 +85,8 @@ SOUND: Mapping[str, tuple[str, ...]] = {
     "finetune": (
         f"{NETWORK} --data digits --method distil --samples 40 --epochs 1 --output {FRESH}",
         f"{BINARY} --data digits --method dsr --samples 64 --epochs 1 --output {FRESH} --json",
-        f"{BINARY} --data digits --method tandem --samples 64 --epochs 2 --output {FRESH}",
+        f"{BINARY} --data digits --method tandem --samples 64 --epochs 2 --joint-epochs 1 "
+        f"--output {FRESH}",
         f"{BINARY} --data digits --method nq --samples 64 --epochs 1 --output {FRESH}",
     ),
     "demo": (f"--output {FRESH}", "--json"),
@@ -307,6 +308,7 @@ VALUES: Mapping[str, tuple[str, ...]] = {
     "ema": ("0.9", "0.999", *_NUMBERS),
     "clip_gradient": ("1", "0.1", *_NUMBERS),
     "sparsity": ("0.1", "0", *_NUMBERS),
+    "joint_epochs": ("0", "1", "2"),
     "resume": ("stopped", "trained", "watched", "swept", "odd1", "absent"),
     "per_class": ("1", "2"),
     "mismatch": ("0.1", "1", *_NUMBERS),

@@ -47,6 +47,8 @@ class FineTuneOptions:
             Default: the method's.
         levels: The levels of the ANN's activations, in nq. Default: the method's.
         noise: How many times its measured size the noise of nq is. Default: the method's.
+        joint_epochs: How many of the epochs, at the end, train all layers at once, in tandem.
+            Default: the method's.
         samples: The number of training images to train on, drawn by --seed. Default: all.
         seed: The seed of samples, of the order of images and of their augmentation.
     """
@@ -59,6 +61,7 @@ class FineTuneOptions:
     sparsity: Annotated[float | None, typer.Option()] = None
     levels: Annotated[int | None, typer.Option(metavar="L")] = None
     noise: Annotated[float | None, typer.Option()] = None
+    joint_epochs: Annotated[int | None, typer.Option(min=0)] = None
     samples: Annotated[int | None, typer.Option(min=1, metavar="N")] = None
     seed: Seed = 0
 
@@ -72,11 +75,16 @@ class FineTuneOptions:
             known = named(self.method.strip().lower())
         except ConversionError as error:
             raise WrongUsage(f"--method {self.method}: {error}") from error
-        names = ("epochs", "batch_size", "learning_rate", "sparsity", "levels", "noise")
-        given = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        apart = ("method", "steps", "samples", "seed")  # all others are a method's own settings
+        given = {
+            field.name: getattr(self, field.name)
+            for field in fields(self)
+            if field.name not in apart and getattr(self, field.name) is not None
+        }
         foreign = given.keys() - {field.name for field in fields(known)}
         if foreign:
-            raise WrongUsage(f"--method {self.method} takes no --{', --'.join(sorted(foreign))}")
+            options = ", ".join(f"--{name.replace('_', '-')}" for name in sorted(foreign))
+            raise WrongUsage(f"--method {self.method} takes no {options}")
         try:
             return known(**given)
         except ValueError as error:

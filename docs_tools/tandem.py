@@ -20,7 +20,7 @@ MODEL = "spikewright.models:resnet20"
 STATISTICS = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 """Mean and standard deviation of the channels that the weights were trained with."""
 STEPS = 8
-SETTINGS = {"calibration": 512, "images": 2000, "choosing": 250, "tested": 2000, "epochs": 10}
+SETTINGS = {"calibration": 512, "images": 2000, "choosing": 1000, "tested": 2000, "epochs": 15}
 
 
 @dataclass(frozen=True)
@@ -90,9 +90,12 @@ def measured(
     for name, found in rights.items():
         yield Row(name, None, tested, int(found.sum()))
     settings = {"epochs": epochs, "batch_size": 32}
+    together = Tandem(**settings, joint_epochs=epochs)
     for name, start, method in (
-        ("Tandem, percentile 99.9", "MinError", Tandem(**settings)),
-        ("Tandem, its own thresholds", "Auto", Tandem(**settings, percentile=None)),
+        ("Tandem, layer after layer", "MinError", Tandem(**settings)),
+        ("Tandem, then all at once", "MinError", Tandem(**settings, joint_epochs=epochs // 2)),
+        ("Tandem, all at once", "MinError", together),
+        ("Tandem, all at once", "Auto", together),
         ("DSR", "MinError", DSR(**settings)),
         ("DSR", "Auto", DSR(**settings)),
     ):

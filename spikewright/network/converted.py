@@ -93,7 +93,7 @@ class ConvertedNetwork(GraphNetwork):
 
     @property
     def settles(self) -> bool:
-        """Whether its neurons run on after the window and take spikes back (spike tracers)."""
+        """Whether its neurons run on after the window (spike tracers)."""
         return any(neuron.settling != 0 for neuron in self.neurons.values())
 
     @property

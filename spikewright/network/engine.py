@@ -53,7 +53,7 @@ def chosen(
             f"'{label}' at {lawless[0]} does not: use engine='steps'"
         )
     stepwise = observer.only_in_steps or (
-        observer.sent is not None and any(n.settling != 0 for n in neurons.values())
+        observer.sent is not None and any(n.takes_back for n in neurons.values())
     )
     if engine is Engine.COUNTS and stepwise:
         raise ConversionError(

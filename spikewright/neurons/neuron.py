@@ -168,10 +168,14 @@ class Neuron(ABC):
     def settling(self) -> int | None:
         """The most time steps that it runs on after the T that count, without input.
 
-        None is for as many as it takes until it owes no spike. Such a neuron may take spikes back,
-        so that it sends -1 too, and more spikes than its count tells; 0 for all others.
+        None is for as many as it takes until it owes no spike.
         """
         return 0
+
+    @property
+    def takes_back(self) -> bool:
+        """Whether it takes spikes back: it sends -1 too, and more spikes than its count tells."""
+        return False
 
     @property
     def settled(self) -> Neuron:

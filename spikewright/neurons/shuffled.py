@@ -88,7 +88,7 @@ class Shuffled(Neuron):
                 f"Shuffled takes a one-phase neuron, got {self.neuron.label}: the order in which a "
                 "two-phase neuron emits is its code; choose TwoPhase(code=...) instead"
             )
-        if self.neuron.settling != 0:
+        if self.neuron.takes_back:
             raise ValueError(
                 f"Shuffled takes a neuron whose spikes stand, got {self.neuron.label}: what takes "
                 "spikes back cannot hold them until the window ends; shuffle IntegrateFire() "

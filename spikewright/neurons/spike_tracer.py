@@ -102,6 +102,10 @@ class SpikeTracer(Neuron):
         return self.settle
 
     @property
+    def takes_back(self) -> bool:
+        return True
+
+    @property
     def settled(self) -> Neuron:
         return replace(self, settle=None) if self.settle else self
 

@@ -158,6 +158,18 @@ def test_signed_powers_of_two_are_no_bytes(
     assert sum(op.target is EXACT for op in plan.count_graph.operations) == 2
 
 
+def test_spikes_that_are_taken_back_are_no_bytes(
+    model: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels, "integers_are_fast", lambda device: True)
+    snn = sw.convert(model, images(64), sw.SpikeTracer(), steps=8, correction=InputMeans())
+    assert -1 in snn.record(images(8))["3"]  # of counts from 0 on
+    plan = replace(snn.plan(), quick=True)
+    assert all(op.target is not EXACT for op in plan.step_graph.operations)
+    for graph in (plan.count_graph, plan.sum_graph):  # of sums so far, which are counts
+        assert sum(op.target is EXACT for op in graph.operations) == 2
+
+
 def test_averages_are_no_whole_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernels, "integers_are_fast", lambda device: True)
     net = firing(

@@ -82,6 +82,14 @@ class Account:
         self._settling = 0.0
         self._charged: dict[str, Counts] = {}
 
+    @property
+    def limits_samples(self) -> bool:
+        """Whether samples must be walked one by one, as what a product sends has a limit in each.
+
+        All else is a sum over samples.
+        """
+        return any(isinstance(route, Multiplied) for route in self._routes.values())
+
     @cached_property
     def arriving(self) -> dict[str, frozenset[str]]:
         """By site, and of the outputs: the names of the sites whose counts arrive there."""
@@ -116,7 +124,7 @@ class Account:
 
         Args:
             shown: the flow at every input.
-            samples: how many the batch holds.
+            samples: how many the batch holds; see `limits_samples`.
             duration: time steps in which the input is shown; 1 for the source.
             site: what the neurons of a site send.
             settling: time steps after the window in which events come, the mean over samples.

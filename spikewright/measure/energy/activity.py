@@ -14,6 +14,7 @@ from spikewright.graph.inputs import Batch
 from spikewright.measure.energy.written import Trains, Written
 from spikewright.network import Engine, Observer, SpikingNetwork
 from spikewright.network.engine import chosen
+from spikewright.network.frames import samples_in
 from spikewright.network.plan import Plan
 
 
@@ -22,13 +23,19 @@ class Activity:
     """What one site sent.
 
     Attributes:
-        spikes: spikes of every neuron, all samples and steps, of either sign, float64 `[1, *S]`.
+        spikes: spikes of every neuron, all steps, of either sign, float64 `[N, *S]`: of every
+            sample, or `[1, *S]` of all samples.
         counts: count of every neuron and sample, float64 `[R, *S]`, where a max pool asks for them.
             A rehearsal's counts are rows of their own beside those of the window.
     """
 
     spikes: Tensor
     counts: Tensor | None
+
+    def of(self, number: int, samples: int) -> Activity:
+        """That of one sample of so many."""
+        counts = None if self.counts is None else self.counts[number::samples]
+        return Activity(self.spikes[number : number + 1], counts)
 
 
 @dataclass(frozen=True)
@@ -37,16 +44,33 @@ class Activities:
 
     Attributes:
         sites: the activity of every site, by name.
-        maxima: by operation, the events that left maxima for all samples, float64 `[1, *S]`, where
+        maxima: by operation, the events that left maxima, float64, as `Activity.spikes`, where
             counts do not tell it.
-        settling: time steps after the window until nothing was sent, all samples together.
-        latest: the most of one sample.
+        settled: time steps after the window until nothing was sent, of every sample; none where
+            nothing is sent then.
     """
 
     sites: dict[str, Activity] = field(default_factory=dict[str, Activity])
     maxima: dict[str, Tensor] = field(default_factory=dict[str, Tensor])
-    settling: int = 0
-    latest: int = 0
+    settled: tuple[int, ...] = ()
+
+    @property
+    def settling(self) -> int:
+        """Time steps after the window until nothing was sent, all samples together."""
+        return sum(self.settled)
+
+    @property
+    def latest(self) -> int:
+        """The most of one sample."""
+        return max(self.settled, default=0)
+
+    def of(self, number: int, samples: int) -> Activities:
+        """What was sent for one sample of so many, where they were kept apart."""
+        return Activities(
+            {site: activity.of(number, samples) for site, activity in self.sites.items()},
+            {name: sent[number : number + 1] for name, sent in self.maxima.items()},
+            self.settled[number : number + 1],
+        )
 
 
 def observe_activity(
@@ -58,6 +82,7 @@ def observe_activity(
     engine: Engine | str,
     trains: Trains,
     codes: Sequence[Written],
+    apart: bool,
 ) -> tuple[Any, list[Activities]]:
     """Simulate a batch and add up the spikes of every neuron.
 
@@ -69,14 +94,15 @@ def observe_activity(
         engine: as in `SpikingNetwork.forward`.
         trains: of the network, which tell what is asked of maxima.
         codes: the neurons of each code, which send the same counts in other numbers of spikes.
+        apart: whether every sample's spikes are kept, and not those of all samples added up.
 
     Returns:
         The network's answer, and the activities under each code.
     """
     plan, pooled = network.plan(steps), trains.sites_before_maxima
-    graded = any(neuron.largest_spike > 1 for neuron in network.neurons.values())
-    if plan.settling != 0 or graded:
-        answer, activities = _step_by_step(network, plan, shown, seed, engine, trains)
+    neurons, samples = network.neurons.values(), samples_in(plan.graph, shown)
+    if any(neuron.takes_back or neuron.largest_spike > 1 for neuron in neurons):
+        answer, activities = _step_by_step(network, plan, shown, seed, engine, trains, apart)
         return answer, [activities]
     counts: dict[str, Tensor] = {}
     by_code = [Activities() for _ in codes]
@@ -84,7 +110,7 @@ def observe_activity(
     def settle(site: str, count: Tensor) -> None:
         rows = count.double().cpu()
         for activities, code in zip(by_code, codes, strict=True):
-            spikes = code.neurons[site].spikes_of(rows).sum(0, keepdim=True)
+            spikes = _added_up(code.neurons[site].spikes_of(rows), samples, apart)
             activities.sites[site] = Activity(spikes, rows if site in pooled else None)
 
     def layer(op: Operation, charge: Tensor, count: Tensor, residual: Tensor | None) -> None:
@@ -115,6 +141,7 @@ def _step_by_step(
     seed: int,
     engine: Engine | str,
     trains: Trains,
+    apart: bool,
 ) -> tuple[Any, Activities]:
     """What a network sends whose counts do not tell all of it: every spike seen when it leaves.
 
@@ -123,28 +150,33 @@ def _step_by_step(
     """
     spikes: dict[str, Tensor] = {}
     counts: dict[str, Tensor] = {}
-    activities = Activities()
+    activities, samples = Activities(), samples_in(plan.graph, shown)
 
     def train(op: Operation, start: int, sent: Tensor) -> None:
         assert op.site is not None
         site, numbers = op.site.name, sent.double().cpu()
-        spikes[site] = spikes.get(site, 0.0) + (numbers != 0).double().sum((0, 1))[None]
+        fired = (numbers != 0).double().flatten(0, 1)
+        spikes[site] = spikes.get(site, 0.0) + _added_up(fired, samples, apart)
         if site in trains.sites_before_maxima:
             weights = plan.spike_weights(site, start, len(numbers))
             counts[site] = counts.get(site, 0.0) + torch.tensordot(weights, numbers, dims=1)
 
     def ran(op: Operation, start: int, steps: int, inputs: tuple[Any, ...], value: Any) -> None:
         if op.kind is Kind.MAX and trains.carries_counts(op.name):
-            sent = trains.spikes_of(op.name, value.double().cpu().abs()).sum(0, keepdim=True)
+            written = trains.spikes_of(op.name, value.double().cpu().abs())
+            sent = _added_up(written, samples, apart)
             activities.maxima[op.name] = activities.maxima.get(op.name, 0.0) + sent
 
     def settled(after: Tensor) -> None:
-        steps = after - network.latency(plan.steps)
-        settling.append((int(steps.sum()), int(steps.max())))
+        settling.extend((after - network.latency(plan.steps)).tolist())
 
-    settling: list[tuple[int, int]] = []
+    settling: list[int] = []
     observer = Observer(spikes=train, ran=ran, settled=settled)
     answer = network.observe(shown, observer, steps=plan.steps, engine=engine, seed=seed)
     sites = {site: Activity(sent, counts.get(site)) for site, sent in spikes.items()}
-    ((total, latest),) = settling
-    return answer, replace(activities, sites=sites, settling=total, latest=latest)
+    return answer, replace(activities, sites=sites, settled=tuple(settling))
+
+
+def _added_up(rows: Tensor, samples: int, apart: bool) -> Tensor:
+    """Numbers `[k * samples, *S]`, sample by sample, added up: of every sample, or of all."""
+    return rows.unflatten(0, (-1, samples)).sum(0) if apart else rows.sum(0, keepdim=True)

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from spikewright.errors import AnalysisError
-from spikewright.graph import Operation
+from spikewright.graph import Graph, Operation
+from spikewright.graph.inputs import Batch
 from spikewright.graph.ir import ROOT, Kind
 from spikewright.measure.accuracy import logits_of, predictions, require_answers
 from spikewright.measure.energy.account import Account, SiteRule
@@ -24,7 +25,7 @@ from spikewright.measure.placement import device_of
 from spikewright.measure.run_record import RunClock
 from spikewright.measure.shown import moved
 from spikewright.network import Engine, SpikingNetwork
-from spikewright.network.frames import samples_in
+from spikewright.network.frames import are_frames, samples_in
 from spikewright.network.plan import Plan
 from spikewright.network.site_names import label_of
 from spikewright.network.stages import longest_path
@@ -114,18 +115,19 @@ def counted(
     place = device_of(network)
     source = Account(network.graph)
     tallies = [_Tally(network, steps, code, source) for code in codes]
-    trains = tallies[0].account.trains
+    trains, apart = tallies[0].account.trains, tallies[0].account.limits_samples
     graph = network.graph
     samples, right, labelled = 0, 0, 0
     for given, labels in batches_for(graph, data):
         shown = graph.call.batch(moved(given, place), graph.tensors)
         answer, activities = observe_activity(
-            network, shown, steps, seed=seed, engine=engine, trains=trains, codes=codes
+            network, shown, steps, seed=seed, engine=engine, trains=trains, codes=codes, apart=apart
         )
         size = samples_in(graph, shown)
-        arriving = flows_at(graph, shown, event_value)
-        for tally, sent in zip(tallies, activities, strict=True):
-            tally.add(arriving, size, sent)
+        for number, part in enumerate(_one_by_one(graph, shown) if apart else [shown]):
+            arriving = flows_at(graph, part, event_value)
+            for tally, sent in zip(tallies, activities, strict=True):
+                tally.add(arriving, *((1, sent.of(number, size)) if apart else (size, sent)))
         samples += size
         if labels is not None:
             logits = logits_of(answer, "the network")
@@ -139,6 +141,11 @@ def counted(
     accuracy = right / labelled if labelled else None
     ann = source.walk(flows_of_one(graph), 1, 1, _analogue)
     return [tally.result(ann, samples, accuracy, model, record) for tally in tallies]
+
+
+def _one_by_one(graph: Graph, shown: Batch) -> Sequence[Batch]:
+    """The samples of a batch, each as a batch of its own."""
+    return shown.split(1, 1) if are_frames(shown, graph) else shown.split(1)
 
 
 def _require_priced(network: SpikingNetwork, model: EnergyModel) -> None:

@@ -111,6 +111,15 @@ def test_the_document_is_json_and_names_neurobench_metrics() -> None:
     assert f" {work:,.0f} " in str(found).splitlines()[-4]
 
 
+@pytest.mark.parametrize("settle", [0, 1, None])
+def test_spikes_that_take_others_back_are_spikes_too(settle: int | None) -> None:
+    snn, x = converted("residual", neuron=sw.SpikeTracer(settle=settle), steps=8), images(6)
+    found, recorded = sw.operations(snn, [x]), snn.record(x)
+    assert any(bool((train < 0).any()) for train in recorded.values())
+    for site, train in recorded.items():
+        assert found.row(site).spikes == pytest.approx(float((train != 0).sum()) / len(x))
+
+
 def test_activation_sparsity_of_spike_tracers_counts_the_steps_in_which_they_settle() -> None:
     """NeuroBench's share of zeros, of one image, among all that its neurons sent."""
     x = images(1)

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 import spikewright as sw
 from spikewright.calibration import InputMeans
@@ -16,6 +17,7 @@ from spikewright.graph import Kind
 from spikewright.graph.accumulated import Accumulated
 from spikewright.measure import HOROWITZ_45NM, Counts
 from spikewright.network import steps as step_engine
+from spikewright.neurons import Neuron
 from tests.network.test_products import prepared, x_of
 
 PRICED = replace(
@@ -131,3 +133,33 @@ def test_weights_of_steps_cost_an_update_of_all_that_is_held() -> None:
         for code in ("burst", "binary")
     ]  # fmt: skip
     assert updates == [0, 4 * (6 + 6 + 6) + 4 * 3]
+
+
+class GateBehindMore(nn.Module):
+    """A product of two rectified maps, weights behind it, and a pooled GLU."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(8, 16), nn.Linear(8, 16)
+        self.third, self.out = nn.Linear(16, 16), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        both = F.relu(self.first(x)) * F.relu(self.second(x))
+        return self.out(F.glu(self.third(both)))
+
+
+@pytest.mark.parametrize(
+    "neuron", [sw.TwoPhase(), sw.TwoPhase("nearest", "binary"), sw.SpikeTracer()]
+)
+def test_samples_that_meet_in_products_count_alike_in_any_batch(neuron: Neuron) -> None:
+    """What a product sends has a limit in every sample: busy ones do not fill up silent ones."""
+    torch.manual_seed(0)
+    net, x = GateBehindMore().eval(), torch.randn(12, 8)
+    snn = sw.convert(net, torch.randn(64, 8), neuron, steps=4)
+    alone, *others = (sw.operations(snn, list(x.split(n)), model=PRICED) for n in (1, 5, 12))
+    assert alone.total.snn.macs > 0
+    for found in others:
+        for row, other in zip(alone.rows, found.rows, strict=True):
+            assert row.snn.numbers == pytest.approx(other.snn.numbers)
+        assert found.settling == pytest.approx(alone.settling)
+        assert found.latency == alone.latency

@@ -31,9 +31,10 @@ def read_batches(
 
     Raises:
         CalibrationError: for what is no such data, batches that are not finite or of unequal
-            samples, or no sample at all.
+            samples or dtypes, or no sample at all.
     """
     shapes: list[torch.Size] | None = None
+    dtypes: list[torch.dtype] = []
     for number, item in enumerate(_iterated(data)):
         if number == 0:
             _warn_of_what_is_left_out(item, model)
@@ -44,8 +45,14 @@ def read_batches(
                 f"calibration batch {number} has samples of shape {_listed(own)}, the first batch "
                 f"{_listed(shapes)}; all samples must have one shape"
             )
+        kinds = [tensor.dtype for tensor in batch.tensors]
+        if shapes is not None and batch.batch and kinds != dtypes:
+            raise CalibrationError(
+                f"calibration batch {number} is of {', '.join(map(str, kinds))}, the first batch "
+                f"of {', '.join(map(str, dtypes))}; all batches must have one dtype"
+            )
         if batch.batch:
-            shapes = own
+            shapes, dtypes = own, kinds
             yield batch.on(device)
     if shapes is None:
         raise CalibrationError(

@@ -1,7 +1,8 @@
 """What one pass over the calibration data keeps of every site: running maxima and histograms.
 
 Everything is merged by maxima, integer counts and float64 sums, so neither the order of batches nor
-how they were cut changes a threshold by a bit.
+how they were cut changes a threshold by a bit, where the model's own values stay the same: at
+another batch size its sums may be rounded otherwise.
 """
 
 from __future__ import annotations

@@ -48,7 +48,8 @@ class Answer:
             names = ", ".join(self.graph.structure.names.values())
             raise ConversionError(
                 f"the network answers several tensors ({names}), and none of them is called "
-                "'logits'; fine-tune it with a loss that takes any outputs, RelativeError()"
+                "'logits', by which right answers are counted: wrap the model in a module whose "
+                "forward returns it, and convert that"
             )
         return self.outputs[number]
 

@@ -17,6 +17,9 @@ from spikewright.graph.structure import Port
 
 _TOLERANCE = 1e-3
 """Largest difference that counts as rounding, relative to the largest answer."""
+_ROUNDINGS = 8
+"""And so many roundings of the dtype, where 16 bits make that more: values that the model keeps in
+more bits within an operation are rounded where the graph takes it apart."""
 
 
 def check_agreement(graph: Graph, batch: Batch, expected: Any) -> None:
@@ -72,7 +75,11 @@ def _called(graph: Graph, number: int) -> str:
 
 
 def _checked(captured: Tensor, expected: Tensor, where: str) -> float:
-    """How far an output may lie from the model's, which it does not: whole numbers not at all."""
+    """How far samples may change an output of each other: only by rounding, whole numbers never.
+
+    Raises:
+        ConversionError: for an output that is not the model's, up to the rounding of its dtype.
+    """
     if captured.shape != expected.shape:
         raise ConversionError(
             f"the captured graph answers {list(captured.shape)}{where}, the model "
@@ -91,14 +98,15 @@ def _checked(captured: Tensor, expected: Tensor, where: str) -> float:
         raise ConversionError(
             f"the model's answer to this input holds NaN or infinite values{where}"
         )
-    limit = _TOLERANCE * max(_largest(expected), 1e-6)
+    size = max(_largest(expected), 1e-6)
+    limit = max(_TOLERANCE, _ROUNDINGS * torch.finfo(expected.dtype).eps) * size
     if not difference <= limit:
         raise ConversionError(
             f"the captured graph differs from the model by {difference:.3g}{where} (up to "
             f"{limit:.3g} is rounding): the model may be random in eval mode, or choose its path "
             "by batch size"
         )
-    return limit
+    return _TOLERANCE * size
 
 
 def _mixed(graph: Graph, batch: Batch) -> list[float]:

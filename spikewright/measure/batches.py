@@ -90,7 +90,7 @@ def labelled_batches(
         images = checked_inputs(shown, number)
         samples = samples_in(images, dimensions)
         if wanted is not Labels.ANYTHING and labels is not None:
-            labels = class_numbers(labels, number)
+            labels = class_numbers(labels, f"the labels of batch {number}")
         if isinstance(labels, Tensor) and (labels.ndim == 0 or samples != len(labels)):
             raise AnalysisError(
                 f"batch {number} has {samples} images and {number_of(labels)} labels; give one each"
@@ -179,7 +179,12 @@ def blocks_of(
 
 
 def _order_of(data: DataLoader[Any]) -> list[list[int]] | None:
-    """The samples of each batch of a loader, by their numbers; None where it does not tell."""
+    """The samples of each batch of a loader, by their numbers; None where it does not tell.
+
+    A loader that iterates in its own way may change what it gives.
+    """
+    if type(data).__iter__ is not DataLoader.__iter__:
+        return None
     if isinstance(data.dataset, IterableDataset) or not _shows_all(data.sampler, data.dataset):
         return None
     if type(data.batch_sampler) is not BatchSampler or data.batch_size is None:

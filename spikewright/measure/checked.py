@@ -55,21 +55,23 @@ def checked_images(images: Any, number: int) -> Tensor:
     return images
 
 
-def class_numbers(labels: Any, number: int) -> Tensor:
+def class_numbers(labels: Any, which: str) -> Tensor:
     """Labels as int64 `[B]`, on the CPU.
+
+    Args:
+        labels: integers of any size.
+        which: what they are, as an error calls them.
 
     Raises:
         AnalysisError: for anything but class numbers.
     """
     if not isinstance(labels, (Tensor, list, tuple)):
-        raise AnalysisError(
-            f"the labels of batch {number} are {described(labels)}; give integers [B]"
-        )
+        raise AnalysisError(f"{which} are {described(labels)}; give integers [B]")
     classes = torch.as_tensor(labels)
     if classes.ndim != 1 or classes.is_floating_point() or classes.dtype == torch.bool:
         raise AnalysisError(
-            f"the labels of batch {number} are {classes.dtype} {list(classes.shape)}; give class "
-            "numbers, integers of shape [B]"
+            f"{which} are {classes.dtype} {list(classes.shape)}; give class numbers, integers of "
+            "shape [B]"
         )
     return classes.long().cpu()
 

@@ -23,7 +23,6 @@ from spikewright.measure.batches import (
     NO_SAMPLE,
     Block,
     Labels,
-    are_frames,
     blocks_of,
     checked_steps,
     require_batches,
@@ -33,8 +32,8 @@ from spikewright.measure.cells import Cells, Task
 from spikewright.measure.memory import Portions
 from spikewright.measure.metric import Metric
 from spikewright.measure.placement import device_of, placed
+from spikewright.measure.reference import check_reference, reference_answer
 from spikewright.measure.run_record import RunClock
-from spikewright.measure.shown import answer_to
 from spikewright.measure.sweep_results import Sweep, reference_of, row_of
 from spikewright.network import SpikingNetwork
 
@@ -129,7 +128,7 @@ class SweepPlan:
         With `labelled`, class numbers must be there, as right answers are counted.
         """
         _check_networks(networks)
-        _check_reference(reference)
+        check_reference(reference)
         own = None if metric is None else Metric.of(metric)
         chosen, times = _checked_seeds(seeds), checked_steps(steps)
         first = next(iter(networks.values()))
@@ -255,13 +254,12 @@ class SweepPlan:
         return Tally.of(answers, expected)
 
     def _asked(self, block: Block) -> Answers:
-        """The reference's answers to a block; of frames it is shown the mean."""
+        """The reference's answers to a block."""
         batches, model = self._entered(block), self._reference
         assert model is not None
 
         def ask(images: Any) -> Any:
-            still = images.mean(0) if are_frames(images, block.dimensions) else images
-            return answer_to(model, still)
+            return reference_answer(model, images, block.dimensions)
 
         if self._expected is None:
             self._expected = self._portions.again(
@@ -315,16 +313,6 @@ def _check_networks(networks: Any) -> None:
                 f"'{name}' is a {type(network).__name__}, not a SpikingNetwork: convert it first, "
                 "or pass it as reference="
             )
-
-
-def _check_reference(reference: nn.Module | None) -> None:
-    if reference is None:
-        return
-    training = [name or "itself" for name, part in reference.named_modules() if part.training]
-    if training:
-        raise AnalysisError(
-            f"the reference is in training mode ({', '.join(training[:3])}): call model.eval()"
-        )
 
 
 def _checked_seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:

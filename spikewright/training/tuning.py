@@ -12,6 +12,8 @@ from torch import Tensor
 
 from spikewright.errors import ConversionError, DataError, ModelError
 from spikewright.finetuning import Answer, Spikes, Target, TrainableNetwork, ann_answer
+from spikewright.graph import Graph
+from spikewright.graph import Graph
 from spikewright.measure.accuracy import predictions
 from spikewright.methods.finetune import FineTuning, Stage
 from spikewright.network import SpikingNetwork
@@ -59,8 +61,8 @@ class Tuner:
         state: everything that changes.
 
     Raises:
-        ConversionError: see `TrainableNetwork`.
-        DataError: for fewer images than a batch.
+        ConversionError: see `TrainableNetwork`; and for a network that does not answer logits.
+        DataError: for fewer images than a batch, or labels of classes that the network lacks.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class Tuner:
                 f"{len(data.train)} images are less than one batch of {method.batch_size}; lower "
                 "batch_size"
             )
+        _require_classes(network.graph, data.labels)
         self._method = method
         self._data = data
         self._seed = seed
@@ -257,6 +260,32 @@ class Tuner:
         return sums / len(which)
 
 
+def _require_classes(graph: Graph, labels: Tensor | None) -> None:
+    """See that right answers can be counted: by logits `[B, classes]`, and labels of their classes.
+
+    Raises:
+        ConversionError: for a network that answers something else.
+        DataError: for other labels.
+    """
+    number = graph.structure.logits
+    if number is None:
+        return  # `Answer.logits` tells
+    shape = graph.shapes[graph.outputs[number]]
+    if len(shape) != 1:
+        raise ConversionError(
+            f"fine-tuning counts right answers by logits [B, classes], and the network answers "
+            f"[B{''.join(f', {size}' for size in shape)}]: train it in a loop of your own, by "
+            "finetuning.TrainableNetwork and a loss of your own"
+        )
+    if labels is not None and len(labels):
+        low, high = int(labels.min()), int(labels.max())
+        if low < 0 or high >= shape[0]:
+            raise DataError(
+                f"the network knows the classes 0 to {shape[0] - 1}, the labels run from {low} to "
+                f"{high}: this data belongs to another network, or its labels need mapping"
+            )
+
+
 def finetune_in_memory(
     network: SpikingNetwork,
     method: FineTuning,
@@ -274,7 +303,7 @@ def finetune_in_memory(
         network: what to start from, at its T; it is left as it is.
         method: how, such as `methods.finetune.DSR()`.
         images: input `[N, *S]`, none of the test set.
-        labels: int64 `[N]`; None with a method that compares with the ANN alone.
+        labels: class numbers, integers `[N]`; None with a method that compares with the ANN alone.
         steps: T; the design point when None.
         seed: of the order of images and of stochastic neurons.
         augmented: changes training images, given with their numbers `[B]` and the epoch; a
@@ -285,8 +314,10 @@ def finetune_in_memory(
         The network of the best epoch, with weights, thresholds and corrections of its own at T.
 
     Raises:
-        ConversionError: for a network in 16 or 8 bits, one of several inputs, or labels missing.
-        DataError: for too few images, or another number of labels.
+        ConversionError: for a network in 16 or 8 bits, one of several inputs or that answers no
+            logits `[B, classes]`, or labels missing.
+        DataError: for too few images, another number of labels, or classes that it does not know.
+        AnalysisError: for labels that are no class numbers.
         ModelError: if the loss stops being finite.
 
     Example:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from spikewright.errors import DataError
+from spikewright.measure.checked import class_numbers, described
 
 Augmentation = Callable[[Tensor, Tensor, int], Tensor]
 """Makes training input of stored images, of their numbers and of the epoch, counted from 1."""
@@ -39,15 +41,23 @@ class TuningData:
 
     @classmethod
     def of(
-        cls, images: Tensor, labels: Tensor | None, augmented: Augmentation | None = None
+        cls, images: Any, labels: Tensor | None, augmented: Augmentation | None = None
     ) -> TuningData:
         """Images that are input as they are; every fourth one is held out.
 
         Raises:
-            DataError: for fewer than 8, or another number of labels.
+            DataError: for anything but one tensor of at least 8, or another number of labels.
+            AnalysisError: for labels that are no class numbers.
         """
-        if labels is not None and len(labels) != len(images):
-            raise DataError(f"there are {len(images)} images and {len(labels)} labels")
+        if not isinstance(images, Tensor):
+            raise DataError(
+                f"the images are {described(images)}; give one tensor [N, *S]: networks of several "
+                "inputs are not fine-tuned"
+            )
+        if labels is not None:
+            labels = class_numbers(labels, "the labels")
+            if len(labels) != len(images):
+                raise DataError(f"there are {len(images)} images and {len(labels)} labels")
         if len(images) < 2 * HELD_OUT:
             raise DataError(
                 f"fine-tuning holds every fourth image out and needs at least {2 * HELD_OUT}, got "

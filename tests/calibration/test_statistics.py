@@ -136,6 +136,10 @@ CALIBRATIONS = {
         lambda: [images(), images(size=7)],
         r"batch 1 has samples of shape \[3, 7, 7\], the first batch \[3, 6, 6\]",
     ),
+    "mixed dtypes": (
+        lambda: [images(), images().float()],
+        r"batch 1 is of torch.float32, the first batch of torch.float64; all batches must",
+    ),
     "not tensors": (lambda: [images().numpy()], r"batch 0 is a ndarray; give tensors \[B, \*S\]"),
 }
 

@@ -377,22 +377,29 @@ def test_a_file_that_cannot_be_written_is_told(residual: sw.SpikingNetwork, tmp_
 
 
 class TestComparison:
-    """A count may differ on a decision boundary, by one, and nowhere else."""
+    """A count may be that on the other side of a decision boundary, and nowhere else."""
 
     @staticmethod
-    def network() -> sw.SpikingNetwork:
+    def network(neuron: sw.neurons.Neuron | None = None) -> sw.SpikingNetwork:
         first = nn.Linear(2, 2)
         model = nn.Sequential(first, nn.ReLU(), nn.Linear(2, 2)).eval()
         with torch.no_grad():
             first.weight.copy_(torch.eye(2))
             first.bias.zero_()
-        return sw.convert(model, torch.ones(1, 2), threshold=sw.Maximum(), steps=4, correction=None)
+        options = {"threshold": sw.Maximum(), "steps": 4, "correction": None}
+        return sw.convert(model, torch.ones(1, 2), neuron or sw.TwoPhase(), **options)
 
-    def judged(self, found: list[float]) -> Any:
-        """Charges 1.5, on a boundary, and 1.2; found counts, and the logits that follow of them."""
-        network = self.network()
-        plan, x = network.plan(4), torch.tensor([[1.5 / 4, 1.2 / 4]])
+    def judged(
+        self,
+        found: list[float],
+        charges: tuple[float, float] = (1.5, 1.2),
+        neuron: sw.neurons.Neuron | None = None,
+    ) -> Any:
+        """Charges, and found counts with the logits that follow of them; 1.5 is on a boundary."""
+        network = self.network(neuron)
+        plan = network.plan(4)
         (site,) = network.sites
+        x = torch.tensor([charges]) / plan.levels[site]
         counts = torch.tensor([found], dtype=torch.float32)
         final = plan.count_graph
         weight = next(t for name, t in final.tensors.items() if name.endswith(".folded"))
@@ -410,6 +417,14 @@ class TestComparison:
     def test_anything_else_is_wrong(self, found: list[float]) -> None:
         with pytest.raises(sw.InterchangeError, match="1 of 2 at site"):
             self.judged(found)
+
+    def test_the_digits_code_skips_counts(self) -> None:
+        """A charge between 10 and 11 is counted 10 or 12: 11 has too many ones for two steps."""
+        digits = {"charges": (10.5, 1.2), "neuron": sw.TwoPhase("nearest", "digits", steps=2)}
+        flipped = [self.judged([count, 1], **digits).flipped for count in (10, 12)]
+        assert sorted(flipped) == [0, 1]
+        with pytest.raises(sw.InterchangeError, match="1 of 2 at site"):
+            self.judged([11, 1], **digits)
 
     def test_wrong_logits(self) -> None:
         network = self.network()

@@ -76,6 +76,28 @@ def test_kernels_that_round_otherwise_for_other_batches_are_no_mixing():
     check_agreement(graph, images(5), answer)
 
 
+@pytest.mark.parametrize(
+    ("dtype", "rounding", "more"), [(torch.bfloat16, 0.02, 0.2), (torch.float16, 0.004, 0.02)]
+)
+def test_rounding_is_that_of_the_dtype(dtype, rounding, more):
+    """An operation that is taken apart rounds what the model kept in 32 bits within it."""
+    x = images().to(dtype)
+    graph, expected = altered(x, lambda y: y * (1 + rounding))
+    check_agreement(graph, x, expected)
+    graph, expected = altered(x, lambda y: y * (1 + more))
+    with pytest.raises(sw.ConversionError, match="differs from the model by"):
+        check_agreement(graph, x, expected)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_operations_that_are_taken_apart_agree_in_16_bits(dtype):
+    torch.manual_seed(0)
+    layers = (torch.nn.Conv2d(3, 8, 3), torch.nn.GLU(1), torch.nn.Flatten(), torch.nn.Linear(64, 5))
+    model = torch.nn.Sequential(*layers).to(dtype).eval()
+    snn = sw.convert(model, images().to(dtype), steps=4, correction=None)
+    assert snn(images().to(dtype)).shape == (4, 5)
+
+
 def test_rounding_is_no_difference():
     graph, expected = altered(images(), lambda x: x * (1 + 1e-6))
     check_agreement(graph, images(), expected)

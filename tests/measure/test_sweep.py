@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 import csv
 import io
 import json
@@ -109,6 +110,30 @@ def test_a_loader_that_shuffles_is_read_in_order(
     assert timeless(found) == timeless(
         sw.sweep({"a": nearest}, [(images, labels)], STEPS, reference=model)
     )
+
+
+def test_a_loader_that_changes_batches_as_it_gives_them_is_followed(
+    nearest: sw.SpikingNetwork, images: Tensor, labels: Tensor, model: nn.Module
+) -> None:
+    class Darker(DataLoader[Any]):
+        def __iter__(self) -> Any:
+            return ((shown / 3, answers) for shown, answers in super().__iter__())
+
+    loader = Darker(TensorDataset(images, labels), batch_size=7)
+    found = sw.sweep({"a": nearest}, loader, STEPS, reference=model)
+    darker = sw.sweep({"a": nearest}, [(images / 3, labels)], STEPS, reference=model)
+    assert timeless(found) == timeless(darker)
+    assert timeless(found) != timeless(sw.sweep({"a": nearest}, [(images, labels)], STEPS))
+
+
+def test_a_reference_that_cannot_answer_is_told(
+    nearest: sw.SpikingNetwork, images: Tensor, labels: Tensor, model: nn.Module
+) -> None:
+    half = copy.deepcopy(nearest).half()
+    with pytest.raises(sw.AnalysisError, match=r"cannot answer .*torch.float16 .*snn.ann\(\)"):
+        sw.sweep({"a": half}, [(images.half(), labels)], 2, reference=model)
+    with pytest.raises(sw.AnalysisError, match="the reference cannot answer"):
+        sw.sweep({"a": nearest}, [(images[..., :3], labels)], 2, reference=model)
 
 
 @pytest.mark.parametrize("kind", ["fewer", "other places", "of its own"])

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import spikewright as sw
-from spikewright.errors import ConversionError, DataError, ModelError
+from spikewright.errors import AnalysisError, ConversionError, DataError, ModelError
 from spikewright.finetuning import Target, TrainableNetwork, ann_answer
 from spikewright.methods.finetune import (
     DSR,
@@ -278,6 +278,14 @@ def test_what_does_not_fit_is_refused() -> None:
         finetune_in_memory(snn, DSR(), x)
     with pytest.raises(DataError, match="768 images and 3 labels"):
         finetune_in_memory(snn, DSR(), x, labels[:3])
+    for wrong in (labels[:, None], labels.float(), "labels"):
+        with pytest.raises(AnalysisError, match=r"the labels are .* give"):
+            finetune_in_memory(snn, DSR(), x, wrong)
+    for shifted in (labels + 1, labels - 1, torch.where(labels == 0, -100, labels)):
+        with pytest.raises(DataError, match="knows the classes 0 to 7, the labels run from"):
+            finetune_in_memory(snn, DSR(), x, shifted)
+    with pytest.raises(DataError, match="a tuple of 2; give one tensor"):
+        finetune_in_memory(snn, Distil(), (x, x))
     with pytest.raises(DataError, match="needs at least 8, got 4"):
         finetune_in_memory(snn, DSR(), x[:4], labels[:4])
     with pytest.raises(DataError, match="576 images are less than one batch of 600"):
@@ -287,3 +295,32 @@ def test_what_does_not_fit_is_refused() -> None:
     ):
         named("x")
     assert {name: named(name) for name in FINE_TUNINGS} == FINE_TUNINGS
+
+
+def test_labels_are_integers_of_any_size() -> None:
+    _, x, labels = task()
+    method = DSR(epochs=1, batch_size=32)
+    found = [tuned(sw.IntegrateFire(), method).network(x)]
+    for dtype in (torch.int32, torch.uint8):
+        snn = network(sw.IntegrateFire())
+        found.append(finetune_in_memory(snn, method, x, labels.to(dtype)).network(x))
+    assert torch.equal(found[0], found[1])
+    assert torch.equal(found[0], found[2])
+
+
+@pytest.mark.parametrize("answers", ["maps", "a number", "two tensors"])
+def test_networks_that_answer_no_classes_are_refused(answers: str) -> None:
+    class Answering(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.last = nn.Conv2d(2, 4, 3), nn.Conv2d(4, 3, 3)
+
+        def forward(self, x: Tensor) -> Any:
+            maps = self.last(nn.functional.relu(self.first(x)))
+            told = {"maps": maps, "a number": maps.mean((1, 2, 3))}
+            return told.get(answers, {"a": maps.mean((2, 3)), "b": maps.mean((1, 2))})
+
+    x = torch.rand(16, 2, 8, 8)
+    snn = sw.convert(Answering().eval(), x, steps=4)
+    with pytest.raises(ConversionError, match="right answers"):
+        finetune_in_memory(snn, Distil(epochs=1, batch_size=8), x)

@@ -34,7 +34,7 @@ class Agreement:
 
     Attributes:
         counts: counts compared.
-        flipped: those that differ by one, where the charge lies on a decision boundary.
+        flipped: those that differ, where the charge lies on a decision boundary.
         apart: the largest difference of an output, as a fraction of its largest number.
     """
 
@@ -129,12 +129,9 @@ def _flipped(plan: Plan, site: str, charge: Tensor, counts: Tensor) -> int:
     layer = plan.layer(site, 0, torch.zeros(len(charge), dtype=torch.int64))
     expected = plan.neurons[site].count(charge, layer)
     tolerance = BOUNDARY * charge.abs().amax().clamp(min=1)
-    shifted = charge.abs() + 0.5
-    above = shifted.round()  # the boundary between the counts above - 1 and above
-    beside = (counts.abs() == above) | (counts.abs() == above - 1)
-    excused = ((shifted - above).abs() <= tolerance) & beside
+    beside = [plan.neurons[site].count(charge + by, layer) for by in (tolerance, -tolerance)]
     differing = counts != expected
-    wrong = int((differing & ~excused).sum())
+    wrong = int((differing & (counts != beside[0]) & (counts != beside[1])).sum())
     if wrong:
         raise InterchangeError(
             f"the exported model computes other counts than the count engine: {wrong:,} of "

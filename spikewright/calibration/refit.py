@@ -63,7 +63,7 @@ class Refit(Correction):
     Weights that stand in 8 bits are then rounded, each in its turn, the others making up for its
     error (GPTQ).
 
-    Neurons without a count law are simulated step by step, on as many samples as `OutputMeans`.
+    Neurons without a count law are simulated step by step, on the same samples.
 
     Args:
         samples: at most so many are looked at, at least 8; fewer where 2 GiB hold fewer.

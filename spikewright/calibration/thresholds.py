@@ -181,8 +181,8 @@ class MinError(Threshold):
 class Headroom(Threshold):
     """Thresholds of another strategy times a factor: room for values that calibration did not see.
 
-    Where a rectifier has a ceiling, as ReLU6 has, that is the largest threshold: neurons with a
-    larger one would count beyond it.
+    Where a rectifier has a ceiling, as ReLU6 has, or has learned one, that is the largest
+    threshold: neurons with a larger one would count beyond it.
 
     Args:
         threshold: the other strategy.
@@ -208,7 +208,8 @@ class Headroom(Threshold):
         learned: Tensor | None,
     ) -> Tensor:
         chosen = self.threshold.choose(site, statistics, neuron, steps, learned)
-        return torch.maximum(chosen, (self.factor * chosen).clamp(max=site.ceiling))
+        ceiling = site.ceiling if learned is None else float(learned)
+        return torch.maximum(chosen, (self.factor * chosen).clamp(max=ceiling))
 
 
 @THRESHOLDS.register

@@ -18,23 +18,25 @@ Progress = Callable[[int, int | None, str], None]
 
 
 def results() -> Console:
-    """The console of results, on stdout."""
-    return Console(width=None if sys.stdout.isatty() else PLAIN_WIDTH, highlight=False)
+    """The console of results, on stdout: names and texts are printed as they are."""
+    width = None if sys.stdout.isatty() else PLAIN_WIDTH
+    return Console(width=width, highlight=False, markup=False, emoji=False)
 
 
 def errors() -> Console:
     """The console of errors and progress, on stderr."""
-    return Console(stderr=True, width=None if sys.stderr.isatty() else PLAIN_WIDTH)
+    width = None if sys.stderr.isatty() else PLAIN_WIDTH
+    return Console(stderr=True, width=width, markup=False, emoji=False)
 
 
 def print_text(text: str) -> None:
     """Print a result as it is, without markup and without breaking its lines."""
-    results().print(text, markup=False, soft_wrap=True, highlight=False)
+    results().print(text, soft_wrap=True)
 
 
 def print_note(text: str) -> None:
     """Print a line on stderr, beside the results."""
-    errors().print(text, markup=False, soft_wrap=True, highlight=False)
+    errors().print(text, soft_wrap=True, highlight=False)
 
 
 def print_json(document: Any) -> None:

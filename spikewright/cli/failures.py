@@ -101,7 +101,7 @@ def _print(kind: str, message: str, context: typer.Context) -> None:
         traceback.print_exc(file=sys.stderr)
     console = errors()
     console.print(f"{kind}: ", style="bold red", end="", highlight=False)
-    console.print(message, markup=False, highlight=False, soft_wrap=True)
+    console.print(message, highlight=False, soft_wrap=True)
 
 
 @contextmanager
@@ -112,7 +112,7 @@ def _plain_warnings() -> Generator[None]:
     def show(message: Warning | str, *_: Any, **__: Any) -> None:
         console = errors()
         console.print("warning: ", style="yellow", end="", highlight=False)
-        console.print(str(message), markup=False, highlight=False, soft_wrap=True)
+        console.print(str(message), highlight=False, soft_wrap=True)
 
     warnings.showwarning = show
     try:

@@ -70,7 +70,7 @@ def deliver(outcome: Outcome, output: OutputOptions) -> None:
         for table, beneath in outcome.tables:
             console.print(table)
             for line in beneath:
-                console.print(line, markup=False)
+                console.print(line)
             console.print()
     if output.output is not None:
         print_note(f"written: {output.output}/ with {', '.join(FILES)}")

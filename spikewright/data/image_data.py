@@ -98,7 +98,9 @@ def loader(
     Args:
         dataset: a map-style data set.
         batch_size: the number of images a batch, at least 1.
-        workers: the number of processes that read ahead; 0 reads in this process.
+        workers: the number of processes that read ahead; 0 reads in this process. An `on_damaged`
+            of `open_dataset` is called in the process that reads, so it must note elsewhere than in
+            memory what workers leave out.
 
     Returns:
         An iterable of (float32 images [B, C, H, W], int64 labels [B]). Where damaged pictures are

@@ -109,7 +109,12 @@ class PictureDataset(Dataset[tuple[Tensor, int]]):
 
     def _name_of(self, index: int) -> str:
         samples = getattr(self._source, "samples", None)
-        return f"image {index}" if samples is None else f"'{samples[index][0]}'"
+        return f"image {index}" if samples is None else f"'{_printable(samples[index][0])}'"
+
+
+def _printable(name: str) -> str:
+    """A name as text: what is no UTF-8 in a file name, such as Latin-1, is spelled out."""
+    return name.encode("utf-8", "backslashreplace").decode()
 
 
 def _decoding_errors() -> tuple[type[Exception], ...]:
@@ -138,7 +143,7 @@ def picture_data(
     Raises:
         DataError: if splits differ in their classes or in the shape of their images.
     """
-    classes: list[str] = sources["train"].classes
+    classes = list[str](sources["train"].classes)
     for split, source in sources.items():
         if source.classes != classes:
             differing = ", ".join(sorted(set(source.classes) ^ set(classes))) or "their order"
@@ -158,7 +163,7 @@ def picture_data(
                 f"{tuple(split.image_shape)}; give size=... to bring all to one size"
             )
     channels, height, width = train.image_shape
-    shape, names = (channels, height, width), tuple(classes)
+    shape, names = (channels, height, width), tuple(map(_printable, classes))
     if "val" in sets:
         return ImageData(name, train, sets["val"], sets["test"], names, shape)
     kept, apart = hold_out(list(sources["train"].targets))

@@ -89,6 +89,7 @@ class TrainableNetwork(nn.Module):
         self.steps = network.steps if steps is None else steps
         self.surrogate = Surrogate(surrogate)
         self.spiking = len(network.sites)
+        self._names: dict[str, str] = {}  # stored names and sites, by those of parameters
         self._source = (network,)  # a tuple, so that its tensors are no part of this one's state
         graph, design = network.graph, network.design(self.steps)
         weights = frozenset(_weights(graph))
@@ -105,6 +106,9 @@ class TrainableNetwork(nn.Module):
         dtype = place.dtype if tensor.is_floating_point() else tensor.dtype
         own = tensor.detach().to(place.device, dtype, copy=True)
         key = f"{part}:{name}".replace(".", "/")
+        while key in self._names:  # of two modules "a/b" and "a.b"
+            key += "/"
+        self._names[key] = name
         if part in TRAINED:
             self.register_parameter(key, nn.Parameter(own))
         else:
@@ -114,8 +118,7 @@ class TrainableNetwork(nn.Module):
         """The tensors of a part ("weight", "threshold", "correction"), by stored name or site."""
         start = f"{name}:"
         own = (*self.named_parameters(), *self.named_buffers())
-        named = ((key.replace("/", "."), tensor) for key, tensor in own)
-        return {key[len(start) :]: tensor for key, tensor in named if key.startswith(start)}
+        return {self._names[key]: tensor for key, tensor in own if key.startswith(start)}
 
     def forward(self, images: Any, seed: int = 0) -> Any:
         """What the model returns, its tensors as means over time; see `observe`."""
@@ -142,8 +145,9 @@ class TrainableNetwork(nn.Module):
                 "images [B, ...], shown as constant currents: give the mean frame, frames.mean(0)"
             )
         check_shown(plan, batch, next(iter(plan.thresholds.values())))
-        stochastic = any(neuron.stochastic for neuron in plan.neurons.values())
-        ids = checked_ids(None, content_of(batch), plan.fuse, needed=stochastic)
+        neurons = plan.neurons.values()  # step by step the order of spikes is drawn too
+        drawn = any(neuron.stochastic or not neuron.has_count_law for neuron in neurons)
+        ids = checked_ids(None, content_of(batch), plan.fuse, needed=drawn)
         layers = _Layers(plan, self.surrogate, self._source[0].sites[: self.spiking], seed, ids)
         outputs = layers.run(batch)
         return Answer(graph, outputs, layers.values, layers.spikes() if spikes else {})
@@ -261,9 +265,10 @@ class _Layers:
                 activation = apply(op, (current,), plan.source.tensors)
                 value = activation + (sent - activation).detach()
             else:
+                largest = plan.thresholds[name] * (plan.reach[name] / plan.levels[name])
                 value = representation(
                     rounded,
-                    plan.thresholds[name],
+                    largest,
                     sent,
                     signed=name in plan.signed,
                     surrogate=self._surrogate,

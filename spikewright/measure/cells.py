@@ -66,7 +66,7 @@ class Cells:
 
     Raises:
         AnalysisError: when the folder holds cells of another configuration, naming every
-            difference, or a damaged configuration.
+            difference, or of an unknown one, or a damaged configuration.
     """
 
     def __init__(
@@ -187,7 +187,15 @@ class Cells:
 
     def _check(self) -> bool:
         """Whether the folder is of this configuration; one without a cell may become so."""
-        if self.folder is None or not (path := self.folder / self._about).is_file():
+        if self.folder is None:
+            return False
+        path = self.folder / self._about
+        if not path.is_file():
+            if self.begun:
+                raise AnalysisError(
+                    f"'{self.folder}' holds cells, and no '{self._about}' says of what: name "
+                    "another folder, or remove this one"
+                )
             return False
         listing = differences(read_record(path, dict[str, Any]), self.configuration)
         if listing and self.begun:

@@ -93,6 +93,12 @@ def fewest_steps(
             f"fewest_steps takes an agreement in (0, 1], most >= 1 and at least one neuron, got "
             f"{agreement}, {most} and {len(candidates)} neurons"
         )
+    for neuron in candidates:
+        if isinstance(neuron, TwoPhase) and neuron.steps is not None:
+            raise ValueError(
+                f"fewest_steps looks for T, and {neuron.label} has {neuron.steps} steps of its own "
+                "at any T: give the neuron without steps="
+            )
     fitted, others = prepared.held_out()
     expected = torch.cat([_predicted(_ann(fitted, part), "the model") for part in others])
     tried: dict[str, dict[int, float]] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from torch import Tensor
@@ -50,7 +51,7 @@ class Inside:
         most = max(self.steps)
         tasks = [
             Task(
-                _TIMES,
+                self._named(_TIMES),
                 lambda: self._over_data(
                     lambda data: SpikeTimes(*watch_spikes(baseline, probe, data, most)), _TIMES
                 ),
@@ -62,16 +63,20 @@ class Inside:
                 return decompose(network, data, self.steps, name=name)
 
             part = f"errors of {name}"
-            tasks.append(Task(part, lambda e=errors, part=part: self._over_data(e, part)))
+            tasks.append(Task(self._named(part), partial(self._over_data, errors, part)))
         for _ in cells.measure(tasks):
             pass
 
     def result(self, cells: Cells) -> tuple[SpikeTimes, tuple[LayerError, ...]]:
         """Spike times, and the errors of every network, T and site."""
-        (times,) = cells.gather([_TIMES], SpikeTimes)
-        names = [f"errors of {name}" for name in self.networks]
+        (times,) = cells.gather([self._named(_TIMES)], SpikeTimes)
+        names = [self._named(f"errors of {name}") for name in self.networks]
         errors = cells.gather(names, tuple[LayerError, ...])
         return times, tuple(error for part in errors for error in part)
+
+    def _named(self, part: str) -> str:
+        """The name of a cell: a part at other T is another one."""
+        return f"{part}, T = {', '.join(map(str, self.steps))}"
 
     def _over_data(self, work: Callable[[Iterable[Any]], R], part: str) -> R:
         dimensions = len(next(iter(self.networks.values())).graph.signal.shape)

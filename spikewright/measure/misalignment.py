@@ -160,11 +160,13 @@ def misalignment(
     inside = Inside({baseline: network, PROBE: probe}, data, times, progress)
     whole.measure(shared.within("whole"), progress)
     if layers is not None:
-        layers.measure(shared.within("layers"), progress)
+        layers.measure(shared.within(f"layers at T = {at}"), progress)
     inside.measure(shared)
     asked = {"experiment": "misalignment", "layer_steps": at if layerwise else None}
     sweep = whole.result(shared.within("whole"), asked)
-    effects = () if layers is None else _effects(layers.result(shared.within("layers"), {}))
+    effects = ()
+    if layers is not None:
+        effects = _effects(layers.result(shared.within(f"layers at T = {at}"), {}))
     spikes, errors = inside.result(shared)
     return Misalignment(sweep, effects, spikes.histograms, spikes.residuals, errors)
 

@@ -80,7 +80,7 @@ def discover(
         >>> time = torch.arange(200, dtype=torch.float64) * 0.05
         >>> print(discover(torch.stack([time.cos(), -time.sin()], 1), 0.05, names="xv", degree=1))
         x' = 1 v
-        v' = -1 x
+        v' = - 1 x
 
     Source: thresholding after Brunton, Proctor, Kutz, PNAS 2016 (SINDy); solutions instead of
     derivatives after Chen et al., arXiv 2410.06074, section 4.2, which trains the coefficients.

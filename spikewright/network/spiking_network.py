@@ -133,8 +133,8 @@ class SpikingNetwork(ConvertedNetwork):
             >>> x = torch.rand(64, 4).double()
             >>> snn = sw.convert(model, x, neuron=sw.SpikeTracer(), steps=4)
             >>> trajectory = snn.trajectory(x)
-            >>> trajectory.times[:5]
-            (1, 2, 3, 4, 5)
+            >>> trajectory.times[:3]
+            (1, 2, 3)
             >>> settled = snn.with_neuron(sw.TwoPhase("nearest"))
             >>> torch.testing.assert_close(trajectory.answers[-1], settled(x))
         """

@@ -50,6 +50,7 @@ def train_on_sequences(
         ModelError: if a loss stops being finite.
 
     Example:
+        >>> from spikewright.recurrent import SRNN, recall_sequences
         >>> data = recall_sequences(5, sizes=(32, 8, 8))
         >>> trained = train_on_sequences(SRNN(5, (8,), 4), data, SequenceRecipe(epochs=1))
         >>> len(trained.history)

@@ -111,6 +111,12 @@ def open_heidelberg(
         count = max(1, round(VALIDATION_FRACTION * len(train)))
         kept, held = stratified(train.labels.tolist(), count, SPLIT_SEED, name)
         fitted, chosen = Subset(train, kept), Subset(train, held)
+    for split, file in (("valid", chosen), ("test", test)):
+        if isinstance(file, HeidelbergFile) and file.classes != train.classes:
+            raise DataError(
+                f"the classes of '{folder / f'{name}_{split}.h5'}' are not those of "
+                f"'{name}_train.h5', or in another order: labels would not mean the same"
+            )
     return SequenceData(name, fitted, chosen, test, train.classes, steps, CHANNELS)
 
 

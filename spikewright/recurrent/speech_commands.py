@@ -101,18 +101,22 @@ def read_second(path: Path) -> Tensor:
     """The first second of a recording, `[16000]` in -1 .. 1; silence follows a shorter one.
 
     Raises:
-        DataError: for a file that is no WAV of one channel of 16 bits at 16 kHz.
+        DataError: for a file that is no WAV of one channel of 16 bits at 16 kHz, or cut short.
     """
     try:
         with wave.open(str(path), "rb") as file:
             layout = (file.getnchannels(), file.getsampwidth(), file.getframerate())
-            data = file.readframes(RATE)
+            told, data = min(file.getnframes(), RATE), file.readframes(RATE)
     except (wave.Error, EOFError, OSError) as error:
         raise DataError(f"'{path}' is no readable WAV file ({error})") from error
     if layout != (1, 2, RATE):
         raise DataError(
             f"'{path}' has {layout[0]} channels of {8 * layout[1]} bits at {layout[2]} Hz; "
             f"recordings have 1 channel of 16 bits at {RATE} Hz"
+        )
+    if len(data) != 2 * told:
+        raise DataError(
+            f"'{path}' ends after {len(data) // 2} of {told} samples: the file was cut short"
         )
     sound = torch.zeros(RATE)
     if data:

@@ -66,6 +66,7 @@ def train_srnn(
         MissingExtra: if what reads the data is not installed.
 
     Example:
+        >>> from spikewright.recurrent import SequenceDataRecipe, SRNNRunRecipe
         >>> recipe = SRNNRunRecipe(SequenceDataRecipe("digits-rows"))
         >>> card = train_srnn(recipe, Path("runs/rows"))  # doctest: +SKIP
         >>> network = load_srnn("runs/rows")  # doctest: +SKIP

@@ -11,7 +11,7 @@ from spikewright.report.contents import Thresholds
 from spikewright.report.plotting import Figure, axis, layer_axis, layout, upright
 
 ROW_PIXELS = 22
-_RATE_LABELS = ("silent", *(f"≤ {k}0" for k in range(1, 10)), "≤ 100")
+_RATE_LABELS = ("silent", "0 to 10", *(f"{k}0 to {k + 1}0" for k in range(1, 10)))
 
 
 def threshold_histogram(thresholds: Thresholds) -> Figure:
@@ -24,10 +24,12 @@ def threshold_histogram(thresholds: Thresholds) -> Figure:
 
 
 def rate_histogram(thresholds: Thresholds) -> Figure:
-    """How often the neurons of every layer fire: the mean rate of each over the images."""
+    """How far the neurons of every layer count: the mean of each over the images."""
     rows = [(row.site, row.rate_counts) for row in thresholds.rows]
-    x = axis("mean firing rate (% of the T steps)", type="category", showgrid=False)
-    labels = [label if label == "silent" else f"rate {label} %" for label in _RATE_LABELS]
+    x = axis("mean count (% of the largest count)", type="category", showgrid=False)
+    labels = [
+        label if label == "silent" else f"{label} % of the largest count" for label in _RATE_LABELS
+    ]
     return _picture(rows, _RATE_LABELS, labels, x, "neurons")
 
 

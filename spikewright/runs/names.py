@@ -59,6 +59,9 @@ def load_model(spec: str, weights: AnyPath | None = None, **factory_arguments: A
                                a Python program**: see `spikewright.models.exported`
     =========================  ==================================================================
 
+    It takes images as they were prepared for its training: mean and standard deviation of a `run:`
+    or `zoo:` stand in its card, `read_card(folder).data`.
+
     Without `weights`, the model keeps the weights that it is made with: random ones, drawn
     from a fixed seed (the caller's random state is left alone), unless a factory loads its own.
 

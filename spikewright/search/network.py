@@ -116,6 +116,7 @@ class MotifNetwork(nn.Module):
     Source: Pan, Zhao, Shen, Han, Zeng, arXiv 2304.10749.
 
     Example:
+        >>> from spikewright.search import SearchSpace
         >>> space = SearchSpace(cells=2)
         >>> network = MotifNetwork(space.draw(torch.Generator().manual_seed(0)), 1, 10)
         >>> network(torch.rand(4, 5, 1, 8, 8)).shape

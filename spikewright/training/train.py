@@ -67,6 +67,7 @@ def train(
         MissingExtra: if what the recipe needs is not installed.
 
     Example:
+        >>> from spikewright.training import DataRecipe, NetworkRecipe, Recipe
         >>> recipe = Recipe(DataRecipe("digits"), NetworkRecipe("digits_cnn", levels=4))
         >>> card = train(recipe, Path("runs/digits"))  # doctest: +SKIP
         >>> card.test.accuracy  # doctest: +SKIP

@@ -13,7 +13,6 @@ from torch import Tensor
 from spikewright.errors import ConversionError, DataError, ModelError
 from spikewright.finetuning import Answer, Spikes, Target, TrainableNetwork, ann_answer
 from spikewright.graph import Graph
-from spikewright.graph import Graph
 from spikewright.measure.accuracy import predictions
 from spikewright.methods.finetune import FineTuning, Stage
 from spikewright.network import SpikingNetwork

@@ -11,6 +11,7 @@ from torch import nn
 
 import spikewright as sw
 from spikewright.calibration import (
+    Headroom,
     Learned,
     LocalBalance,
     Maximum,
@@ -205,3 +206,15 @@ def test_thresholds_are_fitted_to_the_levels_of_the_code(rounding):
     thresholds = [choose(MinError(), values, *at) for at in ((3, binary), (7, rate), (3, rate))]
     assert torch.equal(thresholds[0], thresholds[1])  # seven levels each
     assert not torch.equal(thresholds[0], thresholds[2])
+
+
+@pytest.mark.parametrize(
+    "unit", [nn.ReLU6(), sw.activations.ClippedReLU(0.4), sw.QCFS(levels=8, threshold=0.4)]
+)
+def test_room_ends_at_the_ceiling_of_a_unit_given_or_learned(unit: nn.Module) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 8), unit, nn.Linear(8, 3)).eval()
+    x = 100 * torch.rand(64, 4)  # every unit reaches its ceiling or is silent
+    snn = sw.convert(model, x, threshold=Headroom(sw.Maximum("layer"), 1.5), correction=None)
+    (theta,) = snn.design().thresholds.values()
+    assert float(theta) == pytest.approx(6.0 if isinstance(unit, nn.ReLU6) else 0.4)

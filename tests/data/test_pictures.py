@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import pickle
 import sys
 from collections.abc import Callable
@@ -84,6 +85,23 @@ def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
     for name in ("imagefolder", "cifar10"):
         with pytest.raises(DataError, match=f"{name}: there is no folder '.*nowhere'"):
             open_dataset(f"{name}:{tmp_path / 'nowhere'}")
+
+
+def test_names_that_are_no_text_are_spelled_out(tmp_path: Path) -> None:
+    """A folder named in Latin-1, as an old archive leaves it: its name goes into JSON and pages."""
+    odd = os.fsdecode(b"B\xe4r")
+    try:
+        write_pictures(tmp_path / "train", (odd, "Hund"), 10)
+    except OSError:
+        pytest.skip("this file system takes no such names")
+    write_pictures(tmp_path / "test", (odd, "Hund"), 3)
+    damaged = tmp_path / "test" / "Hund" / os.fsdecode(b"\xe4.png")
+    damaged.write_bytes(b"no picture")
+    told: list[str] = []
+    data = open_dataset(f"imagefolder:{tmp_path}", on_damaged=told.append)
+    assert sum(len(labels) for _, labels in loader(data.test, 4)) == 6
+    assert data.classes == ("B\\udce4r", "Hund")
+    assert told == [f"{tmp_path}/test/Hund/\\udce4.png"]
 
 
 def test_an_empty_class_folder_is_refused(folder: Path) -> None:

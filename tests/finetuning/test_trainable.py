@@ -74,6 +74,54 @@ def naive(weights: dict[str, np.ndarray], x: np.ndarray, thetas: list[np.ndarray
     return total / steps
 
 
+def test_forward_the_order_of_drawn_spikes_is_that_of_the_network() -> None:
+    """The order of a random code is drawn, and neurons of one phase behind it depend on it."""
+    mixed = {"*": sw.IntegrateFire(), "1": sw.TwoPhase("nearest")}
+    model, x = two_layers()
+    snn = converted(model, x, neuron=mixed, steps=8)
+    torch.testing.assert_close(TrainableNetwork(snn)(x, seed=3), snn(x, seed=3))
+
+
+def test_digits_have_a_gradient_up_to_their_largest_count() -> None:
+    """A threshold of ReLU6 in this code is a quarter of its ceiling, which four of them reach."""
+    x = torch.linspace(-2, 8, 401, dtype=torch.float64)[:, None]
+    model = nn.Sequential(nn.Linear(1, 1), nn.ReLU6(), nn.Linear(1, 1)).double().eval()
+    with torch.no_grad():
+        for layer in (model[0], model[2]):
+            layer.weight.fill_(1.0)
+            layer.bias.zero_()
+    digits = sw.TwoPhase("nearest", "digits")
+    snn = sw.convert(model, x, digits, threshold=sw.Maximum(), steps=3, correction=None)
+    assert float(snn.design().thresholds["1"]) == 1.5
+    shown = x.clone().requires_grad_()
+    TrainableNetwork(snn)(shown).sum().backward()
+    assert shown.grad is not None
+    inside = (x > 0.05) & (x < 5.95)
+    assert bool((shown.grad[inside] == 1).all())
+    assert bool((shown.grad[(x < -0.05) | (x > 6.05)] == 0).all())
+
+
+def test_modules_may_be_named_with_strokes() -> None:
+    layers = nn.ModuleDict({"a/b": nn.Linear(4, 8), "r/s": nn.ReLU(), "c": nn.Linear(8, 3)})
+    layers["a"] = nn.ModuleDict({"b": nn.Linear(4, 8)})
+
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.parts = layers
+
+        def forward(self, x: Tensor) -> Tensor:
+            both = self.parts["a/b"](x) + self.parts["a"]["b"](x)
+            return self.parts["c"](self.parts["r/s"](both))
+
+    x = torch.rand(32, 4)
+    snn = sw.convert(Named().eval(), x, steps=4, correction=None)
+    trainable = TrainableNetwork(snn)
+    torch.testing.assert_close(trainable(x), snn(x))
+    assert len(trainable.part("weight")) == 6
+    torch.testing.assert_close(trainable.network()(x), snn(x))
+
+
 def test_forward_it_is_a_naive_loop() -> None:
     model, x = two_layers()
     neuron = sw.IntegrateFire()

@@ -226,6 +226,13 @@ def test_cells_of_another_configuration_are_refused_by_every_difference(tmp_path
     assert Cells(tmp_path, {"seed": 0, "steps": (2, 5)}).read("a", Tally) == Tally(right=1)
 
 
+def test_cells_of_an_unknown_configuration_are_refused(tmp_path: Path) -> None:
+    Cells(tmp_path, ASKED).keep("a", 1)
+    (tmp_path / "configuration.json").unlink()
+    with pytest.raises(AnalysisError, match=r"holds cells, and no 'configuration.json' says of wh"):
+        Cells(tmp_path, ASKED)
+
+
 def test_a_start_that_failed_before_its_first_cell_blocks_no_other(tmp_path: Path) -> None:
     first = Cells(tmp_path, ASKED)
     first.keep("a", 1)

@@ -69,3 +69,9 @@ def test_answers_that_are_no_logits_are_refused() -> None:
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 1)).double().eval()
     with pytest.raises(sw.AnalysisError):
         sw.fewest_steps(sw.prepare(model, images(16)))
+
+
+def test_a_neuron_with_steps_of_its_own_has_no_fewest(prepared: sw.Prepared) -> None:
+    fixed = sw.TwoPhase("nearest", steps=40)
+    with pytest.raises(ValueError, match="has 40 steps of its own at any T"):
+        sw.fewest_steps(prepared, 0.9, neurons=[sw.TwoPhase(), fixed])

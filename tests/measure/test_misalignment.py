@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 import spikewright as sw
 from spikewright.measure import Misalignment, SweepProgress, watch_spikes
+from spikewright.measure.cells import Cells
 from spikewright.measure.misalignment import shuffled
 
 STEPS = (2, 5)
@@ -193,6 +194,18 @@ def test_layerwise_may_be_left_out(
     parts = list(dict.fromkeys(p.network for p in told))
     assert parts == ["IF", "late", "spike times", "errors of IF", "errors of independent"]
     assert [p.done for p in told if p.network == "spike times"] == [1, 2, 3]
+
+
+def test_kept_parts_of_other_steps_are_not_taken_for_these(
+    integrate_fire: sw.SpikingNetwork, batches: list[tuple[Tensor, Tensor]]
+) -> None:
+    kept, asked = Cells(), {"seeds": 1, "orders": ("late",)}
+    for steps, at in (((2, 3), 3), ((2, 4), 4), ((2, 4), 2)):
+        again = sw.misalignment(integrate_fire, batches, steps, **asked, layer_steps=at, cells=kept)
+        fresh = sw.misalignment(integrate_fire, batches, steps, **asked, layer_steps=at)
+        assert again.errors == fresh.errors
+        assert again.histograms == fresh.histograms
+        assert again.layers == fresh.layers
 
 
 def test_time_chunks_do_not_change_what_is_watched(

@@ -66,6 +66,13 @@ def test_spikes_are_counted_by_step_and_unit(tmp_path: Path) -> None:
     assert not silent.any()
 
 
+def test_files_of_other_classes_are_refused(tmp_path: Path) -> None:
+    digits(tmp_path)
+    write(tmp_path / "shd_test.h5", [SAMPLE, ([], [], 0)], keys=("one", "zero"))
+    with pytest.raises(DataError, match=r"classes of '.*shd_test.h5' are not those of 'shd_train"):
+        open_heidelberg(tmp_path)
+
+
 def test_a_tenth_of_the_digits_is_held_out_of_every_class(tmp_path: Path) -> None:
     digits(tmp_path)
     data = open_heidelberg(tmp_path, steps=4, step_seconds=0.25)

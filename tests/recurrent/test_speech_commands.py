@@ -94,6 +94,11 @@ def test_files_and_lists_that_do_not_fit_are_refused(folder: Path) -> None:
         data.train[0]
     with pytest.raises(DataError, match="2 channels of 16 bits"):
         data.train[1]
+    whole = (folder / "yes" / "0.wav").read_bytes()
+    for cut in (1, 2):
+        (folder / "no" / "0.wav").write_bytes(whole[:-cut])
+        with pytest.raises(DataError, match=r"no/0.wav' ends after .* the file was cut short"):
+            data.train[0]
     (folder / "no" / "0.wav").write_bytes(b"RIFFnothing")
     with pytest.raises(DataError, match="is no readable WAV file"):
         data.train[0]

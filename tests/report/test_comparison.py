@@ -160,6 +160,19 @@ def test_copies_and_other_numbers_of_images_are_said(runs: list[Run]) -> None:
     assert "Different numbers of images. A: 1,000 images; B: 50 images." in told
 
 
+def test_other_draws_of_the_same_data_are_said(runs: list[Run]) -> None:
+    def drawn(run: Run, seed: int, limit: int | None) -> Run:
+        assert run.report is not None
+        asked = {**run.configuration, "seed": seed, "limit": limit}
+        return replace(run, report=replace(run.report, configuration=asked))
+
+    told = words(parsed(render_comparison([drawn(runs[0], 0, 20), drawn(runs[1], 1, 20)])))
+    assert "Different images. A: 20 images drawn by seed 0; B: 20 images drawn by seed 1." in told
+    for second in (drawn(runs[1], 0, 20), drawn(runs[1], 1, None)):
+        told = words(parsed(render_comparison([drawn(runs[0], 0, 20), second])))
+        assert "drawn by seed" not in told
+
+
 def test_figures_are_valid_and_each_has_its_place(runs: list[Run]) -> None:
     graph_objects = pytest.importorskip("plotly.graph_objects")
     html = render_comparison(runs)

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from spikewright.cli.console import progress_bar
 from spikewright.cli.inside import contrasting
@@ -83,7 +84,7 @@ def _joined_table(result: DemoResult) -> tuple[Table, Sequence[str]]:
     for column in table.columns:
         joined.add_column(str(column.header), justify=column.justify)
     for part, block in zip((result.qcfs, result.relu), (table, second), strict=True):
-        joined.add_row(f"[bold]{part.name}[/bold]")
+        joined.add_row(Text(part.name, style="bold"))
         for row in zip(*(column.cells for column in block.columns), strict=True):
             joined.add_row(*row)
         joined.add_section()

@@ -29,7 +29,7 @@ class CodeAssignment:
     """A network with a code for every layer, and what it costs.
 
     Attributes:
-        network: answers as the one that it was made of.
+        network: answers as the one that it was made of; of TPP step by step, in distribution.
         operations: of the mean sample, as `operations` counts them.
     """
 
@@ -56,12 +56,12 @@ def assign_codes(
 ) -> tuple[CodeAssignment, ...]:
     """Choose a code for every layer: from the fastest network to the cheapest.
 
-    The answers are the same whatever the codes, as all of them write the same counts: spikes, time
-    steps and energy differ. The first network has the code of fewest steps at every site. Each
-    later one gives one more site the code that saves most for the time steps that it adds. What a
-    site saves is measured on the data, with the codes of all other sites as in the first network;
-    the networks that are returned are measured themselves, and those that cost no less than a
-    faster one are left out.
+    The answers are the same whatever the codes, as all of them write the same counts (those of TPP
+    step by step are drawn anew): spikes, time steps and energy differ. The search begins with the
+    code of fewest steps at every site. Each later network gives one more site the code that saves
+    most for the time steps that it adds. What a site saves is measured on the data, with the codes
+    of all other sites as in the beginning; the networks that are returned are measured themselves,
+    and those that are no faster and no cheaper than another are left out.
 
     This is the assignment of hybrid neural coding (Chen et al., TPAMI 2024, arXiv 2305.16594) as
     far as codes without loss go.
@@ -118,6 +118,8 @@ def assign_codes(
     front: list[CodeAssignment] = []
     for neurons, found in zip(taken, measured(taken), strict=True):
         if not front or cost(found) < cost(front[-1].operations):
+            if front and found.latency <= front[-1].operations.latency:
+                front.pop()  # as fast, and costs more
             front.append(CodeAssignment(_with(network, neurons), found))
     return tuple(front)
 

@@ -16,6 +16,7 @@ def cautions(sources: Sequence[Source], points: Sequence[Point]) -> tuple[tuple[
     possible = [
         _different_data(sources),
         _different_numbers(points),
+        _different_draws(sources),
         _other_scores(sources),
         _copies(sources),
     ]
@@ -50,6 +51,30 @@ def _different_numbers(points: Sequence[Point]) -> tuple[str, str] | None:
         return None
     return (
         "Different numbers of images.",
+        f"{'; '.join(groups)}. They saw different images of the same data, so a difference between "
+        "them within the intervals says nothing.",
+    )
+
+
+def _different_draws(sources: Sequence[Source]) -> tuple[str, str] | None:
+    """Runs on as many images of the same data, drawn by different seeds."""
+    draws: dict[tuple[str, int], dict[int, list[str]]] = {}
+    for source in sources:
+        configuration = source.run.configuration
+        limit, seed = configuration.get("limit"), configuration.get("seed")
+        if isinstance(limit, int) and isinstance(seed, int):
+            by_seed = draws.setdefault((source.data, limit), {})
+            by_seed.setdefault(seed, []).append(source.mark)
+    groups = [
+        f"{', '.join(marks)}: {limit:,} images drawn by seed {seed}"
+        for (_, limit), by_seed in draws.items()
+        if len(by_seed) > 1
+        for seed, marks in by_seed.items()
+    ]
+    if not groups:
+        return None
+    return (
+        "Different images.",
         f"{'; '.join(groups)}. They saw different images of the same data, so a difference between "
         "them within the intervals says nothing.",
     )

@@ -63,6 +63,31 @@ def test_no_assignment_is_faster_and_cheaper_than_one_of_the_front(seed: int) ->
         assert nanojoules(a.operations) > nanojoules(b.operations)
 
 
+class Branches(nn.Module):
+    """One layer beside four: its code adds no time step to the longest path."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.long = nn.Sequential(
+            *(part for _ in range(4) for part in (nn.Linear(8, 8), nn.ReLU()))
+        )
+        self.beside, self.last = nn.Linear(8, 64), nn.Linear(72, 3)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last(torch.cat([self.long(x), self.beside(x).relu()], 1))
+
+
+def test_of_networks_as_fast_the_front_has_the_cheapest() -> None:
+    torch.manual_seed(0)
+    x = torch.randn(64, 8, dtype=torch.float64)
+    snn = sw.convert(Branches().double().eval(), x, steps=3, correction=None)
+    front = sw.assign_codes(snn, [x])
+    assert "first-spike" in front[0].codes.values()  # beside, where it takes no longer
+    for a, b in pairwise(front):
+        assert a.operations.latency < b.operations.latency
+        assert nanojoules(a.operations) > nanojoules(b.operations)
+
+
 @pytest.mark.parametrize("engine", ["counts", "steps"])
 @pytest.mark.parametrize("name", ["residual", "max pool"])
 def test_every_assignment_gives_the_same_answers(name: str, engine: str) -> None:

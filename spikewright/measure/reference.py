@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from torch import nn
-from torch.utils._pytree import tree_leaves
 
 from spikewright.errors import AnalysisError, SpikewrightError
 from spikewright.measure.batches import are_frames
 from spikewright.measure.memory import is_out_of_memory
-from spikewright.measure.shown import Shown, answer_to
+from spikewright.measure.shown import Shown, answer_to, tensors_in
 
 
 def check_reference(reference: nn.Module | None) -> None:
@@ -40,7 +39,7 @@ def reference_answer(reference: nn.Module, shown: Shown, dimensions: int) -> Any
     except (RuntimeError, TypeError, ValueError, IndexError) as error:
         if is_out_of_memory(error) or isinstance(error, SpikewrightError):
             raise
-        told = ", ".join(f"{leaf.dtype} {list(leaf.shape)}" for leaf in tree_leaves(still))
+        told = ", ".join(f"{leaf.dtype} {list(leaf.shape)}" for leaf in tensors_in(still))
         raise AnalysisError(
             f"the reference cannot answer what the networks are shown, {told}: {error}; give it in "
             "the dtype of the networks, as one of the same inputs, or take the ANN that a network "

@@ -18,23 +18,23 @@ def is_shown(item: Any) -> bool:
     """Whether it can be shown to a network: a tensor, or named or positional ones."""
     if isinstance(item, Tensor):
         return item.ndim > 0
-    return isinstance(item, (Mapping, tuple, list)) and bool(_tensors(item))
+    return isinstance(item, (Mapping, tuple, list)) and bool(tensors_in(item))
 
 
 def size_of(shown: Shown) -> int:
     """B of a batch that is no frames."""
-    tensors = _tensors(shown)
+    tensors = tensors_in(shown)
     return len(tensors[0]) if tensors else 0
 
 
 def bytes_of(shown: Shown) -> int:
     """What it takes in memory."""
-    return sum(tensor.nbytes for tensor in _tensors(shown))
+    return sum(tensor.nbytes for tensor in tensors_in(shown))
 
 
 def are_finite(shown: Shown) -> bool:
     """Whether no number is NaN or infinite."""
-    floats = (tensor for tensor in _tensors(shown) if tensor.is_floating_point())
+    floats = (tensor for tensor in tensors_in(shown) if tensor.is_floating_point())
     return all(bool(tensor.isfinite().all()) for tensor in floats)
 
 
@@ -57,7 +57,8 @@ def answer_to(model: Callable[..., Any], shown: Shown) -> Any:
     return model(*shown) if isinstance(shown, (tuple, list)) else model(shown)
 
 
-def _tensors(shown: Shown) -> list[Tensor]:
+def tensors_in(shown: Shown) -> list[Tensor]:
+    """Its tensors, but single numbers."""
     plain = dict(shown) if isinstance(shown, Mapping) else shown  # pyright: ignore[reportUnknownArgumentType, reportUnknownVariableType]
     leaves = (leaf for leaf in tree_leaves(plain) if isinstance(leaf, Tensor))
     return [tensor for tensor in leaves if tensor.ndim]

@@ -62,12 +62,13 @@ def main(words: list[str] | None = None) -> int:
     events.add_argument("network", help="trained on their mean frames, such as run:DIR")
     command(commands.run_dense, "dense", "train a detector and a segmenter; writes docs/results")
     tandem = command(commands.run_tandem, "tandem", "tandem learning of IF; writes docs/results")
-    bits = command(commands.run_bits, "bits", "fine-tune for fewer spikes; writes docs/results")
+    bits = command(commands.run_bits, "bits", "train for fewer spikes; writes docs/results")
     nq = command(commands.run_nq, "nq", "fine-tune with residual noise; writes docs/results")
     dsr = command(commands.run_gain, "dsr", "fine-tune IF at T = 4; writes docs/results")
     distil = command(commands.run_gain, "distil", "tune nearest at T = 4; writes docs/results")
     for made in (tandem, bits, nq, dsr, distil):
         made.add_argument("data", help="CIFAR-10, as --data of spikewright names it")
+    bits.add_argument("folder", type=Path, help="of the trainings; those begun go on")
     for made in (tandem, distil):
         made.add_argument("weights", type=Path, help="of a ReLU ResNet-20, a safetensors file")
     for made in (nq, dsr, distil):

@@ -1,4 +1,4 @@
-"""The tables of docs/methods/bits.md: QCFS networks in the binary code, then with fewer spikes."""
+"""The tables of docs/methods/bits.md: QCFS networks in the binary code, and with fewer spikes."""
 
 from __future__ import annotations
 
@@ -10,160 +10,131 @@ import torch
 from torch import Tensor
 
 import spikewright as sw
-from docs_tools.finetuned import BATCH, Images, only, tuned
+from docs_tools.finetuned import BATCH, Images, only
 from paper import markdown
 from spikewright.finetuning import TrainableNetwork, quantised_answer
 from spikewright.measure.accuracy import predictions
-from spikewright.measure.statistics import mcnemar_exact, paired_interval
-from spikewright.methods.finetune import Bits
+from spikewright.measure.statistics import mcnemar_exact, paired_interval, wilson_interval
 from spikewright.network import SpikingNetwork
 from spikewright.runs import load_model
+from spikewright.runs.kinds import Augmentation
+from spikewright.training import (
+    DataRecipe,
+    NetworkRecipe,
+    NumericsRecipe,
+    OptimisationRecipe,
+    Recipe,
+    start_from,
+    train,
+)
 
 RECORD = Path("docs/results/bits-resnet20.json")
-SOURCE = "resnet20-qcfs8-cifar10"
-STEPS = (3, 4)
-SPARSITIES = (0.5, 1.0, 2.0)
-RATE = 2e-4
-MOST_LOST = 0.5
-"""Points of accuracy that fewer spikes may cost on the images that choose."""
-SETTINGS = {"images": 3000, "choosing": 1000, "tested": 10000, "simulated": 300, "epochs": 3}
-
-
-@dataclass(frozen=True)
-class Tried:
-    """A weight of the sparsity loss on the images that choose.
-
-    Attributes:
-        sparsity: the weight; 0 for the network that all others start from.
-        images: shown.
-        right: answered as they are labelled.
-        spikes: of all neurons, for an image.
-    """
-
-    sparsity: float
-    images: int
-    right: int
-    spikes: float
+SOURCE = "resnet20-qcfs8-cifar10-longer"
+NETWORKS = ((3, None), (3, 0.0), (3, 0.1), (4, None), (4, 0.1))
+"""T, and the weight of the loss that the network is trained further with; None as it came."""
+RATE = 0.03
+SETTINGS = {"tested": 10000, "simulated": 300, "epochs": 30}
 
 
 @dataclass(frozen=True)
 class Row:
-    """A QCFS network in the binary code before and after training for fewer spikes, tested.
+    """A QCFS network in the binary code.
 
     Attributes:
         steps: T; the ANN has 2^T - 1 levels.
-        tried: every weight, 0 first.
-        sparsity: the weight that was chosen.
+        sparsity: the weight of the loss; None for the network as it came.
         images: test images.
-        before, after: right.
-        only_before, only_after: right in one of them alone.
-        spikes_before, spikes_after: of all neurons, for an image.
-        simulated: test images simulated step by step, before and after, in float64.
-        same: of both together, how many got the QCFS ANN's answer.
+        right: answered as they are labelled.
+        only_start, only_this: right as it came alone, and in this network alone.
+        spikes: of all neurons, for an image.
+        simulated: test images simulated step by step, in float64.
+        same: how many of these got the QCFS ANN's answer.
         gap: the largest distance of any of their logits from the ANN's.
         same_spikes: whether the simulation sent as many spikes as the counts have ones.
     """
 
     steps: int
-    tried: tuple[Tried, ...]
-    sparsity: float
+    sparsity: float | None
     images: int
-    before: int
-    after: int
-    only_before: int
-    only_after: int
-    spikes_before: float
-    spikes_after: float
+    right: int
+    only_start: int
+    only_this: int
+    spikes: float
     simulated: int
     same: int
     gap: float
     same_spikes: bool
 
 
-@dataclass(frozen=True)
-class Shown:
-    """What a network does on images: which it gets right, and its spikes for one of them."""
-
-    right: Tensor
-    spikes: float
-
-    @classmethod
-    @torch.no_grad()
-    def of(cls, snn: SpikingNetwork, images: Tensor, labels: Tensor) -> Shown:
-        network, answers, spikes = TrainableNetwork(snn), list[Tensor](), 0.0
-        for part in images.split(BATCH):
-            answer = network.observe(part, spikes=True)
-            answers.append(predictions(answer.logits))
-            spikes += sum(float(sent.double().sum()) for sent in answer.spikes.values())
-        return cls(torch.cat(answers) == labels, spikes / len(images))
-
-
-def measured(
-    data: str, images: int, choosing: int, tested: int, simulated: int, epochs: int
-) -> Iterator[Row]:
-    """Train QCFS networks of 2^T - 1 levels, then for fewer spikes, choose a weight, and test.
+def measured(data: str, folder: Path, tested: int, simulated: int, epochs: int) -> Iterator[Row]:
+    """Train QCFS networks of 2^T - 1 levels, with the sparsity loss and without it, and test.
 
     Args:
         data: the images, as `spikewright.data.open_dataset` names them.
-        images: of the training split.
-        choosing: images that the zoo's network never saw, which choose epochs and the weight.
+        folder: of the trainings, which go on where they were stopped.
         tested: of the test split.
         simulated: of these, the first ones, step by step.
-        epochs: of every run.
+        epochs: of every training, of which the last is kept.
     """
-    shown = Images.of(data, SOURCE)
-    chosen, test = shown.tuning(images, choosing, 0), shown.tested(tested)
-    apart, labels = chosen.batch(chosen.validation, None)
-    assert labels is not None
-    for t in STEPS:
-        start = sw.methods.BITS.convert(_with_levels(2**t - 1), apart[:8], steps=t)
-
-        def trained(snn: SpikingNetwork, weight: float) -> SpikingNetwork:
-            method = Bits(epochs=epochs, batch_size=32, learning_rate=RATE, sparsity=weight)
-            return tuned(snn, method, chosen).network
-
-        before = trained(start, 0.0)
-        networks = {0.0: before, **{weight: trained(before, weight) for weight in SPARSITIES}}
-        found = {weight: Shown.of(snn, apart, labels) for weight, snn in networks.items()}
-        tried = tuple(
-            Tried(weight, choosing, int(one.right.sum()), one.spikes)
-            for weight, one in found.items()
-        )
-        sparsity = choice(tried)
-        pair = (before, networks[sparsity])
-        plain, sparse = (Shown.of(snn, *test) for snn in pair)
-        agreed = [_simulated(snn, test[0][:simulated]) for snn in pair]
+    images, labels = Images.of(data, SOURCE).tested(tested)
+    start: Tensor | None = None
+    for t, sparsity in NETWORKS:
+        if sparsity is None:
+            start, model = None, _with_levels(load_model(f"zoo:{SOURCE}"), 2**t - 1)
+        else:
+            model = _trained(data, folder, 2**t - 1, sparsity, epochs)
+        snn = sw.methods.BITS.convert(model, images[:8], steps=t)
+        right, spikes = _shown(snn, images, labels)
+        start = right if start is None else start
         yield Row(
             t,
-            tried,
             sparsity,
             tested,
-            int(plain.right.sum()),
-            int(sparse.right.sum()),
-            *only(plain.right, sparse.right),
-            plain.spikes,
-            sparse.spikes,
+            int(right.sum()),
+            *only(start, right),
+            spikes,
             simulated,
-            sum(same for same, _, _ in agreed),
-            max(gap for _, gap, _ in agreed),
-            all(equal for _, _, equal in agreed),
+            *_simulated(snn, images[:simulated]),
         )
 
 
-def choice(tried: Sequence[Tried]) -> float:
-    """The weight of fewest spikes among those that cost no more than is allowed; else 0."""
-    first = tried[0]
-    least = first.right - MOST_LOST / 100 * first.images
-    return min((one for one in tried if one.right >= least), key=lambda one: one.spikes).sparsity
+@torch.no_grad()
+def _shown(snn: SpikingNetwork, images: Tensor, labels: Tensor) -> tuple[Tensor, float]:
+    """Which images a network gets right, and its spikes for one of them."""
+    network, answers, spikes = TrainableNetwork(snn), list[Tensor](), 0.0
+    for part in images.split(BATCH):
+        answer = network.observe(part, spikes=True)
+        answers.append(predictions(answer.logits))
+        spikes += sum(float(sent.double().sum()) for sent in answer.spikes.values())
+    return torch.cat(answers) == labels, spikes / len(images)
 
 
-def _with_levels(levels: int) -> torch.nn.Module:
-    """The zoo's network, its activations quantised to other levels."""
-    model = load_model(f"zoo:{SOURCE}")
+def _with_levels(model: torch.nn.Module, levels: int) -> torch.nn.Module:
+    """The model, its activations quantised to other levels."""
     for module in model.modules():
         if isinstance(module, sw.QCFS):
             module.levels = levels
     return model
+
+
+def _trained(data: str, folder: Path, levels: int, sparsity: float, epochs: int) -> torch.nn.Module:
+    """The zoo's network, its activations quantised to other levels, trained on for fewer spikes."""
+    recipe = Recipe(
+        DataRecipe(data, augment=(Augmentation.CROP, Augmentation.FLIP, Augmentation.CUTOUT)),
+        NetworkRecipe(levels=levels),
+        OptimisationRecipe(
+            epochs=epochs,
+            learning_rate=RATE,
+            decay_thresholds=True,
+            sparsity=sparsity,
+            keep_last=True,
+        ),
+        NumericsRecipe(bf16=True, channels_last=True, compile=True),
+        start=start_from(f"zoo:{SOURCE}"),
+    )
+    run = folder / f"levels{levels}-sparsity{sparsity:g}"
+    train(recipe, run)
+    return load_model(f"run:{run}")
 
 
 @torch.no_grad()
@@ -184,45 +155,30 @@ def _simulated(snn: SpikingNetwork, images: Tensor) -> tuple[int, float, bool]:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """Before and after on the test split, as a table of the page."""
-    head = ("T", "levels", "sparsity", "right before", "after", "difference", "p (McNemar)")
-    return markdown.table((*head, "spikes before", "after", "times fewer"), map(_cells, rows))
-
-
-def _cells(row: Row) -> tuple[str, ...]:
-    low, high = paired_interval(row.only_after, row.only_before, row.images)
-    before, after = (f"{100 * n / row.images:.2f} %" for n in (row.before, row.after))
-    gain = f"{100 * (row.after - row.before) / row.images:+.2f}"
-    p = mcnemar_exact(row.only_before, row.only_after)
-    fewer = row.spikes_before / row.spikes_after
-    return (
-        f"{row.steps}",
-        f"{2**row.steps - 1}",
-        f"{row.sparsity:g}",
-        before,
-        after,
-        f"{gain} ({100 * low:+.2f} to {100 * high:+.2f})",
-        f"{p:.1g}",
-        f"{row.spikes_before / 1000:.1f} k",
-        f"{row.spikes_after / 1000:.1f} k",
-        f"{fewer:.2f}",
+    """The networks on the test split, as a table of the page."""
+    head = ("T", "levels", "network", "right (95 % interval)", "against as it came, points")
+    starts = {row.steps: row for row in rows if row.sparsity is None}
+    return markdown.table(
+        (*head, "p (McNemar)", "spikes", "times fewer"),
+        [_cells(row, starts[row.steps]) for row in rows],
     )
 
 
-def choosing_table(rows: Sequence[Row]) -> str:
-    """Every weight on the images that chose, as a table of the page."""
-    head = ("T", "sparsity", "right", "spikes", "")
-    return markdown.table(
-        head,
-        [
-            (
-                f"{row.steps}",
-                f"{one.sparsity:g}",
-                f"{100 * one.right / one.images:.2f} %",
-                f"{one.spikes / 1000:.1f} k",
-                "chosen" if one.sparsity == row.sparsity else "",
-            )
-            for row in rows
-            for one in row.tried
-        ],
+def _cells(row: Row, start: Row) -> tuple[str, ...]:
+    low, high = wilson_interval(row.right, row.images)
+    accuracy = f"{100 * row.right / row.images:.2f} % ({100 * low:.1f} to {100 * high:.1f})"
+    sent = f"{row.spikes / 1000:.1f} k"
+    if row.sparsity is None:
+        return (f"{row.steps}", f"{2**row.steps - 1}", "as it came", accuracy, "-", "-", sent, "-")
+    low, high = paired_interval(row.only_this, row.only_start, row.images)
+    gain = f"{100 * (row.right - start.right) / row.images:+.2f}"
+    return (
+        f"{row.steps}",
+        f"{2**row.steps - 1}",
+        f"trained, sparsity {row.sparsity:g}",
+        accuracy,
+        f"{gain} ({100 * low:+.2f} to {100 * high:+.2f})",
+        f"{mcnemar_exact(row.only_start, row.only_this):.1g}",
+        sent,
+        f"{start.spikes / row.spikes:.2f}",
     )

@@ -120,7 +120,8 @@ def run_tandem(given: Namespace) -> int:
     from docs_tools import tandem
 
     rows = tandem.measured(given.data, given.weights, **tandem.SETTINGS)
-    config = {"source": tandem.SOURCE, "steps": tandem.STEPS, **tandem.SETTINGS}
+    known = {"source": tandem.SOURCE, "steps": tandem.STEPS, "more": tandem.MORE}
+    config = {**known, **tandem.SETTINGS}
     print(tandem.table(_kept(tandem.RECORD, config, rows)))
     return 0
 
@@ -128,10 +129,9 @@ def run_tandem(given: Namespace) -> int:
 def run_bits(given: Namespace) -> int:
     from docs_tools import bits
 
-    found = bits.measured(given.data, **bits.SETTINGS)
+    found = bits.measured(given.data, given.folder, **bits.SETTINGS)
     config = {"source": bits.SOURCE, "learning_rate": bits.RATE, **bits.SETTINGS}
-    rows = _kept(bits.RECORD, config, found)
-    print(bits.choosing_table(rows), bits.table(rows), sep="\n\n")
+    print(bits.table(_kept(bits.RECORD, config, found)))
     return 0
 
 

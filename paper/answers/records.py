@@ -109,23 +109,21 @@ class TandemTuning:
 
 @dataclass(frozen=True)
 class BitsRow:
-    """A network in the binary code, before and after training for fewer spikes.
+    """A network in the binary code, as it came or trained further.
 
     Attributes:
         steps: T.
+        sparsity: the weight of the loss of spikes; None as it came.
         images: tested.
-        sparsity: the weight that was chosen; 0 where every one cost too much.
-        before, after: right.
-        spikes_before, spikes_after: for an image.
+        right: answered as they are labelled.
+        spikes: for an image.
     """
 
     steps: int
-    sparsity: float
+    sparsity: float | None
     images: int
-    before: int
-    after: int
-    spikes_before: float
-    spikes_after: float
+    right: int
+    spikes: float
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ def _of_nq(record: NQTuning) -> Iterator[_Gain]:
 
 
 def _of_tandem(record: TandemTuning) -> Iterator[_Gain]:
-    """Beside tandem learning the record has DSR from the same conversions."""
+    """The name of a row begins with its method."""
     converted = {row.name: row for row in record.rows if row.start is None}
     for row in record.rows:
         if row.start is None:
@@ -105,13 +105,12 @@ def _amounts(gains: Iterable[_Gain]) -> str:
 
 
 def _sparse(record: BitsTuning) -> str:
+    """What the loss of spikes saves, beside the network as it came."""
+    starts = {row.steps: row for row in record.rows if row.sparsity is None}
     gains = [
-        f"{row.spikes_before / row.spikes_after:.2f} times fewer spikes for "
-        f"{100 * (row.after - row.before) / row.images:+.2f} points at T = {row.steps}"
+        f"{starts[row.steps].spikes / row.spikes:.2f} times fewer spikes for "
+        f"{100 * (row.right - starts[row.steps].right) / row.images:+.2f} points at T = {row.steps}"
         for row in record.rows
         if row.sparsity
     ]
-    none = [f"{row.steps}" for row in record.rows if not row.sparsity]
-    if none:
-        gains.append(f"no fewer spikes at T = {listed(none)}, where they cost too many points")
     return f"`{Bits.name}` gives {listed(gains)}."

@@ -19,7 +19,6 @@ def test_the_pages_repeat_the_records() -> None:
     assert tandem.table(rows) in text_of("docs/methods/tandem.md")
     found, page = finetuned.read(bits.RECORD, bits.Row), text_of("docs/methods/bits.md")
     assert bits.table(found) in page
-    assert bits.choosing_table(found) in page
     for name, trial in gains.TRIALS.items():
         table = gains.table(finetuned.read(trial.record, gains.Row))
         assert table in text_of(f"docs/methods/{name}.md")
@@ -49,20 +48,17 @@ def test_a_record_of_the_same_settings_goes_on(
     assert last == "| 0 | 60.00 % | 80.00 % | +20.00 (+17.19 to +22.73) | 9e-44 | 3 |"
 
 
-def test_rows_within_rows_are_read_too(tmp_path: Path) -> None:
-    tried = (bits.Tried(0.0, 1000, 900, 2000.0), bits.Tried(1.0, 1000, 895, 1000.0))
-    row = bits.Row(3, tried, 1.0, 1000, 900, 898, 20, 18, 2000.0, 1000.0, 8, 16, 0.0, True)
-    finetuned.write(tmp_path / "bits.json", (row,), {})
+def test_fewer_spikes_are_told_against_the_network_as_it_came(tmp_path: Path) -> None:
+    start = bits.Row(3, None, 1000, 900, 0, 0, 2000.0, 8, 8, 0.0, True)
+    sparse = replace(start, sparsity=0.1, right=898, only_start=20, only_this=18, spikes=1000.0)
+    finetuned.write(tmp_path / "bits.json", (start, sparse), {})
     found = finetuned.read(tmp_path / "bits.json", bits.Row)
-    assert found == (row,)
-    assert bits.choosing_table(found).splitlines()[-1] == "| 3 | 1 | 89.50 % | 1.0 k | chosen |"
-    assert bits.table(found).splitlines()[-1].endswith("| 0.9 | 2.0 k | 1.0 k | 2.00 |")
-
-
-def test_a_weight_is_chosen_that_costs_at_most_half_a_point() -> None:
-    tried = [bits.Tried(0.0, 1000, 900, 9.0), bits.Tried(1.0, 1000, 895, 7.0)]
-    assert bits.choice([*tried, bits.Tried(2.0, 1000, 894, 5.0)]) == 1.0
-    assert bits.choice([*tried, bits.Tried(2.0, 1000, 896, 8.0)]) == 1.0
+    assert found == (start, sparse)
+    *_, first, second = (line.split(" | ") for line in bits.table(found).splitlines())
+    accuracy = "90.00 % (88.0 to 91.7)"
+    assert first == ["| 3", "7", "as it came", accuracy, "-", "-", "2.0 k", "- |"]
+    assert second[2:4] == ["trained, sparsity 0.1", "89.80 % (87.8 to 91.5)"]
+    assert second[4:] == ["-0.20 (-1.42 to +1.02)", "0.9", "1.0 k", "2.00 |"]
 
 
 def test_what_only_one_of_two_gets_right() -> None:

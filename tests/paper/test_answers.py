@@ -282,15 +282,13 @@ def test_what_tandem_learning_and_the_sparsity_loss_give() -> None:
         TrainedRow("DSR", "Min", 200, 171),
     )
     tandem = TandemTuning(AtSteps(8), rows)
-    fewer, none = (
-        BitsRow(3, 1.0, 200, 180, 179, 90.0, 60.0),
-        BitsRow(4, 0.0, 200, 180, 180, 9.0, 9.0),
-    )
-    bits = BitsTuning((fewer, none))
+    three = (BitsRow(3, None, 200, 180, 90.0), BitsRow(3, 0.1, 200, 179, 60.0))
+    four = (BitsRow(4, None, 200, 180, 90.0), BitsRow(4, 0.0, 200, 182, 89.0))
+    bits = BitsTuning((*three, *four, BitsRow(4, 0.1, 200, 184, 50.0)))
     assert what_tuning_gives(Evidence((), tandem=(tandem,), bits=(bits,))) == (
         "`dsr` (+20.5 at T = 8 from 65.0 %) and `tandem` (+20.0 at T = 8 from 65.0 %) give more "
-        "than a point. `bits` gives 1.50 times fewer spikes for -0.50 points at T = 3 and no fewer "
-        "spikes at T = 4, where they cost too many points. Not run: `distil` and `nq`."
+        "than a point. `bits` gives 1.50 times fewer spikes for -0.50 points at T = 3 and 1.80 "
+        "times fewer spikes for +2.00 points at T = 4. Not run: `distil` and `nq`."
     )
 
 

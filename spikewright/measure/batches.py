@@ -179,11 +179,8 @@ def blocks_of(
 
 
 def _order_of(data: DataLoader[Any]) -> list[list[int]] | None:
-    """The samples of each batch of a loader, by their numbers; None where it does not tell.
-
-    A loader that iterates in its own way may change what it gives.
-    """
-    if type(data).__iter__ is not DataLoader.__iter__:
+    """The samples of each batch of a loader, by their numbers; None where it does not tell."""
+    if type(data).__iter__ is not DataLoader.__iter__:  # it may change what it gives
         return None
     if isinstance(data.dataset, IterableDataset) or not _shows_all(data.sampler, data.dataset):
         return None

@@ -75,11 +75,8 @@ class Plan:
             site: int(factors.abs().max()) * self.neurons[site].largest_spike
             for site, factors in self.factors.items()
         }
-        both = {  # neurons whose spikes have signs though their counts may have none
-            site
-            for site, neuron in self.neurons.items()
-            if neuron.takes_back or neuron.largest_spike > 1
-        }
+        # spikes that have signs though their counts may have none
+        both = {s for s, n in self.neurons.items() if n.takes_back or n.largest_spike > 1}
         below = {site for site, factors in self.factors.items() if bool((factors < 0).any())}
         lowered = self._lowered(graph, largest, self.signed | both | below)
         if lowered is graph:  # one copy of the weights serves as both

@@ -20,8 +20,7 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
-from spikewright.errors import AnalysisError
-from spikewright.graph import Graph, Kind, Operation
+from spikewright.graph import Graph, Operation
 from spikewright.graph.evaluate import call
 from spikewright.graph.routes import (
     Added,
@@ -30,13 +29,19 @@ from spikewright.graph.routes import (
     Chosen,
     Moved,
     Multiplied,
-    Route,
     Scaled,
     Weighted,
 )
-from spikewright.graph.rule import rule_of
 from spikewright.measure.energy.counts import Counts
-from spikewright.measure.energy.flow import EVENTS, Flow, Form, evenly, spikes_and_powers, summed
+from spikewright.measure.energy.flow import (
+    EVENTS,
+    Flow,
+    Form,
+    evenly,
+    route_of,
+    spikes_and_powers,
+    summed,
+)
 from spikewright.measure.energy.layers import OUTPUT, owners
 from spikewright.measure.energy.written import Trains, Written
 
@@ -63,7 +68,7 @@ class Account:
         self.graph = graph
         self._shapes = graph.shapes
         self._owners = owners(graph)
-        self._routes = {op.name: _route(op, graph) for op in graph.operations}
+        self._routes = {op.name: route_of(op, graph) for op in graph.operations}
         self.trains = Trains(graph, self._routes, code)
         self._all_wait = code is not None and all(n.waits for n in code.neurons.values())
         readers = graph.consumers()
@@ -343,16 +348,3 @@ class Account:
         known = route.counted and all(c is not None for c in counts.values())
         constant = bool(route.constant) or any(flow.constant for flow in flows.values())
         return Flow(parts, route.move(counts) if known else None, constant)
-
-
-def _route(op: Operation, graph: Graph) -> Route | None:
-    """The route of an operation; None for sites and constants, which are charged otherwise."""
-    if op.site is not None or op.kind is Kind.CONSTANT:
-        return None
-    route = rule_of(op).route(op, graph)
-    if route is None:
-        raise AnalysisError(
-            f"the operations of {op.operator} ({op.module or 'the model itself'}, {op.source}) are "
-            "not counted yet: replace it in the model, or report it"
-        )
-    return route

@@ -10,6 +10,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spikewright.errors import AnalysisError
+from spikewright.graph import Graph, Kind, Operation
+from spikewright.graph.routes import Route
+from spikewright.graph.rule import rule_of
+
 
 class Form(StrEnum):
     """A kind of value, by what a connection that carries it must do."""
@@ -92,3 +97,16 @@ def summed(flows: Iterable[Flow]) -> Flow:
         for form, values in flow.parts.items():
             parts[form] = parts[form] + values if form in parts else values
     return Flow(parts)
+
+
+def route_of(op: Operation, graph: Graph) -> Route | None:
+    """The route of an operation; None for sites and constants, which are charged otherwise."""
+    if op.site is not None or op.kind is Kind.CONSTANT:
+        return None
+    route = rule_of(op).route(op, graph)
+    if route is None:
+        raise AnalysisError(
+            f"the operations of {op.operator} ({op.module or 'the model itself'}, {op.source}) are "
+            "not counted yet: replace it in the model, or report it"
+        )
+    return route

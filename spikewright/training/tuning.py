@@ -160,6 +160,7 @@ class Tuner:
         numbers = self._data.train[:EVALUATION_BATCH]
         return self._validated(numbers), 0.0
 
+    @torch.enable_grad()
     def _trained(self, epoch: int) -> tuple[Tensor, float]:
         """Train an epoch: what it came to, as `_validated`, and the last learning rate."""
         self._begin()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from operator import attrgetter
@@ -208,7 +208,7 @@ class Trainer:
 
 
 @contextmanager
-def arithmetic(device: str) -> Iterator[None]:
+def arithmetic(device: str) -> Generator[None]:
     """Products in bfloat16, by what is fast in it."""
     with ExitStack() as stack:
         stack.enter_context(torch.autocast(device, torch.bfloat16))

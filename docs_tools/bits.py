@@ -30,7 +30,7 @@ from spikewright.training import (
 
 RECORD = Path("docs/results/bits-resnet20.json")
 SOURCE = "resnet20-qcfs8-cifar10-longer"
-NETWORKS = ((3, None), (3, 0.0), (3, 0.1), (4, None), (4, 0.1))
+NETWORKS = ((3, None), (3, 0.0), (3, 0.1), (4, None), (4, 0.05), (4, 0.1))
 """T, and the weight of the loss that the network is trained further with; None as it came."""
 RATE = 0.03
 SETTINGS = {"tested": 10000, "simulated": 300, "epochs": 30}

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from spikewright.calibration.statistics import SiteStatistics
 from spikewright.calibration.thresholds import Threshold
+from spikewright.errors import ConversionError
 from spikewright.graph.ir import Site
 from spikewright.neurons import Neuron
 
@@ -57,14 +58,59 @@ class Calibration:
                 chosen[site.name] = chosen[same.name]
         return chosen
 
+    def carried(
+        self, thresholds: Mapping[str, Tensor], neurons: Mapping[str, Neuron], steps: int
+    ) -> Mapping[str, Tensor]:
+        """These thresholds for a network whose neurons were exchanged; itself where none was.
+
+        Args:
+            thresholds: at T = `steps`, chosen for the neurons of this calibration.
+            neurons: what stands there now, by site name.
+            steps: T.
+
+        Raises:
+            ConversionError: naming a site where another conversion alone can choose them.
+        """
+        others = dict[str, Tensor]()
+        for site in self.sites:
+            old, new = self.neurons[site.name], neurons[site.name]
+            if old == new:
+                continue
+            theta = thresholds[site.name]
+            own = new.own_threshold(steps)
+            if own is not None and bool((theta != own).any()):
+                raise _to_convert(site, old, new, "the threshold of its table is another")
+            if own is None and old.own_threshold(steps) is not None:
+                raise _to_convert(site, old, new, "the threshold there is that of a table")
+            if site.rectifies and _room(new, steps) != _room(old, steps):
+                ceiling = self._ceiling(site, theta)
+                if _room(old, steps) != 1 and bool(ceiling.isfinite().any()):
+                    raise _to_convert(site, old, new, "its thresholds leave room for a code")
+                others[site.name] = theta.minimum(ceiling / _room(new, steps))
+        return {**thresholds, **others} if others else thresholds
+
     def _within_ceiling(self, site: Site, theta: Tensor, steps: int) -> Tensor:
         """A threshold at which counts end where the activation does, if the code leaves room.
 
         Such a code counts beyond L, and would send more than ReLU6 or QCFS lets pass.
         """
-        neuron = self.neurons[site.name]
-        room = neuron.reach(steps) / neuron.levels(steps)
+        room = _room(self.neurons[site.name], steps)
         if room == 1 or not site.rectifies:
             return theta
-        ceiling = self.learned.get(site.name, theta.new_tensor(site.ceiling))
-        return theta.minimum(ceiling.to(theta) / room)
+        return theta.minimum(self._ceiling(site, theta) / room)
+
+    def _ceiling(self, site: Site, theta: Tensor) -> Tensor:
+        """Where the activation ends: learned, or of its function; infinite for ReLU."""
+        return self.learned.get(site.name, theta.new_tensor(site.ceiling)).to(theta)
+
+
+def _room(neuron: Neuron, steps: int) -> float:
+    """How far beyond L it counts, as a multiple of L."""
+    return neuron.reach(steps) / neuron.levels(steps)
+
+
+def _to_convert(site: Site, old: Neuron, new: Neuron, why: str) -> ConversionError:
+    return ConversionError(
+        f"thresholds at '{site.name}' were chosen for '{old.label}' and do not serve "
+        f"'{new.label}': {why}; convert the model with it, convert(..., neuron=...)"
+    )

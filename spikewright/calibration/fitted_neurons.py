@@ -93,12 +93,16 @@ def _fitted(
 def _inputs(samples: Samples, sites: Sequence[str]) -> dict[str, Tensor]:
     """What units are given in the ANN, by site name, float64 `[N]` on the CPU."""
     kept: dict[str, list[Tensor]] = {site: [] for site in sites}
+    draws = torch.Generator().manual_seed(0)
 
     def keep(op: Operation, inputs: tuple[Tensor, ...]) -> Tensor:
         assert op.site is not None
         if op.site.name in kept:
             values = inputs[0].detach().flatten()
-            some = values[:: max(1, len(values) // _INPUTS)]
+            some = values
+            if len(values) > _INPUTS:  # at random: a stride could meet the same channels alone
+                places = torch.randperm(len(values), generator=draws)[:_INPUTS]
+                some = values[places.to(values.device)]
             ends = torch.stack(torch.aminmax(values))
             kept[op.site.name].append(torch.cat([some, ends]).cpu().double())
         return apply(op, inputs, samples.graph.tensors)

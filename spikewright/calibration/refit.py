@@ -48,12 +48,13 @@ class Refit(Correction):
     refitted and sending spikes. With S what arrives (counts times their unit, and a constant 1
     where the operation has a bias) and Y what the ANN has where the operation's value goes,
 
-        W' = W + R S' (S S' + k m 1)^-1,    R = Y - W S,
+        W' = W + R S' (S S' + k m D)^-1,    R = Y - W S,
 
-    with m the mean second moment of an input. The ridge k is chosen for each group of the operation
-    on every fourth sample, which is not fitted then; where every k makes those worse, W stays. What
-    is added to other values on its way to the next units makes up for their errors too. Where these
-    rectify, half of what they cut off in both networks is no error.
+    with m the mean second moment of an input, and D the identity but 0 for the constant, which is
+    free. The ridge k is chosen for each group of the operation on every fourth sample, which is not
+    fitted then; where every k makes those worse, W stays. What is added to other values on its way
+    to the next units makes up for their errors too. Where these rectify, half of what they cut off
+    in both networks is no error.
 
     This is the layer reconstruction of post-training quantisation (GPTQ, Frantar et al., ICLR 2023;
     the weight calibration of Li et al., ICML 2021, has the same aim by gradients). It needs no

@@ -238,7 +238,7 @@ class Learned(Threshold):
             raise CalibrationError(
                 f"site '{site.name}' has no learned threshold (it is not a QCFS activation); use "
                 "Learned(otherwise=MinError()) (--threshold learned:minerror) or another strategy; "
-                "the methods QCFS and SRP are for networks trained with QCFS throughout"
+                "the methods QCFS, SRP and COS are for networks trained with QCFS throughout"
             )
         return self.otherwise.choose(site, statistics, neuron, steps, learned)
 

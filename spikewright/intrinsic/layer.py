@@ -96,7 +96,7 @@ class SelfConnectedLayer(nn.Module):
         firing: `MultiGaussian` fires at the threshold and says what gradient a spike has,
             `EscapeNoise` fires by chance.
         time_constant: mean and standard deviation of the normal distribution that the first tau are
-            drawn from, in time steps; the mean above 0.
+            drawn from, in time steps; the mean above 0. Draws below 1 are raised to it.
         threshold: theta, above 0.
         site: names the draws: layers of one network that fire by chance need names of their own.
 

@@ -65,6 +65,8 @@ class ConvertedNetwork(GraphNetwork):
         self._precision = precision
         self._compile = False
         self._forget_plans()
+        for each in self._designs:
+            self.design(each)  # refuses neurons that its thresholds do not serve
 
     @property
     def neurons(self) -> Mapping[str, Neuron]:
@@ -109,8 +111,9 @@ class ConvertedNetwork(GraphNetwork):
         bias correction (corrections belong to one T).
         """
         steps = checked_t(steps, self.steps)
-        known = self._designs.get(steps)
-        return known if known is not None else Design(self.calibration.thresholds_at(steps))
+        known = self._designs.get(steps) or Design(self.calibration.thresholds_at(steps))
+        thresholds = self.calibration.carried(known.thresholds, self._neurons, steps)
+        return known if thresholds is known.thresholds else replace(known, thresholds=thresholds)
 
     def expected(self, steps: int | None = None) -> Expected | None:
         """How near its answers at T = `steps` are expected to come to the ANN's.

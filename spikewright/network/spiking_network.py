@@ -317,14 +317,14 @@ class SpikingNetwork(ConvertedNetwork):
         """The same network, thresholds and corrections kept, with another neuron.
 
         Two-phase neurons of all codes and windows go together; `convert` fits thresholds for each.
+        Digits count beyond L: where ReLU6, QCFS and their like end, theirs are lowered.
 
         Args:
             neuron: what to put there, such as `TwoPhase("nearest", "binary", steps=6)`.
             sites: names or shell patterns such as "layer1.*"; every site when None.
 
         Raises:
-            ConversionError: when a pattern matches no site, there is none, or the neurons cannot
-                stand in one network.
+            ConversionError: for no site, or neurons that cannot stand in this network.
         """
         return self._remade(with_other(self.neurons, neuron, sites), self.precision)
 

@@ -44,7 +44,7 @@ class ALIF:
         beta: how far spikes raise the threshold, at least 0. With 0 it is a LIF neuron, which has
             no adaptation and no second time constant.
         time_constant: mean and standard deviation of the normal distribution that the first tau are
-            drawn from, in time steps; the mean above 0.
+            drawn from, in time steps; the mean above 0. Draws below 1 are raised to it.
         adaptation_time_constant: the same of tau_adaptation. Default: 150 and 10; LIF has none.
         surrogate: the gradient of a spike.
 

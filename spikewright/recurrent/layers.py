@@ -72,7 +72,7 @@ class ReadOut(nn.Module):
         inputs: the number of neurons below, at least 1.
         classes: the number of integrators, at least 1.
         time_constant: mean and standard deviation that the first time constants are drawn from, in
-            time steps; they are trained.
+            time steps; draws below 1 are raised to it. They are trained.
     """
 
     def __init__(

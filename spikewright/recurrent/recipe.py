@@ -86,7 +86,7 @@ class SRNNRecipe:
         beta: How far spikes raise the threshold, at least 0; with 0 neurons are LIF, without
             adaptation.
         time_constant: The mean and the standard deviation of the first time constants of
-            potentials, in time steps.
+            potentials, in time steps; draws below 1 are raised to it.
         adaptation_time_constant: The same of the thresholds' adaptation. Default: 150,10; LIF
             neurons have none.
         recurrent: The neurons of a layer hear each other.

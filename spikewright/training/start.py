@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from torch import nn
 
 from spikewright.activations import learned_thresholds
 from spikewright.errors import ModelError, RecipeError
 from spikewright.models.weights import load_weights
+from spikewright.runs.card import read_card
 from spikewright.runs.files import sha256
 from spikewright.runs.names import trained_folder
-from spikewright.runs.recipe import StartRecipe
+from spikewright.runs.recipe import DataRecipe, StartRecipe
 from spikewright.runs.run_folder import RunFolder
 from spikewright.runs.trained import load_trained
+from spikewright.training.augment import Augmenter
 
 
 def start_from(weights: str) -> StartRecipe:
@@ -64,6 +67,30 @@ def load_start(model: nn.Module, start: StartRecipe, threshold: float | None) ->
         raise RecipeError(
             f"'{start.weights}' has learned thresholds, and training goes on from them: leave "
             f"threshold={threshold:g} out"
+        )
+
+
+def require_same_preparation(start: StartRecipe, recipe: DataRecipe, augmenter: Augmenter) -> None:
+    """See that images are prepared as for the weights to start from, or otherwise on purpose.
+
+    Raises:
+        RecipeError: saying what to give, where the run would prepare them otherwise unasked.
+    """
+    folder = trained_folder(start.weights)
+    if folder is None:  # a bare file tells nothing of its images
+        return
+    card = read_card(folder)
+    asked = list[str]()
+    for name, own in (("mean", augmenter.mean), ("std", augmenter.std)):
+        known = own.new_tensor(getattr(card.data, name)).reshape(-1, 1, 1)
+        if recipe.mean is None and known.shape == own.shape and not torch.allclose(known, own):
+            asked.append(f"{name}={','.join(f'{each:.6g}' for each in known.flatten().tolist())}")
+    if recipe.size is None and card.recipe.data.size is not None:
+        asked.append(f"size={card.recipe.data.size}")
+    if asked:
+        raise RecipeError(
+            f"'{start.weights}' was trained on images prepared otherwise: give "
+            f"{' and '.join(asked)}, or what they shall be from now on"
         )
 
 

@@ -34,7 +34,7 @@ from spikewright.training.in_rows import ConvolutionsInRows
 from spikewright.training.optimisation import averaged, learning_rate, make_optimizer, take_step
 from spikewright.training.sparsity import SpikeCounter
 from spikewright.training.splits import Splits
-from spikewright.training.start import load_start
+from spikewright.training.start import load_start, require_same_preparation
 
 Progress = Callable[[int, int, int, int, EpochMetrics | None], None]
 """A callback that receives (epoch from 1, epochs, steps done, its steps, metrics at its end)."""
@@ -86,11 +86,12 @@ class Trainer:
         Raises:
             DataError: if the mean and standard deviation do not fit the images.
             RecipeError: if the architecture is unknown, or does not take the images.
-            ModelError, RecipeError: see `load_start`.
+            ModelError, RecipeError: see `load_start` and `require_same_preparation`.
         """
         augmenter = Augmenter.of(recipe.data, data, recipe.seed, processes.device)
         model = make_network(recipe.network, len(data.classes), recipe.seed)
         if recipe.start is not None and not begun:
+            require_same_preparation(recipe.start, recipe.data, augmenter)
             load_start(model, recipe.start, recipe.network.threshold)
         require_fit(model, recipe.network.model, data.image_shape)
         model = model.to(processes.device)

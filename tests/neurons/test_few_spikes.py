@@ -249,3 +249,26 @@ def test_one_table_cannot_do_what_differs_from_neuron_to_neuron() -> None:
     model = nn.Sequential(nn.Linear(4, 4), nn.PReLU(4), nn.Linear(4, 2)).eval()
     with pytest.raises(sw.CalibrationError, match="cannot be fitted to prelu at '1'"):
         sw.convert(model, torch.randn(16, 4), FewSpikes(), steps=4)
+
+
+def test_a_table_is_fitted_to_all_channels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the number of channels divides the stride through calibration data, too."""
+    given: list[Tensor] = []
+    fitted = FewSpikes.fitted
+
+    def kept(self: FewSpikes, function: Any, inputs: Tensor, steps: Any) -> FewSpikes:
+        given.append(inputs)
+        return fitted(self, function, inputs, steps)
+
+    monkeypatch.setattr(FewSpikes, "fitted", kept)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        first = nn.Linear(16, 64)
+        model = nn.Sequential(first, nn.SiLU(), nn.Linear(64, 4)).eval()
+        x = torch.randn(16384, 16)
+    with torch.no_grad():
+        first.weight[0] *= 0.001
+        deviation = float(first(x).std())
+    sw.convert(model, [x], FewSpikes(rounds=1), steps=4, correction=None)
+    (inputs,) = given
+    assert abs(float(inputs.std()) / deviation - 1) < 0.05  # 1 % is the spread of 16,000 draws

@@ -71,6 +71,16 @@ def test_after_relu_thresholds_start_where_the_recipe_says(tmp_path: Path) -> No
     assert torch.equal(after["conv1.weight"], before["conv1.weight"])
 
 
+def test_images_are_prepared_otherwise_only_on_purpose(tmp_path: Path) -> None:
+    shifted = replace(RECIPE, data=replace(RECIPE.data, mean=(0.6,), std=(0.2,)))
+    train(shifted, tmp_path / "shifted")
+    start = start_from(f"run:{tmp_path / 'shifted'}")
+    with pytest.raises(RecipeError, match=r"give mean=0\.6 and std=0\.2, or what they shall be"):
+        train(replace(RECIPE, start=start), tmp_path / "run")
+    for data in (shifted.data, replace(RECIPE.data, mean=(0.0,), std=(1.0,))):
+        train(replace(RECIPE, data=data, start=start), tmp_path / f"run{data.mean}")
+
+
 def test_the_average_starts_from_the_weights_too(tmp_path: Path) -> None:
     averaged = replace(RECIPE, optimisation=replace(RECIPE.optimisation, ema=0.9))
     train(replace(averaged, start=start_from("zoo:digits-qcfs8")), tmp_path / "run")

@@ -97,6 +97,17 @@ def labelled(label: str) -> Neuron | None:
     return next((neuron for neuron in variants() if neuron.label == kind), None)
 
 
+def window_in(label: str) -> int | None:
+    """The steps of the neurons' own window that a label tells; None where theirs is the network's.
+
+    Example:
+        >>> window_in("nearest, binary, T = 3"), window_in("nearest, binary")
+        (3, None)
+    """
+    steps = label.partition(WINDOW_IN_LABEL)[2]
+    return int(steps) if steps.isdecimal() else None
+
+
 def variants() -> tuple[Neuron, ...]:
     """The variants of every registered neuron."""
     return tuple(neuron for kind in NEURONS for neuron in kind.variants())

@@ -9,7 +9,7 @@ import torch
 
 from spikewright.measure import LayerError
 from spikewright.neurons import Neuron
-from spikewright.neurons.registry import labelled
+from spikewright.neurons.registry import labelled, window_in
 
 BAD = 0.25
 """A layer is called bad from a total error of a quarter of its activation (root mean squares)."""
@@ -17,8 +17,6 @@ LOSSLESS = 0.005
 """A largest error below this is reported as none: it rounds to less than one per cent."""
 CAUSES = ("clipping", "rounding", "unevenness")
 """The terms that a layer adds to the error of its input."""
-
-_MORE_STEPS = "more time steps"
 
 
 @dataclass(frozen=True)
@@ -70,7 +68,6 @@ def diagnose(errors: Sequence[LayerError], network: str | None = None) -> Diagno
     name = shown.network if network is None else network
     if worst.total < LOSSLESS:
         return _lossless(worst, name)
-    kind = shown.neuron or shown.network
     return Diagnosis(
         network=name,
         steps=shown.steps,
@@ -80,9 +77,9 @@ def diagnose(errors: Sequence[LayerError], network: str | None = None) -> Diagno
         inherited=shown.inherited,
         cause=cause,
         share=getattr(shown, cause),
-        explanation=_explanation(shown, bad is None, cause, kind),
-        meaning=_meaning(cause, kind, shown.steps),
-        advice=_advice(cause, kind, shown.steps),
+        explanation=_explanation(shown, bad is None, cause),
+        meaning=_meaning(cause, shown),
+        advice=_advice(cause, shown),
     )
 
 
@@ -103,7 +100,7 @@ def _lossless(worst: LayerError, name: str) -> Diagnosis:
     )
 
 
-def _explanation(shown: LayerError, good: bool, cause: str, kind: str) -> str:
+def _explanation(shown: LayerError, good: bool, cause: str) -> str:
     share = getattr(shown, cause)
     head = (
         f"No layer errs by {_percent(BAD)} of its activation or more; the largest is "
@@ -112,7 +109,7 @@ def _explanation(shown: LayerError, good: bool, cause: str, kind: str) -> str:
         else f"{shown.site} is the first layer whose error reaches {_percent(BAD)} of its "
         f"activation: {_percent(shown.total)}."
     )
-    part = f"{cause} ({_percent(share)} here): {_meaning(cause, kind, shown.steps)}."
+    part = f"{cause} ({_percent(share)} here): {_meaning(cause, shown)}."
     if shown.inherited > share:
         return (
             f"{head} {_percent(shown.inherited)} came with its input; of what the layers up to it "
@@ -121,8 +118,26 @@ def _explanation(shown: LayerError, good: bool, cause: str, kind: str) -> str:
     return f"{head} The largest part is {part}"
 
 
-def _meaning(cause: str, kind: str, steps: int) -> str:
-    """What a cause is for neurons of a kind, given by their label."""
+def _kind(shown: LayerError) -> str:
+    """The label of a layer's neurons."""
+    return shown.neuron or shown.network
+
+
+def _window(shown: LayerError) -> int:
+    """The time steps of a layer's window: its own, or T."""
+    return window_in(_kind(shown)) or shown.steps
+
+
+def _longer(shown: LayerError) -> str:
+    """What lengthens a layer's window."""
+    if window_in(_kind(shown)) is None:
+        return "more time steps"
+    return "a conversion with a longer window there"
+
+
+def _meaning(cause: str, shown: LayerError) -> str:
+    """What a cause is for the neurons of a layer."""
+    kind, steps = _kind(shown), _window(shown)
     neuron = labelled(kind)
     if cause == "clipping":
         return "activations above the threshold are cut off"
@@ -143,38 +158,40 @@ def _meaning(cause: str, kind: str, steps: int) -> str:
     )
 
 
-def _advice(cause: str, kind: str, steps: int) -> str:
+def _advice(cause: str, shown: LayerError) -> str:
+    kind, longer = _kind(shown), _longer(shown)
     neuron = labelled(kind)
     if cause == "clipping":
         return (
             "higher thresholds (--threshold percentile:99.9 or maximum), or, with thresholds by "
-            f"minerror, {_MORE_STEPS}: they let it raise them"
+            f"minerror, {longer}, by which it can raise them"
         )
     if cause == "rounding":
         if neuron is not None and neuron.reads_law:
-            return f"nearest or unbiased in place of TPP, or {_MORE_STEPS}"
+            return f"nearest or unbiased in place of TPP, or {longer}"
         soft = "a soft reset (if in place of if-hard), " if _resets_hard(kind) else ""
         return (
-            f"{soft}{_finer(neuron, steps)}thresholds a channel (--threshold minerror:channel), or "
+            f"{soft}{_finer(neuron, shown)}thresholds a channel (--threshold minerror:channel), or "
             "a network trained for few levels (train --activation qcfs)"
         )
     if neuron is not None and neuron.has_count_law:
-        return f"nearest, which draws nothing, or {_MORE_STEPS}"
-    return f"a two-phase neuron such as nearest, which waits for its whole input, or {_MORE_STEPS}"
+        return f"nearest, which draws nothing, or {longer}"
+    return f"a two-phase neuron such as nearest, which waits for its whole input, or {longer}"
 
 
-def _finer(neuron: Neuron | None, steps: int) -> str:
-    """How more time steps tell more values apart, where they do."""
+def _finer(neuron: Neuron | None, shown: LayerError) -> str:
+    """How a longer window tells more values apart, where it does."""
+    steps, longer = _window(shown), _longer(shown)
     if neuron is None:
-        return f"{_MORE_STEPS}, "
+        return f"{longer}, "
     levels, more = neuron.levels(steps), neuron.levels(steps + 1)
     if more == levels + 1:
-        return f"{_MORE_STEPS} (it falls as 1 / T), "
+        return f"{longer} (it falls as 1 / T), "
     if more > levels:
-        return f"{_MORE_STEPS} (each about halves it), "
+        return f"{longer} (each about halves it), "
     counts = torch.arange(levels + 1.0)
     written, _ = neuron.expected_count(counts, steps)
-    return "" if torch.equal(written, counts) else f"{_MORE_STEPS}, "
+    return "" if torch.equal(written, counts) else f"{longer}, "
 
 
 def _resets_hard(kind: str) -> bool:

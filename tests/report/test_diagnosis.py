@@ -86,3 +86,30 @@ def test_what_to_try_depends_on_the_neuron(
     assert found.advice.startswith(advice) or advice in found.advice
     named = replace(error("a", 0.5, "mine", **{cause: 0.5}), neuron=network)
     assert diagnose([named]).explanation == found.explanation
+
+
+@pytest.mark.parametrize(
+    ("neuron", "told"),
+    [
+        ("nearest, binary, T = 2", "T = 2 time steps tell no more than 4 values apart"),
+        ("nearest, first-spike, T = 3", "T = 3 time steps tell no more than 4 values apart"),
+        ("nearest, digits, T = 2", "T = 2 time steps tell no more than 513 values apart"),
+    ],
+)
+def test_a_window_of_its_own_is_what_tells_values_apart(neuron: str, told: str) -> None:
+    found = diagnose([replace(error("a", 0.5, "mine", rounding=0.5), neuron=neuron)])
+    assert told in found.explanation
+    assert found.meaning == told
+
+
+@pytest.mark.parametrize("cause", ["clipping", "rounding", "unevenness"])
+@pytest.mark.parametrize("kind", ["nearest", "unbiased, burst", "TPP", "nearest, digits"])
+def test_more_steps_are_no_advice_for_a_window_of_its_own(kind: str, cause: str) -> None:
+    layer = replace(error("a", 0.5, "mine", **{cause: 0.5}), neuron=kind, steps=3)
+    free = diagnose([layer])
+    found = diagnose([replace(layer, neuron=f"{kind}, T = 3", steps=8)])
+    assert "more time steps" in free.advice
+    assert "more time steps" not in found.advice
+    assert found.advice == free.advice.replace(
+        "more time steps", "a conversion with a longer window there"
+    )

@@ -34,6 +34,11 @@ def function_of(op: Operation, tensors: Mapping[str, Tensor]) -> Callable[[Tenso
     return function
 
 
+def trained_levels(op: Operation) -> int:
+    """L of a unit that was trained to tell L + 1 values apart (QCFS); 0 of any other."""
+    return op.args[2] if op.target is torch.ops.spikewright.qcfs.default else 0
+
+
 def defined(value: Tensor) -> Tensor:
     """What a function gave, and 0 where it is not defined: 0 / 0 where all counts are 0, say."""
     return torch.where(value == value, value, 0.0)  # fused; `isnan` would be a pass of its own

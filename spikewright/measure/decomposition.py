@@ -26,7 +26,7 @@ from torch import Tensor
 
 from spikewright.graph import Graph, Kind, Operation, evaluate
 from spikewright.graph.evaluate import apply
-from spikewright.graph.units import function_of
+from spikewright.graph.units import function_of, trained_levels
 from spikewright.measure.batches import checked_steps, image_batches
 from spikewright.measure.placement import device_of
 from spikewright.network import Observer, SpikingNetwork
@@ -63,6 +63,8 @@ class LayerError:
             0 the errors above are absolute, there being nothing to be relative to.
         network: which network, for tables of several.
         neuron: label of the layer's neurons; "" where it is not known.
+        trained_levels: L of a unit that the ANN itself rounds to L + 1 values (QCFS), so that
+            counts to another L differ from it; 0 of any other unit.
     """
 
     site: str
@@ -76,6 +78,7 @@ class LayerError:
     activation: float
     network: str = ""
     neuron: str = ""
+    trained_levels: int = 0
 
 
 def split_error(
@@ -164,8 +167,17 @@ def decompose(
         for t in times:
             here = {site: sums[t, site] for site in network.sites}
             network.observe(images, _watch(network, t, activations, here), steps=t, seed=seed)
-    labels = {site: neuron.label for site, neuron in network.neurons.items()}
-    return tuple(summed.error(site, t, label, labels[site]) for (t, site), summed in sums.items())
+    told = {op.site.name: _told(op, network) for op in network.graph.neurons if op.site}
+    return tuple(summed.error(site, t, label, told[site]) for (t, site), summed in sums.items())
+
+
+def _told(op: Operation, network: SpikingNetwork) -> dict[str, Any]:
+    """What is told of a layer beside its error."""
+    assert op.site is not None
+    return {
+        "neuron": network.neurons[op.site.name].label,
+        "trained_levels": trained_levels(op),
+    }
 
 
 def _ann_activations(network: SpikingNetwork, images: Tensor) -> dict[str, Tensor]:
@@ -237,7 +249,7 @@ class _Sums:
         self._total += float(total.sum(dtype=torch.float64))
         self._values += total.numel()
 
-    def error(self, site: str, steps: int, network: str, neuron: str) -> LayerError:
+    def error(self, site: str, steps: int, network: str, told: Mapping[str, Any]) -> LayerError:
         rms = {key: (square / self._values) ** 0.5 for key, square in self._squares.items()}
         activation = rms.pop("activation")
         unit = activation or 1.0
@@ -248,6 +260,6 @@ class _Sums:
             bias=self._total / self._values / unit,
             activation=activation,
             network=network,
-            neuron=neuron,
+            **told,
             **relative,
         )

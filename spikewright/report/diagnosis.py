@@ -128,6 +128,11 @@ def _window(shown: LayerError) -> int:
     return window_in(_kind(shown)) or shown.steps
 
 
+def _levels(neuron: Neuron | None, shown: LayerError) -> int:
+    """L, the largest count of a layer; T of neurons that are not known."""
+    return _window(shown) if neuron is None else neuron.levels(_window(shown))
+
+
 def _longer(shown: LayerError) -> str:
     """What lengthens a layer's window."""
     if window_in(_kind(shown)) is None:
@@ -142,13 +147,20 @@ def _meaning(cause: str, shown: LayerError) -> str:
     if cause == "clipping":
         return "activations above the threshold are cut off"
     if cause == "rounding":
+        lost = "; a hard reset also throws charge away" if _resets_hard(kind) else ""
+        levels = _levels(neuron, shown)
+        if shown.trained_levels not in (0, levels):
+            trained = shown.trained_levels
+            return (
+                f"the ANN itself tells no more than {trained + 1:,} values apart there (QCFS, L = "
+                f"{trained}), and T = {steps} time steps tell {levels + 1:,}: they round "
+                f"elsewhere{lost}"
+            )
         if neuron is not None and neuron.reads_law:
             return (
                 "the probabilistic neuron sends, on average, more than a small charge calls for "
                 "(its count law is biased)"
             )
-        lost = "; a hard reset also throws charge away" if _resets_hard(kind) else ""
-        levels = steps if neuron is None else neuron.levels(steps)
         return f"T = {steps} time steps tell no more than {levels + 1:,} values apart{lost}"
     if neuron is not None and neuron.has_count_law:
         return "the draws add noise, since a charge between two counts is rounded by chance"
@@ -167,6 +179,8 @@ def _advice(cause: str, shown: LayerError) -> str:
             f"minerror, {longer}, by which it can raise them"
         )
     if cause == "rounding":
+        if shown.trained_levels:
+            return _as_trained(neuron, shown)
         if neuron is not None and neuron.reads_law:
             return f"nearest or unbiased in place of TPP, or {longer}"
         soft = "a soft reset (if in place of if-hard), " if _resets_hard(kind) else ""
@@ -177,6 +191,23 @@ def _advice(cause: str, shown: LayerError) -> str:
     if neuron is not None and neuron.has_count_law:
         return f"nearest, which draws nothing, or {longer}"
     return f"a two-phase neuron such as nearest, which waits for its whole input, or {longer}"
+
+
+def _as_trained(neuron: Neuron | None, shown: LayerError) -> str:
+    """How neurons round as a QCFS unit does: they count to its L, at the threshold it learned."""
+    kind, wanted = "nearest", shown.trained_levels
+    steps = wanted
+    if neuron is not None and neuron.has_count_law and not neuron.stochastic:
+        enough = next((t for t in range(1, wanted + 1) if neuron.levels(t) >= wanted), None)
+        if enough is not None and neuron.levels(enough) == wanted:
+            kind, steps = neuron.label, enough
+    rounds = "rounds as the ANN does"
+    if _levels(neuron, shown) == wanted:
+        return f"the learned thresholds (--threshold learned), with which {kind} {rounds}"
+    own = window_in(_kind(shown)) is not None
+    window = "a conversion with a window of " if own else ""
+    time = f"T = L = {wanted}" if steps == wanted else f"T = {steps} (L = {wanted})"
+    return f"{window}{time}, where {kind} with learned thresholds (--threshold learned) {rounds}"
 
 
 def _finer(neuron: Neuron | None, shown: LayerError) -> str:

@@ -192,3 +192,13 @@ def test_names_and_refusals(tpp: sw.SpikingNetwork, images: Tensor) -> None:
         decompose(tpp, [], 2)
     with pytest.raises(sw.AnalysisError, match="batch 0 holds of type str"):
         decompose(tpp, ["no"], 2)
+
+
+def test_a_unit_that_the_ann_rounds_tells_its_levels() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Linear(4, 8), sw.QCFS(3, 0.5), nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 3)
+    )
+    snn = sw.convert(model.eval(), torch.rand(16, 4), steps=6)
+    errors = decompose(snn, [torch.rand(5, 4)], 6)
+    assert [error.trained_levels for error in errors] == [3, 0]

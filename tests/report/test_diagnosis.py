@@ -113,3 +113,39 @@ def test_more_steps_are_no_advice_for_a_window_of_its_own(kind: str, cause: str)
     assert found.advice == free.advice.replace(
         "more time steps", "a conversion with a longer window there"
     )
+
+
+@pytest.mark.parametrize(
+    ("neuron", "steps", "trained", "told", "advice"),
+    [
+        ("nearest", 8, 4, "T = 8 time steps tell 9", "T = L = 4, where nearest with learned"),
+        ("nearest", 2, 4, "T = 2 time steps tell 3", "T = L = 4, where nearest with learned"),
+        ("nearest, binary", 8, 7, "tell 256", "T = 3 (L = 7), where nearest, binary with learned"),
+        ("nearest, binary", 8, 4, "tell 256", "T = L = 4, where nearest with learned"),
+        ("nearest, digits", 8, 4, "tell 513", "T = L = 4, where nearest with learned"),
+        ("nearest, T = 8", 1, 4, "tell 9", "a conversion with a window of T = L = 4, where"),
+        ("TPP", 8, 4, "tell 9", "T = L = 4, where nearest with learned"),
+        ("IF, hard reset", 8, 4, "throws charge away", "T = L = 4, where nearest with learned"),
+        ("somebody else's", 8, 4, "tell 9", "T = L = 4, where nearest with learned"),
+    ],
+)
+def test_a_unit_that_rounds_itself_is_met_by_counts_to_its_own_levels(
+    neuron: str, steps: int, trained: int, told: str, advice: str
+) -> None:
+    layer = replace(error("a", 0.5, neuron, rounding=0.5), steps=steps, trained_levels=trained)
+    found = diagnose([layer])
+    itself = f"ANN itself tells no more than {trained + 1} values apart there (QCFS, L = {trained})"
+    assert itself in found.meaning
+    assert told in found.meaning
+    assert found.advice.startswith(advice)
+    assert "more time steps" not in found.advice
+    assert "qcfs" not in found.advice
+
+
+def test_counts_to_the_levels_of_a_unit_need_its_learned_threshold() -> None:
+    layer = replace(error("a", 0.5, "nearest", rounding=0.5), steps=4, trained_levels=4)
+    found = diagnose([layer])
+    assert found.meaning == "T = 4 time steps tell no more than 5 values apart"
+    assert found.advice == (
+        "the learned thresholds (--threshold learned), with which nearest rounds as the ANN does"
+    )

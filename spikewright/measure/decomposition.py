@@ -65,6 +65,7 @@ class LayerError:
         neuron: label of the layer's neurons; "" where it is not known.
         trained_levels: L of a unit that the ANN itself rounds to L + 1 values (QCFS), so that
             counts to another L differ from it; 0 of any other unit.
+        thresholds: how many thresholds its neurons have: one, or one a channel.
     """
 
     site: str
@@ -79,6 +80,7 @@ class LayerError:
     network: str = ""
     neuron: str = ""
     trained_levels: int = 0
+    thresholds: int = 1
 
 
 def split_error(
@@ -167,17 +169,19 @@ def decompose(
         for t in times:
             here = {site: sums[t, site] for site in network.sites}
             network.observe(images, _watch(network, t, activations, here), steps=t, seed=seed)
-    told = {op.site.name: _told(op, network) for op in network.graph.neurons if op.site}
-    return tuple(summed.error(site, t, label, told[site]) for (t, site), summed in sums.items())
-
-
-def _told(op: Operation, network: SpikingNetwork) -> dict[str, Any]:
-    """What is told of a layer beside its error."""
-    assert op.site is not None
-    return {
-        "neuron": network.neurons[op.site.name].label,
-        "trained_levels": trained_levels(op),
-    }
+    units = {op.site.name: op for op in network.graph.neurons if op.site}
+    thresholds = {t: network.design(t).thresholds for t in times}
+    return tuple(
+        summed.error(
+            site,
+            t,
+            label,
+            neuron=network.neurons[site].label,
+            trained_levels=trained_levels(units[site]),
+            thresholds=len(thresholds[t][site]),
+        )
+        for (t, site), summed in sums.items()
+    )
 
 
 def _ann_activations(network: SpikingNetwork, images: Tensor) -> dict[str, Tensor]:
@@ -249,7 +253,7 @@ class _Sums:
         self._total += float(total.sum(dtype=torch.float64))
         self._values += total.numel()
 
-    def error(self, site: str, steps: int, network: str, told: Mapping[str, Any]) -> LayerError:
+    def error(self, site: str, steps: int, network: str, **told: Any) -> LayerError:
         rms = {key: (square / self._values) ** 0.5 for key, square in self._squares.items()}
         activation = rms.pop("activation")
         unit = activation or 1.0

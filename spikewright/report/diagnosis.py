@@ -183,11 +183,13 @@ def _advice(cause: str, shown: LayerError) -> str:
             return _as_trained(neuron, shown)
         if neuron is not None and neuron.reads_law:
             return f"nearest or unbiased in place of TPP, or {longer}"
-        soft = "a soft reset (if in place of if-hard), " if _resets_hard(kind) else ""
-        return (
-            f"{soft}{_finer(neuron, shown)}thresholds a channel (--threshold minerror:channel), or "
-            "a network trained for few levels (train --activation qcfs)"
+        ways = (
+            "a soft reset (if in place of if-hard)" if _resets_hard(kind) else "",
+            _finer(neuron, shown),
+            "thresholds a channel (--threshold minerror:channel)" if shown.thresholds == 1 else "",
+            "or a network trained for few levels (train --activation qcfs)",
         )
+        return ", ".join(filter(None, ways)).removeprefix("or ")
     if neuron is not None and neuron.has_count_law:
         return f"nearest, which draws nothing, or {longer}"
     return f"a two-phase neuron such as nearest, which waits for its whole input, or {longer}"
@@ -214,15 +216,15 @@ def _finer(neuron: Neuron | None, shown: LayerError) -> str:
     """How a longer window tells more values apart, where it does."""
     steps, longer = _window(shown), _longer(shown)
     if neuron is None:
-        return f"{longer}, "
+        return longer
     levels, more = neuron.levels(steps), neuron.levels(steps + 1)
     if more == levels + 1:
-        return f"{longer} (it falls as 1 / T), "
+        return f"{longer} (it falls as 1 / T)"
     if more > levels:
-        return f"{longer} (each about halves it), "
+        return f"{longer} (each about halves it)"
     counts = torch.arange(levels + 1.0)
     written, _ = neuron.expected_count(counts, steps)
-    return "" if torch.equal(written, counts) else f"{longer}, "
+    return "" if torch.equal(written, counts) else longer
 
 
 def _resets_hard(kind: str) -> bool:

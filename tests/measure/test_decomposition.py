@@ -202,3 +202,12 @@ def test_a_unit_that_the_ann_rounds_tells_its_levels() -> None:
     snn = sw.convert(model.eval(), torch.rand(16, 4), steps=6)
     errors = decompose(snn, [torch.rand(5, 4)], 6)
     assert [error.trained_levels for error in errors] == [3, 0]
+
+
+@pytest.mark.parametrize(("per", "thresholds"), [("layer", [1, 1]), ("channel", [8, 6])])
+def test_a_layer_tells_how_many_thresholds_it_has(per: str, thresholds: list[int]) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 6), nn.ReLU(), nn.Linear(6, 3))
+    snn = sw.convert(model.eval(), torch.rand(64, 4), threshold=sw.MinError(per=per), steps=4)
+    errors = decompose(snn, [torch.rand(5, 4)], 4)
+    assert [error.thresholds for error in errors] == thresholds

@@ -149,3 +149,15 @@ def test_counts_to_the_levels_of_a_unit_need_its_learned_threshold() -> None:
     assert found.advice == (
         "the learned thresholds (--threshold learned), with which nearest rounds as the ANN does"
     )
+
+
+@pytest.mark.parametrize(
+    ("neuron", "before"),
+    [("nearest", "more time steps (it falls as 1 / T), or "), ("nearest, digits", "")],
+)
+def test_thresholds_a_channel_are_no_advice_where_they_are(neuron: str, before: str) -> None:
+    layer = error("a", 0.5, neuron, rounding=0.5)
+    assert "minerror:channel" in diagnose([layer]).advice
+    assert diagnose([replace(layer, thresholds=16)]).advice == (
+        f"{before}a network trained for few levels (train --activation qcfs)"
+    )

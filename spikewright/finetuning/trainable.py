@@ -50,7 +50,8 @@ class TrainableNetwork(nn.Module):
             graph; the others compute the ANN's activations. All of them at first.
 
     Raises:
-        ConversionError: for weights in 16 bits, a precision of 16 or 8 bits, or no spiking layer.
+        ConversionError: for weights in 16 bits, a precision of 16 or 8 bits, or no spiking layer;
+            for a T that was not designed where all windows are of their own and do not change.
 
     Example:
         >>> import torch, spikewright as sw
@@ -87,6 +88,7 @@ class TrainableNetwork(nn.Module):
                 "neurons, TwoPhase(), and convert the result"
             )
         self.steps = network.steps if steps is None else steps
+        network.require_own_windows_designed(self.steps)
         self.surrogate = Surrogate(surrogate)
         self.spiking = len(network.sites)
         self._names: dict[str, str] = {}  # stored names and sites, by those of parameters

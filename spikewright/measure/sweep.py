@@ -65,7 +65,8 @@ def sweep(
             metric; for a metric that gives something else than finite numbers; for answers that
             are not finite; for a reference in training mode; when `data` gives another number of
             samples at another T; when cells are the work of another job that is not finished.
-        ConversionError: when a batch is not of the shape or dtype that a network takes.
+        ConversionError: when a batch is not of the shape or dtype that a network takes; at a T that
+            was not designed, for a network whose windows are all of their own and do not change.
 
     Example:
         >>> import torch, spikewright as sw

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from typing import Any
 
 import torch
@@ -131,6 +132,8 @@ class SweepPlan:
         check_reference(reference)
         own = None if metric is None else Metric.of(metric)
         chosen, times = _checked_seeds(seeds), checked_steps(steps)
+        for network, t in product(networks.values(), times):
+            network.require_own_windows_designed(t)
         first = next(iter(networks.values()))
         place = device_of(first) if device is None else torch.device(device)
         graph = first.graph

@@ -12,6 +12,7 @@ from torch import Tensor
 from spikewright import artefact
 from spikewright.calibration import Calibration, Expected
 from spikewright.calibration.design import Design
+from spikewright.errors import ConversionError
 from spikewright.files import AnyPath
 from spikewright.graph.ir import Graph
 from spikewright.graph.precision import Precision
@@ -114,6 +115,26 @@ class ConvertedNetwork(GraphNetwork):
         known = self._designs.get(steps) or Design(self.calibration.thresholds_at(steps))
         thresholds = self.calibration.carried(known.thresholds, self._neurons, steps)
         return known if thresholds is known.thresholds else replace(known, thresholds=thresholds)
+
+    def require_own_windows_designed(self, steps: int) -> None:
+        """See that T = `steps` is not asked of windows that do not change with it.
+
+        Where every neuron has a window of its own, the network at a T that was not designed is the
+        same without its corrections, and whoever compares T would take it for another.
+
+        Raises:
+            ConversionError: for such a T of such a network.
+        """
+        own = [n.window(1) for n in self._neurons.values() if n.window(1) == n.window(2)]
+        if steps in self._designs or not own or len(own) < len(self._neurons):
+            return
+        windows = " or ".join(map(str, sorted(set(own))))
+        known = " or ".join(map(str, self.designed_steps))
+        raise ConversionError(
+            f"T = {steps} would change no window of this network: every layer has one of its own, "
+            f"of {windows} time steps at any T, and they were calibrated at T = {known}. Give T = "
+            f"{known} (or leave --steps out), or convert anew for other windows"
+        )
 
     def expected(self, steps: int | None = None) -> Expected | None:
         """How near its answers at T = `steps` are expected to come to the ANN's.

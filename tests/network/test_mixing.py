@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from torch import Tensor, nn
 import spikewright as sw
 from spikewright.calibration import Correction, InputMeans, OutputMeans, Refit
 from spikewright.calibration.auto import Auto
+from spikewright.errors import ConversionError
+from spikewright.finetuning.trainable import TrainableNetwork
 from spikewright.network import Observer, compiled_counts
 from spikewright.network.mixing import step_weights
 from spikewright.neurons import SRP, Neuron, codes
@@ -161,6 +164,26 @@ def test_units_of_one_group_may_differ() -> None:
     assert f"\n{second} " in snn.summary()
     assert "lstm.forget:*" in plain.summary()
     assert "lstm.forget:*" not in snn.summary()
+
+
+@pytest.mark.parametrize("asked", [(3, 8), (8,)])
+def test_t_is_no_choice_where_all_windows_are_of_their_own(asked: tuple[int, ...]) -> None:
+    own = sw.TwoPhase("nearest", "binary", steps=3)
+    whole = prepared().convert(own, steps=3, correction=InputMeans())
+    data = [(images(4, seed=1), torch.tensor([0, 1, 2, 0]))]
+    told = re.escape(
+        "T = 8 would change no window of this network: every layer has one of its own, of 3 time "
+        "steps at any T, and they were calibrated at T = 3. Give T = 3 (or leave --steps out)"
+    )
+    with pytest.raises(ConversionError, match=told):
+        sw.sweep({"whole": whole}, data, asked)
+    with pytest.raises(ConversionError, match=told):
+        TrainableNetwork(whole, steps=8)
+    assert sw.sweep({"whole": whole}, data, 3).rows
+    assert TrainableNetwork(whole, steps=3).steps == 3
+    some = whole.with_neuron(sw.TwoPhase("nearest"), sites=["relu:2"])
+    assert len(sw.sweep({"some": some}, data, (3, 8)).rows) == 2
+    assert TrainableNetwork(some, steps=8).steps == 8
 
 
 def test_t_of_a_call_is_that_of_the_layers_without_steps_of_their_own() -> None:

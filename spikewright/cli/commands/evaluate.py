@@ -61,7 +61,8 @@ def evaluate(
 
     Args:
         steps: The numbers of time steps T. Default: those that the network was converted for; at
-            others its thresholds come from the same statistics, without bias correction.
+            others its thresholds come from the same statistics, without bias correction. There are
+            no others where every layer has a window of its own.
         seed: The seed of everything random: --limit, spikes.
         device: The device: cpu, cuda, cuda:1, mps, ...
         metric: A function of (output, labels), imported from package.module:function, that says how

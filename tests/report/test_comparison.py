@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from spikewright.report import Report, Run, read_run, render_comparison
-from spikewright.report.compare.differences import differing
+from spikewright.report.compare.differences import differing, settings_of
+from spikewright.report.compare.points import sources_of
 
-from .folders import SWEPT, operations_of, sweep_results, write
+from .folders import RECORD, SWEPT, operations_of, sweep_results, write
 from .test_page import Page, parsed, words
 
 
@@ -66,6 +67,18 @@ def test_the_table_of_runs_shows_only_what_differs(runs: list[Run]) -> None:
     marked = re.findall(r"<mark>(.*?)</mark>", html)
     assert "maximum" in marked
     assert not any("minerror" in told for told in marked)
+
+
+def test_what_ran_a_run_of_energy_is_told_too(runs: list[Run]) -> None:
+    *_, energy = (settings_of(source) for source in sources_of(runs))
+    ran = {name: energy[name] for name in ("torch", "Python", "platform", "device", "threads")}
+    assert ran == {
+        "torch": RECORD.torch,
+        "Python": RECORD.python,
+        "platform": RECORD.platform,
+        "device": RECORD.device,
+        "threads": RECORD.threads,
+    }
 
 
 def test_differences_are_found_setting_by_setting() -> None:

@@ -43,8 +43,8 @@ def settings_of(source: Source) -> dict[str, Any]:
     inputs = asked.get("inputs")
     if isinstance(inputs, Mapping):
         settings |= {f"{k} SHA-256": str(value)[:HASH_SHOWN] for k, value in inputs.items()}
-    if source.study is not None:
-        record = source.study.sweep.record
+    record = source.record
+    if record is not None:
         settings |= {"torch": record.torch, "Python": record.python, "platform": record.platform}
         settings |= {"device": record.device, "threads": record.threads}
     return settings

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from spikewright.measure import SweepRow, wilson_interval
+from spikewright.measure import RunRecord, SweepRow, wilson_interval
 from spikewright.measure.scores import ACCURACY, Estimate
 from spikewright.report.compare.pareto import pareto_front
 from spikewright.report.contents import Study
@@ -50,6 +50,13 @@ class Source:
     run: Run
     study: Study | None
     data: str
+
+    @property
+    def record(self) -> RunRecord | None:
+        """Where its numbers come from: accuracies, or operations that alone were counted."""
+        if self.study is not None:
+            return self.study.sweep.record
+        return next((one.record for one in self.run.report.operations), None)
 
     @property
     def title(self) -> str:

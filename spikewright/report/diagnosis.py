@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from spikewright.errors import ConversionError
 from spikewright.measure import LayerError
 from spikewright.neurons import Neuron
 from spikewright.neurons.registry import labelled, window_in
@@ -217,7 +218,11 @@ def _finer(neuron: Neuron | None, shown: LayerError) -> str:
     steps, longer = _window(shown), _longer(shown)
     if neuron is None:
         return longer
-    levels, more = neuron.levels(steps), neuron.levels(steps + 1)
+    levels = neuron.levels(steps)
+    try:
+        more = neuron.levels(steps + 1)
+    except ConversionError:  # no longer counted exactly
+        return ""
     if more == levels + 1:
         return f"{longer} (it falls as 1 / T)"
     if more > levels:

@@ -161,3 +161,8 @@ def test_thresholds_a_channel_are_no_advice_where_they_are(neuron: str, before: 
     assert diagnose([replace(layer, thresholds=16)]).advice == (
         f"{before}a network trained for few levels (train --activation qcfs)"
     )
+
+
+def test_no_longer_window_is_advised_than_a_code_counts_in() -> None:
+    layer = replace(error("a", 0.5, "nearest, binary", rounding=0.5), steps=24)
+    assert diagnose([layer]).advice.startswith("thresholds a channel")

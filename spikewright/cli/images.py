@@ -13,6 +13,7 @@ from spikewright.cli.console import print_note
 from spikewright.cli.failures import WrongUsage, opening
 from spikewright.cli.options import MAXIMUM_SIZE, DataOptions, MeasurementOptions, Split
 from spikewright.data import ImageData, Resize, calibration_subset, loader, open_dataset
+from spikewright.data.content import content_hash
 from spikewright.data.double import InDouble
 from spikewright.data.events import EventData, EventImages, frame_batches
 from spikewright.data.image_data import dataset_length
@@ -153,6 +154,15 @@ class OpenData:
     ) -> DataLoader[tuple[Tensor, int]] | Callable[[int], DataLoader[tuple[Tensor, int]]]:
         """The images to measure on, or of recordings, with `frames`, T frames by T."""
         return self.frames(options, seed) if frames else self.measured(options, seed)
+
+    def content(self, options: MeasurementOptions, seed: int) -> str:
+        """SHA-256 of the images to measure on, or of the recordings that they come from.
+
+        Raises:
+            WrongUsage: when `--limit` asks for more images than there are.
+            DataError: when a file cannot be read.
+        """
+        return content_hash(_chosen(self.images, self.images.name, options, seed))
 
     def name(self, *, frames: bool) -> str:
         """What was measured on, as images or as T frames."""

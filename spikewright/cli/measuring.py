@@ -12,7 +12,7 @@ import typer
 from spikewright.cli.console import Progress, progress_bar
 from spikewright.cli.images import OpenData
 from spikewright.cli.keeping import keeping
-from spikewright.cli.options import OutputOptions
+from spikewright.cli.options import MeasurementOptions, OutputOptions
 from spikewright.cli.outcome import prepare
 from spikewright.cli.record import record_of
 from spikewright.cli.source import usable_device
@@ -45,16 +45,24 @@ class Job:
 
     @contextmanager
     def keeping(
-        self, data: OpenData, inputs: dict[str, str], /, *groups: Any, **options: Any
+        self,
+        data: OpenData,
+        inputs: dict[str, str],
+        measured: tuple[MeasurementOptions, int],
+        /,
+        *groups: Any,
+        **options: Any,
     ) -> Generator[tuple[dict[str, Any], Cells]]:
         """The configuration of the command, and where its finished cells are kept.
 
         Args:
             data: what is measured on; pictures left out are kept and reported too.
-            inputs: SHA-256 of what the options name.
+            inputs: SHA-256 of what the options name, besides the images measured.
+            measured: which images, and the seed of `--limit`.
             *groups: dataclasses of options.
             **options: the command's own.
         """
+        inputs = {**inputs, "images": data.content(*measured)}
         configuration = record_of(
             self.context, data.images.name, self.asked_device, inputs, *groups, **options
         )

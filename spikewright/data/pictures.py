@@ -79,6 +79,22 @@ class PictureDataset(Dataset[tuple[Tensor, int]]):
                 self._on_damaged(self._name_of(index).strip("'"))
         return pairs
 
+    def stored(self, index: int) -> tuple[bytes, int]:
+        """The bytes and the label of a picture: those of its file where it has one of its own.
+
+        Raises:
+            DataError: if the file cannot be opened.
+        """
+        samples = getattr(self._source, "samples", None)
+        if samples is None:
+            picture, label = self._source[index]
+            return f"{picture.mode} {picture.size} ".encode() + picture.tobytes(), int(label)
+        path, label = samples[index]
+        try:
+            return Path(path).read_bytes(), int(label)
+        except OSError as error:
+            raise self._unopened(index, error) from error
+
     def _first_shape(self) -> torch.Size:
         """The shape of the first picture that can be read."""
         for index in range(len(self)):
@@ -93,14 +109,16 @@ class PictureDataset(Dataset[tuple[Tensor, int]]):
         try:
             picture, label = self._source[index]
         except OSError as error:
-            name = self._name_of(index)
             if error.errno is not None:  # not the picture's fault: no permission, a broken disk
-                message = f"{self._where}: {name} cannot be opened: {error.strerror}"
-                raise DataError(message) from error
+                raise self._unopened(index, error) from error
             raise self._damaged(index, error) from error
         except _decoding_errors() as error:
             raise self._damaged(index, error) from error
         return self._preprocess(picture), int(label)
+
+    def _unopened(self, index: int, error: OSError) -> DataError:
+        name = self._name_of(index)
+        return DataError(f"{self._where}: {name} cannot be opened: {error.strerror}")
 
     def _damaged(self, index: int, error: Exception) -> _DamagedPicture:
         return _DamagedPicture(

@@ -120,6 +120,56 @@ def test_pictures_left_out_before_an_interruption_stay_listed(
     assert found["skipped_pictures"] == [f"{pictures}/test/a/1.png"]
 
 
+MEASURING = {
+    "sweep": ["--steps", "2", "--neuron", "nearest,if"],
+    "energy": ["--steps", "2", "--neuron", "nearest,if"],
+    "misalignment": ["--steps", "2", "--orders", "late"],
+    "evaluate": ["--steps", "2,4"],
+}
+
+
+def swapped(pictures: Path) -> None:
+    """Exchange two pictures of a class that is measured."""
+    first, second = (pictures / "test" / "a" / f"{number}.png" for number in (0, 5))
+    kept = first.read_bytes()
+    first.write_bytes(second.read_bytes())
+    second.write_bytes(kept)
+
+
+@pytest.mark.parametrize("command", MEASURING)
+def test_unfinished_work_on_other_images_is_refused(
+    run: Run, pictures: Path, tmp_path: Path, command: str
+) -> None:
+    data = ["--data", f"imagefolder:{pictures}"]
+    subject = "small_picture_model:flat"
+    if command == "evaluate":
+        code, _, err = run("convert", subject, *data, "--output", str(tmp_path / "saved"))
+        assert code == 0, err
+        subject = str(tmp_path / "saved" / "network.safetensors")
+    words = [command, subject, *data, *MEASURING[command], "--output", str(tmp_path / "out")]
+    code, _, err = run(*words, "--share", "0/2")
+    assert code == 0, err
+    assert "this share is done" in err
+    swapped(pictures)
+    code, out, err = run(*words, "--batch-size", "250")
+    assert (code, out) == (2, "")
+    assert "cells of another configuration" in err
+    swapped(pictures)
+    code, _, err = run(*words)
+    assert code == 0, err
+    assert "going on with the unfinished work" in err
+
+
+def test_a_rerun_names_other_images(run: Run, pictures: Path, tmp_path: Path) -> None:
+    assert measure(run, pictures, "--output", str(tmp_path / "out"))[0] == 0
+    (pictures / "test" / "b" / "0.png").write_bytes(
+        (pictures / "test" / "a" / "5.png").read_bytes()
+    )
+    _, out, _ = run("rerun", str(tmp_path / "out"))
+    changed = [line.partition(": ")[2] for line in out.splitlines() if line.startswith("changed")]
+    assert [line.partition(":")[0] for line in changed] == ["inputs/images"]
+
+
 def test_labels_that_the_model_has_no_output_for(run: Run, pictures: Path) -> None:
     code, _, err = measure(run, pictures, "--model-argument", "outputs=1")
     assert code == 2

@@ -95,7 +95,8 @@ def energy(
             for name in neurons
             for t in steps
         ]
-        with job.keeping(source.data, source.fingerprints(), *groups, **own) as (asked, cells):
+        of = (source.data, source.fingerprints(), (measurement, seed))
+        with job.keeping(*of, *groups, **own) as (asked, cells):
             for number, task in enumerate(cells.measure(tasks), start=1):
                 job.advance(number, cells.own(tasks), task.name)
             counts = cells.gather([task.name for task in tasks], Operations)

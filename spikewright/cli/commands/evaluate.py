@@ -82,10 +82,8 @@ def evaluate(
         networks = {label: network.compile() if compile else network}
         own = {"file": file, "steps": steps, "seed": seed, "device": device, "metric": metric}
         own |= {"compile": compile, "frames": frames}
-        with job.keeping(opened, {"file": description.sha256}, data, measurement, **own) as (
-            asked,
-            cells,
-        ):
+        of = (opened, {"file": description.sha256}, (measurement, seed))
+        with job.keeping(*of, data, measurement, **own) as (asked, cells):
             swept = measure.sweep(
                 networks,
                 images,

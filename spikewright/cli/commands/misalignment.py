@@ -67,7 +67,8 @@ def misalignment(
         here = replace(conversion, device=job.device)
         source = open_source(model, data, here, job.processes)
         images = source.data.measured(measurement, seed)
-        with job.keeping(source.data, source.fingerprints(), *groups, **own) as (asked, cells):
+        of = (source.data, source.fingerprints(), (measurement, seed))
+        with job.keeping(*of, *groups, **own) as (asked, cells):
             job.advance(0, None, f"converting to {base.label}")
             result = measure.misalignment(
                 source.convert(base, steps, here),

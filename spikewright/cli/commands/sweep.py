@@ -93,7 +93,8 @@ def sweep(
         here = replace(conversion, device=job.device)
         source = open_source(model, data, here, job.processes, classes=metric is None)
         images = source.data.shown(measurement, seed, frames=frames)
-        with job.keeping(source.data, source.fingerprints(), *groups, **own) as (asked, cells):
+        of = (source.data, source.fingerprints(), (measurement, seed))
+        with job.keeping(*of, *groups, **own) as (asked, cells):
             networks: dict[str, SpikingNetwork] = {}
             for number, (name, kind) in enumerate(neurons.items()):
                 job.advance(number, len(neurons), f"converting to {name}")

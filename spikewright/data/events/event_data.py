@@ -20,6 +20,7 @@ from spikewright.data.events.recordings import (
 )
 from spikewright.data.image_data import ImageData
 from spikewright.data.preprocessing import Normalisation
+from spikewright.errors import DataError
 from spikewright.files import AnyPath
 
 
@@ -56,6 +57,18 @@ class EventDataset(Dataset[tuple[Tensor, int]]):
         if self.scale != 1:
             frames = frames * self.scale
         return (frames if self.normalise is None else self.normalise(frames)), recording.label
+
+    def stored(self, index: int) -> tuple[bytes, int]:
+        """The bytes of a recording's file, and its label.
+
+        Raises:
+            DataError: if the file cannot be opened.
+        """
+        recording = self.recordings[index]
+        try:
+            return recording.path.read_bytes(), recording.label
+        except OSError as error:
+            raise DataError(f"'{recording.path}' cannot be read: {error.strerror}") from error
 
 
 @dataclass(frozen=True)
@@ -168,6 +181,10 @@ class _MeanImages(Dataset[tuple[Tensor, int]]):
         frames, label = self._dataset[index]
         image = frames.mean(0)  # [T, 2, H, W] -> [2, H, W]
         return (image if self._normalise is None else self._normalise(image)), label
+
+    def stored(self, index: int) -> tuple[bytes, int]:
+        """See `EventDataset.stored`."""
+        return self._dataset.stored(index)
 
 
 def open_event_data(

@@ -98,18 +98,27 @@ def _corrections(design: Design) -> Iterator[str]:
 
 
 def _errors(held_out: Mapping[str, Tensor]) -> Iterator[str]:
-    """A line for every candidate; the least of the thresholds and of the corrections is chosen."""
+    """A line for every candidate; the thresholds and the correction that were taken are chosen."""
+    networks = _candidates(held_out, corrections=True)
+    chosen = {chosen_threshold(held_out), least(networks) if networks else None}
     for measure, corrections in (("unexplained", False), ("error", True)):
-        of_kind = _candidates(held_out, corrections=corrections)
-        chosen = least(of_kind) if of_kind else None
-        for name, error in of_kind.items():
-            yield f"{measure:<11} {error:<10.4g} {name}{'  (chosen)' if name == chosen else ''}"
+        for name, error in _candidates(held_out, corrections=corrections).items():
+            yield f"{measure:<11} {error:<10.4g} {name}{'  (chosen)' if name in chosen else ''}"
 
 
 def chosen_threshold(held_out: Mapping[str, Tensor]) -> str | None:
-    """The name of the threshold strategy that a design took; None where none was chosen."""
-    of_kind = _candidates(held_out, corrections=False)
-    return least(of_kind) if of_kind else None
+    """The name of the threshold strategy that a design took; None where none was chosen.
+
+    It is the one that the name of the network of the least error ends with, as in `+ CORRECTION,
+    STRATEGY`; where that names none, the one that leaves least unexplained.
+    """
+    strategies = _candidates(held_out, corrections=False)
+    networks = _candidates(held_out, corrections=True)
+    if not strategies:
+        return None
+    taken = least(networks) if networks else ""
+    named = (name for name in strategies if taken.endswith(f", {name}"))
+    return next(named, least(strategies))
 
 
 def _candidates(held_out: Mapping[str, Tensor], *, corrections: bool) -> dict[str, float]:

@@ -65,6 +65,8 @@ def words_of(context: typer.Context) -> list[str]:
     words, kept = list(context.find_root().obj or ()), list[str]()
     while words:
         word = words.pop(0)
+        if word == "--":  # behind it stands no option
+            return [*kept, word, *words]
         name, equals, _ = word.removeprefix("--").partition("=")
         if not word.startswith("--") or name not in NOT_RECORDED:
             kept.append(word)

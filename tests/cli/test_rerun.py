@@ -11,6 +11,10 @@ from typing import Any
 
 import pytest
 import torch
+import typer
+
+from spikewright.cli.app import app
+from spikewright.cli.record import words_of
 
 from .conftest import DIGITS, Run
 
@@ -35,6 +39,27 @@ def test_every_command_gives_its_numbers_again(run: Run, tmp_path: Path, command
     assert sorted(path.name for path in second.iterdir()) == files
     for name in {"config.json", "results.json", "summary.txt"} & set(files):
         assert (first / name).read_bytes() == (second / name).read_bytes()
+
+
+@pytest.mark.parametrize("before", [[], ["--debug"]])
+def test_a_command_given_with_a_double_dash_is_repeated(
+    run: Run, tmp_path: Path, before: list[str]
+) -> None:
+    words = ["energy", *COMMANDS["energy"], "--json", "--output", str(tmp_path / "run"), "--"]
+    code, _, err = run(*before, *words, DIGITS)
+    assert code == 0, err
+    kept = json.loads((tmp_path / "run" / "config.json").read_text())["arguments"]
+    assert kept == [*before, "energy", *COMMANDS["energy"], "--", DIGITS]
+    code, out, err = run("rerun", str(tmp_path / "run"), "--output", str(tmp_path / "again"))
+    assert code == 0, err
+    assert out.startswith("the same: all ")
+    assert (tmp_path / "again" / "results.json").is_file()
+
+
+def test_what_stands_behind_a_double_dash_is_recorded_as_it_is() -> None:
+    context = typer.Context(typer.main.get_command(app))
+    context.obj = ("report", "--json", "--output", "x", "--share=0/2", "--", "--json", "--output")
+    assert words_of(context) == ["report", "--", "--json", "--output"]
 
 
 @pytest.fixture(scope="module")

@@ -6,6 +6,7 @@ import io
 from collections.abc import Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from itertools import takewhile
 from os.path import realpath
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -105,7 +106,10 @@ def _configuration(run: Path) -> _Configuration:
 
 def _repeat(context: typer.Context, recorded: _Configuration, folder: Path) -> None:
     """Carry out the recorded command line with as many threads as then."""
-    words = [*recorded.arguments, "--output", str(folder)]
+    words = list(recorded.arguments)
+    options = sum(1 for _ in takewhile(lambda word: word.startswith("-"), words))
+    behind = options + 1  # the name of the command; what stands behind `--` is no option
+    words[behind:behind] = ["--output", str(folder)]
     program = context.find_root()
     try:
         with intra_op_threads(recorded.environment["threads"]), redirect_stdout(io.StringIO()):

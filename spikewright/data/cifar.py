@@ -92,8 +92,6 @@ def open_cifar(
             of the data set, or `validation` leaves nothing to train on.
         MissingExtra: if torchvision is not installed.
     """
-    if not folder.is_dir():
-        raise DataError(f"{name}: there is no folder '{folder}'")
 
     def hold_out(labels: Sequence[int]) -> tuple[list[int], list[int]]:
         count = round(VALIDATION_FRACTION * len(labels)) if validation is None else validation

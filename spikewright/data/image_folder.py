@@ -30,8 +30,6 @@ def open_image_folder(
         DataError: if a split is missing, a class folder is empty, or splits differ in classes.
         MissingExtra: if torchvision is not installed.
     """
-    if not folder.is_dir():
-        raise DataError(f"{NAME}: there is no folder '{folder}'")
     splits = {name: folder / name for name in ("train", "val", "test") if (folder / name).is_dir()}
     if "train" not in splits or len(splits) == 1:
         entries = ", ".join(sorted(entry.name for entry in folder.iterdir())[:5]) or "nothing"

@@ -71,7 +71,7 @@ def open_dataset(
         >>> open_dataset("digits").image_shape
         (1, 8, 8)
     """
-    name, colon, folder = spec.partition(":")
+    name, _, folder = spec.partition(":")
     if validation is not None and name not in {"cifar10", "cifar100"}:
         raise DataError(
             f"validation={validation} has no effect on '{spec}', whose splits are fixed; "
@@ -83,14 +83,16 @@ def open_dataset(
         if size is not None:
             raise DataError("size has no effect on 'digits', whose images are 8 x 8; leave it out")
         return open_digits(normalisation(mean, std, channels=1))
-    if name == "cifar10dvs" and folder:
-        framing = Framing() if size is None else Framing(size=size)
-        recordings = open_event_data(Path(folder).expanduser(), framing)
-        return recordings.mean_images(normalisation(mean, std, channels=2))
-    if name not in {"cifar10", "cifar100", "imagefolder"} or not colon or not folder:
+    if name not in {"cifar10", "cifar100", "imagefolder", "cifar10dvs"} or not folder:
         raise DataError(f"unknown data set '{spec}'; give one of: {', '.join(FORMS)}")
-    preprocess = FilePreprocessing(size, normalisation(mean, std, channels=3), resize)
     path = Path(folder).expanduser()
+    if not path.is_dir():
+        raise DataError(f"{name}: there is no folder '{path}'")
+    if name == "cifar10dvs":
+        framing = Framing() if size is None else Framing(size=size)
+        normalise = normalisation(mean, std, channels=2)
+        return open_event_data(path, framing).mean_images(normalise)
+    preprocess = FilePreprocessing(size, normalisation(mean, std, channels=3), resize)
     if name == "imagefolder":
         return open_image_folder(path, preprocess, on_damaged)
     return open_cifar(name, path, preprocess, validation, on_damaged)

@@ -37,6 +37,7 @@ WRONG = [
     (["sweep", DIGITS], "--data"),
     (["sweep", DIGITS, "--data", "zzz"], "unknown data set"),
     (["sweep", DIGITS, "--data", "cifar10:none"], "there is no folder"),
+    (["convert", "zoo:digits-qcfs8", "--data", "imagefolder:none"], "there is no folder 'none'"),
     ([*SWEEP, "--neuron", "zzz"], "give one of if, if-hard"),
     ([*SWEEP, "--neuron", "if:binary"], "nothing may follow this name"),
     ([*SWEEP, "--neuron", "nearest:zzz"], "first-spike"),

@@ -87,6 +87,14 @@ def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
             open_dataset(f"{name}:{tmp_path / 'nowhere'}")
 
 
+@pytest.mark.parametrize("name", ["imagefolder", "cifar10", "cifar100", "cifar10dvs"])
+def test_a_missing_folder_is_told_before_channels_that_do_not_fit(
+    tmp_path: Path, name: str
+) -> None:
+    with pytest.raises(DataError, match=f"{name}: there is no folder '.*nowhere'"):
+        open_dataset(f"{name}:{tmp_path / 'nowhere'}", mean=(0.3,), std=(0.4,))
+
+
 def test_names_that_are_no_text_are_spelled_out(tmp_path: Path) -> None:
     """A folder named in Latin-1, as an old archive leaves it: its name goes into JSON and pages."""
     odd = os.fsdecode(b"B\xe4r")

@@ -23,6 +23,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import StrEnum
 from functools import wraps
+from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Generic, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -186,6 +187,8 @@ def _option(name: str, hint: Any, default: Any, text: str | None, panel: str | N
     if get_origin(kind) is tuple:
         convert = _list_reader(get_args(kind)[0], _spelled(name), info)
         kind, default = str, _joined(default)
+    elif kind in (Path, list[Path]):
+        info.parser = info.parser or path
     annotation = Annotated[kind | None if default is None else kind, info]
     keyword = inspect.Parameter.KEYWORD_ONLY
     parameter = inspect.Parameter(name, keyword, default=default, annotation=annotation)
@@ -208,6 +211,19 @@ def _list_reader(member: type[Any], option: str, info: Any) -> Callable[[str | N
         return parse(text) if parse else _members(text, member, option, least, most)
 
     return read
+
+
+def path(text: str | Path) -> Path:
+    """Read a path; an empty one would be the current folder, which nobody named.
+
+    Raises:
+        typer.BadParameter: for an empty one.
+    """
+    if not str(text):
+        raise typer.BadParameter(
+            "it is empty, as where a variable of the shell is not set; the current folder is '.'"
+        )
+    return Path(text)
 
 
 def _joined(default: Any) -> Any:

@@ -112,6 +112,43 @@ def test_an_output_that_is_a_file(run: Run, tmp_path: Path) -> None:
     assert "cannot write there" in err
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        [*CONVERT, "--output", ""],
+        [*SWEEP, "--output="],
+        ["rerun", "run", "--output", ""],
+        ["train", "--data", "digits", "--levels", "4", "--output", ""],
+        ["train", "--resume", ""],
+        ["finetune", "network.safetensors", "--data", "digits", "--output", ""],
+        ["report", "run", "--output", ""],
+        ["inspect", ""],
+        ["report", ""],
+    ],
+    ids=" ".join,
+)
+def test_an_empty_path_is_not_the_current_folder(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, out, err = run(*words)
+    assert (code, out) == (2, "")
+    told = " ".join(err.replace("│", " ").split())
+    option = words[-1].rstrip("=") or words[-2]
+    named = {"inspect": "FILE", "report": "RUN..."}.get(option, option)
+    assert f"Invalid value for {named}: it is empty, as where" in told.replace("'", "")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_current_folder_can_be_named(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, _, err = run(*CONVERT, "--calibration-samples", "4", "--steps", "2", "--output", ".")
+    assert code == 0, err
+    assert (tmp_path / "network.safetensors").is_file()
+
+
 def test_calibration_trouble_is_4(run: Run) -> None:
     code, out, err = run("convert", DIGITS, "--data", "digits", "--threshold", "learned")
     assert (code, out) == (4, "")

@@ -57,15 +57,17 @@ def test_inspect_shows_the_network_that_convert_saved(run: Run, tmp_path: Path) 
 def test_inspect_names_the_rule_that_was_chosen(run: Run, tmp_path: Path) -> None:
     torch.manual_seed(1)
     layers = (torch.nn.Linear(16, 24), torch.nn.ReLU(), torch.nn.Linear(24, 4))
-    network = sw.convert(torch.nn.Sequential(*layers).eval(), torch.randn(64, 16), steps=8)
-    held_out = {n: float(e) for n, e in network.design(8).held_out.items() if n[0] != "+"}
+    model, x = torch.nn.Sequential(*layers).eval(), torch.randn(64, 16)
+    network = sw.convert(model, x, steps=8)
     network.save(tmp_path / "saved")
     _, out, _ = run("inspect", str(tmp_path / "saved"))
     told = [line for line in out.splitlines() if line.startswith("thresholds")]
     assert told == [
-        f"thresholds at T = 8: {min(held_out, key=held_out.__getitem__)}",
+        f"thresholds at T = 8: {sw.MinError(per='channel')!r}",
         f"thresholds at other T: {network.calibration.threshold!r}",
     ]
+    alone = sw.convert(model, x, steps=8, threshold=sw.MinError(per="channel"), correction=None)
+    assert torch.equal(network.design(8).thresholds["1"], alone.design(8).thresholds["1"])
     learned = sw.convert(
         torch.nn.Sequential(*layers).eval(), torch.randn(64, 16), threshold=sw.Maximum()
     )

@@ -60,7 +60,7 @@ def test_files_and_rerun(run: Run, saved: Path, tmp_path: Path) -> None:
     configuration = json.loads((folder / "config.json").read_text())
     assert configuration["command"] == "evaluate"
     assert configuration["steps"] == [2, 4]
-    assert set(configuration["inputs"]) == {"file"}
+    assert set(configuration["inputs"]) == {"file", "images"}
     page = (folder / "report.html").read_text()
     assert "A saved network, measured" in page
     code, out, err = run("rerun", str(folder))

@@ -87,6 +87,20 @@ def _digit_sums(
     )
 
 
+def result_sizes(
+    image: Sequence[int],
+    kernel: Sequence[int],
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+) -> list[int]:
+    """Height and width of the result of a 2-d convolution; two numbers each."""
+    return [
+        (image[i] + 2 * padding[i] - dilation[i] * (kernel[i] - 1) - 1) // stride[i] + 1
+        for i in range(2)
+    ]
+
+
 def _digit_sums_shape(
     counts: Tensor,
     digits: Tensor,
@@ -97,11 +111,8 @@ def _digit_sums_shape(
     padding: Sequence[int],
     dilation: Sequence[int],
 ) -> Tensor:
-    shape = [len(counts), len(no_offset)]
-    for i in range(2):
-        reach = dilation[i] * (digits.shape[2 + i] - 1)
-        shape.append((counts.shape[2 + i] + 2 * padding[i] - reach - 1) // stride[i] + 1)
-    empty = counts.new_empty(shape, dtype=torch.float32)
+    sizes = result_sizes(counts.shape[2:], digits.shape[2:], stride, padding, dilation)
+    empty = counts.new_empty([len(counts), len(no_offset), *sizes], dtype=torch.float32)
     return empty.to(memory_format=torch.channels_last)
 
 

@@ -14,6 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
+from spikewright.network.integers import result_sizes
+
 LARGEST_MAP = 49
 """Pixels of the result up to which a row is faster."""
 LEAST_WEIGHTS = 2**19
@@ -45,15 +47,10 @@ def convolved(
     """`torch.nn.functional.conv2d`, in a row where that is faster."""
     row = images.ndim == 4 and weight.numel() >= LEAST_WEIGHTS and weight[0, 0].numel() > 1
     if row and groups == 1 and not isinstance(padding, str):
-        steps, edges, spread = _pair(stride), _pair(padding), _pair(dilation)
-        sizes = [
-            (images.shape[2 + i] + 2 * edges[i] - spread[i] * (weight.shape[2 + i] - 1) - 1)
-            // steps[i]
-            + 1
-            for i in range(2)
-        ]
-        if sizes[0] * sizes[1] <= LARGEST_MAP:
-            return in_a_row(images, weight, bias, steps, edges, spread, sizes[1])
+        geometry = (_pair(stride), _pair(padding), _pair(dilation))
+        height, width = result_sizes(images.shape[2:], weight.shape[2:], *geometry)
+        if height * width <= LARGEST_MAP:
+            return in_a_row(images, weight, bias, *geometry, width)
     return F.conv2d(images, weight, bias, stride, padding, dilation, groups)
 
 

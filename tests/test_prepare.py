@@ -104,6 +104,22 @@ def test_a_shared_design_is_the_one_that_is_made_alone(threshold, monkeypatch):
     assert len(passes) == 3 * 2  # IF, its shuffled trains and nearest count alike
 
 
+@pytest.mark.parametrize("settle", [None, 0, 3])
+@pytest.mark.parametrize("rounding", ["nearest", "unbiased"])
+def test_a_tracer_is_corrected_as_the_neuron_whose_count_it_goes_towards(rounding, settle):
+    """Signed counts too, in whatever order neurons are converted from one preparation."""
+    torch.manual_seed(0)
+    layers = (nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 16), nn.ReLU(), nn.Linear(16, 3))
+    model, x = nn.Sequential(*layers).double().eval(), torch.randn(64, 8).double()
+    pair = (sw.TwoPhase(rounding), sw.SpikeTracer(rounding, settle=settle))
+    wanted = sw.convert(model, x, pair[0], sw.MinError(), 4, InputMeans()).design().tensors()
+    for order in (pair, pair[::-1]):
+        prepared = sw.prepare(model, x)
+        for neuron in order:
+            found = prepared.convert(neuron, sw.MinError(), 4, InputMeans()).design().tensors()
+            assert all(torch.equal(tensor, found[name]) for name, tensor in wanted.items())
+
+
 @pytest.mark.parametrize("name", sorted(NETS))
 def test_the_cut_of_the_data_changes_no_correction(name):
     x = images(24, seed=4)

@@ -55,7 +55,8 @@ def _difference(wanted: Tensor, current: Tensor, op: Operation) -> Tensor:
 class InputMeans(Correction):
     """Puts the mean input of every channel back where the ANN had it.
 
-    Neurons without a count law are taken at their expected count, as if their input came evenly.
+    Neurons without a count law are taken at their expected count, as if their input came evenly;
+    those that reach one by settling for some steps, as if these were enough.
     """
 
     def depends_on(self, neuron: Neuron) -> Neuron:
@@ -68,7 +69,8 @@ class InputMeans(Correction):
         signed = calibration.signed
         for layer in Layers(samples.graph, samples.parts, means=True).units():
             op, site = layer.operation, layer.site
-            neuron = calibration.neurons[site]
+            neuron = calibration.neurons[site].settled
+            even = neuron if neuron.has_count_law else neuron.evenly_driven
             levels = neuron.levels(steps)
             function = function_before(neuron, op, samples.graph.tensors)
             correction = _difference(samples.input_means[site], layer.mean_current(), op)
@@ -84,11 +86,11 @@ class InputMeans(Correction):
                 ):
                     shifted = some + shift
                     charge = (shifted if function is None else function(shifted)) * (levels / theta)
-                    if neuron.has_count_law:
+                    if even.has_count_law:
                         draws = Draws(seed, site, ids)
                         here = Layer(theta, steps, draws, function=function, signed=site in signed)
-                        counts.append(neuron.count(charge, here))
+                        counts.append(even.count(charge, here))
                     else:
-                        counts.append(neuron.expected_count(charge.clamp(min=0), steps)[0])
-                layer.send(number, Sent(torch.cat(counts), theta / levels, neuron.has_count_law))
+                        counts.append(even.mean_count(charge, steps, signed=site in signed))
+                layer.send(number, Sent(torch.cat(counts), theta / levels, even.has_count_law))
         return replace(design, corrections=corrections)

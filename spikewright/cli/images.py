@@ -58,10 +58,8 @@ class SkippedPictures:
         if left_out:
             more = len(left_out) - SKIPPED_SHOWN
             names = ", ".join(left_out[:SKIPPED_SHOWN]) + (f" and {more} more" if more > 0 else "")
-            print_note(
-                f"left out {len(left_out)} pictures that cannot be read (--strict refuses them): "
-                f"{names}"
-            )
+            pictures = "1 picture" if len(left_out) == 1 else f"{len(left_out)} pictures"
+            print_note(f"left out {pictures} that cannot be read (--strict refuses them): {names}")
 
 
 @dataclass(frozen=True)

@@ -114,8 +114,7 @@ def split_error(
     reachable = wanted.maximum(-largest if signed else torch.zeros_like(largest)).minimum(largest)
     even = count  # where it follows from the charge, whenever that came
     if neuron.stochastic or not neuron.has_count_law:
-        magnitude, _ = neuron.expected_count(charge.abs() if signed else charge.clamp(min=0), steps)
-        even = magnitude * charge.sign() if signed else magnitude
+        even = neuron.mean_count(charge, steps, signed=signed)
     return {
         "inherited": wanted - activation,
         "clipping": reachable - wanted,

@@ -116,6 +116,17 @@ class ConvertedNetwork(GraphNetwork):
         thresholds = self.calibration.carried(known.thresholds, self._neurons, steps)
         return known if thresholds is known.thresholds else replace(known, thresholds=thresholds)
 
+    def _designs_of_another(
+        self, neurons: Mapping[str, Neuron], precision: Precision
+    ) -> Mapping[int, Design]:
+        """The designs for a network that other neurons or numbers are put into.
+
+        What was expected of this network was judged on its own neurons and numbers.
+        """
+        if (dict(neurons), precision) == (self._neurons, self._precision):
+            return self._designs
+        return {steps: replace(each, expected={}) for steps, each in self._designs.items()}
+
     def require_own_windows_designed(self, steps: int) -> None:
         """See that T = `steps` is not asked of windows that do not change with it.
 
@@ -139,8 +150,8 @@ class ConvertedNetwork(GraphNetwork):
     def expected(self, steps: int | None = None) -> Expected | None:
         """How near its answers at T = `steps` are expected to come to the ANN's.
 
-        Conversion knows it where `calibration.Auto` chose by samples held out, for the neurons that
-        it was asked for; else it is None.
+        Conversion knows it where `calibration.Auto` chose by samples held out, for the neurons and
+        the precision that it was asked for; else it is None.
 
         Example:
             >>> import torch, spikewright as sw
@@ -152,8 +163,7 @@ class ConvertedNetwork(GraphNetwork):
             >>> snn.expected().samples
             64
         """
-        asked = self._neurons == dict(self.calibration.neurons)
-        figures = self.design(steps).expected if asked else None
+        figures = self.design(steps).expected
         return Expected.of(figures) if figures else None
 
     def duration(self, steps: int | None = None) -> int:

@@ -341,8 +341,8 @@ class SpikingNetwork(ConvertedNetwork):
         return self._remade(self.neurons, Precision.named(precision))
 
     def _remade(self, neurons: Mapping[str, Neuron], precision: Precision) -> SpikingNetwork:
-        parts = (self.graph, neurons, self.steps, self._designs, self.calibration)
-        network = SpikingNetwork(*parts, precision=precision)
+        parts = (self.graph, neurons, self.steps, self._designs_of_another(neurons, precision))
+        network = SpikingNetwork(*parts, self.calibration, precision=precision)
         return network.compile() if self._compile else network
 
     def __repr__(self) -> str:

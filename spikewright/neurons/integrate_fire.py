@@ -143,6 +143,8 @@ class IntegrateFire(Neuron):
             return self
         if self.v0 and self.shift:  # their sum would be rounded otherwise
             return self
+        if self.shift < 0:  # what v0 takes at once delays the first spike further
+            return self
         return IntegrateFire(v0=self.v0 + self.shift)
 
     def work(self, steps: int) -> Work:

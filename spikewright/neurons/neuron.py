@@ -197,6 +197,18 @@ class Neuron(ABC):
             Mean and variance of the count, each of the shape of `charge`.
         """
 
+    def mean_count(self, charge: Tensor, steps: int, *, signed: bool) -> Tensor:
+        """The mean count when any charge arrives evenly in time; see `expected_count`.
+
+        Args:
+            charge: as there, but of either sign.
+            steps: T.
+            signed: whether a negative charge counts as its magnitude, below 0; else it counts 0.
+        """
+        if not signed:
+            return self.expected_count(charge.clamp(min=0), steps)[0]
+        return self.expected_count(charge.abs(), steps)[0] * charge.sign()
+
     @property
     def evenly_driven(self) -> Neuron:
         """A neuron of the same counts where charge comes evenly, the same one for all such neurons.

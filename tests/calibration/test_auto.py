@@ -165,6 +165,9 @@ def test_what_is_expected_is_seen_on_the_samples_held_out() -> None:
     error = float((wanted - given).norm() / wanted.norm())
     assert expected.relative_error == pytest.approx(error, rel=1e-6)
     assert snn.with_neuron(sw.TPP()).expected() is None
+    assert "expected of" not in snn.with_neuron(sw.TPP()).summary()
+    assert snn.with_precision("int8").expected() is None
+    assert snn.with_precision("float32").expected() == expected
     assert snn.expected(STEPS + 1) is None
 
 

@@ -82,6 +82,13 @@ def test_a_hard_reset_is_another_neuron_to_thresholds_than_a_soft_one():
     assert hard.evenly_driven == hard != IntegrateFire(v0=0).evenly_driven
 
 
+@pytest.mark.parametrize("shift", [0.5, -3.0])
+def test_neurons_share_thresholds_with_neurons_of_the_same_counts_alone(shift):
+    neuron, charge = IntegrateFire(v0=0.0, shift=shift), torch.linspace(0, 20, 81)
+    alike = neuron.evenly_driven.expected_count(charge, 4)[0]
+    assert torch.equal(alike, neuron.expected_count(charge, 4)[0])
+
+
 def test_a_shift_arrives_step_by_step():
     dynamics = IntegrateFire(v0=0, shift=0.5).start(layer(2.0, 4))
     spikes = dynamics.advance(

@@ -26,9 +26,12 @@ def summed(op: Operation, events: Tensor) -> Tensor:
 
 
 def compressed(scale: Tensor) -> Tensor:
-    """The scale with every dimension along which it is constant cut to size 1."""
+    """The scale with every dimension along which it is constant cut to size 1.
+
+    Where it is 0, values are filled in that are 0 as well: these have any scale.
+    """
     for dim in range(1, scale.ndim):
-        first = scale.narrow(dim, 0, 1)
-        if scale.shape[dim] > 1 and bool((scale == first).all()):
-            scale = first
-    return scale.contiguous()
+        largest = scale.amax(dim, keepdim=True)
+        if scale.shape[dim] > 1 and bool(((scale == largest) | (scale == 0)).all()):
+            scale = largest
+    return scale.where(scale != 0, 1.0).contiguous()

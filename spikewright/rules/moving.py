@@ -66,7 +66,7 @@ class Repetition(Rearranging):
         return None
 
 
-class Blocks(Moving):
+class Blocks(Rearranging):
     """Values of a plane become channels, or channels change places."""
 
     targets = (aten.pixel_unshuffle.default, aten.channel_shuffle.default, aten.im2col.default)
@@ -80,7 +80,7 @@ class Blocks(Moving):
         )
 
 
-class Triangle(Moving):
+class Triangle(Rearranging):
     """The values on one side of a diagonal of the last two dimensions; 0 on the other."""
 
     targets = (aten.tril.default, aten.triu.default)

@@ -14,6 +14,7 @@ from spikewright.graph.ir import Graph, Kind, Operation
 from spikewright.graph.nodes import Node, Refusal, convolution, identity
 from spikewright.graph.routes import Moved, moved_by
 from spikewright.graph.rule import Rule, register
+from spikewright.rules.rearranging import moved_scale
 
 aten = torch.ops.aten
 
@@ -30,8 +31,11 @@ class Padding(Rule):
         return None
 
     def passed(self, op: Operation, scales: Mapping[str, Any], graph: Graph) -> Any | None:
-        """Zeros have any scale; those beside scaled channels get 1."""
-        if _filling(op) != 0:
+        """Zeros have any scale, and get 1; values at the border bring theirs."""
+        filling = _filling(op)
+        if filling is None:
+            return moved_scale(op, scales, graph)
+        if filling != 0:
             return None
         scale, pads = scales[op.inputs[0]], list(op.argument(1, "pad"))
         for i in range(len(pads)):

@@ -23,7 +23,6 @@ aten = torch.ops.aten
 class Moving(Rule):
     """Values move; scales are made explicit before."""
 
-    targets = (aten.pixel_shuffle.default,)
     kind = Kind.LINEAR
 
     def route(self, op: Operation, graph: Graph) -> Moved:
@@ -33,15 +32,26 @@ class Moving(Rule):
 class Rearranging(Moving):
     """Values of one input move, and their scales move the same way."""
 
-    targets = (aten.expand.default, aten.unsqueeze.default)
+    targets = (aten.expand.default, aten.unsqueeze.default, aten.pixel_shuffle.default)
 
     def passed(self, op: Operation, scales: Mapping[str, Any], graph: Graph) -> Any | None:
-        source = op.inputs[0]
-        scale = scales[source]
-        if not isinstance(scale, list):
-            scale = scale.expand(1, *graph.shapes[source]).contiguous()
-        moved = call(op, {source: scale}, graph.tensors, batch=1)
-        return list(moved) if isinstance(moved, (list, tuple)) else compressed(moved)
+        return moved_scale(op, scales, graph)
+
+
+def moved_scale(op: Operation, scales: Mapping[str, Any], graph: Graph) -> Any:
+    """The scale of values that moved, some of them beside zeros that were filled in.
+
+    Args:
+        op: moves the values of one input.
+        scales: see `Rule.passed`.
+        graph: that it stands in.
+    """
+    source = op.inputs[0]
+    scale = scales[source]
+    if not isinstance(scale, list):
+        scale = scale.expand(1, *graph.shapes[source]).contiguous()
+    moved = call(op, {source: scale}, graph.tensors, batch=1)
+    return list(moved) if isinstance(moved, (list, tuple)) else compressed(moved)
 
 
 class Reshape(Rearranging):
@@ -148,7 +158,7 @@ class Permutation(Rearranging):
         return None
 
 
-class IndexSelection(Moving):
+class IndexSelection(Rearranging):
     """Places of a dimension by stored indices."""
 
     targets = (aten.index_select.default,)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+import pytest
 import torch
 import torch.nn.functional as F
 from hypothesis import HealthCheck, given, settings
@@ -184,3 +185,31 @@ def test_scales_go_into_weights_where_they_can():
     graph = captured(model, images())
     folded = fold_scales(graph, {"relu": torch.full((1, 4, 1, 1), 2.0, dtype=torch.float64)})
     assert [op.operator for op in folded.operations] == [op.operator for op in graph.operations]
+
+
+MOVES: dict[str, Callable[[Tensor], Tensor]] = {
+    "reflect": lambda x: F.pad(x, (1, 1, 0, 1), mode="reflect"),
+    "replicate": lambda x: F.pad(x, (0, 2, 1, 1), mode="replicate"),
+    "circular": lambda x: F.pad(x, (1, 1, 1, 1), mode="circular"),
+    "unshuffle": lambda x: F.pixel_unshuffle(x, 2),
+    "shuffle channels": lambda x: F.channel_shuffle(x, 2),
+    "columns": lambda x: F.unfold(x, 3, padding=1).unflatten(2, (4, 4)),
+    "triangle": lambda x: x.tril(),
+    "indices": lambda x: x.index_select(1, torch.tensor([2, 0])),
+}
+
+
+@pytest.mark.parametrize("name", MOVES)
+def test_scales_of_channels_move_with_their_values_into_weights(name):
+    move = MOVES[name]
+    model = wired(
+        lambda m, x: m.b(move(F.relu(m.a(x)))).mean((2, 3)),
+        a=nn.Conv2d(3, 4, 3),
+        b=nn.Conv2d(move(images(1, channels=4, size=4)).shape[1], 2, 1),
+    )
+    x = images(2, size=6)
+    graph = captured(model, x)
+    scale = torch.tensor([0.5, 2.0, 3.0, 1.5], dtype=torch.float64).reshape(1, 4, 1, 1)
+    folded = fold_scales(graph, {"relu": scale})
+    assert [op.operator for op in folded.operations] == [op.operator for op in graph.operations]
+    assert_folds(model, x, seed=0)

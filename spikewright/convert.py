@@ -33,7 +33,7 @@ from spikewright.graph import Graph, InputRefused, fold_batch_norm, survey
 from spikewright.graph.channels import with_channels
 from spikewright.graph.elementary import Units
 from spikewright.graph.given import Given
-from spikewright.graph.inputs import Batch, batch_of, to_dtype
+from spikewright.graph.inputs import Batch, as_many, batch_of, to_dtype
 from spikewright.graph.model_checks import check_model, state_of, takes
 from spikewright.graph.precision import Precision
 from spikewright.graph.primitives import POSITIVE
@@ -287,9 +287,8 @@ def _prepared(
     first = next(read)
     graph = _captured(model, first, chosen)
     require_positive(learned_thresholds(graph))
-    batches = (_inputs(graph, batch) for batch in chain([first], read))
     size = part_size(graph, _inputs(graph, first))
-    parts = (part for batch in batches for part in batch.split(size))
+    parts = (part for batch in chain([first], read) for part in _inputs(graph, batch).split(size))
     wider = widened(graph)  # counts of a 16-bit model are kept in float32, here as in the engines
     kept = Thinned(memory // bytes_each(wider))
     collected = collect(graph, kept.watch(parts), processes)
@@ -307,7 +306,8 @@ def _prepared(
 
 
 def _inputs(graph: Graph, batch: Given) -> Batch:
-    return batch_of(graph.call.inputs(batch.args, batch.keywords, graph.tensors))
+    tensors = graph.call.inputs(batch.args, batch.keywords, graph.tensors)
+    return batch_of(as_many(tensors, graph.call.names))
 
 
 def _captured(model: nn.Module | ExportedProgram, batch: Given, units: Units) -> Graph:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from functools import reduce
 
 import pytest
 import torch
@@ -268,6 +269,15 @@ CALLS = {
         "count engine needs .* 'IF' at relu:2 does not: use engine='steps'",
     ),
 }
+
+
+def test_a_site_is_chosen_by_its_whole_name_whatever_stands_in_it():
+    layers = {"[0]": nn.Linear(6, 8), "[1]": nn.ReLU(), "*": nn.ReLU(), "[3]": nn.Linear(8, 3)}
+    model = wired(lambda m, x: reduce(lambda y, f: f(y), m.m.values(), x), m=nn.ModuleDict(layers))
+    network = sw.convert(model, torch.rand(16, 6).double(), steps=4, correction=None)
+    for site in network.sites:
+        one = network.with_neuron(sw.TPP(), sites=[site])
+        assert [name for name, neuron in one.neurons.items() if neuron == sw.TPP()] == [site]
 
 
 @pytest.mark.parametrize("case", CALLS)

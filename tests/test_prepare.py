@@ -120,6 +120,15 @@ def test_a_tracer_is_corrected_as_the_neuron_whose_count_it_goes_towards(roundin
             assert all(torch.equal(tensor, found[name]) for name, tensor in wanted.items())
 
 
+@pytest.mark.parametrize("samples", [1, 3])
+def test_a_batch_holds_as_many_samples_of_every_input(samples):
+    """One would be taken beside each of the others."""
+    model = nn.Bilinear(4, 5, 3).double().eval()
+    x, y = torch.rand(8, 4).double(), torch.rand(8, 5).double()
+    with pytest.raises(sw.ConversionError, match=f"'input2': got {samples} samples, and 8 of"):
+        sw.prepare(model, [(x, y), (x, y[:samples])])
+
+
 @pytest.mark.parametrize("name", sorted(NETS))
 def test_the_cut_of_the_data_changes_no_correction(name):
     x = images(24, seed=4)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from spikewright.errors import ConversionError
-from spikewright.graph.inputs import Batch, Input, named, tensors_of
+from spikewright.graph.inputs import Batch, Input, as_many, named, tensors_of
 from spikewright.graph.ir import BATCH, ROOT, Graph, Kind, Operation, Stored, Value, mapped
 from spikewright.graph.structure import Port
 
@@ -139,11 +139,7 @@ def check_inputs(graph: Graph, batch: Batch, like: Tensor) -> None:
     for number, (port, tensor) in enumerate(zip(graph.inputs, tensors, strict=True)):
         where = "" if len(tensors) == 1 else f"'{graph.call.names[number]}': "
         _check_input(port, tensor, like, where)
-        if len(tensor) != len(tensors[0]):
-            raise ConversionError(
-                f"{where}got {len(tensor)} samples, and {len(tensors[0])} of "
-                f"'{graph.call.names[0]}'"
-            )
+    as_many(tensors, graph.call.names)
 
 
 def _check_input(port: Input, x: Tensor, like: Tensor, where: str) -> None:

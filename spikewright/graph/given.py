@@ -84,9 +84,9 @@ def given(batch: Any, model: nn.Module | ExportedProgram) -> Given:
 
     A tensor is the model's one input. A dict holds arguments by name; names that the model does not
     know, such as "labels", are left out. A tuple or list is a pair of an input and its labels where
-    the model requires one input at most; else it holds the positional arguments, and what is more
-    than the model requires is left out, unless the model takes any number (`*args`). Optional
-    arguments thus need a dict (`left_out` tells of them).
+    the model requires one input at most, which may be the first of any number (`*args`); else it
+    holds the positional arguments, and what is more than the model requires is left out, unless it
+    takes any number beside these. Optional arguments thus need a dict (`left_out` tells of them).
     """
     if isinstance(batch, Given):
         return batch

@@ -101,6 +101,25 @@ def batch_of(tensors: Sequence[Tensor]) -> Batch:
     return tensors[0] if len(tensors) == 1 else InputBatch(tuple(tensors))
 
 
+def as_many(tensors: Sequence[Tensor], names: Mapping[int, str]) -> Sequence[Tensor]:
+    """The tensors of all inputs, which hold equally many samples.
+
+    Args:
+        tensors: in the order of `Graph.inputs`.
+        names: theirs, by number.
+
+    Raises:
+        ConversionError: for unequal numbers of samples.
+    """
+    first = len(tensors[0])
+    for number, tensor in enumerate(tensors):
+        if len(tensor) != first:
+            raise ConversionError(
+                f"'{names[number]}': got {len(tensor)} samples, and {first} of '{names[0]}'"
+            )
+    return tensors
+
+
 def joined(batches: Sequence[Batch]) -> Batch:
     """Batches one after the other."""
     return batch_of([torch.cat(parts) for parts in zip(*map(tensors_of, batches), strict=True)])

@@ -83,8 +83,21 @@ class Structure:
 
     @property
     def places(self) -> Mapping[str, Any]:
-        """The leaves by their places in the answer, such as "0.scores"."""
-        return {".".join(place): leaf for place, leaf in _walked(self.plain, ())}
+        """The leaves by their places in the answer, such as "0.scores".
+
+        Raises:
+            ConversionError: where two have one name, as `{"a.b": ...}` and `{"a": {"b": ...}}`.
+        """
+        found: dict[str, Any] = {}
+        for place, leaf in _walked(self.plain, ()):
+            name = ".".join(place)
+            if name in found:
+                raise ConversionError(
+                    f"two places of the model's answer, or of its arguments, are called '{name}': "
+                    "rename a key, so that each has a name of its own"
+                )
+            found[name] = leaf
+        return found
 
     @cached_property
     def names(self) -> Mapping[int, str]:

@@ -60,7 +60,7 @@ def are_answers(answer: Any, labels: Any) -> bool:
         logits = logits_of(answer, "it")
     except AnalysisError:
         return False
-    fits = logits.ndim == 2 and len(logits) == len(labels)
+    fits = logits.ndim == 2 and len(logits) == len(labels) and logits.shape[1] > 1
     return fits and 0 <= int(labels.min()) <= int(labels.max()) < logits.shape[1]
 
 
@@ -68,7 +68,7 @@ def require_answers(logits: Tensor, labels: Tensor, who: str) -> None:
     """See that logits and labels fit each other, so that right answers can be counted.
 
     Args:
-        logits: `[B, classes]`, finite.
+        logits: `[B, classes]`, finite, of two classes or more.
         labels: int64 `[B]`, each one of the classes.
         who: the network that answered, as errors name it.
 
@@ -76,10 +76,10 @@ def require_answers(logits: Tensor, labels: Tensor, who: str) -> None:
         AnalysisError: for logits of another shape or that are not finite, and for labels of
             classes that the network does not have.
     """
-    if logits.shape[:1] != labels.shape or logits.ndim != 2:
+    if logits.shape[:1] != labels.shape or logits.ndim != 2 or logits.shape[1] < 2:
         raise AnalysisError(
             f"{who} answers {list(logits.shape)} to {len(labels)} samples; accuracy needs logits "
-            "[B, classes]: give a metric= of your own, or leave the labels out"
+            "[B, classes], of two or more: give a metric= of your own, or leave the labels out"
         )
     if not bool(logits.isfinite().all()):
         raise AnalysisError(

@@ -162,9 +162,10 @@ def _ann(prepared: Prepared, part: Batch) -> Any:
 
 def _predicted(answer: Any, who: str) -> Tensor:
     logits = logits_of(answer, who)
-    if logits.ndim != 2:
+    if logits.ndim != 2 or logits.shape[1] < 2:
         raise AnalysisError(
             f"fewest_steps compares predicted classes, and {who} answers {list(logits.shape)}, not "
-            "logits [B, classes]: look at sw.sweep(..., metric=...) over T instead"
+            "logits [B, classes] of two classes or more: look at sw.sweep(..., metric=...) over T "
+            "instead"
         )
     return predictions(logits)

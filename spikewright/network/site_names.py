@@ -11,7 +11,7 @@ from spikewright.neurons import Neuron
 
 
 def matching(sites: Sequence[str], patterns: Sequence[str] | str | None) -> set[str]:
-    """The sites that patterns such as "layer1.*" choose.
+    """The sites that names, or patterns such as "layer1.*", choose; a whole name means that site.
 
     Args:
         sites: every name.
@@ -26,10 +26,11 @@ def matching(sites: Sequence[str], patterns: Sequence[str] | str | None) -> set[
     known = f"this network's sites are {', '.join(sites)}"
     if not chosen:
         raise ConversionError(f"sites=[] chooses no site; leave it out to choose all: {known}")
-    for pattern in chosen:
-        if not fnmatch.filter(sites, pattern):
+    found = {p: [p] if p in sites else fnmatch.filter(sites, p) for p in chosen}
+    for pattern, names in found.items():
+        if not names:
             raise ConversionError(f"no site matches '{pattern}'; {known}")
-    return {name for pattern in chosen for name in fnmatch.filter(sites, pattern)}
+    return {name for names in found.values() for name in names}
 
 
 def with_other(

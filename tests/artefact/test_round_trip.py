@@ -195,3 +195,17 @@ def test_what_could_not_be_loaded_is_not_saved(tmp_path: Path) -> None:
     longer = converted("plain", neuron=sw.TwoPhase("nearest", steps=2**20 + 1), steps=4)
     with pytest.raises(sw.InterchangeError, match=r"cannot be saved: .* 0 \.\. 1048576"):
         longer.save(tmp_path / "network")
+
+
+@pytest.mark.parametrize("dtype", [torch.int16, torch.uint16])
+def test_images_of_short_integers_are_taken_after_the_journey(
+    dtype: torch.dtype, tmp_path: Path
+) -> None:
+    model = wired(
+        lambda m, x: m.b(torch.relu(m.a(x.double() / 4096))).mean((2, 3)),
+        a=torch.nn.Conv2d(3, 4, 3),
+        b=torch.nn.Conv2d(4, 2, 1),
+    )
+    x = torch.randint(0, 4096, (16, 3, 6, 6)).to(dtype)
+    network = sw.convert(model, x, steps=TIMES[:2], correction=None)
+    assert_same(network, travelled(network, tmp_path), x)

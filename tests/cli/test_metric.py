@@ -113,3 +113,34 @@ def test_an_error_of_the_metric_itself_is_told_as_the_metrics(run: Run, module: 
     assert code == 4, err
     assert f"--metric {module}:broken: the function raises KeyError: 'no such key'" in err
     assert "this is a bug" not in err
+
+
+ONE_NUMBER = """
+from torch import nn
+
+class Model(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.last = nn.Conv2d(1, 4, 3), nn.Linear(4, 1)
+
+    def forward(self, x):
+        return self.last(self.conv(x).relu().mean((2, 3))).squeeze(-1)
+"""
+
+
+def test_a_network_of_one_number_a_sample_has_energy_but_no_accuracy(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"one_{tmp_path.name}".replace("-", "_")
+    (tmp_path / f"{name}.py").write_text(ONE_NUMBER)
+    monkeypatch.chdir(tmp_path)
+    model, data = f"{name}:Model", ("--data", "digits")
+    code, _, err = run("convert", model, *data, "--steps", "2", "--output", "out")
+    assert code == 0, err
+    code, _, err = run("evaluate", "out/network.safetensors", *data, "--limit", "20")
+    assert code == 2
+    assert "the network answers [B]" in err
+    assert "--metric measures other answers" in " ".join(err.split())
+    code, text, err = run("energy", model, *data, "--steps", "2", "--limit", "20")
+    assert code == 0, err
+    assert "additions" in text

@@ -65,9 +65,13 @@ def test_what_cannot_be_reached_is_refused_with_how_far_it_came(prepared: sw.Pre
         sw.fewest_steps(sw.prepare(program("plain"), images(6)))
 
 
-def test_answers_that_are_no_logits_are_refused() -> None:
-    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Conv2d(4, 2, 1)).double().eval()
-    with pytest.raises(sw.AnalysisError):
+@pytest.mark.parametrize(
+    "last", [nn.Conv2d(4, 2, 1), nn.Sequential(nn.Flatten(), nn.Linear(64, 1))]
+)
+def test_answers_that_are_no_logits_are_refused(last: nn.Module) -> None:
+    """Of one output the largest is always the first: any network agrees with any other."""
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), last).double().eval()
+    with pytest.raises(sw.AnalysisError, match="not logits"):
         sw.fewest_steps(sw.prepare(model, images(16)))
 
 

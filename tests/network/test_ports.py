@@ -262,3 +262,9 @@ def test_nir_refuses_several_outputs_by_name(tmp_path: Path) -> None:
     pytest.importorskip("nir")
     with pytest.raises(sw.UnsupportedOperation, match=r"several outputs \(0, 1\)"):
         export_nir(snn, tmp_path / "net.nir", 6)
+
+
+def test_two_places_of_one_name_are_refused():
+    model = Trunk(lambda x, first, second, *_: {"a.b": first, "a": {"b": second}}).eval()
+    with pytest.raises(sw.ConversionError, match=r"two places .* are called 'a\.b': rename a key"):
+        sw.convert(model, torch.rand(4, 2, 6, 6), steps=4, correction=None)

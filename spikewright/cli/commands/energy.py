@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Annotated, Any
@@ -84,8 +85,15 @@ def energy(
 
         def count(name: str, t: int) -> Operations:
             network = network_of(name)
+            graph = network.graph
+            classes = graph.structure.logits is not None and len(graph.output_shape) == 1
+
+            def counted(batches: Iterable[Any]) -> Operations:
+                shown = batches if classes else (batch for batch, _ in batches)
+                return operations(network, shown, t, seed=seed, model=constants)
+
             return Portions().again(
-                lambda batches: operations(network, batches, t, seed=seed, model=constants),
+                counted,
                 images,
                 len(network.graph.signal.shape),
             )

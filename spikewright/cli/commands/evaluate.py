@@ -159,6 +159,12 @@ def check_network(
             "'logits': right answers are counted by one tensor [B, classes]; --metric measures "
             "other answers"
         )
+    if len(graph.output_shape) != 1:
+        answers = ", ".join(["B", *map(str, graph.output_shape)])
+        raise WrongUsage(
+            f"the network answers [{answers}]: right answers are counted by logits [B, classes]; "
+            "--metric measures other answers"
+        )
     check_outputs(graph.output_shape[0], images)
     _check_classes(notes, images)
 

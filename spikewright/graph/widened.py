@@ -7,6 +7,7 @@ kept in them.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -28,8 +29,20 @@ def widened(graph: Graph) -> Graph:
     if not any(tensor.dtype in _NARROW for tensor in graph.tensors.values()):
         return graph
 
+    tensors = {name: tensor.to(wide(tensor.dtype)) for name, tensor in graph.tensors.items()}
+    return replace(with_dtypes(graph, dict.fromkeys(_NARROW, torch.float32)), tensors=tensors)
+
+
+def with_dtypes(graph: Graph, others: Mapping[torch.dtype, torch.dtype]) -> Graph:
+    """The graph with other dtypes in the arguments of its operations; its tensors stay.
+
+    Args:
+        graph: such as one that takes images of whole numbers, and converts them.
+        others: by the dtype in whose place each comes.
+    """
+
     def other(leaf: Any) -> Any:
-        return wide(leaf) if isinstance(leaf, torch.dtype) else leaf
+        return others.get(leaf, leaf) if isinstance(leaf, torch.dtype) else leaf
 
     operations = tuple(
         replace(
@@ -40,5 +53,4 @@ def widened(graph: Graph) -> Graph:
         )
         for op in graph.operations
     )
-    tensors = {name: tensor.to(wide(tensor.dtype)) for name, tensor in graph.tensors.items()}
-    return replace(graph, operations=operations, tensors=tensors)
+    return replace(graph, operations=operations)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from copy import deepcopy
 from dataclasses import replace
 from typing import Any, NoReturn, Self, SupportsIndex
@@ -14,6 +14,7 @@ from spikewright.errors import InterchangeError
 from spikewright.graph.evaluate import Handler, answered, evaluate
 from spikewright.graph.inputs import batch_of
 from spikewright.graph.ir import Graph
+from spikewright.graph.widened import with_dtypes
 
 
 class GraphNetwork(nn.Module):
@@ -44,6 +45,13 @@ class GraphNetwork(nn.Module):
     def dtype(self) -> torch.dtype:
         """The dtype of the weights, and of the samples that the network takes."""
         return self._reference.dtype
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        before = self.dtype
+        super()._apply(fn, recurse)
+        if self.dtype is not before:  # operations that convert to the old one, to the new one now
+            self._graph = with_dtypes(self._graph, {before: self.dtype})
+        return self
 
     def _copied_state(self) -> dict[str, Any]:
         """What a copy is made of."""

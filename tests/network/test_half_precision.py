@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from functools import lru_cache
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,6 +12,7 @@ from torch import Tensor, nn
 
 import spikewright as sw
 from spikewright.calibration import OutputMeans
+from tests.builders import wired
 
 CLASSES = 5
 PRECISION = {torch.bfloat16: 2.0**-8, torch.float16: 2.0**-11}
@@ -104,6 +107,28 @@ def test_a_network_may_change_its_type() -> None:
     narrow = snn.to(torch.bfloat16)
     assert error(narrow(x.bfloat16()), wanted) < 4 * PRECISION[torch.bfloat16]
     assert error(narrow.float()(x), wanted) < 4 * PRECISION[torch.bfloat16]  # rounded for good
+
+
+def test_a_network_of_pictures_in_whole_numbers_may_change_its_type(tmp_path: Path) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(0, 256, (16, 3, 6, 6), dtype=torch.uint8, generator=generator)
+    torch.manual_seed(0)
+    model = wired(
+        lambda m, x: m.l(torch.relu(m.a(x.to(m.a.weight.dtype) / 255)).mean((2, 3))),
+        a=nn.Conv2d(3, 4, 3),
+        l=nn.Linear(4, 3),
+    )
+    snn = sw.convert(model.float(), x, steps=300)
+    wanted = snn(x)
+    double = copy.deepcopy(snn).double()
+    assert double(x).dtype is torch.float64
+    assert error(double(x), wanted) < 1e-3  # a count or two on a decision boundary
+    torch.testing.assert_close(double.twin()(x), double(x))
+    narrow = copy.deepcopy(snn).to(torch.bfloat16)
+    narrow.save(tmp_path / "narrow.safetensors")
+    again = sw.load(tmp_path / "narrow.safetensors")
+    assert torch.equal(again(x), narrow(x))
+    assert error(narrow(x), wanted) < 4 * PRECISION[torch.bfloat16]
 
 
 @pytest.mark.parametrize("neuron", [sw.TwoPhase("nearest", "binary"), sw.IntegrateFire()])

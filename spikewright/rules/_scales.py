@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor
 
 from spikewright.graph.ir import Operation
@@ -25,13 +26,17 @@ def summed(op: Operation, events: Tensor) -> Tensor:
     return events.sum(op.argument(1, "dim"), keepdim=op.argument(2, "keepdim", False))
 
 
-def compressed(scale: Tensor) -> Tensor:
+def compressed(scale: Tensor, free: Tensor | None = None) -> Tensor:
     """The scale with every dimension along which it is constant cut to size 1.
 
-    Where it is 0, values are filled in that are 0 as well: these have any scale.
+    Args:
+        scale: `[1, *S]`.
+        free: where it may be anything, as the value there is 0 whatever its scale; of its shape.
     """
+    free = torch.zeros_like(scale, dtype=torch.bool) if free is None else free
     for dim in range(1, scale.ndim):
-        largest = scale.amax(dim, keepdim=True)
-        if scale.shape[dim] > 1 and bool(((scale == largest) | (scale == 0)).all()):
-            scale = largest
-    return scale.where(scale != 0, 1.0).contiguous()
+        least = scale.masked_fill(free, torch.inf).amin(dim, keepdim=True)
+        most = scale.masked_fill(free, -torch.inf).amax(dim, keepdim=True)
+        if scale.shape[dim] > 1 and bool((least >= most).all()):
+            scale, free = most, free.all(dim, keepdim=True)
+    return scale.masked_fill(free, 1.0).contiguous()

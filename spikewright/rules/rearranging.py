@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from torch.utils._pytree import tree_map
 
 from spikewright.graph.evaluate import call
 from spikewright.graph.ir import BATCH, Graph, Kind, Operation, Value
@@ -51,7 +52,10 @@ def moved_scale(op: Operation, scales: Mapping[str, Any], graph: Graph) -> Any:
     if not isinstance(scale, list):
         scale = scale.expand(1, *graph.shapes[source]).contiguous()
     moved = call(op, {source: scale}, graph.tensors, batch=1)
-    return list(moved) if isinstance(moved, (list, tuple)) else compressed(moved)
+    if isinstance(moved, (list, tuple)):
+        return list(moved)
+    kept = call(op, {source: tree_map(torch.ones_like, scale)}, graph.tensors, batch=1)
+    return compressed(moved, free=kept == 0)
 
 
 class Reshape(Rearranging):

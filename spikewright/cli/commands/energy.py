@@ -92,11 +92,7 @@ def energy(
                 shown = batches if classes else (batch for batch, _ in batches)
                 return operations(network, shown, t, seed=seed, model=constants)
 
-            return Portions().again(
-                counted,
-                images,
-                len(network.graph.signal.shape),
-            )
+            return Portions().again(counted, images, len(graph.signal.shape))
 
         tasks = [
             Task(f"{name}, T = {t}", partial(count, name, t), group=name)

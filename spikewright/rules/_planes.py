@@ -10,7 +10,7 @@ from torch import Tensor
 
 from spikewright.graph.evaluate import call
 from spikewright.graph.ir import Graph, Kind, Operation
-from spikewright.graph.routes import Averaged, PlaneMap
+from spikewright.graph.routes import Averaged, Moved, PlaneMap, moved_by
 from spikewright.graph.rule import Rule
 from spikewright.rules._arguments import dimensions_of
 
@@ -28,12 +28,15 @@ class PlaneMean(Rule):
     def passed(self, op: Operation, scales: Mapping[str, Any], graph: Graph) -> Any | None:
         return same_over_plane(op, scales[op.inputs[0]])
 
-    def route(self, op: Operation, graph: Graph) -> Averaged:
-        """Connections are found by giving the operation one line of the plane at a time."""
+    def route(self, op: Operation, graph: Graph) -> Averaged | Moved:
+        """Connections are found by giving the operation one line of the plane at a time.
+
+        A mean of one input is a copy: upsampling by nearest neighbours, windows of one element.
+        """
         shape = graph.shapes[op.inputs[0]]
         plane = shape[len(shape) - dimensions_of(op) :]
         matrices: list[Tensor] = []
-        uniform = True
+        uniform = copies = True
         for axis, size in enumerate(plane):
             lines = torch.eye(size, dtype=torch.float64)
             lines = lines.reshape(size, 1, *(size if a == axis else 1 for a in range(len(plane))))
@@ -44,4 +47,8 @@ class PlaneMean(Rule):
             used = weights[weights > 0]
             uniform = uniform and bool(torch.isclose(used, used[:1]).all())
             matrices.append((weights > 0).double())
+            copies = copies and bool(torch.equal(weights, matrices[-1]))
+            copies = copies and bool((matrices[-1].sum(1) == 1).all())
+        if copies:
+            return moved_by(op, graph)
         return Averaged(PlaneMap(matrices), uniform)

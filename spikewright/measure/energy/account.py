@@ -256,15 +256,15 @@ class Account:
         return self._result(op, replace(flow, constant=flow.constant and not flow.varies))
 
     def _averaged(self, op: Operation, route: Averaged, flow: Flow) -> Flow:
-        """Events are routed, their common factor folding into weights; numbers are added up."""
+        """Events are routed, numbers are added up; a factor common to all folds into weights."""
         moved = replace(flow, counts=None).moved(route.arriving)
-        numbers = (Form.CURRENT, Form.STEADY)
-        added = sum(float(moved.parts[form].sum()) for form in numbers if form in moved.parts)
-        self._charge(op, Counts(additions=added))
-        if not flow.only_events:
-            self._charge(op, Counts(additions=moved.events()))
-            return self._result(op, flow)
-        return moved if route.uniform else self._graded(op, moved)
+        if flow.only_events:
+            return moved if route.uniform else self._graded(op, moved)
+        forms = (Form.CURRENT, Form.STEADY, *EVENTS)
+        added = sum(float(moved.parts[form].sum()) for form in forms if form in moved.parts)
+        multiplied = 0.0 if route.uniform else added
+        self._charge(op, Counts(additions=added, scale_multiplications=multiplied))
+        return self._result(op, flow)
 
     def _graded(self, op: Operation, flow: Flow) -> Flow:
         """Events multiplied by a factor that differs between them."""

@@ -26,7 +26,8 @@ class Counts:
         held_additions: additions of counts that a product holds of its other signal: one for every
             such spike and every neuron of the other signal that it meets.
         scale_multiplications: multiplications of a spike by its threshold, where no weight could
-            take it in.
+            take it in; of numbers, by constants and by the weights of an uneven mean, such as
+            linear interpolation.
         bias_additions: additions to a neuron of what is constant in time (biases, corrections, an
             analogue input's current): at each step of a one-phase neuron, once a window
             of a two-phase neuron. All constants of a neuron are one.

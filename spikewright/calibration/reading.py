@@ -63,14 +63,19 @@ def read_batches(
 
 def _warn_of_what_is_left_out(item: Any, model: nn.Module | ExportedProgram) -> None:
     name = left_out(item, model)
-    if name is not None:
-        warnings.warn(
-            f"the calibration data are tuples, whose entries behind the arguments that the model "
-            f"requires are taken for labels, so its argument '{name}' stays None; if it is among "
-            f"them, give dicts of arguments by name ({{..., '{name}': ...}}), and else the inputs "
-            "without the labels",
-            stacklevel=5,
-        )
+    if name is None:
+        return
+    fate = f"so its argument '{name}' stays None; if it is among them"
+    instead = f"dicts of arguments by name ({{..., '{name}': ...}})"
+    if name.startswith("*"):
+        fate = f"so its '{name}' is the first alone; if there are more inputs"
+        instead = "tuples of all inputs before them, ((x, y), labels)"
+    warnings.warn(
+        f"the calibration data are tuples, whose entries behind the arguments that the model "
+        f"requires are taken for labels, {fate}, give {instead}, and else the inputs "
+        "without the labels",
+        stacklevel=5,
+    )
 
 
 def _listed(shapes: list[torch.Size]) -> str:

@@ -86,7 +86,8 @@ def given(batch: Any, model: nn.Module | ExportedProgram) -> Given:
     know, such as "labels", are left out. A tuple or list is a pair of an input and its labels where
     the model requires one input at most, which may be the first of any number (`*args`); else it
     holds the positional arguments, and what is more than the model requires is left out, unless it
-    takes any number beside these. Optional arguments thus need a dict (`left_out` tells of them).
+    takes any number beside these. A tuple in front of labels holds them where there are several, or
+    may be. Optional arguments thus need a dict (`left_out` tells of them).
     """
     if isinstance(batch, Given):
         return batch
@@ -99,34 +100,31 @@ def given(batch: Any, model: nn.Module | ExportedProgram) -> Given:
         return Given((batch,))
     parts: list[Any] = list(batch)  # pyright: ignore[reportUnknownArgumentType]
     required = len(required_inputs(model))
-    first = parts[0]
-    if isinstance(first, Mapping) or required < 2:
-        return given(first, model) if isinstance(first, Mapping) else Given((first,))
-    if isinstance(first, (tuple, list)) and len(first) >= required:  # pyright: ignore[reportUnknownArgumentType]
+    first, more = parts[0], _any_number(model) is not None
+    if isinstance(first, Mapping):
+        return given(first, model)
+    if isinstance(first, (tuple, list)) and len(first) >= required and (more or required > 1):  # pyright: ignore[reportUnknownArgumentType]
         return Given(tuple(first))  # pyright: ignore[reportUnknownArgumentType]
-    more = any(p.kind is inspect.Parameter.VAR_POSITIONAL for p in parameters_of(model))
+    if required < 2:
+        return Given((first,))
     return Given(tuple(parts if more else parts[:required]))
 
 
 def left_out(batch: Any, model: nn.Module | ExportedProgram) -> str | None:
     """The optional parameter that an entry of a tuple may be meant for, where `given` drops it.
 
-    Labels of classes, `[B]`, fit none.
+    Labels of classes, `[B]`, fit none. A parameter for any number of inputs has its star.
     """
     if not isinstance(batch, (tuple, list)) or not batch or not isinstance(batch[0], Tensor):
         return None
     parts: list[Any] = list(batch)  # pyright: ignore[reportUnknownArgumentType]
     used = len(given(parts, model).args)
-    for parameter, part in zip(parameters_of(model)[used:], parts[used:], strict=False):
+    dropped = [isinstance(part, Tensor) and part.ndim > 1 for part in parts[used:]]
+    for parameter, fits in zip(parameters_of(model)[used:], dropped, strict=False):
         optional = parameter.kind in _BY_PLACE and parameter.default is None
-        if (
-            optional
-            and parameter.name not in _LABELS
-            and isinstance(part, Tensor)
-            and part.ndim > 1
-        ):
+        if optional and parameter.name not in _LABELS and fits:
             return parameter.name
-    return None
+    return _any_number(model) if any(dropped) else None
 
 
 def parameters_of(model: nn.Module | ExportedProgram) -> list[inspect.Parameter]:
@@ -140,6 +138,12 @@ def required_inputs(model: nn.Module | ExportedProgram) -> list[str]:
     """The names of the positional parameters that have no default."""
     parameters = parameters_of(model)
     return [p.name for p in parameters if p.default is p.empty and p.kind in _BY_PLACE]
+
+
+def _any_number(model: nn.Module | ExportedProgram) -> str | None:
+    """The parameter that takes any number of positional arguments, such as "*args"."""
+    many = inspect.Parameter.VAR_POSITIONAL
+    return next((f"*{p.name}" for p in parameters_of(model) if p.kind is many), None)
 
 
 def call_of(model: nn.Module | ExportedProgram, first: Given) -> tuple[Call, dict[str, Tensor]]:

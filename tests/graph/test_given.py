@@ -50,3 +50,28 @@ def test_answers_in_the_place_of_labels_are_left_out_without_a_word() -> None:
 
     x = torch.rand(8, 5)
     assert converted(Scored().eval(), [(x, torch.rand(8, 3))])(x).shape == (8, 3)
+
+
+class Joined(nn.Module):
+    """Any number of inputs."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(5, 3)
+
+    def forward(self, *xs: Tensor) -> Tensor:
+        return sum(self.linear(x).relu() for x in xs)  # pyright: ignore[reportReturnType]
+
+
+@pytest.mark.parametrize("labels", [(), (torch.zeros(8),), (torch.rand(8, 3),)])
+def test_inputs_of_any_number_are_a_tuple_before_the_labels(labels: Any) -> None:
+    model, x, y = Joined().eval(), torch.rand(8, 5), torch.rand(8, 5)
+    snn = converted(model, [((x, y), *labels)])
+    torch.testing.assert_close(snn(x, y, steps=256), model(x, y), rtol=0.0, atol=0.1)
+
+
+def test_a_second_input_that_is_taken_for_labels_is_warned_of() -> None:
+    model, x = Joined().eval(), torch.rand(8, 5)
+    warned = r"its '\*xs' is the first alone.* give .*\(\(x, y\), labels"
+    with pytest.warns(UserWarning, match=warned):
+        converted(model, [(x, torch.rand(8, 5))])

@@ -35,7 +35,7 @@ def logits_of(answer: Any, who: str) -> Tensor:
     raise AnalysisError(
         f"{who} answers {len(tensors)} tensors ({', '.join(tensors)}), and none of them is called "
         "'logits': right answers are counted by one tensor [B, classes]; wrap the model in a "
-        "module whose forward returns it, give a metric= of your own, or leave the labels out"
+        "module whose forward returns it, give a metric of your own, or leave the labels out"
     )
 
 
@@ -79,7 +79,7 @@ def require_answers(logits: Tensor, labels: Tensor, who: str) -> None:
     if logits.shape[:1] != labels.shape or logits.ndim != 2 or logits.shape[1] < 2:
         raise AnalysisError(
             f"{who} answers {list(logits.shape)} to {len(labels)} samples; accuracy needs logits "
-            "[B, classes], of two or more: give a metric= of your own, or leave the labels out"
+            "[B, classes], of two or more: give a metric of your own, or leave the labels out"
         )
     if not bool(logits.isfinite().all()):
         raise AnalysisError(

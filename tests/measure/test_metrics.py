@@ -296,7 +296,7 @@ def test_what_cannot_be_measured_is_refused(
 def test_labels_of_classes_need_answers_of_classes_or_a_metric(
     detector: sw.SpikingNetwork, images: Tensor, labels: Tensor
 ) -> None:
-    with pytest.raises(sw.AnalysisError, match="give a metric= of your own, or leave the labels"):
+    with pytest.raises(sw.AnalysisError, match="give a metric of your own, or leave the labels"):
         sw.sweep({"a": detector}, [(images, labels)], 2)
 
 

@@ -1,9 +1,8 @@
 """What one family of operations is to every room: the base class, and the registry of its kinds.
 
 A rule is registered once and then tells all that is asked of an operation: what it is to a spiking
-network, which of its calls are refused, how a scale passes through it, what it costs, how reports
-name it and how NIR writes it. The rules of the library stand in `spikewright.rules`, one file a
-family; a rule from elsewhere is one class and one call of `register`.
+network, which calls are refused, how a scale passes, what it costs, how reports name it and NIR
+writes it. The library's stand in `spikewright.rules`; another is a class and a call of `register`.
 """
 
 from __future__ import annotations
@@ -79,7 +78,6 @@ class Rule:
         label: its words in reports where `words` says no more; "" where it only moves data.
         unwritten: why NIR has no node for it, where `nir` says no more.
         rectifies: whether a unit is max(x, 0), perhaps with a ceiling; see `Site`.
-        keeps_whole_numbers: whether it gives whole numbers where it reads whole numbers.
         rounds_to_bf16: whether it may read whole numbers and its weights in bfloat16.
         within_units: whether a unit that the model writes out may hold it, and nothing else.
     """
@@ -98,7 +96,6 @@ class Rule:
         "constants and flatten",
     )
     rectifies: bool = False
-    keeps_whole_numbers: bool = False
     rounds_to_bf16: bool = False
     within_units: bool = False
 
@@ -224,6 +221,10 @@ class Rule:
         """
         return None
 
+    def keeps_whole_numbers(self, op: Operation, graph: Graph) -> bool:
+        """Whether it gives whole numbers, none larger, where all its inputs are whole numbers."""
+        return False
+
     def geometry(self, op: Operation, graph: Graph) -> Geometry | None:
         """The 2-d convolution of one group that it is, or None; asked for the integer kernels."""
         return None
@@ -275,8 +276,7 @@ def rule_of(op: Operation) -> Rule:
 def kind_of(op: Operation, constants: Set[str], tensors: Mapping[str, Tensor]) -> Kind:
     """What an operation is to a spiking network.
 
-    What is computed of constants is one, until weights meet it or it chooses among them: there
-    signals begin.
+    What is computed of constants is one until weights meet it or it chooses: there signals begin.
 
     Args:
         op: the call.

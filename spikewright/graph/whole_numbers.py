@@ -18,12 +18,14 @@ LEAST_UNIT = 1.1754943508222875e-38
 
 
 def whole_numbers(graph: Graph, without: frozenset[str] = frozenset()) -> set[str]:
-    """The values that hold whole numbers: what neurons emit, some sites apart, and its largest."""
+    """The values that hold whole numbers: what neurons emit, some sites apart, however it moves."""
     whole: set[str] = set()
     for op in graph.operations:
-        passes = rule_of(op).keeps_whole_numbers and whole.issuperset(op.inputs)
-        emits = op.site is not None and op.site.name not in without
-        if emits or (passes and op.kind not in (Kind.CONSTANT, Kind.UNIT)):
+        if op.site is not None or op.kind is Kind.CONSTANT:
+            known = op.site is not None and op.site.name not in without
+        else:
+            known = whole.issuperset(op.inputs) and rule_of(op).keeps_whole_numbers(op, graph)
+        if known:
             whole.add(op.name)
     return whole
 

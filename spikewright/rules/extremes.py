@@ -33,10 +33,12 @@ class LargestAlong(Rule):
     kind = Kind.MAX
     label = "maximum"
     unwritten = _NO_MAX
-    keeps_whole_numbers = True
 
     def objection(self, op: Operation, ndim: int) -> str | None:
         return keeps_batch(op.argument(1, "dim", ()) or None, ndim)
+
+    def keeps_whole_numbers(self, op: Operation, graph: Graph) -> bool:
+        return True
 
     def passed(self, op: Operation, scales: Mapping[str, Any], graph: Graph) -> Any | None:
         return along_reduced(op, scales[op.inputs[0]])

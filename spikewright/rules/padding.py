@@ -43,6 +43,9 @@ class Padding(Rule):
                 pads[i] = 0
         return F.pad(scale, pads, value=1.0)
 
+    def keeps_whole_numbers(self, op: Operation, graph: Graph) -> bool:
+        return not _filling(op)
+
     def compiled_target(self, op: Operation) -> Callable[..., Any]:
         whole = _filling(op) == 0 and min(op.argument(1, "pad")) >= 0
         return zero_padded if whole else op.target

@@ -28,7 +28,9 @@ class MaxPool(Rule):
     kind = Kind.MAX
     label = "max pool"
     unwritten = Refusal("NIR has no max pooling", "use average pooling and train the model anew")
-    keeps_whole_numbers = True
+
+    def keeps_whole_numbers(self, op: Operation, graph: Graph) -> bool:
+        return True
 
     def passed(self, op: Operation, scales: Mapping[str, Any], graph: Graph) -> Any | None:
         return same_over_plane(op, scales[op.inputs[0]])

@@ -26,6 +26,9 @@ class Moving(Rule):
 
     kind = Kind.LINEAR
 
+    def keeps_whole_numbers(self, op: Operation, graph: Graph) -> bool:
+        return not any(graph.tensors[name].is_floating_point() for name in op.stored)
+
     def route(self, op: Operation, graph: Graph) -> Moved:
         return moved_by(op, graph)
 
@@ -62,7 +65,6 @@ class Reshape(Rearranging):
     """The same values in another shape; `view` demands a memory layout, `reshape` takes any."""
 
     targets = (aten.view.default, aten._unsafe_view.default, aten.reshape.default)
-    keeps_whole_numbers = True
 
     def normal_form(self, op: Operation, reading: Reading) -> Operation:
         return replace(op, target=aten.reshape.default)
@@ -75,7 +77,6 @@ class Copy(Rearranging):
     """The value itself."""
 
     targets = (aten.clone.default, aten.alias.default, aten.detach.default)
-    keeps_whole_numbers = True
 
     def nir(self, op: Operation, graph: Graph) -> tuple[Node, ...]:
         return ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from spikewright.graph.ir import Graph, Operation
 from spikewright.graph.nodes import Refusal
 from spikewright.graph.rule import register
 from spikewright.rules._planes import PlaneMean
@@ -30,6 +31,9 @@ class Upsampling(PlaneMean):
     )
     label = "upsample"
     unwritten = Refusal("NIR has no upsampling", "convert the part of the model before it")
+
+    def keeps_whole_numbers(self, op: Operation, graph: Graph) -> bool:
+        return "nearest" in op.function
 
 
 register(Upsampling())

@@ -9,7 +9,7 @@ from pathlib import Path
 from paper import markdown
 from paper.answers.records import read_records
 
-_HEAD = ("answer", "neuron", "T", "mean IoU", "with the ANN", "steps", "energy / int8 ANN")
+_HEAD = ("answer", "neuron", "T", "mean IoU", "with the ANN", "steps", "energy / quantised ANN")
 
 
 @dataclass(frozen=True)

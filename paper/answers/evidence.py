@@ -105,12 +105,18 @@ class Enough:
     entry: Entry
 
 
-def enough(table: NetworkTable, neuron: str) -> Enough | None:
-    """The least T that is enough for a neuron; None where none of this table is."""
+def enough(table: NetworkTable, neuron: str, images: int | None = None) -> Enough | None:
+    """The least T that is enough for a neuron; None where none of this table is.
+
+    Args:
+        table: of one network.
+        neuron: such as "nearest".
+        images: the first so many alone, as fewer tell fewer differences; all when None.
+    """
     ann = table.first_seed(ANN, 0)
     for t in table.steps:
         entries = (table.first_seed(row, t) for row in rows_with(table, neuron))
-        pairs = [(entry, pair) for entry in entries if entry and (pair := paired(entry, ann))]
+        pairs = [(entry, pair) for entry in entries if entry and (pair := paired(entry, ann, images))]
         level = [entry for entry, pair in pairs if pair.p_value >= SURE or pair.points > 0]
         if level:
             return Enough(t, max(level, key=lambda entry: entry.first.accuracy))

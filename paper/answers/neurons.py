@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from paper.answers.evidence import (
     Evidence,
@@ -86,20 +86,33 @@ def _least(kind: str, tables: Sequence[NetworkTable]) -> str:
     return (
         f"On {kind} networks `nearest` is not below the ANN from T = {steps} "
         f"({len(found)} of {len(run)} networks{own if kind == 'QCFS' else ''}), an answer after "
-        f"{time} time steps; plain IF {_plain(tables)}."
+        f"{time} time steps{_beside_plain(tables)}."
     )
 
 
-def _plain(tables: Sequence[NetworkTable]) -> str:
-    """When plain IF is not below the ANN."""
+def _beside_plain(tables: Sequence[NetworkTable]) -> str:
+    """When plain IF is not below the ANN, and when `nearest` is not on the same images."""
     run = [table for table in tables if was_run(table, "if")]
     if not run:
+        return f"; plain IF was {NOT_RUN}"
+    images = {table.name: table.configuration["one_phase_images"] for table in run}
+    told = [
+        f"{name} {_reached(run, neuron, images)}"
+        for neuron, name in (("nearest", "`nearest`"), ("if", "plain IF"))
+    ]
+    return f"; on {span(images.values())} images of each, {' and '.join(told)}"
+
+
+def _reached(tables: Sequence[NetworkTable], neuron: str, images: Mapping[str, int]) -> str:
+    """The time steps after which a neuron is not below the ANN, on so many images by network."""
+    run = [table for table in tables if was_run(table, neuron)]
+    found = [least for table in run if (least := enough(table, neuron, images[table.name]))]
+    if not run:
         return f"was {NOT_RUN}"
-    found = [least for table in run if (least := enough(table, "if"))]
     if not found:
-        return f"is below it up to T = {_last(run, 'if')}"
+        return f"is below it up to T = {_last(run, neuron)}"
     time = span(least.entry.latency for least in found)
-    return f"gets there after {time} ({len(found)} of {len(run)})"
+    return f"gets there after {time} steps ({len(found)} of {len(run)})"
 
 
 def _last(tables: Sequence[NetworkTable], neuron: str) -> int:

@@ -9,8 +9,8 @@ from paper.answers.evidence import Evidence
 from paper.answers.records import read_records
 from paper.tables import NOT_RUN
 
-KEPT = 0.005
-"""A figure that is no more than this below the ANN's, of 1, is kept."""
+KEPT = 0.005 + 1e-9
+"""A figure that is no more than half a point below the ANN's, of 1, is kept, however it rounds."""
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class RealRow:
         steps: T.
         figure: the network's own, 0 .. 1.
         error: relative, of the answers.
-        energy: over that of the int8 ANN; None where an operation has no price.
+        energy: in integers, over that of the ANN with activations of as many bits as the levels
+            ask for; None where an operation has no price.
         longer: the layers with a longer window than T; "" where all are alike.
         weights: how they came to be in 8 bits; "" for those of the network's own precision.
     """
@@ -85,5 +86,5 @@ def _kept(networks: Sequence[Real], neuron: str, steps: int, shown: str) -> str:
     )
     energies = sorted(row.energy for _, row in pairs if row.energy is not None)
     if energies:
-        told += f", at {energies[0]:.2f} to {energies[-1]:.2f} of the int8 ANN's energy"
+        told += f", at {energies[0]:.2f} to {energies[-1]:.2f} of the quantised ANN's energy"
     return f"{told}."

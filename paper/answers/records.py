@@ -20,15 +20,14 @@ class CodeRow:
         neuron: as the command line spells it, such as "nearest:digits".
         steps: T.
         latency: time steps until the answer.
-        energy_integer: arithmetic in integers over that of the ANN with activations of as many bits
-            as the levels ask for.
+        energy: arithmetic in single precision over that of the ANN, which is one for all codes.
         same: fraction of samples with the ANN's answer.
     """
 
     neuron: str
     steps: int
     latency: int
-    energy_integer: float
+    energy: float
     same: float
 
 

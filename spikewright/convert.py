@@ -32,6 +32,7 @@ from spikewright.errors import CalibrationError, ConversionError
 from spikewright.graph import Graph, InputRefused, fold_batch_norm, survey
 from spikewright.graph.channels import with_channels
 from spikewright.graph.elementary import Units
+from spikewright.graph.full_precision import full_precision
 from spikewright.graph.given import Given
 from spikewright.graph.inputs import Batch, as_many, batch_of, to_dtype
 from spikewright.graph.model_checks import check_model, state_of, takes
@@ -111,8 +112,7 @@ class Prepared:
         """The same without every fourth calibration sample, and those samples, to judge by.
 
         Returns:
-            Prepared with the statistics of the other samples, and batches of all inputs that these
-            know nothing of.
+            Prepared by the other samples, and batches of all inputs that it knows nothing of.
 
         Raises:
             CalibrationError: for fewer than 8 calibration samples.
@@ -242,8 +242,7 @@ def convert(
             the network is the same in every one, and that of one process, to the bit.
         units: "group", or "elementary": softmax and norms are built from units of one charge each.
         precision: of weights that meet spikes: "float32" (the model's own), "bf16" or "int8", as
-            for `SpikingNetwork.with_precision`. Weights that are refitted make up for what rounding
-            to 8 bits changes.
+            for `SpikingNetwork.with_precision`; refitted ones make up for rounding to 8 bits.
 
     Returns:
         The spiking network, on the model's device and in its dtype.
@@ -271,6 +270,7 @@ def convert(
     return prepared.convert(neuron, threshold, steps, correction, seed, precision)
 
 
+@full_precision()
 def _prepared(
     model: nn.Module | ExportedProgram,
     calibration: Tensor | Mapping[str, Any] | Batches,

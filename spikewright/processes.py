@@ -54,7 +54,8 @@ class Processes:
         if launched()[1] == 1:
             return cls(0, 1, torch.device(device))
         accelerate = require_extra("accelerate", "train", "work in several processes")
-        accelerator = accelerate.Accelerator(cpu=device == "cpu")
+        own = accelerate.DistributedDataParallelKwargs(broadcast_buffers=False)  # see `agree`
+        accelerator = accelerate.Accelerator(cpu=device == "cpu", kwargs_handlers=[own])
         place: torch.device = accelerator.device
         if place.type == "cpu":  # which it numbers, as if there were several
             place = torch.device("cpu")

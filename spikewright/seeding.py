@@ -7,6 +7,9 @@ from contextlib import contextmanager
 
 import torch
 
+LARGEST_SEED = 2**32 - 1
+"""The largest seed of a training; torch and NumPy both take it."""
+
 
 @contextmanager
 def seeded(seed: int) -> Generator[None]:

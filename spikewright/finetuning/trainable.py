@@ -14,6 +14,7 @@ from spikewright.errors import ConversionError
 from spikewright.finetuning.answer import Answer
 from spikewright.finetuning.representation import Surrogate, representation
 from spikewright.graph.evaluate import apply, evaluate
+from spikewright.graph.full_precision import full_precision
 from spikewright.graph.inputs import Batch, content_of
 from spikewright.graph.ir import Graph, Kind, Operation, Stored
 from spikewright.graph.precision import Precision
@@ -126,6 +127,7 @@ class TrainableNetwork(nn.Module):
         """What the model returns, its tensors as means over time; see `observe`."""
         return self.observe(images, seed).output
 
+    @full_precision()
     def observe(self, images: Any, seed: int = 0, *, spikes: bool = False) -> Answer:
         """The network's answer to a batch, with what its sites send.
 
@@ -171,7 +173,10 @@ class TrainableNetwork(nn.Module):
                 parameter.requires_grad_(name not in names)
 
     def network(self) -> SpikingNetwork:
-        """The spiking network of these parameters at this T; what it was made with at others."""
+        """The spiking network of these parameters at this T; what it was made with at others.
+
+        Its thresholds are those of the neurons that stand there now, as they were trained.
+        """
         source = self._source[0]
 
         def kept(part: str, dtype: torch.dtype | None) -> dict[str, Tensor]:
@@ -182,8 +187,9 @@ class TrainableNetwork(nn.Module):
         small = (kept("threshold", wide), kept("correction", wide), kept("potential", wide))
         designs = {t: source.design(t) for t in source.designed_steps}
         designs[self.steps] = Design(*small, weights=kept("weight", None))
-        parts = (source.graph, source.neurons, self.steps, designs, source.calibration)
-        return SpikingNetwork(*parts)
+        neurons = dict(source.neurons)
+        calibration = replace(source.calibration, neurons=neurons)
+        return SpikingNetwork(source.graph, neurons, self.steps, designs, calibration)
 
     def plan(self) -> Plan:
         """The network as the engines run it, of parameters that ask for gradients."""

@@ -98,8 +98,8 @@ class Operation:
         target: the function to call, an ATen overload.
         args, kwargs: its arguments; `Value`, `Stored` and `BATCH` stand for what is known later.
         kind: what it is to a spiking network.
-        shape: the shape of its value for one sample, `S` of `[B, *S]` (of a constant, its whole
-            shape); empty for operations that give several values.
+        shape: the shape of its value for one sample, `S` of `[B, *S]`, also of a constant; empty
+            for operations that give several values.
         module: the path of the user's module it was written in ("" for the model itself).
         source: "file:line" of the user's code, or "".
         site: set when `kind` is UNIT.

@@ -225,13 +225,9 @@ def _cuts(sizes: Sequence[int], most: int) -> Iterator[tuple[int, int]]:
 
 def _samples_of(item: Any) -> int:
     shown, labels, labelled = taken_apart(item)
-    if labelled and isinstance(labels, Sized) and not _is_0d(labels):
+    if labelled and isinstance(labels, Tensor) and labels.ndim > 0:  # frames have T in front
         return len(labels)
     return size_of(shown) if is_shown(shown) else 1
-
-
-def _is_0d(labels: Any) -> bool:
-    return isinstance(labels, Tensor) and labels.ndim == 0
 
 
 def _stream(data: Labelled, most: int, dimensions: int, wanted: Labels) -> Iterator[Block]:

@@ -192,7 +192,8 @@ def shuffled(
 def _refuse_frames(network: SpikingNetwork, data: Iterable[tuple[Tensor, Tensor]]) -> None:
     """See that samples are shown as constant currents: as frames they differ in time themselves."""
     first = next(iter(data), None)
-    if first is not None and are_frames(first[0], len(network.graph.signal.shape)):
+    shown = None if first is None else taken_apart(first)[0]
+    if shown is not None and are_frames(shown, len(network.graph.signal.shape)):
         raise AnalysisError(
             "this experiment shows images [B, *S] as constant currents, so that all of the order "
             "in time is the network's own; frames have one: give their mean over time"

@@ -43,10 +43,8 @@ class Score:
         value = getattr(row, self.field, None)
         if value is None:
             return None
-        if self.field not in ("metric", "accuracy"):
-            return Estimate(value, None, None, 0.0)
-        prefix = "metric_" if self.field == "metric" else ""
-        low, high = (getattr(row, f"{prefix}{end}") for end in ("low", "high"))
+        prefix = "" if self.field == "accuracy" else f"{self.field}_"
+        low, high = (getattr(row, f"{prefix}{end}", None) for end in ("low", "high"))
         return Estimate(value, low, high, getattr(row, f"{prefix}spread", 0.0))
 
     @property

@@ -68,6 +68,7 @@ class SweepRow:
         seconds: wall time of its simulations, all seeds together.
         relative_error: the distance of the answers to the reference's over their size, all samples
             and numbers together, `|a - b| / |b|`; the mean over seeds.
+        relative_error_spread: standard deviation of the relative error over seeds.
         cosine: the cosine between an answer and the reference's, the mean over samples and seeds.
         metric: a metric of the user's own, the mean over samples and seeds; None without one.
         metric_low, metric_high: normal 95 % interval of that mean over samples; None where the
@@ -95,6 +96,7 @@ class SweepRow:
     spikes_per_neuron: float
     seconds: float = 0.0
     relative_error: float | None = None
+    relative_error_spread: float = 0.0
     cosine: float | None = None
     metric: float | None = None
     metric_low: float | None = None
@@ -225,7 +227,7 @@ def row_of(
     low, high = (None, None) if accuracy is None else _interval(accuracy, samples)
     spikes = sum(tally.spikes for tally in tallies) / (samples * len(tallies))
     matched = compared and classes
-    errors = [tally.relative_error for tally in tallies]
+    errors = [tally.relative_error for tally in tallies if compared]
     return SweepRow(
         network=name,
         steps=steps,
@@ -245,6 +247,7 @@ def row_of(
         spikes_per_neuron=spikes / sum(math.prod(op.shape) for op in network.graph.neurons),
         seconds=sum(tally.seconds for tally in tallies),
         relative_error=_mean(errors) if compared else None,
+        relative_error_spread=_spread(errors),
         cosine=_mean([tally.cosine / samples for tally in tallies]) if compared else None,
         **(_metric_of(tallies) if measured else {}),
     )
@@ -269,13 +272,18 @@ def _mean(values: Sequence[float | None]) -> float | None:
     return significant(mean(known)) if len(known) == len(values) else None
 
 
+def _spread(values: Sequence[float | None]) -> float:
+    known = [value for value in values if value is not None]
+    return significant(stdev(known)) if len(known) == len(values) > 1 else 0.0
+
+
 def _metric_of(tallies: Sequence[Tally]) -> dict[str, Any]:
     """The fields of the metric, from one tally for each seed."""
     samples = tallies[0].samples
     values = [tally.score / samples for tally in tallies]
     fields: dict[str, Any] = {
         "metric": significant(mean(values)),
-        "metric_spread": significant(stdev(values)) if len(values) > 1 else 0.0,
+        "metric_spread": _spread(values),
     }
     if all(tally.scored == samples for tally in tallies):
         squares = mean(tally.squares for tally in tallies) / samples

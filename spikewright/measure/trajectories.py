@@ -14,7 +14,8 @@ from spikewright.measure.accuracy import logits_of, predictions, require_answers
 from spikewright.measure.answers import Accuracy, Batches
 from spikewright.measure.batches import are_frames, labelled_batches, samples_in
 from spikewright.measure.placement import device_of
-from spikewright.measure.shown import answer_to, moved
+from spikewright.measure.reference import check_reference, reference_answer
+from spikewright.measure.shown import moved
 from spikewright.measure.tables import aligned
 from spikewright.network import SpikingNetwork
 
@@ -128,7 +129,8 @@ def trajectories(
         A point for every network and time at which it has answered.
 
     Raises:
-        AnalysisError: without networks or samples, and for labels or answers without classes.
+        AnalysisError: without networks or samples, for labels or answers without classes, and for
+            a reference in training mode or that cannot answer.
         ConversionError: when a batch is not of the shape or dtype that a network takes.
 
     Example:
@@ -142,6 +144,7 @@ def trajectories(
     """
     if not networks:
         raise AnalysisError("trajectories needs at least one network by name")
+    check_reference(reference)
     first = next(iter(networks.values()))
     dimensions = len(first.graph.inputs[0].shape)
     running = {name: _Running() for name in networks}
@@ -151,9 +154,9 @@ def trajectories(
         shown, truth = moved(images, place), labels.to(place)
         expected = None
         if reference is not None:
-            still = shown.mean(0) if are_frames(shown, dimensions) else shown
             with torch.no_grad():
-                expected = _classes(answer_to(reference, still), truth, "the reference")
+                answer = reference_answer(reference, shown, dimensions)
+            expected = _classes(answer, truth, "the reference")
             right += int((expected == truth).sum())
         samples += samples_in(images, dimensions)
         for name, network in networks.items():

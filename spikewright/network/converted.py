@@ -7,6 +7,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Self
 
+import torch
 from torch import Tensor
 
 from spikewright import artefact
@@ -55,8 +56,16 @@ class ConvertedNetwork(GraphNetwork):
             designs: thresholds and corrections by T.
             calibration: gives thresholds for a T that has no design, from the same statistics.
             precision: of weights and currents.
+
+        Raises:
+            ConversionError: for neurons that cannot stand there, and bfloat16 asked to be int8.
         """
         super().__init__(graph)
+        if precision is Precision.INT8 and self.dtype is torch.bfloat16:
+            raise ConversionError(
+                "this network is bfloat16, whose weights are rounded to that already: for int8 "
+                "convert the model in float32, model.float(), or call .float() before"
+            )
         self._neurons = dict(neurons)
         step_weights(self._neurons, steps)  # refuses neurons that cannot stand in one network
         require_units_served(graph, self._neurons)
@@ -76,8 +85,11 @@ class ConvertedNetwork(GraphNetwork):
 
     @property
     def precision(self) -> Precision:
-        """The number format of weights that meet spikes; read only, see `with_precision`."""
-        return self._precision
+        """The number format of weights that meet spikes; read only, see `with_precision`.
+
+        A bfloat16 network is of no other than "bf16".
+        """
+        return Precision.BF16 if self.dtype is torch.bfloat16 else self._precision
 
     @property
     def sites(self) -> tuple[str, ...]:
@@ -123,8 +135,12 @@ class ConvertedNetwork(GraphNetwork):
 
         What was expected of this network was judged on its own neurons and numbers.
         """
-        if (dict(neurons), precision) == (self._neurons, self._precision):
+        if (dict(neurons), precision) == (self._neurons, self.precision):
             return self._designs
+        return self._unjudged()
+
+    def _unjudged(self) -> dict[int, Design]:
+        """The designs without what was expected of them."""
         return {steps: replace(each, expected={}) for steps, each in self._designs.items()}
 
     def require_own_windows_designed(self, steps: int) -> None:
@@ -151,7 +167,8 @@ class ConvertedNetwork(GraphNetwork):
         """How near its answers at T = `steps` are expected to come to the ANN's.
 
         Conversion knows it where `calibration.Auto` chose by samples held out, for the neurons and
-        the precision that it was asked for; else it is None.
+        the precision that it was asked for; else, and once it holds other weights or was made a
+        network of 16 bits, it is None.
 
         Example:
             >>> import torch, spikewright as sw
@@ -223,13 +240,24 @@ class ConvertedNetwork(GraphNetwork):
         self._made = Made()
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        before = self.dtype
         self._forget_plans()
-        return super()._apply(fn, recurse)
+        super()._apply(fn, recurse)
+        if self.dtype is not before and self.dtype.itemsize < torch.float32.itemsize:
+            self._designs = self._unjudged()
+        return self
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
         fitted = [steps for steps in self.designed_steps if self._designs[steps].weights]
+        errors: list[str] = args[6]
+        other = {t.dtype for t in args[0].values() if t.is_floating_point()} - {self.dtype}
+        if args[2].get("assign_to_params_buffers") and other:
+            errors.append(
+                f"assign=True would put {', '.join(map(str, other))} into a network of "
+                f"{self.dtype}: convert it with .to() before, or leave assign out"
+            )
+            return
         if fitted:
-            errors: list[str] = args[6]
             errors.append(
                 f"at T = {', '.join(map(str, fitted))} weights were fitted to the spikes that they "
                 "receive; these are no part of a state, and stand in place of those that are: "
@@ -238,6 +266,7 @@ class ConvertedNetwork(GraphNetwork):
             )
             return
         self._forget_plans()
+        self._designs = self._unjudged()
         for name, tensor in self.named_buffers(recurse=False):
             self._buffers[name] = tensor.clone()  # written to below; others may share it
         super()._load_from_state_dict(*args, **kwargs)

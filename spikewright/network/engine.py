@@ -110,7 +110,8 @@ def checked_ids(sample_ids: Tensor | None, content: Tensor, fuse: Fuse, *, neede
             f"sample_ids must be a tensor of integers [{len(content)}], got a "
             f"{type(sample_ids).__name__}: give torch.tensor(sample_ids)"
         )
-    if sample_ids.shape != (len(content),) or sample_ids.is_floating_point():
+    whole = not (sample_ids.is_floating_point() or sample_ids.is_complex())
+    if sample_ids.shape != (len(content),) or not whole or sample_ids.dtype is torch.bool:
         raise ConversionError(
             f"sample_ids must be integers of shape [{len(content)}], got {sample_ids.dtype} "
             f"{list(sample_ids.shape)}"

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from spikewright.errors import InterchangeError
-from spikewright.graph.evaluate import Handler, answered, evaluate
+from spikewright.graph.evaluate import Handler, answered, check_inputs, evaluate
+from spikewright.graph.full_precision import full_precision
 from spikewright.graph.inputs import batch_of
 from spikewright.graph.ir import Graph
 from spikewright.graph.widened import with_dtypes
@@ -74,10 +75,16 @@ class GraphNetwork(nn.Module):
 class CapturedANN(GraphNetwork):
     """The network that was converted, as it was captured: activations in place, no spikes."""
 
+    @full_precision()
     def forward(self, *inputs: Any, **keywords: Any) -> Any:
-        """The model's answer to a batch, given and put together as the model has it."""
+        """The model's answer to a batch, given and put together as the model has it.
+
+        Raises:
+            ConversionError: for input that the network was not captured for.
+        """
         graph = self.graph
         batch = batch_of(graph.call.inputs(inputs, keywords, graph.tensors))
+        check_inputs(graph, batch, self._reference)
         return answered(graph, evaluate(graph, batch, self._handlers(graph)), len(batch))
 
     def _handlers(self, graph: Graph) -> Mapping[Any, Handler]:

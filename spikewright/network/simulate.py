@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from contextlib import nullcontext
-
-import torch
 from torch import Tensor
 
+from spikewright.graph.full_precision import full_precision
 from spikewright.graph.inputs import Batch
 from spikewright.network.compiled import CompiledEngines
 from spikewright.network.counts import run_counts
@@ -16,6 +14,7 @@ from spikewright.network.plan import Observer, Plan
 from spikewright.network.steps import run_steps
 
 
+@full_precision()
 def simulate(
     plan: Plan,
     shown: Batch,
@@ -46,20 +45,17 @@ def simulate(
     seed = checked_seed(seed)
     if engine is Engine.COUNTS:
         shown = mean_image(plan.source, shown)
-    kind = shown.device.type
-    autocast = torch.is_autocast_enabled(kind)  # to 16 bits, which cannot hold counts
-    with torch.autocast(kind, enabled=False) if autocast else nullcontext():
-        if compiled is not None and not are_frames(shown, plan.source):
-            run = compiled.serving(plan, engine, observer)
-            if run is not None:
-                return run(plan, shown, seed=seed, sample_ids=sample_ids, observer=observer)
-        if engine is Engine.COUNTS:
-            return run_counts(plan, shown, seed=seed, sample_ids=sample_ids, observer=observer)
-        return run_steps(
-            plan,
-            shown,
-            seed=seed,
-            sample_ids=sample_ids,
-            observer=observer,
-            memory_budget=memory_budget,
-        )
+    if compiled is not None and not are_frames(shown, plan.source):
+        run = compiled.serving(plan, engine, observer)
+        if run is not None:
+            return run(plan, shown, seed=seed, sample_ids=sample_ids, observer=observer)
+    if engine is Engine.COUNTS:
+        return run_counts(plan, shown, seed=seed, sample_ids=sample_ids, observer=observer)
+    return run_steps(
+        plan,
+        shown,
+        seed=seed,
+        sample_ids=sample_ids,
+        observer=observer,
+        memory_budget=memory_budget,
+    )

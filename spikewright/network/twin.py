@@ -15,7 +15,8 @@ from torch import Tensor
 
 from spikewright.errors import ConversionError
 from spikewright.graph.affines import with_affines_in_weights
-from spikewright.graph.evaluate import Handler, evaluate
+from spikewright.graph.evaluate import Handler, check_inputs, evaluate
+from spikewright.graph.full_precision import full_precision
 from spikewright.graph.ir import Graph, Kind, Operation
 from spikewright.graph.precision import Precision
 from spikewright.graph.scales import fold_scales
@@ -56,14 +57,19 @@ class Twin(CapturedANN):
             self.register_buffer(f"threshold:{number}", plan.thresholds[site])
             self.register_buffer(f"correction:{number}", plan.corrections.get(site))
 
+    @full_precision()
     @torch.no_grad()
     def counts(self, images: Any) -> dict[str, Tensor]:
         """The n of every unit for a batch: by site name, `[B, *S]`, whole numbers.
 
         Beside `SpikingNetwork.counts` it shows the first site at which the two differ.
+
+        Raises:
+            ConversionError: for input that the network was not captured for.
         """
         graph, counts = self.graph, dict[str, Tensor]()
         batch = graph.call.batch(images, graph.tensors)
+        check_inputs(graph, batch, self._reference)
         evaluate(graph, batch, self._handlers(graph, counts))
         return counts
 

@@ -130,7 +130,7 @@ def _check(
         )
     for number, (when, where) in enumerate(zip(times, units, strict=True)):
         fits = when.shape == where.shape and bool(((where >= 0) & (where < CHANNELS)).all())
-        if not fits or not bool((when >= 0).all()):
+        if not fits or not bool(((when >= 0) & when.isfinite()).all()):
             raise DataError(
                 f"'{path}', sample {number}: every spike has a time of at least 0 s and a unit in "
                 f"0 .. {CHANNELS - 1}"

@@ -10,13 +10,12 @@ from spikewright.recurrent.alif import ALIF
 from spikewright.recurrent.network import SRNN
 from spikewright.recurrent.sequence_names import SequenceDataRecipe
 from spikewright.runs.recipe import LARGEST_RATE, differences, refuse
-from spikewright.seeding import seeded
+from spikewright.seeding import LARGEST_SEED, seeded
 
 LARGEST_COUNT = 2**20
 """The most epochs, and the most sequences of a batch; no run needs as many."""
 LARGEST_LAYER = 2**14
 """The most neurons of a layer: their weights among themselves take 1 GiB."""
-LARGEST_SEED = 2**32 - 1
 LARGEST_NUMBER = 1e6
 """The largest of the numbers of a neuron: beyond every use, and float32 holds their products."""
 

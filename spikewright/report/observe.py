@@ -143,7 +143,7 @@ def observe_thresholds(
     """
     spikes: dict[str, float] = {}
     rates: dict[str, tuple[int, ...]] = {}
-    levels = network.plan(steps).levels
+    largest = network.plan(steps).reach
 
     def watch_sent(op: Operation, sent: Tensor) -> None:
         assert op.site is not None
@@ -151,7 +151,7 @@ def observe_thresholds(
 
     def watch_layer(op: Operation, charge: Tensor, count: Tensor, residual: Tensor | None) -> None:
         assert op.site is not None
-        rates[op.site.name] = rate_counts(count.abs().mean(dim=0) / levels[op.site.name])
+        rates[op.site.name] = rate_counts(count.abs().mean(dim=0) / largest[op.site.name])
 
     network.observe(images, Observer(layer=watch_layer, sent=watch_sent), steps=steps, seed=seed)
     thresholds = {site: theta.cpu() for site, theta in network.design(steps).thresholds.items()}

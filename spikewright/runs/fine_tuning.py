@@ -12,6 +12,7 @@ from spikewright.methods.finetune import FineTuning, named
 from spikewright.runs.card import SplitAccuracy
 from spikewright.runs.recipe import DataRecipe, StartRecipe, differences
 from spikewright.runs.run_folder import RecordedFolder, RunRecord
+from spikewright.seeding import LARGEST_SEED
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,11 @@ class FineTuneRecipe:
     resize: Resize | None = None
 
     def __post_init__(self) -> None:
-        if self.seed < 0 or self.steps < 1 or (self.samples is not None and self.samples < 1):
+        samples = 1 if self.samples is None else self.samples
+        if not 0 <= self.seed <= LARGEST_SEED or min(self.steps, samples) < 1:
             raise RecipeError(
-                f"seed must be at least 0, steps and samples at least 1, got seed={self.seed}, "
-                f"steps={self.steps}, samples={self.samples}"
+                f"seed must be 0 to {LARGEST_SEED:,}, steps and samples at least 1, got "
+                f"seed={self.seed}, steps={self.steps}, samples={self.samples}"
             )
         self.make_method()
 

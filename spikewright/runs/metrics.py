@@ -10,7 +10,7 @@ class EpochMetrics:
     """What one epoch came to.
 
     Attributes:
-        epoch: counted from 1.
+        epoch: counted from 1; 0 is a network before it is fine-tuned.
         training_loss: the mean loss over the epoch's samples, in nats, weights moving.
         training_accuracy: the fraction of the samples right, weights moving, 0 .. 1; of
             images as they were augmented.

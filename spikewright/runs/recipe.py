@@ -15,6 +15,7 @@ from spikewright.runs.kinds import (
     ScheduleKind,
     kind_named,
 )
+from spikewright.seeding import LARGEST_SEED
 
 LARGEST_LEVELS = 2**16
 """The most levels of QCFS, and the most steps of a shift; no network needs as many."""
@@ -259,6 +260,7 @@ class Recipe:
         levels = self.network.levels or 0
         refuse(
             (self.seed < 0, "seed must be at least 0"),
+            (self.seed > LARGEST_SEED, f"seed must be at most {LARGEST_SEED:,}"),
             (
                 self.optimisation.sparsity > 0 and (levels == 0 or levels & (levels + 1) > 0),
                 "sparsity counts the spikes of QCFS with 2^T - 1 levels: levels=3, 7, 15, ...",

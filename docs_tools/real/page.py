@@ -99,10 +99,8 @@ def _lost(results: list[Result]) -> str:
     digits = [(result, row) for result, row in pairs if (row.neuron, row.steps) == _SHOWN[1]]
     lost = [(result, row) for result, row in digits if result.ann - row.figure > KEPT]
     kept = len(digits) - len(lost)
-    told = (
-        f"With digits, T = 3, {kept} of {len(digits)} networks are no more than half a point below"
-    )
-    return f"{told} their ANN{_named(lost)}."
+    told = f"With digits, T = 3, {kept} of {len(digits)} networks are no more than half a point"
+    return f"{told} below their ANN{_named(lost)}."
 
 
 def _named(lost: list[tuple[Result, Row]]) -> str:

@@ -115,11 +115,12 @@ def enough(table: NetworkTable, neuron: str, images: int | None = None) -> Enoug
     """
     ann = table.first_seed(ANN, 0)
     for t in table.steps:
-        entries = (table.first_seed(row, t) for row in rows_with(table, neuron))
-        pairs = [
-            (entry, pair) for entry in entries if entry and (pair := paired(entry, ann, images))
-        ]
-        level = [entry for entry, pair in pairs if pair.p_value >= SURE or pair.points > 0]
+        level: list[Entry] = []
+        for row in rows_with(table, neuron):
+            entry = table.first_seed(row, t)
+            pair = paired(entry, ann, images)
+            if entry and pair and (pair.p_value >= SURE or pair.points > 0):
+                level.append(entry)
         if level:
             return Enough(t, max(level, key=lambda entry: entry.first.accuracy))
     return None

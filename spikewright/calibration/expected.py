@@ -14,9 +14,9 @@ from spikewright.calibration.design import Design
 from spikewright.calibration.layer_simulation import LayerSimulation
 from spikewright.calibration.layers import Layers
 from spikewright.calibration.output_means import fitting
-from spikewright.calibration.rounding import rounded_to_nearest
 from spikewright.calibration.samples import Samples
 from spikewright.graph.precision import Precision
+from spikewright.graph.whole_numbers import in_bytes_before
 
 _TINY = torch.finfo(torch.float64).tiny
 
@@ -126,8 +126,7 @@ def _answers(
     """The network's outputs where the ANN has `Samples.answers`."""
     graph = replace(samples.graph, tensors={**samples.graph.tensors, **design.weights})
     if precision is Precision.INT8:
-        rounded = rounded_to_nearest(graph, simulation.worth(graph, design))
-        graph = replace(graph, tensors={**graph.tensors, **rounded})
+        graph = in_bytes_before(graph, simulation.worth(graph, design))
     times = (simulation.duration, simulation.rehearsal)
     layers = Layers(graph, samples.parts, *times, whole=True)
     for layer in layers.units():

@@ -7,7 +7,6 @@ others, and the Cholesky factor of the whole H^-1 holds these rows for every tur
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -15,12 +14,11 @@ import torch
 from torch import Tensor
 
 from spikewright.calibration.moments import Moments
-from spikewright.graph.affines import with_affines_in_weights
+from spikewright.graph.affines import SENT, with_affines_in_weights
 from spikewright.graph.ir import Graph
 from spikewright.graph.scales import fold_scales
 from spikewright.graph.whole_numbers import (
     LARGEST_DIGIT,
-    in_one_unit,
     reading_whole_numbers,
     stored_weight,
     unit_of,
@@ -50,26 +48,8 @@ def factors_of_weights(graph: Graph, worth: Mapping[str, Tensor]) -> dict[str, T
         if weighted is not None:
             tensors[weighted[0].name] = torch.ones_like(tensors[weighted[0].name])
     folded = fold_scales(with_affines_in_weights(replace(graph, tensors=tensors)), worth)
-    return {name: view.rows[:, :1] for name, (_, view) in reading_whole_numbers(folded).items()}
-
-
-def rounded_to_nearest(graph: Graph, worth: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Stored weights as they are once a network is in 8 bits, by name.
-
-    Those that several operations share are left out: each has a unit of its own.
-
-    Args:
-        graph, worth: as for `factors_of_weights`.
-    """
-    factors, found = factors_of_weights(graph, worth), dict[str, Tensor]()
-    uses = Counter(name for op in graph.operations for name in op.stored)
-    for op in graph.operations:
-        weighted = stored_weight(op, graph) if op.name in factors else None
-        if weighted is not None and uses[weighted[0].name] == 1:
-            (weight, view), of_op = weighted, factors[op.name]
-            rows = in_one_unit(view.rows.double() * of_op) / of_op
-            found[weight.name] = view.stored(rows.to(view.rows.dtype))
-    return found
+    found = reading_whole_numbers(folded).items()  # an affine's shift may follow what it was
+    return {name.removesuffix(SENT): view.rows[:, :1] for name, (_, view) in found}
 
 
 def rounded(rows: Tensor, factors: Tensor, moments: Moments) -> tuple[Tensor, Tensor]:
@@ -79,23 +59,25 @@ def rounded(rows: Tensor, factors: Tensor, moments: Moments) -> tuple[Tensor, Te
 
     Args:
         rows: `[G, O, K]`.
-        factors: what they are multiplied by, positive, `[G, 1, K]`.
+        factors: what they are multiplied by, `[G, 1, K]`; weights stay where it is 0.
         moments: of what they read, with a constant behind it where `moments.free` is 1.
 
     Returns:
         Such weights, float64 `[G, O, K]`, and what to add to the bias, `[G, O]`; 0 without one.
     """
     size, factors = rows.shape[-1], factors.double()
-    about_0 = moments.squares[:, :size, :size] / (factors.mT * factors)
+    inverse = (1 / factors).where(factors != 0, 0.0)
+    about_0 = moments.squares[:, :size, :size] * (inverse.mT * inverse)
     squares, mean = about_0, rows.new_zeros(len(rows), 1, size).double()
     if moments.free:  # the bias takes up the mean
         count = moments.squares[:, -1:, -1:]
         mean = moments.squares[:, -1:, :size] / count
-        squares = about_0 - count * (mean / factors).mT * (mean / factors)
+        squares = about_0 - count * (mean * inverse).mT * (mean * inverse)
     damping = (DAMPING * _mean_of_diagonal(squares)).clamp(min=torch.finfo(squares.dtype).tiny)
     damping = damping.maximum(LEAST_DAMPING * _mean_of_diagonal(about_0))
     exact = rows.double()
-    found = _by_turns(exact * factors, squares + damping * torch.eye(size)) / factors
+    found = _by_turns(exact * factors, squares + damping * torch.eye(size)) * inverse
+    found = found.where(factors != 0, exact)
     return found, ((exact - found) * mean).sum(-1)
 
 

@@ -23,6 +23,8 @@ from spikewright.graph.primitives import SUM
 from spikewright.graph.routes import Averaged, Moved
 from spikewright.graph.rule import rule_of
 
+SENT = ".sent"
+"""What the name of an operation ends in whose bias, one a place, is added behind it."""
 _SAME = 1e-12
 """Biases of one channel that differ by less, relative to the largest, are one: rounding of sums."""
 
@@ -116,6 +118,6 @@ def _taken(op: Operation, reading: _Reading, tensors: dict[str, Tensor]) -> list
     weighted = replace(op, args=(op.args[0], Stored(names[0]), bias, *op.args[3:]), kwargs=kwargs)
     if alike:
         return [weighted]
-    sent = f"{op.name}.sent"
+    sent = f"{op.name}{SENT}"
     both = replace(op, target=SUM, args=(Value(sent), Stored(names[1])), kwargs={})
     return [replace(weighted, name=sent), both]

@@ -7,11 +7,14 @@ from torch import Tensor
 
 _MASKS = 1e-3
 """The part of the largest number of a dtype from which on values are masks."""
+_MASKS_OF_FLOAT16 = 0.5
+"""The same of float16, whose largest number, 65,504, values come near themselves."""
 
 
 def masked(values: Tensor, dtype: torch.dtype) -> Tensor:
     """Which values are infinite, NaN, or what masks of a dtype write for them."""
-    return ~(values.abs() < _MASKS * torch.finfo(dtype).max)
+    part = _MASKS_OF_FLOAT16 if dtype is torch.float16 else _MASKS
+    return ~(values.abs() < part * torch.finfo(dtype).max)
 
 
 def without_masks(values: Tensor) -> Tensor:

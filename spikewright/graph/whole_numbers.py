@@ -7,9 +7,11 @@ from dataclasses import replace
 
 from torch import Tensor
 
+from spikewright.graph.affines import with_affines_in_weights
 from spikewright.graph.ir import Graph, Kind, Operation, Stored
 from spikewright.graph.matrix import MatrixView
 from spikewright.graph.rule import rule_of
+from spikewright.graph.scales import fold_scales
 
 LARGEST_DIGIT = 127
 """The largest whole number that a weight in 8 bits is."""
@@ -64,13 +66,15 @@ def in_bytes(graph: Graph) -> Graph:
     return _with_weights(graph, _rounded(reading_whole_numbers(graph)))
 
 
-def in_bytes_before(graph: Graph, folded: Graph) -> Graph:
+def in_bytes_before(graph: Graph, worth: Mapping[str, Tensor]) -> Graph:
     """A graph that computes with values what `in_bytes` of the folded one computes with counts.
 
     Args:
-        graph: whose scales are not folded.
-        folded: what `fold_scales` makes of it.
+        graph: scales not folded.
+        worth: by site name, what a count of one stands for, placed as its activations are.
     """
+    graph = with_affines_in_weights(graph)
+    folded = fold_scales(graph, worth)
     found, weights = reading_whole_numbers(folded), dict[str, Tensor]()
     rounded = _rounded(found)
     for op in graph.operations:

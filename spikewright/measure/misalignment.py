@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from spikewright.errors import AnalysisError
 from spikewright.measure.batches import are_frames, checked_steps, require_reiterable
 from spikewright.measure.cells import Cells
+from spikewright.measure.checked import taken_apart
 from spikewright.measure.decomposition import LayerError
 from spikewright.measure.inside import Inside
 from spikewright.measure.scores import ACCURACY

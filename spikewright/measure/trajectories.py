@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from spikewright.errors import AnalysisError
 from spikewright.measure.accuracy import logits_of, predictions, require_answers
 from spikewright.measure.answers import Accuracy, Batches
-from spikewright.measure.batches import are_frames, labelled_batches, samples_in
+from spikewright.measure.batches import labelled_batches, samples_in
 from spikewright.measure.placement import device_of
 from spikewright.measure.reference import check_reference, reference_answer
 from spikewright.measure.shown import moved

@@ -14,12 +14,10 @@ import torch
 from torch import Tensor
 
 from spikewright.errors import ConversionError
-from spikewright.graph.affines import with_affines_in_weights
 from spikewright.graph.evaluate import Handler, check_inputs, evaluate
 from spikewright.graph.full_precision import full_precision
 from spikewright.graph.ir import Graph, Kind, Operation
 from spikewright.graph.precision import Precision
-from spikewright.graph.scales import fold_scales
 from spikewright.graph.units import function_of
 from spikewright.graph.whole_numbers import in_bytes_before
 from spikewright.network.graph_network import CapturedANN
@@ -140,8 +138,7 @@ def _source_of(plan: Plan) -> Graph:
     """The captured graph with the weights that the network computes with."""
     if plan.precision is not Precision.INT8:
         return plan.source
-    graph = with_affines_in_weights(plan.source)
-    return in_bytes_before(graph, fold_scales(graph, plan.worth_of_counts))
+    return in_bytes_before(plan.source, plan.worth_of_counts)
 
 
 def _rounds_to_nearest(neuron: Neuron) -> bool:

@@ -197,3 +197,56 @@ def test_an_unknown_precision_is_refused() -> None:
         Refit(precision="int4")
     with pytest.raises(ConversionError, match="got 'half'"):
         sw.convert(program("plain"), images(24), precision="half")
+
+
+def normed(pad: int) -> tuple[nn.Module, Tensor]:
+    """A batch norm behind an activation, whose shift meets a border where there is one."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        after = nn.Conv2d(8, 8, 3, padding=pad)
+        norm = nn.BatchNorm2d(8)
+        layers = (nn.Conv2d(3, 8, 3), nn.ReLU(), norm, after, nn.ReLU(), nn.Flatten())
+        model = nn.Sequential(*layers, nn.Linear(8 * (4 + 2 * pad) ** 2, 5)).double().eval()
+        x = torch.rand(64, 3, 8, 8, dtype=DOUBLE)
+    with torch.no_grad():
+        norm.bias.fill_(0.5)
+        norm.running_var.fill_(0.05)
+        after.weight[:, 0] *= 30
+    return model, x
+
+
+@pytest.mark.parametrize("correction", [(), (Refit(),)], ids=["none", "refit"])
+@pytest.mark.parametrize("pad", [0, 1])
+def test_what_is_expected_is_of_the_rounded_weights_behind_a_norm(
+    pad: int, correction: tuple[Refit, ...]
+) -> None:
+    model, x = normed(pad)
+    neuron = sw.TwoPhase("nearest", "binary")
+    auto = Auto(None, correction)
+    snn = sw.convert(model, x, neuron, sw.MinError(), 8, auto, precision="int8")
+    held_out = x[torch.arange(64) % 4 == 0]
+    with torch.no_grad():
+        wanted = model(held_out)
+    gap = float((snn(held_out) - wanted).norm() / wanted.norm())
+    assert (told := snn.expected()) is not None
+    assert told.relative_error == pytest.approx(gap, rel=1e-6)
+    exact = snn.with_precision("float32")(held_out)
+    assert correction or float((exact - wanted).norm() / wanted.norm()) < 0.9 * gap
+
+
+@pytest.mark.parametrize(
+    "correction", [Refit(), Auto(None, (InputMeans(),))], ids=["refit", "auto"]
+)
+def test_a_channel_that_a_norm_silences_keeps_its_weights(correction: Refit | Auto) -> None:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        norm = nn.BatchNorm1d(16)
+        model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), norm, nn.Linear(16, 4)).eval()
+    with torch.no_grad():
+        norm.weight[3] = 0.0
+    x = torch.rand(64, 8, generator=torch.Generator().manual_seed(0))
+    snn = sw.convert(model, x, correction=correction, precision="int8")
+    with torch.no_grad():
+        wanted = model(x)
+    assert float((snn(x) - wanted).norm() / wanted.norm()) < 0.1
+    assert isinstance(correction, Refit) or 0 < snn.expected().relative_error < 0.2

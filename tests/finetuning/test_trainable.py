@@ -266,3 +266,20 @@ def test_what_cannot_be_trained_is_refused() -> None:
         TrainableNetwork(snn)(x[:, :2])
     with pytest.raises(ConversionError, match="the input holds NaN"):
         TrainableNetwork(snn)(x.masked_fill(x == x.max(), torch.nan))
+
+
+def test_thresholds_of_exchanged_neurons_stay_as_they_were_trained() -> None:
+    """Digits count beyond L, so that ReLU6 lowers theirs once: not again after a training."""
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 16), nn.ReLU6(), nn.Linear(16, 3)).double().eval()
+    x = torch.rand(64, 4, dtype=torch.float64) * 40 - 10
+    snn = converted(model, x, steps=6, correction=None).with_neuron(
+        sw.TwoPhase("nearest", "digits")
+    )
+    trainable = TrainableNetwork(snn)
+    with torch.no_grad():
+        for theta in trainable.part("threshold").values():
+            theta.mul_(1.2)
+    network = trainable.network()
+    torch.testing.assert_close(network(x), trainable(x).detach())
+    assert network(x, steps=3).shape == (64, 3)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 from torch import nn
 
@@ -32,3 +33,19 @@ def test_it_shares_tensors_and_survives_saving(tmp_path: Path) -> None:
     snn.save(tmp_path / "network.safetensors")
     again = sw.load(tmp_path / "network.safetensors")
     assert torch.equal(again.ann()(images), snn.ann()(images))
+
+
+@pytest.mark.parametrize("made", ["ann", "twin"])
+def test_input_of_another_kind_is_refused_by_name(made: str) -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(64, 3)).eval()
+    x = torch.rand(3, 3, 6, 6)
+    other = getattr(sw.convert(model, x, steps=4, correction=None), made)()
+    for given, told in (
+        (x.double(), "this network is torch.float32 on cpu, the input is torch.float64"),
+        (x[:, :, :3], "takes batches of shape"),
+        (x[None].expand(4, *x.shape), "takes batches of shape"),
+        (x[:0], "an empty batch"),
+    ):
+        with pytest.raises(sw.ConversionError, match=told):
+            other(given)

@@ -138,3 +138,64 @@ def test_autocast_changes_nothing(neuron: sw.neurons.Neuron) -> None:
     wanted = snn(x)
     with torch.autocast("cpu", torch.bfloat16):
         assert torch.equal(snn(x), wanted)
+
+
+def test_currents_of_float16_are_no_masks() -> None:
+    """Of 65,504, the largest number, a thousandth is a current like any other."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4)).eval()
+        x = torch.rand(256, 8)
+    with torch.no_grad():
+        model[0].weight.mul_(20)
+        model[0].bias.add_(200)
+        wanted = model(x)
+    errors = {
+        dtype: error(
+            sw.methods.MINERROR.convert(copy.deepcopy(model).to(dtype), x.to(dtype), steps=16)(
+                x.to(dtype)
+            ),
+            wanted,
+        )
+        for dtype in (torch.float32, torch.float16)
+    }
+    assert errors[torch.float16] < 2 * errors[torch.float32]
+
+
+def test_a_network_of_bfloat16_says_so() -> None:
+    model, x = network(), images()
+    low = sw.convert(model, x, steps=8, correction=None, precision="int8")
+    narrow = copy.deepcopy(low).bfloat16()
+    assert (low.precision, narrow.precision) == ("int8", "bf16")
+    with pytest.raises(
+        sw.ConversionError, match=r"bfloat16.*for int8 convert the model in float32"
+    ):
+        narrow.with_precision("int8")
+    with pytest.raises(sw.ConversionError, match="for int8 convert the model in float32"):
+        sw.convert(network().bfloat16(), x.bfloat16(), precision="int8", correction=None)
+
+
+def test_nothing_is_expected_of_what_was_made_of_16_bits() -> None:
+    snn = sw.convert(network(), torch.rand(16, 3, 12, 10), steps=8)
+    assert snn.expected() is not None
+    assert copy.deepcopy(snn).double().expected() == snn.expected()
+    for other in (torch.bfloat16, torch.float16):
+        assert copy.deepcopy(snn).to(other).expected() is None
+
+
+def test_autocast_reaches_no_counts() -> None:
+    model, x = network(), images()
+    snn = sw.convert(model, x, steps=8, correction=None)
+    trainable = sw.finetuning.TrainableNetwork(snn)
+    with torch.autocast("cpu", torch.bfloat16):
+        twin, trained = snn.twin(), trainable(x)
+        found = {"network": snn(x), "twin": twin(x), "trainable": trained, "ann": snn.ann()(x)}
+        again = sw.convert(model, x, steps=8, correction=None)
+        counts = twin.counts(x)
+    for name, answer in found.items():
+        assert answer.dtype is torch.float32, name
+    torch.testing.assert_close(found["trainable"].detach(), found["network"])
+    torch.testing.assert_close(found["ann"], model(x).detach())
+    for site, theta in snn.design().thresholds.items():
+        assert torch.equal(again.design().thresholds[site], theta)
+        assert torch.equal(snn.counts(x)[site].float(), counts[site])

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 import spikewright as sw
-from spikewright.calibration import Refit
+from spikewright.calibration import Auto, Refit
 from spikewright.network.byte_cache import ByteCache
 from tests.builders import images
 from tests.network.nets import converted, program
@@ -88,6 +88,25 @@ def test_a_state_that_fitted_weights_would_hide_is_refused():
     with pytest.raises(RuntimeError, match=r"at T = 3, 4 weights were fitted .* sw\.load"):
         network.load_state_dict({name: 0 * t for name, t in network.state_dict().items()})
     assert torch.equal(network(images(5)), before)
+
+
+def test_nothing_is_expected_of_other_weights():
+    network = sw.convert(program("plain"), images(40), steps=4, correction=Auto(corrections=()))
+    assert network.expected() is not None
+    network.load_state_dict({name: 0 * t for name, t in network.state_dict().items()})
+    assert network.expected() is None
+    assert "expected" not in network.summary()
+
+
+def test_a_state_of_another_dtype_is_not_assigned(snn):
+    network, x = copy.deepcopy(snn), images(3)
+    other = torch.float32 if snn.dtype is torch.float64 else torch.float64
+    theirs = copy.deepcopy(snn).to(other)
+    with pytest.raises(RuntimeError, match=f"would put {other} into a network of {snn.dtype}"):
+        network.load_state_dict(theirs.state_dict(), assign=True)
+    assert torch.equal(network(x), snn(x))
+    network.load_state_dict(theirs.state_dict())
+    torch.testing.assert_close(network(x), snn(x), rtol=1e-4, atol=1e-4)
 
 
 def test_plans_are_bounded_by_their_bytes():

@@ -100,8 +100,19 @@ def exact(network: sw.SpikingNetwork) -> dict[str, list[str]]:
 def main() -> None:
     """What each of several processes does."""
     processes = Processes.join()
-    sys.stdout.write(json.dumps([found(processes), refused(processes)]))
+    told = [found(processes), refused(processes), running_mean(processes)]
+    sys.stdout.write(json.dumps(told))
     processes.leave()
+
+
+def running_mean(processes: Processes) -> float:
+    """That of a batch norm which every process has shown its own rank twenty times."""
+    norm = nn.BatchNorm1d(1)
+    model = processes.parallel(norm)
+    for _ in range(20):
+        model(torch.full((4, 1), float(processes.rank))).sum().backward()
+    processes.agree(norm.buffers())
+    return float(norm.get_buffer("running_mean"))
 
 
 def refused(processes: Processes) -> list[str]:
@@ -135,7 +146,8 @@ def test_two_processes_find_what_one_finds() -> None:
     told = [json.loads(out) for out in together("-m", "tests.test_processes")]
     alone = json.loads(json.dumps(found(ALONE)))
     assert alone["signed"][:2] == ["2", "6"]
-    for rank, (together_found, messages) in enumerate(told):
+    for rank, (together_found, messages, mean) in enumerate(told):
+        assert mean == pytest.approx((1 - 0.9**20) / 2)  # of 0 in the one, of 1 in the other
         assert together_found == alone, f"rank {rank}"
         assert "2 processes do not hold the same weights and calibration data" in messages[0]
         assert "held no sample" in messages[1]

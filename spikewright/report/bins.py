@@ -48,7 +48,7 @@ def rate_counts(rates: Tensor) -> tuple[int, ...]:
     """How many neurons are silent, then how many have their rate in each bin of `RATE_EDGES`.
 
     Args:
-        rates: mean magnitude of a count / L of each neuron, 0 .. 1, any shape.
+        rates: mean magnitude of a count over the largest of each neuron, 0 .. 1, any shape.
     """
     firing = rates[rates > 0]
     return (rates.numel() - firing.numel(), *binned(firing, RATE_EDGES))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import asdict, replace
 from math import inf
@@ -27,7 +27,7 @@ from spikewright.measure import (
     operations,
 )
 from spikewright.measure.answers import Tally
-from spikewright.measure.batches import blocks_of
+from spikewright.measure.batches import BLOCK_SAMPLES, Labels, blocks_of
 from spikewright.measure.cells import Cells, Task, Unfinished, deal, differences, discard
 
 STEPS = (2, 5)
@@ -201,6 +201,20 @@ def test_blocks_hold_whole_batches(images: Tensor, labels: Tensor, batches: Batc
         assert torch.equal(torch.cat([x for x, _ in read]), images)
         assert torch.equal(torch.cat([y for _, y in read]), labels)
     assert [block.first for block in blocks_of(batches, shape, frames=10**9)] == [0, 1, 2]
+
+
+def test_blocks_are_of_samples_and_not_of_names(images: Tensor, labels: Tensor) -> None:
+    """A stream whose labels are a dict of two is read as many samples ahead as any other."""
+    read = 0
+
+    def batches() -> Iterator[tuple[Tensor, Any]]:
+        nonlocal read
+        for _ in range(400):
+            read += 1
+            yield images, {"one": labels, "other": labels}
+
+    next(iter(blocks_of(batches(), images.shape[1:], wanted=Labels.ANYTHING)))
+    assert 1 < read <= BLOCK_SAMPLES // len(images)
 
 
 def test_results_survive_their_way_through_json(

@@ -100,6 +100,8 @@ def test_every_number_is_that_of_a_naive_loop(
         cosines = [float(torch.cosine_similarity(a, expected).mean()) for a in answers]
         lost = [error(a, labels) for a in answers]
         assert row.relative_error == pytest.approx(sum(errors) / 3, rel=1e-5)
+        spread = float(torch.tensor(errors, dtype=torch.float64).std())
+        assert row.relative_error_spread == pytest.approx(spread, rel=1e-3)
         assert row.cosine == pytest.approx(sum(cosines) / 3, rel=1e-5)
         means = torch.stack([each.mean() for each in lost])
         assert row.metric == pytest.approx(float(means.mean()), rel=1e-5)

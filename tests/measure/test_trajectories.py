@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 import spikewright as sw
 from tests.builders import images
@@ -81,3 +81,8 @@ def test_what_it_refuses(prepared: sw.Prepared) -> None:
         sw.trajectories({"IF": snn}, [], STEPS)
     with pytest.raises(sw.AnalysisError, match="has no labels"):
         sw.trajectories({"IF": snn}, [images(3)], STEPS)
+    with pytest.raises(sw.AnalysisError, match="the reference is in training mode"):
+        sw.trajectories({"IF": snn}, labelled(), STEPS, nn.Sequential(nn.Dropout()))
+    other = nn.Sequential(nn.Flatten(), nn.Linear(2, 3)).eval()
+    with pytest.raises(sw.AnalysisError, match="the reference cannot answer what the networks are"):
+        sw.trajectories({"IF": snn}, labelled(), STEPS, other)

@@ -13,6 +13,7 @@ import spikewright as sw
 from spikewright.measure import decompose
 from spikewright.report import observe_errors, observe_raster, observe_thresholds
 from spikewright.report.bin_figures import rate_histogram, threshold_histogram
+from spikewright.report.bins import rate_counts
 from spikewright.report.observe import LAYERS_SHOWN, NEURONS_SHOWN, png_uri
 from spikewright.report.plotting import spread
 from spikewright.report.score_curves import score_curves
@@ -103,6 +104,17 @@ def test_neurons_that_send_negative_spikes_are_not_silent() -> None:
     assert shown.rate_counts[0] == int(
         (network.counts(images)["1"] != 0).any(0).logical_not().sum()
     )
+
+
+def test_rates_are_relative_to_the_largest_count_that_a_code_reaches() -> None:
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(6, 20), torch.nn.ReLU(), torch.nn.Linear(20, 3))
+    images = torch.rand(32, 6)
+    network = sw.convert(model.eval(), images, sw.TwoPhase("nearest", "digits"), steps=3)
+    (shown,) = observe_thresholds("digits", network, images, 3).rows
+    shares = network.counts(images)["1"].abs().mean(0) / network.plan(3).reach["1"]
+    assert network.plan(3).reach["1"] > network.plan(3).levels["1"]
+    assert shown.rate_counts == rate_counts(shares)
 
 
 def test_histograms_hold_every_threshold_and_every_neuron(network: sw.SpikingNetwork) -> None:

@@ -114,6 +114,17 @@ def test_a_longer_search_and_more_steps_are_nearer() -> None:
     assert errors[0] > 2 * errors[1] > 4 * errors[2]
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64], ids=str)
+def test_a_fit_is_that_of_float32_whatever_the_default_dtype(dtype: torch.dtype) -> None:
+    x = torch.linspace(-8, 8, 512)
+    expected = fitted_table(torch.sigmoid, x, steps=4, rounds=3)
+    torch.set_default_dtype(dtype)
+    try:
+        assert fitted_table(torch.sigmoid, x, steps=4, rounds=3) == expected
+    finally:
+        torch.set_default_dtype(torch.float32)
+
+
 @pytest.mark.parametrize(
     ("inputs", "function", "steps", "message"),
     [

@@ -108,8 +108,8 @@ class _Points:
         places = torch.arange(count // 2) + _uniform((count // 2,), generator)
         places = places.double() / (count // 2)
         among = places * (len(self.inputs) - 1)
-        below, part = among.long(), among.frac()
-        seen = torch.lerp(self.inputs[below], self.inputs[below + 1], part)
+        below = among.long().clamp(max=len(self.inputs) - 2)  # places in float32 may round up to 1
+        seen = torch.lerp(self.inputs[below], self.inputs[below + 1], among - below)
         return torch.cat([seen, self.low + places * (self.high - self.low)])
 
 

@@ -160,11 +160,11 @@ def _shared_by(
     calibration: Calibration, correction: Correction | None, seed: int
 ) -> Hashable | None:
     """The key of a design, which neurons that count alike share; None if it cannot be hashed."""
-    neurons = tuple(calibration.neurons.values())
-    corrected = None
+    neurons, threshold = tuple(calibration.neurons.values()), calibration.threshold
+    known = tuple((n.evenly_driven, threshold.depends_on(n)) for n in neurons)
+    key: tuple[Hashable, ...] = (known, threshold)
     if correction is not None:
-        corrected = (correction, tuple(map(correction.depends_on, neurons)), seed)
-    key = (tuple(n.evenly_driven for n in neurons), calibration.threshold, corrected)
+        key += (correction, tuple(map(correction.depends_on, neurons)), seed)
     try:
         hash(key)
     except TypeError:  # a strategy of the user's own may hold anything

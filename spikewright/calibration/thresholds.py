@@ -35,6 +35,13 @@ class Per(StrEnum):
 class Threshold(ABC):
     """A way to choose thresholds: configuration only."""
 
+    def depends_on(self, neuron: Neuron) -> Neuron:
+        """What the strategy knows of a neuron; neurons of one answer get the same thresholds.
+
+        A class derived from another one answers with the neuron itself, as it may choose otherwise.
+        """
+        return neuron
+
     @abstractmethod
     def choose(
         self,
@@ -79,6 +86,9 @@ class Maximum(Threshold):
     def __post_init__(self) -> None:
         object.__setattr__(self, "per", Per(self.per))
 
+    def depends_on(self, neuron: Neuron) -> Neuron:
+        return neuron.evenly_driven if type(self) is Maximum else neuron
+
     def choose(
         self,
         site: Site,
@@ -114,6 +124,9 @@ class Percentile(Threshold):
         object.__setattr__(self, "per", Per(self.per))
         if not 0 < self.q <= 100:
             raise ValueError(f"a percentile lies in (0, 100], got {self.q}")
+
+    def depends_on(self, neuron: Neuron) -> Neuron:
+        return neuron.evenly_driven if type(self) is Percentile else neuron
 
     def choose(
         self,
@@ -154,6 +167,9 @@ class MinError(Threshold):
         object.__setattr__(self, "per", Per(self.per))
         if self.candidates < 2:
             raise ValueError(f"MinError needs at least 2 candidates, got {self.candidates}")
+
+    def depends_on(self, neuron: Neuron) -> Neuron:
+        return neuron.evenly_driven if type(self) is MinError else neuron
 
     def choose(
         self,
@@ -199,6 +215,9 @@ class Headroom(Threshold):
         if not (math.isfinite(self.factor) and self.factor >= 1):
             raise ValueError(f"Headroom takes a factor of at least 1, got {self.factor}")
 
+    def depends_on(self, neuron: Neuron) -> Neuron:
+        return self.threshold.depends_on(neuron) if type(self) is Headroom else neuron
+
     def choose(
         self,
         site: Site,
@@ -222,6 +241,12 @@ class Learned(Threshold):
     """
 
     otherwise: Threshold | None = None
+
+    def depends_on(self, neuron: Neuron) -> Neuron:
+        if type(self) is not Learned:
+            return neuron
+        other = self.otherwise
+        return neuron.evenly_driven if other is None else other.depends_on(neuron)
 
     def choose(
         self,

@@ -13,13 +13,16 @@ import torch
 from torch import Tensor
 
 from spikewright.calibration.statistics import SiteStatistics
-from spikewright.errors import CalibrationError
+from spikewright.errors import CalibrationError, wrong_kind
 from spikewright.graph.ir import Site
 from spikewright.neurons import Neuron
 from spikewright.neurons.registry import Registry
 
 _SLICE = 1 << 18
 """Errors that are computed at once: more do not profit from caches."""
+
+A_STRATEGY = "a strategy such as MinError() or Percentile()"
+"""What is wanted where something else was given, for messages."""
 
 
 class Per(StrEnum):
@@ -205,13 +208,15 @@ class Headroom(Threshold):
         factor: at least 1.
 
     Raises:
-        ValueError: for a factor below 1.
+        ValueError: for a factor below 1, and anything but a strategy.
     """
 
     threshold: Threshold
     factor: float = 1.5
 
     def __post_init__(self) -> None:
+        if not isinstance(self.threshold, Threshold):
+            raise ValueError(wrong_kind("threshold of Headroom", A_STRATEGY, self.threshold))
         if not (math.isfinite(self.factor) and self.factor >= 1):
             raise ValueError(f"Headroom takes a factor of at least 1, got {self.factor}")
 
@@ -238,9 +243,17 @@ class Learned(Threshold):
 
     Args:
         otherwise: the strategy for sites without one; None refuses them.
+
+    Raises:
+        ValueError: for anything else.
     """
 
     otherwise: Threshold | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.otherwise, Threshold | None):
+            wanted = f"None or {A_STRATEGY}"
+            raise ValueError(wrong_kind("otherwise of Learned", wanted, self.otherwise))
 
     def depends_on(self, neuron: Neuron) -> Neuron:
         if type(self) is not Learned:

@@ -6,7 +6,7 @@ and runs it over the calibration data. `Prepared.convert` chooses thresholds and
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
@@ -40,6 +40,7 @@ from spikewright.graph.precision import Precision
 from spikewright.graph.primitives import POSITIVE
 from spikewright.graph.widened import widened
 from spikewright.network import SpikingNetwork
+from spikewright.network.engine import checked_points, checked_seed
 from spikewright.network.mixing import step_weights
 from spikewright.network.site_names import neurons_at
 from spikewright.network.units import require_units_served
@@ -88,7 +89,7 @@ class Prepared:
             >>> [network(torch.rand(5, 4)).shape for network in networks]
             [torch.Size([5, 3]), torch.Size([5, 3])]
         """
-        points = _checked_steps(steps)
+        points, seed = checked_points(steps), checked_seed(seed)
         check_configuration(neuron, threshold, correction)
         sites = self.graph.sites
         neurons = neurons_at([s.name for s in sites], TwoPhase() if neuron is None else neuron)
@@ -160,11 +161,11 @@ def _shared_by(
     calibration: Calibration, correction: Correction | None, seed: int
 ) -> Hashable | None:
     """The key of a design, which neurons that count alike share; None if it cannot be hashed."""
-    neurons = tuple(calibration.neurons.values())
-    corrected = None
+    neurons, threshold = tuple(calibration.neurons.values()), calibration.threshold
+    known = tuple((n.evenly_driven, threshold.depends_on(n)) for n in neurons)
+    key: tuple[Hashable, ...] = (known, threshold)
     if correction is not None:
-        corrected = (correction, tuple(map(correction.depends_on, neurons)), seed)
-    key = (tuple(n.evenly_driven for n in neurons), calibration.threshold, corrected)
+        key += (correction, tuple(map(correction.depends_on, neurons)), seed)
     try:
         hash(key)
     except TypeError:  # a strategy of the user's own may hold anything
@@ -262,7 +263,8 @@ def convert(
         >>> snn(torch.rand(5, 4)).shape
         torch.Size([5, 3])
     """
-    _checked_steps(steps)
+    checked_points(steps)
+    checked_seed(seed)
     check_configuration(neuron, threshold, correction)
     fits = any(n.fits_function for n in named_neurons(neuron))
     kept = 0 if correction is None and not fits else MEMORY
@@ -331,15 +333,6 @@ def named_neurons(neuron: Neuron | Mapping[str, Neuron] | None) -> tuple[Neuron,
     if neuron is None:
         return ()
     return tuple(neuron.values()) if isinstance(neuron, Mapping) else (neuron,)
-
-
-def _checked_steps(steps: int | Sequence[int]) -> tuple[int, ...]:
-    if isinstance(steps, Tensor):
-        raise ConversionError(f"steps must be whole numbers, at least 1, not a tensor: {steps!r}")
-    points = tuple(steps) if isinstance(steps, Iterable) else (steps,)
-    if not points or any(isinstance(t, bool) or not isinstance(t, int) or t < 1 for t in points):
-        raise ConversionError(f"steps must be whole numbers, at least 1, got {steps!r}")
-    return tuple(dict.fromkeys(points))
 
 
 def _fingerprint(model: nn.Module | ExportedProgram) -> dict[str, tuple[int, int]]:

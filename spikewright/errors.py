@@ -57,3 +57,15 @@ class ExperimentError(SpikewrightError):
 
 class EquationError(SpikewrightError):
     """A system of differential equations has no single solution, or its parts do not fit."""
+
+
+def wrong_kind(name: str, wanted: str, value: object) -> str:
+    """What is said of an argument that is no object of the kind that is wanted.
+
+    Args:
+        name: of the argument.
+        wanted: the kind, in words, with examples.
+        value: what was given; of a class, or what else makes neurons, it is said to be called.
+    """
+    called = isinstance(value, type) or (name.startswith("neuron") and callable(value))
+    return f"{name} must be {wanted}, got {value!r}" + (": call it" if called else "")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from functools import reduce
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -294,11 +295,19 @@ def test_a_call_the_network_was_not_made_for_is_refused(snn, case):
         ({"neuron": "TPP"}, "neuron must be a neuron such as"),
         ({"threshold": sw.MinError}, "threshold must be a strategy such as.*call it"),
         ({"threshold": 99.9}, "threshold must be a strategy such as"),
+        ({"seed": 1.5}, "seed must be an integer, got 1.5"),
     ],
 )
 def test_a_configuration_of_the_wrong_kind_is_refused(options, message):
     with pytest.raises(sw.ConversionError, match=message):
         sw.convert(small(), images(), **options)
+
+
+def test_steps_of_numpy_are_whole_numbers(snn):
+    made = sw.convert(small(), images(), steps=np.arange(2, 4), correction=None)
+    assert made.designed_steps == (2, 3)
+    assert all(type(t) is int for t in made.designed_steps)
+    assert torch.equal(snn(images(), steps=np.int64(3)), snn(images(), steps=3))
 
 
 class Moody(nn.Module):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import product
 
 import pytest
@@ -85,6 +85,28 @@ def test_neurons_that_share_a_design_count_alike(neuron):
         assert twin.levels(steps) == neuron.levels(steps)
         ours, theirs = (n.expected_count(charge, steps) for n in (neuron, twin))
         assert all(torch.equal(a, b) for a, b in zip(ours, theirs, strict=True))
+
+
+@dataclass(frozen=True)
+class ByPhase(sw.Maximum):
+    """Half of the maximum for neurons that do not wait, though they may count alike."""
+
+    def choose(self, site, statistics, neuron, steps, learned):
+        whole = super().choose(site, statistics, neuron, steps, learned)
+        return whole if neuron.waits else whole / 2
+
+
+@pytest.mark.parametrize(
+    "threshold",
+    [ByPhase(), sw.calibration.Headroom(ByPhase()), sw.Learned(ByPhase())],
+    ids=["own", "headroom", "learned"],
+)
+def test_a_strategy_that_looks_at_more_than_counts_is_asked_for_every_neuron(threshold):
+    prepared = sw.prepare(program("plain"), images(12))
+    pair = [sw.Shuffled(), sw.IntegrateFire()]
+    assert pair[0].evenly_driven == pair[1].evenly_driven
+    found = [prepared.convert(one, threshold, 4, None).design().tensors() for one in pair]
+    assert all(torch.equal(tensor, 2 * found[1][name]) for name, tensor in found[0].items())
 
 
 @pytest.mark.parametrize("threshold", [sw.MinError(), sw.Maximum()])

@@ -16,6 +16,8 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import spikewright as sw
 from spikewright.calibration import OutputMeans
+from spikewright.calibration.design import Design
+from spikewright.calibration.shared import deal_work
 from spikewright.errors import ProcessError
 from spikewright.measure.cells import Cells
 from spikewright.processes import ALONE, Processes, launched
@@ -152,6 +154,33 @@ def test_two_processes_find_what_one_finds() -> None:
         assert "2 processes do not hold the same weights and calibration data" in messages[0]
         assert "held no sample" in messages[1]
     assert alone["samples"] == [IMAGES] * 5
+
+
+class Gated(nn.Module):
+    """Its gates run once a step of the sequence, and share their thresholds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gru = nn.GRU(3, 4, batch_first=True)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.gru(x)[0]
+
+
+@pytest.mark.parametrize(
+    ("model", "shape"),
+    [(Gated(), (8, 2, 3)), (nn.Sequential(sw.QCFS(levels=4), nn.Linear(3, 4)), (8, 3))],
+    ids=["gates", "learned"],
+)
+def test_thresholds_that_share_memory_are_sent(model: nn.Module, shape: tuple[int, ...]) -> None:
+    x = 8 * torch.rand(*shape, dtype=torch.float64)
+    network = sw.convert(model.double().eval(), x, sw.TwoPhase(), correction=None)
+    designs = {t: Design(network.calibration.thresholds_at(t)).tensors() for t in (2, 4)}
+    sent = deal_work((2, 4), designs.__getitem__, ALONE)
+    assert sent.keys() == designs.keys()
+    for t, tensors in designs.items():
+        assert sent[t].keys() == tensors.keys()
+        assert all(torch.equal(tensor, sent[t][name]) for name, tensor in tensors.items())
 
 
 @pytest.mark.parametrize(

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 
 from spikewright.calibration.bias_correction import InputMeans
 from spikewright.calibration.calibration import Calibration
-from spikewright.calibration.correction import Correction
+from spikewright.calibration.correction import A_CORRECTION, Correction
 from spikewright.calibration.design import Design
 from spikewright.calibration.expected import Expected, expected_of
 from spikewright.calibration.holding_out import HELD_OUT, LEAST_SAMPLES, Folds, folds_of
 from spikewright.calibration.refit import Refit
 from spikewright.calibration.samples import Samples
-from spikewright.calibration.thresholds import Headroom, Maximum, MinError, Threshold
+from spikewright.calibration.thresholds import (
+    A_STRATEGY,
+    Headroom,
+    Maximum,
+    MinError,
+    Threshold,
+)
+from spikewright.errors import wrong_kind
 from spikewright.graph.precision import Precision
 
 NO_CORRECTION = "no correction"
@@ -67,11 +75,19 @@ class Auto(Correction):
         corrections: to choose from, the quickest first; no correction is always among them.
         precision: the number format of weights that meet spikes; corrections are compared in
             "int8", thresholds in the model's own precision.
+
+    Raises:
+        ValueError: for anything but strategies and corrections.
     """
 
     thresholds: tuple[Threshold, ...] | None = None
     corrections: tuple[Correction, ...] = (InputMeans(), Refit())
     precision: Precision | str = field(default=Precision.FLOAT32, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.thresholds is not None:
+            _check_all("thresholds", self.thresholds, Threshold, A_STRATEGY)
+        _check_all("corrections", self.corrections, Correction, A_CORRECTION)
 
     def at_precision(self, precision: Precision) -> Auto:
         corrections = tuple(one.at_precision(precision) for one in self.corrections)
@@ -115,6 +131,15 @@ class Auto(Correction):
         held_out = {n: torch.tensor(e, dtype=torch.float64) for n, e in errors.items()}
         taken = candidates[_best(candidates)]
         return replace(taken.design, held_out=held_out, expected=taken.expected.tensors())
+
+
+def _check_all(name: str, values: Any, kind: type[Any], wanted: str) -> None:
+    """Refuse what is no tuple of one kind, such as a single object."""
+    if not isinstance(values, Sequence) or isinstance(values, str):
+        raise ValueError(wrong_kind(f"{name} of Auto", f"a tuple, each {wanted}", values))
+    for number, value in enumerate(values):
+        if not isinstance(value, kind):
+            raise ValueError(wrong_kind(f"{name}[{number}] of Auto", wanted, value))
 
 
 @dataclass(frozen=True)

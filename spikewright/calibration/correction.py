@@ -10,6 +10,9 @@ from spikewright.calibration.samples import Samples
 from spikewright.graph.precision import Precision
 from spikewright.neurons import Neuron
 
+A_CORRECTION = "a correction such as calibration.Refit()"
+"""What is wanted where something else was given, for messages."""
+
 
 class Correction(ABC):
     """A way to make up for errors, site after site: configuration only."""

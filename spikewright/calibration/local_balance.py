@@ -66,6 +66,9 @@ class LocalBalance(Threshold):
         if not (math.isfinite(self.rate) and self.rate > 0):
             raise ValueError(f"LocalBalance takes a finite rate above 0, got {self.rate}")
 
+    def depends_on(self, neuron: Neuron) -> Neuron:
+        return neuron.evenly_driven if type(self) is LocalBalance else neuron
+
     def choose(
         self,
         site: Site,

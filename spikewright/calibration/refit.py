@@ -212,7 +212,8 @@ class _Run:
         keys = [(number, size, most) for number in numbers]
         for key in keys:
             if key not in self._drawn:
-                draws = torch.rand(size, generator=torch.Generator().manual_seed(key[0]))
+                generator = torch.Generator().manual_seed(key[0])
+                draws = torch.rand(size, generator=generator, dtype=torch.float32)
                 self._drawn[key] = draws.topk(most).indices
         return torch.stack([self._drawn[key] for key in keys])
 

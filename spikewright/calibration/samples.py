@@ -146,7 +146,7 @@ class Samples:
         key = number, steps
         if key not in self._chosen:
             count = min(number, len(self))
-            places = torch.linspace(0, len(self) - 1, count).round().long()
+            places = torch.linspace(0, len(self) - 1, count, dtype=torch.float32).round().long()
             size = max(1, max(len(part) for part in self.parts) // steps)
             parts = tuple(part for picked in self._picked(places) for part in picked.split(size))
             self._chosen[key] = Samples(self.graph, parts, self.seen)

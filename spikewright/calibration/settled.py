@@ -9,9 +9,9 @@ from typing import Any
 from torch import Tensor
 
 from spikewright.calibration.auto import STANDARD, Auto
-from spikewright.calibration.correction import Correction
-from spikewright.calibration.thresholds import Learned, MinError, Threshold
-from spikewright.errors import ConversionError
+from spikewright.calibration.correction import A_CORRECTION, Correction
+from spikewright.calibration.thresholds import A_STRATEGY, Learned, MinError, Threshold
+from spikewright.errors import ConversionError, wrong_kind
 from spikewright.neurons import Neuron
 
 AUTO = Auto()
@@ -33,15 +33,12 @@ def check_configuration(neuron: Any, threshold: Any, correction: Any) -> None:
     a_neuron = "a neuron such as TPP() or IntegrateFire(), or a mapping from sites to neurons"
     wanted = [
         *(("neuron", one, Neuron, a_neuron) for one in neurons),
-        ("threshold", threshold, Threshold, "a strategy such as MinError() or Percentile()"),
-        ("correction", correction, Correction, "None or a correction such as calibration.Refit()"),
+        ("threshold", threshold, Threshold, A_STRATEGY),
+        ("correction", correction, Correction, f"None or {A_CORRECTION}"),
     ]
     for name, value, kind, words in wanted:
         if value is not None and not isinstance(value, kind):
-            called = isinstance(value, type) or (name == "neuron" and callable(value))
-            raise ConversionError(
-                f"{name} must be {words}, got {value!r}" + (": call it" if called else "")
-            )
+            raise ConversionError(wrong_kind(name, words, value))
 
 
 def settled(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 import safetensors.torch
+import torch
 from torch import Tensor
 
 from spikewright.processes import Processes
@@ -26,8 +27,8 @@ def deal_work(
         By key, in the order of `keys`; tensors on the CPU, bits as they were made.
     """
     own = {key: work(key) for key in processes.deal(keys)}
-    named = {
-        f"{key:09}/{number:09}/{name}": tensor.detach().cpu().contiguous()
+    named = {  # copies, as safetensors refuses tensors that share memory
+        f"{key:09}/{number:09}/{name}": _copy(tensor)
         for key, tensors in own.items()
         for number, (name, tensor) in enumerate(tensors.items())
     }
@@ -39,3 +40,7 @@ def deal_work(
             key, _, name = label.split("/", 2)
             results[int(key)][name] = tensor
     return results
+
+
+def _copy(tensor: Tensor) -> Tensor:
+    return tensor.detach().cpu().clone(memory_format=torch.contiguous_format)

@@ -13,13 +13,16 @@ import torch
 from torch import Tensor
 
 from spikewright.calibration.statistics import SiteStatistics
-from spikewright.errors import CalibrationError
+from spikewright.errors import CalibrationError, wrong_kind
 from spikewright.graph.ir import Site
 from spikewright.neurons import Neuron
 from spikewright.neurons.registry import Registry
 
 _SLICE = 1 << 18
 """Errors that are computed at once: more do not profit from caches."""
+
+A_STRATEGY = "a strategy such as MinError() or Percentile()"
+"""What is wanted where something else was given, for messages."""
 
 
 class Per(StrEnum):
@@ -34,6 +37,13 @@ class Per(StrEnum):
 
 class Threshold(ABC):
     """A way to choose thresholds: configuration only."""
+
+    def depends_on(self, neuron: Neuron) -> Neuron:
+        """What the strategy knows of a neuron; neurons of one answer get the same thresholds.
+
+        A class derived from another one answers with the neuron itself, as it may choose otherwise.
+        """
+        return neuron
 
     @abstractmethod
     def choose(
@@ -79,6 +89,9 @@ class Maximum(Threshold):
     def __post_init__(self) -> None:
         object.__setattr__(self, "per", Per(self.per))
 
+    def depends_on(self, neuron: Neuron) -> Neuron:
+        return neuron.evenly_driven if type(self) is Maximum else neuron
+
     def choose(
         self,
         site: Site,
@@ -114,6 +127,9 @@ class Percentile(Threshold):
         object.__setattr__(self, "per", Per(self.per))
         if not 0 < self.q <= 100:
             raise ValueError(f"a percentile lies in (0, 100], got {self.q}")
+
+    def depends_on(self, neuron: Neuron) -> Neuron:
+        return neuron.evenly_driven if type(self) is Percentile else neuron
 
     def choose(
         self,
@@ -155,6 +171,9 @@ class MinError(Threshold):
         if self.candidates < 2:
             raise ValueError(f"MinError needs at least 2 candidates, got {self.candidates}")
 
+    def depends_on(self, neuron: Neuron) -> Neuron:
+        return neuron.evenly_driven if type(self) is MinError else neuron
+
     def choose(
         self,
         site: Site,
@@ -189,15 +208,20 @@ class Headroom(Threshold):
         factor: at least 1.
 
     Raises:
-        ValueError: for a factor below 1.
+        ValueError: for a factor below 1, and anything but a strategy.
     """
 
     threshold: Threshold
     factor: float = 1.5
 
     def __post_init__(self) -> None:
+        if not isinstance(self.threshold, Threshold):
+            raise ValueError(wrong_kind("threshold of Headroom", A_STRATEGY, self.threshold))
         if not (math.isfinite(self.factor) and self.factor >= 1):
             raise ValueError(f"Headroom takes a factor of at least 1, got {self.factor}")
+
+    def depends_on(self, neuron: Neuron) -> Neuron:
+        return self.threshold.depends_on(neuron) if type(self) is Headroom else neuron
 
     def choose(
         self,
@@ -219,9 +243,23 @@ class Learned(Threshold):
 
     Args:
         otherwise: the strategy for sites without one; None refuses them.
+
+    Raises:
+        ValueError: for anything else.
     """
 
     otherwise: Threshold | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.otherwise, Threshold | None):
+            wanted = f"None or {A_STRATEGY}"
+            raise ValueError(wrong_kind("otherwise of Learned", wanted, self.otherwise))
+
+    def depends_on(self, neuron: Neuron) -> Neuron:
+        if type(self) is not Learned:
+            return neuron
+        other = self.otherwise
+        return neuron.evenly_driven if other is None else other.depends_on(neuron)
 
     def choose(
         self,

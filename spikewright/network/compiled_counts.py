@@ -147,7 +147,7 @@ def fixed_arguments(plan: Plan) -> list[Tensor]:
     sites = [site.name for site in graph.sites]
     like = plan.thresholds[sites[0]]
     kinds, _ = _kinds(plan.neurons)
-    levels = [torch.tensor(float(kind.levels(plan.steps))).to(like) for kind in kinds]
+    levels = [like.new_tensor(float(kind.levels(plan.steps))) for kind in kinds]
     laws = [_law(kind, plan.steps, like) for kind in kinds]
     shapes = {op.site.name: op.shape for op in graph.neurons if op.site}
     words = [channels_last(neuron_words(shapes[site], like.device)[None])[0] for site in sites]

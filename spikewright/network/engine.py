@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -72,9 +72,36 @@ def checked_t(steps: int | None, default: int) -> int:
         ConversionError: for anything but a whole number, at least 1.
     """
     steps = default if steps is None else steps
-    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+    whole = _whole(steps)
+    if whole is None:
         raise ConversionError(f"steps must be a whole number, at least 1, got {steps!r}")
-    return steps
+    return whole
+
+
+def checked_points(steps: Any) -> tuple[int, ...]:
+    """Every T of a conversion, which names one or several, each once.
+
+    Raises:
+        ConversionError: for anything but whole numbers, at least 1.
+    """
+    if isinstance(steps, Tensor):
+        raise ConversionError(f"steps must be whole numbers, at least 1, not a tensor: {steps!r}")
+    points = tuple(steps) if isinstance(steps, Iterable) else (steps,)
+    whole = [t for t in map(_whole, points) if t is not None]
+    if not whole or len(whole) < len(points):
+        raise ConversionError(f"steps must be whole numbers, at least 1, got {steps!r}")
+    return tuple(dict.fromkeys(whole))
+
+
+def _whole(steps: Any) -> int | None:
+    """A number of time steps, which may be one of numpy; None for anything else."""
+    if isinstance(steps, bool | Tensor):
+        return None
+    try:
+        number = operator.index(steps)
+    except TypeError:
+        return None
+    return number if number >= 1 else None
 
 
 def checked_seed(seed: Any) -> int:

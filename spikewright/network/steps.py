@@ -268,7 +268,8 @@ class _StepRun:
         site = _site_of(op)
         if op.inputs[0] in self._steady and self._plan.neurons[site].has_count_law:
             if start == 0:  # the same current at every step: L times it, as the count law has it
-                waiting.absorb(current[:1], torch.tensor([float(self._plan.levels[site])]))
+                whole = torch.tensor([self._plan.levels[site]], dtype=torch.float32)
+                waiting.absorb(current[:1], whole)
         else:
             waiting.absorb(current, weights)
 

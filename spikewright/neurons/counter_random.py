@@ -151,7 +151,7 @@ class StepDraws:
 
     def uniform(self) -> Tensor:
         """One number in `[0, 1)` per neuron, a multiple of 1 / `DRAW_RANGE`, float32 `[B, *S]`."""
-        return _shift_right(self._bits(), 8, 32) * (1 / DRAW_RANGE)
+        return _shift_right(self._bits(), 8, 32).float() * (1 / DRAW_RANGE)
 
     def draw_and_dither(self) -> tuple[Tensor, Tensor]:
         """`uniform` as a whole number, and a second one made of the 8 bits that it leaves over.

@@ -92,7 +92,12 @@ class COS(Neuron):
         return False
 
     def expected_count(self, charge: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-        """As the neuron inside: where charge comes evenly, no rehearsal sends a wrong spike."""
+        """As the neuron inside, which is exact for v0 of at least 0, whatever its shift.
+
+        Where charge comes evenly, no rehearsal then sends a wrong spike. From a v0 below 0, charge
+        of more than a threshold a step can leave a neuron silent at first and then behind; every
+        rehearsal makes up for one spike at most, which this does not count.
+        """
         return self.neuron.expected_count(charge, steps)
 
     @property

@@ -48,9 +48,8 @@ class RandomOrder:
         train: list[Tensor] = []
         for _ in range(steps):
             words = step_words(self._layer.draws.keys, self._step)
-            steps_left = torch.full(
-                (), float(self._layer.steps - self._step), device=self.left.device
-            )
+            left = float(self._layer.steps - self._step)
+            steps_left = torch.full((), left, dtype=torch.float32, device=self.left.device)
             spikes, self.left = self._run(self.left, steps_left, *words, self._neurons)
             self._step += 1
             train.append(spikes)

@@ -10,6 +10,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from spikewright.errors import wrong_kind
 from spikewright.neurons.codes import Code, Rate
 from spikewright.neurons.integrate_fire import IntegrateFire
 from spikewright.neurons.layer import Layer
@@ -75,7 +76,8 @@ class Shuffled(Neuron):
 
     Raises:
         ValueError: for an unknown order, a neuron that waits (its code is its order), one that
-            rehearses (its steps are of two kinds), or one that takes spikes back.
+            rehearses (its steps are of two kinds), one that takes spikes back, or what is no
+            neuron.
     """
 
     neuron: Neuron = field(default_factory=IntegrateFire)
@@ -83,6 +85,9 @@ class Shuffled(Neuron):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "order", Order(self.order))
+        if not isinstance(self.neuron, Neuron):
+            wanted = "a one-phase neuron such as IntegrateFire()"
+            raise ValueError(wrong_kind("neuron of Shuffled", wanted, self.neuron))
         if self.neuron.waits:
             raise ValueError(
                 f"Shuffled takes a one-phase neuron, got {self.neuron.label}: the order in which a "

@@ -10,7 +10,7 @@ of thousands of steps would learn any fixed ones by heart.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -105,12 +105,17 @@ class _Points:
 
     def drawn(self, count: int, generator: torch.Generator) -> Tensor:
         """Points, half of them between inputs that were seen, half evenly over the range."""
-        places = torch.arange(count // 2) + torch.rand(count // 2, generator=generator)
+        places = torch.arange(count // 2) + _uniform((count // 2,), generator)
         places = places.double() / (count // 2)
         among = places * (len(self.inputs) - 1)
-        below, part = among.long(), among.frac()
-        seen = torch.lerp(self.inputs[below], self.inputs[below + 1], part)
+        below = among.long().clamp(max=len(self.inputs) - 2)  # places in float32 may round up to 1
+        seen = torch.lerp(self.inputs[below], self.inputs[below + 1], among - below)
         return torch.cat([seen, self.low + places * (self.high - self.low)])
+
+
+def _uniform(shape: Sequence[int], generator: torch.Generator) -> Tensor:
+    """Draws in `[0, 1)`, float32 whatever torch's default dtype is."""
+    return torch.rand(shape, generator=generator, dtype=torch.float32)
 
 
 def _first(low: float, high: float, k: int) -> Tensor:
@@ -126,7 +131,7 @@ def _first(low: float, high: float, k: int) -> Tensor:
             above = _halving(high, k - below)
             evenly = [(low * (i + 0.5) / below, 0.0) for i in range(below)]
             tables += [[*above, *evenly], [*above, *always, *_halving(-low, below - 1)]]
-    return torch.tensor(tables)
+    return torch.tensor(tables, dtype=torch.float32)
 
 
 def _halving(width: float, steps: int) -> list[tuple[float, float]]:
@@ -156,11 +161,11 @@ class _Search:
         """The tables, and others that differ from them in a few entries."""
         tried = tables.repeat(_TRIED // len(tables), 1, 1)
         rows = (len(tried), 1, 1)
-        share = (1 + 3 * torch.rand(rows, generator=generator)) / (2 * self.steps)
-        size = 10 ** (-4 * torch.rand(rows, generator=generator) - 0.5)
+        share = (1 + 3 * _uniform(rows, generator)) / (2 * self.steps)
+        size = 10 ** (-4 * _uniform(rows, generator) - 0.5)
         size = size * (self.x.max() - self.x.min())
-        few = torch.rand(tried.shape, generator=generator) < share
-        noise = torch.randn(tried.shape, generator=generator) * size * few
+        few = _uniform(tried.shape, generator) < share
+        noise = torch.randn(tried.shape, generator=generator, dtype=torch.float32) * size * few
         return torch.cat([tables, tried + noise])
 
     def best(self, tables: Tensor, count: int) -> Tensor:
@@ -179,7 +184,7 @@ class _Search:
     def _spikes(self, tables: Tensor) -> Tensor:
         """What is sent of every point, `[C, K, N]`."""
         potential = self.x.expand(len(tables), -1)
-        spikes = torch.empty(len(tables), self.steps, len(self.x))
+        spikes = self.x.new_empty(len(tables), self.steps, len(self.x))
         for number in range(self.steps):
             threshold, reset = tables[:, number, :, None].unbind(1)
             spikes[:, number] = potential >= threshold

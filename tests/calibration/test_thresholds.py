@@ -11,12 +11,14 @@ from torch import nn
 
 import spikewright as sw
 from spikewright.calibration import (
+    Auto,
     Headroom,
     Learned,
     LocalBalance,
     Maximum,
     MinError,
     Percentile,
+    Refit,
     SiteStatistics,
 )
 from spikewright.graph.ir import Site
@@ -218,3 +220,19 @@ def test_room_ends_at_the_ceiling_of_a_unit_given_or_learned(unit: nn.Module) ->
     snn = sw.convert(model, x, threshold=Headroom(sw.Maximum("layer"), 1.5), correction=None)
     (theta,) = snn.design().thresholds.values()
     assert float(theta) == pytest.approx(6.0 if isinstance(unit, nn.ReLU6) else 0.4)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: Headroom(sw.Maximum), "threshold of Headroom must be a strategy.*: call it"),
+        (lambda: sw.Learned(otherwise=sw.MinError), "otherwise of Learned must be .*: call it"),
+        (lambda: Auto(thresholds=sw.MinError()), "thresholds of Auto must be a tuple, each a str"),
+        (lambda: Auto(thresholds=(sw.MinError,)), r"thresholds\[0\] of Auto must .*: call it"),
+        (lambda: Auto(corrections=(Refit,)), r"corrections\[0\] of Auto must .*: call it"),
+        (lambda: Auto(corrections=None), "corrections of Auto must be a tuple, each a correct"),
+    ],
+)
+def test_what_is_put_inside_is_of_the_kind_that_belongs_there(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()

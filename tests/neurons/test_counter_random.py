@@ -14,7 +14,8 @@ from torch import Tensor
 
 from spikewright.neurons import Draws, sample_ids_of
 from spikewright.neurons.counter_random import StepDraws, neuron_words, step_words
-from tests.builders import assert_distributed
+from spikewright.neurons.random_order import RandomOrder
+from tests.builders import assert_distributed, layer
 
 IDS = torch.randint(-(2**62), 2**62, (40,), generator=torch.Generator().manual_seed(7))
 
@@ -44,6 +45,28 @@ def test_integers_of_numpy_and_torch_are_seeds(seed):
     plain = Draws(seed, "relu", IDS).uniform(0, (40, 5))
     for same in (np.int64(seed), torch.tensor(seed)):
         assert torch.equal(Draws(same, "relu", IDS).uniform(0, (40, 5)), plain)
+
+
+@pytest.fixture(params=[torch.bfloat16, torch.float64], ids=str)
+def other_default(request):
+    """Another default dtype of torch than float32, which nothing drawn may follow."""
+    torch.set_default_dtype(request.param)
+    yield
+    torch.set_default_dtype(torch.float32)
+
+
+@pytest.mark.usefixtures("other_default")
+def test_numbers_are_those_of_float32_whatever_the_default_dtype():
+    numbers = Draws(1, "relu", torch.tensor([5])).uniform(0, (1, 3)) * 2**24
+    assert numbers.dtype is torch.float32
+    assert numbers.flatten().tolist() == [7253593, 16367036, 8498561]
+
+
+@pytest.mark.usefixtures("other_default")
+def test_steps_beyond_what_16_bits_tell_are_counted_one_by_one():
+    """As many spikes as steps: one is sent at every step, whatever is drawn."""
+    charge = torch.full((100, 9), 300, dtype=torch.float64)
+    assert bool(RandomOrder(charge, layer(1.0, 300, 100)).emit(300).all())
 
 
 @pytest.mark.parametrize("ids", [torch.arange(64), IDS], ids=["numbered", "hashed"])

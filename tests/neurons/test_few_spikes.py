@@ -19,6 +19,7 @@ from spikewright.export.onnx.export import objections
 from spikewright.finetuning import TrainableNetwork
 from spikewright.measure import HOROWITZ_45NM
 from spikewright.neurons import FewSpikes, FewSpikesTable, Neuron, fitted_table
+from spikewright.neurons.table_fitting import _Points
 from tests.builders import layer
 from tests.contracts import STEPS, NeuronContract
 
@@ -112,6 +113,23 @@ def test_a_longer_search_and_more_steps_are_nearer() -> None:
     tables = [fitted_table(torch.tanh, x, k, rounds) for k, rounds in ((4, 0), (4, 80), (8, 80))]
     errors = [float((table(x) - x.tanh()).square().mean()) for table in tables]
     assert errors[0] > 2 * errors[1] > 4 * errors[2]
+
+
+def test_a_draw_that_rounds_up_to_the_end_is_the_largest_input() -> None:
+    inputs = torch.linspace(-8, 8, 512, dtype=torch.float64)
+    points = _Points.of(inputs).drawn(512, torch.Generator().manual_seed(30661))
+    assert float(points[:256].max()) == float(inputs[-1])
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64], ids=str)
+def test_a_fit_is_that_of_float32_whatever_the_default_dtype(dtype: torch.dtype) -> None:
+    x = torch.linspace(-8, 8, 512)
+    expected = fitted_table(torch.sigmoid, x, steps=4, rounds=3)
+    torch.set_default_dtype(dtype)
+    try:
+        assert fitted_table(torch.sigmoid, x, steps=4, rounds=3) == expected
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ def test_the_initial_potential_of_a_layer_adds_to_v0():
     assert spikes[:, 0].tolist() == [[0, 1], [1, 0], [0, 0]]
 
 
-@pytest.mark.parametrize("shift", [0.5, 1.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("shift", [0.5, 1.0, float("nan"), float("inf"), None, "0"])
 def test_a_shift_that_fires_without_input_is_refused(shift):
     with pytest.raises(ValueError, match=r"v0 \+ shift below 1"):
         IntegrateFire(shift=shift)
@@ -119,7 +119,7 @@ def test_hard_reset_loses_the_charge_above_threshold():
     assert dynamics.residual.item() == 0.5
 
 
-@pytest.mark.parametrize("v0", [1.0, 2.0, float("nan"), float("inf")])
+@pytest.mark.parametrize("v0", [1.0, 2.0, float("nan"), float("inf"), None, "0"])
 def test_an_initial_potential_at_or_above_threshold_is_refused(v0):
     with pytest.raises(ValueError, match="v0 must be finite and below 1"):
         IntegrateFire(v0=v0)

@@ -85,6 +85,20 @@ def test_many_neurons_with_thresholds_of_their_own_are_as_many_single_ones() -> 
     assert min(shifts) < 0 < max(shifts)
 
 
+@pytest.mark.parametrize("iterations", [1, 2])
+@pytest.mark.parametrize("v0", [0.0, 0.25, 0.5, -1.0, -2.5])
+def test_charge_that_comes_evenly_is_expected_as_it_is_counted(v0: float, iterations: int) -> None:
+    """Exactly from a v0 of at least 0; else charge above a threshold a step may send more."""
+    a_step = torch.arange(0, 33, dtype=torch.float64) / 8
+    for shift in (0.0, 0.25, -1.0):
+        neuron = COS(3, iterations, IntegrateFire(v0=v0, shift=shift))
+        sent = counts_of(neuron, a_step.expand(4, 1, -1))[0]
+        more = sent - neuron.expected_count(4 * a_step, 4)[0]
+        allowed = iterations * (a_step > 1) if v0 < 0 else 0
+        assert bool(((more >= 0) & (more <= allowed)).all())
+        assert bool(more.any()) == (v0 < 0)
+
+
 def test_a_spike_too_many_is_not_sent() -> None:
     # rehearsal: v = .5, 1.4 fires, .4, .7, -1.3, -.9; m = 1.4, so the start is lowered by 1
     assert one(COS(4), [0.9, 0.3, -2.0, 0.4]) == ([0, 0, 0, 0], pytest.approx(0.1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import permutations
+from typing import Any
 
 import pytest
 import torch
@@ -93,3 +94,9 @@ def test_a_waiting_neuron_cannot_be_shuffled():
 def test_a_neuron_that_takes_spikes_back_cannot_be_shuffled():
     with pytest.raises(ValueError, match=r"spikes stand, got tracer.*shuffle IntegrateFire"):
         Shuffled(SpikeTracer())
+
+
+@pytest.mark.parametrize(("inside", "end"), [(IntegrateFire, ": call it"), ("if", ", got 'if'")])
+def test_what_is_no_neuron_is_refused(inside: Any, end: str) -> None:
+    with pytest.raises(ValueError, match=f"neuron of Shuffled must be a one-phase neuron.*{end}$"):
+        Shuffled(inside)

@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_map
 
 from spikewright.graph import Operation
 from spikewright.measure.accuracy import (
-    are_answers,
+    classes_of,
     logits_of,
     predictions,
     require_answers,
@@ -247,10 +247,11 @@ def _taken(
     nothing = torch.empty(0, dtype=torch.int64)
     values = values_of(answer, asked.places, who) if asked.places else None
     predicted = right = nothing
-    if labels is not None and (asked.metric is None or are_answers(answer, labels)):
+    classes = labels if asked.metric is None else classes_of(answer, labels)
+    if classes is not None:
         logits = logits_of(answer, who)
-        require_answers(logits, labels, who)
-        predicted, right = predictions(logits).cpu(), labels.cpu()
+        require_answers(logits, classes, who)
+        predicted, right = predictions(logits).cpu(), classes.cpu()
     if asked.metric is None:
         return _Taken(samples, predicted, right, values, None, per_sample=False)
     here = tree_map(lambda leaf: leaf.to(device) if isinstance(leaf, Tensor) else leaf, labels)

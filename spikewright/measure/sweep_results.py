@@ -27,7 +27,7 @@ class Reference:
         accuracy: fraction of samples it gets right; None where there are no classes.
         low, high: Wilson 95 % interval of the accuracy.
         samples: how many were measured.
-        seconds: wall time of its forward passes.
+        seconds: wall time of its forward passes, see `SweepRow`.
         metric, metric_low, metric_high: see `SweepRow`.
     """
 
@@ -65,7 +65,8 @@ class SweepRow:
         p_value: exact McNemar test of those two counts, so of the first seed.
         spikes_per_image: spikes of all layers for one sample, the mean over samples and seeds.
         spikes_per_neuron: the same over the number of neurons.
-        seconds: wall time of its simulations, all seeds together.
+        seconds: wall time of its simulations, all seeds together, and of taking down their answers;
+            reading the data is left out.
         relative_error: the distance of the answers to the reference's over their size, all samples
             and numbers together, `|a - b| / |b|`; the mean over seeds.
         relative_error_spread: standard deviation of the relative error over seeds.

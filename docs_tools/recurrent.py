@@ -19,12 +19,12 @@ from spikewright.recurrent import (
     SequenceData,
     SequenceRecipe,
     digit_sequences,
-    lstm_counts,
     recall_sequences,
     recurrent_costs,
     sequence_accuracy,
     train_on_sequences,
 )
+from spikewright.recurrent.costs import lstm_network_counts
 from spikewright.seeding import seeded
 
 RECORD = Path("docs/results/recurrent.json")
@@ -171,11 +171,7 @@ def run_once(name: str, task: Task, data: SequenceData, network: str, seed: int)
         costs = recurrent_costs(trained.model, x)
         spikes, rate, counted = costs.spikes, costs.rate, costs.snn
     else:
-        below = (data.features, *task.units)
-        counted = sum(
-            (lstm_counts(data.steps, a, b) for a, b in zip(below, task.units, strict=False)),
-            start=lstm_counts(0, 1, 1),
-        )
+        counted = lstm_network_counts(data.steps, data.features, task.units, len(data.classes))
     return Run(
         name,
         network,

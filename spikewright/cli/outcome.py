@@ -94,9 +94,9 @@ def sweep_table(title: str, sweep: Sweep) -> tuple[Table, list[str]]:
     table.add_column(score.title)
     for steps in sweep.steps:
         table.add_column(f"T = {steps}", justify="right")
-    ann = None if sweep.reference is None else score.of(sweep.reference)
-    if ann is not None:
-        table.add_row("ANN", *[score.plain(ann.value, 1)] * len(sweep.steps))
+    anns = sweep.ann_scores
+    if anns:
+        table.add_row("ANN", *(score.plain(ann.value, 1) for ann in anns.values()))
     for name, cells in score_matrix(sweep):
         table.add_row(name, *cells)
     beneath = [*_latency_lines(sweep), *_likeness_lines(sweep)]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from spikewright.errors import AnalysisError
 from spikewright.graph.structure import Structure
+from spikewright.measure.checked import class_numbers
 
 
 def logits_of(answer: Any, who: str) -> Tensor:
@@ -51,17 +51,15 @@ def predictions(logits: Tensor) -> Tensor:
     return logits.argmax(dim=1)
 
 
-def are_answers(answer: Any, labels: Any) -> bool:
-    """Whether an answer holds logits `[B, classes]`, and the labels class numbers of theirs."""
-    named = isinstance(labels, Tensor) and labels.ndim == 1 and len(labels) > 0
-    if not named or labels.is_floating_point() or labels.dtype is torch.bool:
-        return False
+def classes_of(answer: Any, labels: Any) -> Tensor | None:
+    """The labels as int64 `[B]`, where they are classes that an answer has logits `[B, C]` of."""
     try:
-        logits = logits_of(answer, "it")
+        classes, logits = class_numbers(labels, "they"), logits_of(answer, "it")
     except AnalysisError:
-        return False
-    fits = logits.ndim == 2 and len(logits) == len(labels) and logits.shape[1] > 1
-    return fits and 0 <= int(labels.min()) <= int(labels.max()) < logits.shape[1]
+        return None
+    fits = logits.ndim == 2 and len(logits) == len(classes) > 0 and logits.shape[1] > 1
+    known = fits and 0 <= int(classes.min()) <= int(classes.max()) < logits.shape[1]
+    return classes if known else None
 
 
 def require_answers(logits: Tensor, labels: Tensor, who: str) -> None:

@@ -14,7 +14,7 @@ from torch.utils._pytree import tree_map
 
 from spikewright.graph import Operation
 from spikewright.measure.accuracy import (
-    are_answers,
+    classes_of,
     logits_of,
     predictions,
     require_answers,
@@ -87,7 +87,8 @@ class Answers:
         per_sample: whether each sample has a score of its own, and not that of its batch.
         spikes: how many each site sent for all samples together; empty for an ANN.
         settling: the most time steps that a sample's network settled after its window.
-        seconds: wall time of the forward passes.
+        seconds: wall time of asking: the forward passes, and what is taken of their answers, a metric
+            included; reading the data is not.
     """
 
     predicted: Tensor
@@ -124,7 +125,7 @@ class Tally:
         only_network, only_reference: samples that one of the two alone gets right.
         spikes: spikes of all sites together.
         settling: the most time steps that a sample's network settled after its window.
-        seconds: wall time.
+        seconds: wall time, see `Answers`.
         gap, size, cosine: of the answers beside the reference's, see `Likeness`.
         score, squares: sums of the metric, and of its squares.
         scored: samples that have a score of their own.
@@ -219,14 +220,15 @@ def answers_of(
     Raises:
         AnalysisError: see `require_answers`, `values_of` and `Metric.values`.
     """
-    start = time.perf_counter()
-    taken: list[_Taken] = []
+    taken, seconds = list[_Taken](), 0.0
     for images, labels in data:
+        start = time.perf_counter()
         with torch.no_grad():
             answer = network(moved(images, device))
             samples = samples_in(images, asked.dimensions)
             taken.append(_taken(answer, labels, samples, device, who, asked))
-    return _joined(taken, seconds=time.perf_counter() - start)
+        seconds += time.perf_counter() - start
+    return _joined(taken, seconds)
 
 
 @dataclass(frozen=True)
@@ -247,10 +249,11 @@ def _taken(
     nothing = torch.empty(0, dtype=torch.int64)
     values = values_of(answer, asked.places, who) if asked.places else None
     predicted = right = nothing
-    if labels is not None and (asked.metric is None or are_answers(answer, labels)):
+    classes = labels if asked.metric is None else classes_of(answer, labels)
+    if classes is not None:
         logits = logits_of(answer, who)
-        require_answers(logits, labels, who)
-        predicted, right = predictions(logits).cpu(), labels.cpu()
+        require_answers(logits, classes, who)
+        predicted, right = predictions(logits).cpu(), classes.cpu()
     if asked.metric is None:
         return _Taken(samples, predicted, right, values, None, per_sample=False)
     here = tree_map(lambda leaf: leaf.to(device) if isinstance(leaf, Tensor) else leaf, labels)

@@ -253,18 +253,20 @@ def samples_in(images: Shown, dimensions: int | None) -> int:
 
 def image_batches(
     data: Iterable[Any], dimensions: int | None = None, *, first: int = 0, required: bool = True
-) -> Iterator[Tensor]:
-    """Checked batches of images `[B, *S]`; labels, where there are any, are ignored.
+) -> Iterator[Shown]:
+    """Checked batches of images `[B, *S]`, or mappings that hold them by the argument's name.
 
-    Arguments are those of `labelled_batches`.
+    Labels, where there are any, are ignored. Arguments are those of `labelled_batches`.
 
     Raises:
-        AnalysisError: for a batch that is no tensor, values that are not finite, or no sample at
+        AnalysisError: for a batch that is neither, values that are not finite, or no sample at
             all.
     """
     seen = 0
     for number, item in enumerate(data, first):
-        images = checked_images(item[0] if isinstance(item, (tuple, list)) else item, number)
+        shown = item[0] if isinstance(item, (tuple, list)) else taken_apart(item)[0]
+        check = checked_inputs if isinstance(shown, Mapping) else checked_images
+        images = check(shown, number)
         samples = samples_in(images, dimensions)
         seen += samples
         if samples:

@@ -67,8 +67,14 @@ def class_numbers(labels: Any, which: str) -> Tensor:
     """
     if not isinstance(labels, (Tensor, list, tuple)):
         raise AnalysisError(f"{which} are {described(labels)}; give integers [B]")
-    classes = torch.as_tensor(labels)
-    if classes.ndim != 1 or classes.is_floating_point() or classes.dtype == torch.bool:
+    try:
+        classes = torch.as_tensor(labels)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise AnalysisError(
+            f"{which} are {described(labels)} that is no tensor ({error}); give integers [B]"
+        ) from error
+    inexact = classes.is_floating_point() or classes.is_complex()
+    if classes.ndim != 1 or inexact or classes.dtype == torch.bool:
         raise AnalysisError(
             f"{which} are {classes.dtype} {list(classes.shape)}; give class numbers, integers of "
             "shape [B]"

@@ -26,9 +26,11 @@ from torch import Tensor
 
 from spikewright.graph import Graph, Kind, Operation, evaluate
 from spikewright.graph.evaluate import apply
+from spikewright.graph.inputs import Batch
 from spikewright.graph.units import function_of, trained_levels
 from spikewright.measure.batches import checked_steps, image_batches
 from spikewright.measure.placement import device_of
+from spikewright.measure.shown import moved
 from spikewright.network import Observer, SpikingNetwork
 from spikewright.network.frames import mean_image
 from spikewright.network.site_names import label_of
@@ -135,8 +137,9 @@ def decompose(
 
     Args:
         network: any converted network; the ANN it is compared with is its own captured graph.
-        data: batches `[B, *S]`, or (batch, labels) pairs whose labels are ignored; read once. Of
-            frames `[T, B, *S]` the ANN is shown the mean over time.
+        data: batches `[B, *S]`, alone or in a dict by the name of the model's argument, or pairs of
+            these with labels, which are ignored; read once. Of frames `[T, B, *S]` the ANN is shown
+            the mean over time.
         steps: one T or several.
         seed: the seed of the random draws.
         name: what `LayerError.network` says; the labels of its neurons when None.
@@ -163,7 +166,7 @@ def decompose(
     sums = {(t, site): _Sums() for t in times for site in network.sites}
     place = device_of(network)
     for images in image_batches(data, len(network.graph.signal.shape)):
-        images = images.to(place)
+        images = network.graph.call.batch(moved(images, place), network.graph.tensors)
         activations = _ann_activations(network, mean_image(network.graph, images))
         for t in times:
             here = {site: sums[t, site] for site in network.sites}
@@ -183,7 +186,7 @@ def decompose(
     )
 
 
-def _ann_activations(network: SpikingNetwork, images: Tensor) -> dict[str, Tensor]:
+def _ann_activations(network: SpikingNetwork, images: Batch) -> dict[str, Tensor]:
     graph = network.graph
     activations: dict[str, Tensor] = {}
 

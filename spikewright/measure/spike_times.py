@@ -12,6 +12,7 @@ from torch import Tensor
 from spikewright.graph import Operation
 from spikewright.measure.batches import image_batches
 from spikewright.measure.placement import device_of
+from spikewright.measure.shown import moved
 from spikewright.network import Observer, SpikingNetwork
 from spikewright.network.spiking_network import Engine
 
@@ -164,8 +165,9 @@ def watch_spikes(
     second = Observer(spikes=_spikes_into(after))
     place = device_of(baseline)
     for images in image_batches(data):
+        here = moved(images, place)
         for network, observer in ((baseline, first), (shuffled, second)):
-            network.observe(images.to(place), observer, steps=steps, engine=Engine.STEPS, seed=seed)
+            network.observe(here, observer, steps=steps, engine=Engine.STEPS, seed=seed)
     histograms = tuple(
         SpikeTimeHistogram(site, steps, before[site].means(), after[site].means()) for site in sites
     )

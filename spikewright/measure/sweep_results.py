@@ -13,7 +13,7 @@ from typing import Any
 from spikewright.errors import AnalysisError
 from spikewright.measure.answers import Accuracy, Tally, significant
 from spikewright.measure.run_record import RunRecord
-from spikewright.measure.scores import ACCURACY, RELATIVE_ERROR, Score
+from spikewright.measure.scores import ACCURACY, RELATIVE_ERROR, Estimate, Score
 from spikewright.measure.statistics import mean_interval
 from spikewright.measure.tables import aligned
 from spikewright.network import SpikingNetwork
@@ -27,7 +27,7 @@ class Reference:
         accuracy: fraction of samples it gets right; None where there are no classes.
         low, high: Wilson 95 % interval of the accuracy.
         samples: how many were measured.
-        seconds: wall time of its forward passes.
+        seconds: wall time of its forward passes, see `SweepRow`.
         metric, metric_low, metric_high: see `SweepRow`.
     """
 
@@ -65,7 +65,8 @@ class SweepRow:
         p_value: exact McNemar test of those two counts, so of the first seed.
         spikes_per_image: spikes of all layers for one sample, the mean over samples and seeds.
         spikes_per_neuron: the same over the number of neurons.
-        seconds: wall time of its simulations, all seeds together.
+        seconds: wall time of its simulations, all seeds together, and of taking down their answers;
+            reading the data is left out.
         relative_error: the distance of the answers to the reference's over their size, all samples
             and numbers together, `|a - b| / |b|`; the mean over seeds.
         relative_error_spread: standard deviation of the relative error over seeds.
@@ -110,10 +111,13 @@ class Sweep:
 
     Attributes:
         rows: network after network, each at every T.
-        reference: what they are compared with, or None.
+        reference: what they are compared with, or None; where it answers otherwise at another T,
+            as `references` tells, that of the first T.
         record: how the numbers came about.
         metric: the name of the metric of the user's own, or "".
         higher_is_better: whether that is so of the metric.
+        references: the reference at each of `steps`, where data that are made for every T make it
+            answer otherwise; else empty.
     """
 
     rows: tuple[SweepRow, ...]
@@ -121,6 +125,7 @@ class Sweep:
     record: RunRecord
     metric: str = ""
     higher_is_better: bool = True
+    references: tuple[Reference, ...] = ()
 
     @property
     def score(self) -> Score:
@@ -140,6 +145,16 @@ class Sweep:
     def steps(self) -> tuple[int, ...]:
         """Every T, in the order of the arguments."""
         return tuple(dict.fromkeys(row.steps for row in self.rows))
+
+    @property
+    def ann_scores(self) -> dict[int, Estimate]:
+        """The reference's score at every T; empty where it has none."""
+        found = {steps: self.score.of(self.reference_at(steps)) for steps in self.steps}
+        return {steps: estimate for steps, estimate in found.items() if estimate is not None}
+
+    def reference_at(self, steps: int) -> Reference | None:
+        """What networks at one T are compared with; None without a reference."""
+        return self.references[self.steps.index(steps)] if self.references else self.reference
 
     def row(self, network: str, steps: int) -> SweepRow:
         """The row of one network at one T.
@@ -163,10 +178,11 @@ class Sweep:
             "record": self.record.to_dict(),
             "metric": self.metric,
             "higher_is_better": self.higher_is_better,
+            "references": [asdict(one) for one in self.references],
         }
 
     def to_csv(self) -> str:
-        """One line a row under the names of its fields, and the reference's at the end.
+        """One line a row under the names of its fields, and its reference's at the end.
 
         What does not exist is empty; `per_seed` holds its numbers apart by spaces. The wall times
         are left out, so that the same measurement gives the same text.
@@ -175,9 +191,9 @@ class Sweep:
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow([*names, "reference_accuracy", "reference_metric"])
-        reference = self.reference
-        against = (None, None) if reference is None else (reference.accuracy, reference.metric)
         for row in self.rows:
+            reference = self.reference_at(row.steps)
+            against = (None, None) if reference is None else (reference.accuracy, reference.metric)
             values = {**asdict(row), "per_seed": " ".join(map(str, row.per_seed))}
             writer.writerow([*(values[name] for name in names), *against])
         return text.getvalue()
@@ -186,12 +202,15 @@ class Sweep:
         score, samples = self.score, self.rows[0].samples
         width = max(map(len, ("ANN", *self.networks)))
         lines = [[" " * width, *(f"T={steps}" for steps in self.steps)]]
+        anns = list(self.ann_scores.values())
+        if anns and self.references:
+            lines.append(["ANN", *(score.plain(ann.value) for ann in anns)])
         for name in self.networks:
             rows = [self.row(name, steps) for steps in self.steps]
             lines.append([name, *(score.text(row) for row in rows)])
         text = aligned(lines)
-        ann = None if self.reference is None else score.of(self.reference)
-        if ann is not None:
+        if anns and not self.references:
+            ann = anns[0]
             span = (
                 "" if ann.low is None else f"  ({score.plain(ann.low)} to {score.plain(ann.high)})"
             )

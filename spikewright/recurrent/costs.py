@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -69,7 +70,7 @@ def recurrent_costs(network: SRNN, x: Tensor) -> RecurrentCosts:
     layers = [layer for layer in network.layers if isinstance(layer, RecurrentLayer)]
     classes = network.read_out.inward.out_features
     above = [*(layer.units for layer in layers[1:]), classes]
-    snn, lstm, below = _input(x, layers[0].units), Counts(), features
+    snn = _input(x, layers[0].units)
     for layer, train, fan_out in zip(layers, answer.spikes, above, strict=True):
         sent = float(train.sum()) / batch
         heard = float(train[:-1].sum()) / batch if layer.among is not None else 0.0
@@ -80,10 +81,8 @@ def recurrent_costs(network: SRNN, x: Tensor) -> RecurrentCosts:
             updates=work * visits,
             comparisons=visits,
         )
-        lstm += lstm_counts(steps, below, layer.units)
-        below = layer.units
     snn += Counts(updates=float(READ_OUT_UPDATES * steps * classes))
-    lstm += Counts(macs=float(below * classes))
+    lstm = lstm_network_counts(steps, features, [layer.units for layer in layers], classes)
     spikes = sum(float(train.sum()) for train in answer.spikes) / batch
     return RecurrentCosts(spikes, snn, lstm, steps, sum(layer.units for layer in layers))
 
@@ -97,6 +96,15 @@ def lstm_counts(steps: int, inputs: int, units: int) -> Counts:
         updates=float(steps * (cell + units)),
         functions={"sigmoid": float(steps * 3 * units), "tanh": float(steps * 2 * units)},
     )
+
+
+def lstm_network_counts(steps: int, inputs: int, units: Sequence[int], classes: int) -> Counts:
+    """Layers of LSTM over T steps, and a linear layer that reads the last state of the last one."""
+    counts, below = Counts(), inputs
+    for own in units:
+        counts += lstm_counts(steps, below, own)
+        below = own
+    return counts + Counts(macs=float(below * classes))
 
 
 def _input(x: Tensor, fan_out: int) -> Counts:

@@ -119,14 +119,14 @@ def band(x: Sequence[float], low: Sequence[float], high: Sequence[float], colour
     }
 
 
-def ann_line(span: tuple[float, float], accuracy: float, hover: str, **more: Any) -> Figure:
-    """A dashed line at the accuracy (in %) of an ANN, over the whole logarithmic axis."""
+def ann_line(x: Sequence[float], y: Sequence[float], hover: str, **more: Any) -> Figure:
+    """A dashed line through the scores of an ANN, such as the same one at both ends of an axis."""
     return {
         "type": "scatter",
         "mode": "lines",
         "name": "ANN",
-        "x": [10**end for end in span],
-        "y": [accuracy, accuracy],
+        "x": [*x],
+        "y": [*y],
         "line": {"color": "$ink", "width": 1.5, "dash": "dash"},
         "hovertemplate": f"{hover}<extra></extra>",
         **more,

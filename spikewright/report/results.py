@@ -205,6 +205,11 @@ def _sweep_problems(study: Study, what: str) -> Iterator[str]:
         yield from _accuracy_problems(reference, f"{what}.sweep.reference")
         if any(row.agreement is None and row.accuracy is not None for row in rows):
             yield f"{what}: a row lacks its comparison with the reference"
+    several = study.sweep.references
+    for n, own in enumerate(several):
+        yield from _accuracy_problems(own, f"{what}.sweep.references[{n}]")
+    if several and (reference is None or len(several) != len(steps)):
+        yield f"{what}: references must be one for every T, beside the reference of the first"
     score = study.sweep.score if rows else None
     if score is not None and any(score.of(row) is None for row in rows):
         yield f"{what}: a row lacks its {score.name}"

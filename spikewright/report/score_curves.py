@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 from spikewright.measure import Sweep, SweepRow, Trajectories
@@ -37,14 +38,12 @@ def score_curves(sweep: Sweep, against: str) -> Figure:
     bands: list[Figure] = []
     curves: list[Figure] = []
     labels: list[tuple[str, str, float, str]] = []
-    ann = None if sweep.reference is None else score.of(sweep.reference)
-    if ann is not None:
-        at = score.shown(ann.value)
-        if ann.low is not None and ann.high is not None:
-            low, high = score.shown(ann.low), score.shown(ann.high)
-            bands.append(band([10**end for end in span], [low] * 2, [high] * 2, "$ink"))
-        bands.append(ann_line(span, at, f"ANN: {_told(score, ann)}"))
-        labels.append(("ANN", "", at, "$ink"))
+    for name, known in _ann_lines(sweep, against, span):
+        x, y = [at for at, _ in known], [score.shown(e.value) for _, e in known]
+        bands += _bands(x, [e for _, e in known], score, "$ink")
+        told = [f"{name}: {_told(score, e)}" for _, e in known]
+        bands.append(ann_line(x, y, "%{customdata}", customdata=told))
+        labels.append((name, "", y[-1], "$ink"))
     for network, series in drawn.items():
         known = [(row, e) for row in sweep.rows if row.network == network and (e := score.of(row))]
         known.sort(key=lambda pair: getattr(pair[0], against))
@@ -52,10 +51,7 @@ def score_curves(sweep: Sweep, against: str) -> Figure:
             continue
         x = [getattr(row, against) for row, _ in known]
         y = [score.shown(e.value) for _, e in known]
-        ends = [(e.low, e.high) for _, e in known if e.low is not None and e.high is not None]
-        if len(ends) == len(known):
-            lows, highs = ([score.shown(end[k]) for end in ends] for k in (0, 1))
-            bands.append(band(x, lows, highs, series.colour))
+        bands += _bands(x, [e for _, e in known], score, series.colour)
         hover = [_hover(network, row, score, e) for row, e in known]
         curves.append(curve(x, y, series, hover))
         labels.append((escape(network), "", y[-1], series.colour))
@@ -84,7 +80,7 @@ def trajectory_curves(measured: Trajectories) -> Figure:
     labels: list[tuple[str, str, float, str]] = []
     if measured.accuracy is not None:
         at = 100 * measured.accuracy
-        traces.append(ann_line(span, at, f"ANN: {at:.2f} %"))
+        traces.append(ann_line([10**end for end in span], [at, at], f"ANN: {at:.2f} %"))
         labels.append(("ANN", "", at, "$ink"))
     for network, series in drawn.items():
         points = measured.of(network)
@@ -110,6 +106,36 @@ def trajectory_curves(measured: Trajectories) -> Figure:
     return {"data": traces, "layout": shape}
 
 
+def _ann_lines(
+    sweep: Sweep, against: str, span: tuple[float, float]
+) -> list[tuple[str, list[tuple[float, Estimate]]]]:
+    """The lines of the ANN, each a name and its points.
+
+    One over the whole axis; where the ANN differs from T to T one through them all, or, against
+    latency, which no ANN has, one for each T.
+    """
+    anns, ends = sweep.ann_scores, [10**end for end in span]
+    if not anns:
+        return []
+    if not sweep.references:
+        (ann, *_) = anns.values()
+        return [("ANN", [(end, ann) for end in ends])]
+    if against == "steps":
+        return [("ANN", sorted(anns.items(), key=lambda pair: pair[0]))]
+    return [(f"ANN, T = {steps}", [(end, ann) for end in ends]) for steps, ann in anns.items()]
+
+
+def _bands(
+    x: Sequence[float], estimates: Sequence[Estimate], score: Score, colour: str
+) -> list[Figure]:
+    """The band of the intervals, where all have one."""
+    ends = [(e.low, e.high) for e in estimates if e.low is not None and e.high is not None]
+    if len(ends) < len(estimates):
+        return []
+    lows, highs = ([score.shown(end[k]) for end in ends] for k in (0, 1))
+    return [band(x, lows, highs, colour)]
+
+
 def _told(score: Score, estimate: Estimate) -> str:
     """A value with its interval."""
     unit = " %" if score.percent else ""
@@ -127,8 +153,8 @@ def _hover(network: str, row: SweepRow, score: Score, estimate: Estimate) -> str
 def _range(sweep: Sweep) -> tuple[float, float]:
     """The vertical axis, within which all intervals lie."""
     score = sweep.score
-    everyone = [*sweep.rows, *(() if sweep.reference is None else (sweep.reference,))]
-    estimates = [e for row in everyone if (e := score.of(row)) is not None]
+    known = [e for row in sweep.rows if (e := score.of(row)) is not None]
+    estimates = [*known, *sweep.ann_scores.values()]
     ends = [v for e in estimates for v in (e.value, e.low, e.high) if v is not None] or [0.0]
     low, high = score.shown(min(ends)), score.shown(max(ends))
     if score.field != "accuracy":

@@ -34,7 +34,7 @@ def inside_view(study: Study, figures: Figures) -> dict[str, Any]:
         "headline": headline(study.sweep),
         "score": study.sweep.score,
         "matrix": score_matrix(study.sweep),
-        "ann_score": _ann_score(study.sweep),
+        "ann_scores": _ann_scores(study.sweep),
         "rasters": []
         if raster is None
         else [(p, figures.add(raster_figure(raster, p))) for p in raster.networks],
@@ -50,15 +50,18 @@ def inside_view(study: Study, figures: Figures) -> dict[str, Any]:
     }
 
 
-def _ann_score(sweep: Sweep) -> tuple[str, str] | None:
-    """The ANN's score, and its interval; None where it has none."""
-    score = sweep.score
-    ann = None if sweep.reference is None else score.of(sweep.reference)
-    if ann is None:
-        return None
-    known = ann.low is not None and ann.high is not None
-    span = f"{score.plain(ann.low, 1)} to {score.plain(ann.high, 1)}" if known else ""
-    return score.plain(ann.value, 1), span
+def _ann_scores(sweep: Sweep) -> list[tuple[str, str]]:
+    """The ANN's score and its interval: one for all T, or one for each where they differ."""
+    score, anns = sweep.score, list(sweep.ann_scores.values())
+    return [
+        (
+            score.plain(ann.value, 1),
+            ""
+            if ann.low is None or ann.high is None
+            else f"{score.plain(ann.low, 1)} to {score.plain(ann.high, 1)}",
+        )
+        for ann in (anns if sweep.references else anns[:1])
+    ]
 
 
 def errors_shown(study: Study) -> dict[str, list[LayerError]]:

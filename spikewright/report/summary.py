@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from spikewright.measure import Reference, Sweep, SweepRow
 from spikewright.measure.scores import ACCURACY, Score
 
@@ -15,16 +17,19 @@ def percent(fraction: float, digits: int = 1) -> str:
     return f"{100 * fraction:.{digits}f} %"
 
 
+def span_of(fractions: Iterable[float | None]) -> str:
+    """The lowest and the highest as percentages, one where they read the same; not empty."""
+    known = sorted(fraction or 0.0 for fraction in fractions)
+    return " to ".join(dict.fromkeys((percent(known[0]), percent(known[-1]))))
+
+
 def best(sweep: Sweep) -> tuple[SweepRow | None, SweepRow | None]:
     """The rows that come close to the ANN with the fewest steps, and with the lowest latency.
 
     Both None when no row is close, or there is no ANN to be close to, or no accuracy.
     """
-    reference = sweep.reference
-    if reference is None or reference.accuracy is None:
-        return None, None
-    least = reference.accuracy - CLOSE - _EPSILON
-    close = [(row, row.accuracy) for row in sweep.rows if (row.accuracy or 0.0) >= least]
+    rows = [(row, sweep.reference_at(row.steps)) for row in sweep.rows]
+    close = [(row, row.accuracy) for row, ann in rows if _is_close(row, ann)]
     if not close:
         return None, None
     fewest, _ = min(close, key=lambda c: (c[0].steps, c[0].latency, -(c[1] or 0.0)))
@@ -32,25 +37,31 @@ def best(sweep: Sweep) -> tuple[SweepRow | None, SweepRow | None]:
     return fewest, fastest
 
 
+def _is_close(row: SweepRow, ann: Reference | None) -> bool:
+    if ann is None or ann.accuracy is None:
+        return False
+    return (row.accuracy or 0.0) >= ann.accuracy - CLOSE - _EPSILON
+
+
 def headline(sweep: Sweep) -> str:
     """The result of the sweep in a few sentences."""
     if sweep.score is not ACCURACY:
         return _headline_of_score(sweep)
-    reference = sweep.reference
-    ann = None if reference is None else reference.accuracy
+    anns = [ann.value for ann in sweep.ann_scores.values()]
     fewest, fastest = best(sweep)
-    opening = "" if ann is None else f"The ANN gets {percent(ann)} right. "
+    opening = f"The ANN gets {span_of(anns)} right{_by_steps(sweep)}. " if anns else ""
+    it = "it at the same T" if sweep.references else "it"
     if fewest is None or fastest is None:
         row = max(sweep.rows, key=lambda r: (r.accuracy or 0.0, -r.latency))
-        missed = "" if ann is None else "No conversion comes within one point of it. "
+        missed = f"No conversion comes within one point of {it}. " if anns else ""
         return f"{opening}{missed}The most accurate: {_answer(row)}."
     if fewest is fastest:
         return (
-            f"{opening}Within one point of it, with the fewest time steps and the lowest latency: "
-            f"{_answer(fewest)}."
+            f"{opening}Within one point of {it}, with the fewest time steps and the lowest "
+            f"latency: {_answer(fewest)}."
         )
     return (
-        f"{opening}Within one point of it, with the fewest time steps: {_answer(fewest)}. "
+        f"{opening}Within one point of {it}, with the fewest time steps: {_answer(fewest)}. "
         f"With the lowest latency: {_answer(fastest)}."
     )
 
@@ -63,12 +74,17 @@ def _headline_of_score(sweep: Sweep) -> str:
         return f"No network has a {score.name}."
     sign = -1 if score.higher_is_better else 1
     row, value = min(known, key=lambda pair: (sign * pair[1], pair[0].latency))
-    ann = None if sweep.reference is None else score.of(sweep.reference)
-    opening = "" if ann is None else f"The ANN's {score.name} is {_valued(score, ann.value)}. "
+    anns = sorted(ann.value for ann in sweep.ann_scores.values())
+    ends = " to ".join(dict.fromkeys(_valued(score, value) for value in (*anns[:1], *anns[-1:])))
+    opening = f"The ANN's {score.name} is {ends}{_by_steps(sweep)}. " if anns else ""
     return (
         f"{opening}The {'highest' if score.higher_is_better else 'lowest'} {score.name}: "
         f"{row.network} at T = {row.steps}, {_valued(score, value)} after {_time(row)}."
     )
+
+
+def _by_steps(sweep: Sweep) -> str:
+    return ", by the data of each T" if sweep.references else ""
 
 
 def _valued(score: Score, value: float) -> str:
@@ -88,6 +104,11 @@ def caveats(sweep: Sweep) -> tuple[str, ...]:
     """What a reader must know before believing the figures."""
     samples = sweep.rows[0].samples
     sentences = [_size_caveat(sweep.score, samples, sweep.reference or sweep.rows[0])]
+    if sweep.references:
+        sentences.append(
+            "The data were made for each T, and the ANN does not answer them alike. What stands "
+            "beside a network is the ANN on the data of the same T; between columns both change."
+        )
     slower = [row for row in sweep.rows if row.latency > row.steps]
     if slower:
         ratio = max(row.latency / row.steps for row in slower)

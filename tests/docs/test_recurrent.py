@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from docs_tools import recurrent
-from spikewright.recurrent import SequenceRecipe, recall_sequences
+from spikewright.recurrent import SRNN, SequenceRecipe, recall_sequences, recurrent_costs
 
 from .pages import DOCS, text_of
 
@@ -68,6 +68,20 @@ def test_a_run_measures_its_network() -> None:
     assert lstm.parameters == 4 * 8 * (5 + 8 + 2) + 8 * 4 + 4
     left = list(recurrent.runs({"recall": task}, (0,), done=first[:2]))
     assert left == first[2:]
+
+
+def test_an_lstm_is_counted_like_the_one_beside_a_spiking_network() -> None:
+    task = replace(
+        recurrent.TASKS["recall"],
+        data=lambda: recall_sequences(3, sizes=(64, 16, 16)),
+        units=(8, 8),
+        recipe=SequenceRecipe(epochs=1),
+    )
+    data = task.data()
+    run = recurrent.run_once("recall", task, data, "LSTM", 0)
+    beside = recurrent_costs(SRNN(data.features, (8, 8), 4), torch.zeros(data.steps, 1, 5)).lstm
+    assert (run.macs, run.updates) == (beside.macs, beside.updates)
+    assert run.macs == 23 * 4 * (8 * (5 + 8) + 8 * (8 + 8)) + 8 * 4  # the read-out once
 
 
 def test_an_interval_is_that_of_student() -> None:

@@ -185,6 +185,15 @@ def test_batches_and_labels_do_not_matter(tpp: sw.SpikingNetwork, images: Tensor
         assert numbers(a) == pytest.approx(numbers(b), rel=1e-12, abs=1e-12)
 
 
+def test_a_batch_may_be_named_as_the_argument(tpp: sw.SpikingNetwork, images: Tensor) -> None:
+    whole = decompose(tpp, [images], 2)
+    named = {"input": images}
+    for batch in (named, (named, None), {**named, "labels": torch.zeros(len(images))}):
+        assert decompose(tpp, [batch], 2) == whole
+    with pytest.raises(sw.ConversionError, match="other"):
+        decompose(tpp, [{"other": images}], 2)
+
+
 def test_names_and_refusals(tpp: sw.SpikingNetwork, images: Tensor) -> None:
     assert decompose(tpp, [images], 2)[0].network == "TPP"
     assert decompose(tpp, [images], 2, name="mine")[0].network == "mine"

@@ -134,6 +134,24 @@ def test_measures_beside_accuracy_change_no_accuracy(
     assert plain.score.name == alone.score.name == "accuracy"
 
 
+def test_classes_in_a_list_are_classes(
+    nearest: sw.SpikingNetwork, images: Tensor, labels: Tensor
+) -> None:
+    def lost(output: Tensor, labels: Any) -> Tensor:
+        return error(output, torch.as_tensor(labels))
+
+    tensor = sw.sweep({"a": nearest}, [(images, labels)], 5, metric=lost)
+    for same in (labels.tolist(), tuple(labels.tolist()), list(labels), labels.int()):
+        found = sw.sweep({"a": nearest}, [(images, same)], 5, metric=lost)
+        assert timeless(found) == timeless(tensor)
+    assert tensor.rows[0].accuracy is not None
+    words = [str(label) for label in labels.tolist()]
+    named = sw.sweep({"a": nearest}, [(images, words)], 5, metric=lambda output, _: output[:, 0])
+    assert named.rows[0].accuracy is None
+    with pytest.raises(sw.AnalysisError, match="labels of batch 0 are a list of 40 that is no"):
+        sw.sweep({"a": nearest}, [(images, words)], 5)
+
+
 def test_a_metric_is_given_answers_and_labels_of_any_structure(
     detector: sw.SpikingNetwork, boxes: nn.Module, images: Tensor
 ) -> None:

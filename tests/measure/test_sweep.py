@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, RandomSampler, SequentialSampler, TensorDataset
 
 import spikewright as sw
-from spikewright.measure import Sweep, SweepProgress, wilson_interval
+from spikewright.measure import Sweep, SweepProgress, answers, wilson_interval
 
 STEPS = (2, 5)
 Networks = dict[str, sw.SpikingNetwork]
@@ -327,3 +328,20 @@ def test_data_that_is_no_batches_is_refused_with_what_to_give(
         for reference in (model, None):
             with pytest.raises(sw.AnalysisError, match=told):
                 sw.sweep({"a": nearest}, data, 2, reference=reference)
+
+
+def test_seconds_are_those_of_simulating_and_not_of_reading(
+    networks: Networks, images: Tensor, labels: Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0]
+
+    class Slow(TensorDataset):
+        def __getitem__(self, index: int) -> tuple[Tensor, ...]:
+            clock[0] += 100
+            return super().__getitem__(index)
+
+    monkeypatch.setattr(answers, "time", SimpleNamespace(perf_counter=lambda: clock[0]))
+    data = DataLoader(Slow(images, labels), batch_size=20)
+    found = sw.sweep(networks, data, STEPS, seeds=1)
+    assert clock[0] > 0
+    assert {row.seconds for row in found.rows} == {0}

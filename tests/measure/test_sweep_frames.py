@@ -73,3 +73,34 @@ def test_labels_are_counted_by_sample(
 ) -> None:
     with pytest.raises(sw.AnalysisError, match="batch 0 has 40 images and 39 labels"):
         sw.sweep({"nearest": nearest}, [(in_frames(images, 5), labels[1:])], 5)
+
+
+def test_the_reference_is_measured_on_the_frames_of_every_t(
+    nearest: sw.SpikingNetwork, model: nn.Module, images: Tensor, labels: Tensor
+) -> None:
+    def at(steps: int) -> list[tuple[Tensor, Tensor]]:
+        return [(in_frames(images if steps == 5 else -images, steps), labels)]
+
+    found = sw.sweep({"nearest": nearest}, at, STEPS, reference=model)
+    right = {2: accuracy(model(-images), labels), 5: accuracy(model(images), labels)}
+    assert right[2] != right[5]
+    assert {t: getattr(found.reference_at(t), "accuracy", None) for t in STEPS} == right
+    for row in found.rows:
+        own = found.reference_at(row.steps)
+        assert own is not None
+        assert row.accuracy is not None
+        assert row.only_network is not None
+        assert row.only_reference is not None
+        apart = (row.only_network - row.only_reference) / row.samples
+        assert row.accuracy - (own.accuracy or 0.0) == pytest.approx(apart)
+    lines = found.to_csv().splitlines()
+    assert [float(line.split(",")[-2]) for line in lines[1:]] == [*right.values()]
+    shown = next(line for line in str(found).splitlines() if line.startswith("ANN"))
+    assert shown.split()[1:] == [f"{100 * right[t]:.2f}" for t in STEPS]
+    same = sw.sweep({"nearest": nearest}, lambda t: [(in_frames(images, t), labels)], STEPS,
+                    reference=model)  # fmt: skip
+    assert same.references == ()
+
+
+def accuracy(answers: Tensor, labels: Tensor) -> float:
+    return float((answers.argmax(1) == labels).double().mean())

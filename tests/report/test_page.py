@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
+from spikewright.measure import Sweep
 from spikewright.report import Report, Study, render
+from spikewright.report.score_curves import score_curves
+from spikewright.report.summary import caveats
 
 from .conftest import row, sweep_of
 
@@ -177,3 +180,23 @@ def test_only_what_was_measured_is_shown(report: Report) -> None:
 def test_a_report_needs_a_study() -> None:
     with pytest.raises(ValueError, match="at least one study"):
         Report("t", "s", (), "c")
+
+
+def test_an_ann_that_is_shown_other_data_at_every_t_is_told_for_each(sweep: Sweep) -> None:
+    assert sweep.reference is not None
+    other = replace(sweep.reference, accuracy=0.97, low=0.96, high=0.98)
+    moving = replace(sweep, references=(sweep.reference, other))
+    page = parsed(render(Report("A title", "", (Study("A study", moving),), "", {})))
+    assert [cell[:4] for cell in page.tables[0][1]] == ["ANN", "95.0", "97.0"]
+    text = words(page)
+    assert "The ANN gets 95.0 % to 97.0 % right, by the data of each T." in text
+    close = (
+        "Within one point of it at the same T, with the fewest time steps and the lowest latency"
+    )
+    assert f"{close}: TPP at T = 4" in text  # IF at T = 8 is near the ANN of T = 4 alone
+    assert "The data were made for each T" in text
+    assert "The data were made for each T" not in " ".join(caveats(sweep))
+    steps, latency = (score_curves(moving, against)["data"] for against in ("steps", "latency"))
+    lines = {"steps": [trace["y"] for trace in steps if trace.get("name") == "ANN"]}
+    lines["latency"] = [trace["y"] for trace in latency if trace.get("name") == "ANN"]
+    assert lines == {"steps": [[95.0, 97.0]], "latency": [[95.0, 95.0], [97.0, 97.0]]}

@@ -8,6 +8,8 @@ import pytest
 
 from spikewright.measure import wilson_interval
 from spikewright.report import Report, Run, read_run
+from spikewright.report.compare.curves import accuracy_figure
+from spikewright.report.compare.page import render_comparison
 from spikewright.report.compare.pareto import dominates
 from spikewright.report.compare.points import COSTS, data_of, fronts, points_of, sources_of
 
@@ -107,3 +109,25 @@ def test_fronts_hold_within_each_data_set(swept: Run, tmp_path: Path) -> None:
             assert not any(dominates(other, (value(own) or 0.0, -own.accuracy)) for other in costs)
     assert {p.data for p in fronts(points)["latency"]} == {p.data for p in points}
     assert all(p.energies is not None for p in fronts(points)["energy"])
+
+
+def test_a_point_is_compared_with_the_ann_of_its_own_t(report: Report, tmp_path: Path) -> None:
+    (study,) = report.studies
+    ann = study.sweep.reference
+    assert ann is not None
+    moving = replace(study.sweep, references=(ann, replace(ann, accuracy=0.97, high=0.98)))
+    changed = replace(report, studies=(replace(study, sweep=moving),))
+    run = read_run(write(tmp_path / "moving", results=sweep_results(changed, SWEPT)))
+    (read,) = run.report.studies
+    assert read.sweep.references == moving.references
+    sources = sources_of([run])
+    points = points_of(sources)
+    assert {(p.steps, p.ann) for p in points} == {(4, 0.95), (8, 0.97)}
+    lines = [t for t in accuracy_figure(points, sources)["data"] if t["name"] == "ANN"]
+    assert [(line["x"], line["y"]) for line in lines] == [([4, 8], [95.0, 97.0])]
+    page = render_comparison([run]).replace("\u00a0", " ")
+    assert "95.0 % to 97.0 %, by T" in page
+    older = sweep_results(report, SWEPT)
+    del older["studies"][0]["sweep"]["references"]
+    (read,) = read_run(write(tmp_path / "older", results=older)).report.studies
+    assert {read.sweep.reference_at(steps) for steps in (4, 8)} == {ann}

@@ -100,6 +100,11 @@ WRONG: list[tuple[list[Any], Any, str]] = [
     (["sweep", "rows", 0, "steps"], 8, "every network at every T once"),
     (["sweep", "rows", 0, "agreement"], None, "lacks its comparison"),
     (["sweep", "reference", "samples"], 0, "no samples"),
+    (
+        ["sweep", "references"],
+        [{"accuracy": 0.5, "low": 0.4, "high": 0.6, "samples": 10}],
+        "references must be one for every T",
+    ),
     (["sweep", "record"], None, "record: expected object, got null"),
     (["raster", "image"], "https://example.org/x.png", "PNG as a data: URI"),
     (["thresholds", "threshold_edges"], [1.0, 2.0], "do not fit the edges"),

@@ -12,6 +12,7 @@ from spikewright.errors import AnalysisError
 from spikewright.graph import Graph
 from spikewright.graph.inputs import Batch, named
 from spikewright.measure.batches import NO_SAMPLE, Labels, image_batches, labelled_batches
+from spikewright.measure.checked import taken_apart
 from spikewright.measure.energy.flow import Flow, Form, evenly
 from spikewright.network.frames import are_frames
 
@@ -35,7 +36,7 @@ def batches_for(graph: Graph, data: Iterable[Any]) -> Iterator[tuple[Any, Tensor
     seen = False
     for number, item in enumerate(data):
         pairs: Iterable[tuple[Any, Tensor | None]]
-        if several or (isinstance(item, (tuple, list)) and len(item) == 2):
+        if several or taken_apart(item)[2]:
             wanted = Labels.IF_ANY if several else Labels.CLASSES
             pairs = labelled_batches(
                 [item], dimensions, first=number, required=False, wanted=wanted

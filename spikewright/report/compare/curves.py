@@ -162,15 +162,34 @@ def _front(points: Sequence[Point], cost: str, span: tuple[float, float]) -> Fig
 
 
 def _ann_lines(points: Sequence[Point], span: tuple[float, float]) -> list[Figure]:
-    """A dashed line for each accuracy of an ANN, named with the runs that it belongs to."""
-    return [
+    """A dashed line for each accuracy of an ANN, named with the runs that it belongs to.
+
+    One line a run where the ANN's accuracy differs from T to T.
+    """
+    by_mark: dict[str, dict[int, float]] = {}
+    for p in points:
+        if p.ann is not None:
+            by_mark.setdefault(p.mark, {})[p.steps] = p.ann
+    moving = {m: sorted(anns.items()) for m, anns in by_mark.items() if len({*anns.values()}) > 1}
+    still = _ann_marks([p for p in points if p.mark not in moving])
+    ends = [10**end for end in span]
+    lines = [
         ann_line(
-            span,
-            100 * accuracy,
+            ends,
+            [100 * accuracy] * 2,
             f"ANN of {', '.join(marks)}: {100 * accuracy:.2f} %",
             meta={"marks": marks},
         )
-        for accuracy, marks in _ann_marks(points).items()
+        for accuracy, marks in still.items()
+    ]
+    return lines + [
+        ann_line(
+            [steps for steps, _ in anns],
+            [100 * accuracy for _, accuracy in anns],
+            f"ANN of {mark}, on the data of each T: %{{y:.2f}} %",
+            meta={"marks": [mark]},
+        )
+        for mark, anns in moving.items()
     ]
 
 

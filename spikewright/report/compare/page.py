@@ -17,7 +17,7 @@ from spikewright.report.page import record_rows
 from spikewright.report.results import Run
 from spikewright.report.series import series_of
 from spikewright.report.study_view import diagnoses, inside_view
-from spikewright.report.summary import percent
+from spikewright.report.summary import percent, span_of
 
 FRONTS = (
     ("latency", "Latency", ""),
@@ -109,10 +109,12 @@ def _runs_view(sources: Sequence[Source]) -> dict[str, Any]:
 
 
 def _ann(source: Source) -> str:
-    reference = None if source.study is None else source.study.sweep.reference
-    ann = None if reference is None else ACCURACY.of(reference)
-    if ann is None:
+    sweep = None if source.study is None else source.study.sweep
+    ann = None if sweep is None else ACCURACY.of(sweep.reference)
+    if sweep is None or ann is None:
         return "not measured"
+    if sweep.references:
+        return f"{span_of(r.accuracy for r in sweep.references)}, by T"
     return f"{percent(ann.value)} ({ACCURACY.plain(ann.low, 1)} to {ACCURACY.plain(ann.high, 1)})"
 
 

@@ -78,7 +78,7 @@ class Point:
         accuracy, low, high: fraction of samples right and its Wilson 95 % interval.
         samples: how many samples were measured.
         spread: standard deviation over seeds; 0 for one seed.
-        ann: accuracy of its source; None where not measured.
+        ann: accuracy of its source, on the data of the same T; None where not measured.
         p_value: exact McNemar test against the source; None where there is none.
         spikes: spikes of all layers for one sample.
         energies: its energies; None where not measured.
@@ -185,7 +185,7 @@ def _point(
     assert source.study is not None
     assert accuracy.low is not None
     assert accuracy.high is not None
-    reference = source.study.sweep.reference
+    reference = source.study.sweep.reference_at(row.steps)
     return Point(
         mark=source.mark,
         data=source.data,

@@ -56,3 +56,15 @@ def test_several_inputs_are_no_events(reader: sw.SpikingNetwork) -> None:
         operations(reader, [batch(2)], event_value=1.0)
     with pytest.raises(sw.AnalysisError, match="no sample"):
         operations(reader, [])
+
+
+def test_a_batch_of_one_input_may_be_named_as_the_argument() -> None:
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Linear(5, 2)).eval()
+    images, labels = torch.rand(6, 4), torch.arange(6) % 2
+    snn = sw.convert(model, images, sw.TwoPhase("nearest", "binary"), steps=4)
+    plain, named = operations(snn, [(images, labels)]), {"input": images}
+    assert operations(snn, [named]).rows == plain.rows
+    for batch in ((named, labels), {**named, "labels": labels}):
+        found = operations(snn, [batch])
+        assert (found.rows, found.accuracy) == (plain.rows, plain.accuracy)

@@ -64,7 +64,7 @@ def test_a_run_measures_its_network() -> None:
     assert spiking.macs == 0
     assert spiking.updates == 23 * (8 * 10 + 4 * 3)
     assert lstm.spikes is None
-    assert lstm.macs == 23 * 4 * 8 * (5 + 8)
+    assert lstm.macs == 23 * 4 * 8 * (5 + 8) + 8 * 4
     assert lstm.parameters == 4 * 8 * (5 + 8 + 2) + 8 * 4 + 4
     left = list(recurrent.runs({"recall": task}, (0,), done=first[:2]))
     assert left == first[2:]

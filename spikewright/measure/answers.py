@@ -87,8 +87,8 @@ class Answers:
         per_sample: whether each sample has a score of its own, and not that of its batch.
         spikes: how many each site sent for all samples together; empty for an ANN.
         settling: the most time steps that a sample's network settled after its window.
-        seconds: wall time of asking: the forward passes, and what is taken of their answers, a metric
-            included; reading the data is not.
+        seconds: wall time of asking: the forward passes, and what is taken of their answers, a
+            metric included; reading the data is not.
     """
 
     predicted: Tensor

@@ -9,7 +9,7 @@ from pathlib import Path
 from paper import markdown
 from paper.answers.records import read_records
 
-_HEAD = ("answer", "neuron", "T", "mean IoU", "with the ANN", "steps", "energy / quantised ANN")
+_HEAD = ("answer", "neuron", "T", "mean IoU", "with the ANN", "steps", "energy / int8 ANN")
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,7 @@ class DenseRow:
         steps: T; 0 of the ANN.
         truth, ann: overlap with the truth and with the ANN's answer.
         latency: time steps until the answer; of spike tracers until the last sample has settled.
-        energy: arithmetic in integers over that of the ANN with weights of 8 bits and activations
-            of as many as the levels ask for.
+        energy: arithmetic in integers over that of the ANN with weights and activations of 8 bits.
     """
 
     task: str

@@ -165,7 +165,8 @@ def _answers(
         snn = prepared.convert(neuron_of(neuron), steps=steps)
         answer = [a for part in test.images.split(BATCH) for a in task.read(snn(part))]
         used = sw.operations(snn, [test.images[:PRICED]])
-        energy = used.energy.snn_integer_nj / used.energy.ann_quantised_nj
+        int8_nj = sum(used.model.integer_nj(row.ann) for row in used.rows)
+        energy = used.energy.snn_integer_nj / int8_nj
         yield neuron, steps, answer, (used.latency, energy)
 
 

@@ -43,7 +43,7 @@ HEAD = (
     "bits a step",
     "spikes a neuron",
     "energy / ANN, float32",
-    "energy / ANN, integers",
+    "energy / int8 ANN",
     "relative error",
     "same answer",
 )
@@ -60,8 +60,7 @@ class Row:
         bits: that leave a neuron at a step, at most.
         spikes: of one neuron and sample, the mean.
         energy: arithmetic of the spiking network over that of the ANN, in single precision.
-        energy_integer: the same in integers: weights of 8 bits, the ANN's activations of as many as
-            the levels ask for.
+        energy_integer: the same in integers: weights of 8 bits, and the ANN's activations too.
         error: norm of what the answers differ by from the ANN's, over the norm of the ANN's.
         same: fraction of samples with the ANN's answer.
     """
@@ -140,6 +139,7 @@ def measured(
         answered = torch.cat([snn(shown) for shown in batches])
         used = sw.operations(snn, batches[:1], model=PRICES)
         energy, like = used.energy, Likeness.of(answered.flatten(1), expected.flatten(1))
+        int8_nj = sum(PRICES.integer_nj(row.ann) for row in used.rows)
         yield Row(
             name,
             steps,
@@ -147,7 +147,7 @@ def measured(
             used.bits,
             used.total.spikes / sum(row.neurons for row in used.rows),
             energy.snn_nj / energy.ann_nj,
-            energy.snn_integer_nj / energy.ann_quantised_nj,
+            energy.snn_integer_nj / int8_nj,
             (like.gap / like.size) ** 0.5,
             float((subject.answers(answered) == subject.answers(expected)).double().mean()),
         )

@@ -65,8 +65,8 @@ class Row:
         cosine: of the answers, the mean.
         latency: time steps until the answer; of spike tracers until the last sample has settled.
         spikes: of one neuron and sample, the mean.
-        energy: arithmetic in integers over that of the ANN with weights of 8 bits and activations
-            of as many as the levels ask for; None where an operation has no price.
+        energy: arithmetic in integers over that of the ANN with weights and activations of 8 bits;
+            None where an operation has no price.
         same: for what share of the samples it chooses what the ANN does; None where none chooses.
         longer: the layers with longer windows, with spaces between their names; sites that are
             alike, such as a gate at all time steps, are one layer.
@@ -228,10 +228,11 @@ def _answers(network: nn.Module, batches: list[Any]) -> Any:
 def _cost(
     snn: sw.SpikingNetwork, batches: list[Any]
 ) -> tuple[int | None, float | None, float | None]:
-    """Latency, spikes a neuron, and energy over that of the ANN in integers."""
+    """Latency, spikes a neuron, and energy in integers over that of the ANN in 8 bits."""
     try:
         used = sw.operations(snn, batches, model=PRICES)
     except sw.AnalysisError:
         return None, None, None
     spikes = used.total.spikes / sum(row.neurons for row in used.rows)
-    return used.latency, spikes, used.energy.snn_integer_nj / used.energy.ann_quantised_nj
+    int8_nj = sum(PRICES.integer_nj(row.ann) for row in used.rows)
+    return used.latency, spikes, used.energy.snn_integer_nj / int8_nj

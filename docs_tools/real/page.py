@@ -21,7 +21,7 @@ _HEAD = (
     "cosine",
     "steps until the answer",
     "spikes a neuron",
-    "energy / quantised ANN",
+    "energy / int8 ANN",
 )
 _OVERVIEW = ("network", "samples", "ANN", "binary, T = 8", "digits, T = 3", "spike tracer, T = 15")
 _SHOWN = (("nearest:binary", 8), ("nearest:digits", 3), ("tracer", 15))
@@ -44,11 +44,10 @@ shows what is left of that figure, and what the answer costs.
   of ImageNet's 1,000 classes, say, and not of 10;
 - *relative error*, *cosine*: of the answers, against the ANN's own;
 - *steps until the answer*: of a sample, unpipelined; of a spike tracer until it has settled;
-- *energy*: arithmetic in integers, with weights of 8 bits, over that of the quantised ANN, with
-  weights of 8 bits too and activations of as many bits as the levels ask for (4 at T = 4, 8 at
-  T = 8, 12 of three digits, so that rows of other levels have another ANN), on {PRICED} samples,
-  with the constants of Horowitz (ISSCC 2014, 45 nm); {", ".join(FUNCTIONS[:-1])} and
-  {FUNCTIONS[-1]} at 20 pJ a value in both. Steps and spikes are of these samples too.
+- *energy*: arithmetic in integers, with weights of 8 bits, over that of the ANN with weights and
+  activations of 8 bits, on {PRICED} samples, with the constants of Horowitz (ISSCC 2014, 45 nm);
+  {", ".join(FUNCTIONS[:-1])} and {FUNCTIONS[-1]} at 20 pJ a value in both. Steps and spikes are of
+  these samples too.
 
 Where layers have a longer window than the others, they are those that `sw.assign_steps` found, on
 calibration samples held out. Where weights are in 8 bits, `convert(..., precision="int8")` rounded

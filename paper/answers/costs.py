@@ -23,19 +23,19 @@ def which_code(evidence: Evidence) -> str:
 
 
 def _best_code(record: Codes) -> str:
-    best = max(record.rows, key=lambda row: (row.same, -row.energy))
+    best = max(record.rows, key=lambda row: (row.same, -row.energy_integer))
     close = [best, *(row for row in record.rows if row.same >= best.same - _POINT)]
-    cheapest = min(close, key=lambda row: row.energy)
+    cheapest = min(close, key=lambda row: row.energy_integer)
     soonest = min(close, key=lambda row: row.latency)
     others = ""
     if cheapest != best:
-        others += f"; {_code(cheapest)} is within a point, for {cheapest.energy:.2f} of it"
+        others += f"; {_code(cheapest)} is within a point, for {cheapest.energy_integer:.2f} of it"
     if soonest != best:
         others += f"; {_code(soonest)} is within a point, after {soonest.latency} steps"
     return (
         f"On {record.title.partition(',')[0]}, take {_code(best)}: the ANN's answer to "
         f"{100 * best.same:.1f} % of {record.config.samples:,} samples, after {best.latency} time "
-        f"steps, for {best.energy:.2f} of the ANN's energy in single precision{others}."
+        f"steps, for {best.energy_integer:.2f} of an int8 ANN's energy{others}."
     )
 
 

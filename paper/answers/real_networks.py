@@ -22,8 +22,8 @@ class RealRow:
         steps: T.
         figure: the network's own, 0 .. 1.
         error: relative, of the answers.
-        energy: in integers, over that of the ANN with activations of as many bits as the levels
-            ask for; None where an operation has no price.
+        energy: in integers, over that of the ANN with weights and activations of 8 bits; None where
+            an operation has no price.
         longer: the layers with a longer window than T; "" where all are alike.
         weights: how they came to be in 8 bits; "" for those of the network's own precision.
     """
@@ -86,5 +86,5 @@ def _kept(networks: Sequence[Real], neuron: str, steps: int, shown: str) -> str:
     )
     energies = sorted(row.energy for _, row in pairs if row.energy is not None)
     if energies:
-        told += f", at {energies[0]:.2f} to {energies[-1]:.2f} of the quantised ANN's energy"
+        told += f", at {energies[0]:.2f} to {energies[-1]:.2f} of the int8 ANN's energy"
     return f"{told}."

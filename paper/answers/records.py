@@ -20,14 +20,15 @@ class CodeRow:
         neuron: as the command line spells it, such as "nearest:digits".
         steps: T.
         latency: time steps until the answer.
-        energy: arithmetic in single precision over that of the ANN, which is one for all codes.
+        energy_integer: arithmetic in integers over that of the ANN with weights and activations of
+            8 bits.
         same: fraction of samples with the ANN's answer.
     """
 
     neuron: str
     steps: int
     latency: int
-    energy: float
+    energy_integer: float
     same: float
 
 

@@ -79,7 +79,7 @@ def test_what_is_left_of_other_peoples_networks_is_counted(tmp_path: Path) -> No
     told = what_is_left(Evidence((), tmp_path))
     assert told == (
         "In three digits 1 of 1 networks stay within half a point of their own figure, with a "
-        "relative error of 0.020 to 0.020, at 0.75 to 0.75 of the quantised ANN's energy."
+        "relative error of 0.020 to 0.020, at 0.75 to 0.75 of the int8 ANN's energy."
     )
     put("b", 0.85, None)
     told = what_is_left(Evidence((), tmp_path))
@@ -225,8 +225,8 @@ def test_the_code_to_take_has_most_of_the_answers_of_the_ann() -> None:
     binary, digits = CodeRow("binary", 8, 160, 0.5, 0.98), CodeRow("digits", 3, 60, 0.7, 0.98)
     assert which_code(_codes(digits, binary)) == (
         "On Small, take `binary` with T = 8: the ANN's answer to 98.0 % of 1,000 samples, after "
-        "160 time steps, for 0.50 of the ANN's energy in single precision; `digits` with T = 3 is "
-        "within a point, after 60 steps."
+        "160 time steps, for 0.50 of an int8 ANN's energy; `digits` with T = 3 is within a point, "
+        "after 60 steps."
     )
     first = CodeRow("first-spike", 16, 320, 0.3, 0.975)
     assert "; `first-spike` with T = 16 is within a point, for 0.30 of it;" in which_code(
@@ -328,7 +328,7 @@ def test_what_was_tried_and_what_was_not() -> None:
 
 
 def test_records_beside_the_page_are_read(tmp_path: Path) -> None:
-    row = {"neuron": "if", "steps": 2, "latency": 2, "energy": 1.5, "same": 0.5, "more": 1}
+    row = {"neuron": "if", "steps": 2, "latency": 2, "energy_integer": 1.5, "same": 0.5, "more": 1}
     text = json.dumps({"title": "T", "config": {"samples": 10}, "rows": [row]})
     (tmp_path / "codes-b.json").write_text(text)
     (tmp_path / "codes-a.json").write_text(text.replace('"T"', '"A"'))

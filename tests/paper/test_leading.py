@@ -70,7 +70,7 @@ def test_links_lead_somewhere(question: Question) -> None:
 def test_records_beside_the_page_are_answered_from(
     results: Path, text: str, tmp_path: Path
 ) -> None:
-    row = {"neuron": "made-up", "steps": 2, "latency": 2, "energy": 1.5, "same": 0.5}
+    row = {"neuron": "made-up", "steps": 2, "latency": 2, "energy_integer": 1.5, "same": 0.5}
     record = {"title": "Small", "config": {"samples": 10}, "rows": [row]}
     (tmp_path / "codes-small.json").write_text(json.dumps(record))
     code = QUESTIONS[1].asked

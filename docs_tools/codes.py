@@ -13,6 +13,7 @@ from torch import Tensor
 
 import spikewright as sw
 from docs_tools import records
+from docs_tools.energies import over_int8
 from paper import markdown
 from spikewright.cli.parse import neuron_of
 from spikewright.measure import HOROWITZ_45NM
@@ -139,7 +140,6 @@ def measured(
         answered = torch.cat([snn(shown) for shown in batches])
         used = sw.operations(snn, batches[:1], model=PRICES)
         energy, like = used.energy, Likeness.of(answered.flatten(1), expected.flatten(1))
-        int8_nj = sum(PRICES.integer_nj(row.ann) for row in used.rows)
         yield Row(
             name,
             steps,
@@ -147,7 +147,7 @@ def measured(
             used.bits,
             used.total.spikes / sum(row.neurons for row in used.rows),
             energy.snn_nj / energy.ann_nj,
-            energy.snn_integer_nj / int8_nj,
+            over_int8(used),
             (like.gap / like.size) ** 0.5,
             float((subject.answers(answered) == subject.answers(expected)).double().mean()),
         )

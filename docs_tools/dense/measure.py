@@ -23,6 +23,7 @@ from docs_tools.dense.networks import (
     segmentation_loss,
     trained,
 )
+from docs_tools.energies import over_int8
 from paper.dense import DenseRow, Overlap
 from spikewright.cli.parse import neuron_of
 from spikewright.measure import mean_interval
@@ -165,9 +166,7 @@ def _answers(
         snn = prepared.convert(neuron_of(neuron), steps=steps)
         answer = [a for part in test.images.split(BATCH) for a in task.read(snn(part))]
         used = sw.operations(snn, [test.images[:PRICED]])
-        int8_nj = sum(used.model.integer_nj(row.ann) for row in used.rows)
-        energy = used.energy.snn_integer_nj / int8_nj
-        yield neuron, steps, answer, (used.latency, energy)
+        yield neuron, steps, answer, (used.latency, over_int8(used))
 
 
 def _overlap(values: Sequence[float]) -> Overlap:

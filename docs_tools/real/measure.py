@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 import spikewright as sw
 from docs_tools import records
+from docs_tools.energies import over_int8
 from docs_tools.real.networks import NETWORKS, Real
 from spikewright.cli.parse import neuron_of
 from spikewright.measure import HOROWITZ_45NM
@@ -234,5 +235,4 @@ def _cost(
     except sw.AnalysisError:
         return None, None, None
     spikes = used.total.spikes / sum(row.neurons for row in used.rows)
-    int8_nj = sum(PRICES.integer_nj(row.ann) for row in used.rows)
-    return used.latency, spikes, used.energy.snn_integer_nj / int8_nj
+    return used.latency, spikes, over_int8(used)

@@ -158,11 +158,11 @@ class SiteStatistics:
 
 def finite_sum(values: Tensor, dims: int | tuple[int, ...]) -> Tensor:
     """The sum over dimensions of the values that are finite and that no mask wrote, float64."""
-    total = values.sum(dims, dtype=torch.float64)
-    near = values.dtype is torch.float16  # whose masks are no larger than sums of values
-    if near or bool(masked(total, values.dtype).any()):
-        return without_masks(values).sum(dims, dtype=torch.float64)
-    return total
+    if values.dtype is not torch.float16:  # whose masks are no larger than sums of values
+        total = values.sum(dims, dtype=torch.float64)
+        if not bool(masked(total, values.dtype).any()):
+            return total
+    return without_masks(values).sum(dims, dtype=torch.float64)
 
 
 def rebinned(histogram: Tensor, doublings: Tensor) -> Tensor:

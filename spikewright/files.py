@@ -20,6 +20,11 @@ _PARTIAL = re.compile(r"\.(.+\.)?[0-9a-f]{32}\.partial")
 """Names of files and folders that are being written: only these are ever swept away."""
 
 
+def printable(name: str) -> str:
+    """A name as text: what is no UTF-8 in a file name, such as Latin-1, is spelled out."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
 def write_whole(path: Path, content: bytes) -> None:
     """Write a file so that no reader, and no crash, ever sees a part of it.
 

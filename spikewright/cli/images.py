@@ -19,6 +19,8 @@ from spikewright.data.events import EventData, EventImages, frame_batches
 from spikewright.data.image_data import dataset_length
 from spikewright.measure.cells import Cells
 from spikewright.runs.recipe import DataRecipe
+from spikewright.training.never_seen import NeverSeen
+from spikewright.training.splits import with_unseen_validation
 
 LIMIT_SEED_OFFSET = 1
 """The offset of the seed that keeps the draw of `--limit` apart from that of calibration."""
@@ -176,16 +178,24 @@ class OpenData:
         return InDouble(images) if self.double else images
 
 
-def open_data(options: DataOptions, known: Preparation, *, double: bool) -> OpenData:
+def open_data(
+    options: DataOptions,
+    known: Preparation,
+    *,
+    double: bool,
+    never_seen: NeverSeen | None = None,
+) -> OpenData:
     """Open the data set of --data.
 
     Args:
         options: which, and how it is prepared.
         known: the preparation where the options name none.
         double: give images in float64.
+        never_seen: what the validation split has to be of; None leaves it as the data set has it.
 
     Raises:
         WrongUsage: when it does not exist, or its options do not fit it.
+        RecipeError: when it has no such validation split; see `with_unseen_validation`.
     """
     preparation, skipped = known.overruled(options), SkippedPictures()
     with opening():
@@ -197,6 +207,8 @@ def open_data(options: DataOptions, known: Preparation, *, double: bool) -> Open
             resize=preparation.resize,
             on_damaged=None if options.strict else skipped,
         )
+        if never_seen is not None:
+            images = with_unseen_validation(images, options.data, never_seen)
     return OpenData(images, preparation, options.batch_size, skipped, double)
 
 

@@ -12,8 +12,9 @@ import typer
 
 from spikewright.cli.console import print_note
 from spikewright.cli.failures import Interrupted, WrongUsage
-from spikewright.cli.record import ARGUMENTS, DATASET
+from spikewright.cli.record import ARGUMENTS, DATASET, TRAJECTORY
 from spikewright.errors import AnalysisError
+from spikewright.files import sweep_leftovers
 from spikewright.measure.cells import Cells, Unfinished, discard
 from spikewright.processes import ALONE, Processes
 
@@ -46,7 +47,9 @@ def keeping(
     if share is not None and folder is None:
         raise WrongUsage("--share needs --output: jobs find each other's cells in that folder")
     deciding = {
-        key: value for key, value in configuration.items() if key not in (DATASET, ARGUMENTS)
+        key: value
+        for key, value in configuration.items()
+        if key not in (DATASET, ARGUMENTS, TRAJECTORY)
     }
     place = None if folder is None else folder / CELLS
     try:
@@ -73,6 +76,7 @@ def keeping(
 
 def discard_cells(folder: Path) -> None:
     """Remove what was kept: the results are written."""
+    sweep_leftovers(folder / CELLS)
     discard(folder / CELLS)
 
 

@@ -94,7 +94,8 @@ class MeasurementOptions:
     """How it is measured.
 
     Attributes:
-        split: The split that accuracies are measured on.
+        split: The split that accuracies are measured on. The validation split of a network trained
+            by 'spikewright train' is what its run held out.
         limit: The number of images to measure on, drawn at random by --seed. Default: the whole
             split.
         seeds: The number of runs of every stochastic network, each with a seed of its own.

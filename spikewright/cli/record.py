@@ -14,6 +14,7 @@ import torch
 import typer
 
 from spikewright.cli.options import DEFAULT_CORRECTION
+from spikewright.files import printable
 from spikewright.measure.run_record import describe_device
 from spikewright.version import __version__
 
@@ -21,6 +22,8 @@ DATASET = "dataset"
 """The name of the opened data: unlike --data it separates simulated recordings from a camera's."""
 ARGUMENTS = "arguments"
 """The words of the command line."""
+TRAJECTORY = "trajectory"
+"""The option of what is measured after all cells: none of them depends on it."""
 NOT_RECORDED = {"output": 1, "share": 1, "json": 0}
 """Options that decide no number, and how many words follow each."""
 NUMERIC_PACKAGES = ("torch", "torchvision", "numpy", "pillow", "scikit-learn")
@@ -62,7 +65,7 @@ def record_of(
 
 def words_of(context: typer.Context) -> list[str]:
     """The words behind `spikewright` as given, without options that decide no number."""
-    words, kept = list(context.find_root().obj or ()), list[str]()
+    words, kept = [printable(word) for word in context.find_root().obj or ()], list[str]()
     while words:
         word = words.pop(0)
         if word == "--":  # behind it stands no option
@@ -98,4 +101,4 @@ def environment(device: str) -> dict[str, Any]:
 def _plain(value: Any) -> Any:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return [_plain(entry) for entry in value]
-    return str(value) if isinstance(value, Path) else value
+    return printable(str(value)) if isinstance(value, (Path, str)) else value

@@ -18,6 +18,7 @@ from spikewright.cli.options import (
     DataOptions,
     MeasurementOptions,
     ModelOptions,
+    Split,
 )
 from spikewright.cli.parse import (
     arguments_of,
@@ -41,6 +42,7 @@ from spikewright.processes import ALONE, Processes
 from spikewright.runs import load_model
 from spikewright.runs.card import read_card
 from spikewright.runs.names import trained_folder
+from spikewright.training.never_seen import NeverSeen
 
 CALIBRATION_SAMPLES = 512
 
@@ -94,18 +96,22 @@ def open_source(
     processes: Processes = ALONE,
     *,
     classes: bool = True,
+    split: Split = Split.TEST,
 ) -> Source:
     """The model and its calibration images, the model checked against the data.
 
-    With `classes` it must have one output a class.
+    With `classes` it must have one output a class. A validation `split` to measure on is of images
+    that the weights never saw, where they tell which those are.
 
     Raises:
         WrongUsage: when something named does not exist or does not fit.
         DataError: when a picture cannot be read.
     """
-    method_for(conversion)  # refuse a bad rule before anything slow
+    method_for(conversion)  # refuse a bad rule and a bad precision before anything slow
+    precision_of(conversion.precision)
     double = in_double(conversion.precision)
-    opened = open_data(data, preparation_of(model), double=double)
+    never_seen = NeverSeen.by(model.model) if split is Split.VALIDATION else None
+    opened = open_data(data, preparation_of(model), double=double, never_seen=never_seen)
     images = opened.images
     available = dataset_length(images.train)
     count = conversion.calibration_samples or min(CALIBRATION_SAMPLES, available)

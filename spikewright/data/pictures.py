@@ -17,11 +17,14 @@ from spikewright.data.image_data import ImageData
 from spikewright.data.preprocessing import FilePreprocessing
 from spikewright.errors import DataError
 from spikewright.extras import require_extra
+from spikewright.files import printable
 
 OnDamaged = Callable[[str], None]
 """A callback that receives the name of a picture that cannot be read, and is left out."""
 HoldOut = Callable[[Sequence[int]], tuple[list[int], list[int]]]
 """A function of the labels of a training set that gives the indices (kept, held out)."""
+_AT_MOST_16_BITS = ("PNG", "PPM")
+"""The formats whose grey pictures Pillow may open with 32 bits although they have at most 16."""
 
 
 class _DamagedPicture(DataError):  # noqa: N818 (it reads as a sentence)
@@ -127,12 +130,7 @@ class PictureDataset(Dataset[tuple[Tensor, int]]):
 
     def _name_of(self, index: int) -> str:
         samples = getattr(self._source, "samples", None)
-        return f"image {index}" if samples is None else f"'{_printable(samples[index][0])}'"
-
-
-def _printable(name: str) -> str:
-    """A name as text: what is no UTF-8 in a file name, such as Latin-1, is spelled out."""
-    return name.encode("utf-8", "backslashreplace").decode()
+        return f"image {index}" if samples is None else f"'{printable(samples[index][0])}'"
 
 
 def _decoding_errors() -> tuple[type[Exception], ...]:
@@ -181,7 +179,7 @@ def picture_data(
                 f"{tuple(split.image_shape)}; give size=... to bring all to one size"
             )
     channels, height, width = train.image_shape
-    shape, names = (channels, height, width), tuple(map(_printable, classes))
+    shape, names = (channels, height, width), tuple(map(printable, classes))
     if "val" in sets:
         return ImageData(name, train, sets["val"], sets["test"], names, shape)
     kept, apart = hold_out(list(sources["train"].targets))
@@ -222,7 +220,8 @@ def _in_eight_bits(picture: Any) -> Any:
     if picture.mode == "F":
         raise ValueError("floating-point pixels (mode F) have no known white: save it as integers")
     values = np.asarray(picture).astype(np.int64)
-    if values.min() < 0 or values.max() >= 1 << 16:
+    deep = picture.mode == "I" and picture.format not in _AT_MOST_16_BITS
+    if values.min() < 0 or values.max() >= 1 << 16 or (deep and 0 < values.max() < 256):
         raise ValueError(
             f"pixels from {values.min()} to {values.max()} (mode {picture.mode}) have no known "
             "white: save it with 8 or 16 bits"

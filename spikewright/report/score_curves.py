@@ -72,6 +72,7 @@ def trajectory_curves(measured: Trajectories) -> Figure:
     """The accuracy of every network after each time step, the ANN beside it."""
     drawn, times = series_of(measured.networks), sorted({p.time for p in measured.points})
     powers = [1 << power for power in range(times[-1].bit_length()) if 1 << power >= times[0]]
+    ticks = step_ticks(powers or times)
     span, top = log_span(times), 100 * max(p.high for p in measured.points)
     lowest = 100 * min(p.low for p in measured.points)
     room = 0.04 * max(top - lowest, 1)
@@ -97,9 +98,7 @@ def trajectory_curves(measured: Trajectories) -> Figure:
     shape = layout(
         HEIGHT,
         MARGIN,
-        axis(
-            "time steps since the first input", type="log", range=list(span), **step_ticks(powers)
-        ),
+        axis("time steps since the first input", type="log", range=list(span), **ticks),
         axis("accuracy (%)", range=[*y_range]),
         annotations=end_labels(labels, y_range, HEIGHT - MARGIN[2] - MARGIN[3]),
     )

@@ -12,14 +12,13 @@ import torch
 from spikewright.data import ImageData
 from spikewright.data.in_memory import in_memory
 from spikewright.decoding import decoded, encoded
-from spikewright.errors import DataError, ModelError, RecipeError, RunError
+from spikewright.errors import DataError, RecipeError
 from spikewright.files import AnyPath, write_json
 from spikewright.network import SpikingNetwork, load
 from spikewright.processes import ALONE
 from spikewright.runs.card import SplitAccuracy
 from spikewright.runs.files import read_json, sha256
 from spikewright.runs.fine_tuning import FineTuneCard, FineTuneFolder, FineTuneRecipe
-from spikewright.runs.recipe import StartRecipe
 from spikewright.runs.run_folder import versions
 from spikewright.training.augment import Augmenter
 from spikewright.training.evaluate import evaluate
@@ -74,7 +73,7 @@ def finetune(
         return read_fine_tune_card(run.path)
     network = start_of(recipe) if start is None else start
     augmenter = Augmenter.of(recipe.data, data, recipe.seed, torch.device("cpu"))
-    never_seen, may_be_seen = _never_seen(recipe.start)
+    never_seen, may_be_seen = NeverSeen.by_converted_or_why(recipe.start)
     splits = Splits.read(data)
     if run.held_out.is_file():
         splits = as_begun(splits, run, recipe.data.data)
@@ -147,14 +146,6 @@ def read_fine_tune_card(folder: AnyPath) -> FineTuneCard:
     """
     card = FineTuneFolder(Path(folder)).card
     return decoded(FineTuneCard, read_json(card), f"'{card}'")
-
-
-def _never_seen(start: StartRecipe) -> tuple[NeverSeen | None, str | None]:
-    """The images that a converted network never saw, or why they are not known."""
-    try:
-        return NeverSeen.by_converted(start), None
-    except (ModelError, RecipeError, RunError) as error:
-        return None, str(error)
 
 
 def _tested(

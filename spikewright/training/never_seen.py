@@ -8,7 +8,7 @@ from pathlib import Path
 from torch import Tensor
 
 from spikewright.artefact import describe
-from spikewright.errors import RecipeError, RunError
+from spikewright.errors import ModelError, RecipeError, RunError
 from spikewright.fingerprint import fingerprint
 from spikewright.runs.card import card_of, read_card
 from spikewright.runs.files import read_tensors
@@ -41,14 +41,22 @@ class NeverSeen:
     chose: int
 
     @classmethod
-    def by(cls, start: StartRecipe | None) -> NeverSeen | None:
-        """By the weights to start from; None where there are none, or they are a bare file.
+    def by(cls, weights: str | None) -> NeverSeen | None:
+        """By trained weights; None where there are none, or they are no `run:DIR` or `zoo:NAME`.
 
         Raises:
             RecipeError: if the folder that they come from does not tell.
         """
-        folder = None if start is None else trained_folder(start.weights)
-        return None if start is None or folder is None else cls._by_trained(start.weights, folder)
+        folder = None if weights is None else trained_folder(weights)
+        return None if weights is None or folder is None else cls._by_trained(weights, folder)
+
+    @classmethod
+    def by_converted_or_why(cls, start: StartRecipe) -> tuple[NeverSeen | None, str | None]:
+        """By a converted network, or why it is not known."""
+        try:
+            return cls.by_converted(start), None
+        except (ModelError, RecipeError, RunError) as error:
+            return None, str(error)
 
     @classmethod
     def by_converted(cls, start: StartRecipe) -> NeverSeen:

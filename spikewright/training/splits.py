@@ -13,9 +13,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils.data import Subset
+from torch.utils.data import ConcatDataset, Subset
 
-from spikewright.data import ImageData
+from spikewright.data import ImageData, open_dataset
 from spikewright.data.in_memory import InMemory, in_memory
 from spikewright.data.splits import stratified
 from spikewright.errors import RecipeError
@@ -176,3 +176,35 @@ def keeping_apart(
     labels: list[int] = splits.images.labels[candidates].tolist()
     _, chosen = stratified(labels, asked, HELD_OUT_SEED, data.name)
     return splits.holding_out(torch.isin(splits.keys, splits.keys[candidates[chosen]]))
+
+
+def with_unseen_validation(data: ImageData, spec: str, never_seen: NeverSeen) -> ImageData:
+    """A data set whose validation split is what trained weights never saw of it.
+
+    A run may hold out more, fewer or other images than the data set does by itself: then it was
+    trained on some of those.
+
+    Args:
+        data: as `open_dataset` opened it, normalised or not, of any size.
+        spec: the name that it was opened by.
+        never_seen: by the weights.
+
+    Returns:
+        `data` itself where its validation split is of such images alone, or of another data set
+        than the weights know.
+
+    Raises:
+        RecipeError: if no such split can be made; see `keeping_apart`.
+        DataError: see `Splits.read`.
+    """
+    plain = open_dataset(spec, size=never_seen.size)
+    splits = Splits.read(plain)
+    apart = keeping_apart(splits, plain, DataRecipe(spec, size=never_seen.size), never_seen)
+    if apart is splits:
+        return data
+    images = ConcatDataset([data.train, data.validation])
+    return replace(
+        data,
+        train=Subset(images, apart.train.tolist()),
+        validation=Subset(images, apart.validation.tolist()),
+    )

@@ -5,10 +5,14 @@ import json
 import shlex
 from pathlib import Path
 
+import click
 import pytest
 import torch
+import typer
 
 import spikewright as sw
+from spikewright.cli.keeping import CELLS
+from spikewright.cli.record import words_of
 from spikewright.files import write_whole
 from spikewright.neurons import code_of
 
@@ -228,6 +232,47 @@ def test_a_sweep_tells_the_accuracy_after_every_step(run: Run, tmp_path: Path) -
     assert max(times["tracer"]) >= rows["tracer"]["latency"]
     page = (tmp_path / "report.html").read_text()
     assert "time steps since the first input" in page
+
+
+def test_a_trajectory_that_cannot_be_is_refused_before_the_sweep(run: Run, tmp_path: Path) -> None:
+    words = ["sweep", DIGITS, *SMALL, "--neuron", "nearest:binary", "--output", str(tmp_path)]
+    code, _, err = run(*words, "--trajectory", "60000")
+    assert code == 3
+    assert "at T = 60000 would count beyond" in err
+    assert not (tmp_path / CELLS).exists()
+
+
+def test_cells_do_not_depend_on_the_trajectory(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ["sweep", DIGITS, *SMALL, "--neuron", "nearest", "--output", str(tmp_path)]
+    with monkeypatch.context() as patched:
+        patched.setattr("spikewright.cli.commands.sweep.inside_study", _interrupted)
+        code, _, _ = run(*words, "--trajectory", "2")
+        assert code == 130
+    assert (tmp_path / CELLS).is_dir()
+    code, _, err = run(*words, "--trajectory", "3")
+    assert code == 0, err
+    assert "going on with the unfinished work" in err
+    study = json.loads((tmp_path / "results.json").read_text())["studies"][0]
+    assert [point["time"] for point in study["trajectories"]["points"]] == [10, 11, 12]
+
+
+def test_words_that_are_no_utf8_are_spelled_out() -> None:
+    context = typer.Context(click.Command("sweep"), obj=["sweep", "m", "--data", "x:/caf\udce9"])
+    assert words_of(context) == ["sweep", "m", "--data", "x:/caf\\udce9"]
+
+
+def _interrupted(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def test_a_table_in_a_file_is_as_wide_as_it_needs(run: Run) -> None:
+    steps = ",".join(map(str, range(1, 21)))
+    code, out, err = run("sweep", DIGITS, *SMALL, "--neuron", "shuffled", "--steps", steps)
+    assert code == 0, err
+    assert "shuffled IF" in out
+    assert "T = 20" in out
 
 
 def test_the_table_shows_every_network_and_tells_latency(run: Run) -> None:

@@ -70,6 +70,7 @@ WRONG = [
     (["sweep", "torchvision:resnet18", "--data", "digits"], "does not take the images"),
     (["misalignment", DIGITS, "--data", "digits", "--neuron", "tpp"], "starts from 'if'"),
     (["misalignment", DIGITS, "--data", "digits", "--orders", "up"], "independent, shared"),
+    (["misalignment", DIGITS, "--data", "digits", "--orders", "none"], "name at least one order"),
     (["convert", DIGITS, "--data", "digits", "--neuron", "if,tpp"], "give one of"),
     (["train", "--model", "srnn", "--data", "digits", "--output", "x"], "spikewright train-sequ"),
     (["train-sequences", "--data", "digits", "--output", "x"], "unknown sequences 'digits'"),

@@ -76,7 +76,7 @@ def energy(
     constants = _constants(function_pj)
     with measuring(context, output, conversion.device, measurement.share, page=False) as job:
         here = replace(conversion, device=job.device)
-        source = open_source(model, data, here)
+        source = open_source(model, data, here, split=measurement.split)
         images = source.data.measured(measurement, seed)
 
         @lru_cache(maxsize=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import torch
@@ -24,6 +25,7 @@ from spikewright.cli.options import (
     OutputOptions,
     SavedNetwork,
     Seed,
+    Split,
 )
 from spikewright.cli.outcome import deliver, sweep_outcome
 from spikewright.cli.parse import steps_of
@@ -33,6 +35,8 @@ from spikewright.decoding import decoded
 from spikewright.errors import DataError, RunError
 from spikewright.network import SpikingNetwork, load
 from spikewright.report import Report
+from spikewright.runs.recipe import StartRecipe
+from spikewright.training.never_seen import NeverSeen
 
 
 @shared
@@ -76,7 +80,12 @@ def evaluate(
         network, description = load(file).to(torch.device(job.device)), describe(file)
         steps = steps or network.designed_steps
         own_metric = metric_of(metric)
-        opened = open_for(network, description.notes, data, classes=metric is None)
+        never_seen = None
+        if measurement.split is Split.VALIDATION:
+            never_seen = _never_seen(file, description.sha256)
+        opened = open_for(
+            network, description.notes, data, classes=metric is None, never_seen=never_seen
+        )
         images = opened.shown(measurement, seed, frames=frames)
         label = "/".join(dict.fromkeys(neuron.label for neuron in network.neurons.values()))
         networks = {label: network.compile() if compile else network}
@@ -116,6 +125,7 @@ def open_for(
     options: DataOptions,
     *,
     classes: bool = True,
+    never_seen: NeverSeen | None = None,
 ) -> OpenData:
     """Open data for a saved network.
 
@@ -124,16 +134,26 @@ def open_for(
         notes: of its file; they say how images are prepared where the options do not.
         options: which data.
         classes: whether the network must have one output a class.
+        never_seen: what the validation split has to be of; None leaves it as the data set has it.
 
     Raises:
         WrongUsage: when it does not exist, or does not fit the network.
+        RecipeError: see `open_data`.
         RunError: when the notes hold no preparation that makes sense.
     """
     known = known_preparation(notes, told=options.mean is not None or options.size is not None)
     double = network.dtype is torch.float64
-    data = open_data(options, known, double=double)
+    data = open_data(options, known, double=double, never_seen=never_seen)
     check_network(network, notes, data.images, classes=classes)
     return data
+
+
+def _never_seen(file: Path, sha256: str) -> NeverSeen | None:
+    """The images that a saved network never saw; a note on stderr where they are not known."""
+    never_seen, why = NeverSeen.by_converted_or_why(StartRecipe(str(file), sha256))
+    if why is not None:
+        print_note(f"which images of the validation split it was trained on is not known: {why}")
+    return never_seen
 
 
 def check_network(

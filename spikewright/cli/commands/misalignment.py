@@ -9,6 +9,7 @@ import typer
 
 from spikewright import measure
 from spikewright.cli.command import shared
+from spikewright.cli.failures import WrongUsage
 from spikewright.cli.measuring import measuring
 from spikewright.cli.options import (
     ConversionOptions,
@@ -61,11 +62,13 @@ def misalignment(
         steps: The numbers of time steps T; each is a design point of the conversion.
     """
     base, seed = integrate_fire_of(neuron, method_for(conversion)), conversion.seed
+    if not orders:
+        raise WrongUsage("--orders none leaves nothing to compare: name at least one order")
     own = {"neuron": neuron, "orders": orders, "layerwise": layerwise, "steps": steps}
     groups = (model, data, measurement, conversion)
     with measuring(context, output, conversion.device, measurement.share) as job:
         here = replace(conversion, device=job.device)
-        source = open_source(model, data, here, job.processes)
+        source = open_source(model, data, here, job.processes, split=measurement.split)
         images = source.data.measured(measurement, seed)
         of = (source.data, source.fingerprints(), (measurement, seed))
         with job.keeping(*of, *groups, **own) as (asked, cells):

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Annotated
+from itertools import islice
+from typing import Annotated, Any
 
 import typer
+from torch import nn
 
 from spikewright import measure
 from spikewright.cli.command import shared
@@ -22,9 +24,10 @@ from spikewright.cli.options import (
     Steps,
 )
 from spikewright.cli.outcome import deliver, sweep_outcome
-from spikewright.cli.parse import NEURON_HELP, neurons_of
+from spikewright.cli.parse import MAXIMUM_STEPS, NEURON_HELP, neurons_of
 from spikewright.cli.record import command_line
 from spikewright.cli.source import method_for, open_source, subject_of
+from spikewright.measure.memory import Portions
 from spikewright.network import SpikingNetwork
 from spikewright.report import Report
 
@@ -49,7 +52,7 @@ def sweep(
     ] = None,
     steps: Steps = (1, 2, 4, 8, 16, 32),
     metric: MetricName = None,
-    trajectory: Annotated[int | None, typer.Option(metavar="T", min=1)] = None,
+    trajectory: Annotated[int | None, typer.Option(metavar="T", min=1, max=MAXIMUM_STEPS)] = None,
     compile: bool = False,
     frames: bool = False,
 ) -> None:
@@ -91,7 +94,9 @@ def sweep(
     groups = (model, data, measurement, conversion)
     with measuring(context, output, conversion.device, measurement.share) as job:
         here = replace(conversion, device=job.device)
-        source = open_source(model, data, here, job.processes, classes=metric is None)
+        source = open_source(
+            model, data, here, job.processes, classes=metric is None, split=measurement.split
+        )
         images = source.data.shown(measurement, seed, frames=frames)
         of = (source.data, source.fingerprints(), (measurement, seed))
         with job.keeping(*of, *groups, **own) as (asked, cells):
@@ -101,6 +106,9 @@ def sweep(
                 networks[name] = source.convert(kind, steps, here)
                 if compile:
                     networks[name].compile()
+            if trajectory is not None and job.processes.main:
+                shown = images if isinstance(images, Iterable) else images(trajectory)
+                _trajectories(networks, shown, trajectory, source.model, seed, samples=1)
             swept = measure.sweep(
                 networks,
                 images,
@@ -116,7 +124,7 @@ def sweep(
         study = inside_study(model.model, swept, networks, images, classes, seed)
         if trajectory is not None and job.processes.main:
             shown = images if isinstance(images, Iterable) else images(trajectory)
-            measured = measure.trajectories(networks, shown, trajectory, source.model, seed=seed)
+            measured = _trajectories(networks, shown, trajectory, source.model, seed)
             study = replace(study, trajectories=measured)
     if job.processes.main:
         where = source.data.name(frames=frames)
@@ -129,3 +137,23 @@ def sweep(
             skipped_pictures=source.data.skipped.names,
         )
         deliver(sweep_outcome(f"{model.model} on {where}", report), output)
+
+
+def _trajectories(
+    networks: Mapping[str, SpikingNetwork],
+    images: Iterable[Any],
+    steps: int,
+    reference: nn.Module,
+    seed: int,
+    samples: int | None = None,
+) -> measure.Trajectories:
+    """What `--trajectory` asks for; before the sweep of few samples, which refuses early."""
+
+    def measured(batches: Iterable[Any]) -> measure.Trajectories:
+        shown = islice(batches, samples)
+        return measure.trajectories(networks, shown, steps, reference, seed=seed)
+
+    portions = Portions()
+    portions.largest = samples
+    (network, *_) = networks.values()
+    return portions.again(measured, images, len(network.graph.signal.shape))

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import sysconfig
+import traceback
+from pathlib import Path
+
 
 class SpikewrightError(Exception):
     """The base of all errors raised by Spikewright: catch this one to catch them all."""
@@ -69,3 +73,19 @@ def wrong_kind(name: str, wanted: str, value: object) -> str:
     """
     called = isinstance(value, type) or (name.startswith("neuron") and callable(value))
     return f"{name} must be {wanted}, got {value!r}" + (": call it" if called else "")
+
+
+def raised_at(error: BaseException) -> str:
+    """The last line of a user's own code on the way to an error, as " (at FILE:LINE)".
+
+    It is "" where all of it lies in this library, in Python's or in installed packages.
+    """
+    paths = sysconfig.get_paths()
+    others = [
+        *(paths[name] for name in ("stdlib", "purelib", "platlib")),
+        str(Path(__file__).parent),
+    ]
+    for frame in reversed(traceback.extract_tb(error.__traceback__)):
+        if Path(frame.filename).is_file() and not frame.filename.startswith(tuple(others)):
+            return f" (at {frame.filename}:{frame.lineno})"
+    return ""

@@ -20,6 +20,7 @@ import copy
 import inspect
 import re
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from enum import StrEnum
 from functools import wraps
@@ -30,6 +31,7 @@ from typing import Annotated, Any, Generic, TypeVar, Union, get_args, get_origin
 import typer
 from typer.models import ArgumentInfo, OptionInfo
 
+from spikewright.cli.console import json_alone
 from spikewright.cli.failures import WrongUsage, reporting
 from spikewright.cli.parse import items, number, whole
 from spikewright.processes import launched
@@ -104,7 +106,7 @@ def as_command(function: Callable[..., None]) -> Callable[..., None]:
 
     @wraps(function)
     def called(context: typer.Context, **values: Any) -> None:
-        with reporting(context):
+        with reporting(context), json_alone() if values.get("json") else nullcontext():
             if not getattr(function, "shared", False):
                 _refuse_several(function.__name__)
             made = {name: _made(group, values, context) for name, group in groups.items()}

@@ -5,22 +5,34 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
-from typing import Any
+from contextlib import contextmanager, redirect_stdout
+from contextvars import ContextVar
+from typing import Any, TextIO
 
 from rich.console import Console
 
 PLAIN_WIDTH = 120
 """The width in columns where the output is no terminal: files do not depend on a window."""
 
+_STDOUT: ContextVar[TextIO | None] = ContextVar("stdout", default=None)
+"""Where the one JSON document goes while everything else goes to stderr."""
+
+TABLE_WIDTH = 1000
+"""The same of tables: they are as wide as what they hold, and nothing is cut off."""
+
 Progress = Callable[[int, int | None, str], None]
 """A callback that receives (done, total if known, what is under way)."""
 
 
-def results() -> Console:
-    """The console of results, on stdout: names and texts are printed as they are."""
-    width = None if sys.stdout.isatty() else PLAIN_WIDTH
-    return Console(width=width, highlight=False, markup=False, emoji=False)
+def results(width: int = PLAIN_WIDTH) -> Console:
+    """The console of results, on stdout: names and texts are printed as they are.
+
+    Args:
+        width: in columns, where the output is no terminal.
+    """
+    return Console(
+        width=None if sys.stdout.isatty() else width, highlight=False, markup=False, emoji=False
+    )
 
 
 def errors() -> Console:
@@ -40,8 +52,19 @@ def print_note(text: str) -> None:
 
 
 def print_json(document: Any) -> None:
-    """Print one JSON document and nothing else on stdout."""
-    sys.stdout.write(to_json(document))
+    """Print one JSON document on stdout; see `json_alone`."""
+    (_STDOUT.get() or sys.stdout).write(to_json(document))
+
+
+@contextmanager
+def json_alone() -> Generator[None]:
+    """Whatever else is printed, by a user's model or a download, goes to stderr."""
+    token = _STDOUT.set(sys.stdout)
+    try:
+        with redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _STDOUT.reset(token)
 
 
 def to_json(document: Any) -> str:

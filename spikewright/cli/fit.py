@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from spikewright.cli.failures import WrongUsage
 from spikewright.data import ImageData
+from spikewright.errors import raised_at
 from spikewright.graph.given import Given
-from spikewright.graph.model_checks import takes
+from spikewright.graph.model_checks import state_of, takes
 from spikewright.models.exported import exported_shape
 
 USUAL_SIDES = (8, 28, 32, 48, 64, 96, 128, 224, 299)
@@ -38,7 +39,7 @@ def check_fit(model: nn.Module, batch: Tensor, data: ImageData, *, classes: bool
         raise WrongUsage(
             f"the model does not take the images of '{data.name}', which are "
             f"{shape_text(batch.shape[1:])}; {_other_dtype(model, batch) or _wanted(model, batch)} "
-            f"({type(error).__name__}: {error})"
+            f"({type(error).__name__}: {error}){raised_at(error)}"
         ) from error
     if not classes or not isinstance(logits, Tensor) or logits.ndim != 2:
         return  # convert() says what is wrong with it
@@ -68,7 +69,7 @@ def check_outputs(outputs: int, data: ImageData, more: str = "") -> None:
 
 def _other_dtype(model: nn.Module, batch: Tensor) -> str:
     """What to do about weights of another dtype than the images; "" if they have the same."""
-    dtypes = {t.dtype for t in model.state_dict().values() if t.is_floating_point()}
+    dtypes = {t.dtype for t in state_of(model).values() if t.is_floating_point()}
     if not dtypes or batch.dtype in dtypes:
         return ""
     weights = ", ".join(sorted(map(str, dtypes)))

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from spikewright.cli.failures import WrongUsage
-from spikewright.errors import AnalysisError, SpikewrightError
+from spikewright.errors import AnalysisError, SpikewrightError, raised_at
 from spikewright.measure import Metric
-from spikewright.runs.names import imported
+from spikewright.runs.names import current_directory_on_path, imported
 
 MetricName = Annotated[str | None, typer.Option(metavar="MODULE:FUNCTION")]
 
@@ -35,13 +35,14 @@ def metric_of(spec: str | None) -> Metric | None:
 
     def asked(output: Any, labels: Any) -> Any:
         try:
-            return metric.function(output, labels)
+            with current_directory_on_path():
+                return metric.function(output, labels)
         except SpikewrightError:
             raise
         except Exception as error:  # whatever the user's own code raises
             raise AnalysisError(
-                f"--metric {spec}: the function raises {type(error).__name__}: {error}; --debug "
-                "shows where"
+                f"--metric {spec}: the function raises {type(error).__name__}: {error}"
+                f"{raised_at(error)}; --debug shows all"
             ) from error
 
     return replace(metric, function=asked)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from rich.table import Table
 
-from spikewright.cli.console import print_json, print_note, results, to_json
+from spikewright.cli.console import TABLE_WIDTH, print_json, print_note, results, to_json
 from spikewright.cli.keeping import discard_cells
 from spikewright.cli.options import OutputOptions
 from spikewright.cli.output import prepare_folder, times_of, without_times, write_files
@@ -68,7 +68,7 @@ def deliver(outcome: Outcome, output: OutputOptions) -> None:
     else:
         console = results()
         for table, beneath in outcome.tables:
-            console.print(table)
+            results(TABLE_WIDTH).print(table)
             for line in beneath:
                 console.print(line)
             console.print()

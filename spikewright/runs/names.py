@@ -11,7 +11,7 @@ from typing import Any
 
 from torch import nn
 
-from spikewright.errors import ModelError
+from spikewright.errors import ModelError, raised_at
 from spikewright.files import AnyPath
 from spikewright.models.exported import load_exported
 from spikewright.models.packages import hugging_face_factory, timm_factory, ultralytics_factory
@@ -148,7 +148,7 @@ def imported(module_name: str, name: str) -> Any:
         ModelError: when the module cannot be imported, or has nothing of that name.
     """
     try:
-        with _current_directory_on_path():
+        with current_directory_on_path():
             module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
@@ -161,12 +161,16 @@ def imported(module_name: str, name: str) -> Any:
         ) from error
     except (Exception, SystemExit) as error:  # a user's module can raise anything, and exit
         raise ModelError(
-            f"importing '{module_name}' failed: {type(error).__name__}: {error}"
+            f"importing '{module_name}' failed: {type(error).__name__}: {error}{raised_at(error)}"
         ) from error
     value = getattr(module, name, None)
     if value is None:
         public = [entry for entry in vars(module) if not entry.startswith("_")]
-        raise ModelError(f"module '{module_name}' has no '{name}'{suggestion(name, public)}")
+        file = getattr(module, "__file__", None)
+        raise ModelError(
+            f"module '{module_name}' has no '{name}'{suggestion(name, public)}"
+            + f"; it is the file {file}" * (file is not None)
+        )
     return value
 
 
@@ -182,7 +186,7 @@ def _factory(module_name: str, name: str) -> Callable[..., Any]:
 
 def _make(spec: str, factory: Callable[..., Any], arguments: dict[str, Any]) -> nn.Module:
     try:
-        with seeded(INITIALISATION_SEED):
+        with seeded(INITIALISATION_SEED), current_directory_on_path():
             model = factory(**arguments)
     except ModelError:
         raise
@@ -190,7 +194,7 @@ def _make(spec: str, factory: Callable[..., Any], arguments: dict[str, Any]) -> 
         shown = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
         lacks = isinstance(error, TypeError) and "missing" in str(error)
         raise ModelError(
-            f"calling {spec}({shown}) failed: {type(error).__name__}: {error}"
+            f"calling {spec}({shown}) failed: {type(error).__name__}: {error}{raised_at(error)}"
             + "; give it as --model-argument NAME=VALUE (in Python: load_model(..., NAME=VALUE))"
             * lacks
         ) from error
@@ -200,7 +204,8 @@ def _make(spec: str, factory: Callable[..., Any], arguments: dict[str, Any]) -> 
 
 
 @contextmanager
-def _current_directory_on_path() -> Generator[None]:
+def current_directory_on_path() -> Generator[None]:
+    """A user's own modules are found in the current directory, also by what imports them late."""
     before = list(sys.path)
     sys.path.insert(0, str(Path.cwd()))
     try:

@@ -122,13 +122,18 @@ class RecordedFolder(ABC, Generic[R]):
         return document
 
     def require_same(self, recipe: R) -> None:
-        """See that a run in the folder, if there is one, has this recipe.
+        """See that the folder is free for a run of this recipe, or holds one.
 
         Raises:
-            RecipeError: naming every difference.
-            RunError: if its file is damaged.
+            RecipeError: if its run has another recipe, naming every difference.
+            RunError: if its file is damaged, or the folder holds other files and no run.
         """
         if not self.recipe_file.exists():
+            if self.path.is_dir() and any(not f.name.startswith(".") for f in self.path.iterdir()):
+                raise RunError(
+                    f"'{self.path}' is not empty and holds no run.json; name an empty or a new "
+                    "folder"
+                )
             return
         differences = recipe.differences(self.read_recipe())
         if differences:
@@ -146,13 +151,9 @@ class RecordedFolder(ABC, Generic[R]):
             RunError: if the folder holds other files, or damaged ones.
         """
         sweep_leftovers(self.path)
+        self.require_same(recipe)
         if self.recipe_file.exists():
-            self.require_same(recipe)
             return
-        if self.path.is_dir() and any(not f.name.startswith(".") for f in self.path.iterdir()):
-            raise RunError(
-                f"'{self.path}' is not empty and holds no run.json; name an empty or a new folder"
-            )
         try:
             self.path.mkdir(parents=True, exist_ok=True)
             write_json(self.recipe_file, encoded(RunRecord(recipe, versions(), self.command)))

@@ -77,7 +77,7 @@ def add_to_zoo(run: Path, name: str, zoo: Path = ZOO) -> ZooEntry:
     Raises:
         ModelError: if the name is taken or not of that form, the weights are not the card's
             (SHA-256) or do not fit its network, a file is missing, or all entries together would
-            be larger than 12 MiB.
+            be larger than 14 MiB.
         ModelError, RecipeError: for what is no card; see `read_card`.
     """
     if not name or not all(c.isdigit() or c == "-" or "a" <= c <= "z" for c in name):

@@ -163,7 +163,7 @@ def test_pictures_of_16_bits_have_the_range_of_16_bits(folder: Path) -> None:
     assert float(test[0][0].max()) == 1
 
 
-@pytest.mark.parametrize("value", [np.float32(0.5), np.int32(70_000), np.int32(-1)])
+@pytest.mark.parametrize("value", [np.float32(0.5), np.int32(70_000), np.int32(-1), np.int32(200)])
 def test_pictures_whose_white_is_not_known_are_refused(folder: Path, value: np.generic) -> None:
     (folder / "test" / "dog" / "101.png").unlink()
     path = folder / "test" / "dog" / "101.tif"

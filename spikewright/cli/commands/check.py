@@ -20,6 +20,7 @@ from spikewright.cli.source import open_model
 from spikewright.errors import ConversionError
 from spikewright.graph import InputRefused, Survey
 from spikewright.graph import survey as survey_of
+from spikewright.graph.model_checks import state_of
 from spikewright.graph.rule import known_as
 from spikewright.models.exported import exported_shape
 from spikewright.network.summary import alike
@@ -52,8 +53,13 @@ def check(
     if input and input_shape:
         raise WrongUsage("--input-shape is of a model of one input: give each as --input")
     example = _example(opened, input_shape, input or ())
-    survey = surveyed(opened, example, shape_given=bool(input or input_shape))
     shapes = {name: list(tensor.shape[1:]) for name, tensor in example.items()}
+    try:
+        survey = surveyed(opened, example, shape_given=bool(input or input_shape))
+    except ConversionError as error:
+        if json:
+            print_json(_document(model.model, shapes, str(error)))
+        raise
     if json:
         print_json(as_document(model.model, shapes, survey))
     else:
@@ -66,7 +72,7 @@ def _example(
     model: nn.Module, shape: tuple[int, ...] | None, inputs: Sequence[str]
 ) -> dict[str, Tensor]:
     """Random input of the model's own dtype, by name; that of a model of one input is "input"."""
-    floating = (t for t in model.state_dict().values() if t.is_floating_point())
+    floating = (t for t in state_of(model).values() if t.is_floating_point())
     like = next(floating, torch.zeros(()))
     if inputs:
         return inputs_of(inputs, like)
@@ -110,11 +116,7 @@ def verdict(survey: Survey) -> str | None:
 
 def as_document(model: str, shapes: Mapping[str, list[int]], survey: Survey) -> dict[str, Any]:
     """Everything `check` knows, as plain JSON values; `input_shape` of a model of one input."""
-    alone = shapes.get(ALONE) if len(shapes) == 1 else None
-    return {
-        "model": model,
-        **({"inputs": dict(shapes)} if alone is None else {"input_shape": alone}),
-        "converts": verdict(survey) is None,
+    return _document(model, shapes, verdict(survey)) | {
         "sites": [
             {"site": op.site.name, "operation": op.operator, "neurons": math.prod(op.shape)}
             for op in survey.graph.neurons
@@ -134,6 +136,17 @@ def as_document(model: str, shapes: Mapping[str, list[int]], survey: Survey) -> 
             }
             for o in survey.offenders
         ],
+    }
+
+
+def _document(model: str, shapes: Mapping[str, list[int]], problem: str | None) -> dict[str, Any]:
+    """What there is to say of any model, also of one whose operations are not known."""
+    alone = shapes.get(ALONE) if len(shapes) == 1 else None
+    return {
+        "model": model,
+        **({"inputs": dict(shapes)} if alone is None else {"input_shape": alone}),
+        "converts": problem is None,
+        "problem": problem,
     }
 
 

@@ -16,7 +16,7 @@ import typer
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from spikewright.cli.console import print_text
+from spikewright.cli.console import print_note, print_text
 from spikewright.cli.failures import ExitCode, WrongUsage
 from spikewright.cli.keeping import CELLS
 from spikewright.decoding import decoded, parsed
@@ -65,7 +65,12 @@ def rerun(
         raise WrongUsage(f"--output {output} is the run itself: name another folder")
     with TemporaryDirectory(prefix="spikewright-") as scratch:
         folder = Path(scratch) if output is None else output
-        _repeat(context, before, folder)
+        try:
+            _repeat(context, before, folder)
+        except typer.Exit as end:
+            if end.exit_code == ExitCode.INTERRUPTED and output is None:
+                print_note("that folder was a temporary one and is gone: --output DIR keeps cells")
+            raise
         after, now = _configuration(folder), _values(folder)
     changed, unequal = _differing(before.besides, after.besides), _differing(recorded, now)
     print_text(_verdict(changed, unequal, len(recorded)))

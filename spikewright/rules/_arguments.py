@@ -5,10 +5,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from spikewright.graph.ir import Operation, Stored, reads_data, walk
+from spikewright.graph.ir import Kind, Operation, Stored, reads_data, walk
 from spikewright.graph.nodes import Refusal
+from spikewright.graph.rule import Reading
+
+aten = torch.ops.aten
 
 COMPUTED = Refusal("its weights are computed, NIR's are stored", "make them parameters")
 
@@ -60,8 +64,38 @@ def keeps_batch(dims: Any, ndim: int) -> str | None:
     return None
 
 
-def in_its_dtype(op: Operation) -> Operation:
-    """The call without a floating dtype among its keywords: values stay in the network's."""
-    if not getattr(op.kwargs.get("dtype"), "is_floating_point", False):
+WIDE = frozenset({torch.float32, torch.float64})
+"""The floating dtypes between which values stay in the network's."""
+
+
+def of_one_dtype(reading: Reading) -> bool:
+    """Whether a call's value has the dtype of its input, or both have 32 or 64 bits."""
+    return reading.dtype is reading.source_dtype or {reading.dtype, reading.source_dtype} <= WIDE
+
+
+def in_its_dtype(op: Operation, reading: Reading) -> Operation:
+    """The call without a dtype among its keywords that changes no number: values stay in theirs."""
+    if "dtype" not in op.kwargs or not (of_one_dtype(reading) or _counts(op, reading)):
         return op
     return replace(op, kwargs={name: v for name, v in op.kwargs.items() if name != "dtype"})
+
+
+def _counts(op: Operation, reading: Reading) -> bool:
+    """Whether a call counts where a comparison of signals is true, exact in any dtype."""
+    maker = reading.maker(op.args[0])
+    compared = maker is not None and maker.kind is not Kind.CONSTANT
+    true = reading.source_dtype is torch.bool and reading.dtype is not torch.bool
+    return compared and true and op.target is not aten.mean.dim
+
+
+def keeps_dtype(op: Operation) -> str | None:
+    """Object to a dtype that is left among the keywords: it changes the numbers of a signal."""
+    dtype = op.kwargs.get("dtype")
+    if dtype is None:
+        return None
+    if dtype.is_floating_point:
+        return (
+            f"it converts to {dtype}; keep one floating dtype throughout: leave dtype out, and "
+            "call model.float()"
+        )
+    return f"it converts a signal to {dtype}, which drops its fraction; leave dtype out"

@@ -23,6 +23,11 @@ def _all_of(x: Tensor, dims: Dims) -> list[int]:
     return [dims] if isinstance(dims, int) else list(dims)
 
 
+def _in_dtype(x: Tensor, dtype: Any) -> Tensor:
+    """A value as a call converts it first, which the rule of conversions judges."""
+    return x if dtype is None else x.to(dtype)
+
+
 def variance(
     x: Tensor, dim: Dims = None, *, correction: float | None = 1, keepdim: bool = False
 ) -> Tensor:
@@ -57,7 +62,7 @@ def vector_norm(
     """`sum(|x|^p)^(1/p)`, or the largest or smallest magnitude; of order 0 it stays as it is."""
     if ord == 0:
         return NotImplemented
-    dims = _all_of(x, dim)
+    x, dims = _in_dtype(x, dtype), _all_of(x, dim)
     if math.isinf(ord):
         return x.abs().amax(dims, keepdim) if ord > 0 else x.abs().amin(dims, keepdim)
     if ord == 2:
@@ -67,9 +72,11 @@ def vector_norm(
     return x.abs().pow(ord).sum(dims, keepdim=keepdim).pow(1 / ord)
 
 
-def norm(x: Tensor, p: float | None = 2, dim: Dims = None, keepdim: bool = False) -> Tensor:
+def norm(
+    x: Tensor, p: float | None = 2, dim: Dims = None, keepdim: bool = False, *, dtype: Any = None
+) -> Tensor:
     """The same under its older name."""
-    return vector_norm(x, 2 if p is None else p, dim, keepdim)
+    return vector_norm(x, 2 if p is None else p, dim, keepdim, dtype=dtype)
 
 
 def log_sum_exp(x: Tensor, dim: Dims, keepdim: bool = False) -> Tensor:
@@ -98,7 +105,7 @@ def addcdiv(x: Tensor, above: Tensor, below: Tensor, *, value: float = 1) -> Ten
 
 def product(x: Tensor, dim: int, keepdim: bool = False, *, dtype: Any = None) -> Tensor:
     """Every place of a dimension times the others."""
-    total = reduce(torch.mul, x.unbind(dim))
+    total = reduce(torch.mul, _in_dtype(x, dtype).unbind(dim))
     return total.unsqueeze(dim) if keepdim else total
 
 
@@ -122,9 +129,7 @@ register_decompositions(
         aten.linalg_vector_norm.default: vector_norm,
         aten.norm.Scalar: norm,
         aten.norm.ScalarOpt_dim: norm,
-        aten.norm.ScalarOpt_dim_dtype: lambda x, p, dim, keepdim=False, *, dtype=None: norm(
-            x, p, dim, keepdim
-        ),
+        aten.norm.ScalarOpt_dim_dtype: norm,
         aten.logsumexp.default: log_sum_exp,
         aten.logaddexp.default: log_add_exp,
         aten.lerp.Scalar: lerp,

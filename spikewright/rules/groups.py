@@ -17,7 +17,7 @@ from spikewright.graph.ir import BATCH, Kind, Operation, Site, Value
 from spikewright.graph.primitives import AFFINE, PRODUCT
 from spikewright.graph.ranks import MARKS
 from spikewright.graph.rule import Reading, Rule, register
-from spikewright.rules._arguments import OUTSIDE, keeps_batch
+from spikewright.rules._arguments import OUTSIDE, keeps_batch, of_one_dtype
 
 aten = torch.ops.aten
 
@@ -49,8 +49,7 @@ class Softmax(Group):
     targets = (aten.softmax.int, aten.log_softmax.int, aten._safe_softmax.default)
 
     def normal_form(self, op: Operation, reading: Reading) -> Operation:
-        wide = {reading.dtype, reading.source_dtype} <= {torch.float32, torch.float64}
-        if op.argument(2, "dtype") is None or not (wide or reading.dtype is reading.source_dtype):
+        if op.argument(2, "dtype") is None or not of_one_dtype(reading):
             return op
         return replace(
             op, args=op.args[:2], kwargs={k: v for k, v in op.kwargs.items() if k == "dim"}

@@ -13,7 +13,7 @@ from spikewright.graph.ir import BATCH, Graph, Kind, Operation, Stored, Value, r
 from spikewright.graph.primitives import CONVERSION
 from spikewright.graph.routes import Averaged, Moved, moved_by
 from spikewright.graph.rule import Reading, Rule, register
-from spikewright.rules._arguments import in_its_dtype, keeps_batch
+from spikewright.rules._arguments import in_its_dtype, keeps_batch, keeps_dtype
 from spikewright.rules.rearranging import Conversion, Moving, Rearranging
 
 aten = torch.ops.aten
@@ -100,11 +100,11 @@ class Accumulation(Rule):
     kind = Kind.LINEAR
 
     def normal_form(self, op: Operation, reading: Reading) -> Operation:
-        return in_its_dtype(op)
+        return in_its_dtype(op, reading)
 
     def objection(self, op: Operation, ndim: int) -> str | None:
         if op.target is aten.cumsum.default:
-            return keeps_batch(op.argument(1, "dim"), ndim)
+            return keeps_dtype(op) or keeps_batch(op.argument(1, "dim"), ndim)
         return (
             None
             if ndim == 3

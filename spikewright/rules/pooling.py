@@ -14,7 +14,13 @@ from spikewright.graph.ir import Graph, Kind, Operation
 from spikewright.graph.nodes import Node, Refusal, average, flatten
 from spikewright.graph.routes import Averaged, Chosen, PlaneMap
 from spikewright.graph.rule import Reading, Rule, register
-from spikewright.rules._arguments import dimensions_of, each, in_its_dtype, keeps_batch
+from spikewright.rules._arguments import (
+    dimensions_of,
+    each,
+    in_its_dtype,
+    keeps_batch,
+    keeps_dtype,
+)
 from spikewright.rules._planes import PlaneMean, same_over_plane
 from spikewright.rules._scales import along_reduced, summed
 
@@ -90,10 +96,10 @@ class Reduction(Rule):
     kind = Kind.LINEAR
 
     def normal_form(self, op: Operation, reading: Reading) -> Operation:
-        return in_its_dtype(op)
+        return in_its_dtype(op, reading)
 
     def objection(self, op: Operation, ndim: int) -> str | None:
-        return keeps_batch(op.argument(1, "dim"), ndim)
+        return keeps_dtype(op) or keeps_batch(op.argument(1, "dim"), ndim)
 
     def passed(self, op: Operation, scales: Mapping[str, Any], graph: Graph) -> Any | None:
         return along_reduced(op, scales[op.inputs[0]])

@@ -15,7 +15,7 @@ from spikewright.graph.nodes import Node, Refusal, convolution, flatten, identit
 from spikewright.graph.primitives import CONVERSION
 from spikewright.graph.routes import Moved, moved_by
 from spikewright.graph.rule import Reading, Rule, register
-from spikewright.rules._arguments import OUTSIDE, keeps_batch
+from spikewright.rules._arguments import OUTSIDE, WIDE, keeps_batch
 from spikewright.rules._scales import compressed
 
 aten = torch.ops.aten
@@ -88,10 +88,10 @@ class Conversion(Moving):
     targets = (CONVERSION,)
 
     def normal_form(self, op: Operation, reading: Reading) -> Operation:
-        if reading.source_dtype is torch.bool and reading.dtype in _WIDE:  # what a unit may hold
+        if reading.source_dtype is torch.bool and reading.dtype in WIDE:  # what a unit may hold
             numbers = (reading.keep(f"{op.name}.{n}", _number(n, reading)) for n in (1, 0))
             return replace(op, target=aten.where.self, args=(op.args[0], *numbers), kwargs={})
-        wide = {reading.dtype, reading.source_dtype} <= _WIDE
+        wide = {reading.dtype, reading.source_dtype} <= WIDE
         return replace(op, target=aten.alias.default, args=op.args[:1], kwargs={}) if wide else op
 
     def objection(self, op: Operation, ndim: int) -> str | None:
@@ -110,9 +110,6 @@ class Conversion(Moving):
 
     def nir(self, op: Operation, graph: Graph) -> tuple[Node, ...]:
         return ()
-
-
-_WIDE = {torch.float32, torch.float64}
 
 
 def _number(number: float, reading: Reading) -> torch.Tensor:

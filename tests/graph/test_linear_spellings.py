@@ -11,7 +11,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 import spikewright as sw
-from spikewright.graph import survey
+from spikewright.graph import evaluate, survey
+from spikewright.graph.inputs import batch_of
 
 Call = Callable[[Any, Tensor], Tensor]
 
@@ -200,6 +201,21 @@ def test_what_is_not_linear_is_refused_by_its_reason(name):
     call, reason = REFUSED[name]
     with pytest.raises(sw.ConversionError, match=reason):
         sw.convert(Net(call=call).double().eval(), x())
+
+
+class Weighed(nn.Module):
+    """Signals times the mean of a mask, and the numbers of its places so far."""
+
+    def forward(self, x, mask):
+        rank = mask.cumsum(1, dtype=x.dtype)[:, None]
+        return rank @ (F.relu(x) * mask.mean(1, keepdim=True, dtype=x.dtype))[..., None]
+
+
+def test_what_masks_come_to_has_the_dtype_that_the_call_names():
+    model, x = Weighed().eval(), torch.rand(4, 6, dtype=torch.float64)
+    mask = torch.arange(24).reshape(4, 6) % 5 > 1
+    graph = survey(model, (x, mask)).require_convertible()
+    torch.testing.assert_close(evaluate(graph, batch_of([x, mask]))[0], model(x, mask))
 
 
 def test_programs_of_core_aten_convert():

@@ -108,6 +108,36 @@ OPERATIONS = {
     ),
     "half precision": (lambda m, x: m.c(x).half().double(), "aten._to_copy", "model.float"),
     "whole numbers": (lambda m, x: m.c(x).long() * m.c(x), "aten._to_copy", "drops its fraction"),
+    "sums of whole numbers": (
+        lambda m, x: m.c(x).sum(2, dtype=torch.int64) * 0.5,
+        "aten.sum.dim_IntList",
+        "(?s)drops its fraction.*leave dtype out",
+    ),
+    "sums of true and false": (
+        lambda m, x: m.c(x).sum(2, dtype=torch.bool) * 0.5,
+        "aten.sum.dim_IntList",
+        "converts a signal to torch.bool",
+    ),
+    "whole numbers so far": (
+        lambda m, x: m.c(x).cumsum(2, dtype=torch.int64) * 0.5,
+        "aten.cumsum",
+        "(?s)drops its fraction.*leave dtype out",
+    ),
+    "products of whole numbers": (
+        lambda m, x: m.c(x).prod(2, dtype=torch.int64) * 0.5,
+        "aten._to_copy",
+        "drops its fraction",
+    ),
+    "sums in half precision": (
+        lambda m, x: m.c(x).sum(2, dtype=torch.float16) * 0.5,
+        "aten.sum.dim_IntList",
+        "leave dtype out",
+    ),
+    "means in half precision": (
+        lambda m, x: m.c(x).mean(2, dtype=torch.bfloat16) * 0.5,
+        "aten.mean.dim",
+        "leave dtype out",
+    ),
     "order": (lambda m, x: m.c(x).sort(1).values, "aten.sort", "outside the model"),
     "a number": (
         lambda m, x: m.c(x) * m.c(x).abs().mean((1, 2, 3))[:1].sum().item(),

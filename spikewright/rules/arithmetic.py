@@ -171,6 +171,7 @@ class ShiftedProduct(Rule):
         channels, given = op.shape[0], graph.shapes[op.inputs[0]]
         if op.shape != given or {shift.numel(), factor.numel()} - {1, channels}:
             return Refusal("NIR shifts whole channels only", "use batch norm")
+        factor = factor * op.kwargs.get("value", 1)
         return (per_channel(op.shape, *(t.flatten().expand(channels) for t in (factor, shift))),)
 
 

@@ -157,6 +157,8 @@ class Block(nn.Module):
         return F.relu(self.b(y) + F.pad(y[:, :, ::2, ::2], (0, 0, 0, 0, 1, 1)))
 
 
+SHIFT = torch.tensor([0.5, -0.25, 1.0], dtype=torch.float64)
+SCALE = torch.tensor([0.75, 1.5, -0.5], dtype=torch.float64)
 NETS = {
     "subsampled shortcut": (
         lambda m, x: m.l(m.block(x).mean((2, 3))),
@@ -186,6 +188,11 @@ NETS = {
         lambda m, x: F.relu(m.l(x.flatten(1))) * 3,
         lambda: {"l": nn.Linear(108, 3)},
         "Input Flatten Affine IF Scale Scale Output",
+    ),
+    "a shifted product, three times": (
+        lambda m, x: torch.addcmul(SHIFT, F.relu(m.l(x.flatten(1))), SCALE, value=3),
+        lambda: {"l": nn.Linear(108, 3)},
+        "Input Flatten Affine IF Affine Output",
     ),
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
@@ -168,11 +168,10 @@ class ShiftedProduct(Rule):
         shift, factor = graph.stored(op, 0, "input"), graph.stored(op, 2, "tensor2")
         if shift is None or factor is None:
             return COMPUTED
-        channels, given = op.shape[0], graph.shapes[op.inputs[0]]
-        if op.shape != given or {shift.numel(), factor.numel()} - {1, channels}:
+        parts = (factor * op.kwargs.get("value", 1), shift)
+        if op.shape != graph.shapes[op.inputs[0]] or not _by_channel(parts, op.shape):
             return Refusal("NIR shifts whole channels only", "use batch norm")
-        factor = factor * op.kwargs.get("value", 1)
-        return (per_channel(op.shape, *(t.flatten().expand(channels) for t in (factor, shift))),)
+        return (per_channel(op.shape, *(t.flatten().expand(op.shape[0]) for t in parts)),)
 
 
 class Negation(Rule):
@@ -192,6 +191,15 @@ def _signals_at(op: Operation, constants: Set[str]) -> list[int]:
     """The places of arguments that are signals."""
     leaves = enumerate(op.args[:3])
     return [at for at, v in leaves if isinstance(v, Value) and v.name not in constants]
+
+
+def _by_channel(parts: Iterable[Tensor], shape: Sequence[int]) -> bool:
+    """Whether constants beside a value `[C, *places]` are the same at all places of a channel."""
+    places = len(shape) - 1
+    along_last = (reversed(part.shape) for part in parts)
+    return places >= 0 and all(
+        size == 1 or back == places for sizes in along_last for back, size in enumerate(sizes)
+    )
 
 
 def _addends(op: Operation) -> tuple[str, ...]:

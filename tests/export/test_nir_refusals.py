@@ -21,6 +21,8 @@ from tests.export.nir_readers import nir
 
 assert nir  # without the package there is nothing to refuse
 
+BY_PLACE = torch.tensor([1.0, 2.0, 3.0, 4.0], dtype=torch.float64)  # as many as channels
+BY_CHANNEL = BY_PLACE.reshape(4, 1, 1)
 CONV = {"a": nn.Conv2d(3, 4, 3), "l": nn.Linear(4, 3)}
 
 
@@ -50,6 +52,8 @@ def refused(network: sw.SpikingNetwork, folder: Path, match: str, steps: int = 4
         (lambda m, y: torch.add(y, F.relu(y - 1), alpha=2), "sums edges without weights"),
         (lambda m, y: y + 1.0, "adds a constant"),
         (lambda m, y: y + y[:, :1], "of one shape"),
+        (lambda m, y: torch.addcmul(BY_CHANNEL, y, BY_PLACE), "addcmul.*whole channels only"),
+        (lambda m, y: torch.addcmul(BY_PLACE, y, BY_CHANNEL), "addcmul.*whole channels only"),
     ],
 )
 def test_operations(

@@ -145,7 +145,7 @@ class _Marking(Writing):
         target: Any = node.args[0]
         if node.target is aten.gather.default:
             return self._summed(marks, self._beside(self._last(target, dim), -2), -1, dim)
-        given: Any = node.args[3]
+        given = self._given(node)
         if isinstance(given, fx.Node):
             placed = self._summed(marks, self._beside(self._last(given, dim), -1), -2, dim)
         else:
@@ -156,6 +156,18 @@ class _Marking(Writing):
         taken = self._back(self.call(aten.sum.dim_IntList, marks, [-2]), dim)
         kept = self.call(aten.sub.Tensor, target, self.call(aten.mul.Tensor, target, taken))
         return self.call(aten.add.Tensor, kept, placed)
+
+    def _given(self, scattered: fx.Node) -> Any:
+        """What is scattered: one number, or as many values as there are places to read them."""
+        given: Any = scattered.args[3]
+        if not isinstance(given, fx.Node):
+            return given
+        places: Any = scattered.args[2]
+        sizes = zip(given.meta["val"].shape, places.meta["val"].shape, strict=True)
+        for dim, (size, read) in enumerate(sizes):
+            if isinstance(size, int) and isinstance(read, int) and size > read:
+                given = self.call(aten.slice.Tensor, given, dim, 0, read)
+        return given
 
     def _summed(self, marks: fx.Node, values: fx.Node, over: int, dim: int) -> fx.Node:
         product = self.call(aten.mul.Tensor, marks, values)

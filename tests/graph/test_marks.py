@@ -78,6 +78,13 @@ def kept(m: nn.Module, x: Tensor) -> Tensor:
     return torch.relu(x).scatter(1, x.cos().topk(2).indices, 0.5)
 
 
+def more_than_places(m: nn.Module, x: Tensor) -> Tensor:
+    """Of what is scattered as much is read as there are places."""
+    places = x.topk(2, dim=1).indices
+    ones = torch.zeros_like(x).scatter(1, places, torch.ones_like(x))
+    return ones * torch.relu(x.flip(1)) + torch.relu(x).scatter(1, places, x.sin())
+
+
 def other_dimension(m: nn.Module, x: Tensor) -> Tensor:
     y = x.reshape(-1, 3, 2)
     best, places = y.topk(2, dim=1)
@@ -97,7 +104,16 @@ def rows_of_features(m: nn.Module, x: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize(
-    "form", [values, gathered, kept, other_dimension, equal_values, rows_of_features]
+    "form",
+    [
+        values,
+        gathered,
+        kept,
+        more_than_places,
+        other_dimension,
+        equal_values,
+        rows_of_features,
+    ],
 )
 def test_places_that_choose_along_their_dimension_are_marks(
     form: Callable[[nn.Module, Tensor], Tensor],

@@ -7,18 +7,21 @@ do with them is linear in marks `m[j, n]`, 1 where value n is the j-th largest a
     gather(y, places)[j] = sum_n m[j, n] y[n]        (of numbers, or of rows of features)
     scatter(z, places, y)[n] = (1 - sum_j m[j, n]) z[n] + sum_j m[j, n] y[j]
 
-Marks are a unit of all values of a row. Where places are used in another way, the call stays.
+A softmax of values at their places and of -inf elsewhere is the softmax of these values, at their
+places, and 0 elsewhere. Marks are a unit of all values of a row. Where places are used in another
+way, the call stays.
 """
 
 from __future__ import annotations
 
 import operator
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, fx
 from torch.export import ExportedProgram
 
+from spikewright.graph.masks import masked
 from spikewright.graph.writing import Writing
 
 aten = torch.ops.aten
@@ -44,6 +47,14 @@ MARKS = torch.ops.spikewright.marks.default
 _EMPTY = (aten.zeros_like.default, aten.zeros.default, aten.new_zeros.default)
 _REPEATED = (aten.expand.default, aten.repeat.default)
 _PLACED = (aten.scatter.src, aten.scatter.value)
+_FILLED = {
+    aten.full_like.default: 1,
+    aten.full.default: 1,
+    aten.fill.Scalar: 1,
+    aten.new_full.default: 2,
+}
+"""Calls that fill a tensor with one number, which stands at this place of their arguments."""
+_SOFTMAX = (aten.softmax.int, aten._softmax.default)
 
 
 def with_marks(program: ExportedProgram) -> ExportedProgram:
@@ -75,7 +86,26 @@ def _follows_marks(reader: Any, chosen: fx.Node, dim: int) -> bool:
     along, index = reader.args[1:3]
     shape: torch.Size = reader.args[0].meta["val"].shape
     here = isinstance(index, fx.Node) and index.args[0] is chosen
-    return here and along % len(shape) == dim and shape == source.meta["val"].shape
+    along %= len(shape)
+    if not here or along != dim or shape != source.meta["val"].shape:
+        return False
+    return not _fills_with_masks(reader) or all(_is_softmax(user, dim) for user in reader.users)
+
+
+def _fills_with_masks(reader: Any) -> bool:
+    """Whether a call scatters into a tensor of nothing but -inf, or what stands for it."""
+    target: Any = reader.args[0]
+    if reader.target not in _PLACED or target.target not in _FILLED:
+        return False
+    number = target.args[_FILLED[target.target]]
+    if not isinstance(number, int | float) or number >= 0:
+        return False
+    return bool(masked(torch.tensor(number, dtype=torch.float64), target.meta["val"].dtype))
+
+
+def _is_softmax(user: Any, dim: int) -> bool:
+    """Whether a call is the softmax of a value along a dimension."""
+    return user.target in _SOFTMAX and user.args[1] % user.meta["val"].ndim == dim
 
 
 def _rows(reader: fx.Node, chosen: fx.Node, dim: int) -> list[fx.Node]:
@@ -108,13 +138,20 @@ class _Marking(Writing):
     def written(self) -> ExportedProgram:
         marked: dict[fx.Node, tuple[fx.Node, int]] = {}  # by the node of places
         rows: dict[fx.Node, fx.Node] = {}  # marks, by the calls that gather rows
+        apart: dict[fx.Node, fx.Node] = {}  # places, by the values that stand there beside -inf
         for node in self.calls():
             if _replaceable(node):
                 self._mark(node, marked, rows)
             elif node in rows:
                 self.instead(node, self.call(aten.matmul.default, rows[node], node.args[0]))
+            elif node.target in _SOFTMAX and node.args[0] in apart:
+                scattered: Any = node.args[0]
+                self.instead(node, self._softmax(node, *marked[apart[scattered]]))
             elif len(node.args) > 2 and node.args[2] in marked:
-                self.instead(node, self._reading(node, *marked[node.args[2]]))
+                if _fills_with_masks(node):
+                    apart[node] = node.args[2]
+                else:
+                    self.instead(node, self._reading(node, *marked[node.args[2]]))
         return self.finished()
 
     def _mark(
@@ -145,17 +182,29 @@ class _Marking(Writing):
         target: Any = node.args[0]
         if node.target is aten.gather.default:
             return self._summed(marks, self._beside(self._last(target, dim), -2), -1, dim)
-        given = self._given(node)
-        if isinstance(given, fx.Node):
-            placed = self._summed(marks, self._beside(self._last(given, dim), -1), -2, dim)
-        else:
-            taken = self.call(aten.sum.dim_IntList, marks, [-2])
-            placed = self._back(self.call(aten.mul.Tensor, taken, given), dim)
+        placed = self._placed(self._given(node), marks, dim)
         if target.target in _EMPTY:
             return placed
         taken = self._back(self.call(aten.sum.dim_IntList, marks, [-2]), dim)
         kept = self.call(aten.sub.Tensor, target, self.call(aten.mul.Tensor, target, taken))
         return self.call(aten.add.Tensor, kept, placed)
+
+    def _softmax(self, node: fx.Node, marks: fx.Node, dim: int) -> fx.Node:
+        """What stands for a softmax of values at places and of -inf elsewhere."""
+        target, scattered = cast("Any", node.target), cast("Any", node.args[0])
+        given = self._given(scattered)
+        if isinstance(given, fx.Node):
+            given = self.call(target, given, *node.args[1:], **node.kwargs)
+        else:
+            given = 1 / marks.meta["val"].shape[-2]
+        return self._placed(given, marks, dim)
+
+    def _placed(self, given: Any, marks: fx.Node, dim: int) -> fx.Node:
+        """Values, or one number, at the places that marks tell, and 0 elsewhere."""
+        if isinstance(given, fx.Node):
+            return self._summed(marks, self._beside(self._last(given, dim), -1), -2, dim)
+        taken = self.call(aten.sum.dim_IntList, marks, [-2])
+        return self._back(self.call(aten.mul.Tensor, taken, given), dim)
 
     def _given(self, scattered: fx.Node) -> Any:
         """What is scattered: one number, or as many values as there are places to read them."""

@@ -85,6 +85,14 @@ def more_than_places(m: nn.Module, x: Tensor) -> Tensor:
     return ones * torch.relu(x.flip(1)) + torch.relu(x).scatter(1, places, x.sin())
 
 
+def softmax_beside_infinity(m: nn.Module, x: Tensor) -> Tensor:
+    """The usual gate of a sparse mixture: whoever is not chosen has -inf before the softmax."""
+    best, places = x.topk(2, dim=1)
+    gate = torch.full_like(x, -torch.inf).scatter(-1, places, best).softmax(-1)
+    even = torch.full_like(x, torch.finfo(x.dtype).min).scatter(1, places, 1.0).softmax(1)
+    return gate * torch.relu(x.flip(1)) + even
+
+
 def other_dimension(m: nn.Module, x: Tensor) -> Tensor:
     y = x.reshape(-1, 3, 2)
     best, places = y.topk(2, dim=1)
@@ -110,6 +118,7 @@ def rows_of_features(m: nn.Module, x: Tensor) -> Tensor:
         gathered,
         kept,
         more_than_places,
+        softmax_beside_infinity,
         other_dimension,
         equal_values,
         rows_of_features,
@@ -120,6 +129,17 @@ def test_places_that_choose_along_their_dimension_are_marks(
 ) -> None:
     model = wired(lambda m, x: form(m, m.mixed(x)), mixed=nn.Linear(6, 6))
     assert_faithful(model, rows(12))
+
+
+def test_infinity_that_more_than_a_softmax_reads_is_refused() -> None:
+    def wire(m: nn.Module, x: Tensor) -> Tensor:
+        best, places = torch.relu(x).topk(2)
+        gate = torch.full_like(x, -torch.inf).scatter(1, places, best)
+        return gate.softmax(1) + gate.exp()
+
+    (offender,) = survey(wired(wire), rows(4)).offenders
+    assert offender.operator == "aten.topk"
+    assert "zeros.scatter(-1, places, values)" in offender.remedy
 
 
 def test_places_that_are_used_as_numbers_are_refused_once() -> None:

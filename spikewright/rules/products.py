@@ -43,8 +43,8 @@ class Attention(WrittenOut):
         q, k, v = op.args[:3]
         width = page.shape_of(q)[-1]
         scale = op.argument(6, "scale")
-        if op.argument(7, "enable_gqa", False):
-            heads = page.shape_of(q)[0]
+        if op.argument(7, "enable_gqa", False) and len(page.shape_of(q)) > 2:
+            heads = page.shape_of(q)[-3]
             k, v = (_repeated(leaf, heads, page) for leaf in (k, v))
         q = page.call(PRODUCT, q, 1 / math.sqrt(width) if scale is None else scale)
         scores = page.call(aten.matmul.default, q, page.call(aten.transpose.int, k, -2, -1))
@@ -89,14 +89,14 @@ class GatedUnit(WrittenOut):
 
 
 def _repeated(leaf: Value, heads: int, page: Any) -> Value:
-    """Keys or values `[B, G, N, F]` with as many heads as the queries, each several times."""
-    groups, places, width = page.shape_of(leaf)
+    """Keys or values `[B, ..., G, N, F]` with as many heads as the queries, each several times."""
+    *lead, groups, places, width = page.shape_of(leaf)
     if groups == heads:
         return leaf
-    each = heads // groups
-    wide = page.call(aten.unsqueeze.default, leaf, 2)
-    wide = page.call(aten.expand.default, wide, [-1, -1, each, -1, -1])
-    return page.call(aten.reshape.default, wide, [BATCH, heads, places, width])
+    behind = len(lead) + 2
+    wide = page.call(aten.unsqueeze.default, leaf, behind)
+    wide = page.call(aten.expand.default, wide, [*[-1] * behind, heads // groups, -1, -1])
+    return page.call(aten.reshape.default, wide, [BATCH, *lead, heads, places, width])
 
 
 register(Relay(), Attention(), GatedUnit())

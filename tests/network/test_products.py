@@ -145,6 +145,17 @@ def _baddbmm(a: Tensor, b: Tensor) -> Tensor:
     return torch.baddbmm(b.transpose(1, 2)[:, :, :2], a, b, beta=0.5, alpha=2).sum(1).repeat(1, 3)
 
 
+def _grouped(a: Tensor, b: Tensor) -> Tensor:
+    q, k = a.unflatten(1, (3, 2)), b.unflatten(1, (3, 2))
+    return F.scaled_dot_product_attention(q, k, k, enable_gqa=True).flatten(1)
+
+
+def _grouped_in_groups(a: Tensor, b: Tensor) -> Tensor:
+    """Of 2 groups of 2 heads over 1: queries `[B, 2, 2, 3, 1]`, keys `[B, 2, 1, 3, 1]`."""
+    q, k = torch.cat([a, b], 1).reshape(-1, 2, 2, 3, 1), b.reshape(-1, 2, 1, 3, 1)
+    return F.scaled_dot_product_attention(q, k, k, enable_gqa=True).sum(2).flatten(1)
+
+
 NETS: dict[str, Callable[[], nn.Module]] = {
     "gate": Gate,
     "squeeze and excite": SqueezeExcite,
@@ -158,6 +169,8 @@ NETS: dict[str, Callable[[], nn.Module]] = {
     "boolean mask": lambda: Fused(attn_mask=torch.eye(3) + MASK > -3),
     "additive mask": lambda: Fused(attn_mask=MASK[None, None]),
     "grouped heads": lambda: Fused(2, enable_gqa=True),
+    "grouped heads without heads": lambda: Called(_grouped),
+    "grouped heads in groups": lambda: Called(_grouped_in_groups),
     "glu": lambda: Called(lambda a, b: F.glu(torch.cat([a, b], 1), 1)),
     "quotient": lambda: Called(lambda a, b: a / (b.exp() + 1)),
     "constant over a signal": lambda: Called(lambda a, b: 2 / (b.exp() + 1) + a.relu()),

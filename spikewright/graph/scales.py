@@ -63,8 +63,9 @@ class _Folder:
         rule = rule_of(op)
         if rule.weight_at is not None and isinstance(op.args[rule.weight_at], Stored):
             weight = self._tensors[op.args[rule.weight_at].name]
-            scale = self._scale[op.inputs[0]]
-            key = self._absorption(op, scale)
+            source = next(name for name in op.inputs if name in self._scale)  # a shift has none
+            scale = self._scale[source]
+            key = self._absorption(op, source)
             if key in self._folded_weights:  # the same weights at another time step, say
                 return self._with_weight(op, rule.weight_at, self._folded_weights[key])
             folded = rule.absorbed(op, weight, scale)
@@ -91,10 +92,11 @@ class _Folder:
                 return op.rewired({name: self._explicit(name)})
         return self._with_explicit_scales(op)
 
-    def _absorption(self, op: Operation, scale: Tensor) -> Any:
-        """What the weights that take in a scale depend on."""
+    def _absorption(self, op: Operation, source: str) -> Any:
+        """What the weights that take in the scale of a value depend on."""
+        scale: Tensor = self._scale[source]
         numbers = (scale.dtype, scale.shape, scale.detach().cpu().numpy().tobytes())
-        shape = self._graph.shapes[op.inputs[0]]
+        shape = self._graph.shapes[source]
         return op.target, repr(op.args[1:]), repr(op.kwargs), shape, numbers
 
     def _with_weight(self, op: Operation, position: int, name: str) -> Operation:

@@ -84,18 +84,22 @@ def test_scales_and_shifts_lie_where_broadcasting_has_them(shape: tuple[int, ...
     torch.testing.assert_close(snn(x), snn.twin()(x))
 
 
-def test_a_scale_computed_from_a_mask_stays() -> None:
+@pytest.mark.parametrize("shifts", [False, True], ids=["scale", "shift"])
+def test_a_scale_or_a_shift_computed_from_a_mask_stays(shifts: bool) -> None:
     class Masked(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            self.a, self.b, self.shift = (
+            self.a, self.b, self.constant = (
                 nn.Linear(3, 5),
                 nn.Linear(5, 4),
                 nn.Parameter(torch.ones(5)),
             )
 
         def forward(self, x: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-            return self.b(torch.addcmul(self.shift, F.relu(self.a(x)), mask.float()))
+            y = F.relu(self.a(x))
+            if shifts:
+                return self.b(torch.addcmul(mask.float(), y, self.constant))
+            return self.b(torch.addcmul(self.constant, y, mask.float()))
 
     torch.manual_seed(0)
     model, x, mask = Masked().eval(), torch.randn(16, 3), torch.rand(16, 5) > 0.3

@@ -13,6 +13,8 @@ from torch import Tensor
 from spikewright.graph.decomposing import register_decompositions
 
 aten = torch.ops.aten
+_LEAST = 2.0**-24
+"""The smallest number of float16, whose smallest normal one is no small one."""
 Dims = Sequence[int] | int | None
 
 
@@ -109,6 +111,17 @@ def product(x: Tensor, dim: int, keepdim: bool = False, *, dtype: Any = None) ->
     return total.unsqueeze(dim) if keepdim else total
 
 
+def times_log(x: Tensor | float, y: Tensor) -> Tensor:
+    """`x * log(y)`, which is 0 where both are 0: of 0 the logarithm is a number, if a large one."""
+    y = y if y.is_floating_point() else y.float()
+    return x * (y + min(torch.finfo(y.dtype).tiny, _LEAST)).log()
+
+
+def times_log_of_number(x: Tensor, y: float) -> Tensor:
+    """The same of a number; of none above 0 it stays as it is."""
+    return x * math.log(y) if y > 0 else NotImplemented
+
+
 def bilinear(a: Tensor, b: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
     """`sum_ij a_i weight_oij b_j + bias_o`."""
     met = (torch.einsum("...i,oij->...oj", a, weight) * b.unsqueeze(-2)).sum(-1)
@@ -139,6 +152,8 @@ register_decompositions(
         aten.bilinear.default: bilinear,
         aten.cdist.default: distances,
         aten.hypot.default: lambda a, b: (a.square() + b.square()).sqrt(),
-        aten.xlogy.Tensor: lambda x, y: x * y.log(),
+        aten.xlogy.Tensor: times_log,
+        aten.xlogy.Scalar_Self: times_log,
+        aten.xlogy.Scalar_Other: times_log_of_number,
     }
 )

@@ -43,6 +43,15 @@ FUNCTIONS: dict[str, tuple[Callable[[Tensor], Tensor], list[str]]] = {
     "softsign": (F.softsign, ["fused"]),
     "cosine_similarity": (lambda x: F.cosine_similarity(x, x.flip(1), dim=-1), ["fused"] * 2),
     "distances": (lambda x: torch.cdist(x[:, :2], x[:, 1:]), ["square", "sqrt"]),
+    "x log y": (
+        lambda x: torch.xlogy(x, x.flip(1).square() + 1),
+        ["square", "log", "relay"],
+    ),
+    "x log x of zeros": (lambda x: torch.xlogy(p := x.relu(), p), ["relu", "fused"]),
+    "x log y of numbers": (
+        lambda x: torch.xlogy(2, x.square() + 1) + torch.xlogy(x, 3),
+        ["square", "log"],
+    ),
     "bilinear": (lambda x: F.bilinear(x[:, 0], x[:, 1], WEIGHT), ["relay"] * 2),
     "product": (lambda x: x.prod(1), ["relay"] * 4),
     "a choice": (lambda x: torch.where(x > 0, x, x.exp() - 1), ["fused"]),

@@ -186,7 +186,7 @@ class Layers(WrittenOut):
             )
         if training and dropout:
             return "it drops values at random; call model.eval()"
-        return _computed_weights(op.args[0], op.args[2])
+        return _computed_weights(op.args[2])
 
     def write_out(self, op: Operation, page: Any) -> tuple[Value, ...]:
         source, given, parameters, biased, layers = op.args[:5]
@@ -230,7 +230,7 @@ class Cells(WrittenOut):
     )
 
     def product_objection(self, op: Operation, dimensions: Mapping[str, int]) -> str | None:
-        return _computed_weights(op.args[0], [leaf for leaf in op.args[2:] if leaf is not None])
+        return _computed_weights([leaf for leaf in op.args[2:] if leaf is not None])
 
     def write_out(self, op: Operation, page: Any) -> Value | tuple[Value, ...]:
         kind = _CELLS[op.function.removesuffix("_cell")]
@@ -245,9 +245,9 @@ class Cells(WrittenOut):
 _CELLS: dict[str, type[_Cell]] = {"lstm": _LSTM, "gru": _GRU, "rnn_tanh": _RNN, "rnn_relu": _ReLU}
 
 
-def _computed_weights(source: Any, weights: Sequence[Any]) -> str | None:
-    """Object to weights that are not stored, or meet no signal."""
-    if not isinstance(source, Value) or not all(isinstance(w, Stored) for w in weights):
+def _computed_weights(weights: Sequence[Any]) -> str | None:
+    """Object to weights that are not stored."""
+    if not all(isinstance(w, Stored) for w in weights):
         return "its weights are computed from the input"
     return None
 

@@ -71,6 +71,22 @@ def cells(m: Any, x: Tensor) -> Tensor:
     return g + r
 
 
+def decoder(m: Any, x: Tensor) -> Tensor:
+    """Cells that begin with an answer of zeros, or learned, and with states of the input."""
+    h = c = g = r = m.enter(x[:, 0]).tanh()
+    y, z = x.new_zeros(x.shape[0], WIDTH), m.start.expand(x.shape[0], -1)
+    for _ in range(2):
+        h, c = m.lstm(y, (h, c))
+        g, r = m.gru(y, g), m.rnn(z, r)
+        y = z = m.answer(h + g)
+    return y + m.answer(r)
+
+
+def with_start(model: Wired) -> Wired:
+    model.start = nn.Parameter(torch.tensor([0.3, -0.2]))
+    return model
+
+
 def windows(m: Any, x: Tensor) -> Tensor:
     """Two sequences a sample, as a batch of twice the size."""
     both = torch.cat([x[:, None], x.flip(1)[:, None]], 1).reshape(-1, LENGTH, WIDTH)
@@ -100,6 +116,20 @@ NETS: dict[str, Callable[[], nn.Module]] = {
     "RNN, states given": lambda: Whole(nn.RNN(WIDTH, 4, bias=False), zeros(1, 0.3)),
     "cells": lambda: Wired(
         cells, lstm=nn.LSTMCell(WIDTH, 4), gru=nn.GRUCell(4, 4), rnn=nn.RNNCell(4, 4)
+    ),
+    "cells of a decoder": lambda: with_start(
+        Wired(
+            decoder,
+            enter=nn.Linear(WIDTH, 4),
+            lstm=nn.LSTMCell(WIDTH, 4),
+            gru=nn.GRUCell(WIDTH, 4),
+            rnn=nn.RNNCell(WIDTH, 4),
+            answer=nn.Linear(4, WIDTH),
+        )
+    ),
+    "a decoder of zeros": lambda: Wired(
+        lambda m, x: m.rnn(torch.zeros_like(x), of_the_input(1)(x))[0],
+        rnn=nn.GRU(WIDTH, 4, batch_first=True),
     ),
     "a batch of windows": lambda: Wired(windows, rnn=_lstm(batch_first=True)),
     "one layer twice": lambda: Wired(

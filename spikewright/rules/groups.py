@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from spikewright.graph.ir import BATCH, Kind, Operation, Site, Value
 from spikewright.graph.primitives import AFFINE, PRODUCT
@@ -78,28 +79,49 @@ class Softmax(Group):
 
 
 def _unmasked(x: Value, page: Any) -> Value:
-    """Scores before a mask of -inf is put on them, whose maximum is none below theirs.
+    """Scores before a mask is put on them, whose maximum is none below theirs.
 
-    A softmax is the same whatever is taken off all of its row.
+    A softmax is the same whatever is taken off all of its row. What is no mask stays: the maximum
+    is that of biased scores where they are, with the bias that a mask holds between its numbers.
     """
     maker = page.maker(x)
-    while maker is not None and maker.target in _MASKING and len(maker.inputs) >= 1:
-        signals = [name for name in maker.inputs if page.constant(Value(name)) is None]
-        if len(signals) != 1:
+    while maker is not None and maker.target in _MASKING:
+        parts = maker.args[_MASKING[maker.target]]
+        known = [(part, _fixed(part, page)) for part in parts]
+        scores = [part for part, constant in known if constant is None]
+        others = [constant for _, constant in known if constant is not None]
+        if len(scores) != 1 or len(others) != 1 or maker.kwargs.get("alpha", 1) != 1:
             break
-        x = Value(signals[0])
+        (other,), adds = others, maker.target is aten.add.Tensor
+        never = other <= _NEVER
+        if not bool(never.any() if adds else never.all()):
+            break
+        (x,), bias = scores, other.masked_fill(never, 0)
+        if adds and bool(bias.any()):
+            return page.call(aten.add.Tensor, x, page.keep(bias))
         maker = page.maker(x)
     return x
 
 
-_MASKING = (
-    aten.masked_fill.Scalar,
-    aten.masked_fill.Tensor,
-    aten.where.self,
-    aten.where.ScalarOther,
-    aten.where.ScalarSelf,
-    aten.add.Tensor,
-)
+def _fixed(leaf: Any, page: Any) -> Tensor | None:
+    """A constant or a number as it is added to every sample; None of a signal."""
+    if isinstance(leaf, int | float):
+        return torch.tensor(float(leaf), dtype=page.dtype)
+    known = page.constant(leaf)
+    return known[:1].clone() if known is not None and isinstance(leaf, Value) else known
+
+
+_MASKING: dict[Any, slice] = {
+    aten.masked_fill.Scalar: slice(0, 3, 2),
+    aten.masked_fill.Tensor: slice(0, 3, 2),
+    aten.where.self: slice(1, 3),
+    aten.where.ScalarOther: slice(1, 3),
+    aten.where.ScalarSelf: slice(1, 3),
+    aten.add.Tensor: slice(0, 2),
+}
+"""Calls that put masks on scores, and which arguments are these two."""
+_NEVER = -50.0
+"""What masks write: so low that a softmax leaves nothing of it beside scores."""
 
 
 def _normed(x: Value, dims: list[int], eps: float, page: Any, *, centred: bool = True) -> Value:

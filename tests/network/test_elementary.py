@@ -70,6 +70,37 @@ def net(name: str) -> nn.Module:
     return model
 
 
+BIAS = 60 * torch.eye(PLACES).double()
+LATER = torch.ones(PLACES, PLACES, dtype=torch.bool).triu(1)
+FILLED: dict[str, Callable[[Tensor], Tensor]] = {
+    "a bias": lambda x: x + BIAS,
+    "a number": lambda x: x + 60.0,
+    "a bias and a mask in one": lambda x: x + BIAS.masked_fill(LATER, -torch.inf),
+    "a bias, then a mask": lambda x: (x + BIAS).masked_fill(LATER, -torch.inf),
+    "a factor": lambda x: torch.add(x, -BIAS.masked_fill(LATER, 0.0), alpha=-1),
+    "large numbers": lambda x: torch.where(LATER, 60.0, x),
+    "large numbers in their place": lambda x: x.masked_fill(LATER, 60.0),
+}
+
+
+@pytest.mark.parametrize("name", FILLED)
+def test_no_exponential_of_a_softmax_is_above_1(name: str) -> None:
+    """Only what masks write is no part of the maximum: anything else makes its row larger."""
+
+    def wire(m: Any, x: Tensor) -> Tensor:
+        return m.b(torch.softmax(FILLED[name](m.a(x)), -1)).mean(1)
+
+    torch.manual_seed(3)
+    model = wired(wire, a=nn.Linear(WIDTH, PLACES), b=nn.Linear(PLACES, 3))
+    prepared = sw.prepare(model, samples(15), units="elementary")
+    (exponential,) = (op.site for op in prepared.graph.neurons if op.function == "exp")
+    assert exponential is not None
+    assert float(prepared.statistics[exponential.name].maximum.max()) <= 1
+    snn, x = prepared.convert(BINARY, steps=16), samples(8)
+    with torch.no_grad():
+        torch.testing.assert_close(snn(x), model(x), rtol=0, atol=1e-2)
+
+
 def samples(batch: int, seed: int = 0) -> Tensor:
     generator = torch.Generator().manual_seed(seed)
     return torch.randn(batch, PLACES, WIDTH, generator=generator, dtype=torch.float64)

@@ -108,16 +108,16 @@ def _taken(op: Operation, reading: _Reading, tensors: dict[str, Tensor]) -> list
     biases = call(op, reading.shifts, doubled, 1)
     scaled = _scaled(op, reading, tensors)
     assert scaled is not None
-    names = f"{op.name}.weight:taken", f"{op.name}.bias:taken"
-    tensors[names[0]] = scaled.to(dtype)
+    weight = Stored.made(tensors, f"{op.name}.weight", scaled.to(dtype), "taken")
     places = biases.movedim(-1 if op.function == "linear" else 1, 0).flatten(1)
     alike = (places - places[:, :1]).abs().amax() <= _SAME * places.abs().amax()
-    tensors[names[1]] = (places[:, 0] if alike else biases).to(dtype)
+    behind = (places[:, 0] if alike else biases).to(dtype)
+    shift = Stored.made(tensors, f"{op.name}.bias", behind, "taken")
     kwargs = {key: value for key, value in op.kwargs.items() if key != "bias"}
-    bias = Stored(names[1]) if alike else None
-    weighted = replace(op, args=(op.args[0], Stored(names[0]), bias, *op.args[3:]), kwargs=kwargs)
+    bias = shift if alike else None
+    weighted = replace(op, args=(op.args[0], weight, bias, *op.args[3:]), kwargs=kwargs)
     if alike:
         return [weighted]
     sent = f"{op.name}{SENT}"
-    both = replace(op, target=SUM, args=(Value(sent), Stored(names[1])), kwargs={})
+    both = replace(op, target=SUM, args=(Value(sent), shift), kwargs={})
     return [replace(weighted, name=sent), both]

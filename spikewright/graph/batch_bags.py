@@ -49,8 +49,7 @@ def in_bags(
     if padding >= 0:
         rows = tensors[table.name].clone()
         rows[padding] = 0
-        table = Stored(f"{op.name}.table")
-        tensors[table.name] = rows
+        table = Stored.made(tensors, f"{op.name}.table", rows)
     width = tensors[table.name].shape[1]
     matrix = replace(
         op,

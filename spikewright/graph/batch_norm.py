@@ -15,6 +15,8 @@ from spikewright.graph.rule import rule_of
 
 BATCH_NORM = torch.ops.aten._native_batch_norm_legit_no_training.default
 """Batch norm with running statistics; of its three results the first is the value."""
+_HOW = "normed"
+"""How the tensors came to be that took a batch norm in."""
 
 
 def fold_batch_norm(graph: Graph) -> Graph:
@@ -83,10 +85,12 @@ def _into_weights(
     bias_reference = before.argument(2, "bias")
     bias = 0 if bias_reference is None else tensors[bias_reference.name].double()
     rows = scale.reshape(-1, *[1] * (weight.ndim - 1))
-    names = f"{before.name}.weight", f"{before.name}.bias"
-    tensors[names[0]] = (weight.double() * rows).to(weight.dtype)
-    tensors[names[1]] = (bias * scale + shift).to(weight.dtype)
-    args = (before.args[0], Stored(names[0]), Stored(names[1]), *before.args[3:])
+    parts = {"weight": weight.double() * rows, "bias": bias * scale + shift}
+    taken = (
+        Stored.made(tensors, f"{before.name}.{name}", part.to(weight.dtype), _HOW)
+        for name, part in parts.items()
+    )
+    args = (before.args[0], *taken, *before.args[3:])
     kwargs = {k: v for k, v in before.kwargs.items() if k != "bias"}
     return replace(before, args=args, kwargs=kwargs)
 
@@ -96,8 +100,10 @@ def _as_affine(
 ) -> Operation:
     dtype = tensors[op.args[3].name].dtype
     shape = (1, -1, *[1] * (len(op.shape) - 1))
-    tensors[f"{op.name}.scale"] = scale.to(dtype).reshape(shape)
-    tensors[f"{op.name}.shift"] = shift.to(dtype).reshape(shape)
+    shifted, scaled = (
+        Stored.made(tensors, f"{op.name}.{name}", part.to(dtype).reshape(shape), _HOW)
+        for name, part in (("shift", shift), ("scale", scale))
+    )
     source: Value = op.args[0]
-    args = (Stored(f"{op.name}.shift"), source, Stored(f"{op.name}.scale"))
+    args = (shifted, source, scaled)
     return replace(op, target=AFFINE, args=args)

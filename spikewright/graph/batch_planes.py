@@ -44,8 +44,8 @@ def convolved(
         raise BatchMoved("its weights are computed, and the batch is not the first of its input")
     first = [0, 2, 1, *range(3, len(source.sizes) + 1)]
     moved = _turned(op, f"{op.name}_moved", op.args[0], first, source.sample)
-    weight = Stored(f"{op.name}.weight")
-    tensors[weight.name] = tensors[op.args[1].name].unsqueeze(2)
+    wide = tensors[op.args[1].name].unsqueeze(2)
+    weight = Stored.made(tensors, f"{op.name}.weight", wide)
     transposed = "transpose" in op.function
     settings = {
         name: _for_each(op.argument(at, name, default), places, default)
@@ -89,9 +89,9 @@ def as_linear(op: Operation, tensors: dict[str, torch.Tensor]) -> Operation:
     bias, weight = (tensors[op.args[at].name] for at in (0, 2))
     if bias.ndim != 1:
         raise BatchMoved("its bias is not one number a column")
-    tensors[f"{op.name}.weight"] = weight.T * op.kwargs.get("alpha", 1)
-    tensors[f"{op.name}.bias"] = bias * op.kwargs.get("beta", 1)
-    args = (op.args[1], Stored(f"{op.name}.weight"), Stored(f"{op.name}.bias"))
+    rows = Stored.made(tensors, f"{op.name}.weight", weight.T * op.kwargs.get("alpha", 1))
+    shift = Stored.made(tensors, f"{op.name}.bias", bias * op.kwargs.get("beta", 1))
+    args = (op.args[1], rows, shift)
     return replace(op, target=aten.linear.default, args=args, kwargs={})
 
 
@@ -120,8 +120,8 @@ def convolved_beside_channels(
     for at in (1, 2):
         if isinstance(args[at], Stored):
             tensor = tensors[args[at].name]
-            args[at] = Stored(f"{op.name}.{names[at]}")
-            tensors[args[at].name] = tensor.repeat(copies, *[1] * (tensor.ndim - 1))
+            copied = tensor.repeat(copies, *[1] * (tensor.ndim - 1))
+            args[at] = Stored.made(tensors, f"{op.name}.{names[at]}", copied)
     args[6] *= copies
     wide = replace(op, args=tuple(args), kwargs={}, kind=Kind.LINEAR)
     return beside_channels(wide, source, result)
@@ -132,10 +132,9 @@ def normalised(op: Operation, source: Layout, tensors: dict[str, torch.Tensor]) 
     places = [1] * (1 + len(source.sample))
     places[source.place(1)] = -1
     dtype = tensors[op.args[3].name].dtype
-    names = f"{op.name}.shift", f"{op.name}.scale"
-    for name, values in zip(names, reversed(affine_of(op, tensors)), strict=True):
-        tensors[name] = values.to(dtype).reshape(places)
-    args = (Stored(names[0]), op.args[0], Stored(names[1]))
+    scale, shift = (part.to(dtype).reshape(places) for part in affine_of(op, tensors))
+    shifted = Stored.made(tensors, f"{op.name}.shift", shift)
+    args = (shifted, op.args[0], Stored.made(tensors, f"{op.name}.scale", scale))
     return replace(op, target=AFFINE, args=args, kwargs={})
 
 

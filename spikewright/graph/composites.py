@@ -152,8 +152,7 @@ class Page:
         """Store a tensor; the reference to it."""
         assert self._instead is not None
         name = f"{self._instead.name}.constant{len(self.tensors)}"
-        self.tensors[name] = tensor
-        return Stored(name)
+        return Stored.made(self.tensors, name, tensor)
 
     def constant(self, leaf: Any) -> Tensor | None:
         """The tensor of an argument that is the same for all samples, or None.

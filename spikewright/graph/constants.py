@@ -67,8 +67,7 @@ class Constants:
 
     def keep(self, name: str, tensor: Tensor) -> Stored:
         """Store a tensor; the reference to it."""
-        self._tensors[name] = tensor.contiguous()
-        return Stored(name)
+        return Stored.made(self._tensors, name, tensor.contiguous())
 
     def alone(self, constant: Following) -> tuple[Stored, Layout]:
         """One sample of a constant that follows the batch, `[1, *S]`, and its own layout.
@@ -125,8 +124,7 @@ class Constants:
         self, node: fx.Node, values: list[Tensor], *, follows: bool
     ) -> Stored | Following:
         if not follows:
-            self._tensors[node.name] = values[0]
-            return Stored(node.name)
+            return Stored.made(self._tensors, node.name, values[0])
         self._following[node.name] = tuple(values)
         self._shapes[node.name] = tuple(node.meta["val"].shape)
         return Following(node.name)

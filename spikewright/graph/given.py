@@ -175,8 +175,7 @@ def call_of(model: nn.Module | ExportedProgram, first: Given) -> tuple[Call, dic
             batches += 1
             return Port(batches - 1)
         if isinstance(leaf, Tensor):
-            constants[f"argument{len(constants)}"] = leaf
-            return Stored(f"argument{len(constants) - 1}")
+            return Stored.made(constants, f"argument{len(constants)}", leaf, "given")
         return leaf
 
     marks = tuple(mark(leaf) for leaf in leaves)

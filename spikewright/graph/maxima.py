@@ -33,9 +33,10 @@ def with_maxima_of_spikes(graph: Graph) -> Graph:
         pools = readers[op.name]
         if len(pools) == 1 and _pools_planes(pools[0], op) and _by_channel(op, tensors):
             (pool,) = pools
-            signs = operations[op.name] = _with_signs(op, tensors)
+            signs, scale = _with_signs(op, tensors)
+            operations[op.name] = signs
             spikes = op.name if signs else source.name
-            operations[pool.name] = _pool_then_affine(pool, op, spikes)
+            operations[pool.name] = _pool_then_affine(pool, op, spikes, scale)
     listed = tuple(op for some in operations.values() for op in some)
     return replace(graph, operations=listed, tensors=tensors).pruned()
 
@@ -90,21 +91,26 @@ def _by_channel(affine: Operation, tensors: dict[str, Tensor]) -> bool:
     return all(tuple(tensor.shape) == wanted for tensor in both)
 
 
-def _with_signs(affine: Operation, tensors: dict[str, Tensor]) -> list[Operation]:
-    """What stands in front of the pool: nothing, or the signs of the scales if some are below 0."""
+def _with_signs(affine: Operation, tensors: dict[str, Tensor]) -> tuple[list[Operation], Stored]:
+    """What stands in front of the pool, and the scales behind it.
+
+    Nothing, and the scales as they are; or their signs and sizes if some are below 0.
+    """
     scale = tensors[affine.args[2].name]
-    tensors[affine.args[2].name] = scale.abs()
     if not bool((scale < 0).any()):
-        return []
-    name = f"{affine.name}.sign"
-    tensors[name] = scale.sign()
-    args = (affine.args[1], Stored(name))
-    return [replace(affine, target=PRODUCT, args=args, kind=Kind.LINEAR)]
+        return [], affine.args[2]
+    name = f"{affine.name}.scale"
+    sign = Stored.made(tensors, name, scale.sign(), "sign")
+    args = (affine.args[1], sign)
+    signs = replace(affine, target=PRODUCT, args=args, kind=Kind.LINEAR)
+    return [signs], Stored.made(tensors, name, scale.abs(), "size")
 
 
-def _pool_then_affine(pool: Operation, affine: Operation, spikes: str) -> list[Operation]:
+def _pool_then_affine(
+    pool: Operation, affine: Operation, spikes: str, scale: Stored
+) -> list[Operation]:
     """The pool under another name, and the affine under the pool's."""
     chosen = f"{pool.name}.chosen"
-    args = (affine.args[0], Value(chosen), affine.args[2])
+    args = (affine.args[0], Value(chosen), scale)
     after = replace(affine, name=pool.name, args=args, shape=pool.shape)
     return [replace(pool.rewired({affine.name: spikes}), name=chosen), after]

@@ -58,8 +58,7 @@ class Reading:
 
     def keep(self, name: str, tensor: Tensor) -> Stored:
         """Store a tensor; the reference to it."""
-        self.tensors[name] = tensor
-        return Stored(name)
+        return Stored.made(self.tensors, name, tensor)
 
 
 class Rule:

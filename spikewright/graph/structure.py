@@ -43,6 +43,25 @@ class Stored:
 
     name: str
 
+    @classmethod
+    def made(
+        cls, tensors: dict[str, Tensor], name: str, tensor: Tensor, how: str = "made"
+    ) -> Stored:
+        """Store a tensor that is none of the model's own; the reference to it.
+
+        A user may name a layer as a call is named, so that `linear.weight` is the user's: no name
+        of a parameter ends in a colon and a word.
+
+        Args:
+            tensors: the stored ones.
+            name: what it is of the call that reads it, such as "linear.weight".
+            tensor: what is stored.
+            how: one word for who made it; others may make one of the same name.
+        """
+        reference = cls(f"{name}:{how}")
+        tensors[reference.name] = tensor
+        return reference
+
 
 @dataclass(frozen=True)
 class Structure:

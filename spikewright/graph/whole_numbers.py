@@ -93,18 +93,18 @@ def _rounded(found: Mapping[str, tuple[Stored, MatrixView]]) -> dict[str, Tensor
 
 def _with_weights(graph: Graph, weights: Mapping[str, Tensor]) -> Graph:
     """A graph with other weights at some operations, by their names."""
-    operations: list[Operation] = []
+    tensors, operations = dict(graph.tensors), list[Operation]()
     for op in graph.operations:
         weighted = stored_weight(op, graph) if op.name in weights else None
         if weighted is not None:
-            old, new = weighted[0], Stored(f"{op.name}.int8")
+            old = weighted[0]
+            new = Stored.made(tensors, f"{op.name}.weight", weights[op.name], "int8")
             op = replace(
                 op,
                 args=tuple(new if arg == old else arg for arg in op.args),
                 kwargs={k: new if v == old else v for k, v in op.kwargs.items()},
             )
         operations.append(op)
-    tensors = {**graph.tensors, **{f"{name}.int8": t for name, t in weights.items()}}
     return replace(graph, operations=tuple(operations), tensors=tensors).pruned()
 
 

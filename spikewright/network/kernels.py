@@ -183,13 +183,15 @@ def _exact(op: Operation, graph: Graph, digits: int) -> _Lowered | None:
     arguments = (list(geometry.stride), list(geometry.padding), list(geometry.dilation))
     sample = [1, *graph.shapes[op.inputs[0]]]  # without it, weights are packed anew at every call
     packed = torch.ops.onednn.qconv_prepack(cut, scales, 1.0, 0, *arguments, 1, sample)
-    stored = {
-        f"{op.name}.digits": packed,
-        f"{op.name}.scales": scales,
-        f"{op.name}.no_offset": torch.zeros(len(cut), dtype=torch.int32),
-        f"{op.name}.first": first,
+    parts = {
+        "digits": packed,
+        "scales": scales,
+        "no_offset": torch.zeros(len(cut), dtype=torch.int32),
+        "first": first,
     }
-    args = (op.args[0], *(Stored(name) for name in stored), *arguments)
+    stored: dict[str, Tensor] = {}
+    read = [Stored.made(stored, f"{op.name}.{name}", part) for name, part in parts.items()]
+    args = (op.args[0], *read, *arguments)
     target = exact_convolution if digits == DIGITS else digit_sums
     return replace(op, target=target, args=args, kwargs={}), stored
 
@@ -205,13 +207,14 @@ def _in_bf16(op: Operation, graph: Graph) -> _Lowered | None:
     rule = rule_of(op)
     if not rule.rounds_to_bf16:
         return None
-    name = f"{op.name}.bf16"
     weight, _ = _weight_and_bias(op, graph)
+    stored: dict[str, Tensor] = {}
+    narrow = Stored.made(stored, f"{op.name}.weight", weight.to(torch.bfloat16), "bf16")
     about = (op.target, weight.dtype, rule.bias_dim)
-    args = (*about, op.args[0], Stored(name), op.argument(2, "bias"), *op.args[3:])
+    args = (*about, op.args[0], narrow, op.argument(2, "bias"), *op.args[3:])
     options = {key: value for key, value in op.kwargs.items() if key != "bias"}
     lowered = replace(op, target=bf16_product, args=args, kwargs=options)
-    return lowered, {name: weight.to(torch.bfloat16)}
+    return lowered, stored
 
 
 def bf16_product(

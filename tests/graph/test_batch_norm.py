@@ -117,3 +117,32 @@ def test_the_models_own_weights_stay():
     before = {name: t.clone() for name, t in model.state_dict().items()}
     captured(model, x)
     assert all(torch.equal(t, before[name]) for name, t in model.state_dict().items())
+
+
+NAMED_AS_CALLS = {
+    "linear": (
+        lambda: wired(
+            lambda m, x: m.linear(F.relu(m.n(m.first(x)))),
+            first=nn.Linear(6, 6),
+            n=nn.BatchNorm1d(6),
+            linear=nn.Linear(6, 6),
+        ),
+        lambda: images()[:, 0, 0],
+    ),
+    "conv2d": (
+        lambda: wired(
+            lambda m, x: m.conv2d(F.relu(m.n(m.first(x)))),
+            first=nn.Conv2d(3, 3, 3),
+            n=nn.BatchNorm2d(3),
+            conv2d=nn.Conv2d(3, 3, 3),
+        ),
+        images,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NAMED_AS_CALLS)
+def test_a_layer_named_as_the_call_of_another_keeps_its_weights(name):
+    make, data = NAMED_AS_CALLS[name]
+    model, x = make(), data()
+    assert_exact(survey(model, x).require_convertible(), model, x)

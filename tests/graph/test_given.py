@@ -75,3 +75,18 @@ def test_a_second_input_that_is_taken_for_labels_is_warned_of() -> None:
     warned = r"its '\*xs' is the first alone.* give .*\(\(x, y\), labels"
     with pytest.warns(UserWarning, match=warned):
         converted(model, [(x, torch.rand(8, 5))])
+
+
+def test_a_parameter_may_be_named_as_a_constant_among_the_arguments() -> None:
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.argument0 = nn.Parameter(torch.tensor(0.5))
+
+        def forward(self, x: Tensor, scale: Tensor) -> Tensor:
+            return (x * self.argument0).relu() * scale
+
+    model, given = Scaled().eval(), {"x": torch.rand(8, 5), "scale": torch.tensor(3.0)}
+    torch.testing.assert_close(
+        converted(model, given)(**given, steps=256), model(**given), rtol=0.0, atol=0.1
+    )

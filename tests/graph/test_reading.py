@@ -37,6 +37,18 @@ def test_a_weight_may_come_of_an_operation_of_several_results(case):
     assert [op.operator for op in graph.operations] == ["aten.linear", "aten.relu"]
 
 
+def test_a_weight_may_be_computed_by_a_call_that_is_named_as_a_buffer():
+    def forward(m, x):
+        weight = m.c.weight - m.c.weight.mean(1, keepdim=True)
+        return F.relu(F.linear((x - m.mean) / m.std, weight / weight.std(1, keepdim=True)))
+
+    model = wired(forward, c=nn.Linear(6, 4))
+    for name, value in {"mean": 0.3, "std": 1.7}.items():
+        model.register_buffer(name, torch.tensor([value]).double())
+    graph = survey(model, images()).require_convertible()
+    torch.testing.assert_close(evaluate(graph, images())[0], model(images()).detach())
+
+
 SHAPED_AS_A_MAXIMUM: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "ones_like": torch.ones_like,
     "full_like": lambda y: torch.full_like(y, 0.5),

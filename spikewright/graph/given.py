@@ -154,7 +154,7 @@ def call_of(model: nn.Module | ExportedProgram, first: Given) -> tuple[Call, dic
     Raises:
         ConversionError: where no tensor is given, or an argument's name is not free.
     """
-    parameters = [p for p in parameters_of(model) if p.name not in RESERVED or p.kind in _MANY]
+    parameters = _without_reserved(parameters_of(model))
     signature = inspect.Signature(parameters)
     try:
         bound = signature.bind(*first.args, **first.keywords).arguments
@@ -186,6 +186,24 @@ def call_of(model: nn.Module | ExportedProgram, first: Given) -> tuple[Call, dic
     kinds = tuple((p.name, int(p.kind)) for p in parameters)
     arguments = Structure.of(tree_unflatten(list(marks), spec))
     return Call(kinds, arguments), constants
+
+
+def _without_reserved(parameters: Sequence[inspect.Parameter]) -> list[inspect.Parameter]:
+    """Parameters without those that networks have themselves.
+
+    What follows one of these by place would come into its place: it is given by name, and what
+    follows in any number, `*args`, is not.
+    """
+    kept: list[inspect.Parameter] = []
+    behind = False
+    for parameter in parameters:
+        if parameter.name in RESERVED and parameter.kind not in _MANY:
+            behind |= parameter.kind in _BY_PLACE
+        elif behind and parameter.kind in _BY_PLACE:
+            kept.append(parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+        elif not (behind and parameter.kind is inspect.Parameter.VAR_POSITIONAL):
+            kept.append(parameter)
+    return kept
 
 
 class OfBatches(nn.Module):

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import spikewright as sw
+from spikewright.graph.given import Given
 
 
 def converted(model: nn.Module, data: Any) -> sw.SpikingNetwork:
@@ -90,3 +91,33 @@ def test_a_parameter_may_be_named_as_a_constant_among_the_arguments() -> None:
     torch.testing.assert_close(
         converted(model, given)(**given, steps=256), model(**given), rtol=0.0, atol=0.1
     )
+
+
+class Seeded(nn.Module):
+    """A parameter that networks have themselves, before one that they do not."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.linear = nn.Linear(5, 3)
+
+    def forward(
+        self, x: Tensor, seed: Any = None, mask: Tensor | None = None, *more: Tensor
+    ) -> Tensor:
+        y = self.linear(x).relu()
+        return y if mask is None else y * mask
+
+
+def test_an_argument_stays_in_its_place_behind_one_that_networks_have() -> None:
+    model, x, mask = Seeded().eval(), torch.rand(32, 5), (torch.rand(32, 3) > 0.5).float()
+    snn = converted(model, {"x": x, "mask": mask})
+    expected = model(x, mask=mask)
+    torch.testing.assert_close(snn(x, mask=mask, steps=256), expected, rtol=0.0, atol=0.05)
+    torch.testing.assert_close(snn.ann()(x, mask=mask), expected)
+    with pytest.raises(sw.ConversionError, match=r"takes x, mask: too many positional arguments"):
+        snn(x, mask)
+
+
+def test_any_number_of_arguments_behind_one_that_networks_have_is_refused() -> None:
+    given = Given((torch.rand(8, 5), None, None, torch.rand(8, 5)))
+    with pytest.raises(sw.ConversionError, match=r"takes \(x, mask\): too many positional"):
+        converted(Seeded().eval(), [given])

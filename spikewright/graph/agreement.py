@@ -22,7 +22,7 @@ _ROUNDINGS = 8
 more bits within an operation are rounded where the graph takes it apart."""
 
 
-def check_agreement(graph: Graph, batch: Batch, expected: Any) -> None:
+def check_agreement(graph: Graph, batch: Batch, expected: Any, again: Any = None) -> None:
     """Refuse a graph that answers differently from its model, or that mixes the samples of a batch.
 
     Every output is compared. Whether samples are mixed is seen by changing all samples but one:
@@ -33,9 +33,11 @@ def check_agreement(graph: Graph, batch: Batch, expected: Any) -> None:
         graph: as captured.
         batch: of all inputs, B at least 1.
         expected: the model's own answer to it.
+        again: the same, asked once more; None of a model that cannot keep anything of its calls.
 
     Raises:
-        ConversionError: if they differ by more than rounding, or the answer is not finite.
+        ConversionError: if they differ by more than rounding, or the answer is not finite; for a
+            model that answers otherwise the second time.
     """
     wanted = _outputs_in(graph, expected)
     with torch.no_grad():
@@ -49,6 +51,20 @@ def check_agreement(graph: Graph, batch: Batch, expected: Any) -> None:
                 f"a sample's answer{_called(graph, number)} changes by {change:.3g} with the "
                 "others in its batch: the model mixes samples of a batch, which spiking conversion "
                 "cannot do"
+            )
+    if again is not None:
+        _check_repeated(graph, expected, again)
+
+
+def _check_repeated(graph: Graph, answer: Any, again: Any) -> None:
+    """Refuse a model that answers one batch in two ways, by what it keeps of its calls."""
+    both = zip(_outputs_in(graph, answer), _outputs_in(graph, again), strict=True)
+    for number, (first, second) in enumerate(both):
+        if first.shape != second.shape or not _apart(first, second) <= _rounding(first):
+            raise ConversionError(
+                f"the model's answer{_called(graph, number)} depends on its calls before: it keeps "
+                "something of them in its attributes, which a converted network does not; make "
+                "that an input and an output of the model"
             )
 
 
@@ -98,15 +114,14 @@ def _checked(captured: Tensor, expected: Tensor, where: str) -> float:
         raise ConversionError(
             f"the model's answer to this input holds NaN or infinite values{where}"
         )
-    size = max(_largest(expected), 1e-6)
-    limit = max(_TOLERANCE, _ROUNDINGS * torch.finfo(expected.dtype).eps) * size
+    limit = _rounding(expected)
     if not difference <= limit:
         raise ConversionError(
             f"the captured graph differs from the model by {difference:.3g}{where} (up to "
             f"{limit:.3g} is rounding): the model may be random in eval mode, or choose its path "
             "by batch size"
         )
-    return _TOLERANCE * size
+    return _TOLERANCE * _size(expected)
 
 
 def _mixed(graph: Graph, batch: Batch) -> list[float]:
@@ -136,6 +151,17 @@ def _apart(a: Tensor, b: Tensor) -> float:
     if a.is_floating_point():
         return _largest(a - b)
     return _largest(a.double() - b.double())
+
+
+def _rounding(expected: Tensor) -> float:
+    """How far a value may be from the model's by rounding; whole numbers never are."""
+    if not expected.is_floating_point():
+        return 0.0
+    return max(_TOLERANCE, _ROUNDINGS * torch.finfo(expected.dtype).eps) * _size(expected)
+
+
+def _size(expected: Tensor) -> float:
+    return max(_largest(expected), 1e-6)
 
 
 def _largest(values: Tensor) -> float:

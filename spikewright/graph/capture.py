@@ -123,7 +123,7 @@ def survey(
         few = first.changed(lambda tensor: tensor[:COMPARED])
         batch = batch_of(call.inputs(few.args, few.keywords, graph.tensors))
         called = Given(*call.placed(tensors_of(batch), graph.tensors))
-        check_agreement(graph, batch, _answer(model, called))
+        check_agreement(graph, batch, *_answers(model, called))
     return Survey(graph, offenders)
 
 
@@ -294,6 +294,14 @@ def _answer(model: nn.Module | ExportedProgram, batch: Given) -> Any:
             + views * ("invalid for input of size" in str(error))
             + _LIST_OF_IMAGES * ("list of 3d tensors" in str(error))
         ) from error
+
+
+def _answers(model: nn.Module | ExportedProgram, batch: Given) -> tuple[Any, Any]:
+    """The model's answers to a batch and to the same once more; it is left as it was."""
+    if isinstance(model, ExportedProgram):  # it has no attributes to keep anything in
+        return _answer(model, batch), None
+    with attributes_kept(model):
+        return _answer(model, batch), _answer(model, batch)
 
 
 def _cause(error: Exception) -> str:

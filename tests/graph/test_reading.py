@@ -246,3 +246,22 @@ def test_a_model_that_is_refused_has_the_buffers_that_it_had() -> None:
         "calls": 0,
         "last": 0,
     }
+
+
+def test_a_model_that_keeps_something_of_its_calls_is_refused_and_left_as_it_was() -> None:
+    class Recurrent(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer, self.last = nn.Linear(4, 3), None
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            h = self.layer(x).relu()
+            if self.last is not None:
+                h = h + self.last
+            self.last = h
+            return h
+
+    model = Recurrent().eval()
+    with pytest.raises(ConversionError, match="depends on its calls before"):
+        survey(model, torch.randn(5, 4))
+    assert model.last is None

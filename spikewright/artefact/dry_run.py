@@ -58,13 +58,13 @@ def _run_once(graph: Graph, dtype: torch.dtype) -> None:
 
 
 def _common_dtype(graph: Graph) -> torch.dtype:
-    dtypes = {t.dtype for t in graph.tensors.values() if t.is_floating_point() and t.ndim}
-    first = next((t.dtype for t in graph.tensors.values() if t.is_floating_point()), None)
-    if first is None or len(dtypes | {first}) != 1:
+    floats = [t for t in graph.tensors.values() if t.is_floating_point()]
+    dtypes = {t.dtype for t in floats if t.ndim} | {graph.dtype}
+    if not floats or len(dtypes) != 1:
         raise InterchangeError(
             f"weights must be of one floating dtype, got {sorted(map(str, dtypes))}"
         )
-    return first
+    return graph.dtype
 
 
 def _computed(

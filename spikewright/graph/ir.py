@@ -244,10 +244,19 @@ class Graph:
         return {**inputs, **{op.name: op.shape for op in self.operations}}
 
     @property
+    def like(self) -> Tensor:
+        """Empty; of the dtype of the network's numbers, where its weights are.
+
+        Constants among the arguments of a call may be of another dtype.
+        """
+        given = {leaf.name for leaf in self.call.arguments.leaves if isinstance(leaf, Stored)}
+        own = (tensor for name, tensor in self.tensors.items() if name not in given)
+        return next((t for t in own if t.is_floating_point()), torch.empty(0)).new_empty(0)
+
+    @property
     def dtype(self) -> torch.dtype:
         """The dtype of the network's numbers."""
-        floats = (t.dtype for t in self.tensors.values() if t.is_floating_point())
-        return next(floats, torch.float32)
+        return self.like.dtype
 
     def stored(self, op: Operation, position: int, name: str) -> Tensor | None:
         """The stored tensor that stands as an argument, or None where none does."""

@@ -30,9 +30,7 @@ class GraphNetwork(nn.Module):
         self._buffer_names = {name: f"tensor:{name.replace('.', '/')}" for name in graph.tensors}
         for name, tensor in graph.tensors.items():
             self.register_buffer(self._buffer_names[name], tensor)
-        weights = (t for t in graph.tensors.values() if t.is_floating_point())
-        reference = next(weights, torch.empty(0)).new_empty(0)
-        self.register_buffer("_reference", reference, persistent=False)
+        self.register_buffer("_reference", graph.like, persistent=False)
         self._graph = replace(graph, tensors={})
         self.eval()
 

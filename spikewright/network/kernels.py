@@ -92,8 +92,8 @@ def with_kernels(
     digits = DIGITS
     if precision is Precision.INT8:
         graph, digits = in_bytes(graph), 1
-    sample = next((t for t in graph.tensors.values() if t.is_floating_point()), torch.empty(0))
-    if quick and sample.dtype is torch.float32 and integers_are_fast(sample.device):
+    like = graph.like
+    if quick and like.dtype is torch.float32 and integers_are_fast(like.device):
         kernel, without = partial(_exact, digits=digits), signed | beyond(LARGEST_BYTE, largest)
         return _Lowering(graph, kernel, torch.uint8, without=without).lowered()
     return graph

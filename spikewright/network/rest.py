@@ -112,7 +112,7 @@ def _at_zero(graph: Graph, shown: Batch) -> tuple[dict[str, Any], dict[str, Any]
     """`added_constants`, and the zeros that every operation gives where nothing arrives."""
     indices = any(port.dtype is not None for port in graph.inputs)
     batch = len(shown) if indices else 1
-    like = next(tensor for tensor in graph.tensors.values() if tensor.is_floating_point())
+    like = graph.like
     values: dict[str, Any] = {
         name: tensor if port.dtype is not None else torch.zeros_like(tensor[:batch])
         for port, (name, tensor) in zip(graph.inputs, named(graph.inputs, shown), strict=True)

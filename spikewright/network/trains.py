@@ -56,7 +56,7 @@ def scales_of(graph: Graph, indices: Mapping[str, Tensor] | None = None) -> dict
             constants[op.name] = call(op, constants, graph.tensors, batch)
         known = {name: scales[name] for name in op.inputs if name in scales}
         if op.site is not None:
-            ones = torch.ones(()).to(_like(graph)).expand(batch, *op.shape)  # takes no memory
+            ones = torch.ones(()).to(graph.like).expand(batch, *op.shape)  # takes no memory
             scales[op.name] = Scale(frozenset({op.site.name}), ones)
         elif known and len(known) + sum(n in constants for n in op.inputs) == len(op.inputs):
             scale = _scale(op, known, constants, graph, batch)
@@ -93,11 +93,6 @@ def _scale(
         return None
     unit = call(op, {**constants, **units}, graph.tensors, batch)
     return Scale(sites, unit, averaged or isinstance(route, Averaged), product)
-
-
-def _like(graph: Graph) -> Tensor:
-    """A number of the network's dtype, where its tensors are."""
-    return next((t for t in graph.tensors.values() if t.is_floating_point()), torch.empty(0))
 
 
 class Train:

@@ -132,6 +132,29 @@ def test_another_call_is_refused_by_name(
         call(both[1], pair(3))
 
 
+def test_a_constant_of_another_dtype_leaves_the_network_its_own(tmp_path: Path):
+    model, scale = Pair().eval(), torch.tensor(0.5).double()
+    x = {name: tensor.float() for name, tensor in pair(40).items()}
+    snn = converted(model, {**x, "scale": scale}, threshold=sw.Maximum())
+    assert snn.dtype is torch.float32
+    expected = model(**x, scale=scale)["logits"]
+    for engine in ("counts", "steps"):
+        answer = snn(**x, engine=engine)["logits"]
+        torch.testing.assert_close(answer, expected, atol=5e-3, rtol=0)
+    snn.save(tmp_path / "pair.safetensors")
+    loaded = sw.load(tmp_path / "pair.safetensors")
+    assert torch.equal(loaded(**x)["logits"], snn(**x)["logits"])
+
+
+def test_a_model_of_nothing_but_whole_numbers_is_refused():
+    class Counts(nn.Module):
+        def forward(self, ids: Tensor) -> Tensor:
+            return F.relu(ids.float().double() - 1)
+
+    with pytest.raises(sw.ConversionError, match="no activation"):
+        survey(Counts().eval(), torch.randint(0, 5, (8, 4))).require_convertible()
+
+
 def test_data_of_several_inputs_comes_as_dicts_tuples_or_pairs_with_labels():
     model = Pair().double().eval()
     x = pair(40)

@@ -34,8 +34,8 @@ def check_model(model: nn.Module | ExportedProgram) -> None:
 
     Raises:
         ConversionError: for something else than a model; a wrapper, TorchScript or a quantised
-            model; training mode; weights without numbers, or not finite; a program of a fixed or
-            bounded batch.
+            model; training mode; weights without shape or numbers, or not finite; a program of a
+            fixed or bounded batch.
     """
     if isinstance(model, ExportedProgram):
         check_program(model)
@@ -46,6 +46,12 @@ def check_model(model: nn.Module | ExportedProgram) -> None:
     else:
         raise ConversionError(
             f"expected a torch.nn.Module or an ExportedProgram, got {type(model).__name__}"
+        )
+    shapeless = [name for name, t in state_of(model).items() if nn.parameter.is_lazy(t)]
+    if shapeless:
+        raise ConversionError(
+            f"{len(shapeless)} of the model's weights have no shape yet ({_few(shapeless)}): run "
+            "the model once on a batch, train it, then convert"
         )
     without = [name for name, tensor in state_of(model).items() if tensor.is_meta]
     if without:

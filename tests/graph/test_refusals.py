@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from functools import lru_cache
 
 import pytest
@@ -274,6 +275,15 @@ def test_a_model_without_numbers_is_refused():
     )
     assert "2 of the model's weights are on the meta device" in message
     assert "(c.weight, c.bias); call model.to_empty(device='cpu'), and load" in message
+
+
+def test_weights_without_a_shape_are_refused_by_name():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # lazy modules are young to torch
+        model = nn.Sequential(nn.LazyLinear(4), nn.ReLU(), nn.LazyLinear(3)).eval()
+    message = refusal(model, torch.rand(8, 5), error=sw.ConversionError)
+    assert "4 of the model's weights have no shape yet (0.weight, 0.bias, 2.weight, ...)" in message
+    assert "run the model once on a batch, train it, then convert" in message
 
 
 class Counting(nn.Module):

@@ -90,9 +90,9 @@ class _Writing(Writing):
 
     def _made(self, node: Any) -> Pair | fx.Node | None:
         target, args, options = node.target, node.args, node.kwargs
-        if target in _SQUARES:
-            squared = target is aten.square.default or args[1] == 2
-            return self._squared(*self._magnitudes[args[0]]) if squared else None
+        squares = target in _SQUARES and (target is aten.square.default or args[1] == 2)
+        if target in _SQUARES and args[0] in self._magnitudes:
+            return self._squared(*self._magnitudes[args[0]]) if squares else None
         if target is aten._to_copy.default and not _is_complex(args[0]):
             self.reals[node] = args[0]
             return None
@@ -107,6 +107,8 @@ class _Writing(Writing):
             return None
         if target in _BILINEAR or (target in _QUOTIENTS and not _is_complex(args[1])):
             return self._multiplied(node, parts)
+        if squares:
+            return self._product_with_itself(*parts[args[0]])
         if target in _WEIGHTED:
             return self._weighted(node, parts)
         if target in _BY_PART:
@@ -157,10 +159,12 @@ class _Writing(Writing):
         less = node.target is aten.sub.Tensor
         return self.call(node.target, first, a), self.call(aten.neg.default, b) if less else b
 
-    def _multiplied(self, node: Any, parts: Mapping[Any, Pair]) -> Pair:
-        """`(a + ib)(c + id) = ac - bd + i(ad + bc)`, whatever the product is."""
+    def _multiplied(self, node: Any, parts: Mapping[Any, Pair]) -> Pair | None:
+        """`(a + ib)(c + id) = ac - bd + i(ad + bc)`, whatever the product of two factors is."""
         einsum = node.target is aten.einsum.default
         factors: Sequence[Any] = node.args[1] if einsum else node.args[:2]
+        if len(factors) != 2:
+            return None
 
         def product(x: Any, y: Any) -> fx.Node:
             given = (node.args[0], [x, y]) if einsum else (x, y)
@@ -188,6 +192,12 @@ class _Writing(Writing):
         a, b = parts[signal]
         real = self.call(aten.sub.Tensor, product(a, c, e), product(b, d))
         return real, self.call(aten.add.Tensor, product(a, d, f), product(b, c))
+
+    def _product_with_itself(self, real: fx.Node, imaginary: fx.Node) -> Pair:
+        """`(a + ib)(a + ib) = aa - bb + i 2ab`."""
+        squares = (self.call(aten.square.default, part) for part in (real, imaginary))
+        twice = self.call(aten.mul.Tensor, real, self.call(aten.mul.Tensor, imaginary, 2))
+        return self.call(aten.sub.Tensor, *squares), twice
 
     def _squared(self, real: fx.Node, imaginary: fx.Node) -> fx.Node:
         squares = (self.call(aten.square.default, part) for part in (real, imaginary))

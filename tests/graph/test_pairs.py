@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from spikewright.graph import survey
+from spikewright.graph.ir import Kind
 from tests.builders import wired
 from tests.graph.faithful import assert_faithful
 
@@ -85,7 +86,31 @@ def test_a_product_of_two_complex_signals_is_four_products() -> None:
     assert sum(op.function == "mul" for op in snn.graph.operations) == 4
 
 
+@pytest.mark.parametrize("square", [torch.square, lambda z: z**2])
+def test_the_square_of_a_complex_signal_is_its_product_with_itself(
+    square: Callable[[Tensor], Tensor],
+) -> None:
+    def wire(m: nn.Module, x: Tensor) -> Tensor:
+        return torch.fft.irfft(square(torch.fft.rfft(m.mixed(x), dim=-1)), LENGTH, -1)
+
+    x = torch.randn(3, LENGTH, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    snn = assert_faithful(wired(wire, mixed=nn.Linear(LENGTH, LENGTH)), x)
+    assert sum(op.kind is Kind.PRODUCT for op in snn.graph.operations) == 1
+    assert [op.function for op in snn.graph.neurons].count("square") == 2
+
+
 def test_what_pairs_cannot_say_is_refused() -> None:
     model = wired(lambda m, x: torch.relu(torch.fft.rfft(x, dim=-1).angle()))
     found = survey(model, torch.randn(2, LENGTH).double())
     assert [o.operator for o in found.offenders] == ["aten.atan2"]
+
+
+@pytest.mark.parametrize("equation", ["bi->bi", "bi,ij,jk->bk"])
+def test_an_equation_of_other_than_two_complex_operands_is_refused(equation: str) -> None:
+    others = [MATRIX] * equation.count(",")
+
+    def wire(m: nn.Module, x: Tensor) -> Tensor:
+        z = torch.fft.rfft(torch.relu(x[:, :8]), dim=-1)
+        return torch.einsum(equation, z, *others).real
+
+    assert survey(wired(wire), torch.randn(2, LENGTH).double()).offenders

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -12,7 +13,8 @@ from torch import Tensor
 
 from spikewright.graph.ir import Graph, Operation
 from spikewright.graph.nodes import Refusal
-from spikewright.graph.rule import register
+from spikewright.graph.primitives import COPY
+from spikewright.graph.rule import Reading, register
 from spikewright.rules._arguments import keeps_batch
 from spikewright.rules._scales import compressed
 from spikewright.rules.rearranging import Moving, Rearranging
@@ -28,6 +30,14 @@ class Concatenation(Moving):
 
     targets = (aten.cat.default,)
     label, unwritten = "concat", _NO_JOIN
+
+    def normal_form(self, op: Operation, reading: Reading) -> Operation:
+        """Without what holds nothing, such as the `torch.tensor([])` that a loop begins with."""
+        stored = ((part, reading.tensor(part)) for part in op.args[0])
+        parts = [part for part, tensor in stored if tensor is None or tensor.shape != (0,)]
+        if len(parts) == 1:
+            return replace(op, target=COPY, args=(parts[0],), kwargs={})
+        return replace(op, args=(parts, *op.args[1:]))
 
     def objection(self, op: Operation, ndim: int) -> str | None:
         return keeps_batch(op.argument(1, "dim", 0), ndim)

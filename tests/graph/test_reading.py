@@ -10,6 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
+import spikewright as sw
 from spikewright.errors import ConversionError
 from spikewright.graph import evaluate, survey
 from tests.builders import images, wired
@@ -47,6 +48,21 @@ def test_a_weight_may_be_computed_by_a_call_that_is_named_as_a_buffer():
         model.register_buffer(name, torch.tensor([value]).double())
     graph = survey(model, images()).require_convertible()
     torch.testing.assert_close(evaluate(graph, images())[0], model(images()).detach())
+
+
+def test_a_loop_may_begin_with_an_empty_tensor():
+    def joined(m, x):
+        parts = torch.tensor([])
+        for scale in (1, 2):
+            parts = torch.cat([parts, F.relu(m.a(x * scale))], 1)
+        return m.b(parts)
+
+    model = wired(joined, a=nn.Linear(6, 4), b=nn.Linear(8, 3))
+    x = images()[:, 0, 0]
+    snn = sw.convert(model, x, threshold=sw.Maximum(), steps=4, correction=None)
+    assert [op.function for op in snn.graph.operations].count("cat") == 1
+    torch.testing.assert_close(snn.ann()(x), model(x))
+    torch.testing.assert_close(snn(x, engine="steps"), snn(x))
 
 
 SHAPED_AS_A_MAXIMUM: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {

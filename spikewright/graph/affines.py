@@ -39,7 +39,7 @@ def with_affines_in_weights(graph: Graph) -> Graph:
     tensors, renamed = dict(graph.tensors), dict[str, str]()
     changed: dict[str, list[Operation]] = {}
     for op in graph.operations:
-        if not is_affine_of_value(op) or op.args[1].name in shown:
+        if not is_affine_of_value(op, graph) or op.args[1].name in shown:
             continue
         reading = _reading(op, graph, tensors)
         if reading is not None:

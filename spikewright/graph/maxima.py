@@ -27,7 +27,7 @@ def with_maxima_of_spikes(graph: Graph) -> Graph:
     makers = {op.name: op for op in graph.operations}
     operations: dict[str, list[Operation]] = {op.name: [op] for op in graph.operations}
     for op in graph.operations:
-        source = makers.get(op.args[1].name) if is_affine_of_value(op) else None
+        source = makers.get(op.args[1].name) if is_affine_of_value(op, graph) else None
         if source is None or source.site is None or op.name in graph.outputs:
             continue
         pools = readers[op.name]
@@ -71,11 +71,13 @@ def _rectifies(unit: Operation) -> bool:
     return unit.site is not None and unit.site.rectifies and not unit.body
 
 
-def is_affine_of_value(op: Operation) -> bool:
-    """Whether it is `shift + value * scale`, of stored tensors."""
+def is_affine_of_value(op: Operation, graph: Graph) -> bool:
+    """Whether it is `shift + value * scale`, of stored tensors that do not widen it."""
     if op.target is not AFFINE or len(op.args) != 3 or op.kwargs:
         return False
-    return [type(leaf) for leaf in op.args] == [Stored, Value, Stored]
+    if [type(leaf) for leaf in op.args] != [Stored, Value, Stored]:
+        return False
+    return graph.shapes[op.args[1].name] == op.shape
 
 
 def _pools_planes(pool: Operation, affine: Operation) -> bool:

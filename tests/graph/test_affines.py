@@ -84,6 +84,25 @@ def test_scales_and_shifts_lie_where_broadcasting_has_them(shape: tuple[int, ...
     torch.testing.assert_close(snn(x), snn.twin()(x))
 
 
+def test_an_affine_that_makes_channels_of_one_stays() -> None:
+    def forward(m: nn.Module, x: torch.Tensor) -> torch.Tensor:
+        y = torch.addcmul(m.shift, F.relu(m.a(x)), m.scale)
+        return m.b(y).mean((2, 3))
+
+    torch.manual_seed(0)
+    model = wired(forward, a=nn.Conv2d(3, 1, 3, padding=1), b=nn.Conv2d(4, 4, 3, padding=1))
+    model.shift, model.scale = (
+        nn.Parameter(torch.randn(1, 4, 1, 1, dtype=torch.float64)) for _ in range(2)
+    )
+    x = images(16)
+    graph = with_affines_in_weights(captured(model, x))
+    assert functions(graph)[2] == "addcmul"
+    snn = sw.convert(model, x, threshold=sw.Maximum(), steps=8, correction=None)
+    torch.testing.assert_close(snn.ann()(x), model(x))
+    torch.testing.assert_close(snn(x), snn.twin()(x))
+    torch.testing.assert_close(snn(x, engine="steps"), snn(x))
+
+
 @pytest.mark.parametrize("shifts", [False, True], ids=["scale", "shift"])
 def test_a_scale_or_a_shift_computed_from_a_mask_stays(shifts: bool) -> None:
     class Masked(nn.Module):

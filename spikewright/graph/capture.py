@@ -137,7 +137,8 @@ def _left_over(graph: Graph) -> tuple[Offender, ...]:
 
 
 def _check_example(example: Given) -> None:
-    if example.alone is not None and (example.alone.ndim < 2 or example.batch == 0):
+    alone = example.alone  # ids may be one a sample, `[B]`
+    if alone is not None and (not example.batch or alone.ndim < 1 + alone.is_floating_point()):
         raise ConversionError(
             f"expected a non-empty batch [B, *S], got a tensor of shape {example.shapes}"
         )
@@ -230,7 +231,7 @@ def _captured(
             batches = tuple(call.inputs(pair.args, pair.keywords, constants))
             several = len(batches) > 1 or most is not None
             each = {0: Dim("batch", max=most) if several else Dim.DYNAMIC}
-            called = OfBatches(model, call, constants).eval()
+            called = OfBatches(model, call, constants)
             shapes = (tuple(each for _ in batches),)
             program = export(called, batches, dynamic_shapes=shapes, strict=False)
         return functional(program)

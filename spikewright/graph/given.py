@@ -212,6 +212,7 @@ class OfBatches(nn.Module):
     def __init__(self, model: nn.Module, call: Call, constants: Mapping[str, Tensor]) -> None:
         super().__init__()
         self.add_module(WRAPPED, model)
+        self.training = False  # by itself: what a program gives refuses to be told its mode
         self._call = call
         self._constants = dict(constants)
 

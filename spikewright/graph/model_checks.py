@@ -41,8 +41,7 @@ def check_model(model: nn.Module | ExportedProgram) -> None:
         check_program(model)
     elif isinstance(model, nn.Module):
         _check_kind(model)
-        if not isinstance(model, fx.GraphModule):  # what an exported program gives has no mode
-            _check_mode(model)
+        _check_mode(model)
     else:
         raise ConversionError(
             f"expected a torch.nn.Module or an ExportedProgram, got {type(model).__name__}"
@@ -208,11 +207,19 @@ def _check_kind(model: nn.Module) -> None:
 
 
 def _check_mode(model: nn.Module) -> None:
-    training = [name or "the model" for name, m in model.named_modules() if m.training]
+    """Refuse training mode.
+
+    What `ExportedProgram.module()` gives has none: its `train` is one of its own, and raises.
+    """
+    modules = dict(model.named_modules())
+    programs = [path for path, module in modules.items() if "train" in vars(module)]
+    within = tuple(f"{path}." if path else "" for path in programs)
+    others = [path for path in modules if not f"{path}.".startswith(within)]
+    training = [path or "the model" for path in others if modules[path].training]
     if training:
+        way = "set module.training = False for each" if programs else "call model.eval() first"
         raise ConversionError(
-            f"{len(training)} modules are in training mode ({_few(training)}); "
-            "call model.eval() first"
+            f"{len(training)} modules are in training mode ({_few(training)}); {way}"
         )
 
 

@@ -293,6 +293,14 @@ def test_ids_alone_are_one_input():
         snn(ids.int())
 
 
+def test_ids_may_be_one_a_sample():
+    model = nn.Sequential(nn.Embedding(IDS, 8), nn.ReLU(), nn.Linear(8, 3)).double().eval()
+    ids = sentences(64)["input_ids"][:, 0]
+    for given in (ids, {"input": ids}):
+        snn = converted(model, given, threshold=sw.Maximum())
+        torch.testing.assert_close(snn(ids), model(ids).detach(), atol=2e-3, rtol=0)
+
+
 def test_indices_from_a_signal_are_refused():
     class Chooses(nn.Module):
         def __init__(self) -> None:

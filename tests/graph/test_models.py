@@ -211,6 +211,23 @@ def test_a_model_of_another_form_converts(case):
     assert float(error) < 0.05
 
 
+def test_a_programs_module_may_take_several_inputs():
+    model = program((BATCH, BATCH), (x(), x()), model=Two().eval()).module()
+    pair = x(32), x(32).flip(0)
+    answer = sw.convert(model, [pair], threshold=sw.Maximum(), steps=256)(*pair)
+    torch.testing.assert_close(answer, model(*pair), rtol=0, atol=0.05)
+
+
+def test_a_programs_module_may_be_a_part():
+    """It has no mode, and raises an error when it is told one."""
+    model = nn.Sequential(nn.Linear(6, 6), program((BATCH,), (x(),)).module())
+    with pytest.raises(sw.ConversionError, match=r"2 .* in training mode \(the model, 0\); set"):
+        sw.convert(model, x(32))
+    model.training = model[0].training = False
+    answer = sw.convert(model, x(32), threshold=sw.Maximum(), steps=256)(x(32))
+    torch.testing.assert_close(answer, model(x(32)).detach(), rtol=0, atol=0.05)
+
+
 class Regression(nn.Module):
     """Answers one number a sample that is never negative, `[B]`."""
 

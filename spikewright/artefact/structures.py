@@ -15,7 +15,7 @@ from torch import Tensor
 from spikewright.artefact import arguments
 from spikewright.artefact.fields import items, mapping, whole
 from spikewright.errors import InterchangeError
-from spikewright.graph.ir import BATCH, Stored
+from spikewright.graph.ir import Stored
 from spikewright.graph.structure import Port, Structure
 
 _DEEPEST = 16
@@ -68,7 +68,7 @@ def decoded(
     for leaf in structure.leaves:
         if isinstance(leaf, Stored) and leaf.name not in tensors:
             raise InterchangeError(f"{what} holds a tensor {leaf.name!r} that is not there")
-        known = isinstance(leaf, Port | Stored | None) or type(leaf) in _PLAIN or leaf is BATCH
+        known = isinstance(leaf, Port | Stored | None) or type(leaf) in _PLAIN
         if not known:
             raise InterchangeError(f"{what} holds a {type(leaf).__name__}")
     return structure

@@ -34,7 +34,7 @@ class Answer:
     @property
     def output(self) -> Any:
         """The answer as the model gives it."""
-        return answered(self.graph, self.outputs, len(self.outputs[0]))
+        return answered(self.graph, self.outputs)
 
     @property
     def logits(self) -> Tensor:

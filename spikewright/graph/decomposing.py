@@ -7,7 +7,8 @@ register or by torch's own. Calls that have a rule stay as the model writes them
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -39,7 +40,11 @@ def decomposed(program: ExportedProgram) -> ExportedProgram:
     Args:
         program: functional.
     """
-    _size_repetitions(program)
+    with _sized_repetitions(program):
+        return _decomposed(program)
+
+
+def _decomposed(program: ExportedProgram) -> ExportedProgram:
     for _ in range(_ROUNDS):
         unknown = _targets_on_signals(program) - registered().keys()
         if not unknown:
@@ -54,8 +59,12 @@ def decomposed(program: ExportedProgram) -> ExportedProgram:
     return program
 
 
-def _size_repetitions(program: ExportedProgram) -> None:
-    """Tell repetitions by stored numbers how many places they give: tracing does not read those."""
+@contextmanager
+def _sized_repetitions(program: ExportedProgram) -> Generator[None]:
+    """Tell repetitions by stored numbers how many places they give: tracing does not read those.
+
+    Only while they are decomposed, as the program may be the user's.
+    """
     _, stored = placeholders(program)
 
     def computed(node: fx.Node) -> Any:
@@ -69,11 +78,18 @@ def _size_repetitions(program: ExportedProgram) -> None:
         args, kwargs = map_arg((node.args, node.kwargs), read.__getitem__)
         return target(*args, **kwargs)
 
+    kept: dict[fx.Node, Any] = {}
     for node in program.graph.nodes:
         if node.target is torch.ops.aten.repeat_interleave.self_Tensor:
             repeats = computed(node.args[1])
             if repeats is not None:
+                kept[node] = node.kwargs
                 node.kwargs = {**node.kwargs, "output_size": int(repeats.sum())}
+    try:
+        yield
+    finally:
+        for node, kwargs in kept.items():
+            node.kwargs = kwargs
 
 
 def _targets_on_signals(program: ExportedProgram) -> set[OpOverload]:

@@ -105,21 +105,18 @@ def evaluate(
     return tuple(values[name] for name in graph.outputs)
 
 
-def answered(graph: Graph, outputs: Sequence[Tensor], batch: int) -> Any:
+def answered(graph: Graph, outputs: Sequence[Tensor]) -> Any:
     """The network's answer, put together as the model has it.
 
     Args:
         graph: of the network.
         outputs: the values of `Graph.outputs`.
-        batch: B.
     """
 
     def known(leaf: Any) -> Any:
         if isinstance(leaf, Port):
             return outputs[leaf.number].movedim(0, leaf.dim)
-        if isinstance(leaf, Stored):
-            return graph.tensors[leaf.name]
-        return batch if leaf is BATCH else leaf
+        return graph.tensors[leaf.name] if isinstance(leaf, Stored) else leaf
 
     return graph.structure.built(known)
 

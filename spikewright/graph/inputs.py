@@ -259,7 +259,7 @@ def _require_same(name: str, mark: Any, value: Any, tensors: Mapping[str, Tensor
     constant = tensors[mark.name] if isinstance(mark, Stored) else mark
     both = isinstance(constant, Tensor), isinstance(value, Tensor)
     if all(both):
-        same = constant.shape == value.shape and torch.equal(constant, value.to(constant))
+        same = constant.shape == value.shape and _equal(constant, value)
     else:
         same = not any(both) and constant == value
     if not same:
@@ -267,6 +267,14 @@ def _require_same(name: str, mark: Any, value: Any, tensors: Mapping[str, Tensor
             f"'{name}' is a constant of this network, captured as {_short(constant)}, got "
             f"{_short(value)}: convert again with the other value"
         )
+
+
+def _equal(constant: Tensor, value: Tensor) -> bool:
+    """Whether two tensors of one shape are equal; floats are, as the network would hold them."""
+    kinds = constant.dtype, value.dtype
+    floats = all(kind.is_floating_point for kind in kinds)
+    both = constant.dtype if floats else torch.promote_types(*kinds)
+    return torch.equal(constant.to(both), value.to(constant.device, both))
 
 
 def _short(value: Any) -> str:

@@ -70,7 +70,7 @@ class Structure:
     The arguments of a call have one too.
 
     Attributes:
-        leaves: `Port`, `Stored` and `BATCH`, or what stands in every answer, such as None.
+        leaves: `Port` and `Stored`, or what stands in every answer, such as None.
         spec: how the leaves are put together, as `torch.utils._pytree` has it.
     """
 

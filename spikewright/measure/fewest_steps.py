@@ -157,7 +157,7 @@ def _agreement(snn: SpikingNetwork, parts: Iterable[Batch], expected: Tensor, se
 def _ann(prepared: Prepared, part: Batch) -> Any:
     graph = prepared.samples.graph
     with torch.no_grad():
-        return answered(graph, evaluate(graph, part), len(part))
+        return answered(graph, evaluate(graph, part))
 
 
 def _predicted(answer: Any, who: str) -> Tensor:

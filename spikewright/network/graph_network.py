@@ -83,7 +83,7 @@ class CapturedANN(GraphNetwork):
         graph = self.graph
         batch = batch_of(graph.call.inputs(inputs, keywords, graph.tensors))
         check_inputs(graph, batch, self._reference)
-        return answered(graph, evaluate(graph, batch, self._handlers(graph)), len(batch))
+        return answered(graph, evaluate(graph, batch, self._handlers(graph)))
 
     def _handlers(self, graph: Graph) -> Mapping[Any, Handler]:
         """What is done in place of the model's own operations, by kind."""

@@ -144,10 +144,9 @@ class SpikingNetwork(ConvertedNetwork):
         graph, own = self.graph, self.dtype
 
         def keep(time: int, outputs: tuple[Tensor, ...]) -> None:
-            samples = len(outputs[0])
             given = [out.to(own) if out.is_floating_point() else out for out in outputs]
             times.append(time)
-            answers.append(answered(graph, given, samples))
+            answers.append(answered(graph, given))
 
         def end(after: Tensor) -> None:
             nonlocal settled
@@ -214,7 +213,7 @@ class SpikingNetwork(ConvertedNetwork):
         options: dict[str, Any] = {"seed": seed, "sample_ids": ids, "observer": observer}
         outputs = simulate(plan, shown, engine, compiled, memory_budget=memory_budget, **options)
         own = [out.to(self.dtype) if out.is_floating_point() else out for out in outputs]
-        return answered(self.graph, own, len(content))
+        return answered(self.graph, own)
 
     def ann(self) -> CapturedANN:
         """The ANN that was converted, batch norm folded; it shares this network's tensors."""

@@ -146,6 +146,16 @@ def test_a_constant_of_another_dtype_leaves_the_network_its_own(tmp_path: Path):
     assert torch.equal(loaded(**x)["logits"], snn(**x)["logits"])
 
 
+def test_a_whole_constant_is_no_fraction_near_it():
+    model = Pair().double().eval()
+    x = pair(40)
+    snn = converted(model, {**x, "scale": torch.tensor(3)}, threshold=sw.Maximum())
+    for same in (torch.tensor(3), torch.tensor(3.0), torch.tensor(3, dtype=torch.int32)):
+        assert torch.equal(snn(**x, scale=same)["logits"], snn(**x)["logits"])
+    with pytest.raises(sw.ConversionError, match=r"captured as tensor\(3\), got tensor\(3\.9"):
+        snn(**x, scale=torch.tensor(3.9))
+
+
 def test_a_model_of_nothing_but_whole_numbers_is_refused():
     class Counts(nn.Module):
         def forward(self, ids: Tensor) -> Tensor:

@@ -281,3 +281,15 @@ def test_a_model_that_keeps_something_of_its_calls_is_refused_and_left_as_it_was
     with pytest.raises(ConversionError, match="depends on its calls before"):
         survey(model, torch.randn(5, 4))
     assert model.last is None
+
+
+def test_a_program_is_left_as_it_was():
+    def repeated(m, x):
+        return F.relu(m.c(x).repeat_interleave(torch.tensor([2, 0, 1]), 1))
+
+    model = wired(repeated, c=nn.Conv2d(3, 3, 3))
+    batch = {0: torch.export.Dim("batch")}
+    program = torch.export.export(model, (images(),), dynamic_shapes=(batch,))
+    program = program.run_decompositions({})
+    survey(program, images()).require_convertible()
+    assert [node.kwargs for node in program.graph.nodes if "repeat" in str(node.target)] == [{}]

@@ -13,6 +13,7 @@ from benchmarks.measure import Lane, Tell, measure
 from benchmarks.record import FORMAT, Record, machine, versions
 from benchmarks.settings import BenchmarkError, Settings
 from benchmarks.workloads import open_subject
+from spikewright.methods import AUTO
 from spikewright.training.threads import intra_op_threads
 
 
@@ -53,6 +54,7 @@ def run(settings: Settings, tell: Tell) -> Record:
         "machine": machine(),
         "versions": versions(),
         "conversion": conversion,
+        "calibration": AUTO.name,
         "contenders": measured,
     }
 

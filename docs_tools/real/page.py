@@ -33,15 +33,15 @@ _INTRODUCTION = f"""\
 
 Nothing here was trained, or changed, for spikes. Others trained these networks, whose weights and
 code come out of packages of the ordinary index, but for `cct6` of the zoo. Conversion is the
-default (`calibrate="auto"`, no labels), and each network is measured by what it is for. The page
-shows what is left of that figure, and what the answer costs.
+default (thresholds and corrections chosen by samples held out, no labels), and each network is
+measured by what it is for. The page shows what is left of that figure, and what the answer costs.
 
 - *figure*: the network's own, with its 95 % Wilson interval for the samples measured;
 - *quantised ANN*: the same figure of the ANN with its activations rounded to the same levels
   (`snn.twin()`): what spikes with two phases compute is that network, so that what is lost is lost
   to the levels;
 - *same answer*: for how many samples the network chooses what its ANN does, of all its outputs:
-  of ImageNet's 1,000 classes, say, and not of 10;
+  of ImageNet's 1,000 classes, say, and not of 10; "-" where its answer is no choice;
 - *relative error*, *cosine*: of the answers, against the ANN's own;
 - *steps until the answer*: of a sample, unpipelined; of a spike tracer until it has settled;
 - *energy*: arithmetic in integers, with weights of 8 bits, over that of the ANN with weights and

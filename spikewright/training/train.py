@@ -124,7 +124,7 @@ def train_in_memory(
         RecipeError, DataError, ModelError: see `train`.
     """
     trainer = Trainer.make(recipe, data, Processes(0, 1, torch.device(device)), progress)
-    never_seen = NeverSeen.by(recipe.start and recipe.start.weights)
+    never_seen = NeverSeen.by(None if recipe.start is None else recipe.start.weights)
     splits = keeping_apart(Splits.read(data), data, recipe.data, never_seen)
     trainer.require_a_batch(splits)
     for _ in trainer.epochs(splits):
@@ -157,7 +157,7 @@ def _carry_out(
     if run.held_out.is_file():
         splits = as_begun(splits, run, recipe.data.data)
     else:
-        never_seen = NeverSeen.by(recipe.start and recipe.start.weights)
+        never_seen = NeverSeen.by(None if recipe.start is None else recipe.start.weights)
         splits = keeping_apart(splits, data, recipe.data, never_seen)
     trainer.require_a_batch(splits)
     processes.by_main(lambda: _begin(run, recipe, splits, never_seen))

@@ -51,7 +51,7 @@ RELU_NOTE = (
 
 
 def demo(context: typer.Context, output: OutputOptions, seed: Seed = 0) -> None:
-    """Train a deep small network on handwritten digits, convert it with every neuron, and compare.
+    """Train a deep small network on handwritten digits, convert it with six neurons, and compare.
 
     Its activations are quantised (QCFS): converted with `nearest` at T = L it gives the ANN's own
     predictions. A twin with ReLU is trained and converted too.

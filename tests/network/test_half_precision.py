@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 import spikewright as sw
 from spikewright.calibration import OutputMeans
+from spikewright.finetuning import TrainableNetwork
 from tests.builders import wired
 
 CLASSES = 5
@@ -186,7 +187,7 @@ def test_nothing_is_expected_of_what_was_made_of_16_bits() -> None:
 def test_autocast_reaches_no_counts() -> None:
     model, x = network(), images()
     snn = sw.convert(model, x, steps=8, correction=None)
-    trainable = sw.finetuning.TrainableNetwork(snn)
+    trainable = TrainableNetwork(snn)
     with torch.autocast("cpu", torch.bfloat16):
         twin, trained = snn.twin(), trainable(x)
         found = {"network": snn(x), "twin": twin(x), "trainable": trained, "ann": snn.ann()(x)}

@@ -23,7 +23,6 @@ from spikewright.runs.zoo import zoo_folder
 from spikewright.training.augment import Augmenter
 from spikewright.training.never_seen import NeverSeen
 from spikewright.training.splits import Splits, keeping_apart
-from spikewright.training.start import start_from
 from spikewright.training.trainer import epoch_order
 from spikewright.training.tuning import FineTuned, Tuner
 from spikewright.training.tuning_data import TuningData
@@ -69,7 +68,7 @@ class Images:
         else:
             known = read_card(zoo_folder(start)).data
             recipe = DataRecipe(data, known.mean, known.std)
-            never_seen = NeverSeen.by(start_from(f"zoo:{start}"))
+            never_seen = NeverSeen.by(f"zoo:{start}")
             splits = keeping_apart(splits, opened, recipe, never_seen)
         augmenter = Augmenter.of(recipe, opened, 0, torch.device("cpu"))
         return cls(splits, in_memory(opened.test), augmenter)

@@ -63,8 +63,10 @@ def _workload(record: Record) -> str:
 def _calibrated(record: Record) -> str:
     """What networks were converted by, where the record says so."""
     used = record.get("calibration")
-    if used is None or used == AUTO.name:
-        return "" if used is None else f" Converted by `{used}`, the default."
+    if used is None:
+        return ""
+    if used == AUTO.name:
+        return f" Converted by `{used}`, the default."
     return (
         f" Converted by `{used}`, the default then: `{AUTO.name}`, the default now, takes longer "
         "and gets more images right at few time steps. Ratios of speed do not depend on it."
@@ -136,8 +138,10 @@ def _conversions_by_default(records: Sequence[Record]) -> list[str]:
         for record in records
         if record.get("calibration") == AUTO.name and "seconds" in record.get("conversion", {})
     ]
-    told = "Converted by `auto`, the default: " + "; ".join(found or ["not measured"])
-    return [told + ". Above, conversion is what was the default before.\n"]
+    return [
+        f"Converted by `{AUTO.name}`, the default: {'; '.join(found or ['not measured'])}. Above, "
+        "conversion is what was the default before.\n"
+    ]
 
 
 def _target(target: Target, record: Record | None) -> list[str]:

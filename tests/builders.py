@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any
 
 import torch
 from scipy.stats import chisquare
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram, export
-from torch.utils.data import Dataset, default_collate
+from torch.utils.data import Dataset, Subset, default_collate
 
+from spikewright.data import ImageData
 from spikewright.graph import Graph, fold_batch_norm, survey
 from spikewright.neurons import Draws, Layer
 
@@ -118,3 +120,13 @@ def accuracy(model: nn.Module, dataset: Dataset[Any]) -> float:
     images, labels = default_collate([dataset[i] for i in range(len(dataset))])  # type: ignore[arg-type]
     with torch.no_grad():
         return float((model.eval()(images).argmax(1) == labels).double().mean())
+
+
+def in_another_layout(data: ImageData) -> ImageData:
+    """The images, of which as many others are held out: the first ones of the training split."""
+    assert isinstance(data.train, Subset)
+    assert isinstance(data.validation, Subset)
+    numbers, held_out = [*data.train.indices, *data.validation.indices], len(data.validation)
+    images = data.train.dataset
+    kept, first = (Subset(images, part) for part in (numbers[held_out:], numbers[:held_out]))
+    return replace(data, train=kept, validation=first)

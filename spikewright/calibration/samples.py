@@ -186,7 +186,8 @@ def part_size(graph: Graph, batch: Batch) -> int:
     """
     if batch.device.type != "cpu":
         return len(batch)
-    sizes = [math.prod(op.shape) * graph.dtype.itemsize for op in graph.operations]
+    each = graph.dtype.itemsize
+    sizes = [math.prod(op.shape) * each for op in graph.operations]
     cached = PART_BYTES // max(sizes)
     worth_calling = CALL_BYTES * len(sizes) // max(1, sum(sizes))
     return max(1, cached, min(worth_calling, 8 * cached))

@@ -44,9 +44,9 @@ def open_dataset(
 
     Pixels are float32 in 0 .. 1 before normalisation. Of grey pictures of 16 bits 8 are kept, and
     one of floating-point numbers, or of 32 bits that hold no more than 8, whose white is not
-    known, cannot be read. Where a data set has no
-    validation split of its own, a tenth of its training set is kept apart for it, always the same:
-    for CIFAR the same share of every class, for other folders the end of a fixed permutation.
+    known, cannot be read. Where a data set has no validation split of its own, a tenth of its
+    training set is kept apart for it, always the same: for CIFAR the same share of every class, for
+    other folders the end of a fixed permutation.
 
     Args:
         spec: one of the forms above.

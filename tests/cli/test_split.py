@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
-from torch.utils.data import Subset
 
 from spikewright.artefact import describe
 from spikewright.cli.commands.convert import NETWORK_FILE
@@ -24,6 +22,7 @@ from spikewright.data.in_memory import in_memory
 from spikewright.network import load
 from spikewright.training.never_seen import NeverSeen
 from spikewright.training.splits import image_keys
+from tests.builders import in_another_layout
 
 pytest.importorskip("sklearn", reason="needs the extra 'digits'")
 
@@ -37,13 +36,7 @@ def keys(images: Any) -> set[int]:
 @pytest.fixture
 def other_layout(monkeypatch: pytest.MonkeyPatch) -> ImageData:
     """The digits, whose validation split is of images that the zoo's network was trained on."""
-    opened = open_dataset("digits")
-    assert isinstance(opened.train, Subset)
-    assert isinstance(opened.validation, Subset)
-    numbers, held_out = [*opened.train.indices, *opened.validation.indices], len(opened.validation)
-    everything = opened.train.dataset
-    kept, first = (Subset(everything, part) for part in (numbers[held_out:], numbers[:held_out]))
-    moved = replace(opened, train=kept, validation=first)
+    moved = in_another_layout(open_dataset("digits"))
     opens: Callable[..., ImageData] = lambda spec, **_: moved  # noqa: E731
     monkeypatch.setattr("spikewright.cli.images.open_dataset", opens)
     monkeypatch.setattr("spikewright.training.splits.open_dataset", opens)

@@ -25,6 +25,7 @@ from spikewright.runs.run_folder import RunFolder
 from spikewright.runs.zoo import zoo_folder
 from spikewright.training.finetune import finetune
 from spikewright.training.splits import Splits
+from tests.builders import in_another_layout
 
 pytest.importorskip("sklearn", reason="needs the extra 'digits'")
 
@@ -34,13 +35,7 @@ ZOO = zoo_folder("digits-qcfs8")
 @pytest.fixture(scope="module")
 def digits() -> ImageData:
     """The digits in another layout: the validation split is of images that the zoo trained on."""
-    opened = open_dataset("digits")
-    assert isinstance(opened.train, Subset)
-    assert isinstance(opened.validation, Subset)
-    numbers, held_out = [*opened.train.indices, *opened.validation.indices], len(opened.validation)
-    everything = opened.train.dataset
-    kept, first = (Subset(everything, part) for part in (numbers[held_out:], numbers[:held_out]))
-    return replace(opened, train=kept, validation=first)
+    return in_another_layout(open_dataset("digits"))
 
 
 @pytest.fixture(scope="module")

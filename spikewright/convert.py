@@ -67,6 +67,7 @@ class Prepared:
     processes: Processes = ALONE
     _designs: dict[Any, Design] = field(default_factory=dict, repr=False)
 
+    @full_precision()
     def convert(
         self,
         neuron: Neuron | Mapping[str, Neuron] | None = None,
@@ -109,6 +110,7 @@ class Prepared:
         parts = (self.graph, neurons, points[0], designs, calibration)
         return SpikingNetwork(*parts, precision=precision)
 
+    @full_precision()
     def held_out(self) -> tuple[Prepared, tuple[Batch, ...]]:
         """The same without every fourth calibration sample, and those samples, to judge by.
 

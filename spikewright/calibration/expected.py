@@ -124,7 +124,9 @@ def _answers(
     design: Design, samples: Samples, simulation: LayerSimulation, precision: Precision
 ) -> dict[str, Tensor]:
     """The network's outputs where the ANN has `Samples.answers`."""
-    graph = replace(samples.graph, tensors={**samples.graph.tensors, **design.weights})
+    own = samples.graph.tensors
+    fitted = {name: weight.to(own[name].device) for name, weight in design.weights.items()}
+    graph = replace(samples.graph, tensors={**own, **fitted})
     if precision is Precision.INT8:
         graph = in_bytes_before(graph, simulation.worth(graph, design))
     times = (simulation.duration, simulation.rehearsal)

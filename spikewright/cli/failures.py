@@ -19,7 +19,6 @@ from spikewright.errors import (
     CalibrationError,
     ConversionError,
     DataError,
-    InterchangeError,
     SpikewrightError,
 )
 
@@ -68,10 +67,8 @@ def exit_code_of(error: SpikewrightError) -> ExitCode:
         return ExitCode.DATA
     if isinstance(error, ConversionError):
         return ExitCode.NOT_CONVERTIBLE
-    refused = error.__cause__  # by the operating system: a full disk, no permission
-    if isinstance(error, InterchangeError) and isinstance(refused, OSError):
-        return ExitCode.USAGE if isinstance(refused, FileNotFoundError) else ExitCode.FILES
-    return ExitCode.USAGE
+    refused = error.__cause__  # by the operating system, unless the path itself is wrong
+    return ExitCode.FILES if getattr(refused, "errno", None) in _REMEDIES else ExitCode.USAGE
 
 
 @contextmanager

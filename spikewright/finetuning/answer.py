@@ -11,6 +11,7 @@ from torch import Tensor
 
 from spikewright.errors import ConversionError
 from spikewright.graph.evaluate import answered, apply, evaluate
+from spikewright.graph.full_precision import full_precision
 from spikewright.graph.ir import Graph, Kind, Operation
 
 
@@ -55,6 +56,7 @@ class Answer:
 
 
 @torch.no_grad()
+@full_precision()
 def ann_answer(graph: Graph, images: Any) -> Answer:
     """What the ANN answers, that a spiking network was converted from.
 

@@ -19,6 +19,7 @@ from spikewright.finetuning.answer import Answer
 from spikewright.finetuning.representation import Surrogate, representation
 from spikewright.finetuning.trainable import TrainableNetwork
 from spikewright.graph.evaluate import evaluate
+from spikewright.graph.full_precision import full_precision
 from spikewright.graph.inputs import content_of
 from spikewright.graph.ir import Kind, Operation
 from spikewright.neurons import Draws, sample_ids_of
@@ -27,6 +28,7 @@ _NOISE_DRAW = -2
 """The step number of the draw of noise, apart from those of neurons."""
 
 
+@full_precision()
 def quantised_answer(
     network: TrainableNetwork,
     images: Any,

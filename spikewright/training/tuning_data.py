@@ -72,7 +72,7 @@ class TuningData:
         """Input and labels of some images; augmented for training in an epoch, counted from 1."""
         images = self.images[numbers]
         x = self.plain(images) if epoch is None else self.augmented(images, numbers, epoch)
-        return x, None if self.labels is None else self.labels[numbers]
+        return x, None if self.labels is None else self.labels[numbers].to(x.device)
 
 
 def _as_it_is(images: Tensor) -> Tensor:

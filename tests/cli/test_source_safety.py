@@ -253,6 +253,18 @@ def test_a_missing_permission_is_told(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_missing_permission_is_told_before_the_work(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(path: Path, *_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refused)
+    code, _, err = run(*ENERGY, "--output", str(tmp_path / "new"))
+    assert code == 5
+    assert f"{tmp_path / 'new'}: cannot write there (Permission denied)" in " ".join(err.split())
+
+
 def test_a_batch_that_does_not_fit_is_halved_and_told(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

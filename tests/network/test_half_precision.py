@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 import spikewright as sw
-from spikewright.calibration import OutputMeans
-from spikewright.finetuning import TrainableNetwork
+from spikewright.calibration import Auto, Correction, InputMeans, MinError, OutputMeans, Refit
+from spikewright.finetuning import TrainableNetwork, ann_answer, quantised_answer
 from tests.builders import wired
 
 CLASSES = 5
@@ -200,3 +200,32 @@ def test_autocast_reaches_no_counts() -> None:
     for site, theta in snn.design().thresholds.items():
         assert torch.equal(again.design().thresholds[site], theta)
         assert torch.equal(snn.counts(x)[site].float(), counts[site])
+
+
+@pytest.mark.parametrize("correction", [InputMeans(), Refit(), Auto()], ids=str)
+def test_autocast_reaches_no_correction(correction: Correction) -> None:
+    """The Gram matrices of `Refit` are no longer positive definite in bfloat16."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        layers = (nn.Linear(8, 64), nn.ReLU(), nn.Linear(64, 16), nn.ReLU(), nn.Linear(16, 3))
+        model = nn.Sequential(*layers).eval()
+        x = torch.randn(64, 8)
+    prepared = sw.prepare(model, x)
+    wanted = prepared.convert(None, MinError(), 4, correction).design().tensors()
+    with torch.autocast("cpu", torch.bfloat16):
+        again = sw.prepare(model, x)
+        found = again.convert(None, MinError(), 4, correction).design().tensors()
+    assert found.keys() == wanted.keys()
+    for name, tensor in found.items():
+        assert torch.equal(tensor, wanted[name]), name
+
+
+def test_autocast_reaches_no_fine_tuning() -> None:
+    x = images()
+    snn = sw.convert(network(), x, steps=8, correction=None)
+    trainable = TrainableNetwork(snn)
+    with torch.autocast("cpu", torch.bfloat16):
+        quantised = quantised_answer(trainable, x, levels=4).output
+        ann = ann_answer(snn.graph, x).output
+    assert torch.equal(ann, ann_answer(snn.graph, x).output)
+    assert torch.equal(quantised, quantised_answer(trainable, x, levels=4).output)

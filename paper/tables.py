@@ -53,7 +53,7 @@ class Entry:
 
     def first_seed_accuracy(self, images: int) -> float:
         """The accuracy of the first seed on the first images, at most as many as were measured."""
-        return float(_right(self.first, images).float().mean())
+        return float(_right(self.first, images).double().mean())
 
     @property
     def energy(self) -> Mapping[str, float]:

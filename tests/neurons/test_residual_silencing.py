@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor, nn
 
 import spikewright as sw
 from spikewright.network import Observer
@@ -96,6 +97,33 @@ def test_a_network_is_a_rehearsal_and_a_run_with_the_silenced_held_back():
         assert not bool(train[3:][:, ~heard[site]].any())
         silenced += int((~heard[site]).sum())
     assert silenced > 0
+
+
+class Masked(nn.Module):
+    """Minus infinity stands where a mask says so: in an answer, and as a current into units."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(4, 6), nn.Linear(6, 3)
+
+    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        y = self.b(self.a(x).relu()).masked_fill(mask, -torch.inf)
+        return y, y.relu()
+
+
+def test_what_is_masked_with_infinity_stays_so_beside_a_rehearsal() -> None:
+    torch.manual_seed(0)
+    model, x, charges = Masked().double().eval(), torch.rand(32, 4).double(), {}
+    mask = torch.zeros(32, 3, dtype=torch.bool)
+    snn = sw.convert(model, [(x, mask)], SRP(4), sw.Maximum(), steps=4, correction=None)
+    mask[:, 1] = True
+    observer = Observer(layer=lambda op, charge, count, left: charges.update({op.name: charge}))
+    answer, units = snn.observe((x, mask), observer)
+    assert answer[:, 1].tolist() == [-torch.inf] * 32
+    assert bool(answer[:, [0, 2]].isfinite().all())
+    assert not bool(units[:, 1].any())
+    assert list(charges.values())[1][:, 1].tolist() == [-torch.inf] * 32
+    assert not any(bool(charge.isnan().any()) for charge in charges.values())
 
 
 def test_latency_and_spikes_tell_of_the_rehearsal():

@@ -52,6 +52,11 @@ class GraphNetwork(nn.Module):
             self._graph = with_dtypes(self._graph, {before: self.dtype})
         return self
 
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        for name, tensor in self.named_buffers(recurse=False):
+            self._buffers[name] = tensor.clone()  # written to below; other networks may share it
+        super()._load_from_state_dict(*args, **kwargs)
+
     def _copied_state(self) -> dict[str, Any]:
         """What a copy is made of."""
         return self.__dict__

@@ -82,6 +82,21 @@ def test_a_state_loaded_into_one_network_does_not_reach_its_siblings(snn):
     assert torch.equal(copy.deepcopy(snn)(x), before)
 
 
+@pytest.mark.parametrize("other", [sw.SpikingNetwork.ann, sw.SpikingNetwork.twin])
+def test_a_state_loaded_into_its_ann_does_not_reach_a_network(other):
+    network, x = converted("plain", steps=4), images(5, seed=1)
+    before, thresholds = network(x), network.plan(5).thresholds
+    ann = other(network)
+    ann.load_state_dict({name: 0 * t for name, t in ann.state_dict().items()})
+    assert all(not bool(tensor.any()) for tensor in ann.state_dict().values())
+    assert torch.equal(network(x), before)
+    assert torch.equal(network(x, steps=5), converted("plain", steps=4)(x, steps=5))
+    assert all(
+        bool((theta > 0).all())
+        for theta in (*thresholds.values(), *network.plan().thresholds.values())
+    )
+
+
 def test_a_state_that_fitted_weights_would_hide_is_refused():
     network = sw.convert(program("plain"), images(40), steps=(4, 3), correction=Refit())
     before = network(images(5))

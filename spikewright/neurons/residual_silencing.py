@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
@@ -85,7 +85,12 @@ class SRP(Neuron):
         return self.tau
 
     def expected_count(self, charge: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-        return self.neuron.expected_count(charge, steps)
+        """As the neuron inside, and 0 where a rehearsal on the same current silences it."""
+        mean, variance = self.neuron.expected_count(charge, steps)
+        rehearsed = (charge + self.neuron.shift) * (self.tau / steps)
+        sent, _ = replace(self.neuron, shift=0.0).expected_count(rehearsed, self.tau)
+        heard = self.neuron.v0 + rehearsed - sent > self.margin
+        return mean * heard, variance * heard
 
     def step_weights(self, steps: int) -> Tensor:
         weights = torch.ones(self.duration(steps), dtype=torch.float64)

@@ -35,8 +35,9 @@ class COS(Neuron):
     """Offset spikes: a neuron whose start is calibrated (Hao et al., ICLR 2023, arXiv 2302.10685).
 
     A layer waits for its window of T steps. On the first rho of them it rehearses. Let r be the
-    charge, in thresholds, that a neuron then has taken in and not sent; m the least potential with
-    which it fired; M the largest potential that it was left with at a step without a spike:
+    potential, in thresholds, that a neuron is then left with, less what iterations before this one
+    moved it by; m the least potential with which it fired; M the largest potential that it was left
+    with at a step without a spike:
 
         v[0] = (v0 - max(1, m - 0.999)) theta    if r < 0 and it fired,
                (v0 + max(1, 1.001 - M)) theta    if r >= 1 and it was once silent,

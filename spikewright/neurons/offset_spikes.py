@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from spikewright.checks import whole_number
 from spikewright.neurons.integrate_fire import IntegrateFire, Reset
 from spikewright.neurons.layer import Layer
 from spikewright.neurons.neuron import (
@@ -63,11 +64,13 @@ class COS(Neuron):
 
     def __post_init__(self) -> None:
         for name, what in (("rho", "steps"), ("iterations", "rehearsals")):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            given = getattr(self, name)
+            value = whole_number(given, least=1)
+            if value is None:
                 raise ValueError(
-                    f"{name} must be a whole number of {what}, at least 1, got {value!r}"
+                    f"{name} must be a whole number of {what}, at least 1, got {given!r}"
                 )
+            object.__setattr__(self, name, value)
         if not isinstance(self.neuron, IntegrateFire) or self.neuron.reset is not Reset.SOFT:
             raise ValueError(f"COS takes IntegrateFire neurons of soft reset, got {self.neuron!r}")
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from spikewright.checks import whole_number
 from spikewright.neurons.integrate_fire import IntegrateFire, Reset
 from spikewright.neurons.layer import Layer
 from spikewright.neurons.neuron import Neuron, Spelling, StreamingDynamics, rehearsing
@@ -50,8 +51,10 @@ class SRP(Neuron):
     margin: float = 1e-3
 
     def __post_init__(self) -> None:
-        if isinstance(self.tau, bool) or not isinstance(self.tau, int) or self.tau < 1:
+        tau = whole_number(self.tau, least=1)
+        if tau is None:
             raise ValueError(f"tau must be a whole number of steps, at least 1, got {self.tau!r}")
+        object.__setattr__(self, "tau", tau)
         if not isinstance(self.neuron, IntegrateFire) or self.neuron.reset is not Reset.SOFT:
             raise ValueError(
                 "SRP silences IntegrateFire neurons of soft reset, as a hard one leaves nothing of "

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -90,6 +92,13 @@ def test_capture_sees_one_node_also_of_a_shifted_one() -> None:
         (lambda: sw.ClippedReLU(1.0, 0), "shift_steps=0; give at least 1, or None"),
         (lambda: sw.QCFS(0), "needs at least 1 level, got 0"),
         (lambda: sw.QCFS(4, -1.0), "needs a positive threshold, got -1.0"),
+        (lambda: sw.QCFS("4"), "needs at least 1 level, got '4'; give a whole number"),
+        (lambda: sw.QCFS(4, math.inf), "needs a positive threshold, got inf; give a finite"),
+        (lambda: sw.QCFS(4, 1e39), r"got 1e\+39; give a finite number that torch.float32 holds"),
+        (lambda: sw.ClippedReLU("1"), "needs a positive threshold, got '1'"),
+        (lambda: sw.ClippedReLU(math.inf), "needs a positive threshold, got inf"),
+        (lambda: sw.ClippedReLU(1e-50), "needs a positive threshold, got 1e-50"),
+        (lambda: sw.ClippedReLU(1.0, "8"), "shift_steps='8'; give at least 1, or None"),
     ],
 )
 def test_arguments_out_of_range_are_refused(make, message: str) -> None:

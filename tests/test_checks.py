@@ -24,6 +24,8 @@ MADE: dict[str, tuple[Callable[[Any], Any], str]] = {
     "Digits": (Digits, "exponents"),
     "FewSpikes": (lambda n: FewSpikes(rounds=n), "rounds"),
     "LocalBalance": (LocalBalance, "rounds"),
+    "QCFS": (sw.QCFS, "levels"),
+    "ClippedReLU": (lambda n: sw.ClippedReLU(1.0, n), "shift_steps"),
 }
 
 
@@ -34,7 +36,7 @@ def test_whole_numbers_of_numpy_are_whole_numbers(make: Callable[[Any], Any], na
         assert type(kept) is int
         assert kept == 4
     for other in (True, 4.0, "4", torch.tensor(4), [4], -4):
-        with pytest.raises(ValueError, match="got "):
+        with pytest.raises(ValueError, match=r"(got |shift_steps=)"):
             make(other)
 
 

@@ -8,14 +8,13 @@ is silenced in the second.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
-from spikewright.checks import whole_number
+from spikewright.checks import is_finite, whole_number
 from spikewright.neurons.integrate_fire import IntegrateFire, Reset
 from spikewright.neurons.layer import Layer
 from spikewright.neurons.neuron import Neuron, Spelling, StreamingDynamics, rehearsing
@@ -60,8 +59,8 @@ class SRP(Neuron):
                 "SRP silences IntegrateFire neurons of soft reset, as a hard one leaves nothing of "
                 f"the charge that it looks for, got {self.neuron!r}"
             )
-        if not (math.isfinite(self.margin) and 0 <= self.margin < 1):
-            raise ValueError(f"margin lies in [0, 1) thresholds, got {self.margin}")
+        if not (is_finite(self.margin) and 0 <= self.margin < 1):
+            raise ValueError(f"margin lies in [0, 1) thresholds, got {self.margin!r}")
 
     @property
     def label(self) -> str:

@@ -173,6 +173,7 @@ def test_latency_and_spikes_tell_of_the_rehearsal():
         ({"neuron": sw.IntegrateFire("hard")}, "a hard one leaves nothing of the charge"),
         ({"margin": 1.0}, r"margin lies in \[0, 1\)"),
         ({"margin": float("nan")}, r"margin lies in \[0, 1\)"),
+        ({"margin": None}, r"margin lies in \[0, 1\) thresholds, got None"),
     ],
 )
 def test_a_wrong_configuration_is_refused(options, told):

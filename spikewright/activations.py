@@ -152,6 +152,17 @@ def _clip_gradient(
 clipped_relu.register_autograd(_clip_gradient, setup_context=_remember_clip)
 
 
+class _TracedClip(torch.autograd.Function):
+    """`clipped_relu` for a compiler; autograd of a minimum would share the gradient at a tie."""
+
+    @staticmethod
+    def forward(x: Tensor, threshold: Tensor) -> Tensor:
+        return _clipped(x, threshold)
+
+    setup_context = staticmethod(_remember_clip)
+    backward = staticmethod(_clip_gradient)  # pyright: ignore[reportAssignmentType]
+
+
 class ClippedReLU(nn.Module):
     """A ReLU with a learned ceiling, and the shift that makes up for a floor in spike counts.
 
@@ -187,7 +198,7 @@ class ClippedReLU(nn.Module):
         if self.shift_steps is not None:
             x = x - self.threshold.to(x.dtype) / (2 * self.shift_steps)
         if torch.compiler.is_compiling() and not torch.compiler.is_exporting():
-            return _clipped(x, self.threshold)
+            return _TracedClip.apply(x, self.threshold)
         return clipped_relu(x, self.threshold)
 
     def extra_repr(self) -> str:

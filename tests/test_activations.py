@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import spikewright as sw
-from spikewright.activations import _Traced, clipped_relu, learned_thresholds, qcfs
+from spikewright.activations import _Traced, _TracedClip, clipped_relu, learned_thresholds, qcfs
 from spikewright.graph import survey
 
 X = torch.linspace(-3, 6, 181, dtype=torch.float64)
@@ -59,6 +59,24 @@ def test_the_clipped_relu_has_the_gradients_of_its_formula() -> None:
     found, expected = gradients(clipped_relu, X, 2.51), gradients(formula, X, 2.51)
     for one, other in zip(found, expected, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
+
+
+@pytest.mark.parametrize("apply", [clipped_relu, _TracedClip.apply], ids=["operator", "traced"])
+def test_at_its_ceiling_a_clipped_relu_passes_the_gradient_to_its_input(apply) -> None:
+    x = torch.tensor([-1.0, 1.0, 2.0, 4.0], dtype=torch.float64)
+    y, by_x, by_theta = gradients(apply, x, 2.0)
+    assert y.tolist() == [0, 1, 2, 2]
+    assert by_x.tolist() == [0, 12, 27, 0]  # 3 (y + 1)^2
+    assert by_theta.item() == 27
+
+
+def test_compiled_code_of_a_clipped_relu_has_the_gradients_of_the_operator() -> None:
+    unit = sw.ClippedReLU(2.0)
+    x = torch.tensor([1.0, 2.0, 4.0], requires_grad=True)
+    torch.compile(unit, backend="eager", fullgraph=True)(x).sum().backward()
+    assert x.grad is not None
+    assert unit.threshold.grad is not None
+    assert (x.grad.tolist(), unit.threshold.grad.item()) == ([1, 1, 0], 1)
 
 
 @given(st.floats(0.1, 9), st.integers(1, 64))

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from spikewright.checks import is_finite, whole_number
+
 MINIMUM_THRESHOLD = 1e-3
 """Where training keeps learned thresholds: a lambda of 0 or below means nothing."""
 
@@ -92,12 +94,11 @@ class QCFS(nn.Module):
 
     def __init__(self, levels: int = 8, threshold: float = 8.0) -> None:
         super().__init__()
-        if levels < 1:
-            raise ValueError(f"QCFS needs at least 1 level, got {levels}")
-        if not threshold > 0:
-            raise ValueError(f"QCFS needs a positive threshold, got {threshold}")
-        self.levels = levels
-        self.threshold = nn.Parameter(torch.tensor(float(threshold)))
+        whole = whole_number(levels, least=1)
+        if whole is None:
+            raise ValueError(f"QCFS needs at least 1 level, got {levels!r}; give a whole number")
+        self.levels = whole
+        self.threshold = _initial("QCFS", threshold)
 
     def forward(self, x: Tensor) -> Tensor:
         """`h(x)`, elementwise; same shape and dtype."""
@@ -151,6 +152,17 @@ def _clip_gradient(
 clipped_relu.register_autograd(_clip_gradient, setup_context=_remember_clip)
 
 
+class _TracedClip(torch.autograd.Function):
+    """`clipped_relu` for a compiler; autograd of a minimum would share the gradient at a tie."""
+
+    @staticmethod
+    def forward(x: Tensor, threshold: Tensor) -> Tensor:
+        return _clipped(x, threshold)
+
+    setup_context = staticmethod(_remember_clip)
+    backward = staticmethod(_clip_gradient)  # pyright: ignore[reportAssignmentType]
+
+
 class ClippedReLU(nn.Module):
     """A ReLU with a learned ceiling, and the shift that makes up for a floor in spike counts.
 
@@ -172,24 +184,42 @@ class ClippedReLU(nn.Module):
 
     def __init__(self, threshold: float = 8.0, shift_steps: int | None = None) -> None:
         super().__init__()
-        if not threshold > 0:
-            raise ValueError(f"ClippedReLU needs a positive threshold, got {threshold}")
-        if shift_steps is not None and shift_steps < 1:
-            raise ValueError(f"ClippedReLU: shift_steps={shift_steps}; give at least 1, or None")
-        self.shift_steps = shift_steps
-        self.threshold = nn.Parameter(torch.tensor(float(threshold)))
+        steps = None if shift_steps is None else whole_number(shift_steps, least=1)
+        if steps is None and shift_steps is not None:
+            raise ValueError(
+                f"ClippedReLU: shift_steps={shift_steps!r}; give at least 1, or None: a whole "
+                "number of time steps"
+            )
+        self.shift_steps = steps
+        self.threshold = _initial("ClippedReLU", threshold)
 
     def forward(self, x: Tensor) -> Tensor:
         """`h(x)`, elementwise; same shape and dtype."""
         if self.shift_steps is not None:
             x = x - self.threshold.to(x.dtype) / (2 * self.shift_steps)
         if torch.compiler.is_compiling() and not torch.compiler.is_exporting():
-            return _clipped(x, self.threshold)
+            return _TracedClip.apply(x, self.threshold)
         return clipped_relu(x, self.threshold)
 
     def extra_repr(self) -> str:
         shift = "" if self.shift_steps is None else f", shift_steps={self.shift_steps}"
         return f"threshold={self.threshold.item():.4g}{shift}"
+
+
+def _initial(activation: str, threshold: float) -> nn.Parameter:
+    """A learned threshold as it starts, in the default dtype.
+
+    Raises:
+        ValueError: where it is no positive number, or none that this dtype holds.
+    """
+    dtype = torch.get_default_dtype()
+    initial, held = float(threshold) if is_finite(threshold) else torch.nan, torch.finfo(dtype)
+    if not held.tiny <= initial <= held.max:
+        raise ValueError(
+            f"{activation} needs a positive threshold, got {threshold!r}; give a finite number "
+            f"that {dtype} holds"
+        )
+    return nn.Parameter(torch.tensor(initial))
 
 
 def learned_thresholds(model: nn.Module) -> list[nn.Parameter]:

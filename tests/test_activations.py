@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import given
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import spikewright as sw
-from spikewright.activations import _Traced, clipped_relu, learned_thresholds, qcfs
+from spikewright.activations import _Traced, _TracedClip, clipped_relu, learned_thresholds, qcfs
 from spikewright.graph import survey
 
 X = torch.linspace(-3, 6, 181, dtype=torch.float64)
@@ -59,6 +61,24 @@ def test_the_clipped_relu_has_the_gradients_of_its_formula() -> None:
         torch.testing.assert_close(one, other, rtol=1e-12, atol=1e-12)
 
 
+@pytest.mark.parametrize("apply", [clipped_relu, _TracedClip.apply], ids=["operator", "traced"])
+def test_at_its_ceiling_a_clipped_relu_passes_the_gradient_to_its_input(apply) -> None:
+    x = torch.tensor([-1.0, 1.0, 2.0, 4.0], dtype=torch.float64)
+    y, by_x, by_theta = gradients(apply, x, 2.0)
+    assert y.tolist() == [0, 1, 2, 2]
+    assert by_x.tolist() == [0, 12, 27, 0]  # 3 (y + 1)^2
+    assert by_theta.item() == 27
+
+
+def test_compiled_code_of_a_clipped_relu_has_the_gradients_of_the_operator() -> None:
+    unit = sw.ClippedReLU(2.0)
+    x = torch.tensor([1.0, 2.0, 4.0], requires_grad=True)
+    torch.compile(unit, backend="eager", fullgraph=True)(x).sum().backward()
+    assert x.grad is not None
+    assert unit.threshold.grad is not None
+    assert (x.grad.tolist(), unit.threshold.grad.item()) == ([1, 1, 0], 1)
+
+
 @given(st.floats(0.1, 9), st.integers(1, 64))
 def test_the_shift_is_half_a_spike(threshold: float, steps: int) -> None:
     shifted, plain = sw.ClippedReLU(threshold, steps).double(), sw.ClippedReLU(threshold).double()
@@ -90,6 +110,13 @@ def test_capture_sees_one_node_also_of_a_shifted_one() -> None:
         (lambda: sw.ClippedReLU(1.0, 0), "shift_steps=0; give at least 1, or None"),
         (lambda: sw.QCFS(0), "needs at least 1 level, got 0"),
         (lambda: sw.QCFS(4, -1.0), "needs a positive threshold, got -1.0"),
+        (lambda: sw.QCFS("4"), "needs at least 1 level, got '4'; give a whole number"),
+        (lambda: sw.QCFS(4, math.inf), "needs a positive threshold, got inf; give a finite"),
+        (lambda: sw.QCFS(4, 1e39), r"got 1e\+39; give a finite number that torch.float32 holds"),
+        (lambda: sw.ClippedReLU("1"), "needs a positive threshold, got '1'"),
+        (lambda: sw.ClippedReLU(math.inf), "needs a positive threshold, got inf"),
+        (lambda: sw.ClippedReLU(1e-50), "needs a positive threshold, got 1e-50"),
+        (lambda: sw.ClippedReLU(1.0, "8"), "shift_steps='8'; give at least 1, or None"),
     ],
 )
 def test_arguments_out_of_range_are_refused(make, message: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -18,6 +17,7 @@ from spikewright.calibration.thresholds import (
     from_each_bin_on,
     grouped,
 )
+from spikewright.checks import is_finite, whole_number
 from spikewright.graph.ir import Site
 from spikewright.neurons import Neuron
 
@@ -61,10 +61,12 @@ class LocalBalance(Threshold):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "per", Per(self.per))
-        if isinstance(self.rounds, bool) or not isinstance(self.rounds, int) or self.rounds < 1:
+        rounds = whole_number(self.rounds, least=1)
+        if rounds is None:
             raise ValueError(f"LocalBalance takes 1 round or more, got {self.rounds!r}")
-        if not (math.isfinite(self.rate) and self.rate > 0):
-            raise ValueError(f"LocalBalance takes a finite rate above 0, got {self.rate}")
+        object.__setattr__(self, "rounds", rounds)
+        if not (is_finite(self.rate) and self.rate > 0):
+            raise ValueError(f"LocalBalance takes a finite rate above 0, got {self.rate!r}")
 
     def depends_on(self, neuron: Neuron) -> Neuron:
         return neuron.evenly_driven if type(self) is LocalBalance else neuron

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from spikewright.calibration.statistics import SiteStatistics
+from spikewright.checks import is_finite
 from spikewright.errors import CalibrationError, wrong_kind
 from spikewright.graph.ir import Site
 from spikewright.neurons import Neuron
@@ -217,8 +218,8 @@ class Headroom(Threshold):
     def __post_init__(self) -> None:
         if not isinstance(self.threshold, Threshold):
             raise ValueError(wrong_kind("threshold of Headroom", A_STRATEGY, self.threshold))
-        if not (math.isfinite(self.factor) and self.factor >= 1):
-            raise ValueError(f"Headroom takes a factor of at least 1, got {self.factor}")
+        if not (is_finite(self.factor) and self.factor >= 1):
+            raise ValueError(f"Headroom takes a factor of at least 1, got {self.factor!r}")
 
     def depends_on(self, neuron: Neuron) -> Neuron:
         return self.threshold.depends_on(neuron) if type(self) is Headroom else neuron

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
 
 from spikewright.graph.ir import Graph
@@ -26,9 +27,12 @@ def time_chunk(graph: Graph, batch: int, duration: int, memory_budget: int) -> i
 
 
 def added(total: Tensor | None, values: Tensor, weights: list[float]) -> Tensor:
-    """A running weighted sum, one step after the other, so that time chunks do not matter."""
+    """A running weighted sum, one step after the other, so that time chunks do not matter.
+
+    What weighs nothing adds nothing, be it infinite.
+    """
     for value, weight in zip(values, weights, strict=True):
-        term = value * weight
+        term = value * weight if weight else torch.zeros_like(value)
         total = term if total is None else total + term
     assert total is not None
     return total

@@ -267,8 +267,6 @@ class ConvertedNetwork(GraphNetwork):
             return
         self._forget_plans()
         self._designs = self._unjudged()
-        for name, tensor in self.named_buffers(recurse=False):
-            self._buffers[name] = tensor.clone()  # written to below; others may share it
         super()._load_from_state_dict(*args, **kwargs)
 
     def _copied_state(self) -> dict[str, Any]:

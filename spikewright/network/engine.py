@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spikewright.checks import whole_number
 from spikewright.errors import ConversionError
 from spikewright.network.plan import SILENT, Observer
 from spikewright.neurons import Neuron, sample_ids_of
@@ -72,7 +73,7 @@ def checked_t(steps: int | None, default: int) -> int:
         ConversionError: for anything but a whole number, at least 1.
     """
     steps = default if steps is None else steps
-    whole = _whole(steps)
+    whole = whole_number(steps, least=1)
     if whole is None:
         raise ConversionError(f"steps must be a whole number, at least 1, got {steps!r}")
     return whole
@@ -87,21 +88,10 @@ def checked_points(steps: Any) -> tuple[int, ...]:
     if isinstance(steps, Tensor):
         raise ConversionError(f"steps must be whole numbers, at least 1, not a tensor: {steps!r}")
     points = tuple(steps) if isinstance(steps, Iterable) else (steps,)
-    whole = [t for t in map(_whole, points) if t is not None]
+    whole = [t for t in (whole_number(p, least=1) for p in points) if t is not None]
     if not whole or len(whole) < len(points):
         raise ConversionError(f"steps must be whole numbers, at least 1, got {steps!r}")
     return tuple(dict.fromkeys(whole))
-
-
-def _whole(steps: Any) -> int | None:
-    """A number of time steps, which may be one of numpy; None for anything else."""
-    if isinstance(steps, bool | Tensor):
-        return None
-    try:
-        number = operator.index(steps)
-    except TypeError:
-        return None
-    return number if number >= 1 else None
 
 
 def checked_seed(seed: Any) -> int:

@@ -27,7 +27,7 @@ class GraphNetwork(nn.Module):
     def __init__(self, graph: Graph) -> None:
         """Take the graph's tensors as they are, without copying them."""
         super().__init__()
-        self._buffer_names = {name: f"tensor:{name.replace('.', '/')}" for name in graph.tensors}
+        self._buffer_names = {name: _buffer_of(name) for name in graph.tensors}
         for name, tensor in graph.tensors.items():
             self.register_buffer(self._buffer_names[name], tensor)
         self.register_buffer("_reference", graph.like, persistent=False)
@@ -52,6 +52,11 @@ class GraphNetwork(nn.Module):
             self._graph = with_dtypes(self._graph, {before: self.dtype})
         return self
 
+    def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
+        for name, tensor in self.named_buffers(recurse=False):
+            self._buffers[name] = tensor.clone()  # written to below; other networks may share it
+        super()._load_from_state_dict(*args, **kwargs)
+
     def _copied_state(self) -> dict[str, Any]:
         """What a copy is made of."""
         return self.__dict__
@@ -68,6 +73,15 @@ class GraphNetwork(nn.Module):
             "spiking network with snn.save(path) and read it with spikewright.load(path); "
             "copy.deepcopy(snn) works"
         )
+
+
+def _buffer_of(name: str) -> str:
+    """The buffer of a tensor, another one for every name: torch allows no dot in that of a buffer.
+
+    A slash stands for it; those of the name itself, as keys of a ModuleDict may hold, are escaped.
+    """
+    escaped = name.replace("~", "~0").replace("/", "~1")
+    return f"tensor:{escaped.replace('.', '/')}"
 
 
 class CapturedANN(GraphNetwork):

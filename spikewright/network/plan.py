@@ -77,8 +77,7 @@ class Plan:
         }
         # spikes that have signs though their counts may have none
         both = {s for s, n in self.neurons.items() if n.takes_back or n.largest_spike > 1}
-        below = {site for site, factors in self.factors.items() if bool((factors < 0).any())}
-        lowered = self._lowered(graph, largest, self.signed | both | below)
+        lowered = self._lowered(graph, largest, self.signed | both)
         if lowered is graph:  # one copy of the weights serves as both
             self.__dict__["graph"] = graph
         return lowered
@@ -115,6 +114,7 @@ class Plan:
 
     def _lowered(self, graph: Graph, largest: Mapping[str, int], signed: frozenset[str]) -> Graph:
         """A graph whose neurons emit numbers up to the largest of their site, by faster kernels."""
+        signed |= {site for site, factors in self.factors.items() if bool((factors < 0).any())}
         return with_kernels(graph, self.precision, quick=self.quick, largest=largest, signed=signed)
 
     @property

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from spikewright.errors import ConversionError
 from spikewright.neurons import Neuron
 
 
-def matching(sites: Sequence[str], patterns: Sequence[str] | str | None) -> set[str]:
+def matching(sites: Sequence[str], patterns: Any) -> set[str]:
     """The sites that names, or patterns such as "layer1.*", choose; a whole name means that site.
 
     Args:
@@ -18,12 +18,18 @@ def matching(sites: Sequence[str], patterns: Sequence[str] | str | None) -> set[
         patterns: one or several; all sites when None.
 
     Raises:
-        ConversionError: when a pattern matches no site, or there is no pattern.
+        ConversionError: when a pattern matches no site or is no text, or there is no pattern.
     """
     if patterns is None:
         return set(sites)
-    chosen = [patterns] if isinstance(patterns, str) else list(patterns)
+    several = isinstance(patterns, Iterable) and not isinstance(patterns, str)
+    chosen: list[Any] = list(patterns) if several else [patterns]
     known = f"this network's sites are {', '.join(sites)}"
+    if not all(isinstance(pattern, str) for pattern in chosen):
+        raise ConversionError(
+            f"sites are chosen by their names or patterns such as 'layer1.*', not by {patterns!r}; "
+            f"{known}"
+        )
     if not chosen:
         raise ConversionError(f"sites=[] chooses no site; leave it out to choose all: {known}")
     found = {p: [p] if p in sites else fnmatch.filter(sites, p) for p in chosen}

@@ -114,9 +114,9 @@ class SpikingNetwork(ConvertedNetwork):
     ) -> Trajectory:
         """The answer after every time step, by the step engine.
 
-        One-phase neurons answer from the first step on, and spike tracers go on after the window
-        until they settle. Two-phase neurons answer in the last window alone, and the times tell how
-        late that is; where windows differ, at its end.
+        One-phase neurons answer from the first step on, SRP from the first after its rehearsal, and
+        spike tracers go on after the window until they settle. Two-phase neurons answer in the last
+        window alone, and the times tell how late that is; where windows differ, at its end.
 
         Args:
             images: a batch, as for `observe`.

@@ -131,6 +131,8 @@ class Train:
         if not self.whole:
             return
         counted = weights > 0
+        if not bool(counted.any()):  # all of it lies in a rehearsal
+            return
         steps = value.unflatten(0, (len(weights), -1))[counted.to(value.device)]
         unit = self._scale.unit
         silent = (steps == 0) | (steps == -math.inf)  # a maximum never chooses what is padded so

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from spikewright.checks import whole_number
 from spikewright.errors import ConversionError
 from spikewright.neurons.codes.binary import popcount
 from spikewright.neurons.few_spikes_table import MARK, FewSpikesTable
@@ -58,8 +59,10 @@ class FewSpikes(Neuron):
     rounds: int = 400
 
     def __post_init__(self) -> None:
-        if type(self.rounds) is not int or self.rounds < 0:
+        rounds = whole_number(self.rounds, least=0)
+        if rounds is None:
             raise ValueError(f"rounds is a whole number, at least 0, got {self.rounds!r}")
+        object.__setattr__(self, "rounds", rounds)
         if len({table.steps for table in self.tables}) != len(self.tables):
             raise ValueError("a few-spikes neuron has one table for each number of steps")
 

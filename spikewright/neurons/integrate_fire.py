@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
 
 import torch
 from torch import Tensor
 
+from spikewright.checks import is_finite
 from spikewright.neurons.layer import Layer
 from spikewright.neurons.neuron import (
     Neuron,
@@ -96,9 +95,9 @@ class IntegrateFire(Neuron):
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "reset", Reset(self.reset))
-        if not _finite(self.v0) or self.v0 >= 1:
+        if not is_finite(self.v0) or self.v0 >= 1:
             raise ValueError(f"v0 must be finite and below 1 (the threshold), got {self.v0!r}")
-        if not _finite(self.shift) or self.v0 + self.shift >= 1:
+        if not is_finite(self.shift) or self.v0 + self.shift >= 1:
             raise ValueError(
                 "shift must be finite, and v0 + shift below 1 (the threshold), or a neuron would "
                 f"fire without input: got v0 = {self.v0}, shift = {self.shift!r}"
@@ -178,14 +177,6 @@ class IntegrateFire(Neuron):
     @classmethod
     def variants(cls) -> Sequence[Neuron]:
         return (cls(), cls(Reset.HARD, v0=0.0), cls(v0=0.0, shift=0.5))
-
-
-def _finite(value: Any) -> bool:
-    """Whether it is a finite number, of Python, numpy or torch."""
-    try:
-        return math.isfinite(value)
-    except (TypeError, ValueError, OverflowError):  # no number, several, one beyond all floats
-        return False
 
 
 class _IntegrateFireDynamics(StreamingDynamics):

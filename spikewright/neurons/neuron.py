@@ -25,7 +25,10 @@ class Dynamics(ABC):
     @property
     @abstractmethod
     def residual(self) -> Tensor:
-        """The charge taken in and not yet sent, in counts, `[B, *S]`."""
+        """What is left to send, in counts, `[B, *S]`.
+
+        That is the charge that came in, with what a membrane starts from (v0), less what was sent.
+        """
 
 
 class StreamingDynamics(Dynamics):

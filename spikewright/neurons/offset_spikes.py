@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 import torch
 from torch import Tensor
 
+from spikewright.checks import whole_number
 from spikewright.neurons.integrate_fire import IntegrateFire, Reset
 from spikewright.neurons.layer import Layer
 from spikewright.neurons.neuron import (
@@ -35,8 +36,9 @@ class COS(Neuron):
     """Offset spikes: a neuron whose start is calibrated (Hao et al., ICLR 2023, arXiv 2302.10685).
 
     A layer waits for its window of T steps. On the first rho of them it rehearses. Let r be the
-    charge, in thresholds, that a neuron then has taken in and not sent; m the least potential with
-    which it fired; M the largest potential that it was left with at a step without a spike:
+    potential, in thresholds, that a neuron is then left with, less what iterations before this one
+    moved it by; m the least potential with which it fired; M the largest potential that it was left
+    with at a step without a spike:
 
         v[0] = (v0 - max(1, m - 0.999)) theta    if r < 0 and it fired,
                (v0 + max(1, 1.001 - M)) theta    if r >= 1 and it was once silent,
@@ -62,11 +64,13 @@ class COS(Neuron):
 
     def __post_init__(self) -> None:
         for name, what in (("rho", "steps"), ("iterations", "rehearsals")):
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            given = getattr(self, name)
+            value = whole_number(given, least=1)
+            if value is None:
                 raise ValueError(
-                    f"{name} must be a whole number of {what}, at least 1, got {value!r}"
+                    f"{name} must be a whole number of {what}, at least 1, got {given!r}"
                 )
+            object.__setattr__(self, name, value)
         if not isinstance(self.neuron, IntegrateFire) or self.neuron.reset is not Reset.SOFT:
             raise ValueError(f"COS takes IntegrateFire neurons of soft reset, got {self.neuron!r}")
 

@@ -8,13 +8,13 @@ is silenced in the second.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch import Tensor
 
+from spikewright.checks import is_finite, whole_number
 from spikewright.neurons.integrate_fire import IntegrateFire, Reset
 from spikewright.neurons.layer import Layer
 from spikewright.neurons.neuron import Neuron, Spelling, StreamingDynamics, rehearsing
@@ -50,15 +50,17 @@ class SRP(Neuron):
     margin: float = 1e-3
 
     def __post_init__(self) -> None:
-        if isinstance(self.tau, bool) or not isinstance(self.tau, int) or self.tau < 1:
+        tau = whole_number(self.tau, least=1)
+        if tau is None:
             raise ValueError(f"tau must be a whole number of steps, at least 1, got {self.tau!r}")
+        object.__setattr__(self, "tau", tau)
         if not isinstance(self.neuron, IntegrateFire) or self.neuron.reset is not Reset.SOFT:
             raise ValueError(
                 "SRP silences IntegrateFire neurons of soft reset, as a hard one leaves nothing of "
                 f"the charge that it looks for, got {self.neuron!r}"
             )
-        if not (math.isfinite(self.margin) and 0 <= self.margin < 1):
-            raise ValueError(f"margin lies in [0, 1) thresholds, got {self.margin}")
+        if not (is_finite(self.margin) and 0 <= self.margin < 1):
+            raise ValueError(f"margin lies in [0, 1) thresholds, got {self.margin!r}")
 
     @property
     def label(self) -> str:
@@ -85,7 +87,12 @@ class SRP(Neuron):
         return self.tau
 
     def expected_count(self, charge: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-        return self.neuron.expected_count(charge, steps)
+        """As the neuron inside, and 0 where a rehearsal on the same current silences it."""
+        mean, variance = self.neuron.expected_count(charge, steps)
+        rehearsed = (charge + self.neuron.shift) * (self.tau / steps)
+        sent, _ = replace(self.neuron, shift=0.0).expected_count(rehearsed, self.tau)
+        heard = self.neuron.v0 + rehearsed - sent > self.margin
+        return mean * heard, variance * heard
 
     def step_weights(self, steps: int) -> Tensor:
         weights = torch.ones(self.duration(steps), dtype=torch.float64)

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spikewright.checks import whole_number
 from spikewright.neurons.layer import Layer, LayerLaw
 from spikewright.neurons.neuron import Neuron, Spelling, StreamingDynamics
 from spikewright.neurons.registry import register
@@ -59,10 +60,13 @@ class SpikeTracer(Neuron):
                 "a spike tracer rounds to 'nearest' or is 'unbiased': the paper's rounding, "
                 "'bernoulli', draws for every spike that leaves, and a tracer takes spikes back"
             )
-        if self.settle is not None and (type(self.settle) is not int or self.settle < 0):
-            raise ValueError(
-                f"settle is a number of time steps from 0, or None, got {self.settle!r}"
-            )
+        if self.settle is not None:
+            settle = whole_number(self.settle, least=0)
+            if settle is None:
+                raise ValueError(
+                    f"settle is a number of time steps from 0, or None, got {self.settle!r}"
+                )
+            object.__setattr__(self, "settle", settle)
 
     @property
     def label(self) -> str:

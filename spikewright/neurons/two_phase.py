@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spikewright.checks import whole_number
 from spikewright.errors import ConversionError
 from spikewright.neurons.codes import Code, Rate, code_of, codes
 from spikewright.neurons.integrate_fire import IntegrateFire
@@ -63,10 +64,14 @@ class TwoPhase(Neuron):
     def __post_init__(self) -> None:
         object.__setattr__(self, "rounding", Rounding(self.rounding))
         object.__setattr__(self, "code", code_of(self.code))
-        if self.steps is not None and (type(self.steps) is not int or self.steps < 1):
-            raise ValueError(
-                f"steps is a whole number of time steps, at least 1, or None, got {self.steps!r}"
-            )
+        if self.steps is not None:
+            steps = whole_number(self.steps, least=1)
+            if steps is None:
+                raise ValueError(
+                    "steps is a whole number of time steps, at least 1, or None, got "
+                    f"{self.steps!r}"
+                )
+            object.__setattr__(self, "steps", steps)
         if not self._code.carries_all and self.rounding is not Rounding.NEAREST:
             raise ValueError(
                 f"the code '{self._code.name}' rounds to what its digits say, so that no other "

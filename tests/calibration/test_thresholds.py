@@ -226,6 +226,7 @@ def test_room_ends_at_the_ceiling_of_a_unit_given_or_learned(unit: nn.Module) ->
     ("make", "message"),
     [
         (lambda: Headroom(sw.Maximum), "threshold of Headroom must be a strategy.*: call it"),
+        (lambda: Headroom(sw.Maximum(), None), "takes a factor of at least 1, got None"),
         (lambda: sw.Learned(otherwise=sw.MinError), "otherwise of Learned must be .*: call it"),
         (lambda: Auto(thresholds=sw.MinError()), "thresholds of Auto must be a tuple, each a str"),
         (lambda: Auto(thresholds=(sw.MinError,)), r"thresholds\[0\] of Auto must .*: call it"),

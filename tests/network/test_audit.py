@@ -46,6 +46,23 @@ def test_networks_are_clean_whatever_the_neuron(name: str, neuron: Any) -> None:
     assert (audit.steps, audit.samples) == (3, 3)
 
 
+def test_a_rehearsal_longer_than_a_chunk_of_time_is_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    snn, x, observe = (
+        converted("plain", neuron=sw.SRP(), steps=3),
+        images(3),
+        sw.SpikingNetwork.observe,
+    )
+    whole = snn.audit(x)
+
+    def step_by_step(self: sw.SpikingNetwork, *args: Any, **options: Any) -> Any:
+        return observe(self, *args, **options, memory_budget=1)
+
+    monkeypatch.setattr(sw.SpikingNetwork, "observe", step_by_step)
+    assert snn.audit(x) == whole
+
+
 def test_every_edge_is_told_what_it_carries() -> None:
     assert carried(converted("residual", steps=4).audit(images(3))) == {
         "x -> a (conv2d)": "input",

@@ -17,6 +17,7 @@ from spikewright.graph import Graph, Kind, evaluate
 from spikewright.graph.precision import Precision
 from spikewright.network import integers, kernels
 from spikewright.network.kernels import with_kernels
+from spikewright.neurons import FewSpikes, FewSpikesTable
 from spikewright.neurons.codes import Digits
 from tests.builders import firing
 
@@ -168,6 +169,19 @@ def test_spikes_that_are_taken_back_are_no_bytes(
     assert all(op.target is not EXACT for op in plan.step_graph.operations)
     for graph in (plan.count_graph, plan.sum_graph):  # of sums so far, which are counts
         assert sum(op.target is EXACT for op in graph.operations) == 2
+
+
+def test_counts_of_steps_that_weigh_less_than_nothing_are_no_bytes(
+    model: nn.Module, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels, "integers_are_fast", lambda device: True)
+    table = FewSpikesTable((33.0, 33.0, 1.0), (33.0, 1.0, 1.0), (33, -31, 1), unit=0.02)
+    snn = sw.convert(model, images(16), FewSpikes((table,)), steps=3, correction=None)
+    plan = replace(snn.plan(), quick=True)
+    assert not plan.signed
+    assert max(plan.reach.values()) < 256
+    for graph in (plan.count_graph, plan.step_graph):
+        assert all(op.target is not EXACT for op in graph.operations)
 
 
 def test_averages_are_no_whole_numbers(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -325,6 +325,19 @@ def test_a_mapping_chooses_a_neuron_for_every_site(neurons: Any, match: str) -> 
     assert dict(snn.neurons) == {"relu": sw.TPP(), "relu:2": sw.TwoPhase()}
 
 
+@pytest.mark.parametrize("sites", [5, [0], b"relu", [None]])
+def test_sites_are_chosen_by_text(sites: Any) -> None:
+    snn = converted("plain", steps=3)
+    with pytest.raises(
+        sw.ConversionError, match=r"by their names or patterns .* network's sites are"
+    ):
+        snn.with_neuron(sw.TPP(), sites=sites)
+    assert set(snn.with_neuron(sw.TPP(), sites={"relu"}).neurons.values()) == {
+        sw.TPP(),
+        sw.TwoPhase(),
+    }
+
+
 def test_steps_are_whole_numbers_from_one() -> None:
     for steps in (0, -1, 2.0, True):
         with pytest.raises(ValueError, match="steps is a whole number of time steps, at least 1"):

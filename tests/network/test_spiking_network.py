@@ -9,11 +9,12 @@ import pickle
 import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import spikewright as sw
 from spikewright.calibration import Auto, Refit
 from spikewright.network.byte_cache import ByteCache
-from tests.builders import images
+from tests.builders import images, wired
 from tests.network.nets import converted, program
 
 
@@ -80,6 +81,33 @@ def test_a_state_loaded_into_one_network_does_not_reach_its_siblings(snn):
     sibling.load_state_dict({name: 0 * t for name, t in sibling.state_dict().items()})
     assert torch.equal(snn(x), before)
     assert torch.equal(copy.deepcopy(snn)(x), before)
+
+
+@pytest.mark.parametrize("other", [sw.SpikingNetwork.ann, sw.SpikingNetwork.twin])
+def test_a_state_loaded_into_its_ann_does_not_reach_a_network(other):
+    network, x = converted("plain", steps=4), images(5, seed=1)
+    before, thresholds = network(x), network.plan(5).thresholds
+    ann = other(network)
+    ann.load_state_dict({name: 0 * t for name, t in ann.state_dict().items()})
+    assert all(not bool(tensor.any()) for tensor in ann.state_dict().values())
+    assert torch.equal(network(x), before)
+    assert torch.equal(network(x, steps=5), converted("plain", steps=4)(x, steps=5))
+    assert all(
+        bool((theta > 0).all())
+        for theta in (*thresholds.values(), *network.plan().thresholds.values())
+    )
+
+
+def test_names_with_dots_and_slashes_hold_tensors_of_their_own():
+    inside = nn.ModuleDict({"b": nn.Linear(4, 4)})
+    model = wired(
+        lambda m, x: getattr(m, "a/b")(m.a["b"](x).relu()), **{"a/b": nn.Linear(4, 4), "a": inside}
+    )
+    x = torch.randn(16, 4, dtype=torch.float64)
+    network = sw.convert(model, x, steps=4)
+    assert len(network.state_dict()) == len(network.graph.tensors)
+    torch.testing.assert_close(network.ann()(x), model(x))
+    assert {"a.b.weight", "a/b.weight"} <= network.graph.tensors.keys()
 
 
 def test_a_state_that_fitted_weights_would_hide_is_refused():

@@ -6,6 +6,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor, nn
 
 import spikewright as sw
 from spikewright.network import Observer
@@ -98,6 +99,56 @@ def test_a_network_is_a_rehearsal_and_a_run_with_the_silenced_held_back():
     assert silenced > 0
 
 
+SILENCED = [SRP(), SRP(3), SRP(1, IntegrateFire(v0=-0.5)), SRP(4, margin=0.5)]
+SILENCED += [SRP(2, IntegrateFire(v0=v0, shift=s)) for v0, s in ((-2.5, 0.0), (0.0, 0.5))]
+
+
+@pytest.mark.parametrize("steps", [1, 4, 8])
+@pytest.mark.parametrize("neuron", SILENCED, ids=lambda neuron: f"{neuron.tau} {neuron.neuron.v0}")
+def test_charge_that_comes_evenly_is_expected_as_it_is_counted(neuron: SRP, steps: int) -> None:
+    """Charges are irrational, so that no potential ends at the threshold or the margin."""
+    charge = torch.arange(400, dtype=torch.float64) * (2**0.5 / 300) * steps
+    current = (charge / steps).expand(neuron.duration(steps), 1, -1)
+    counts = neuron.start(layer(1.0, steps)).advance(current)[neuron.tau :].sum(0)
+    mean, variance = neuron.expected_count(charge[None], steps)
+    assert torch.equal(mean, counts)
+    assert not bool(variance.any())
+
+
+def test_who_is_silenced_on_even_charge_is_expected_to_send_nothing() -> None:
+    for neuron, charge in ((SRP(1, IntegrateFire(v0=-0.5)), 3.2), (SRP(4, margin=0.5), 1.6)):
+        at = torch.tensor([charge, 8.0])
+        assert neuron.neuron.expected_count(at, 8)[0].tolist()[0] == 2
+        assert neuron.expected_count(at, 8)[0].tolist()[0] == 0
+
+
+class Masked(nn.Module):
+    """Minus infinity stands where a mask says so: in an answer, and as a current into units."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(4, 6), nn.Linear(6, 3)
+
+    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        y = self.b(self.a(x).relu()).masked_fill(mask, -torch.inf)
+        return y, y.relu()
+
+
+def test_what_is_masked_with_infinity_stays_so_beside_a_rehearsal() -> None:
+    torch.manual_seed(0)
+    model, x, charges = Masked().double().eval(), torch.rand(32, 4).double(), {}
+    mask = torch.zeros(32, 3, dtype=torch.bool)
+    snn = sw.convert(model, [(x, mask)], SRP(4), sw.Maximum(), steps=4, correction=None)
+    mask[:, 1] = True
+    observer = Observer(layer=lambda op, charge, count, left: charges.update({op.name: charge}))
+    answer, units = snn.observe((x, mask), observer)
+    assert answer[:, 1].tolist() == [-torch.inf] * 32
+    assert bool(answer[:, [0, 2]].isfinite().all())
+    assert not bool(units[:, 1].any())
+    assert list(charges.values())[1][:, 1].tolist() == [-torch.inf] * 32
+    assert not any(bool(charge.isnan().any()) for charge in charges.values())
+
+
 def test_latency_and_spikes_tell_of_the_rehearsal():
     snn = converted("plain", neuron=SRP(4), steps=8)
     assert snn.latency() == 12
@@ -122,6 +173,7 @@ def test_latency_and_spikes_tell_of_the_rehearsal():
         ({"neuron": sw.IntegrateFire("hard")}, "a hard one leaves nothing of the charge"),
         ({"margin": 1.0}, r"margin lies in \[0, 1\)"),
         ({"margin": float("nan")}, r"margin lies in \[0, 1\)"),
+        ({"margin": None}, r"margin lies in \[0, 1\) thresholds, got None"),
     ],
 )
 def test_a_wrong_configuration_is_refused(options, told):

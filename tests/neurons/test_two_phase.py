@@ -127,6 +127,7 @@ def test_expected_count_is_the_mean_and_variance_of_counts(rounding):
     [
         (("up", "random"), "not a valid Rounding"),
         (("nearest", "slow"), "'slow' is not a valid code"),
+        (("nearest", ["binary"]), r"\['binary'\] is not a valid code: give one of .*binary"),
     ],
 )
 def test_unknown_names_are_refused(options, message):

@@ -154,11 +154,11 @@ def code_of(code: Code | str) -> Code:
     """A code, or the code of a name.
 
     Raises:
-        ValueError: for an unknown name.
+        ValueError: for an unknown name, and anything else.
     """
     if isinstance(code, Code):
         return code
     known = codes()
-    if code not in known:
+    if not isinstance(code, str) or code not in known:
         raise ValueError(f"{code!r} is not a valid code: give one of {', '.join(known)}")
     return known[code]

@@ -9,6 +9,7 @@ from itertools import count
 import torch
 from torch import Tensor
 
+from spikewright.checks import whole_number
 from spikewright.neurons.codes.binary import popcount
 from spikewright.neurons.codes.code import Code, register_code
 from spikewright.neurons.work import Work
@@ -40,8 +41,10 @@ class Digits(Code):
     exponents: int = 12
 
     def __post_init__(self) -> None:
-        if type(self.exponents) is not int or not 3 <= self.exponents <= 20:
+        exponents = whole_number(self.exponents, least=3)
+        if exponents is None or exponents > 20:
             raise ValueError(f"exponents must be a whole number, 3 to 20, got {self.exponents!r}")
+        object.__setattr__(self, "exponents", exponents)
 
     @property
     def name(self) -> str:

@@ -184,7 +184,7 @@ class ShiftedProduct(Rule):
         parts = (factor * op.kwargs.get("value", 1), shift)
         if op.shape != graph.shapes[op.inputs[0]] or not _by_channel(parts, op.shape):
             return Refusal("NIR shifts whole channels only", "use batch norm")
-        return (per_channel(op.shape, *(t.flatten().expand(op.shape[0]) for t in parts)),)
+        return per_channel(op.shape, *(t.flatten().expand(op.shape[0]) for t in parts))
 
 
 class Negation(Rule):

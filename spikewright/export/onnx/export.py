@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from spikewright.errors import InterchangeError
-from spikewright.export.onnx.check import PURPOSE, Agreement, Runner, compared, trial_inputs
+from spikewright.export.onnx.check import PURPOSE, Agreement, Runner, answered_inputs, compared
 from spikewright.export.onnx.graph import COUNTS, OPSET, counting_model, input_names
 from spikewright.export.onnx.integers import in_integers
 from spikewright.extras import require_extra
@@ -68,7 +68,7 @@ def export_onnx(
     onnx = require_extra("onnx", "onnx", PURPOSE)
     require_extra("onnxscript", "onnx", PURPOSE)
     plan = replace(network.plan(steps), quick=False)
-    batches = [trial_inputs(plan.source.inputs, size) for size in _BATCHES]
+    batches = [answered_inputs(plan, size) for size in _BATCHES]
     model = counting_model(plan, batches[0])
     integers = in_integers(model, plan) if network.precision is Precision.INT8 else 0
     _describe(model, network, plan, source_sha256)

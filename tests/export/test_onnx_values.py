@@ -11,13 +11,63 @@ import torch
 from torch import Tensor, nn
 
 import spikewright as sw
+from spikewright.export.onnx import export as exporter
 from spikewright.export.onnx import export_onnx
+from tests.network.nets import converted
 
 onnx = pytest.importorskip("onnx", reason="needs the extra 'onnx'")
 onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra 'onnx'")
 pytest.importorskip("onnxscript", reason="needs the extra 'onnx'")
 
 pytestmark = pytest.mark.usefixtures("listed_once")
+
+
+class Denoiser(nn.Module):
+    """Inputs and outputs called as each other and as inner values; a mask and whole numbers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(6, 8), nn.Linear(8, 3)
+
+    def forward(self, sample: Tensor, linear: Tensor) -> dict[str, Tensor]:
+        y = self.b(torch.relu(self.a(sample) + linear.unsqueeze(-1)))
+        return {"sample": y, "late": linear > 0, "left": linear - 1, "add": y.mean(1)}
+
+
+def test_outputs_of_every_kind_have_names_of_their_own(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    x = {"sample": torch.rand(16, 6), "linear": torch.arange(16) % 3}
+    snn = sw.convert(Denoiser().eval(), x, steps=6, correction=None)
+    told = export_onnx(snn, tmp_path / "denoiser.onnx", 6)
+    assert "sample [batch, 6], linear [batch] to sample.out, late, left, add, T = 6" in told
+    assert "sample.out is the answer's 'sample'" in told
+    session = onnxruntime.InferenceSession(tmp_path / "denoiser.onnx")
+    names = [output.name for output in session.get_outputs()]
+    values = session.run(names, {name: tensor.numpy() for name, tensor in x.items()})
+    found = {name: torch.from_numpy(v) for name, v in zip(names, values, strict=True)}
+    expected = snn(**x)
+    assert torch.equal(found["late"], expected["late"])
+    assert torch.equal(found["left"], expected["left"])
+    torch.testing.assert_close(found["sample.out"], expected["sample"])
+    torch.testing.assert_close(found["add"], expected["add"])
+    entries = onnx.load(tmp_path / "denoiser.onnx").metadata_props
+    assert {e.key: e.value for e in entries}["spikewright.output.sample.out"] == "sample"
+
+
+def test_a_file_that_is_no_valid_onnx_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = exporter.counting_model
+
+    def doubled(plan: Any, x: Tensor) -> Any:
+        model = right(plan, x)
+        model.graph.node.append(model.graph.node[-1])
+        return model
+
+    monkeypatch.setattr(exporter, "counting_model", doubled)
+    with pytest.raises(sw.InterchangeError, match=r"is no valid ONNX \(.*nothing was written"):
+        export_onnx(converted("plain", steps=4).float(), tmp_path / "x", 4)
+    assert not list(tmp_path.iterdir())
 
 
 class MeanOfShown(nn.Module):

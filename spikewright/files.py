@@ -19,6 +19,9 @@ AnyPath = str | os.PathLike[str]
 _PARTIAL = re.compile(r"\.(.+\.)?[0-9a-f]{32}\.partial")
 """Names of files and folders that are being written: only these are ever swept away."""
 
+_LONGEST_NAME = 255 - len(f"..{uuid4().hex}.partial")
+"""The bytes of a name that are left of those of a file system where it is being written."""
+
 
 def printable(name: str) -> str:
     """A name as text: what is no UTF-8 in a file name, such as Latin-1, is spelled out."""
@@ -95,4 +98,7 @@ def _partial(path: Path) -> Path:
     """Where a file or folder is written before it takes its place."""
     if path.name in {"", ".."}:
         raise OSError(errno.EINVAL, "is no name that a file or folder can take", str(path))
-    return path.with_name(f".{path.name}.{uuid4().hex}.partial")
+    kept = path.name[:_LONGEST_NAME]
+    while len(os.fsencode(kept)) > _LONGEST_NAME:
+        kept = kept[:-1]
+    return path.with_name(f".{kept}.{uuid4().hex}.partial")

@@ -23,6 +23,19 @@ def test_what_a_killed_process_left_is_swept_away_and_nothing_else(tmp_path: Pat
     assert sorted(tmp_path.iterdir()) == sorted(kept)
 
 
+@pytest.mark.parametrize("letter", ["a", "é", "語"])
+def test_every_name_that_a_file_can_have_is_written(letter: str, tmp_path: Path):
+    name = letter * (255 // len(os.fsencode(letter)))
+    write_whole(tmp_path / name, b"text")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    with appearing_whole(tmp_path / name[:-1]) as partial:
+        os.utime(partial, (0, 0))
+        sweep_leftovers(tmp_path)
+        assert not partial.exists()
+        partial.mkdir()
+    assert (tmp_path / name[:-1]).is_dir()
+
+
 def test_sweeping_a_folder_that_is_not_there_does_nothing(tmp_path: Path):
     sweep_leftovers(tmp_path / "none")
     assert not list(tmp_path.iterdir())

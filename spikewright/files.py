@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import time
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,6 +19,12 @@ AnyPath = str | os.PathLike[str]
 
 _PARTIAL = re.compile(r"\.(.+\.)?[0-9a-f]{32}\.partial")
 """Names of files and folders that are being written: only these are ever swept away."""
+
+_LONGEST_NAME = 255 - len(f"..{uuid4().hex}.partial")
+"""The bytes of a name that are left of those of a file system where it is being written."""
+
+_LEFT_AFTER = 3600.0
+"""Seconds without a change after which what is being written counts as left by a dead process."""
 
 
 def printable(name: str) -> str:
@@ -80,19 +87,29 @@ def appearing_whole(folder: Path) -> Generator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def sweep_leftovers(folder: Path) -> None:
-    """Remove what processes that were killed while they wrote left in a folder."""
+def sweep_leftovers(folder: Path, unchanged_for: float = _LEFT_AFTER) -> None:
+    """Remove what processes that were killed while they wrote left in a folder.
+
+    Args:
+        folder: other processes may be writing into it.
+        unchanged_for: seconds; what changed later may be another process's work.
+    """
+    before = time.time() - unchanged_for
     for partial in folder.glob(".*.partial"):
-        if not _PARTIAL.fullmatch(partial.name):
-            continue
-        if partial.is_dir() and not partial.is_symlink():
-            shutil.rmtree(partial)
-        else:
-            partial.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # its writer, or another sweeper, was here first
+            if not _PARTIAL.fullmatch(partial.name) or partial.lstat().st_mtime > before:
+                continue
+            if partial.is_dir() and not partial.is_symlink():
+                shutil.rmtree(partial, ignore_errors=True)
+            else:
+                partial.unlink()
 
 
 def _partial(path: Path) -> Path:
     """Where a file or folder is written before it takes its place."""
     if path.name in {"", ".."}:
         raise OSError(errno.EINVAL, "is no name that a file or folder can take", str(path))
-    return path.with_name(f".{path.name}.{uuid4().hex}.partial")
+    kept = path.name[:_LONGEST_NAME]
+    while len(os.fsencode(kept)) > _LONGEST_NAME:
+        kept = kept[:-1]
+    return path.with_name(f".{kept}.{uuid4().hex}.partial")

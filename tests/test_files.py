@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -14,13 +15,42 @@ def test_what_a_killed_process_left_is_swept_away_and_nothing_else(tmp_path: Pat
     kept = [tmp_path / ".mine.partial", tmp_path / "results.json"]
     for file in kept:
         file.write_text("mine")
-    (tmp_path / f".results.json.{'0' * 32}.partial").write_text("half a fi")
-    (tmp_path / f".{'a' * 32}.partial").touch()
+    left = [tmp_path / f".results.json.{'0' * 32}.partial", tmp_path / f".{'a' * 32}.partial"]
+    for file in left:
+        file.write_text("half a fi")
     folder = tmp_path / f".set.{'1' * 32}.partial"
     folder.mkdir()
     (folder / "recording").write_text("half a")
+    for path in (*kept, *left, folder):
+        os.utime(path, (0, 0))
     sweep_leftovers(tmp_path)
     assert sorted(tmp_path.iterdir()) == sorted(kept)
+
+
+def test_what_another_process_may_be_writing_is_not_swept_away(tmp_path: Path):
+    file = tmp_path / f".results.json.{'0' * 32}.partial"
+    file.write_text("half a fi")
+    folder = tmp_path / f".set.{'1' * 32}.partial"
+    folder.mkdir()
+    lately = time.time() - 3000
+    os.utime(folder, (lately, lately))
+    sweep_leftovers(tmp_path)
+    assert sorted(tmp_path.iterdir()) == sorted([file, folder])
+    sweep_leftovers(tmp_path, unchanged_for=0)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("letter", ["a", "é", "語"])
+def test_every_name_that_a_file_can_have_is_written(letter: str, tmp_path: Path):
+    name = letter * (255 // len(os.fsencode(letter)))
+    write_whole(tmp_path / name, b"text")
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+    with appearing_whole(tmp_path / name[:-1]) as partial:
+        os.utime(partial, (0, 0))
+        sweep_leftovers(tmp_path)
+        assert not partial.exists()
+        partial.mkdir()
+    assert (tmp_path / name[:-1]).is_dir()
 
 
 def test_sweeping_a_folder_that_is_not_there_does_nothing(tmp_path: Path):

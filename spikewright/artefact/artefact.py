@@ -102,9 +102,16 @@ def save(parts: Parts, path: AnyPath, notes: Mapping[str, Any] | None = None) ->
     _require_finite(parts.graph.tensors)
     tensors, document = _taken_apart(parts, notes or {})
     try:
-        text = container.written(document)
+        json.dumps(document["notes"], allow_nan=False)
     except (TypeError, ValueError) as error:
         raise InterchangeError(f"notes must be plain JSON values ({error})") from error
+    try:
+        text = container.written(document)
+    except (TypeError, ValueError) as error:
+        raise InterchangeError(
+            "the network cannot be saved: a setting of its neurons or of its threshold strategy "
+            f"is no plain number or text: convert again with plain ones ({error})"
+        ) from error
     try:
         _Loader(dict(tensors), json.loads(text)).parts()
     except (ConversionError, InterchangeError) as error:

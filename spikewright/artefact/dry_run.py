@@ -46,15 +46,26 @@ def check_graph(graph: Graph) -> None:
 
 
 def _run_once(graph: Graph, dtype: torch.dtype) -> None:
-    """Run one sample of zeros: sizes are known to be sound by now, torch checks the rest."""
+    """Run one sample of zeros: sizes are known to be sound by now, torch checks the rest.
+
+    Whole numbers that count from 1, as lengths do, are 0 in no sample: with them it may run on 1.
+    """
     device = next(iter(graph.tensors.values())).device
-    sample = batch_of([port.empty(1, dtype, device).zero_() for port in graph.inputs])
-    try:
-        with torch.no_grad():
-            evaluate(graph, sample)
-    except Exception as error:  # torch raises whatever wrong arguments lead to
-        message = str(error).strip().partition("\n")[0]
-        raise InterchangeError(f"the graph does not run: {message}") from error
+    errors: list[Exception] = []
+    for whole in (0, 1):
+        numbers = [0 if port.dtype is None else whole for port in graph.inputs]
+        if errors and not any(numbers):
+            break
+        filled = zip(graph.inputs, numbers, strict=True)
+        sample = batch_of([port.empty(1, dtype, device).fill_(n) for port, n in filled])
+        try:
+            with torch.no_grad():
+                evaluate(graph, sample)
+            return
+        except Exception as error:  # torch raises whatever wrong arguments lead to
+            errors.append(error)
+    message = str(errors[0]).strip().partition("\n")[0]
+    raise InterchangeError(f"the graph does not run: {message}") from errors[0]
 
 
 def _common_dtype(graph: Graph) -> torch.dtype:

@@ -76,7 +76,7 @@ def keeping(
 
 def discard_cells(folder: Path) -> None:
     """Remove what was kept: the results are written."""
-    sweep_leftovers(folder / CELLS)
+    sweep_leftovers(folder / CELLS, unchanged_for=0)  # nobody needs a cell any more
     discard(folder / CELLS)
 
 

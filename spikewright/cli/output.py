@@ -24,7 +24,7 @@ def prepare_folder(folder: Path | None) -> None:
         sweep_leftovers(folder)
         probe = folder / f".{uuid4().hex}.partial"
         probe.touch()
-        probe.unlink(missing_ok=True)  # another job may have swept it away
+        probe.unlink()
     except OSError as error:
         raise WrongUsage(f"--output {folder}: cannot write there ({error.strerror})") from error
 

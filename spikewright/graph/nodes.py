@@ -74,16 +74,21 @@ def convolution(
     stride: Sequence[int] = (1, 1),
     padding: Sequence[int] = (0, 0),
     dilation: Sequence[int] = (1, 1),
-) -> Node:
-    """A Conv1d or Conv2d node.
+) -> tuple[Node, ...] | Refusal:
+    """A Conv1d or Conv2d node, or why there is none.
 
     Args:
-        shape: of the input, `[I, L]` or `[I, H, W]`.
+        shape: of the input; of `[I, L]` and `[I, H, W]` there is one.
         weight: `[O, I, *K]`, one group.
         bias: `[O]`; zeros when None.
         stride, padding, dilation: as many as the input has places; those of 1-d take the first.
     """
     places = len(shape) - 1
+    if places not in (1, 2):
+        return Refusal(
+            f"NIR would say it by a convolution, and has none over samples of shape {list(shape)}",
+            "let it read sequences [C, L] or images [C, H, W]",
+        )
     bias = weight.new_zeros(len(weight)) if bias is None else bias
     geometry = {
         name: tuple(int(n) for n in values[:places])
@@ -92,8 +97,9 @@ def convolution(
     common = {"weight": array(weight), "bias": array(bias), "groups": 1}
     if places == 1:
         single = {name: values[0] for name, values in geometry.items()}
-        return Node("Conv1d", {"input_shape": int(shape[1]), **common, **single})
-    return Node("Conv2d", {"input_shape": tuple(int(n) for n in shape[1:]), **common, **geometry})
+        return (Node("Conv1d", {"input_shape": int(shape[1]), **common, **single}),)
+    plane = tuple(int(n) for n in shape[1:])
+    return (Node("Conv2d", {"input_shape": plane, **common, **geometry}),)
 
 
 def identity(shape: Sequence[int], dtype: torch.dtype) -> Tensor:
@@ -108,10 +114,12 @@ def affine(weight: Tensor, bias: Tensor | None = None) -> Node:
     return Node("Affine", {"weight": array(weight), "bias": array(bias)})
 
 
-def per_channel(shape: Sequence[int], factor: Tensor, offset: Tensor | None = None) -> Node:
+def per_channel(
+    shape: Sequence[int], factor: Tensor, offset: Tensor | None = None
+) -> tuple[Node, ...] | Refusal:
     """`factor * x + offset`, both `[C]`, of a value `[C, *places]`: a 1x1 convolution."""
     if len(shape) == 1:
-        return affine(torch.diag(factor), offset)
+        return (affine(torch.diag(factor), offset),)
     weight = torch.diag(factor).reshape(len(factor), len(factor), *[1] * (len(shape) - 1))
     return convolution(shape, weight, offset)
 

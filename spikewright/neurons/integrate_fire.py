@@ -102,6 +102,8 @@ class IntegrateFire(Neuron):
                 "shift must be finite, and v0 + shift below 1 (the threshold), or a neuron would "
                 f"fire without input: got v0 = {self.v0}, shift = {self.shift!r}"
             )
+        for name in ("v0", "shift"):
+            object.__setattr__(self, name, float(getattr(self, name)))
 
     @property
     def label(self) -> str:

@@ -24,6 +24,12 @@ _ROUNDS = (
     "network (levels by hand are spikewright.QCFS)"
 )
 
+_PLAIN: dict[Any, Any] = {
+    aten.div.Tensor_mode: aten.div.Tensor,
+    aten.div.Scalar_mode: aten.div.Scalar,
+}
+"""Divisions that may round, and those that never do."""
+
 
 class Sum(Rule):
     """Sums and differences of two values, or of a value and a constant."""
@@ -94,6 +100,13 @@ class Quotient(Rule):
     kind = Kind.LINEAR
     label = "scaling"
 
+    def normal_form(self, op: Operation, reading: Reading) -> Operation:
+        """A call that could round, and does not, is the plain one."""
+        if op.target not in _PLAIN or op.argument(2, "rounding_mode") is not None:
+            return op
+        kept = {name: value for name, value in op.kwargs.items() if name != "rounding_mode"}
+        return replace(op, target=_PLAIN[op.target], args=op.args[:2], kwargs=kept)
+
     def composite(self, op: Operation, constants: Set[str]) -> bool:
         divisor = op.argument(1, "other")
         return isinstance(divisor, Value) and divisor.name not in constants
@@ -124,7 +137,7 @@ class Quotient(Rule):
         return Scaled()
 
     def nir(self, op: Operation, graph: Graph) -> tuple[Node, ...] | Refusal:
-        return _scaled_in_nir(op, graph)
+        return _scaled_in_nir(op, graph, divided=True)
 
 
 class ShiftedProduct(Rule):
@@ -171,7 +184,7 @@ class ShiftedProduct(Rule):
         parts = (factor * op.kwargs.get("value", 1), shift)
         if op.shape != graph.shapes[op.inputs[0]] or not _by_channel(parts, op.shape):
             return Refusal("NIR shifts whole channels only", "use batch norm")
-        return (per_channel(op.shape, *(t.flatten().expand(op.shape[0]) for t in parts)),)
+        return per_channel(op.shape, *(t.flatten().expand(op.shape[0]) for t in parts))
 
 
 class Negation(Rule):
@@ -206,8 +219,9 @@ def _addends(op: Operation) -> tuple[str, ...]:
     return tuple(leaf.name for leaf in op.args[:2] if isinstance(leaf, Value))
 
 
-def _scaled_in_nir(op: Operation, graph: Graph) -> tuple[Node, ...] | Refusal:
-    divided = op.target in (aten.div.Tensor, aten.div.Scalar)
+def _scaled_in_nir(
+    op: Operation, graph: Graph, divided: bool = False
+) -> tuple[Node, ...] | Refusal:
     factor = graph.stored(op, 1, "other")
     if factor is None:
         factor = graph.stored(op, 0, "self")

@@ -113,7 +113,7 @@ class Convolution(Rule):
             )
         one_group = _in_one_group(weight, _groups(op))
         bias = graph.stored(op, 2, "bias")
-        return (convolution(shape, one_group, bias, stride, padding, dilation),)
+        return convolution(shape, one_group, bias, stride, padding, dilation)
 
 
 class TransposedConvolution(Rule):

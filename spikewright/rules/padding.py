@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from spikewright.graph.ir import Graph, Kind, Operation
-from spikewright.graph.nodes import Node, Refusal, convolution, identity
+from spikewright.graph.nodes import Node, Refusal, affine, convolution, identity
 from spikewright.graph.routes import Moved, moved_by
 from spikewright.graph.rule import Rule, register
 from spikewright.rules.rearranging import moved_scale
@@ -47,7 +47,7 @@ class Padding(Rule):
         return not _filling(op)
 
     def compiled_target(self, op: Operation) -> Callable[..., Any]:
-        whole = _filling(op) == 0 and min(op.argument(1, "pad")) >= 0
+        whole = _filling(op) == 0 and all(n >= 0 for n in op.argument(1, "pad"))
         return zero_padded if whole else op.target
 
     def route(self, op: Operation, graph: Graph) -> Moved:
@@ -59,10 +59,10 @@ class Padding(Rule):
         return moved_by(zeros, graph, constant=filling)
 
     def nir(self, op: Operation, graph: Graph) -> tuple[Node, ...] | Refusal:
-        """More channels of zeros are a 1x1 convolution; borders belong to a convolution."""
+        """More channels of zeros are a 1x1 convolution, or a matrix; borders a convolution's."""
         pads, shape = [*op.argument(1, "pad")], graph.shapes[op.inputs[0]]
         border = 2 * (len(shape) - 1)
-        if _filling(op) != 0 or any(pads[:border]) or min(pads) < 0:
+        if _filling(op) != 0 or any(pads[:border]) or any(n < 0 for n in pads):
             return Refusal(
                 "of padding NIR can say whole channels of zeros only",
                 "give the padding to the convolution that follows",
@@ -72,7 +72,8 @@ class Padding(Rule):
         before, after = pads[border:]
         kept = identity(shape, graph.dtype)
         rows = [kept.new_zeros(n, *kept.shape[1:]) for n in (before, after)]
-        return (convolution(shape, torch.cat([rows[0], kept, rows[1]])),)
+        weight = torch.cat([rows[0], kept, rows[1]])
+        return (affine(weight),) if len(shape) == 1 else convolution(shape, weight)
 
 
 def _filling(op: Operation) -> float | None:

@@ -75,12 +75,16 @@ class AveragePool(PlaneMean):
     label = "avg pool"
 
     def nir(self, op: Operation, graph: Graph) -> Any:
+        pool = _IN_NIR.get(op.target)
+        if pool is None:
+            return super().nir(op, graph)
         shape = graph.shapes[op.inputs[0]]
-        if op.target is aten.avg_pool2d.default:
-            return _average_pool(op, shape)
-        if op.target is aten.adaptive_avg_pool2d.default:
-            return _adaptive_pool(op, shape)
-        return super().nir(op, graph)
+        if len(shape) != 3:
+            return Refusal(
+                f"NIR pools images [C, H, W] only, it reads samples of shape {list(shape)}",
+                "let the model take images with a dimension of channels",
+            )
+        return pool(op, shape)
 
     def lost_in_onnx(self, op: Operation) -> str | None:
         if op.function.startswith("adaptive"):
@@ -167,6 +171,13 @@ def _adaptive_pool(op: Operation, shape: tuple[int, ...]) -> tuple[Node, ...] | 
         )
     kernel = tuple(n // m for n, m in zip(before, after, strict=True))
     return (average(kernel, kernel),) if before != after else ()
+
+
+_IN_NIR: dict[Any, Any] = {
+    aten.avg_pool2d.default: _average_pool,
+    aten.adaptive_avg_pool2d.default: _adaptive_pool,
+}
+"""The pools that NIR has a node for."""
 
 
 register(MaxPool(), PoolOfCoreAten(), AveragePool(), Reduction())

@@ -198,7 +198,7 @@ class Slice(Rearranging):
             )
         stride = [1] * (len(shape) - 1)
         stride[dim - 1] = step
-        return (convolution(shape, identity(shape, graph.dtype), stride=stride),)
+        return convolution(shape, identity(shape, graph.dtype), stride=stride)
 
 
 _DIMENSIONS = {"select": "dim", "flip": "dims", "transpose": "dim0"}

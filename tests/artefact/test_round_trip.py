@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from torch import nn
 
 import spikewright as sw
 from spikewright.artefact import describe
@@ -182,6 +184,38 @@ def test_neurons_of_your_own_are_refused_and_nothing_is_written(tmp_path: Path) 
         converted("plain").save(tmp_path / "network", notes={"when": object()})
     with pytest.raises(sw.InterchangeError, match="cannot write"):
         converted("plain").save(tmp_path / "nowhere" / "network")
+    assert not list(tmp_path.iterdir())
+
+
+class ByLength(nn.Module):
+    """The last place of a sequence by its length, which is 0 in no sample."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Linear(4, 6), nn.Linear(6, 3)
+
+    def forward(self, x: torch.Tensor, length: torch.Tensor) -> torch.Tensor:
+        last = (length - 1)[:, None, None].expand(-1, 1, 6)
+        return self.b(torch.relu(self.a(x)).gather(1, last).squeeze(1))
+
+
+def test_what_counts_from_one_is_saved(tmp_path: Path) -> None:
+    x = {"x": torch.rand(20, 5, 4), "length": torch.arange(20) % 5 + 1}
+    network = sw.convert(ByLength().eval(), x, steps=4, correction=None)
+    assert torch.equal(travelled(network, tmp_path)(**x), network(**x))
+
+
+def test_settings_of_neurons_are_plain_numbers(tmp_path: Path) -> None:
+    given = sw.IntegrateFire(v0=torch.tensor(0.25), shift=np.float32(0.5))  # pyright: ignore[reportArgumentType]
+    assert given == sw.IntegrateFire(v0=0.25, shift=0.5)
+    loaded = travelled(converted("plain").with_neuron(given), tmp_path)
+    assert set(loaded.neurons.values()) == {sw.IntegrateFire(v0=0.25, shift=0.5)}
+
+
+def test_a_setting_that_is_no_plain_value_is_not_taken_for_a_note(tmp_path: Path) -> None:
+    network = converted("plain").with_neuron(sw.SRP(margin=torch.tensor(0.5)))  # pyright: ignore[reportArgumentType]
+    with pytest.raises(sw.InterchangeError, match=r"neurons or of its threshold .*not JSON"):
+        network.save(tmp_path / "network", notes={"mean": [0.5]})
     assert not list(tmp_path.iterdir())
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -156,7 +157,9 @@ def test_finished_results_are_replaced_when_the_new_ones_are_there(
 
 
 def test_leftovers_of_a_killed_process_are_removed(run: Run, tmp_path: Path) -> None:
-    (tmp_path / ".results.json.0123456789abcdef0123456789abcdef.partial").write_text("half a fi")
+    left = tmp_path / ".results.json.0123456789abcdef0123456789abcdef.partial"
+    left.write_text("half a fi")
+    os.utime(left, (0, 0))
     assert run(*ENERGY, "--output", str(tmp_path))[0] == 0
     assert not list(tmp_path.glob(".*"))
 

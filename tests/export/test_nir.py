@@ -214,6 +214,28 @@ def test_one_dimension(tmp_path: Path) -> None:
     check_same(wire, lambda: modules, expected, (3, 18), tmp_path)
 
 
+def test_a_quotient_that_names_no_rounding(tmp_path: Path) -> None:
+    check_same(
+        lambda m, x: m.l(F.relu(m.a(torch.div(x, 4.0, rounding_mode=None)))),
+        lambda: {"a": nn.Linear(5, 6), "l": nn.Linear(6, 3)},
+        "Input Scale Affine IF Affine Output",
+        (5,),
+        tmp_path,
+    )
+    nodes = nir.read(tmp_path / "network.nir").nodes
+    assert nodes["1_div"].scale.tolist() == [0.25] * 5
+
+
+def test_zeros_beside_a_vector(tmp_path: Path) -> None:
+    check_same(
+        lambda m, x: m.l(F.pad(F.relu(m.a(x)), (2, 1))),
+        lambda: {"a": nn.Linear(5, 6), "l": nn.Linear(9, 3)},
+        "Input Affine IF Affine Affine Output",
+        (5,),
+        tmp_path,
+    )
+
+
 def test_a_current_for_neurons_whose_input_another_layer_reads(tmp_path: Path) -> None:
     """It has no bias to go into, and gets a layer of its own; so has a vector."""
     shifted = sw.IntegrateFire(v0=0.0, shift=0.5)

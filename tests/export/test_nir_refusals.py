@@ -119,6 +119,31 @@ def test_volumes_and_sequences(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("shape", "wire", "match"),
+    [
+        ((4, 4), lambda m, x: F.avg_pool2d(x, 2), r"avg_pool2d.*images \[C, H, W\] only.*\[4, 4\]"),
+        ((4, 4), lambda m, x: F.adaptive_avg_pool2d(x, 2), r"adaptive.*images \[C, H, W\] only"),
+        ((2, 4, 4, 4), lambda m, x: x[:, :, ::2], r"slice.*none over samples of .*\[2, 4, 4, 4\]"),
+        ((2, 2, 2, 2), lambda m, x: m.n(x), r"addcmul.*none over samples of shape"),
+        ((2, 4, 4, 4), lambda m, x: F.pad(x, (0, 0, 0, 0, 0, 0, 1, 1)), "pad.*none over samples"),
+    ],
+)
+def test_samples_that_are_neither_sequences_nor_images(
+    shape: tuple[int, ...], wire: Any, match: str, tmp_path: Path
+) -> None:
+    network, _ = small(lambda m, x: F.relu(wire(m, x)).flatten(1), shape, n=nn.BatchNorm3d(2))
+    refused(network, tmp_path, f"(?s){match}")
+
+
+def test_a_current_for_neurons_of_volumes(tmp_path: Path) -> None:
+    shifted = sw.IntegrateFire(v0=0.0, shift=0.5)
+    network, _ = small(lambda m, x: F.relu(x).flatten(1), (2, 2, 2, 2), shifted)
+    told = refused(network, tmp_path, "the current at every step.*none over samples of shape")
+    assert "in relu" in told
+    assert "convert without bias correction, and with neurons without shift" in told
+
+
+@pytest.mark.parametrize(
     ("neuron", "match"),
     [
         (sw.IntegrateFire(reset="hard"), "IF, hard reset.*readers disagree about a hard reset"),

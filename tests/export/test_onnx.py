@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
-from functools import cache
-from importlib import import_module
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +31,7 @@ onnxruntime = pytest.importorskip("onnxruntime", reason="needs the extra 'onnx'"
 pytest.importorskip("onnxscript", reason="needs the extra 'onnx'")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _listed_once() -> Iterator[None]:
-    """Torch reads the source of onnxscript's 500 functions anew for each export: half of it."""
-    registry: Any = import_module("torch.onnx._internal.exporter._registration").ONNXRegistry
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(registry, "from_torchlib", staticmethod(cache(registry.from_torchlib)))
-        yield
+pytestmark = pytest.mark.usefixtures("listed_once")
 
 
 def from_file(path: Path, x: Tensor, counts: bool = True) -> dict[str, Tensor]:

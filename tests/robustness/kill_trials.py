@@ -133,9 +133,14 @@ def _work(name: str, folder: Path, kill_after: float | None) -> float | None:
 
 
 def _contents(folder: Path) -> dict[str, Any]:
-    """Every file but those that tell the time; of JSON all but times, of tensors every bit."""
+    """Every file but those that tell the time; of JSON all but times, of tensors every bit.
+
+    What a killed process was writing stays for an hour, as it might be another one's work.
+    """
     found: dict[str, Any] = {}
     for path in sorted(folder.iterdir()):
+        if path.name.endswith(".partial"):
+            continue
         if path.name in UNTIMED:
             found[path.name] = "there"
         elif path.suffix in (".json", ".jsonl"):

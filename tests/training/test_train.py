@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import time
 from dataclasses import replace
@@ -193,7 +194,9 @@ def test_a_folder_of_something_else_is_refused(tmp_path: Path) -> None:
 
 def test_left_overs_of_a_killed_process_are_removed(tmp_path: Path) -> None:
     RunFolder(tmp_path).prepare(RECIPE)
-    (tmp_path / ".checkpoint.safetensors.0123456789abcdef0123456789abcdef.partial").touch()
+    left = tmp_path / ".checkpoint.safetensors.0123456789abcdef0123456789abcdef.partial"
+    left.touch()
+    os.utime(left, (0, 0))
     RunFolder(tmp_path).prepare(RECIPE)
     assert [path.name for path in tmp_path.iterdir()] == ["run.json"]
 

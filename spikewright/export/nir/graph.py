@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
@@ -53,7 +53,7 @@ class _Pen:
         self._nodes: dict[str, Node] = {}  # by title, made unique
         self._edges: list[tuple[str, str]] = []
         self._offenders: list[Offender] = []
-        self._offsets: dict[str, Array] = {}
+        self._offsets: dict[str, tuple[Operation, Array]] = {}
         # By value: the nodes that add up to it; none for constants and what follows an offender.
         self._sources: dict[str, tuple[str, ...]] = {}
 
@@ -64,13 +64,13 @@ class _Pen:
         self._sources[graph.signal.name] = self._add("input", Node("Input"), ())
         for op in graph.operations:
             self._sources[op.name] = () if op.kind is Kind.CONSTANT else self._draw(op)
+        self._add("output", Node("Output"), self._sources[graph.outputs[0]])
+        for title, (op, offset) in self._offsets.items():
+            self._offset(title, op, offset)
         if self._offenders:
             raise UnsupportedOperation(
                 complaint(self._offenders, "of this network cannot be exported to NIR")
             )
-        self._add("output", Node("Output"), self._sources[graph.outputs[0]])
-        for title, offset in self._offsets.items():
-            self._offset(title, offset)
         return self._numbered()
 
     def _check_numbers(self) -> None:
@@ -117,7 +117,7 @@ class _Pen:
             return self._refuse(op, neurons, self._plan.neurons[op.site.name].label)
         (name,) = self._add(op.site.name, neurons.node, self._sources[op.inputs[0]])
         if neurons.offset is not None:
-            self._offsets[name] = neurons.offset
+            self._offsets[name] = (op, neurons.offset)
         return (name,)
 
     def _refuse(self, op: Operation, refusal: Refusal, operator: str = "") -> tuple[str, ...]:
@@ -136,7 +136,7 @@ class _Pen:
         self._edges.extend((source, unique) for source in sources)
         return (unique,)
 
-    def _offset(self, neurons: str, offset: Array) -> None:
+    def _offset(self, neurons: str, op: Operation, offset: Array) -> None:
         """Give a layer a current at every step: by a bias that it alone reads, or by a new node."""
         sources = [before for before, after in self._edges if after == neurons]
         for source in sources:
@@ -145,11 +145,14 @@ class _Pen:
                 self._nodes[source] = self._nodes[source].with_bias_added(offset)
                 return
         current = torch.from_numpy(offset)
-        shape = self._nodes[neurons].fields["r"].shape
+        shifting = per_channel(op.shape, torch.ones_like(current), current)
+        if isinstance(shifting, Refusal):
+            remedy = "convert without bias correction, and with neurons without shift"
+            self._refuse(op, replace(shifting, remedy=remedy), "the current at every step")
+            return
+        (node,) = shifting
         self._edges = [edge for edge in self._edges if edge[1] != neurons]
-        (added,) = self._add(
-            f"{neurons}.current", per_channel(shape, torch.ones_like(current), current), sources
-        )
+        (added,) = self._add(f"{neurons}.current", node, sources)
         self._edges.append((added, neurons))
         self._nodes = _moved_before(self._nodes, added, neurons)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,7 @@ from spikewright.extras import require_extra
 from spikewright.graph.evaluate import evaluate
 from spikewright.graph.inputs import Batch, Input, batch_of, tensors_of
 from spikewright.graph.ir import Kind, Operation
+from spikewright.network.counts import run_counts
 from spikewright.network.plan import Plan
 
 PURPOSE = "the export to ONNX"
@@ -63,26 +65,62 @@ class Runner:
         return {name: torch.from_numpy(v) for name, v in zip(names, values, strict=True)}
 
 
-def trial_inputs(inputs: Sequence[Input], batch: int) -> Batch:
+def answered_inputs(plan: Plan, batch: int) -> Batch:
+    """The `trial_inputs` of a network that it answers with numbers, as far as there are any.
+
+    A mask that hides everything has no answer; where those of one meaning have none, as in a causal
+    network that sees the first place hidden, those of the other may.
+
+    Raises:
+        InterchangeError: where an output holds no number at all.
+    """
+    tried: list[tuple[float, Batch]] = []
+    for turned in (False, True):
+        given = trial_inputs(plan.source.inputs, batch, turned)
+        answer = run_counts(plan, given, seed=0, sample_ids=torch.arange(batch))
+        missing = [float(output.isnan().double().mean()) for output in answer]
+        if 1.0 not in missing:
+            tried.append((sum(missing), given))
+        if not any(missing):
+            break
+    if not tried:
+        raise InterchangeError(
+            "its answer to random inputs, with masks and their opposites, is not a number, so that "
+            "no runtime can be compared with it: nothing was written"
+        )
+    return min(tried, key=lambda each: each[0])[1]
+
+
+def trial_inputs(inputs: Sequence[Input], batch: int, turned: bool = False) -> Batch:
     """Inputs to compare on where there is no data.
 
-    Signals are standard normal; token ids 0 and 1, which every table has, and 1 at the first
-    place, as a mask that shows nothing has no answer; booleans are true. The same batch size gives
-    the same inputs each time.
+    Signals are standard normal; token ids are 0 and 1, which every table has, masks true and false.
+    The first place of a row is 1 or true, the last of a mask false, as one that shows nothing has
+    no answer; where a sample is one place, it is 1 or true. The same batch size gives the same
+    inputs each time.
+
+    Args:
+        inputs: of a network.
+        batch: samples.
+        turned: 0 for 1 and false for true, but where a sample is one place.
     """
     generator = torch.Generator().manual_seed(batch)
-    return batch_of([_trial(port, batch, generator) for port in inputs])
+    return batch_of([_trial(port, batch, generator, turned) for port in inputs])
 
 
-def _trial(port: Input, batch: int, generator: torch.Generator) -> Tensor:
+def _trial(port: Input, batch: int, generator: torch.Generator, turned: bool) -> Tensor:
     size = (batch, *port.shape)
     if port.dtype is None:
         return torch.randn(size, generator=generator)
-    if port.dtype is torch.bool:
-        return torch.ones(size, dtype=torch.bool)
+    if not port.shape:
+        return torch.ones(size, dtype=port.dtype)
     ids = torch.randint(0, 2, size, generator=generator, dtype=port.dtype)
+    if port.dtype is torch.bool:
+        ids[..., -1:] = False
     ids[..., :1] = 1
-    return ids
+    if not turned:
+        return ids
+    return ~ids if port.dtype is torch.bool else 1 - ids
 
 
 def compared(
@@ -128,9 +166,9 @@ def _flipped(plan: Plan, site: str, charge: Tensor, counts: Tensor) -> int:
     """Counts that differ at a site, all of them on a decision boundary."""
     layer = plan.layer(site, 0, torch.zeros(len(charge), dtype=torch.int64))
     expected = plan.neurons[site].count(charge, layer)
-    tolerance = BOUNDARY * charge.abs().amax().clamp(min=1)
+    tolerance = BOUNDARY * charge.abs().where(charge.isfinite(), 0).amax().clamp(min=1)
     beside = [plan.neurons[site].count(charge + by, layer) for by in (tolerance, -tolerance)]
-    differing = counts != expected
+    differing = ~_same(counts, expected)
     wrong = int((differing & (counts != beside[0]) & (counts != beside[1])).sum())
     if wrong:
         raise InterchangeError(
@@ -141,5 +179,14 @@ def _flipped(plan: Plan, site: str, charge: Tensor, counts: Tensor) -> int:
 
 
 def _apart(left: Tensor, right: Tensor) -> float:
-    largest = float(right.abs().amax().clamp(min=torch.finfo(right.dtype).tiny))
-    return float((left - right).abs().amax()) / largest
+    """How far an output lies from the count engine's; of masks and whole numbers 0 or infinity."""
+    if not right.is_floating_point():
+        return 0.0 if torch.equal(left, right) else math.inf
+    differences = (left - right).abs().where(~_same(left, right), 0)
+    sizes = right.abs().where(right.isfinite(), 0)
+    return float(differences.amax()) / float(sizes.amax().clamp(min=torch.finfo(right.dtype).tiny))
+
+
+def _same(left: Tensor, right: Tensor) -> Tensor:
+    """Where numbers are equal; those that are none are so to each other."""
+    return (left == right) | (left.isnan() & right.isnan())

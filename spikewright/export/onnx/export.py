@@ -14,8 +14,8 @@ from typing import Any
 import torch
 
 from spikewright.errors import InterchangeError
-from spikewright.export.onnx.check import PURPOSE, Agreement, Runner, compared, trial_inputs
-from spikewright.export.onnx.graph import COUNTS, OPSET, counting_model, input_names
+from spikewright.export.onnx.check import PURPOSE, Agreement, Runner, answered_inputs, compared
+from spikewright.export.onnx.graph import COUNTS, OPSET, counting_model, input_names, output_names
 from spikewright.export.onnx.integers import in_integers
 from spikewright.extras import require_extra
 from spikewright.files import AnyPath, write_whole
@@ -39,9 +39,9 @@ def export_onnx(
     The model takes `images` `[batch, *S]`, float32, the batch of any size (several inputs, or token
     ids, by the names that the source model has for them), and gives `logits`
     `[batch, classes]`; where the network has several outputs, each by its place in the answer, such
-    as `0` or `boxes.scores` (constants in the answer are left out). The counts of every site are
-    the inner values `counts:SITE`. Before anything
-    is written, onnxruntime runs it on random images: every count must be the count engine's,
+    as `0` or `boxes.scores` (constants in the answer are left out), with `.out` behind it where an
+    input is called so. The counts of every site are the inner values `counts:SITE`. Before anything
+    is written, onnxruntime runs it on random inputs: every count must be the count engine's,
     unless its charge lies on a decision boundary, and every output within 1e-4 of the largest.
 
     Args:
@@ -68,11 +68,17 @@ def export_onnx(
     onnx = require_extra("onnx", "onnx", PURPOSE)
     require_extra("onnxscript", "onnx", PURPOSE)
     plan = replace(network.plan(steps), quick=False)
-    batches = [trial_inputs(plan.source.inputs, size) for size in _BATCHES]
+    batches = [answered_inputs(plan, size) for size in _BATCHES]
     model = counting_model(plan, batches[0])
     integers = in_integers(model, plan) if network.precision is Precision.INT8 else 0
     _describe(model, network, plan, source_sha256)
-    onnx.checker.check_model(model, full_check=True)
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        why = str(error).strip().partition("\n")[0]
+        raise InterchangeError(
+            f"the exported model is no valid ONNX ({why}); nothing was written, please report this"
+        ) from error
     content, agreement = checked(plan, model, batches)
     try:
         write_whole(path, content)
@@ -148,7 +154,7 @@ def checked(plan: Plan, model: Any, batches: list[Batch]) -> tuple[bytes, Agreem
         InterchangeError: when it disagrees.
     """
     whole = Runner(model.SerializeToString(deterministic=True))
-    names = list(plan.source.structure.names.values())
+    names = output_names(plan.source)
     model.graph.value_info.extend(model.graph.output[len(names) :])
     del model.graph.output[len(names) :]
     content: bytes = model.SerializeToString(deterministic=True)
@@ -187,11 +193,18 @@ def _describe(model: Any, network: SpikingNetwork, plan: Plan, sha256: str | Non
         "input_shape": ", ".join("x".join(map(str, port.shape)) for port in plan.source.inputs),
         "sites": ", ".join(network.sites),
     }
+    facts |= {f"output.{name}": place for name, place in _renamed(plan).items()}
     if sha256 is not None:
         facts["source_sha256"] = sha256
     for name, value in facts.items():
         entry = model.metadata_props.add()
         entry.key, entry.value = f"spikewright.{name}", str(value)
+
+
+def _renamed(plan: Plan) -> dict[str, str]:
+    """The places in the answer of outputs that are called otherwise, by their names."""
+    named = zip(output_names(plan.source), plan.source.structure.names.values(), strict=True)
+    return {name: place for name, place in named if name != place}
 
 
 def _reach(plan: Plan) -> str:
@@ -206,11 +219,15 @@ def _summary(path: Path, content: bytes, plan: Plan, agreement: Agreement, integ
     shapes = [", ".join(("batch", *map(str, port.shape))) for port in plan.source.inputs]
     named = zip(input_names(plan.source), shapes, strict=True)
     inputs = ", ".join(f"{name} [{shape}]" for name, shape in named)
-    names = ", ".join(plan.source.structure.names.values())
+    names = ", ".join(output_names(plan.source))
+    renamed = "".join(
+        f"\n  {name} is the answer's '{place}': that is the name of another value"
+        for name, place in _renamed(plan).items()
+    )
     eight_bit = f"; {integers} operators in 8-bit integers" if integers else ""
     return (
         f"{path}: ONNX, operators of version {OPSET}, {len(content):,} bytes\n"
-        f"  {inputs} to {names}, T = {plan.steps}{eight_bit}\n"
+        f"  {inputs} to {names}, T = {plan.steps}{eight_bit}{renamed}\n"
         f"  checked in onnxruntime {runtime.__version__} on {sum(_BATCHES)} random samples: "
         f"{agreement.counts - agreement.flipped:,} of {agreement.counts:,} counts equal those of "
         f"the count engine, {agreement.flipped:,} on a decision boundary; {names} within "

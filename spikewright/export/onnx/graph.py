@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -110,19 +110,35 @@ def counting_model(plan: Plan, images: Batch) -> Any:
         )
     sites = [site.name for site in plan.source.sites]
     try:
-        names = plan.source.structure.names.values()
-        outputs = [*names, *(f"{COUNTS}{site}" for site in sites)]
-        program = _exported(module, tensors_of(images), input_names(plan.source), outputs)
+        outputs = [*output_names(plan.source), *(f"{COUNTS}{site}" for site in sites)]
+        model = _exported(module, tensors_of(images), input_names(plan.source), outputs)
     except torch.onnx.OnnxExporterError as error:
         raise InterchangeError(
             f"torch's exporter has no ONNX operator for {_untranslated(error)}; nothing was written"
         ) from error
-    return _tidied(program.model_proto)
+    return _tidied(model)
 
 
 def input_names(graph: Graph) -> list[str]:
     """The names of a model's inputs: those of the source model, "images" of a single signal."""
     return ["images"] if graph.takes_one_signal else list(graph.call.names.values())
+
+
+def output_names(graph: Graph) -> list[str]:
+    """The names of a model's outputs: their places in the source model's answer.
+
+    Every value of an ONNX graph has a name of its own: an output that is called as an input, or as
+    a site's counts, has ".out" after its name.
+    """
+    places = list(graph.structure.names.values())
+    others = {*input_names(graph), *(f"{COUNTS}{site.name}" for site in graph.sites)}
+    names: list[str] = []
+    for place in places:
+        name = place
+        while name in others or (name != place and name in (*places, *names)):
+            name = f"{name}.out"
+        names.append(name)
+    return names
 
 
 def _exported(
@@ -131,15 +147,46 @@ def _exported(
     dim = torch.export.Dim.DYNAMIC if len(tensors) == 1 else torch.export.Dim("batch")
     shapes = (tuple({0: dim} for _ in tensors),)
     program = torch.export.export(module, tensors, dynamic_shapes=shapes, strict=False)
-    return torch.onnx.export(
+    given = {f"input:{number}": name for number, name in enumerate(inputs)}
+    made = {f"output:{number}": name for number, name in enumerate(outputs)}
+    exported: Any = torch.onnx.export(
         program,
         tensors,
-        input_names=inputs,
-        output_names=outputs,
+        input_names=[*given],
+        output_names=[*made],
         opset_version=OPSET,
         dynamo=True,
         verbose=False,
     )
+    model = exported.model_proto
+    _rename(model.graph, {**given, **made})
+    return model
+
+
+def _rename(graph: Any, names: Mapping[str, str]) -> None:
+    """Rename values; inner ones that have one of the new names already, as "linear", get others.
+
+    Args:
+        graph: an `onnx.GraphProto`, changed in place.
+        names: the new ones, by the old.
+    """
+    taken = frozenset(names.values())
+
+    def other(name: str) -> str:
+        if name in names:
+            return names[name]
+        while name in taken:
+            name = f"{name}:inner"
+        return name
+
+    for value in (*graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        value.name = other(value.name)
+    for node in graph.node:
+        for values in (node.input, node.output):
+            values[:] = [other(name) for name in values]
+        for attribute in node.attribute:
+            if attribute.HasField("g"):
+                _rename(attribute.g, names)
 
 
 def _untranslated(error: Exception) -> str:

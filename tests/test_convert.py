@@ -293,6 +293,8 @@ def test_a_call_the_network_was_not_made_for_is_refused(snn, case):
     [
         ({"neuron": sw.TPP}, "neuron must be a neuron such as.*call it"),
         ({"neuron": "TPP"}, "neuron must be a neuron such as"),
+        ({"neuron": {"*": None}}, r"neuron must be a neuron such as.* at '\*', got None"),
+        ({"neuron": {1: sw.TPP()}}, r"from sites, by name or shell pattern such as .*, got 1"),
         ({"threshold": sw.MinError}, "threshold must be a strategy such as.*call it"),
         ({"threshold": 99.9}, "threshold must be a strategy such as"),
         ({"seed": 1.5}, "seed must be an integer, got 1.5"),

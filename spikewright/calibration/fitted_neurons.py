@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Mapping, Sequence
 
 import torch
@@ -15,7 +16,7 @@ from spikewright.graph.units import applies_function, function_of
 from spikewright.neurons import Neuron
 
 _INPUTS = 1 << 14
-"""Inputs of a unit that are kept of each part of the samples, besides the least and the largest."""
+"""Inputs of a unit that are kept of all samples, besides the least and the largest."""
 
 
 def function_before(
@@ -91,23 +92,42 @@ def _fitted(
 
 
 def _inputs(samples: Samples, sites: Sequence[str]) -> dict[str, Tensor]:
-    """What units are given in the ANN, by site name, float64 `[N]` on the CPU."""
+    """What units are given in the ANN, by site name, float64 `[N]` on the CPU.
+
+    Inputs are numbered through all samples, so that the draw does not depend on how these are cut.
+    """
     kept: dict[str, list[Tensor]] = {site: [] for site in sites}
-    draws = torch.Generator().manual_seed(0)
+    ends: dict[str, list[Tensor]] = {site: [] for site in sites}
+    drawn: dict[int, Tensor] = {}
+    first = 0
 
     def keep(op: Operation, inputs: tuple[Tensor, ...]) -> Tensor:
         assert op.site is not None
-        if op.site.name in kept:
+        site = op.site.name
+        if site in kept:
             values = inputs[0].detach().flatten()
-            some = values
-            if len(values) > _INPUTS:  # at random: a stride could meet the same channels alone
-                places = torch.randperm(len(values), generator=draws)[:_INPUTS]
-                some = values[places.to(values.device)]
-            ends = torch.stack(torch.aminmax(values))
-            kept[op.site.name].append(torch.cat([some, ends]).cpu().double())
+            each = len(values) // len(inputs[0])
+            if each not in drawn:
+                drawn[each] = _drawn(len(samples) * each)
+            numbers = drawn[each] - first * each
+            numbers = numbers[(numbers >= 0) & (numbers < len(values))]
+            kept[site].append(values[numbers.to(values.device)].cpu().double())
+            ends[site] += [end.cpu().double() for end in torch.aminmax(values)]
         return apply(op, inputs, samples.graph.tensors)
 
     with torch.no_grad():
         for part in samples.parts:
             evaluate(samples.graph, part, {Kind.UNIT: keep})
-    return {site: torch.cat(parts) for site, parts in kept.items()}
+            first += len(part)
+    return {
+        site: torch.cat([*kept[site], torch.stack(torch.aminmax(torch.stack(ends[site])))])
+        for site in sites
+    }
+
+
+def _drawn(total: int) -> Tensor:
+    """Numbers below one, ascending: all, or as many as are kept, at random.
+
+    A stride could meet the same channels alone.
+    """
+    return torch.tensor(sorted(random.Random(0).sample(range(total), min(_INPUTS, total))))

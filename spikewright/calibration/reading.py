@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from torch.export import ExportedProgram
 from torch.utils.data import Dataset, IterableDataset
 
 from spikewright.errors import CalibrationError
-from spikewright.graph.given import Given, given, left_out
+from spikewright.graph.given import Given, given, is_batch, is_sound, left_out
 
 Batches = Iterable["Tensor | Sequence[Any] | Mapping[str, Any]"]
 """Calibration data: batches `[B, *S]`, (batch, labels) pairs whose labels are ignored, dicts of
@@ -35,10 +35,15 @@ def read_batches(
     """
     shapes: list[torch.Size] | None = None
     dtypes: list[torch.dtype] = []
+    inputs = set[str]()
     for number, item in enumerate(_iterated(data)):
         if number == 0:
             _warn_of_what_is_left_out(item, model)
         batch = _checked(given(item, model), number)
+        tensors = batch.named(model)
+        if shapes is None:
+            inputs = {name for name, tensor in tensors.items() if is_batch(tensor, batch.batch)}
+        _require_sound(tensors, inputs, number)
         own = [tensor.shape[1:] for tensor in batch.tensors]
         if shapes is not None and batch.batch and own != shapes:
             raise CalibrationError(
@@ -107,10 +112,28 @@ def _checked(batch: Given, number: int) -> Given:
         )
     if batch.alone is not None and batch.alone.ndim == 0:
         raise CalibrationError(f"calibration batch {number} is a single number; give [B, *S]")
-    for tensor in batch.tensors:
-        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-            raise CalibrationError(f"calibration batch {number} holds NaN or infinite values")
     return batch
+
+
+def _require_sound(tensors: Mapping[str, Tensor], inputs: Set[str], number: int) -> None:
+    """Refuse NaN, and infinity in inputs; constants may hold that, as masks do.
+
+    Args:
+        tensors: of a batch, by name.
+        inputs: the names of those that are no constants: the first batch tells.
+        number: of the batch.
+    """
+    for name, tensor in tensors.items():
+        constant = name not in inputs
+        if not is_sound(tensor, constant=constant):
+            raise CalibrationError(
+                f"calibration batch {number} holds NaN or infinite values in '{name}': "
+                + (
+                    "a constant may hold infinity, as masks do, and no NaN"
+                    if constant
+                    else "see how it was read, or leave out the samples in which it is not finite"
+                )
+            )
 
 
 def remedy(batch: Given, dtypes: Iterable[torch.dtype], accepts: Callable[[Given], bool]) -> str:

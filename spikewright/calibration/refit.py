@@ -23,7 +23,7 @@ from spikewright.calibration.samples import MEMORY, Samples, bytes_each
 from spikewright.calibration.segments import kept_bytes
 from spikewright.errors import CalibrationError
 from spikewright.graph.evaluate import apply
-from spikewright.graph.ir import Graph, Kind, Operation, Stored
+from spikewright.graph.ir import Graph, Kind, Operation, Stored, Value, walk
 from spikewright.graph.matrix import MatrixView
 from spikewright.graph.precision import Precision
 from spikewright.graph.primitives import SUM
@@ -223,12 +223,13 @@ class _Run:
         """What arrives `[B, *S]`, and what is missing `[B, *places, O]`, of each part."""
         op, dim = weighted.operation, rule_of(weighted.operation).bias_dim
         mean = self._simulation.mean_over_steps
-        path = _path(op, layer)
-        if path:
-            ceiling = _ceiling(layer, path)
+        terms = _terms(op, layer)
+        if terms:
+            ceiling, times = _ceiling(layer), terms[layer.operation.inputs[0]]
             ends = zip(layer.read_and_current(op), currents(), strict=True)
             for (read, given), (_, wanted) in ends:
-                yield mean(read), _missing(wanted, mean(given), ceiling).movedim(dim, -1)
+                missing = _missing(wanted, mean(given), ceiling) / times
+                yield mean(read), missing.movedim(dim, -1)
         else:
             for read, wanted in zip(layer.read_by(op), exact.read_by(op), strict=True):
                 got = mean(read)
@@ -283,28 +284,31 @@ def _moment_bytes(view: MatrixView) -> int:
     return groups * inputs**2 * torch.float64.itemsize
 
 
-def _path(op: Operation, layer: AtLayer) -> list[Operation]:
-    """The operations from one whose value is a term of the current and nothing else, up to that.
+def _terms(op: Operation, layer: AtLayer) -> dict[str, int]:
+    """How often an operation's value is a term of each value on its way to the current, by name.
 
-    Empty where its value is something else.
+    Empty where anything else is made of it, or of what it is a term of.
     """
-    if layer.operation.site is None or layer.keeps(op):
-        return []
-    path = [op]
+    end, times = layer.operation, {op.name: 1}
+    if end.site is None or layer.keeps(op):
+        return {}
     for one in layer.operations:
-        if one is not layer.operation and path[-1].name in one.inputs:
-            if one.target is not SUM or one.kwargs or one.shape != op.shape:
-                return []
-            path.append(one)
-    return path if layer.operation.inputs == (path[-1].name,) else []
+        leaves = walk((one.args, one.kwargs))
+        terms = [times[v.name] for v in leaves if isinstance(v, Value) and v.name in times]
+        if one is not end and terms:
+            last = end.inputs == (one.name,)
+            plain = one.target is SUM and not one.kwargs and one.shape == op.shape
+            if not plain or (layer.keeps(one) and not last):
+                return {}
+            times[one.name] = sum(terms)
+    return times if len(end.inputs) == 1 and end.inputs[0] in times else {}
 
 
-def _ceiling(layer: AtLayer, path: Sequence[Operation]) -> float | None:
-    """The ceiling of the rectifier that alone reads what is on the way to it; else None."""
-    site = layer.operation.site
-    if site is None or not site.rectifies or any(map(layer.keeps, path)):
-        return None
-    return site.ceiling
+def _ceiling(layer: AtLayer) -> float | None:
+    """The ceiling of the rectifier that alone reads the current; else None."""
+    end = layer.operation
+    kept = any(one.name in end.inputs and layer.keeps(one) for one in layer.operations)
+    return None if kept or end.site is None or not end.site.rectifies else end.site.ceiling
 
 
 def _missing(wanted: Tensor, given: Tensor, ceiling: float | None) -> Tensor:

@@ -22,22 +22,32 @@ def check_configuration(neuron: Any, threshold: Any, correction: Any) -> None:
     """See that these are neurons, a strategy and a correction, or None.
 
     Args:
-        neuron: one, or a mapping to several.
+        neuron: one, or a mapping to several by names of sites or patterns, none of them None.
         threshold: the strategy.
         correction: what makes up for errors.
 
     Raises:
-        ConversionError: where one is something else.
+        ConversionError: where one is something else, or a site is named by no string.
     """
-    neurons = neuron.values() if isinstance(neuron, Mapping) else [neuron]
-    a_neuron = "a neuron such as TPP() or IntegrateFire(), or a mapping from sites to neurons"
-    wanted = [
-        *(("neuron", one, Neuron, a_neuron) for one in neurons),
-        ("threshold", threshold, Threshold, A_STRATEGY),
-        ("correction", correction, Correction, f"None or {A_CORRECTION}"),
+    a_neuron = "a neuron such as TPP() or IntegrateFire()"
+    wanted: list[tuple[str, Any, Any, str]] = [
+        ("threshold", threshold, Threshold | None, A_STRATEGY),
+        ("correction", correction, Correction | None, f"None or {A_CORRECTION}"),
     ]
-    for name, value, kind, words in wanted:
-        if value is not None and not isinstance(value, kind):
+    if isinstance(neuron, Mapping):
+        sites: dict[Any, Any] = dict(neuron)  # pyright: ignore[reportUnknownArgumentType]
+        for site, one in sites.items():
+            if not isinstance(site, str):
+                raise ConversionError(
+                    "a mapping to neurons is from sites, by name or shell pattern such as "
+                    f"'layer1.*' or '*', got {site!r}"
+                )
+            wanted.append(("neuron", one, Neuron, f"{a_neuron} at '{site}'"))
+    else:
+        words = f"{a_neuron}, or a mapping from sites to neurons"
+        wanted.append(("neuron", neuron, Neuron | None, words))
+    for name, value, kinds, words in wanted:
+        if not isinstance(value, kinds):
             raise ConversionError(wrong_kind(name, words, value))
 
 

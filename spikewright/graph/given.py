@@ -40,6 +40,21 @@ class Given:
         leaves = tree_leaves((self.args, dict(self.keywords)))
         return [leaf for leaf in leaves if isinstance(leaf, Tensor)]
 
+    def named(self, model: nn.Module | ExportedProgram) -> dict[str, Tensor]:
+        """All tensors by the names of their parameters, such as "mask" or, of several, "images.0".
+
+        By the place of the argument where its parameter is not known, as that of `*args`.
+        """
+        names = [p.name for p in parameters_of(model) if p.kind in _BY_PLACE]
+        places = [*names, *(f"argument {place + 1}" for place in range(len(names), len(self.args)))]
+        arguments = {**dict(zip(places, self.args, strict=False)), **self.keywords}
+        return {
+            name if argument is leaf else f"{name}.{number}": leaf
+            for name, argument in arguments.items()
+            for number, leaf in enumerate(tree_leaves(argument))
+            if isinstance(leaf, Tensor)
+        }
+
     @property
     def batch(self) -> int:
         """B, the first size of the first tensor that has one; 0 where none has."""
@@ -56,7 +71,7 @@ class Given:
         size = self.batch
 
         def other(leaf: Any) -> Any:
-            return change(leaf) if _is_batch(leaf, size) else leaf
+            return change(leaf) if is_batch(leaf, size) else leaf
 
         return Given(*tree_map(other, (self.args, dict(self.keywords))))
 
@@ -171,7 +186,7 @@ def call_of(model: nn.Module | ExportedProgram, first: Given) -> tuple[Call, dic
 
     def mark(leaf: Any) -> Any:
         nonlocal batches
-        if _is_batch(leaf, first.batch):
+        if is_batch(leaf, first.batch):
             batches += 1
             return Port(batches - 1)
         if isinstance(leaf, Tensor):
@@ -224,8 +239,16 @@ class OfBatches(nn.Module):
         return self.get_submodule(WRAPPED)(*args, **keywords)
 
 
-def _is_batch(leaf: Any, size: int) -> bool:
+def is_batch(leaf: Any, size: int) -> bool:
+    """Whether what stands among the arguments of a call is a batch of so many samples."""
     return isinstance(leaf, Tensor) and leaf.ndim > 0 and len(leaf) == size
+
+
+def is_sound(tensor: Tensor, *, constant: bool) -> bool:
+    """Whether a tensor of a call holds no NaN and, but for constants such as masks, no infinity."""
+    if not tensor.is_floating_point():
+        return True
+    return not bool((tensor.isnan() if constant else ~tensor.isfinite()).any())
 
 
 def _parameters_of_program(program: ExportedProgram) -> list[inspect.Parameter]:

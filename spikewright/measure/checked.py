@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from spikewright.errors import AnalysisError
-from spikewright.measure.shown import Shown, are_finite, is_shown
+from spikewright.measure.shown import Shown, is_shown, unsound
 
 
 def taken_apart(item: Any) -> tuple[Any, Any, bool]:
@@ -26,7 +26,7 @@ def checked_inputs(shown: Any, number: int) -> Shown:
     """The one input of a network, or its several.
 
     Raises:
-        AnalysisError: for what holds no tensor, or numbers that are not finite.
+        AnalysisError: for what holds no tensor, NaN, or batches that are not finite.
     """
     if isinstance(shown, Tensor):
         return checked_images(shown, number)
@@ -35,8 +35,12 @@ def checked_inputs(shown: Any, number: int) -> Shown:
             f"batch {number} holds {described(shown)}; give a tensor [B, *S], or a dict of the "
             "model's arguments by name"
         )
-    if not are_finite(shown):
-        raise AnalysisError(f"batch {number} holds NaN or infinite values")
+    wrong = unsound(shown)
+    if wrong is not None:
+        raise AnalysisError(
+            f"batch {number} holds NaN or infinite values in {wrong}; check the files and the "
+            "preprocessing (constants, which are no batches, may hold infinity, and no NaN)"
+        )
     return shown
 
 

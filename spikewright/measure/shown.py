@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
+from spikewright.graph.given import is_batch, is_sound
+
 Shown = Any
 """A tensor `[B, *S]`, a dict of a model's arguments by name, or a tuple of its positional ones. Of
 several tensors those whose first size is that of the first one are batches."""
@@ -32,10 +34,15 @@ def bytes_of(shown: Shown) -> int:
     return sum(tensor.nbytes for tensor in tensors_in(shown))
 
 
-def are_finite(shown: Shown) -> bool:
-    """Whether no number is NaN or infinite."""
-    floats = (tensor for tensor in tensors_in(shown) if tensor.is_floating_point())
-    return all(bool(tensor.isfinite().all()) for tensor in floats)
+def unsound(shown: Shown) -> str | None:
+    """The argument, by name or place, that holds NaN, or infinity in a batch; None if none does."""
+    size = size_of(shown)
+    named = shown.items() if isinstance(shown, Mapping) else enumerate(shown, 1)  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+    for name, argument in named:  # pyright: ignore[reportUnknownVariableType]
+        for tensor in tensors_in(argument):
+            if not is_sound(tensor, constant=not is_batch(tensor, size)):
+                return f"argument {name}" if isinstance(name, int) else f"'{name}'"
+    return None
 
 
 def moved(shown: Shown, device: torch.device) -> Shown:

@@ -14,9 +14,11 @@ from torch import Tensor, nn
 import spikewright as sw
 from spikewright.calibration import Refit
 from spikewright.calibration.holding_out import HELD_OUT
+from spikewright.calibration.layers import AtLayer
 from spikewright.calibration.moments import Places, chosen_ridge
-from spikewright.calibration.refit import STRENGTHS, _missing
+from spikewright.calibration.refit import STRENGTHS, _missing, _terms
 from spikewright.errors import CalibrationError
+from spikewright.graph.ir import Operation
 from tests.builders import images, wired
 from tests.network.nets import NETS, net, program
 
@@ -102,6 +104,66 @@ def test_what_a_rectifier_alone_reads_is_cut_off(monkeypatch: pytest.MonkeyPatch
         x = torch.randn(40, 6, dtype=torch.float64)
         sw.convert(model, x, threshold=sw.Maximum(), steps=STEPS, correction=Refit())
         assert set(ceilings) == expected
+
+
+SUMS = {
+    "twice": lambda h, y: y + y,
+    "thrice, beside another": lambda h, y: y + h + y + y,
+    "by two ways": lambda h, y: (y + h) + (h + y),
+}
+
+
+@pytest.mark.parametrize("case", SUMS)
+def test_what_is_missing_is_made_up_for_once(case: str) -> None:
+    """The change in a value that enters the current several times acts as often."""
+    torch.manual_seed(1)
+    current = SUMS[case]
+    model = wired(
+        lambda m, x: m.c(torch.tanh(current(h := F.relu(m.a(x)), m.b(h)))),
+        a=nn.Linear(8, 12),
+        b=nn.Linear(12, 12),
+        c=nn.Linear(12, 4),
+    )
+    x = torch.randn(256, 8, dtype=torch.float64)
+    snn = sw.convert(model, x, threshold=sw.MinError(), steps=1, correction=Refit())
+    design, site = snn.design(), snn.sites[0]
+    arriving = snn.counts(x)[site] * design.thresholds[site]
+    with torch.no_grad():
+        sent = F.relu(model.a(x))
+        wanted = current(sent, model.b(sent))
+        plain = current(arriving, model.b(arriving)) - wanted
+        model.load_state_dict(dict(design.weights), strict=False)
+        refitted = current(arriving, model.b(arriving)) - wanted
+    assert {"b.weight", "b.bias"} <= design.weights.keys()
+    assert refitted.norm() < plain.norm()
+    assert refitted.mean(0).norm() < 1e-6 < plain.mean(0).norm()
+
+
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_sum_that_goes_elsewhere_too_is_no_way_to_the_current(
+    monkeypatch: pytest.MonkeyPatch, answered: bool
+) -> None:
+    """What makes up for the error of `d` in the current would be one in the answer, or in `d`."""
+    found: list[dict[str, int]] = []
+
+    def spied(op: Operation, layer: AtLayer) -> dict[str, int]:
+        found.append(_terms(op, layer))
+        return found[-1]
+
+    monkeypatch.setattr("spikewright.calibration.refit._terms", spied)
+
+    def forward(m: Any, x: Tensor) -> Tensor:
+        h = F.relu(m.a(x))
+        first = m.b(h)
+        both = first + h
+        if answered:
+            return m.c(torch.tanh(both + m.d(h))) + both
+        return m.c(torch.tanh(both + m.d(first)))
+
+    layers = {name: nn.Linear(6, 6) for name in "abcd"}
+    x = torch.randn(40, 6, dtype=torch.float64)
+    sw.convert(wired(forward, **layers), x, threshold=sw.Maximum(), steps=2, correction=Refit())
+    assert [len(terms) for terms in found] == [0, 2, 0]  # of b, d and c
 
 
 def test_a_ridge_that_only_harms_is_not_taken() -> None:

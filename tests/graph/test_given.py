@@ -93,6 +93,41 @@ def test_a_parameter_may_be_named_as_a_constant_among_the_arguments() -> None:
     )
 
 
+class Attending(nn.Module):
+    """A mask of all samples before a softmax."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.query, self.key, self.value = nn.Linear(5, 5), nn.Linear(5, 5), nn.Linear(5, 3)
+
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        scores = self.query(x) @ self.key(x).transpose(1, 2) + mask
+        return torch.relu(scores.softmax(-1) @ self.value(x)).mean(1)
+
+
+def test_a_constant_may_be_infinite_and_no_batch() -> None:
+    model, x = Attending().eval(), torch.rand(8, 4, 5)
+    mask = torch.full((4, 4), -torch.inf).triu(1)
+    given = {"x": x, "mask": mask}
+    data = [given, {"x": x[:4], "mask": mask}]  # the first batch tells that the mask is none
+    snn = sw.convert(model, data, sw.TwoPhase("nearest", "binary"), steps=12, correction=None)
+    torch.testing.assert_close(snn(**given), snn(x))
+    torch.testing.assert_close(snn(**given), model(**given), rtol=0.0, atol=0.05)
+    item = (given, torch.zeros(8).long())
+    assert sw.sweep({"a": snn}, [item], 12, reference=model).rows[0].samples == 8
+    for name, value in (("x", -torch.inf), ("mask", torch.nan)):
+        wrong = {**given, name: given[name].clone().fill_(value)}
+        told = f"holds NaN or infinite values in '{name}'"
+        with pytest.raises(sw.CalibrationError, match=told):
+            converted(model, wrong)
+        with pytest.raises(sw.CalibrationError, match=told):
+            converted(model, [tuple(wrong.values())])
+        with pytest.raises(sw.AnalysisError, match=told):
+            sw.sweep({"a": snn}, [(wrong, item[1])], 12)
+    with pytest.raises(sw.AnalysisError, match="infinite values in argument 2"):
+        sw.sweep({"a": snn}, [((x, mask.nan_to_num() + torch.nan), item[1])], 12)
+
+
 class Seeded(nn.Module):
     """A parameter that networks have themselves, before one that they do not."""
 

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 import spikewright as sw
 from spikewright.artefact.configurations import decoded_neurons, encoded_neurons
+from spikewright.calibration.fitted_neurons import _inputs
 from spikewright.export.onnx.export import objections
 from spikewright.finetuning import TrainableNetwork
 from spikewright.measure import HOROWITZ_45NM
@@ -290,3 +291,20 @@ def test_a_table_is_fitted_to_all_channels(monkeypatch: pytest.MonkeyPatch) -> N
     sw.convert(model, [x], FewSpikes(rounds=1), steps=4, correction=None)
     (inputs,) = given
     assert abs(float(inputs.std()) / deviation - 1) < 0.05  # 1 % is the spread of 16,000 draws
+
+
+@pytest.mark.parametrize("most", [200, 1 << 14])
+def test_batch_sizes_do_not_matter(monkeypatch: pytest.MonkeyPatch, most: int) -> None:
+    """The same inputs are kept of 1,024, and their ends, however calibration data is cut."""
+    monkeypatch.setattr("spikewright.calibration.fitted_neurons._INPUTS", most)
+    model, x, ready = prepared()
+    whole, cut = (
+        _inputs(replace(ready.samples, parts=tuple(x.split(size))), ["1"])["1"] for size in (64, 10)
+    )
+    torch.testing.assert_close(whole, cut)
+    with torch.no_grad():
+        given = model[0](x).flatten()  # pyright: ignore[reportIndexIssue]
+    torch.testing.assert_close(whole[-2:], torch.stack(torch.aminmax(given)))
+    drawn = whole[:-2]
+    assert len(drawn) == min(most, 1024)
+    assert float((drawn[:, None] - given).abs().amin(1).max()) < 1e-12

@@ -223,6 +223,31 @@ def test_a_number_for_a_batch_counts_as_often_as_it_has_samples(
     assert str(found).startswith("Largest on 40 samples\n")
 
 
+def test_a_metric_may_change_its_labels(
+    nearest: sw.SpikingNetwork, model: nn.Module, images: Tensor
+) -> None:
+    """Those of every network are the caller's, which stay what they are."""
+    with torch.no_grad():
+        labels = model(images).argmax(1) + 1
+
+    def right(output: Tensor, numbers: Tensor) -> Tensor:
+        numbers -= 1
+        return (output.argmax(1) == numbers).double()
+
+    def as_right(output: Tensor, numbers: Tensor) -> Tensor:
+        return (output.argmax(1) == numbers - 1).double()
+
+    kept = labels.clone()
+    changing, plain = (
+        sw.sweep({"a": nearest}, [(images, labels)], STEPS, reference=model, metric=metric)
+        for metric in (right, as_right)
+    )
+    assert torch.equal(labels, kept)
+    assert changing.reference is not None
+    assert changing.reference.metric == 1
+    assert [row.metric for row in changing.rows] == [row.metric for row in plain.rows]
+
+
 def test_labels_may_be_missing_for_a_metric_that_needs_none(
     nearest: sw.SpikingNetwork, images: Tensor
 ) -> None:

@@ -248,6 +248,22 @@ def test_a_metric_may_change_its_labels(
     assert [row.metric for row in changing.rows] == [row.metric for row in plain.rows]
 
 
+@pytest.mark.parametrize("lazy", [False, True])
+def test_labels_for_a_metric_need_not_be_one_a_sample(
+    lazy: bool, nearest: sw.SpikingNetwork, images: Tensor
+) -> None:
+    """Such as the boxes of all images, each with the number of its image."""
+    targets = torch.rand(100, 6)
+
+    def found(output: Tensor, boxes: Tensor) -> float:
+        assert boxes.shape == (100, 6)
+        return 0.5
+
+    data = [(images, targets)]
+    row = sw.sweep({"a": nearest}, iter(data) if lazy else data, 5, metric=found).rows[0]
+    assert (row.samples, row.metric) == (len(images), 0.5)
+
+
 def test_labels_may_be_missing_for_a_metric_that_needs_none(
     nearest: sw.SpikingNetwork, images: Tensor
 ) -> None:

@@ -292,9 +292,12 @@ def _same_number(tallies: Mapping[Key, Tally]) -> int:
     first, samples = next(((k, t.samples) for k, t in tallies.items()), (_ANN, 0))
     for key, tally in tallies.items():
         if tally.samples != samples:
-            of = next(k.steps for k in tallies if k.part == first.part and k.steps)
+            of, other = (  # of the networks on the same data, as a reference has no T
+                next(k.steps for k in tallies if k.part == part and k.steps)
+                for part in (first.part, key.part)
+            )
             raise AnalysisError(
-                f"data({of}) gave {samples} samples and data({key.steps}) {tally.samples}: give "
+                f"data({of}) gave {samples} samples and data({other}) {tally.samples}: give "
                 "the same ones at every T"
             )
     if not samples:

@@ -137,9 +137,9 @@ class SweepPlan:
         first = next(iter(networks.values()))
         place = device_of(first) if device is None else torch.device(device)
         graph = first.graph
-        for place, dim in graph.structure.moved.items():
+        for answer, dim in graph.structure.moved.items():
             raise AnalysisError(
-                f"the answer '{place}' has the batch at dimension {dim}, where samples cannot be "
+                f"the answer '{answer}' has the batch at dimension {dim}, where samples cannot be "
                 "told apart: wrap the model in a module that returns it with the batch first"
             )
         names, shapes = graph.structure.names, [port.shape for port in graph.inputs]

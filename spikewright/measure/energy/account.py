@@ -260,10 +260,10 @@ class Account:
         moved = replace(flow, counts=None).moved(route.arriving)
         if flow.only_events:
             return moved if route.uniform else self._graded(op, moved)
-        forms = (Form.CURRENT, Form.STEADY, *EVENTS)
-        added = sum(float(moved.parts[form].sum()) for form in forms if form in moved.parts)
-        multiplied = 0.0 if route.uniform else added
-        self._charge(op, Counts(additions=added, scale_multiplications=multiplied))
+        arrived = {form: float(values.sum()) for form, values in moved.parts.items()}
+        added = sum(arrived.get(form, 0.0) for form in (Form.CURRENT, Form.STEADY, *EVENTS))
+        factors, shifts = 0.0 if route.uniform else added, arrived.get(Form.POWERS, 0.0)
+        self._charge(op, Counts(additions=added, shifts=shifts, scale_multiplications=factors))
         return self._result(op, flow)
 
     def _graded(self, op: Operation, flow: Flow) -> Flow:

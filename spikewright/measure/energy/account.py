@@ -106,12 +106,12 @@ class Account:
         return found
 
     @property
-    def weights(self) -> list[Tensor]:
-        """The weights of weighted operations."""
+    def weights(self) -> dict[str, Tensor]:
+        """The weights of weighted operations by name, each once however often it is used."""
         weighted = [
             op for op in self.graph.operations if isinstance(self._routes[op.name], Weighted)
         ]
-        return [self.graph.tensors[op.stored[0]] for op in weighted]
+        return {op.stored[0]: self.graph.tensors[op.stored[0]] for op in weighted}
 
     def walk(
         self,

@@ -29,14 +29,14 @@ class Source:
         self._account = Account(graph)
         self.reads_samples = self._account.reads_samples
         weights = self._account.weights
-        self._zeros = sum(int((weight == 0).sum()) for weight in weights)
-        self._weights = sum(weight.numel() for weight in weights)
+        self._zeros = sum(int((weight == 0).sum()) for weight in weights.values())
+        self._weights = sum(weight.numel() for weight in weights.values())
         self._charged: dict[str, Counts] = {}
         self._passes = 0
 
     @property
     def sparsity(self) -> float:
-        """The fraction of weights, of weighted operations, that are 0."""
+        """The fraction of weights, of weighted operations, that are 0; shared ones count once."""
         return self._zeros / max(1, self._weights)
 
     def add(self, shown: Batch) -> None:

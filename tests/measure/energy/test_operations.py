@@ -271,3 +271,22 @@ def test_every_rule_has_a_route() -> None:
     silent -= {"Embedding", "Sampling"}  # by indices, which are no events
     gone = {"BatchNorm", "Bags"}  # folded away, and written out where they are read
     assert silent == gone, "a normal form is counted as itself"
+
+
+class Twice(nn.Module):
+    """One layer called twice, only its diagonal not 0, and another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shared, self.last = nn.Linear(6, 6), nn.Linear(6, 6)
+        with torch.no_grad():
+            self.shared.weight.copy_(torch.eye(6))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.shared(self.shared(x).relu()).relu())
+
+
+def test_weights_that_are_used_twice_are_sparse_once() -> None:
+    x = torch.rand(16, 6)
+    found = sw.operations(sw.convert(Twice().eval(), x, steps=4), [x])
+    assert found.connection_sparsity == 30 / 72

@@ -235,6 +235,7 @@ class _Tally:
             connection_sparsity=self.source.sparsity,
             record=record,
             settling=self.settling / samples,
+            zero_macs=self.source.zero_macs,
         )
 
     def _levels(self, row: str, levels: Mapping[str, int]) -> int:

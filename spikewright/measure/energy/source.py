@@ -1,8 +1,11 @@
-"""The account of a network's source: what one forward pass takes."""
+"""The account of a network's source: what one forward pass takes, and what zeros save it."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import replace
+
+import torch
 
 from spikewright.graph import Graph, Operation
 from spikewright.graph.inputs import Batch
@@ -29,9 +32,13 @@ class Source:
         self._account = Account(graph)
         self.reads_samples = self._account.reads_samples
         weights = self._account.weights
+        ones = {name: torch.ones_like(weight) for name, weight in weights.items()}
         self._zeros = sum(int((weight == 0).sum()) for weight in weights.values())
         self._weights = sum(weight.numel() for weight in weights.values())
+        whole = replace(graph, tensors={**graph.tensors, **ones})
+        self._whole = Account(whole) if self._zeros else None
         self._charged: dict[str, Counts] = {}
+        self._left_out = 0.0
         self._passes = 0
 
     @property
@@ -44,14 +51,23 @@ class Source:
         if self._passes and not self.reads_samples:
             return
         flows = flows_of_one(self._graph, shown)
-        for site, counts in self._account.walk(flows, 1, 1, _analogue).items():
+        own = self._account.walk(flows, 1, 1, _analogue)
+        for site, counts in own.items():
             self._charged[site] = self._charged.get(site, Counts()) + counts
+        if self._whole is not None:
+            whole = self._whole.walk(flows, 1, 1, _analogue)
+            self._left_out += sum(whole[site].all_macs - own[site].all_macs for site in own)
         self._passes += 1
 
     @property
     def counts(self) -> dict[str, Counts]:
         """Operations of one forward pass by site, and of the outputs: the mean over samples."""
         return {site: counts.divided(self._passes) for site, counts in self._charged.items()}
+
+    @property
+    def zero_macs(self) -> float:
+        """Multiply-accumulates by weights that are 0, which `counts` leaves out."""
+        return self._left_out / self._passes
 
 
 def evaluations(op: Operation, times: int) -> Counts:

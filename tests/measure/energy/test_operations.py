@@ -273,6 +273,19 @@ def test_every_rule_has_a_route() -> None:
     assert silent == gone, "a normal form is counted as itself"
 
 
+def test_dense_operations_count_weights_that_are_0() -> None:
+    """6 -> 8 -> 3: 72 multiply-accumulates a step, of which zeros leave 40."""
+    model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3)).eval()
+    with torch.no_grad():
+        model[0].weight[:, ::2] = 0
+        model[2].weight[0] = 0
+    x = torch.rand(8, 6)
+    found = sw.operations(sw.convert(model, x, steps=4), [x])
+    assert found.total.ann.all_macs == 40
+    assert found.neurobench()["SynapticOperations"]["Dense"] == 72 * 4
+    assert found.connection_sparsity == 32 / 72
+
+
 class Twice(nn.Module):
     """One layer called twice, only its diagonal not 0, and another."""
 

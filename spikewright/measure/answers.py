@@ -256,9 +256,17 @@ def _taken(
         predicted, right = predictions(logits).cpu(), classes.cpu()
     if asked.metric is None:
         return _Taken(samples, predicted, right, values, None, per_sample=False)
-    here = tree_map(lambda leaf: leaf.to(device) if isinstance(leaf, Tensor) else leaf, labels)
-    scores, each = asked.metric.values(answer, here, samples, who)
+    scores, each = asked.metric.values(answer, _copied(labels, device), samples, who)
     return _Taken(samples, predicted, right, values, scores, per_sample=each)
+
+
+def _copied(labels: Any, device: torch.device) -> Any:
+    """Labels on a device, for a metric to change: the next network is asked for the same ones."""
+
+    def copied(leaf: Any) -> Any:
+        return leaf.to(device, copy=True) if isinstance(leaf, Tensor) else leaf
+
+    return tree_map(copied, labels)
 
 
 def _joined(taken: Sequence[_Taken], seconds: float) -> Answers:

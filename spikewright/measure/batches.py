@@ -72,7 +72,7 @@ def labelled_batches(
         first: the number of the first batch, for errors.
         required: whether there must be a sample.
         wanted: which labels are taken; those that are no class numbers come as they are, and None
-            where there are none.
+            where there are none. A tensor of one dimension holds one a sample.
 
     Raises:
         AnalysisError: for a batch without labels, labels of another shape or kind, images that are
@@ -91,7 +91,7 @@ def labelled_batches(
         samples = samples_in(images, dimensions)
         if wanted is not Labels.ANYTHING and labels is not None:
             labels = class_numbers(labels, f"the labels of batch {number}")
-        if isinstance(labels, Tensor) and (labels.ndim == 0 or samples != len(labels)):
+        if isinstance(labels, Tensor) and labels.ndim < 2 and labels.shape != (samples,):
             raise AnalysisError(
                 f"batch {number} has {samples} images and {number_of(labels)} labels; give one each"
             )
@@ -170,7 +170,7 @@ def blocks_of(
             for first, end in _cuts([len(batch) for batch in order], most)
         ]
     if isinstance(data, Sequence):
-        sizes = [_samples_of(item) for item in data]
+        sizes = [_samples_of(item, dimensions) for item in data]
         return [
             Block(first, lambda part=data[first:end]: part, dimensions, wanted)
             for first, end in _cuts(sizes, most)
@@ -223,17 +223,15 @@ def _cuts(sizes: Sequence[int], most: int) -> Iterator[tuple[int, int]]:
         yield first, len(sizes)
 
 
-def _samples_of(item: Any) -> int:
-    shown, labels, labelled = taken_apart(item)
-    if labelled and isinstance(labels, Tensor) and labels.ndim > 0:  # frames have T in front
-        return len(labels)
-    return size_of(shown) if is_shown(shown) else 1
+def _samples_of(item: Any, dimensions: int) -> int:
+    shown, _, _ = taken_apart(item)
+    return samples_in(shown, dimensions) if is_shown(shown) else 1
 
 
 def _stream(data: Labelled, most: int, dimensions: int, wanted: Labels) -> Iterator[Block]:
     number, batches = 0, iter(data)
     for item in batches:
-        each = max(1, _samples_of(item))
+        each = max(1, _samples_of(item, dimensions))
         part = [item, *islice(batches, max(1, most // each) - 1)]
         yield Block(number, lambda part=part: part, dimensions, wanted)
         number += len(part)

@@ -37,10 +37,10 @@ def sweep(
             images, networks of several inputs take a dict of arguments by name, or a tuple of
             positional ones; a dict may hold its labels as "labels". The result does not depend on
             how batches were cut, nor on their order; a loader that shuffles is read in the order
-            of its data set. With a metric the labels may be anything; with a metric or a
-            reference, batches may be inputs alone. Or a function of T that gives such batches of
-            frames `[T, B, *S]`, the same samples at every T: the reference sees their mean over
-            time.
+            of its data set. With a metric the labels may be anything (a tensor of one dimension
+            holds one a sample); with a metric or a reference, batches may be inputs alone. Or a
+            function of T that gives such batches of frames `[T, B, *S]`, the same samples at every
+            T: the reference sees their mean over time.
         steps: every T to simulate, at least 1 each.
         seeds: how many (0, 1, ...) or which; networks without random draws run once.
         reference: the source model, in eval mode, to compare answers with: relative error and

@@ -137,9 +137,9 @@ class SweepPlan:
         first = next(iter(networks.values()))
         place = device_of(first) if device is None else torch.device(device)
         graph = first.graph
-        for place, dim in graph.structure.moved.items():
+        for answer, dim in graph.structure.moved.items():
             raise AnalysisError(
-                f"the answer '{place}' has the batch at dimension {dim}, where samples cannot be "
+                f"the answer '{answer}' has the batch at dimension {dim}, where samples cannot be "
                 "told apart: wrap the model in a module that returns it with the batch first"
             )
         names, shapes = graph.structure.names, [port.shape for port in graph.inputs]
@@ -292,9 +292,12 @@ def _same_number(tallies: Mapping[Key, Tally]) -> int:
     first, samples = next(((k, t.samples) for k, t in tallies.items()), (_ANN, 0))
     for key, tally in tallies.items():
         if tally.samples != samples:
-            of = next(k.steps for k in tallies if k.part == first.part and k.steps)
+            of, other = (  # of the networks on the same data, as a reference has no T
+                next(k.steps for k in tallies if k.part == part and k.steps)
+                for part in (first.part, key.part)
+            )
             raise AnalysisError(
-                f"data({of}) gave {samples} samples and data({key.steps}) {tally.samples}: give "
+                f"data({of}) gave {samples} samples and data({other}) {tally.samples}: give "
                 "the same ones at every T"
             )
     if not samples:

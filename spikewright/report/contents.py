@@ -54,7 +54,8 @@ class Thresholds:
         rows: one a site, in the order in which they run.
         threshold_edges: edges of the bins of thresholds, ascending, in units of the ANN's
             activation.
-        rate_edges: edges of the bins of rates (count / T), ascending, from 0 to 1.
+        rate_edges: edges of the bins of rates, ascending, from 0 to 1: of the mean magnitude of a
+            count over the largest of its neuron.
 
     Raises:
         ValueError: when a row has another number of bins than the edges make.

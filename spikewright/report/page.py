@@ -26,7 +26,13 @@ def render(report: Report) -> str:
 
     Raises:
         MissingExtra: without the packages of the extra `report`.
+        ValueError: for a report of operations alone.
     """
+    if not report.studies:
+        raise ValueError(
+            f"the report '{report.title}' holds operations and no studies, which this page is "
+            "made of: show it by render_comparison([Run(name, report)])"
+        )
     figures = Figures()
     shown_elsewhere = {"spikewright", *OTHER_PARTS}
     return filled(

@@ -24,6 +24,7 @@ from typing import Any
 from spikewright.decoding import decoded, encoded, parsed
 from spikewright.errors import RunError
 from spikewright.measure import Reference, SweepRow
+from spikewright.measure.scores import RELATIVE_ERROR
 from spikewright.report.contents import Report, Study
 from spikewright.report.costs import Energies, energies_of
 from spikewright.version import __version__
@@ -210,8 +211,8 @@ def _sweep_problems(study: Study, what: str) -> Iterator[str]:
         yield from _accuracy_problems(own, f"{what}.sweep.references[{n}]")
     if several and (reference is None or len(several) != len(steps)):
         yield f"{what}: references must be one for every T, beside the reference of the first"
-    score = study.sweep.score if rows else None
-    if score is not None and any(score.of(row) is None for row in rows):
+    score = study.sweep.score if rows else RELATIVE_ERROR  # which answers of 0 do not have
+    if score != RELATIVE_ERROR and any(score.of(row) is None for row in rows):
         yield f"{what}: a row lacks its {score.name}"
 
 

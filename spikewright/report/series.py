@@ -51,6 +51,7 @@ GLYPHS = {
     "cross": "✚",
     "star": "★",
     "hexagon": "⬢",
+    "pentagon": "⬟",
     "x": "✖",
 }
 """Characters that look like the markers used here."""
@@ -70,7 +71,7 @@ KNOWN = (
     Series("TPP", 3, "square", meaning=TPP().meaning),
     Series("unbiased", 4, "diamond", meaning=TwoPhase("unbiased").meaning),
     Series("nearest", 5, "triangle-up", meaning=TwoPhase("nearest").meaning),
-    Series("tracer", 6, "cross", meaning=SpikeTracer().meaning),
+    Series("tracer", 10, "pentagon", meaning=SpikeTracer().meaning),
 )
 """Networks that look the same on all pages."""
 _OTHERS = (

@@ -223,6 +223,47 @@ def test_a_number_for_a_batch_counts_as_often_as_it_has_samples(
     assert str(found).startswith("Largest on 40 samples\n")
 
 
+def test_a_metric_may_change_its_labels(
+    nearest: sw.SpikingNetwork, model: nn.Module, images: Tensor
+) -> None:
+    """Those of every network are the caller's, which stay what they are."""
+    with torch.no_grad():
+        labels = model(images).argmax(1) + 1
+
+    def right(output: Tensor, numbers: Tensor) -> Tensor:
+        numbers -= 1
+        return (output.argmax(1) == numbers).double()
+
+    def as_right(output: Tensor, numbers: Tensor) -> Tensor:
+        return (output.argmax(1) == numbers - 1).double()
+
+    kept = labels.clone()
+    changing, plain = (
+        sw.sweep({"a": nearest}, [(images, labels)], STEPS, reference=model, metric=metric)
+        for metric in (right, as_right)
+    )
+    assert torch.equal(labels, kept)
+    assert changing.reference is not None
+    assert changing.reference.metric == 1
+    assert [row.metric for row in changing.rows] == [row.metric for row in plain.rows]
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_labels_for_a_metric_need_not_be_one_a_sample(
+    lazy: bool, nearest: sw.SpikingNetwork, images: Tensor
+) -> None:
+    """Such as the boxes of all images, each with the number of its image."""
+    targets = torch.rand(100, 6)
+
+    def found(output: Tensor, boxes: Tensor) -> float:
+        assert boxes.shape == (100, 6)
+        return 0.5
+
+    data = [(images, targets)]
+    row = sw.sweep({"a": nearest}, iter(data) if lazy else data, 5, metric=found).rows[0]
+    assert (row.samples, row.metric) == (len(images), 0.5)
+
+
 def test_labels_may_be_missing_for_a_metric_that_needs_none(
     nearest: sw.SpikingNetwork, images: Tensor
 ) -> None:

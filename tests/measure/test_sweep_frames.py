@@ -58,14 +58,15 @@ def test_a_loader_of_frames_serves_its_own_t(
         sw.sweep({"nearest": nearest}, data, STEPS)
 
 
+@pytest.mark.parametrize("compared", [False, True])
 def test_other_samples_at_another_t_are_refused(
-    nearest: sw.SpikingNetwork, images: Tensor, labels: Tensor
+    nearest: sw.SpikingNetwork, model: nn.Module, images: Tensor, labels: Tensor, compared: bool
 ) -> None:
     def at(steps: int) -> list[tuple[Tensor, Tensor]]:
         return [(in_frames(images[:steps], steps), labels[:steps])]
 
     with pytest.raises(sw.AnalysisError, match=r"data\(2\) gave 2 samples and data\(5\) 5"):
-        sw.sweep({"nearest": nearest}, at, STEPS)
+        sw.sweep({"nearest": nearest}, at, STEPS, reference=model if compared else None)
 
 
 def test_labels_are_counted_by_sample(

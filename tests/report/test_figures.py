@@ -44,6 +44,11 @@ def test_networks_of_one_page_differ_in_colour_and_marker() -> None:
     assert len({(s.slot, s.marker) for s in found}) == len(found)
 
 
+def test_no_two_networks_that_are_known_look_alike() -> None:
+    looks = [(one.slot, one.marker) for one in KNOWN if one.name != "independent"]  # shuffled, too
+    assert len(set(looks)) == len(looks)
+
+
 def test_a_name_of_a_network_is_text_in_a_figure() -> None:
     figure = score_curves(sweep_of((row("a<b", 4, 4, 700), row("a<b", 8, 8, 800))), "steps")
     hover = [text for trace in figure["data"] for text in trace.get("text", ())]

@@ -4,16 +4,18 @@ import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from spikewright.measure import Sweep
-from spikewright.report import Report, Study, render
+from spikewright.report import Report, Study, read_run, render, render_comparison
 from spikewright.report.score_curves import score_curves
 from spikewright.report.summary import caveats
 
 from .conftest import row, sweep_of
+from .folders import SWEPT, operations_of, write
 
 VOID = {"meta", "link", "img", "br", "input", "hr", "wbr"}
 
@@ -200,3 +202,10 @@ def test_an_ann_that_is_shown_other_data_at_every_t_is_told_for_each(sweep: Swee
     lines = {"steps": [trace["y"] for trace in steps if trace.get("name") == "ANN"]}
     lines["latency"] = [trace["y"] for trace in latency if trace.get("name") == "ANN"]
     assert lines == {"steps": [[95.0, 97.0]], "latency": [[95.0, 95.0], [97.0, 97.0]]}
+
+
+def test_operations_alone_are_shown_by_the_comparison(tmp_path: Path) -> None:
+    run = read_run(write(tmp_path / "run", results=operations_of({("IF", 4): 12.5}, SWEPT)))
+    with pytest.raises(ValueError, match=r"'T' holds operations and no studies.*render_comparison"):
+        render(run.report)
+    assert "<h2>" in render_comparison([run])

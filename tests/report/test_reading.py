@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from spikewright.errors import RunError
-from spikewright.report import FORMAT, Report, read_run, render, render_comparison
+from spikewright.measure import Reference, Sweep
+from spikewright.report import FORMAT, Report, Study, read_run, render, render_comparison
 
 from .folders import SWEPT, operations_of, sweep_results, write
 
@@ -49,6 +51,25 @@ def test_energies_are_computed_from_the_operations(tmp_path: Path) -> None:
         ("IF", 4, 12.5, 1000)
     ]
     assert document["operations"][0]["energy"]["snn_nj"] == 12.5
+
+
+def test_answers_that_have_no_relative_error_are_read_again(sweep: Sweep, tmp_path: Path) -> None:
+    """Beside a reference that answers 0 to all samples of one T; there are no classes."""
+    none = dict.fromkeys(
+        ("accuracy", "low", "high", "agreement", "only_network", "only_reference", "p_value")
+    )
+    rows = tuple(
+        replace(
+            row, per_seed=(), cosine=0.5, relative_error=None if row.steps == 4 else 0.1, **none
+        )
+        for row in sweep.rows
+    )
+    reference = Reference(None, None, None, samples=1000, seconds=1.0)
+    study = Study("A study", replace(sweep, rows=rows, reference=reference))
+    report = Report("T", "S.", (study,), "spikewright sweep")
+    run = read_run(write(tmp_path / "run", results=sweep_results(report, SWEPT)))
+    assert run.report.studies == (study,)
+    assert "relative error" in render(run.report)
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -38,6 +39,7 @@ from spikewright.measure.energy.flow import (
     Flow,
     Form,
     evenly,
+    read_by_moves,
     route_of,
     spikes_and_powers,
     summed,
@@ -62,6 +64,9 @@ class Account:
 
     Attributes:
         trains: whose spikes travel where.
+        reads_samples: whether values move by indices or masks of each sample.
+        limits_samples: whether samples must be walked one by one, for those or as what a product
+            sends has a limit in each. All else is a sum over samples.
     """
 
     def __init__(self, graph: Graph, code: Written | None = None) -> None:
@@ -70,6 +75,10 @@ class Account:
         self._owners = owners(graph)
         self._routes = {op.name: route_of(op, graph) for op in graph.operations}
         self.trains = Trains(graph, self._routes, code)
+        self._moving = read_by_moves(graph, self._routes)
+        self.reads_samples = not self._moving <= graph.fixed
+        products = any(isinstance(route, Multiplied) for route in self._routes.values())
+        self.limits_samples = products or self.reads_samples
         self._all_wait = code is not None and all(n.waits for n in code.neurons.values())
         readers = graph.consumers()
         self._accumulators = {
@@ -87,14 +96,6 @@ class Account:
         self._settling = 0.0
         self._charged: dict[str, Counts] = {}
 
-    @property
-    def limits_samples(self) -> bool:
-        """Whether samples must be walked one by one, as what a product sends has a limit in each.
-
-        All else is a sum over samples.
-        """
-        return any(isinstance(route, Multiplied) for route in self._routes.values())
-
     @cached_property
     def arriving(self) -> dict[str, frozenset[str]]:
         """By site, and of the outputs: the names of the sites whose counts arrive there."""
@@ -105,15 +106,12 @@ class Account:
         return found
 
     @property
-    def sparsity(self) -> float:
-        """The fraction of weights, of weighted operations, that are 0."""
-        weights = [
-            self.graph.tensors[op.stored[0]]
-            for op in self.graph.operations
-            if isinstance(self._routes[op.name], Weighted)
+    def weights(self) -> dict[str, Tensor]:
+        """The weights of weighted operations by name, each once however often it is used."""
+        weighted = [
+            op for op in self.graph.operations if isinstance(self._routes[op.name], Weighted)
         ]
-        total = sum(weight.numel() for weight in weights)
-        return sum(int((weight == 0).sum()) for weight in weights) / max(1, total)
+        return {op.stored[0]: self.graph.tensors[op.stored[0]] for op in weighted}
 
     def walk(
         self,
@@ -168,7 +166,7 @@ class Account:
         route, flow = self._routes[op.name], signals[0] if signals else Flow(constant=True)
         match route:
             case None:
-                return Flow(constant=True)
+                return self._constant(op, flows)
             case Weighted():
                 return self._weighted(op, route, flow)
             case Chosen():
@@ -179,7 +177,7 @@ class Account:
                 addends = [(name, flows[name]) for name in route.addends]
                 return self._added(op, addends, constant=route.constant)
             case Scaled():
-                scaled = self._scaled(op, self._widened(op, flow))
+                scaled = self._scaled(op, flow.widened(op.shape))
                 return self._added(op, [("", scaled)], constant=True) if route.shifted else scaled
             case Multiplied():
                 return self._multiplied(op, route, {name: flows[name] for name in op.inputs})
@@ -187,6 +185,13 @@ class Account:
                 return self._moved(op, route, {name: flows[name] for name in op.inputs})
             case Begun():
                 return self._result(op, Flow({Form.STEADY: torch.ones(1)}))
+
+    def _constant(self, op: Operation, flows: Mapping[str, Flow]) -> Flow:
+        """What no signal reaches; its value, of the one sample at hand, where values move by it."""
+        if op.name not in self._moving:
+            return Flow(constant=True)
+        read = {name: flows[name].value for name in op.inputs}
+        return Flow(constant=True, value=call(op, read, self.graph.tensors, 1))
 
     def _times(self, op: Operation, flow: Flow) -> float:
         """How often an operation computes a number of this flow, for all samples."""
@@ -260,10 +265,10 @@ class Account:
         moved = replace(flow, counts=None).moved(route.arriving)
         if flow.only_events:
             return moved if route.uniform else self._graded(op, moved)
-        forms = (Form.CURRENT, Form.STEADY, *EVENTS)
-        added = sum(float(moved.parts[form].sum()) for form in forms if form in moved.parts)
-        multiplied = 0.0 if route.uniform else added
-        self._charge(op, Counts(additions=added, scale_multiplications=multiplied))
+        arrived = {form: float(values.sum()) for form, values in moved.parts.items()}
+        added = sum(arrived.get(form, 0.0) for form in (Form.CURRENT, Form.STEADY, *EVENTS))
+        factors, shifts = 0.0 if route.uniform else added, arrived.get(Form.POWERS, 0.0)
+        self._charge(op, Counts(additions=added, shifts=shifts, scale_multiplications=factors))
         return self._result(op, flow)
 
     def _graded(self, op: Operation, flow: Flow) -> Flow:
@@ -314,7 +319,7 @@ class Account:
 
     def _added(self, op: Operation, addends: Iterable[tuple[str, Flow]], *, constant: bool) -> Flow:
         """A sum of branches; those that still accumulate take the others in where they stand."""
-        flows = [(name, self._widened(op, flow)) for name, flow in addends]
+        flows = [(name, flow.widened(op.shape)) for name, flow in addends]
         merged = summed(flow for _, flow in flows)
         merged = replace(merged, constant=constant or any(flow.constant for _, flow in flows))
         if merged.only_events:
@@ -329,22 +334,15 @@ class Account:
         self._charge(op, Counts(additions=merged.events() + extra))
         return self._result(op, merged, constant=merged.varies and Form.STEADY in merged.parts)
 
-    def _widened(self, op: Operation, flow: Flow) -> Flow:
-        """A flow broadcast to the shape of an operation's result."""
-
-        def change(values: Tensor) -> Tensor:
-            lead = [1] * (len(op.shape) + 1 - values.ndim)
-            return values.reshape(len(values), *lead, *values.shape[1:]).expand(
-                len(values), *op.shape
-            )
-
-        return replace(flow, counts=None).moved(change)
-
     def _moved(self, op: Operation, route: Moved, flows: Mapping[str, Flow]) -> Flow:
         forms = {form for flow in flows.values() for form in flow.parts}
-        shown = self._shapes
-        parts = {f: route.move({n: v.part(f, shown[n]) for n, v in flows.items()}) for f in forms}
+        places = {name: at for name, flow in flows.items() if (at := flow.places) is not None}
+        parts: dict[Form, Any] = {}
+        for form in forms:
+            shown = {name: flow.part(form, self._shapes[name]) for name, flow in flows.items()}
+            parts[form] = route.move({**shown, **places})
         counts = {name: flow.counts for name, flow in flows.items()}
         known = route.counted and all(c is not None for c in counts.values())
-        constant = bool(route.constant) or any(flow.constant for flow in flows.values())
+        added = any(flow.constant for name, flow in flows.items() if name not in places)
+        constant = bool(route.constant) or added
         return Flow(parts, route.move(counts) if known else None, constant)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 
 from spikewright.errors import AnalysisError
 from spikewright.graph import Graph
-from spikewright.graph.inputs import Batch, named
+from spikewright.graph.inputs import Batch, named, tensors_of
 from spikewright.measure.batches import NO_SAMPLE, Labels, image_batches, labelled_batches
 from spikewright.measure.checked import taken_apart
 from spikewright.measure.energy.flow import Flow, Form, evenly
@@ -69,18 +69,23 @@ def flows_at(graph: Graph, batch: Batch, event_value: float | None) -> dict[str,
         raise _no_events(event_value, shapes)
     indices = {port.name for port in graph.inputs if port.dtype is not None}
     return {
-        name: Flow(constant=True) if name in indices else _steady_flow(tensor.cpu())
+        name: Flow(constant=True, value=tensor) if name in indices else _steady_flow(tensor.cpu())
         for name, tensor in named(graph.inputs, batch)
     }
 
 
-def flows_of_one(graph: Graph) -> Mapping[str, Flow]:
-    """The flow at every input for one sample without zeros, of the network's source."""
+def flows_of_one(graph: Graph, batch: Batch) -> dict[str, Flow]:
+    """The flow at every input of the network's source, for one sample without zeros.
+
+    Args:
+        graph: of the network.
+        batch: of all inputs, whose indices and masks are taken.
+    """
     return {
-        port.name: Flow(constant=True)
+        port.name: Flow(constant=True, value=tensor)
         if port.dtype is not None
         else evenly(Form.STEADY, port.shape, 1)
-        for port in graph.inputs
+        for port, tensor in zip(graph.inputs, tensors_of(batch), strict=True)
     }
 
 

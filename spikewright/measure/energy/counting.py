@@ -10,16 +10,16 @@ from typing import Any
 from spikewright.errors import AnalysisError
 from spikewright.graph import Graph, Operation
 from spikewright.graph.inputs import Batch
-from spikewright.graph.ir import ROOT, Kind
 from spikewright.measure.accuracy import logits_of, predictions, require_answers
 from spikewright.measure.energy.account import Account, SiteRule
 from spikewright.measure.energy.activity import Activities, observe_activity
-from spikewright.measure.energy.arriving import batches_for, flows_at, flows_of_one
+from spikewright.measure.energy.arriving import batches_for, flows_at
 from spikewright.measure.energy.counts import Counts, OperationsRow
 from spikewright.measure.energy.estimate import HOROWITZ_45NM, EnergyModel
-from spikewright.measure.energy.flow import Flow, Form, evenly, spikes_and_powers
+from spikewright.measure.energy.flow import Flow, Form, spikes_and_powers
 from spikewright.measure.energy.layers import OUTPUT, layer_kinds
 from spikewright.measure.energy.results import Operations
+from spikewright.measure.energy.source import Source, evaluations
 from spikewright.measure.energy.written import Written
 from spikewright.measure.placement import device_of
 from spikewright.measure.run_record import RunClock
@@ -113,9 +113,10 @@ def counted(
     _require_priced(network, model)
     clock = RunClock()
     place = device_of(network)
-    source = Account(network.graph)
+    source = Source(network.graph)
     tallies = [_Tally(network, steps, code, source) for code in codes]
-    trains, apart = tallies[0].account.trains, tallies[0].account.limits_samples
+    trains = tallies[0].account.trains
+    apart = tallies[0].account.limits_samples or source.reads_samples
     graph = network.graph
     samples, right, labelled = 0, 0, 0
     for given, labels in batches_for(graph, data):
@@ -126,6 +127,7 @@ def counted(
         size = samples_in(graph, shown)
         for number, part in enumerate(_one_by_one(graph, shown) if apart else [shown]):
             arriving = flows_at(graph, part, event_value)
+            source.add(part)
             for tally, sent in zip(tallies, activities, strict=True):
                 tally.add(arriving, *((1, sent.of(number, size)) if apart else (size, sent)))
         samples += size
@@ -139,8 +141,7 @@ def counted(
     asked = {"steps": steps, "engine": str(engine), "constants": model.source}
     record = clock.finish(place, seed=seed, samples=samples, configuration=asked)
     accuracy = right / labelled if labelled else None
-    ann = source.walk(flows_of_one(graph), 1, 1, _analogue)
-    return [tally.result(ann, samples, accuracy, model, record) for tally in tallies]
+    return [tally.result(samples, accuracy, model, record) for tally in tallies]
 
 
 def _one_by_one(graph: Graph, shown: Batch) -> Sequence[Batch]:
@@ -154,7 +155,7 @@ def _require_priced(network: SpikingNetwork, model: EnergyModel) -> None:
         (name, op.site.name)
         for op in network.graph.neurons
         if op.site is not None
-        for name in _evaluations(op, 1).functions
+        for name in evaluations(op, 1).functions
         if not model.prices(name)
     ]
     if unpriced:
@@ -168,21 +169,6 @@ def _require_priced(network: SpikingNetwork, model: EnergyModel) -> None:
         )
 
 
-def _evaluations(op: Operation, times: int) -> Counts:
-    """What neurons compute besides rectifying; in parts where the model writes them out.
-
-    A part that adds values up, such as a mean, is evaluated for every value that it reads.
-    """
-    assert op.site is not None
-    counts = Counts()
-    sizes = {ROOT: math.prod(op.shape), **{part.name: math.prod(part.shape) for part in op.body}}
-    for part in () if op.site.rectifies else op.body or (op,):
-        if part.kind is not Kind.CONSTANT:
-            values = max(math.prod(part.shape), *(sizes.get(name, 0) for name in part.inputs))
-            counts += Counts(functions={part.function: float(times * values)})
-    return counts
-
-
 @dataclass
 class _Tally:
     """The running account of one network under one code."""
@@ -190,7 +176,7 @@ class _Tally:
     network: SpikingNetwork
     steps: int
     code: Written
-    source: Account
+    source: Source
     charged: dict[str, Counts] = field(default_factory=dict)
     spikes: dict[str, float] = field(default_factory=dict)
     settling: int = 0
@@ -216,14 +202,9 @@ class _Tally:
         self.latest = max(self.latest, sent.latest)
 
     def result(
-        self,
-        ann: Mapping[str, Counts],
-        samples: int,
-        accuracy: float | None,
-        model: EnergyModel,
-        record: Any,
+        self, samples: int, accuracy: float | None, model: EnergyModel, record: Any
     ) -> Operations:
-        graph = self.network.graph
+        graph, ann = self.network.graph, self.source.counts
         kinds = layer_kinds(graph)
         sizes = {op.site.name: math.prod(op.shape) for op in graph.neurons if op.site is not None}
         neurons = self.network.neurons.items()
@@ -254,6 +235,7 @@ class _Tally:
             connection_sparsity=self.source.sparsity,
             record=record,
             settling=self.settling / samples,
+            zero_macs=self.source.zero_macs,
         )
 
     def _levels(self, row: str, levels: Mapping[str, int]) -> int:
@@ -277,9 +259,9 @@ def _spiking(plan: Plan, code: Written, duration: int, samples: int, sent: Activ
         work += Counts(**{k: v * settling for k, v in asdict(neuron.settling_work).items()})
         biased = size * times * (arriving.constant or shifted or steady)
         activity = sent.sites[site]
-        evaluations = samples if neuron.waits else samples * duration + sent.settling
+        often = samples if neuron.waits else samples * duration + sent.settling
         if not neuron.fits_function:  # else its steps, which `work` has, are all it does
-            work += _evaluations(op, evaluations)
+            work += evaluations(op, often)
         return (
             spikes_and_powers(
                 activity.spikes, activity.spikes * (neuron.largest_spike > 1), activity.counts
@@ -288,12 +270,3 @@ def _spiking(plan: Plan, code: Written, duration: int, samples: int, sent: Activ
         )
 
     return rule
-
-
-def _analogue(op: Operation, arriving: Flow) -> tuple[Flow, Counts]:
-    """Sites of the source: a rectifier is one comparison, a bias one addition."""
-    size = math.prod(op.shape)
-    assert op.site is not None
-    work = Counts(bias_additions=size * arriving.constant, comparisons=size * op.site.rectifies)
-    work += _evaluations(op, 1)
-    return evenly(Form.CURRENT, op.shape, 1), work

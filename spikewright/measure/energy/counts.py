@@ -115,7 +115,8 @@ class OperationsRow:
         neurons: how many it has.
         spikes: how many they send for the mean sample.
         snn: operations of the spiking network for the mean sample.
-        ann: operations of its source for one sample: one forward pass.
+        ann: operations of its source for one sample: one forward pass, the mean where indices or
+            masks of each sample move its values.
         levels: the largest count that arrives; where none does, the largest that it sends. Of
             fitted few-spikes neurons, which weigh each step otherwise, how many counts there are.
         kind: what computes on the way to its neurons, such as "conv 3×3, 16 → 32".

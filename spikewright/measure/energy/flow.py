@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import Tensor
 
 from spikewright.errors import AnalysisError
 from spikewright.graph import Graph, Kind, Operation
-from spikewright.graph.routes import Route
+from spikewright.graph.routes import Moved, Route
 from spikewright.graph.rule import rule_of
 
 
@@ -47,11 +47,13 @@ class Flow:
         counts: the count of every element and sample `[R, *S]`, of spikes that have only moved
             since they were sent, where a max pool will ask for it; else None.
         constant: whether a constant is added somewhere on the way, at every step.
+        value: of indices and masks, and of what is made of them, what they are.
     """
 
     parts: Mapping[Form, Any] = field(default_factory=dict)
     counts: Any = None
     constant: bool = False
+    value: Any = None
 
     @property
     def varies(self) -> bool:
@@ -77,6 +79,21 @@ class Flow:
         parts = {form: change(values) for form, values in self.parts.items()}
         counts = None if self.counts is None else change(self.counts)
         return Flow(parts, counts, self.constant)
+
+    def widened(self, shape: tuple[int, ...]) -> Flow:
+        """The same values broadcast to a shape."""
+
+        def change(values: Tensor) -> Tensor:
+            lead = [1] * (len(shape) + 1 - values.ndim)
+            return values.reshape(len(values), *lead, *values.shape[1:]).expand(len(values), *shape)
+
+        return replace(self, counts=None).moved(change)
+
+    @property
+    def places(self) -> Tensor | None:
+        """Indices or a mask, by which values move; None of what is none."""
+        known = isinstance(self.value, Tensor) and not self.value.is_floating_point()
+        return self.value.cpu() if known else None
 
 
 def spikes_and_powers(spikes: Tensor, powers: Tensor, counts: Any = None) -> Flow:
@@ -110,3 +127,13 @@ def route_of(op: Operation, graph: Graph) -> Route | None:
             "not counted yet: replace it in the model, or report it"
         )
     return route
+
+
+def read_by_moves(graph: Graph, routes: Mapping[str, Route | None]) -> frozenset[str]:
+    """The constants that values are moved by, such as masks, and those that they are made of."""
+    wanted: set[str] = set()
+    for op in reversed(graph.operations):
+        moves = isinstance(routes[op.name], Moved) and not graph.constants.issuperset(op.inputs)
+        if moves or op.name in wanted:
+            wanted |= graph.constants.intersection(op.inputs)
+    return frozenset(wanted)

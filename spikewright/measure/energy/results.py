@@ -34,6 +34,7 @@ class Operations:
         record: how it was measured.
         settling: time steps after the window until spike tracers have settled, the mean over
             samples.
+        zero_macs: multiply-accumulates of the ANN by weights that are 0, which its rows leave out.
     """
 
     network: str
@@ -48,6 +49,7 @@ class Operations:
     connection_sparsity: float
     record: RunRecord
     settling: float = 0.0
+    zero_macs: float = 0.0
 
     @property
     def total(self) -> OperationsRow:
@@ -83,8 +85,8 @@ class Operations:
         NeuroBench runs every layer at every step; here, what is constant in time is computed once,
         and a spike passes pooling on its way to the next weights without becoming a fraction. So
         `Effective_MACs` is smaller by the repetitions of the first layer, and what follows average
-        pooling counts as `Effective_ACs`. `Dense` is that of full passes at all steps, as in
-        NeuroBench.
+        pooling counts as `Effective_ACs`. `Dense` is that of full passes at all steps, with
+        weights that are 0 too, as in NeuroBench.
 
         Source: Yik et al., "NeuroBench" (arXiv 2304.04640), metrics of the algorithm track.
         """
@@ -96,7 +98,7 @@ class Operations:
             "SynapticOperations": {
                 "Effective_MACs": total.snn.effective_macs,
                 "Effective_ACs": total.snn.additions,
-                "Dense": total.ann.all_macs * times,
+                "Dense": (total.ann.all_macs + self.zero_macs) * times,
             },
         }
 

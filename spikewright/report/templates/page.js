@@ -14,17 +14,18 @@
   const all = (selector, within = document) => [...within.querySelectorAll(selector)];
   const theme = () => chosen || (system.matches ? "dark" : "light");
 
-  /* "$s1" and "$s1/0.2" are the style sheet's colour --s1, with an opacity. */
+  /* "$s1" and "$s1/0.2" are the style sheet's colour --s1, with an opacity; other text is itself. */
   const colour = (text) => {
-    const [, name, opacity] = /^\$([a-z0-9]+)(?:\/([\d.]+))?$/.exec(text);
-    const hex = getComputedStyle(root).getPropertyValue(`--${name}`).trim();
+    const [, name, opacity] = /^\$([a-z0-9]+)(?:\/([\d.]+))?$/.exec(text) || [];
+    const hex = name ? getComputedStyle(root).getPropertyValue(`--${name}`).trim() : "";
+    if (!hex) return text;
     if (!opacity) return hex;
     const full = hex.length === 4 ? hex.replace(/[0-9a-f]/gi, "$&$&") : hex;
     const part = (at) => parseInt(full.slice(at, at + 2), 16);
     return `rgba(${part(1)},${part(3)},${part(5)},${opacity})`;
   };
   const coloured = (value) => {
-    if (typeof value === "string") return value.startsWith("$") ? colour(value) : value;
+    if (typeof value === "string") return colour(value);
     if (Array.isArray(value)) return value.map(coloured);
     if (value && typeof value === "object") {
       return Object.fromEntries(Object.entries(value).map(([k, v]) => [k, coloured(v)]));

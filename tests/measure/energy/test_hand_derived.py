@@ -326,3 +326,16 @@ def test_spikes_put_at_other_places_keep_their_fan_out() -> None:
     placed = counts[:, [1, 1, 2, 4, 4, 5]]
     output = sw.operations(snn, [x]).row("output").snn
     assert output.macs == pytest.approx(2 * float(placed.sum()) / len(x))
+
+
+def test_spikes_that_are_averaged_beside_numbers_are_shifted() -> None:
+    """Each is shifted by the convolution's weight, and where the mean adds it."""
+
+    def wire(m: Any, x: Tensor) -> Tensor:
+        h = F.relu(m.a(x))
+        return m.c(torch.cat([h, m.b(h)], 1).mean((2, 3)))
+
+    model = wired(wire, a=pointwise(), b=pointwise(), c=constant(nn.Linear(2, 3), 1.0))
+    found = counted(model, ones(2, 1, 4, 4), sw.TwoPhase("nearest", "digits"))
+    assert found.total.spikes > 0
+    assert found.row("output").snn.shifts == 2 * found.total.spikes

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor, nn
@@ -68,3 +70,40 @@ def test_a_batch_of_one_input_may_be_named_as_the_argument() -> None:
     for batch in ((named, labels), {**named, "labels": labels}):
         found = operations(snn, [batch])
         assert (found.rows, found.accuracy) == (plain.rows, plain.accuracy)
+
+
+class MovedByInput(nn.Module):
+    """Values of a layer, moved as each sample's own mask or indices tell."""
+
+    def __init__(self, move: Callable[[Tensor, Tensor], Tensor]) -> None:
+        super().__init__()
+        self.hidden, self.last, self.move = nn.Linear(4, 6), nn.Linear(6, 3), move
+
+    def forward(self, x: Tensor, places: Tensor) -> Tensor:
+        return self.last(self.move(self.hidden(x).relu(), places))
+
+
+MOVES: dict[str, tuple[torch.dtype, Callable[[Tensor, Tensor], Tensor]]] = {
+    "a mask": (torch.bool, lambda h, mask: h.masked_fill(mask, 0.0)),
+    "a mask made of numbers": (torch.int64, lambda h, kept: h.masked_fill(kept < 2, 0.0)),
+    "indices": (torch.int64, lambda h, places: h.gather(1, places)),
+}
+
+
+@pytest.mark.parametrize("name", MOVES)
+def test_spikes_move_by_the_masks_and_indices_of_their_sample(name: str) -> None:
+    """Every spike that is kept, or repeated, reaches 3 outputs; in the ANN, every such value."""
+    torch.manual_seed(0)
+    dtype, move = MOVES[name]
+    places = (torch.rand(40, 6) * 6).long()
+    x, places = torch.rand(40, 4), places > 2 if dtype is torch.bool else places
+    batches = [{"x": x[:30], "places": places[:30]}, {"x": x[30:], "places": places[30:]}]
+    threshold = sw.Maximum(per="layer")
+    snn = sw.convert(MovedByInput(move).eval(), batches[0], threshold=threshold, steps=4)
+    output = operations(snn, batches).row("output")
+    sent = torch.cat([next(iter(snn.counts(batch).values())) for batch in batches])
+    expected = 3 * float(move(sent.double(), places).sum()) / len(x)
+    assert expected > 0
+    assert output.snn.additions + output.snn.macs == pytest.approx(expected)
+    dense = 3 * float(move(torch.ones(40, 6), places).sum()) / len(x)
+    assert output.ann.macs == pytest.approx(dense)

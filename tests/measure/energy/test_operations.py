@@ -271,3 +271,35 @@ def test_every_rule_has_a_route() -> None:
     silent -= {"Embedding", "Sampling"}  # by indices, which are no events
     gone = {"BatchNorm", "Bags"}  # folded away, and written out where they are read
     assert silent == gone, "a normal form is counted as itself"
+
+
+def test_dense_operations_count_weights_that_are_0() -> None:
+    """6 -> 8 -> 3: 72 multiply-accumulates a step, of which zeros leave 40."""
+    model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3)).eval()
+    with torch.no_grad():
+        model[0].weight[:, ::2] = 0
+        model[2].weight[0] = 0
+    x = torch.rand(8, 6)
+    found = sw.operations(sw.convert(model, x, steps=4), [x])
+    assert found.total.ann.all_macs == 40
+    assert found.neurobench()["SynapticOperations"]["Dense"] == 72 * 4
+    assert found.connection_sparsity == 32 / 72
+
+
+class Twice(nn.Module):
+    """One layer called twice, only its diagonal not 0, and another."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.shared, self.last = nn.Linear(6, 6), nn.Linear(6, 6)
+        with torch.no_grad():
+            self.shared.weight.copy_(torch.eye(6))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.last(self.shared(self.shared(x).relu()).relu())
+
+
+def test_weights_that_are_used_twice_are_sparse_once() -> None:
+    x = torch.rand(16, 6)
+    found = sw.operations(sw.convert(Twice().eval(), x, steps=4), [x])
+    assert found.connection_sparsity == 30 / 72

@@ -6,6 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+
+import spikewright as sw
+from spikewright.models import digits_cnn
 
 from .conftest import DIGITS, SMALL, Run
 
@@ -144,3 +148,12 @@ def test_a_network_of_one_number_a_sample_has_energy_but_no_accuracy(
     code, text, err = run("energy", model, *data, "--steps", "2", "--limit", "20")
     assert code == 0, err
     assert "additions" in text
+
+
+def test_classes_in_another_order_are_refused_beside_a_metric(run: Run, module: str) -> None:
+    snn = sw.convert(digits_cnn().eval(), torch.rand(8, 1, 8, 8), steps=2)
+    snn.save("swapped.safetensors", notes={"classes": ["1", "0", *map(str, range(2, 10))]})
+    words = [*SMALL[:4], "--metric", f"{module}:sure"]
+    code, _, err = run("evaluate", "swapped.safetensors", *words)
+    assert code == 2
+    assert "answer 0 of the saved network means '1'" in err

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
@@ -103,9 +104,18 @@ def _mismatches(
         for name, tensor in fitting.items()
         if tensor.is_floating_point() != state[name].is_floating_point()
     ]
+    names: dict[int, list[str]] = {}
+    for name in fitting:
+        names.setdefault(id(state[name]), []).append(name)
+    torn = [
+        f"two values: {name} and {first} are one parameter of the model, and differ in the file"
+        for first, *others in names.values()
+        for name in others
+        if not torch.equal(*(fitting[one].to(state[first].dtype) for one in (first, name)))
+    ]
     broken = [
         f"not finite: {name} {tuple(tensor.shape)}"
         for name, tensor in fitting.items()
         if tensor.is_floating_point() and not bool(tensor.isfinite().all())
     ]
-    return missing + unexpected + misshapen + mistyped + broken
+    return missing + unexpected + misshapen + mistyped + torn + broken

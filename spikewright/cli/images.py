@@ -11,12 +11,14 @@ from torch.utils.data import DataLoader, Dataset
 
 from spikewright.cli.console import print_note
 from spikewright.cli.failures import WrongUsage, opening
+from spikewright.cli.fit import answers_classes
 from spikewright.cli.options import MAXIMUM_SIZE, DataOptions, MeasurementOptions, Split
 from spikewright.data import ImageData, Resize, calibration_subset, loader, open_dataset
 from spikewright.data.content import content_hash
 from spikewright.data.double import InDouble
 from spikewright.data.events import EventData, EventImages, frame_batches
 from spikewright.data.image_data import dataset_length
+from spikewright.graph import Graph
 from spikewright.measure.cells import Cells
 from spikewright.runs.recipe import DataRecipe
 from spikewright.training.never_seen import NeverSeen
@@ -168,10 +170,12 @@ class OpenData:
         """What was measured on, as images or as T frames."""
         return f"{self.images.name}, as T frames" if frames else self.images.name
 
-    @property
-    def notes(self) -> dict[str, Any]:
-        """The notes to save with a network that was calibrated on this data."""
-        return {PREPARATION: asdict(self.preparation), CLASSES: list(self.images.classes)}
+    def notes_of(self, graph: Graph) -> dict[str, Any]:
+        """The notes to save with a network of this graph that was calibrated on this data."""
+        notes: dict[str, Any] = {PREPARATION: asdict(self.preparation)}
+        if answers_classes(graph, self.images):
+            notes[CLASSES] = list(self.images.classes)
+        return notes
 
     def typed(self, images: Dataset[tuple[Tensor, int]]) -> Dataset[tuple[Tensor, int]]:
         """Images in the precision that is asked for."""

@@ -142,8 +142,7 @@ def open_for(
         RunError: when the notes hold no preparation that makes sense.
     """
     known = known_preparation(notes, told=options.mean is not None or options.size is not None)
-    double = network.dtype is torch.float64
-    data = open_data(options, known, double=double, never_seen=never_seen)
+    data = open_data(options, known, dtype=network.dtype, never_seen=never_seen)
     check_network(network, notes, data.images, classes=classes)
     return data
 

@@ -40,6 +40,7 @@ def write_pictures(
 def folder(tmp_path: Path) -> Path:
     write_pictures(tmp_path / "train", ("cat", "dog"), 10)
     write_pictures(tmp_path / "test", ("cat", "dog"), 3, first=100)
+    (tmp_path / "train" / ".thumbnails").mkdir()  # hidden, so no class
     return tmp_path
 
 

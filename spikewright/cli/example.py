@@ -36,12 +36,19 @@ def inputs_of(given: Sequence[str], like: Tensor) -> dict[str, Tensor]:
         name, equals, described = text.partition("=")
         kind, _, shape = described.rpartition(":")
         kind = kind or "float"
-        if not equals or not name.isidentifier() or name in inputs or kind not in _KINDS:
+        if (
+            not equals
+            or not described
+            or not name.isidentifier()
+            or name in inputs
+            or kind not in _KINDS
+        ):
             raise WrongUsage(
                 f"--input {text}: write NAME=KIND:SHAPE, each name once, with a KIND of "
                 f"{', '.join(_KINDS)}, such as input_ids=ids:12 or image=float:3,224,224"
             )
-        tensor = _KINDS[kind]((_BATCH, *shape_of(shape)), generator)
+        sample = shape_of(shape, f"--input {name}") if shape.strip() else ()
+        tensor = _KINDS[kind]((_BATCH, *sample), generator)
         dtype = like.dtype if tensor.is_floating_point() else tensor.dtype
         inputs[name] = tensor.to(like.device, dtype)
     return inputs

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from spikewright.cli.failures import WrongUsage
 from spikewright.data import ImageData
 from spikewright.errors import raised_at
+from spikewright.graph import Graph
 from spikewright.graph.given import Given
 from spikewright.graph.model_checks import state_of, takes
 from spikewright.models.exported import exported_shape
@@ -65,6 +66,11 @@ def check_outputs(outputs: int, data: ImageData, more: str = "") -> None:
             "its labels would mean something else; give the model that was trained on this data"
             f"{more}"
         )
+
+
+def answers_classes(graph: Graph, data: ImageData) -> bool:
+    """Whether a network answers one number a class of the data."""
+    return graph.structure.logits is not None and graph.output_shape == (len(data.classes),)
 
 
 def _other_dtype(model: nn.Module, batch: Tensor) -> str:

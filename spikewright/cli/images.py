@@ -6,17 +6,20 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from spikewright.cli.console import print_note
 from spikewright.cli.failures import WrongUsage, opening
+from spikewright.cli.fit import answers_classes
 from spikewright.cli.options import MAXIMUM_SIZE, DataOptions, MeasurementOptions, Split
 from spikewright.data import ImageData, Resize, calibration_subset, loader, open_dataset
 from spikewright.data.content import content_hash
-from spikewright.data.double import InDouble
+from spikewright.data.dtypes import InDtype
 from spikewright.data.events import EventData, EventImages, frame_batches
 from spikewright.data.image_data import dataset_length
+from spikewright.graph import Graph
 from spikewright.measure.cells import Cells
 from spikewright.runs.recipe import DataRecipe
 from spikewright.training.never_seen import NeverSeen
@@ -110,14 +113,14 @@ class OpenData:
         preparation: that the images went through.
         batch_size: images a batch.
         skipped: the pictures that were left out.
-        double: whether images are given in float64.
+        dtype: of the images that are given.
     """
 
     images: ImageData
     preparation: Preparation
     batch_size: int
     skipped: SkippedPictures
-    double: bool = False
+    dtype: torch.dtype = torch.float32
 
     def measured(self, options: MeasurementOptions, seed: int) -> DataLoader[tuple[Tensor, int]]:
         """Batches of the images that accuracies are measured on.
@@ -168,21 +171,23 @@ class OpenData:
         """What was measured on, as images or as T frames."""
         return f"{self.images.name}, as T frames" if frames else self.images.name
 
-    @property
-    def notes(self) -> dict[str, Any]:
-        """The notes to save with a network that was calibrated on this data."""
-        return {PREPARATION: asdict(self.preparation), CLASSES: list(self.images.classes)}
+    def notes_of(self, graph: Graph) -> dict[str, Any]:
+        """The notes to save with a network of this graph that was calibrated on this data."""
+        notes: dict[str, Any] = {PREPARATION: asdict(self.preparation)}
+        if answers_classes(graph, self.images):
+            notes[CLASSES] = list(self.images.classes)
+        return notes
 
     def typed(self, images: Dataset[tuple[Tensor, int]]) -> Dataset[tuple[Tensor, int]]:
-        """Images in the precision that is asked for."""
-        return InDouble(images) if self.double else images
+        """Images in the dtype that is asked for."""
+        return images if self.dtype is torch.float32 else InDtype(images, self.dtype)
 
 
 def open_data(
     options: DataOptions,
     known: Preparation,
     *,
-    double: bool,
+    dtype: torch.dtype = torch.float32,
     never_seen: NeverSeen | None = None,
 ) -> OpenData:
     """Open the data set of --data.
@@ -190,7 +195,7 @@ def open_data(
     Args:
         options: which, and how it is prepared.
         known: the preparation where the options name none.
-        double: give images in float64.
+        dtype: of the images that are given.
         never_seen: what the validation split has to be of; None leaves it as the data set has it.
 
     Raises:
@@ -209,7 +214,7 @@ def open_data(
         )
         if never_seen is not None:
             images = with_unseen_validation(images, options.data, never_seen)
-    return OpenData(images, preparation, options.batch_size, skipped, double)
+    return OpenData(images, preparation, options.batch_size, skipped, dtype)
 
 
 def _chosen(

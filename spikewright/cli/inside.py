@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
+import torch
 from torch import Tensor
+from torch.utils.data import DataLoader
 
+from spikewright.data import calibration_subset
+from spikewright.data.image_data import dataset_length
 from spikewright.measure import Sweep
-from spikewright.measure.answers import Batches
 from spikewright.measure.memory import Portions
 from spikewright.measure.placement import device_of
 from spikewright.network import SpikingNetwork
@@ -21,12 +24,14 @@ LONGEST_RASTER = 128
 ERROR_SAMPLES = 64
 """Images of the measured split on which the errors of layers are taken apart."""
 
+Loader = DataLoader[tuple[Tensor, int]]
+
 
 def inside_study(
     title: str,
     swept: Sweep,
     networks: Mapping[str, SpikingNetwork],
-    data: Batches | Callable[[int], Batches],
+    data: Loader | Callable[[int], Loader],
     classes: Sequence[str],
     seed: int,
 ) -> Study:
@@ -36,15 +41,14 @@ def inside_study(
         title: what was converted.
         swept: the sweep.
         networks: that were swept, by name.
-        data: that they were swept on, batches or a function of T that gives them; the first batch
-            is looked at.
+        data: that they were swept on, batches or a function of T that gives them; as many images
+            as a batch holds are looked at.
         classes: class names by number.
-        seed: of stochastic neurons.
+        seed: of stochastic neurons, and of the images that are looked at.
     """
     name, network = list(networks.items())[-1]
     steps = shown_steps(swept.steps)
-    batches = data if isinstance(data, Iterable) else data(steps)
-    images, labels = next(batch for batch in batches if len(batch[1]))
+    images, labels = drawn_batch(data if isinstance(data, DataLoader) else data(steps), seed)
     images = images.to(device_of(network))
     samples_along = batch_dimension(network.graph, images)
 
@@ -71,6 +75,18 @@ def inside_study(
         errors=errors,
         error_samples=samples,
     )
+
+
+def drawn_batch(batches: Loader, seed: int) -> tuple[Tensor, Tensor]:
+    """A batch of images drawn by the seed: data sets may stand class by class."""
+    images = batches.dataset
+    mixed = DataLoader(
+        calibration_subset(images, dataset_length(images), seed),
+        batch_size=batches.batch_size,
+        collate_fn=batches.collate_fn,
+        generator=torch.Generator(),  # else it draws from torch's global generator
+    )
+    return next((shown, labels) for shown, labels in mixed if len(labels))
 
 
 def shown_steps(steps: Sequence[int]) -> int:

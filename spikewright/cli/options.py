@@ -19,7 +19,7 @@ MAXIMUM_BATCH = 2**20
 MAXIMUM_SIZE = 4096
 """The largest side of a picture, in pixels."""
 DEFAULT_CORRECTION = "auto"
-"""The rule of thresholds where neither --threshold nor --method names one."""
+"""What makes up for errors where neither --correction nor --method says it."""
 
 
 class Split(StrEnum):
@@ -76,7 +76,8 @@ class DataOptions:
         std: The standard deviation of every channel, which divides what is left; it goes with
             --mean.
         size: The side of the square that pictures are resized and cropped to, as torchvision's
-            presets do it.
+            presets do it. Default: that which the network was trained with where that is known,
+            as for --mean; else pictures stay as they are.
         batch_size: The number of images in a batch.
         strict: Pictures that cannot be read are refused. Default: they are left out and listed.
     """

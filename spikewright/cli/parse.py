@@ -158,12 +158,12 @@ def steps_of(text: str) -> tuple[int, ...]:
     return tuple(dict.fromkeys(whole(part, "--steps", 1, MAXIMUM_STEPS) for part in parts))
 
 
-def shape_of(text: str) -> tuple[int, ...]:
+def shape_of(text: str, option: str = "--input-shape") -> tuple[int, ...]:
     """The shape of one sample, e.g. `3,224,224`."""
-    shape = tuple(whole(part, "--input-shape", 1) for part in items(text, "--input-shape"))
+    shape = tuple(whole(part, option, 1) for part in items(text, option))
     if math.prod(shape) > MAXIMUM_VALUES:
         raise WrongUsage(
-            f"--input-shape {text}: a sample of {math.prod(shape):,} values is larger than any "
+            f"{option} {text}: a sample of {math.prod(shape):,} values is larger than any "
             f"image; give at most {MAXIMUM_VALUES:,}"
         )
     return shape

@@ -25,7 +25,7 @@ class RunOptions:
     Attributes:
         output: The folder of the run; named again with the same recipe, the run goes on.
         resume: The folder of a run to go on with, by its own recipe: in place of all options but
-            --device and --tensorboard.
+            --device, --tensorboard and --json.
         tensorboard: The metrics are logged to DIR/tensorboard as well.
         device: The device: cpu, cuda, cuda:1, mps, ...
         json: The card is printed as JSON on stdout, and nothing else.

@@ -109,9 +109,9 @@ def open_source(
     """
     method_for(conversion)  # refuse a bad rule and a bad precision before anything slow
     precision_of(conversion.precision)
-    double = in_double(conversion.precision)
     never_seen = NeverSeen.by(model.model) if split is Split.VALIDATION else None
-    opened = open_data(data, preparation_of(model), double=double, never_seen=never_seen)
+    dtype = torch.float64 if in_double(conversion.precision) else torch.float32
+    opened = open_data(data, preparation_of(model), dtype=dtype, never_seen=never_seen)
     images = opened.images
     available = dataset_length(images.train)
     count = conversion.calibration_samples or min(CALIBRATION_SAMPLES, available)
@@ -122,7 +122,7 @@ def open_source(
         )
     chosen = opened.typed(calibration_subset(images.train, count, conversion.seed))
     network = open_model(model, conversion.device)
-    network = network.double() if double else network
+    network = network.double() if dtype is torch.float64 else network
     place = torch.device(conversion.device)
     batches = tuple(b.to(place) for b, _ in loader(chosen, data.batch_size) if len(b))
     if not batches:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -186,16 +187,47 @@ def picture_data(
     return ImageData(name, Subset(train, kept), Subset(train, apart), sets["test"], names, shape)
 
 
-def class_folders(name: str, folder: Path) -> Any:
-    """A folder with one folder of pictures a class, as torchvision's `ImageFolder`.
+@dataclass(frozen=True)
+class ClassFolders:
+    """Pictures in one folder a class, as torchvision's `ImageFolder` gives them.
+
+    Attributes:
+        classes: the names of the folders, in order.
+        samples: file and label of every picture.
+    """
+
+    classes: list[str]
+    samples: list[tuple[str, int]]
+
+    @property
+    def targets(self) -> list[int]:
+        """The label of every picture."""
+        return [label for _, label in self.samples]
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: int) -> tuple[Any, int]:
+        file, label = self.samples[index]
+        return _rgb(file), label
+
+
+def class_folders(name: str, folder: Path) -> ClassFolders:
+    """A folder with one folder of pictures a class; folders that are hidden by a dot are none.
 
     Raises:
         DataError: if there is no class folder, or one without pictures.
         MissingExtra: if torchvision is not installed.
     """
-    datasets = require_extra("torchvision.datasets", "vision", f"the data set '{name}'")
+    folders = require_extra("torchvision.datasets", "vision", f"the data set '{name}'").folder
     try:
-        return datasets.ImageFolder(str(folder), loader=_rgb)
+        found, _ = folders.find_classes(str(folder))
+        classes = [one for one in found if not one.startswith(".")]
+        if not classes:
+            raise FileNotFoundError("all folders in it are hidden by a dot")
+        labels = {one: label for label, one in enumerate(classes)}
+        samples = folders.make_dataset(str(folder), labels, extensions=folders.IMG_EXTENSIONS)
+        return ClassFolders(classes, samples)
     except FileNotFoundError as error:
         raise DataError(
             f"{name}: '{folder}': {error}; every class needs a folder with at least one "

@@ -37,30 +37,29 @@ class Inside:
         networks: the baseline and the same with its trains rearranged, by name.
         data: batches, gone over once a part.
         steps: every T of the errors; spike times are those at the largest.
+        seed: of the random draws.
         progress: called after every batch.
     """
 
     networks: dict[str, SpikingNetwork]
     data: Iterable[tuple[Tensor, Tensor]]
     steps: tuple[int, ...]
+    seed: int
     progress: Progress | None
 
     def measure(self, cells: Cells) -> None:
         """Measure the parts that are dealt to this process."""
         baseline, probe = self.networks.values()
         most = max(self.steps)
-        tasks = [
-            Task(
-                self._named(_TIMES),
-                lambda: self._over_data(
-                    lambda data: SpikeTimes(*watch_spikes(baseline, probe, data, most)), _TIMES
-                ),
-            )
-        ]
+
+        def times(data: Iterable[Any]) -> SpikeTimes:
+            return SpikeTimes(*watch_spikes(baseline, probe, data, most, seed=self.seed))
+
+        tasks = [Task(self._named(_TIMES), partial(self._over_data, times, _TIMES))]
         for name, network in self.networks.items():
 
             def errors(data: Iterable[Any], name: str = name, network: Any = network) -> Any:
-                return decompose(network, data, self.steps, name=name)
+                return decompose(network, data, self.steps, seed=self.seed, name=name)
 
             part = f"errors of {name}"
             tasks.append(Task(self._named(part), partial(self._over_data, errors, part)))
@@ -75,8 +74,8 @@ class Inside:
         return times, tuple(error for part in errors for error in part)
 
     def _named(self, part: str) -> str:
-        """The name of a cell: a part at other T is another one."""
-        return f"{part}, T = {', '.join(map(str, self.steps))}"
+        """The name of a cell: a part at other T, or with another seed, is another one."""
+        return f"{part}, T = {', '.join(map(str, self.steps))}, seed {self.seed}"
 
     def _over_data(self, work: Callable[[Iterable[Any]], R], part: str) -> R:
         dimensions = len(next(iter(self.networks.values())).graph.signal.shape)

@@ -37,7 +37,7 @@ PROBE = str(Order.INDEPENDENT)
 
 @dataclass(frozen=True)
 class LayerEffect:
-    """What happens when the spikes of one layer alone are shuffled ("independent", seed 0).
+    """What happens when the spikes of one layer alone are shuffled ("independent").
 
     Attributes:
         site: the shuffled layer.
@@ -73,12 +73,13 @@ class Misalignment:
     Attributes:
         whole: accuracies of the baseline, by the label of its neurons such as "IF", and of every
             order applied to all layers.
-        layers: one entry a site, that layer alone shuffled; empty without `layerwise`.
+        layers: one entry a site, that layer alone shuffled, by the first seed; empty without
+            `layerwise`.
         histograms: one a site, at the largest T: when spikes leave, before and after shuffling
-            all layers ("independent", seed 0).
+            all layers ("independent", the first seed).
         residuals: one a site, at the largest T: what the baseline's neurons keep.
-        errors: for the baseline and for all layers shuffled ("independent", seed 0), for every T
-            and site: the layer's error by its causes.
+        errors: for the baseline and for all layers shuffled ("independent", the first seed), for
+            every T and site: the layer's error by its causes.
     """
 
     whole: Sweep
@@ -119,7 +120,8 @@ def misalignment(
         network: converted with `IntegrateFire` neurons, best designed for every T of `steps`.
         data: batches (images `[B, *S]`, labels `[B]`), gone over several times.
         steps: every T of the whole-network experiment.
-        seeds: how many or which, for the random orders.
+        seeds: how many or which, for the random orders of the whole network; the other parts have
+            the first one.
         reference: the source model in eval mode, for the comparisons of `sweep`.
         orders: "independent" (the paper's), "shared", "early", "late", "reversed".
         layerwise: also shuffle each layer alone (one simulation of the data a layer).
@@ -153,12 +155,13 @@ def misalignment(
     baseline = label_of(network.neurons)
     rearranged = {baseline: network} | {str(order): shuffled(network, order) for order in kinds}
     whole = SweepPlan.of(rearranged, data, times, seeds, reference, labelled=True)
+    first = whole.seeds[0]
     alone = {site: shuffled(network, Order.INDEPENDENT, [site]) for site in network.sites}
     layers = None
     if layerwise:
-        layers = SweepPlan.of(alone, data, at, 1, _AtSteps(network, at), labelled=True)
+        layers = SweepPlan.of(alone, data, at, (first,), _AtSteps(network, at), labelled=True)
     probe = shuffled(network, Order.INDEPENDENT)
-    inside = Inside({baseline: network, PROBE: probe}, data, times, progress)
+    inside = Inside({baseline: network, PROBE: probe}, data, times, first, progress)
     whole.measure(shared.within("whole"), progress)
     if layers is not None:
         layers.measure(shared.within(f"layers at T = {at}"), progress)

@@ -89,6 +89,9 @@ class SweepPlan:
     """The cells of a sweep: every network at every T with every seed, block by block of the data.
 
     Make it with `of`, then call `measure`, and `result` when every process and job has measured.
+
+    Attributes:
+        seeds: of the draws, in their order.
     """
 
     def __init__(
@@ -103,7 +106,7 @@ class SweepPlan:
         self._clock = RunClock()
         self._networks = networks
         self._passes = passes
-        self._seeds = seeds
+        self.seeds = seeds
         self._reference = reference
         self._device = device_of(next(iter(networks.values())))
         self._portions = Portions()
@@ -210,12 +213,12 @@ class SweepPlan:
             **configuration,
             "networks": {name: _described(network) for name, network in self._networks.items()},
             "steps": list(numbers),
-            "seeds": list(self._seeds),
+            "seeds": list(self.seeds),
         }
         if metric is not None:
             asked["metric"] = asked.get("metric") or metric.name
         record = self._clock.finish(
-            self._device, seed=self._seeds[0], samples=samples, configuration=asked
+            self._device, seed=self.seeds[0], samples=samples, configuration=asked
         )
         answered = [tallies[replace(_ANN, part=n)] for n in numbers.values()] if compared else []
         references = tuple(reference_of(one, measured=metric is not None) for one in answered)
@@ -284,7 +287,7 @@ class SweepPlan:
         return block
 
     def _seeds_of(self, network: SpikingNetwork) -> tuple[int, ...]:
-        return self._seeds if network.stochastic else self._seeds[:1]
+        return self.seeds if network.stochastic else self.seeds[:1]
 
 
 def _same_number(tallies: Mapping[Key, Tally]) -> int:

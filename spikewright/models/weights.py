@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from spikewright.errors import ModelError
 
@@ -20,7 +22,8 @@ def load_weights(model: nn.Module, path: Path, optional: Collection[str] = ()) -
 
     Every parameter and persistent buffer of the model must be in the file, in its shape, and
     the other way round; only `num_batches_tracked` counters may be missing. Parameters that the
-    model shares under several names are complete when the file has one of the names.
+    model shares under several names are complete when the file has one of the names. What modules
+    keep beside tensors (`get_extra_state`) stays as it is.
 
     Args:
         model: changed in place.
@@ -33,11 +36,18 @@ def load_weights(model: nn.Module, path: Path, optional: Collection[str] = ()) -
 
     Raises:
         ModelError: if the file cannot be read, naming the reason; or naming *every* tensor that is
-            missing, unexpected, of another shape or kind, or holds NaN or infinity, the model being
-            left as it was.
+            missing, unexpected, of another shape or kind, of two values for one parameter, or
+            holds NaN or infinity, the model being left as it was; or for parameters that have no
+            shape before a lazy module has seen an input.
     """
     tensors = _read(path)
-    state = model.state_dict(keep_vars=True)
+    kept = model.state_dict(keep_vars=True)
+    state = {name: tensor for name, tensor in kept.items() if isinstance(tensor, Tensor)}
+    if lazy := [name for name, tensor in state.items() if is_lazy(tensor)]:
+        raise ModelError(
+            f"{type(model).__name__} has no shape yet for {', '.join(lazy)}: lazy modules take it "
+            "from their first input, so call the model on one where it is made"
+        )
     left_out = frozenset(optional if tensors.keys().isdisjoint(optional) else ())
     problems = _mismatches(state, tensors, left_out)
     if problems:
@@ -94,9 +104,18 @@ def _mismatches(
         for name, tensor in fitting.items()
         if tensor.is_floating_point() != state[name].is_floating_point()
     ]
+    names: dict[int, list[str]] = {}
+    for name in fitting:
+        names.setdefault(id(state[name]), []).append(name)
+    torn = [
+        f"two values: {name} and {first} are one parameter of the model, and differ in the file"
+        for first, *others in names.values()
+        for name in others
+        if not torch.equal(*(fitting[one].to(state[first].dtype) for one in (first, name)))
+    ]
     broken = [
         f"not finite: {name} {tuple(tensor.shape)}"
         for name, tensor in fitting.items()
         if tensor.is_floating_point() and not bool(tensor.isfinite().all())
     ]
-    return missing + unexpected + misshapen + mistyped + broken
+    return missing + unexpected + misshapen + mistyped + torn + broken

@@ -45,8 +45,10 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     """Read what `write_tensors` wrote: the tensors, on the CPU, and the document.
 
     Raises:
-        RunError: if it cannot be read.
+        RunError: if it is not there, or cannot be read.
     """
+    if not path.exists():
+        raise RunError(f"'{path}' is not there")
     try:
         with safetensors.safe_open(path, framework="pt", device="cpu") as file:
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

@@ -244,6 +244,10 @@ class Recipe:
         start: trained weights to start from, as `spikewright.training.start_from` names them;
             None starts from random ones.
 
+    Raises:
+        RecipeError: when made with a seed out of its range, or with an option of the optimisation
+            that the network's activation does not have.
+
     Example:
         >>> Recipe(DataRecipe("digits"), NetworkRecipe("digits_cnn", levels=4)).seed
         0
@@ -264,6 +268,10 @@ class Recipe:
             (
                 self.optimisation.sparsity > 0 and (levels == 0 or levels & (levels + 1) > 0),
                 "sparsity counts the spikes of QCFS with 2^T - 1 levels: levels=3, 7, 15, ...",
+            ),
+            (
+                self.optimisation.decay_thresholds and not self.network.activation.learns_threshold,
+                f"{self.network.activation} has no threshold for decay_thresholds to pull down",
             ),
         )
 

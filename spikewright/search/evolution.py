@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+import random
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +17,7 @@ from spikewright.extras import require_extra
 from spikewright.search.network import MotifNetwork
 from spikewright.search.score import dissimilarity_score
 from spikewright.search.space import Architecture, SearchSpace
-from spikewright.seeding import seeded
+from spikewright.seeding import LARGEST_SEED, seeded
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class EvolutionRecipe:
         population: architectures that are kept, and made anew in each generation, at least 2.
         draws: networks with weights of their own that a score is the mean of, at least 1.
         channels: of every population of neurons, at least 1.
-        seed: of genomes, crossover, mutation and weights.
+        seed: of genomes, crossover, mutation and weights, 0 to 4,294,967,295.
 
     Raises:
         ValueError: for a number out of its range.
@@ -43,6 +45,8 @@ class EvolutionRecipe:
         for name, least in (("population", 2), ("draws", 1), ("channels", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        if not 0 <= self.seed <= LARGEST_SEED:
+            raise ValueError(f"seed must lie in 0 .. {LARGEST_SEED:,}, got {self.seed}")
         if self.evaluations < self.population:
             raise ValueError(
                 f"evaluations={self.evaluations} are fewer than population={self.population}, "
@@ -151,10 +155,13 @@ def evolve(
         (4, True)
     """
     recipe = recipe or EvolutionRecipe()
-    algorithm = _nsga2(space, recipe)
+    draws = _Draws()
+    with draws.own():
+        algorithm = _nsga2(space, recipe)
     seen: list[Candidate] = []
     while True:
-        asked = algorithm.ask()
+        with draws.own():
+            asked = algorithm.ask()
         genomes: Sequence[Any] = () if asked is None else asked.get("X")
         if not len(genomes):
             raise ModelError(
@@ -170,7 +177,39 @@ def evolve(
         seen += generation
         if len(seen) == recipe.evaluations:
             return Evolution(tuple(seen))
-        _tell(algorithm, asked, generation)
+        with draws.own():
+            _tell(algorithm, asked, generation)
+
+
+class _Draws:
+    """The global generators of Python and NumPy, which pymoo seeds and draws from.
+
+    Between its calls they are as the caller has them; in the next call they go on where the last
+    one left them.
+    """
+
+    def __init__(self) -> None:
+        self._kept = self._states()
+
+    @contextmanager
+    def own(self) -> Generator[None]:
+        """Lend pymoo the generators for a block."""
+        callers = self._states()
+        self._restore(self._kept)
+        try:
+            yield
+        finally:
+            self._kept = self._states()
+            self._restore(callers)
+
+    @staticmethod
+    def _states() -> tuple[Any, Any]:
+        return random.getstate(), np.random.get_state()
+
+    @staticmethod
+    def _restore(states: tuple[Any, Any]) -> None:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
 
 
 def _nsga2(space: SearchSpace, recipe: EvolutionRecipe) -> Any:

@@ -24,7 +24,7 @@ from spikewright.training.augment import Augmenter
 from spikewright.training.evaluate import evaluate
 from spikewright.training.never_seen import FINE_TUNED, NeverSeen
 from spikewright.training.recording import record_epochs
-from spikewright.training.splits import Splits, as_begun, keeping_apart
+from spikewright.training.splits import Splits, as_begun, keeping_apart, require_same_images
 from spikewright.training.trainer import Progress, epoch_order
 from spikewright.training.tuning import FineTuned, Tuner
 from spikewright.training.tuning_data import TuningData
@@ -70,6 +70,7 @@ def finetune(
     run = FineTuneFolder(Path(folder))
     run.require_same(recipe)
     if run.card.is_file():
+        require_same_images(run, recipe.data.data, lambda: data)
         return read_fine_tune_card(run.path)
     network = start_of(recipe) if start is None else start
     augmenter = Augmenter.of(recipe.data, data, recipe.seed, torch.device("cpu"))

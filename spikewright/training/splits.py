@@ -7,6 +7,7 @@ files. `held_out.safetensors` in the folder of a run lists these images, and goe
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -130,6 +131,23 @@ def as_begun(splits: Splits, run: RecordedFolder[Any], data: str) -> Splits:
         f"the same in another order; give those that '{run.read_recipe().data.data}' held when "
         "it was begun, or name another folder"
     )
+
+
+def require_same_images(
+    run: RecordedFolder[Any], data: str, open_images: Callable[[], ImageData]
+) -> None:
+    """See that data from another place are those of a finished run; the same place is believed.
+
+    Args:
+        run: its folder.
+        data: what the recipe that is asked for calls the data set.
+        open_images: opens it as the recipe says, without normalisation.
+
+    Raises:
+        RecipeError, RunError: see `as_begun`.
+    """
+    if data != run.read_recipe().data.data and run.held_out.is_file():
+        as_begun(Splits.read(open_images()), run, data)
 
 
 def keeping_apart(

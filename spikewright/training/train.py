@@ -22,7 +22,7 @@ from spikewright.training.card import make_card
 from spikewright.training.checkpoint import TrainingState
 from spikewright.training.never_seen import NeverSeen
 from spikewright.training.recording import record_epochs
-from spikewright.training.splits import Splits, as_begun, keeping_apart
+from spikewright.training.splits import Splits, as_begun, keeping_apart, require_same_images
 from spikewright.training.trainer import Progress, Trainer
 
 
@@ -73,14 +73,17 @@ def train(
         >>> card.test.accuracy  # doctest: +SKIP
         0.98
     """
+
+    def images() -> ImageData:
+        return open_data(recipe) if data is None else data
+
     run, processes = RunFolder(Path(folder)), Processes.join(device)
     try:
         processes.by_main(lambda: run.require_same(recipe))
         if run.card.is_file():
-            processes.by_main(lambda: _require_same_images(run, recipe, data))
+            processes.by_main(lambda: require_same_images(run, recipe.data.data, images))
         else:
-            images = open_data(recipe) if data is None else data
-            _carry_out(recipe, images, run, processes, tensorboard, progress)
+            _carry_out(recipe, images(), run, processes, tensorboard, progress)
         return read_card(run.path)
     finally:
         processes.leave()
@@ -171,13 +174,6 @@ def _begin(run: RunFolder, recipe: Recipe, splits: Splits, never_seen: NeverSeen
     run.prepare(recipe)
     if not run.held_out.is_file():
         splits.write_held_out(run.held_out, never_seen)
-
-
-def _require_same_images(run: RunFolder, recipe: Recipe, data: ImageData | None) -> None:
-    """See that data from another place are those of a finished run; the same place is believed."""
-    if recipe.data.data != run.read_recipe().data.data and run.held_out.is_file():
-        images = open_data(recipe) if data is None else data
-        as_begun(Splits.read(images), run, recipe.data.data)
 
 
 def _finish(trainer: Trainer, splits: Splits, run: RunFolder) -> None:

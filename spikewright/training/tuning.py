@@ -147,7 +147,7 @@ class Tuner:
         if not earlier or stage != earlier[-1]:
             if earlier:
                 self.network.load_state_dict(self.state.best)
-            images, _ = self._data.batch(self._data.train[:EVALUATION_BATCH], None)
+            images, _ = self._data.batch(self._some(self._data.train, EVALUATION_BATCH), None)
             self._method.enter(self.network, stage, images)
             self.state.optimizer = self._method.optimizer(self.network)
             if self.state.average is not None and self._method.ema is not None:
@@ -155,10 +155,13 @@ class Tuner:
         self.network.spiking = stage.spiking
         self.network.freeze(stage.frozen)
 
+    def _some(self, which: Tensor, most: int) -> Tensor:
+        """At most so many of the images, drawn by the seed: they may be stored class by class."""
+        return which[epoch_order(len(which), self._seed, 0)[:most]]
+
     def _judged_first(self) -> tuple[Tensor, float]:
         """What some training images come to before the first step, as `_trained`, and rate 0."""
-        numbers = self._data.train[:EVALUATION_BATCH]
-        return self._validated(numbers), 0.0
+        return self._validated(self._some(self._data.train, EVALUATION_BATCH)), 0.0
 
     @torch.enable_grad()
     def _trained(self, epoch: int) -> tuple[Tensor, float]:
@@ -168,7 +171,7 @@ class Tuner:
         stage, size = self._stages()[-1], method.batch_size
         order = train[epoch_order(len(train), self._seed, epoch)]
         batches = order[: len(order) - len(order) % size].view(-1, size)
-        held_out = self._data.validation[:MEASURED].split(EVALUATION_BATCH)
+        held_out = self._some(self._data.validation, MEASURED).split(EVALUATION_BATCH)
         shown = (self._data.batch(numbers, None)[0] for numbers in held_out)
         measured = method.measured(self.network, shown)
         sums, rate = torch.zeros(3, dtype=torch.float64), 0.0

@@ -126,6 +126,14 @@ class Pair(nn.Module):
     def forward(self, image1, image2):
         return torch.relu(image1 - image2)
 
+class Labelled(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.known = nn.Embedding(2, 4)
+
+    def forward(self, x, label):
+        return torch.relu(x + self.known(label))
+
 class Random(nn.Module):
     def forward(self, x):
         return torch.relu(x + random.random())
@@ -176,7 +184,17 @@ def test_a_model_of_several_inputs_is_checked_with_each(run: Run, used: str) -> 
     assert json.loads(out)["inputs"] == {"image1": [3, 4], "image2": [3, 4]}
 
 
-@pytest.mark.parametrize("given", ["image1", "a b=ids:3", "image1=text:4", "image1=ids:x"])
+def test_an_input_of_one_number_a_sample_has_no_shape(run: Run, used: str) -> None:
+    code, _, err = run("check", f"{used}:Labelled", "--input", "x=4", "--input", "label=ids:")
+    assert code == 0, err
+    code, _, err = run("check", f"{used}:Labelled", "--input", "x=4", "--input", "label=ids:4,")
+    assert code == 2
+    assert "--input label '4,': separate values by single commas" in err
+
+
+@pytest.mark.parametrize(
+    "given", ["image1", "image1=", "a b=ids:3", "image1=text:4", "image1=ids:x"]
+)
 def test_inputs_of_another_form_are_refused(run: Run, used: str, given: str) -> None:
     code, _, err = run("check", f"{used}:Pair", "--input", given)
     assert code == 2

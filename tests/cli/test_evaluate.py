@@ -116,6 +116,17 @@ def test_float64_networks_are_given_float64_images(run: Run, tmp_path: Path) -> 
     assert code == 0, err
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_networks_of_16_bits_are_given_such_images(
+    run: Run, tmp_path: Path, dtype: torch.dtype
+) -> None:
+    snn = sw.convert(digits_cnn().to(dtype).eval(), torch.rand(8, 1, 8, 8, dtype=dtype), steps=2)
+    snn.save(tmp_path / "half.safetensors")
+    out = ["--output", str(tmp_path / "out")]
+    code, _, err = run("evaluate", str(tmp_path / "half.safetensors"), *LIMITED, *out)
+    assert code == 0, err
+
+
 def pictures(folder: Path, classes: tuple[str, ...], side: int, mode: str = "L") -> Path:
     for split in ("train", "test"):
         for number, name in enumerate(classes):

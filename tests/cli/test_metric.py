@@ -6,6 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
+
+import spikewright as sw
+from spikewright.artefact import describe
+from spikewright.models import digits_cnn
 
 from .conftest import DIGITS, SMALL, Run
 
@@ -16,6 +21,9 @@ from torch import nn
 
 def sure(output, labels):
     return output.softmax(1).gather(1, labels[:, None])[:, 0]
+
+def length(output, labels):
+    return output.norm(dim=1)
 
 def mean_of(output, labels):
     return output["out"].mean((1, 2))
@@ -144,3 +152,30 @@ def test_a_network_of_one_number_a_sample_has_energy_but_no_accuracy(
     code, text, err = run("energy", model, *data, "--steps", "2", "--limit", "20")
     assert code == 0, err
     assert "additions" in text
+
+
+def test_classes_in_another_order_are_refused_beside_a_metric(run: Run, module: str) -> None:
+    snn = sw.convert(digits_cnn().eval(), torch.rand(8, 1, 8, 8), steps=2)
+    snn.save("swapped.safetensors", notes={"classes": ["1", "0", *map(str, range(2, 10))]})
+    words = [*SMALL[:4], "--metric", f"{module}:sure"]
+    code, _, err = run("evaluate", "swapped.safetensors", *words)
+    assert code == 2
+    assert "answer 0 of the saved network means '1'" in err
+
+
+def test_networks_of_other_outputs_than_classes_are_made_and_priced(run: Run, module: str) -> None:
+    model = [DIGITS, "--model-argument", "num_classes=5"]
+    data = ["--data", "digits", "--calibration-samples", "12"]
+    code, _, err = run("convert", *model, *data, "--steps", "2", "--output", "five")
+    assert code == 0, err
+    assert "classes" not in describe("five/network.safetensors").notes
+    words = ["five/network.safetensors", *SMALL[:4]]
+    code, _, err = run("evaluate", *words, "--metric", f"{module}:length")
+    assert code == 0, err
+    code, text, err = run("energy", *model, *SMALL, "--neuron", "nearest")
+    assert code == 0, err
+    assert "additions" in text
+    for command in (["evaluate", *words], ["convert", *model, *data, "--agreement", "0.9"]):
+        code, _, err = run(*command)
+        assert code == 2
+        assert "the model has 5 outputs and 'digits' 10 classes" in err

@@ -38,7 +38,7 @@ def test_images_of_published_weights_are_those_of_their_transforms(tmp_path: Pat
     weights = torchvision.models.RegNet_X_400MF_Weights.DEFAULT
     expected = weights.transforms()(Image.open(tmp_path / "test" / "cat" / "0.png"))
     for preparation in (known, kept):
-        found = open_data(options(tmp_path), preparation, double=False).images.test[0][0]
+        found = open_data(options(tmp_path), preparation).images.test[0][0]
         assert torch.equal(found, expected)
 
 

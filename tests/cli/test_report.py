@@ -7,8 +7,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+import torch
+from torch.utils.data import TensorDataset
 
 from spikewright.cli.commands.report import names_of
+from spikewright.cli.inside import drawn_batch
+from spikewright.data import loader
 
 from .conftest import DIGITS, SMALL, Run
 
@@ -118,3 +122,16 @@ def test_runs_are_named_by_the_shortest_ends_that_tell_them_apart() -> None:
     assert names_of([Path("/a/x"), Path("/b/y")]) == ["x", "y"]
     assert names_of([Path("/a/x"), Path("/b/x"), Path("/b/y")]) == ["a/x", "b/x", "b/y"]
     assert names_of([Path("/x")]) == ["x"]
+
+
+def test_the_look_inside_is_at_images_of_all_classes() -> None:
+    """Folders of pictures stand class by class, so a first batch would be of one class."""
+    labels = torch.arange(4).repeat_interleave(25)
+    batches = loader(TensorDataset(torch.rand(100, 1, 2, 2), labels), 25)
+    state = torch.random.get_rng_state()
+    images, drawn = drawn_batch(batches, seed=0)
+    assert torch.equal(state, torch.random.get_rng_state())
+    assert len(images) == 25
+    assert set(drawn.tolist()) == {0, 1, 2, 3}
+    assert torch.equal(drawn_batch(batches, seed=0)[0], images)
+    assert not torch.equal(drawn_batch(batches, seed=1)[0], images)

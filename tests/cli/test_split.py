@@ -71,7 +71,7 @@ def test_the_test_split_leaves_the_data_as_they_are(other_layout: ImageData) -> 
 
 def test_a_split_that_is_apart_already_stays(held_out: set[int]) -> None:
     never_seen = NeverSeen.by(NETWORK)
-    images = open_data(DATA, Preparation(), double=False, never_seen=never_seen).images
+    images = open_data(DATA, Preparation(), never_seen=never_seen).images
     plain = open_dataset("digits")
     assert torch.equal(stacked(images), stacked(plain))
     assert keys(images.validation) == held_out

@@ -7,6 +7,7 @@ import os
 import pickle
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,12 +16,13 @@ import torch
 from torch.utils.data import Subset
 
 from spikewright.data import ImageDataset, loader, open_dataset
-from spikewright.data.double import InDouble
+from spikewright.data.dtypes import InDtype
 from spikewright.data.preprocessing import FilePreprocessing, Normalisation, Resize
 from spikewright.errors import DataError, MissingExtra
 
 Image = pytest.importorskip("PIL.Image", reason="needs the extra 'vision'")
 torchvision = pytest.importorskip("torchvision", reason="needs the extra 'vision'")
+IN_HALF = partial(InDtype, dtype=torch.half)
 
 
 def write_pictures(
@@ -38,6 +40,7 @@ def write_pictures(
 def folder(tmp_path: Path) -> Path:
     write_pictures(tmp_path / "train", ("cat", "dog"), 10)
     write_pictures(tmp_path / "test", ("cat", "dog"), 3, first=100)
+    (tmp_path / "train" / ".thumbnails").mkdir()  # hidden, so no class
     return tmp_path
 
 
@@ -178,7 +181,7 @@ def test_pictures_whose_white_is_not_known_are_refused(folder: Path, value: np.g
     assert left_out == [str(path)]
 
 
-@pytest.mark.parametrize("wrap", [lambda part: part, InDouble, lambda part: Subset(part, range(6))])
+@pytest.mark.parametrize("wrap", [lambda part: part, IN_HALF, lambda part: Subset(part, range(6))])
 def test_a_damaged_picture_is_left_out_however_the_data_set_is_wrapped(
     folder: Path, wrap: Callable[[ImageDataset], ImageDataset]
 ) -> None:

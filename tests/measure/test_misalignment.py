@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 import spikewright as sw
-from spikewright.measure import Misalignment, SweepProgress, watch_spikes
+from spikewright.measure import Misalignment, SweepProgress, decompose, watch_spikes
 from spikewright.measure.cells import Cells
 from spikewright.measure.misalignment import shuffled
 
@@ -194,6 +194,23 @@ def test_layerwise_may_be_left_out(
     parts = list(dict.fromkeys(p.network for p in told))
     assert parts == ["IF", "late", "spike times", "errors of IF", "errors of independent"]
     assert [p.done for p in told if p.network == "spike times"] == [1, 2, 3]
+
+
+def test_all_parts_draw_by_the_first_seed(
+    integrate_fire: sw.SpikingNetwork, batches: list[tuple[Tensor, Tensor]]
+) -> None:
+    kept, probe = Cells(), integrate_fire.with_neuron(sw.Shuffled())
+    for seeds in ((7, 1), (8,)):
+        asked = {"seeds": seeds, "orders": ("late",), "cells": kept}
+        found = sw.misalignment(integrate_fire, batches, 5, **asked)
+        histograms, _ = watch_spikes(integrate_fire, probe, batches, 5, seed=seeds[0])
+        assert found.histograms == histograms
+        errors = decompose(probe, batches, 5, seed=seeds[0], name="independent")
+        assert found.errors[len(integrate_fire.sites) :] == errors
+        for effect in found.layers:
+            network = integrate_fire.with_neuron(sw.Shuffled(), sites=[effect.site])
+            right = [network(x, steps=5, seed=seeds[0]).argmax(1) == y for x, y in batches]
+            assert effect.accuracy == pytest.approx(float(torch.cat(right).double().mean()))
 
 
 def test_kept_parts_of_other_steps_are_not_taken_for_these(

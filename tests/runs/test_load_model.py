@@ -184,6 +184,36 @@ def test_a_shared_parameter_needs_one_of_its_names(tmp_path: Path) -> None:
     load_weights(model, tmp_path / "tied.safetensors")
 
 
+def test_a_shared_parameter_of_two_values_is_refused(tmp_path: Path) -> None:
+    model = nn.ModuleDict({"first": nn.Linear(2, 2), "second": nn.Linear(2, 2)})
+    model["second"].weight = model["first"].weight
+    tensors = {name: torch.ones_like(t) for name, t in model.state_dict().items()}
+    save_file(tensors, tmp_path / "weights.safetensors")
+    load_weights(model, tmp_path / "weights.safetensors")
+    tensors["second.weight"][0, 0] = 2
+    save_file(tensors, tmp_path / "weights.safetensors")
+    with pytest.raises(ModelError, match=r"second\.weight and first\.weight are one parameter"):
+        load_weights(model, tmp_path / "weights.safetensors")
+    assert torch.equal(model["first"].weight, torch.ones(2, 2))
+
+
+def test_state_that_is_no_tensor_stays_and_lazy_modules_are_refused(tmp_path: Path) -> None:
+    class Counting(nn.Linear):
+        def get_extra_state(self) -> dict[str, int]:
+            return {"seen": 3}
+
+        def set_extra_state(self, state: dict[str, int]) -> None:
+            raise AssertionError
+
+    save_model(nn.Sequential(nn.Linear(2, 2)), str(tmp_path / "weights.safetensors"))
+    load_weights(nn.Sequential(Counting(2, 2)), tmp_path / "weights.safetensors")
+    lazy = nn.Sequential(nn.LazyLinear(2))
+    with pytest.raises(ModelError, match=r"no shape yet for 0\.weight, 0\.bias: lazy modules take"):
+        load_weights(lazy, tmp_path / "weights.safetensors")
+    lazy(torch.ones(1, 2))
+    load_weights(lazy, tmp_path / "weights.safetensors")
+
+
 def test_a_weight_file_that_is_missing_or_another_format_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"there is no weight file '.*nowhere.safetensors'"):
         load_weights(digits_cnn(), tmp_path / "nowhere.safetensors")

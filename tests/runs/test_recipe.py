@@ -148,6 +148,13 @@ def test_spikes_of_the_binary_code_need_as_many_levels_as_its_bits_write(network
         Recipe(DataRecipe("digits"), NetworkRecipe(**network), optimisation)
 
 
+def test_thresholds_decay_where_they_are_learned() -> None:
+    optimisation = OptimisationRecipe(decay_thresholds=True)
+    Recipe(DataRecipe("digits"), NetworkRecipe(activation=ActivationKind.CLIPPED), optimisation)
+    with pytest.raises(RecipeError, match="relu has no threshold for decay_thresholds to pull"):
+        Recipe(DataRecipe("digits"), NetworkRecipe(activation=ActivationKind.RELU), optimisation)
+
+
 def test_all_problems_are_told_at_once() -> None:
     with pytest.raises(RecipeError, match=r"epochs must be .*; ema lies between"):
         OptimisationRecipe(epochs=0, ema=2.0)

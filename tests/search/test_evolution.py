@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sys
 
 import numpy as np
@@ -73,6 +74,26 @@ def test_a_search_makes_as_many_evaluations_as_asked_and_repeats_with_its_seed()
     assert found.candidates[7] == evaluate(found.candidates[7].architecture, images(), 10, SMALL)
 
 
+def test_a_search_and_its_caller_draw_apart() -> None:
+    """Neither changes what the other one draws from the global generators."""
+    pytest.importorskip("pymoo", reason="needs the extra 'search'")
+    found = evolve(SPACE, images(), 10, SMALL)
+
+    def draw(_: Candidate | None = None) -> tuple[float, float]:
+        return random.random(), np.random.rand()
+
+    def seed() -> None:
+        random.seed(5)
+        np.random.seed(5)
+
+    seed()
+    wanted = [draw() for _ in range(SMALL.evaluations + 1)]
+    seed()
+    drawn: list[tuple[float, float]] = []
+    assert evolve(SPACE, images(), 10, SMALL, progress=lambda _: drawn.append(draw())) == found
+    assert [*drawn, draw()] == wanted
+
+
 def test_later_generations_hold_smaller_architectures() -> None:
     pytest.importorskip("pymoo", reason="needs the extra 'search'")
     recipe = EvolutionRecipe(evaluations=60, population=10, draws=1, channels=2)
@@ -112,6 +133,8 @@ def test_a_missing_package_says_how_it_is_installed(monkeypatch: pytest.MonkeyPa
         ({"population": 1}, "population must be at least 2, got 1"),
         ({"draws": 0}, "draws must be at least 1"),
         ({"channels": 0}, "channels must be at least 1"),
+        ({"seed": -1}, r"seed must lie in 0 \.\. 4,294,967,295, got -1"),
+        ({"seed": 2**32}, "seed must lie in"),
         ({"evaluations": 10}, "evaluations=10 are fewer than population=20"),
     ],
 )

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
+from torch.utils.data import Subset
 
 import spikewright as sw
 from spikewright.data import ImageData, open_dataset
@@ -154,3 +155,15 @@ def test_a_recipe_that_contradicts_itself_is_refused(saved: Path) -> None:
         replace(made, settings={"patience": 3})
     with pytest.raises(RecipeError, match="steps and samples at least 1"):
         replace(made, samples=0)
+
+
+def test_a_finished_run_is_not_taken_for_one_on_other_images(
+    saved: Path, digits: ImageData, tmp_path: Path
+) -> None:
+    made = recipe(saved, Distil(epochs=1, batch_size=32))
+    card = finetune(made, tmp_path, digits)
+    moved = replace(made, data=replace(made.data, data="digits:elsewhere"))
+    assert finetune(moved, tmp_path, digits) == card
+    fewer = replace(digits, train=Subset(digits.train, range(500)))
+    with pytest.raises(RecipeError, match="a run on other images than 'digits:elsewhere' has now"):
+        finetune(moved, tmp_path, fewer)

@@ -24,6 +24,7 @@ from spikewright.runs.recipe import DataRecipe, StartRecipe
 from spikewright.runs.run_folder import RunFolder
 from spikewright.runs.zoo import zoo_folder
 from spikewright.training.finetune import finetune
+from spikewright.training.never_seen import NeverSeen
 from spikewright.training.splits import Splits
 from tests.builders import in_another_layout
 
@@ -153,3 +154,12 @@ def test_a_run_does_not_go_on_with_other_images(
     fewer = replace(digits, train=Subset(digits.train, range(100)))
     with pytest.raises(RecipeError, match=r"holds a run on other images than 'digits' has now"):
         tuned(tmp_path / "network.safetensors", fewer, tmp_path, notes())
+
+
+def test_a_list_of_images_that_is_missing_is_called_missing(tmp_path: Path) -> None:
+    shutil.copytree(ZOO, tmp_path / "run")
+    (tmp_path / "run" / "held_out.safetensors").unlink()
+    with pytest.raises(
+        RecipeError, match=r"not known: '.*held_out\.safetensors' is not there; give"
+    ):
+        NeverSeen.by(f"run:{tmp_path / 'run'}")

@@ -58,7 +58,7 @@ def convert(
     named = neuron_of(neuron, method_for(conversion))
     check_choice(choice, named, steps, context)
     prepare_folder(output.output)
-    source = open_source(model, data, conversion)
+    source = open_source(model, data, conversion, classes=choice.agreement is not None)
     settled = neuron != "own" or conversion.method is not None
     chosen = chosen_network(source, choice, named, steps, conversion, settled=settled)
     source.data.skipped.report()
@@ -74,7 +74,7 @@ def convert(
     text = _text(chosen)
     write_files(output.output, {"config.json": to_json(configuration), "summary.txt": text + "\n"})
     if output.output is not None:
-        notes = {**configuration, **source.data.notes}
+        notes = {**configuration, **source.data.notes_of(chosen.network.graph)}
         chosen.network.save(output.output / NETWORK_FILE, notes=notes)
     if output.json:
         print_json({"configuration": configuration, **_document(chosen)})

@@ -12,6 +12,7 @@ import typer
 from spikewright.cli.command import shared
 from spikewright.cli.console import print_json, print_note, print_text, to_json
 from spikewright.cli.failures import WrongUsage
+from spikewright.cli.fit import answers_classes
 from spikewright.cli.keeping import discard_cells
 from spikewright.cli.measuring import measuring
 from spikewright.cli.options import (
@@ -76,7 +77,7 @@ def energy(
     constants = _constants(function_pj)
     with measuring(context, output, conversion.device, measurement.share, page=False) as job:
         here = replace(conversion, device=job.device)
-        source = open_source(model, data, here, split=measurement.split)
+        source = open_source(model, data, here, classes=False, split=measurement.split)
         images = source.data.measured(measurement, seed)
 
         @lru_cache(maxsize=1)
@@ -86,7 +87,7 @@ def energy(
         def count(name: str, t: int) -> Operations:
             network = network_of(name)
             graph = network.graph
-            classes = graph.structure.logits is not None and len(graph.output_shape) == 1
+            classes = answers_classes(graph, source.data.images)
 
             def counted(batches: Iterable[Any]) -> Operations:
                 shown = batches if classes else (batch for batch, _ in batches)

@@ -14,7 +14,7 @@ from spikewright.artefact import describe
 from spikewright.cli.command import shared
 from spikewright.cli.console import print_note
 from spikewright.cli.failures import WrongUsage
-from spikewright.cli.fit import check_outputs, shape_text
+from spikewright.cli.fit import answers_classes, check_outputs, shape_text
 from spikewright.cli.images import CLASSES, PREPARATION, OpenData, Preparation, open_data
 from spikewright.cli.inside import inside_study
 from spikewright.cli.measuring import measuring
@@ -142,8 +142,7 @@ def open_for(
         RunError: when the notes hold no preparation that makes sense.
     """
     known = known_preparation(notes, told=options.mean is not None or options.size is not None)
-    double = network.dtype is torch.float64
-    data = open_data(options, known, double=double, never_seen=never_seen)
+    data = open_data(options, known, dtype=network.dtype, never_seen=never_seen)
     check_network(network, notes, data.images, classes=classes)
     return data
 
@@ -170,6 +169,9 @@ def check_network(
             f"the network takes {shape_text(graph.signal.shape)}, the images of '{images.name}' "
             f"are {shape_text(images.image_shape)}; --size sets the side of pictures"
         )
+    if answers_classes(graph, images):
+        _check_classes(notes, images)  # accuracies are measured beside --metric too
+        return
     if not classes:
         return
     names = graph.structure.names.values()
@@ -186,7 +188,6 @@ def check_network(
             "--metric measures other answers"
         )
     check_outputs(graph.output_shape[0], images)
-    _check_classes(notes, images)
 
 
 def known_preparation(notes: Mapping[str, Any], *, told: bool) -> Preparation:

@@ -276,6 +276,10 @@ class _Reader:
         kind = kind_of(op, self._constants, self._tensors)
         alone = self._constants.issuperset(op.inputs)
         if alone and kind is Kind.CONSTANT and op.name not in self._without_batch:
+            if mixes := self._batches.mixing(op, value):
+                if not self._without_batch.intersection(op.inputs):
+                    self._refuse(op, mixes)
+                self._without_batch.add(op.name)
             self._constants.add(op.name)
             return replace(op, kind=kind)
         if rule.kind is Kind.CONSTANT:

@@ -12,7 +12,7 @@ from torch import Tensor
 from spikewright.graph.batch_bags import BAGS, in_bags
 from spikewright.graph.batch_first import carried, one_place, rewritten
 from spikewright.graph.batch_rows import of_rows
-from spikewright.graph.calls import ALIGNED
+from spikewright.graph.calls import ALIGNED, SCATTERS
 from spikewright.graph.constants import Constants, Following
 from spikewright.graph.ir import BATCH, Kind, Operation, Stored, Value, mapped, walk
 from spikewright.graph.layouts import BatchMoved, Layout, found
@@ -87,6 +87,8 @@ class Batches:
         Raises:
             BatchMoved: where there is no such call.
         """
+        if op.target in SCATTERS and isinstance(op.args[2], Stored):
+            raise BatchMoved(_FIRST_SAMPLES)
         *before, op = self._in_bags(op) if op.target in BAGS else self._each_by_itself(op)
         self.layouts.update({each.name: Layout((1, *each.shape)) for each in before})
         result = self._layout(op, value)

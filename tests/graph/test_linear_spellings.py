@@ -178,6 +178,14 @@ REFUSED = {
         "its indices depend on the input",
     ),
     "windows that overlap": (lambda m, x: F.adaptive_max_pool2d(x, 3), "its windows overlap"),
+    "places of the first sample": (
+        lambda m, x: x.scatter(2, m.places[:, :, :2], 5.0),
+        r"the first ones of a batch alone(.|\n)*index\.expand\(x\.size\(0\), -1\)",
+    ),
+    "places of the first sample, added to": (
+        lambda m, x: x.scatter_add(2, m.places, x),
+        "the first ones of a batch alone",
+    ),
     "the places of a maximum": (lambda m, x: x.max(1).indices * 1.0, "the places of the largest"),
     "points of the input": (
         lambda m, x: F.grid_sample(

@@ -291,11 +291,24 @@ def _padded(op: Operation, source: Layout) -> Operation:
 
 def _indexed(op: Operation, source: Layout) -> Operation:
     indices = list(op.args[1])
+    if not isinstance(op.args[0], Value):
+        if len(indices) == 1:  # rows of a table
+            return op
+        raise BatchMoved("it indexes a table where the batch is not the first of its indices")
     placed: list[Any] = [None] * (1 + len(source.sample))
     for dim, index in enumerate(indices):
         if index is not None:
             placed[source.place(dim)] = index
+    first = next(at for at, index in enumerate(placed) if index is not None)
+    if _apart(placed) or (_apart(indices) and first != 1):
+        raise BatchMoved("its indices are no neighbours, which puts their places first")
     return replace(op, args=(op.args[0], placed), kwargs={})
+
+
+def _apart(indices: Sequence[Any]) -> bool:
+    """Whether indices are no neighbours: their places come first, before all dimensions."""
+    places = [at for at, index in enumerate(indices) if index is not None]
+    return places[-1] - places[0] >= len(places)
 
 
 def _broadcast(

@@ -438,3 +438,41 @@ def test_masks_by_index_and_the_last_token(tmp_path: Path):
     assert snn.audit(x, steps=4).objections == ()
     snn.save(tmp_path / "last.safetensors")
     assert torch.equal(sw.load(tmp_path / "last.safetensors")(**x), snn(**x))
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_table_is_read_by_ids_that_have_the_batch_behind(axis: int):
+    class Table(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = nn.Parameter(torch.randn(IDS, 4).movedim(0, axis))
+
+        def forward(self, ids: Tensor) -> Tensor:
+            if axis:
+                return F.relu(self.table[:, ids]).mean((0, 2))
+            return F.relu(self.table[ids.T]).mean(0)
+
+    model, ids = Table().double().eval(), sentences(7)["input_ids"]
+    found = survey(model, ids)
+    if axis:
+        assert "behind its first dimension" in found.offenders[0].reason
+    else:
+        graph = found.require_convertible()
+        torch.testing.assert_close(evaluate(graph, ids)[0], model(ids).detach())
+
+
+def test_fewer_places_than_there_are_may_be_gathered_by_each_sample():
+    class Gathers(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Conv1d(2, 5, 1), nn.Conv1d(3, 4, 1)
+
+        def forward(self, x: Tensor, places: Tensor) -> Tensor:
+            return self.b(F.relu(self.a(x)).gather(2, places)).flatten(1)
+
+    torch.manual_seed(0)
+    model = Gathers().double().eval()
+    x = {"x": torch.rand(40, 2, 7).double(), "places": torch.randint(0, 7, (40, 3, 2))}
+    snn = converted(model, x, threshold=sw.Maximum())
+    error = (snn(**x) - model(**x)).norm() / model(**x).norm()
+    assert float(error.detach()) < 1e-2

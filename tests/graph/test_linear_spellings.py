@@ -186,6 +186,10 @@ REFUSED = {
         lambda m, x: x.scatter_add(2, m.places, x),
         "the first ones of a batch alone",
     ),
+    "indices that are no neighbours": (
+        lambda m, x: x[:, m.order, :, m.order].flatten(1),
+        "its indices are no neighbours",
+    ),
     "the places of a maximum": (lambda m, x: x.max(1).indices * 1.0, "the places of the largest"),
     "points of the input": (
         lambda m, x: F.grid_sample(

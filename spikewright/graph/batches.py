@@ -191,8 +191,10 @@ class Batches:
             if not isinstance(leaf, Following):
                 return leaf
             if not aligned and rule_of(op).kind is not Kind.UNIT:
-                made.append(self.repeated(leaf, op.name))
-                return Value(made[-1].name)
+                repeated = self.repeated(leaf, op.name)
+                if all(other.name != repeated.name for other in made):
+                    made.append(repeated)
+                return Value(repeated.name)
             if result is None:
                 raise BatchMoved("it reads a constant that has lost the batch")
             return self.constants.sample(leaf, result, name)

@@ -92,6 +92,7 @@ LINEAR = {
     "weight @ x": lambda m, x: m.w @ x,
     "einsum": lambda m, x: torch.einsum("bchw,wo->bcho", x, m.w),
     "einsum, weight first": lambda m, x: torch.einsum("oc,bchw->bohw", m.w[:, :3], x),
+    "einsum without an arrow": lambda m, x: torch.einsum("...w,ow", x, m.w),
     "tensordot": lambda m, x: torch.tensordot(x, m.w, ([3], [0])),
     "mv": lambda m, x: part(x).mv(m.w[0]).unsqueeze(1),
     "squeeze": lambda m, x: torch.squeeze(x.mean((2, 3), keepdim=True)),

@@ -140,10 +140,14 @@ def _mixed(graph: Graph, batch: Batch) -> list[float]:
 
 
 def _changed(tensor: Tensor) -> Tensor:
-    """Other samples that the model takes too: of indices and masks at other places."""
+    """Other samples that the model takes too: of indices and masks one of them for all.
+
+    Others in another order would have the same largest, and the same sum.
+    """
     if tensor.is_floating_point():
         return 0.5 - tensor / 2
-    return tensor.flip(tuple(range(1, tensor.ndim))).roll(1, 0)
+    middle = tensor[len(tensor) // 2 :][:1]
+    return middle.flip(tuple(range(1, tensor.ndim))).expand_as(tensor)
 
 
 def _apart(a: Tensor, b: Tensor) -> float:

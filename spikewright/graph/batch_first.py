@@ -22,6 +22,7 @@ from spikewright.graph.batch_planes import (
     convolved_beside_channels,
     normalised,
     of_planes,
+    padded,
 )
 from spikewright.graph.batch_rows import (
     contracted,
@@ -142,7 +143,7 @@ def rewritten(
     if target is aten.stack.default:
         return (_stacked(op, read[0], result),)
     if target in (aten.constant_pad_nd.default, aten.pad.default):
-        return (_padded(op, read[0]),)
+        return padded(op, read[0], result)
     if target is aten.index.Tensor:
         return (_indexed(op, read[0]),)
     if target in TRAILING:
@@ -273,29 +274,26 @@ def _over_time(op: Operation, layouts: Mapping[str, Layout]) -> Operation:
     return replace(op, args=(*op.args[:-1], True))
 
 
-def _padded(op: Operation, source: Layout) -> Operation:
-    """Padding counts dimensions from the last one; those before the batch move."""
-    pads = list(op.args[1])
-    ndim = len(source.sizes)
-    by_place = {
-        source.place(ndim - 1 - at): pads[2 * at : 2 * at + 2]
-        for at in range(len(pads) // 2)
-        if any(pads[2 * at : 2 * at + 2])
-    }
-    last = 1 + len(source.sample) - 1
-    listed: list[Any] = []
-    for place in range(last, min(by_place, default=last + 1) - 1, -1):
-        listed += by_place.get(place, [0, 0])
-    return replace(op, args=(op.args[0], listed, *op.args[2:]))
-
-
 def _indexed(op: Operation, source: Layout) -> Operation:
     indices = list(op.args[1])
+    if not isinstance(op.args[0], Value):
+        if len(indices) == 1:  # rows of a table
+            return op
+        raise BatchMoved("it indexes a table where the batch is not the first of its indices")
     placed: list[Any] = [None] * (1 + len(source.sample))
     for dim, index in enumerate(indices):
         if index is not None:
             placed[source.place(dim)] = index
+    first = next(at for at, index in enumerate(placed) if index is not None)
+    if _apart(placed) or (_apart(indices) and first != 1):
+        raise BatchMoved("its indices are no neighbours, which puts their places first")
     return replace(op, args=(op.args[0], placed), kwargs={})
+
+
+def _apart(indices: Sequence[Any]) -> bool:
+    """Whether indices are no neighbours: their places come first, before all dimensions."""
+    places = [at for at, index in enumerate(indices) if index is not None]
+    return places[-1] - places[0] >= len(places)
 
 
 def _broadcast(

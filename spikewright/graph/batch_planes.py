@@ -24,6 +24,8 @@ _MOST_WEIGHTS = 10_000_000
 _SETTINGS = (("stride", 3, 1), ("padding", 4, 0), ("dilation", 5, 1))
 _TRANSPOSED = (("stride", 3, 1), ("padding", 4, 0), ("output_padding", 5, 0), ("dilation", 7, 1))
 """What a convolution is told for every dimension: name, position and default."""
+_BY_VALUES = ("reflect", "replicate", "circular")
+"""How a plane is padded by its own values."""
 
 
 def convolved(
@@ -82,6 +84,32 @@ def beside_channels(op: Operation, source: Layout, result: Layout) -> tuple[Oper
     back = (Value(made.name), [BATCH, *after])
     last = replace(op, target=RESHAPE, args=back, kwargs={}, kind=Kind.LINEAR)
     return joined, made, last
+
+
+def padded(op: Operation, source: Layout, result: Layout | None) -> tuple[Operation, ...]:
+    """Padding counts dimensions from the last one; those before the batch move.
+
+    By its own values, a plane of `[B * n, C, ...]` is padded as one of `[B, n * C, ...]`.
+
+    Raises:
+        BatchMoved: where torch does not pad so many dimensions by their own values.
+    """
+    pads, ndim = list(op.args[1]), len(source.sizes)
+    by_values = op.argument(2, "mode") in _BY_VALUES
+    if by_values and source.merged and result is not None and len(pads) <= 2 * (ndim - 2):
+        return beside_channels(op, source, result)
+    by_place = {
+        source.place(ndim - 1 - at): pads[2 * at : 2 * at + 2]
+        for at in range(len(pads) // 2)
+        if any(pads[2 * at : 2 * at + 2])
+    }
+    last = 1 + len(source.sample) - 1
+    listed: list[Any] = []
+    for place in range(last, min(by_place, default=last + 1) - 1, -1):
+        listed += by_place.get(place, [0, 0])
+    if by_values and len(listed) < 2 * (len(source.sample) - 1):
+        raise BatchMoved("it pads by values of its input, in which the batch is merged with others")
+    return (replace(op, args=(op.args[0], listed, *op.args[2:])),)
 
 
 def as_linear(op: Operation, tensors: dict[str, torch.Tensor]) -> Operation:

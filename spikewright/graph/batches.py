@@ -12,10 +12,10 @@ from torch import Tensor
 from spikewright.graph.batch_bags import BAGS, in_bags
 from spikewright.graph.batch_first import carried, one_place, rewritten
 from spikewright.graph.batch_rows import of_rows
-from spikewright.graph.calls import ALIGNED
+from spikewright.graph.calls import ALIGNED, SCATTERS
 from spikewright.graph.constants import Constants, Following
 from spikewright.graph.ir import BATCH, Kind, Operation, Stored, Value, mapped, walk
-from spikewright.graph.layouts import BatchMoved, Layout
+from spikewright.graph.layouts import BatchMoved, Layout, found
 from spikewright.graph.primitives import EXPAND, INDEX
 from spikewright.graph.rule import rule_of
 
@@ -37,6 +37,15 @@ _SIZE = _Unknown(
 )
 _NUMBER = _Unknown(
     "it computes with a number that was taken out of a tensor (.item(), float(x)); keep it a tensor"
+)
+
+_MIXES = (
+    "it works across the batch dimension, which mixes samples; do it outside the model, and give "
+    "what it comes to as an input, one a sample"
+)
+_FIRST_SAMPLES = (
+    "it writes into as many samples as its stored indices have, the first ones of a batch alone; "
+    "give every sample its indices: write index.expand(x.size(0), -1)"
 )
 
 
@@ -78,6 +87,8 @@ class Batches:
         Raises:
             BatchMoved: where there is no such call.
         """
+        if op.target in SCATTERS and isinstance(op.args[2], Stored):
+            raise BatchMoved(_FIRST_SAMPLES)
         *before, op = self._in_bags(op) if op.target in BAGS else self._each_by_itself(op)
         self.layouts.update({each.name: Layout((1, *each.shape)) for each in before})
         result = self._layout(op, value)
@@ -95,6 +106,11 @@ class Batches:
                     raise
                 self.layouts[op.name] = None  # its rule says why
         return (*before, *repeated, *(self._sized(call) for call in calls))
+
+    def mixing(self, op: Operation, value: Any) -> str | None:
+        """Why a constant is refused that is computed of a batch and has none, or None."""
+        made = op.inputs and isinstance(value, Tensor)
+        return _MIXES if made and found(value.shape, self._batch) is None else None
 
     def settle(self, op: Operation, value: Tensor) -> None:
         """Find the layout of a value that the graph keeps as the first of several."""
@@ -175,8 +191,10 @@ class Batches:
             if not isinstance(leaf, Following):
                 return leaf
             if not aligned and rule_of(op).kind is not Kind.UNIT:
-                made.append(self.repeated(leaf, op.name))
-                return Value(made[-1].name)
+                repeated = self.repeated(leaf, op.name)
+                if all(other.name != repeated.name for other in made):
+                    made.append(repeated)
+                return Value(repeated.name)
             if result is None:
                 raise BatchMoved("it reads a constant that has lost the batch")
             return self.constants.sample(leaf, result, name)

@@ -175,6 +175,9 @@ SINGLE = (
 )
 """Calls of one signal, value by value."""
 
+SCATTERS = (aten.scatter.src, aten.scatter.value, aten.scatter_add.default)
+"""Calls that write into as many samples as their indices have."""
+
 RECURRENT = (
     aten.lstm.input,
     aten.gru.input,

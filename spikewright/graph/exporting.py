@@ -97,7 +97,8 @@ class ChunksOfBatches(TorchFunctionMode):
         named = dict(kwargs or {})
         if func in (torch.chunk, torch.Tensor.chunk):
             given = dict(zip(("input", "chunks", "dim"), args, strict=False)) | named
-            x, pieces, dim = given["input"], given["chunks"], given.get("dim", 0)
+            x, pieces = given["input"], given["chunks"]
+            dim = given.get("dim", 0) % x.ndim
             size = x.shape[dim]
             if isinstance(size, torch.SymInt) and statically_known_true(size % pieces == 0):
                 return x.unflatten(dim, (pieces, size // pieces)).unbind(dim)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import fx
+from torch import Tensor, fx
 from torch._ops import OpOverload
 from torch.export import ExportedProgram
 from torch.fx.experimental.symbolic_shapes import statically_known_true
@@ -55,7 +55,7 @@ def _has_form(node: fx.Node) -> bool:
     if not isinstance(node.target, OpOverload):  # of numbers, or one value of several
         return getattr(node.target, "__module__", "") == operator.add.__module__
     if _out_of_place(node):
-        return _alone(node.args[0])
+        return _alone(node.args[0]) and not _widened(node)
     schema: Any = getattr(node.target, "_schema")  # noqa: B009 (torch has no public name for it)
     shares = schema.is_mutable or any(given.alias_info for given in schema.arguments)
     return not shares and torch.Tag.maybe_aliasing_or_mutating not in node.target.tags
@@ -67,6 +67,14 @@ def _out_of_place(node: fx.Node) -> Any:
     packet = getattr(aten, name.removesuffix("_"), None) if name.endswith("_") else None
     outside = getattr(packet, overload, None)
     return outside if outside in registered() else None
+
+
+def _widened(node: fx.Node) -> bool:
+    """Whether the call outside would give another dtype, where the one in place keeps its own."""
+    kept = node.meta["val"].dtype
+    read = (source.meta.get("val") for source in node.all_input_nodes)
+    wide = (value.dtype for value in read if isinstance(value, Tensor) and value.ndim)
+    return any(torch.promote_types(dtype, kept) is not kept for dtype in wide)
 
 
 def _alone(source: Any) -> bool:

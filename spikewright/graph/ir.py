@@ -247,11 +247,14 @@ class Graph:
     def like(self) -> Tensor:
         """Empty; of the dtype of the network's numbers, where its weights are.
 
-        Constants among the arguments of a call may be of another dtype.
+        Constants among the arguments of a call may be of another dtype, and so may single numbers,
+        which give no dtype to what they meet.
         """
         given = {leaf.name for leaf in self.call.arguments.leaves if isinstance(leaf, Stored)}
         own = (tensor for name, tensor in self.tensors.items() if name not in given)
-        return next((t for t in own if t.is_floating_point()), torch.empty(0)).new_empty(0)
+        floats = [tensor for tensor in own if tensor.is_floating_point()]
+        wide = (tensor for tensor in floats if tensor.ndim)
+        return next(wide, next(iter(floats), torch.empty(0))).new_empty(0)
 
     @property
     def dtype(self) -> torch.dtype:

@@ -81,8 +81,11 @@ def is_affine_of_value(op: Operation, graph: Graph) -> bool:
 
 
 def _pools_planes(pool: Operation, affine: Operation) -> bool:
-    """Whether it is a max pool within channels: of as many dimensions as what it reads."""
-    planes = pool.kind is Kind.MAX and pool.function.startswith("max_pool")
+    """Whether it is a max pool within channels.
+
+    One of a dimension more than a plane has, max_pool2d of `[B, C, L]`, chooses among channels.
+    """
+    planes = pool.kind is Kind.MAX and pool.function == f"max_pool{len(affine.shape) - 1}d"
     return planes and pool.shape[:1] == affine.shape[:1] and len(pool.shape) == len(affine.shape)
 
 

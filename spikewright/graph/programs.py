@@ -63,13 +63,14 @@ def placeholders(
 def dtype_of(program: ExportedProgram) -> torch.dtype:
     """The dtype of a program's signals: of its floating-point inputs, else of its weights.
 
-    Of one that has neither it is torch's own.
+    Of one that has neither it is torch's own; single numbers tell where nothing else does.
     """
     nodes = [node for node in program.graph.nodes if node.op == "placeholder"]
     nodes.sort(key=lambda node: node.name not in program.graph_signature.user_inputs)
     values = (node.meta["val"] for node in nodes)
-    floats = (v.dtype for v in values if isinstance(v, Tensor) and v.is_floating_point())
-    return next(floats, torch.get_default_dtype())
+    floats = [v for v in values if isinstance(v, Tensor) and v.is_floating_point()]
+    floats.sort(key=lambda value: value.ndim == 0)
+    return floats[0].dtype if floats else torch.get_default_dtype()
 
 
 def answer_of(program: ExportedProgram) -> Structure:

@@ -27,8 +27,11 @@ from spikewright.graph.programs import answer_of, dtype_of, placeholders, requir
 from spikewright.graph.relays import with_a_channel
 from spikewright.graph.rule import Reading, kind_of, objection_to, remedy_of, rule_of
 from spikewright.graph.structure import Port, Structure
+from spikewright.graph.widened import with_dtypes
 
 _APART = "keep the batch a dimension of its own here, the first one"
+_WIDE = (torch.float32, torch.float64)
+"""The dtypes between which values stay in that of the input."""
 
 
 def read_program(
@@ -95,14 +98,10 @@ class _Reader:
         outputs, structure = self._outputs(answer)
         if not outputs and not self._offenders:
             raise ConversionError("the model's output does not depend on its input")
-        graph = Graph(
-            tuple(self._operations),
-            self._tensors,
-            inputs,
-            outputs,
-            structure,
-            self._call,
-        )
+        operations = tuple(self._operations)
+        graph = Graph(operations, self._tensors, inputs, outputs, structure, self._call)
+        if self._converts:
+            graph = with_dtypes(graph, dict.fromkeys(_WIDE, dtype_of(self._program)))
         return (graph if self._offenders else graph.pruned()), tuple(self._offenders)
 
     def _give_one_dtype(self, dtype: torch.dtype) -> None:
@@ -276,6 +275,10 @@ class _Reader:
         kind = kind_of(op, self._constants, self._tensors)
         alone = self._constants.issuperset(op.inputs)
         if alone and kind is Kind.CONSTANT and op.name not in self._without_batch:
+            if mixes := self._batches.mixing(op, value):
+                if not self._without_batch.intersection(op.inputs):
+                    self._refuse(op, mixes)
+                self._without_batch.add(op.name)
             self._constants.add(op.name)
             return replace(op, kind=kind)
         if rule.kind is Kind.CONSTANT:

@@ -42,7 +42,8 @@ class _Folder:
         self._tensors = dict(graph.tensors)
         self._scale: dict[str, Any] = {}  # a tensor, or a list of them for split's several values
         self._operations: list[Operation] = []
-        self._folded_weights: dict[Any, str] = {}
+        self._folded_weights: dict[Any, Stored] = {}
+        self._explicit_names: dict[str, str] = {}  # of values with their scales, by value
 
     def fold(self) -> Graph:
         for op in self._graph.operations:
@@ -70,9 +71,9 @@ class _Folder:
                 return self._with_weight(op, rule.weight_at, self._folded_weights[key])
             folded = rule.absorbed(op, weight, scale)
             if folded is not None:
-                name = self._folded_weights[key] = f"{op.name}.folded"
-                self._tensors[name] = folded
-                return self._with_weight(op, rule.weight_at, name)
+                made = Stored.made(self._tensors, op.name, folded, "folded")
+                self._folded_weights[key] = made
+                return self._with_weight(op, rule.weight_at, made)
         scales = {name: self._scale[name] for name in op.inputs if name in self._scale}
         passed = rule.passed(op, scales, self._graph)
         if passed is not None:
@@ -99,8 +100,8 @@ class _Folder:
         shape = self._graph.shapes[source]
         return op.target, repr(op.args[1:]), repr(op.kwargs), shape, numbers
 
-    def _with_weight(self, op: Operation, position: int, name: str) -> Operation:
-        return replace(op, args=(*op.args[:position], Stored(name), *op.args[position + 1 :]))
+    def _with_weight(self, op: Operation, position: int, weight: Stored) -> Operation:
+        return replace(op, args=(*op.args[:position], weight, *op.args[position + 1 :]))
 
     def _with_explicit_scales(self, op: Operation) -> Operation:
         return op.rewired({name: self._explicit(name) for name in op.inputs})
@@ -112,15 +113,14 @@ class _Folder:
             return name
         if isinstance(scale, list):
             raise AssertionError(f"{name}: several values are read by getitem only")
-        scaled = f"{name}.scaled"
-        if scaled not in self._tensors:
+        if name not in self._explicit_names:
             maker = next(op for op in self._operations if op.name == name)
-            self._tensors[scaled] = scale
-            args = (Value(name), Stored(scaled))
+            self._explicit_names[name] = f"{name}.scaled"
+            args = (Value(name), Stored.made(self._tensors, name, scale, "scaled"))
             self._operations.append(
                 replace(
                     maker,
-                    name=scaled,
+                    name=self._explicit_names[name],
                     target=PRODUCT,
                     args=args,
                     kwargs={},
@@ -129,4 +129,4 @@ class _Folder:
                     body=(),
                 )
             )
-        return scaled
+        return self._explicit_names[name]

@@ -210,14 +210,15 @@ class Einsum(Multiplying):
         return Equation((left, right), result)
 
     def objection(self, op: Operation, ndim: int) -> str | None:
-        taken, _, given = op.args[0].replace(" ", "").partition("->")
+        taken, arrow, given = op.args[0].replace(" ", "").partition("->")
         operands = op.args[1]
         signals = [at for at, operand in enumerate(operands) if reads_data(operand)]
         terms = taken.split(",")
         term = terms.pop(signals[0])
         batch = "..." if term.startswith("...") else term[:1]
         if batch == "...":
-            return None if given.startswith(batch) else "its batch is not the first dimension"
+            first = not arrow or given.startswith(batch)  # without an arrow, torch puts it first
+            return None if first else "its batch is not the first dimension"
         elsewhere = any(batch in other for other in terms) or term.count(batch) != 1
         if elsewhere or (given and not given.startswith(batch)):
             return (

@@ -253,7 +253,9 @@ class Gathering(Rearranging):
             return super().passed(op, scales, graph)
         scale = scales[op.args[0].name]  # places differ from sample to sample
         gathers = op.target is aten.gather.default and scale.ndim == len(op.shape) + 1
-        return scale if gathers and scale.shape[op.args[1]] == 1 else None
+        if not gathers or scale.shape[op.args[1]] != 1:
+            return None
+        return scale[(slice(None), *map(slice, op.shape))]  # of another dimension, the first ones
 
     def begins_signal(self, op: Operation, tensors: Mapping[str, torch.Tensor]) -> bool:
         table = op.args[0]
@@ -261,7 +263,8 @@ class Gathering(Rearranging):
 
     def objection(self, op: Operation, ndim: int) -> str | None:
         if isinstance(op.args[0], Stored):
-            return None
+            behind = op.target is aten.index.Tensor and op.args[1][0] is None
+            return _BEHIND if behind else None
         if reads_data(op.args[1:]):
             return (
                 "it gathers by indices that depend on a signal; keep them in a buffer of one "
@@ -271,7 +274,18 @@ class Gathering(Rearranging):
             return keeps_batch(op.args[1], ndim)
         if next(iter(walk(op.args[1]))) is not None:
             return "it indexes the batch, which drops or mixes samples; write x[:, indices]"
-        return None
+        places = [at for at, index in enumerate(op.args[1]) if index is not None]
+        return _APART if places[-1] - places[0] >= len(places) else None
+
+
+_BEHIND = (
+    "it indexes a table behind its first dimension, so that the batch is not the first of what it "
+    "gives; write table.movedim(1, 0)[indices]"
+)
+_APART = (
+    "its indices are no neighbours, so that their places come before the batch; bring the "
+    "dimensions that they index side by side before, by x.movedim"
+)
 
 
 def _stored_index(leaf: Any, reading: Reading) -> torch.Tensor | None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
+from dataclasses import replace
 from typing import Any
 
 import torch
 
-from spikewright.graph.ir import BATCH, Graph, Kind, Operation, Value, walk
+from spikewright.graph.ir import BATCH, Graph, Kind, Operation, Value, reads_data, walk
 from spikewright.graph.primitives import HAT, PRODUCT, RESHAPE
 from spikewright.graph.routes import Moved, moved_by
 from spikewright.graph.rule import Rule, register
@@ -55,8 +56,11 @@ class Placing(ByIndex):
         return keeps_batch(op.argument(1, "dim"), ndim)
 
     def route(self, op: Operation, graph: Graph) -> Moved | None:
-        added = op.function.endswith("add") or len(op.inputs) > 1
-        return None if added else moved_by(op, graph)
+        added = op.function.endswith("add") or (reads_data(op.args[0]) and reads_data(op.args[3]))
+        if added or not isinstance(op.args[3], int | float):
+            return None if added else moved_by(op, graph)
+        empty = replace(op, args=(*op.args[:3], 0))
+        return moved_by(empty, graph, constant=op.args[3])
 
 
 class PlacingByIndices(ByIndex):

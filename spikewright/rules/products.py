@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from spikewright.graph.ir import BATCH, Kind, Operation, Value
+from spikewright.graph.ir import BATCH, Kind, Operation, Stored, Value
 from spikewright.graph.primitives import PRODUCT, RELAY
 from spikewright.graph.rule import Rule, register
 from spikewright.rules._products import WrittenOut
@@ -40,7 +40,8 @@ class Attention(WrittenOut):
         return None
 
     def write_out(self, op: Operation, page: Any) -> Value:
-        q, k, v = op.args[:3]
+        ndim = 1 + max(len(page.shapes[x.name]) for x in op.args[:3] if isinstance(x, Value))
+        q, k, v = (_of_one_sample(leaf, ndim, page) for leaf in op.args[:3])
         width = page.shape_of(q)[-1]
         scale = op.argument(6, "scale")
         if op.argument(7, "enable_gqa", False) and len(page.shape_of(q)) > 2:
@@ -88,7 +89,15 @@ class GatedUnit(WrittenOut):
         return page.call(PRODUCT, a, page.call(aten.sigmoid.default, b))
 
 
-def _repeated(leaf: Value, heads: int, page: Any) -> Value:
+def _of_one_sample(leaf: Value | Stored, ndim: int, page: Any) -> Value | Stored:
+    """A signal, or what is stored as `[1, ...]`, of as many dimensions as signals have."""
+    known = page.constant(leaf) if isinstance(leaf, Stored) else None
+    if known is None or known.ndim == ndim:
+        return leaf
+    return page.keep(known.reshape(*[1] * (ndim - known.ndim), *known.shape))
+
+
+def _repeated(leaf: Value | Stored, heads: int, page: Any) -> Value | Stored:
     """Keys or values `[B, ..., G, N, F]` with as many heads as the queries, each several times."""
     *lead, groups, places, width = page.shape_of(leaf)
     if groups == heads:

@@ -394,7 +394,7 @@ class TestComparison:
         x = torch.tensor([charges]) / plan.levels[site]
         counts = torch.tensor([found], dtype=torch.float32)
         final = plan.count_graph
-        weight = next(t for name, t in final.tensors.items() if name.endswith(".folded"))
+        weight = next(t for name, t in final.tensors.items() if name.endswith(":folded"))
         bias = final.tensors[next(n for n in final.tensors if "2" in n and n.endswith("bias"))]
         return compared(plan, x, [F.linear(counts, weight, bias)], {site: counts})
 

@@ -123,3 +123,32 @@ def test_whole_numbers_must_be_equal(key):
     answer[key][0, 1] = ~answer[key][0, 1] if key == "mask" else 30_002
     with pytest.raises(sw.ConversionError, match=f"at output '{key}', whose numbers are whole"):
         check_agreement(graph, images(), answer)
+
+
+ACROSS = {
+    "the largest": lambda y, n: y / n.max(),
+    "the smallest, as a dimension": lambda y, n: y / n.min(0, keepdim=True)[0][:, None],
+    "whether there is any": lambda y, n: torch.where((n > 2).any(), y, -y),
+    "how many there are": lambda y, n: y * (n > 2).sum(),
+}
+
+
+@pytest.mark.parametrize("case", ACROSS)
+def test_a_number_computed_of_all_samples_is_refused(case):
+    class Model(torch.nn.Module):
+        def forward(self, x, n):
+            return ACROSS[case](F.relu(x), n)
+
+    given = {"x": torch.rand(5, 3), "n": torch.tensor([3, 1, 4, 1, 5])}
+    (offender,) = survey(Model().eval(), given).offenders
+    assert "mixes samples" in offender.reason
+
+
+def test_an_order_of_all_samples_is_refused():
+    class Model(torch.nn.Module):
+        def forward(self, x, n):
+            return F.relu(x) * n.sort(0)[0][:, None]
+
+    given = {"x": torch.rand(5, 3), "n": torch.tensor([3, 1, 4, 5, 6])}
+    with pytest.raises(sw.ConversionError, match="mixes samples"):
+        survey(Model().eval(), given)

@@ -100,6 +100,26 @@ def test_a_write_into_a_shared_tensor_is_traced_again(answer, monkeypatch):
     assert len(programs) == 1
 
 
+def test_a_write_of_another_dtype_is_traced_again(monkeypatch):
+    """`y += positions` keeps the dtype of y, where `y + positions` takes that of positions."""
+
+    class Positions(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 2, 3)
+            self.register_buffer("positions", torch.linspace(0, 1, 4, dtype=torch.float64))
+
+        def forward(self, x: Tensor) -> Tensor:
+            y = self.a(x)
+            y += self.positions
+            return self.b(F.relu(y))
+
+    programs = traced_again(monkeypatch)
+    graph = survey(Positions().eval(), IMAGES.float()).require_convertible()
+    assert len(programs) == 1
+    assert graph.dtype is torch.float32
+
+
 def test_batch_norm_without_running_statistics_is_traced_again(monkeypatch):
     programs = traced_again(monkeypatch)
     norm = nn.BatchNorm2d(3, track_running_stats=False)

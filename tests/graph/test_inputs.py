@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from torch.export import Dim, export
 
 import spikewright as sw
-from spikewright.graph import survey
+from spikewright.graph import evaluate, survey
+from spikewright.graph.inputs import batch_of
 from spikewright.graph.ir import Kind
 from spikewright.measure import decompose
 
@@ -144,6 +145,57 @@ def test_a_constant_of_another_dtype_leaves_the_network_its_own(tmp_path: Path):
     snn.save(tmp_path / "pair.safetensors")
     loaded = sw.load(tmp_path / "pair.safetensors")
     assert torch.equal(loaded(**x)["logits"], snn(**x)["logits"])
+
+
+def test_a_single_number_of_another_dtype_leaves_the_network_its_own():
+    class Scales(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("factor", torch.tensor(8.0, dtype=torch.float64))
+            self.a, self.n = nn.Linear(4, 5, bias=False), nn.BatchNorm1d(5)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return F.relu(self.n(self.a(x))) / self.factor
+
+    x = torch.rand(6, 4)
+    snn = sw.convert(Scales().eval(), x, steps=4)
+    assert snn.dtype is torch.float32
+    assert snn(x).dtype is torch.float32
+
+
+class TimeSteps(nn.Module):
+    """Sines of whole times, computed in float64, beside a signal."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b, self.c = nn.Linear(8, 8), nn.Linear(5, 8), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor, t: Tensor) -> Tensor:
+        rates = torch.exp(-torch.arange(4, dtype=torch.float64))
+        angles = t[:, None].double() * rates
+        times = torch.cat([angles.sin(), angles.cos()], -1).float()
+        return self.c(F.relu(self.a(times) + self.b(x)))
+
+
+class Bytes(nn.Module):
+    """Images of whole numbers, brought between 0 and 1 in float64."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = nn.Conv2d(3, 4, 3), nn.Linear(4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.b(F.relu(self.a((x.double() / 255).float())).mean((2, 3)))
+
+
+@pytest.mark.parametrize("model", [TimeSteps(), Bytes()], ids=["times", "bytes"])
+def test_constants_in_float64_meet_the_weights_in_their_dtype(model: nn.Module):
+    given: dict[str, Tensor] = {"x": torch.randint(0, 255, (4, 3, 6, 6), dtype=torch.uint8)}
+    if isinstance(model, TimeSteps):
+        given = {"x": torch.rand(6, 5), "t": torch.arange(6)}
+    graph = survey(model.eval(), given).require_convertible()
+    (answer,) = evaluate(graph, batch_of(list(given.values())))
+    torch.testing.assert_close(answer, model(**given).detach(), atol=1e-5, rtol=1e-5)
 
 
 def test_a_whole_constant_is_no_fraction_near_it():
@@ -386,3 +438,41 @@ def test_masks_by_index_and_the_last_token(tmp_path: Path):
     assert snn.audit(x, steps=4).objections == ()
     snn.save(tmp_path / "last.safetensors")
     assert torch.equal(sw.load(tmp_path / "last.safetensors")(**x), snn(**x))
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+def test_a_table_is_read_by_ids_that_have_the_batch_behind(axis: int):
+    class Table(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = nn.Parameter(torch.randn(IDS, 4).movedim(0, axis))
+
+        def forward(self, ids: Tensor) -> Tensor:
+            if axis:
+                return F.relu(self.table[:, ids]).mean((0, 2))
+            return F.relu(self.table[ids.T]).mean(0)
+
+    model, ids = Table().double().eval(), sentences(7)["input_ids"]
+    found = survey(model, ids)
+    if axis:
+        assert "behind its first dimension" in found.offenders[0].reason
+    else:
+        graph = found.require_convertible()
+        torch.testing.assert_close(evaluate(graph, ids)[0], model(ids).detach())
+
+
+def test_fewer_places_than_there_are_may_be_gathered_by_each_sample():
+    class Gathers(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = nn.Conv1d(2, 5, 1), nn.Conv1d(3, 4, 1)
+
+        def forward(self, x: Tensor, places: Tensor) -> Tensor:
+            return self.b(F.relu(self.a(x)).gather(2, places)).flatten(1)
+
+    torch.manual_seed(0)
+    model = Gathers().double().eval()
+    x = {"x": torch.rand(40, 2, 7).double(), "places": torch.randint(0, 7, (40, 3, 2))}
+    snn = converted(model, x, threshold=sw.Maximum())
+    error = (snn(**x) - model(**x)).norm() / model(**x).norm()
+    assert float(error.detach()) < 1e-2

@@ -120,6 +120,46 @@ def frames(m, x: Tensor) -> Tensor:
     return F.relu(m.image(images)).reshape(x.shape[0], -1, DIM, 2, 2).mean((1, 3, 4))
 
 
+def borders(m, x: Tensor) -> Tensor:
+    """Images of a film with borders of their own values."""
+    images = x.flatten(0, 1)
+    for mode in ("reflect", "replicate", "circular"):
+        images = F.pad(images, (1, 0, 1, 1), mode=mode)
+    return F.relu(m.image(images)).unflatten(0, (-1, x.shape[1])).mean((1, 3, 4))
+
+
+def edges(m, x: Tensor) -> Tensor:
+    """Planes of their own, `[B * n, H, W]`, with borders of their own values."""
+    planes = F.relu(m.out(x)).unflatten(2, (2, -1)).flatten(0, 1)
+    return F.pad(planes, (1, 1, 1, 1), "reflect").unflatten(0, (-1, 5)).mean(1)
+
+
+def both_sides(m, x: Tensor) -> Tensor:
+    """Indices on both sides of the batch, `[N, B, D]`, whose places come first either way."""
+    places = torch.tensor([3, 0, 1])
+    turned = F.relu(m.out(x)).transpose(0, 1)
+    return turned[places, :, places].transpose(0, 1)
+
+
+def pooled(m, x: Tensor) -> Tensor:
+    """Attention of heads whose queries are weights, without a dimension for the batch."""
+    keys = m.out(x).unflatten(-1, (3, DIM // 3)).transpose(1, 2)
+    queries = m.each[:3, :1, : DIM // 3]
+    return F.scaled_dot_product_attention(queries, keys, keys).flatten(1)
+
+
+def rows_of_two(m, x: Tensor) -> Tensor:
+    """Two batches of vectors joined, and cut by a dimension counted from the last."""
+    first, second = F.relu(m.out(torch.cat([x, x.flip(1)]))).chunk(2, dim=-2)
+    return first - 2 * second
+
+
+def between_zeros(m, x: Tensor) -> Tensor:
+    """A constant of the size of the batch that one call reads twice."""
+    zeros = x.new_zeros(x.shape[0], 1, DIM)
+    return m.out(torch.cat([zeros, F.relu(x), zeros], 1))
+
+
 def model(forward) -> nn.Module:
     torch.manual_seed(0)
     parts = {
@@ -156,6 +196,12 @@ CASES = {
     "learned queries": (learned_queries, (5, DIM)),
     "clips": (clips, (2, DIM, 3, 4, 4)),
     "frames": (frames, (3, DIM, 4, 4)),
+    "borders": (borders, (3, DIM, 4, 4)),
+    "edges": (edges, (5, DIM)),
+    "both sides": (both_sides, (5, DIM)),
+    "pooled": (pooled, (5, DIM)),
+    "rows of two": (rows_of_two, (DIM,)),
+    "between zeros": (between_zeros, (5, DIM)),
 }
 
 
@@ -169,6 +215,7 @@ def test_every_value_has_the_batch_first(case):
     graph = found.require_convertible()
     for op in graph.operations:
         assert all(isinstance(size, int) for size in op.shape)
+    assert len(graph.shapes) == len(graph.operations) + 1  # each has a name of its own
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -195,6 +242,14 @@ REFUSED = {
     "the batch where it cannot be": (
         lambda m, x: F.avg_pool1d(F.relu(m.out(x)).transpose(0, 1), 2).transpose(0, 1),
         "batch is not the first dimension",
+    ),
+    "ends of a batch that is merged on both sides": (
+        lambda m, x: (
+            F.pad(F.relu(x).unflatten(2, (2, -1)).transpose(0, 1).flatten(0, 2), (1, 1), "reflect")
+            .unflatten(0, (5, -1, 2))
+            .sum((0, 2))
+        ),
+        "pads by values of its input",
     ),
 }
 

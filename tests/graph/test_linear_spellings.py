@@ -92,6 +92,7 @@ LINEAR = {
     "weight @ x": lambda m, x: m.w @ x,
     "einsum": lambda m, x: torch.einsum("bchw,wo->bcho", x, m.w),
     "einsum, weight first": lambda m, x: torch.einsum("oc,bchw->bohw", m.w[:, :3], x),
+    "einsum without an arrow": lambda m, x: torch.einsum("...w,ow", x, m.w),
     "tensordot": lambda m, x: torch.tensordot(x, m.w, ([3], [0])),
     "mv": lambda m, x: part(x).mv(m.w[0]).unsqueeze(1),
     "squeeze": lambda m, x: torch.squeeze(x.mean((2, 3), keepdim=True)),
@@ -178,6 +179,18 @@ REFUSED = {
         "its indices depend on the input",
     ),
     "windows that overlap": (lambda m, x: F.adaptive_max_pool2d(x, 3), "its windows overlap"),
+    "places of the first sample": (
+        lambda m, x: x.scatter(2, m.places[:, :, :2], 5.0),
+        r"the first ones of a batch alone(.|\n)*index\.expand\(x\.size\(0\), -1\)",
+    ),
+    "places of the first sample, added to": (
+        lambda m, x: x.scatter_add(2, m.places, x),
+        "the first ones of a batch alone",
+    ),
+    "indices that are no neighbours": (
+        lambda m, x: x[:, m.order, :, m.order].flatten(1),
+        "its indices are no neighbours",
+    ),
     "the places of a maximum": (lambda m, x: x.max(1).indices * 1.0, "the places of the largest"),
     "points of the input": (
         lambda m, x: F.grid_sample(

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
 import spikewright as sw
 from spikewright.graph import Graph, evaluate
@@ -172,3 +172,25 @@ def test_a_maximum_of_what_is_given_needs_no_units() -> None:
         l=nn.Linear(4, 3),
     )
     assert [site.name for site in captured(model, images(5)).sites] == ["relu"]
+
+
+ACROSS_CHANNELS: dict[str, tuple[nn.Module, nn.Module, Callable[[Tensor], Tensor]]] = {
+    "lines": (nn.Conv1d(18, 4, 1), nn.BatchNorm1d(4), lambda x: F.max_pool2d(x, 3, 1, 1)),
+    "planes": (
+        nn.Conv2d(3, 4, 3),
+        nn.BatchNorm2d(4),
+        lambda x: F.max_pool3d(x, (3, 1, 1), 1, (1, 0, 0)),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ACROSS_CHANNELS)
+def test_a_batch_norm_stays_before_a_maximum_of_several_channels(case: str) -> None:
+    """Without a dimension of channels, a pool takes the batch for it, and channels for a plane."""
+    conv, norm, pool = ACROSS_CHANNELS[case]
+    model = wired(lambda m, x: pool(m.n(F.relu(m.a(x)))), a=conv, n=norm)
+    with torch.no_grad():
+        model.n.bias.copy_(torch.tensor([0.0, 3.0, -2.0, 1.0]))
+    x = images(5).flatten(1, 2) if case == "lines" else images(5)
+    with torch.no_grad():
+        torch.testing.assert_close(evaluate(captured(model, x), x)[0], model(x))

@@ -213,3 +213,26 @@ def test_scales_of_channels_move_with_their_values_into_weights(name):
     folded = fold_scales(graph, {"relu": scale})
     assert [op.operator for op in folded.operations] == [op.operator for op in graph.operations]
     assert_folds(model, x, seed=0)
+
+
+class Held(nn.Module):
+    """One parameter, of a name and shape."""
+
+    def __init__(self, name: str, *shape: int) -> None:
+        super().__init__()
+        self.register_parameter(name, nn.Parameter(torch.rand(*shape) + 0.5))
+
+
+def test_what_folding_makes_takes_no_name_of_a_parameter():
+    def forward(m, x):
+        h = F.relu(m.a(x))
+        return m.b(h) + F.linear(x, m.linear_1.folded), h + x * m.relu.scaled
+
+    model = wired(
+        forward,
+        a=nn.Linear(5, 5),
+        b=nn.Linear(5, 3),
+        linear_1=Held("folded", 3, 5),
+        relu=Held("scaled", 5),
+    )
+    assert_folds(model, torch.rand(4, 5, dtype=torch.float64), seed=0)

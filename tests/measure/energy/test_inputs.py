@@ -6,10 +6,12 @@ from collections.abc import Callable
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 import spikewright as sw
 from spikewright.measure import operations
+from tests.builders import wired
 
 TOKENS, WIDTH = 6, 4
 
@@ -107,3 +109,25 @@ def test_spikes_move_by_the_masks_and_indices_of_their_sample(name: str) -> None
     assert output.snn.additions + output.snn.macs == pytest.approx(expected)
     dense = 3 * float(move(torch.ones(40, 6), places).sum()) / len(x)
     assert output.ann.macs == pytest.approx(dense)
+
+
+FILLED: dict[str, Callable[[Tensor], Tensor]] = {
+    "masked_fill": lambda h: h.masked_fill(torch.arange(6) % 3 == 1, 100.0),
+    "index_fill": lambda h: h.index_fill(1, torch.tensor([1, 4]), 100.0),
+    "scatter": lambda h: h.scatter(1, torch.tensor([[1, 4]]).expand(h.shape[0], -1), 100.0),
+}
+
+
+@pytest.mark.parametrize("name", FILLED)
+def test_a_number_put_in_is_no_event(name: str) -> None:
+    """Of 6 values, 2 are replaced by a constant; each of the others reaches 3 outputs."""
+    torch.manual_seed(0)
+    layers = (nn.Linear(4, 6), nn.Linear(6, 3))
+    model = wired(lambda m, x: m.b(FILLED[name](F.relu(m.a(x)))), a=layers[0], b=layers[1])
+    x = torch.rand(30, 4, dtype=torch.float64)
+    snn = sw.convert(model, x, threshold=sw.Maximum(per="layer"), steps=4)
+    output = operations(snn, [x]).row("output")
+    (counts,) = snn.counts(x).values()
+    sent = 3 * float(counts[:, [0, 2, 3, 5]].sum()) / len(x)
+    assert output.snn.additions + output.snn.macs == pytest.approx(sent)
+    assert output.ann.macs == 12

@@ -9,7 +9,7 @@ is silenced in the second.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
@@ -87,12 +87,7 @@ class SRP(Neuron):
         return self.tau
 
     def expected_count(self, charge: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-        """As the neuron inside, and 0 where a rehearsal on the same current silences it."""
-        mean, variance = self.neuron.expected_count(charge, steps)
-        rehearsed = (charge + self.neuron.shift) * (self.tau / steps)
-        sent, _ = replace(self.neuron, shift=0.0).expected_count(rehearsed, self.tau)
-        heard = self.neuron.v0 + rehearsed - sent > self.margin
-        return mean * heard, variance * heard
+        return self.neuron.expected_count(charge, steps)
 
     def step_weights(self, steps: int) -> Tensor:
         weights = torch.ones(self.duration(steps), dtype=torch.float64)

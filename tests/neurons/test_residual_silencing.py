@@ -99,29 +99,6 @@ def test_a_network_is_a_rehearsal_and_a_run_with_the_silenced_held_back():
     assert silenced > 0
 
 
-SILENCED = [SRP(), SRP(3), SRP(1, IntegrateFire(v0=-0.5)), SRP(4, margin=0.5)]
-SILENCED += [SRP(2, IntegrateFire(v0=v0, shift=s)) for v0, s in ((-2.5, 0.0), (0.0, 0.5))]
-
-
-@pytest.mark.parametrize("steps", [1, 4, 8])
-@pytest.mark.parametrize("neuron", SILENCED, ids=lambda neuron: f"{neuron.tau} {neuron.neuron.v0}")
-def test_charge_that_comes_evenly_is_expected_as_it_is_counted(neuron: SRP, steps: int) -> None:
-    """Charges are irrational, so that no potential ends at the threshold or the margin."""
-    charge = torch.arange(400, dtype=torch.float64) * (2**0.5 / 300) * steps
-    current = (charge / steps).expand(neuron.duration(steps), 1, -1)
-    counts = neuron.start(layer(1.0, steps)).advance(current)[neuron.tau :].sum(0)
-    mean, variance = neuron.expected_count(charge[None], steps)
-    assert torch.equal(mean, counts)
-    assert not bool(variance.any())
-
-
-def test_who_is_silenced_on_even_charge_is_expected_to_send_nothing() -> None:
-    for neuron, charge in ((SRP(1, IntegrateFire(v0=-0.5)), 3.2), (SRP(4, margin=0.5), 1.6)):
-        at = torch.tensor([charge, 8.0])
-        assert neuron.neuron.expected_count(at, 8)[0].tolist()[0] == 2
-        assert neuron.expected_count(at, 8)[0].tolist()[0] == 0
-
-
 class Masked(nn.Module):
     """Minus infinity stands where a mask says so: in an answer, and as a current into units."""
 

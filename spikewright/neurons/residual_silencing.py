@@ -87,6 +87,13 @@ class SRP(Neuron):
         return self.tau
 
     def expected_count(self, charge: Tensor, steps: int) -> tuple[Tensor, Tensor]:
+        """As the neuron inside: no silencing is expected.
+
+        Charge that comes evenly silences a neuron whose rehearsal it leaves within the margin: by
+        the default margin one charge in a thousand, from a v0 below 0 or by a larger margin many.
+        In networks charge comes unevenly, and thresholds and corrections that expect those gaps
+        are no better for it.
+        """
         return self.neuron.expected_count(charge, steps)
 
     def step_weights(self, steps: int) -> Tensor:

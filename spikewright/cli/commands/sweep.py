@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 from torch import nn
+from torch.utils.data import DataLoader
 
 from spikewright import measure
 from spikewright.cli.command import shared
@@ -107,7 +108,7 @@ def sweep(
                 if compile:
                     networks[name].compile()
             if trajectory is not None and job.processes.main:
-                shown = images if isinstance(images, Iterable) else images(trajectory)
+                shown = images if isinstance(images, DataLoader) else images(trajectory)
                 _trajectories(networks, shown, trajectory, source.model, seed, samples=1)
             swept = measure.sweep(
                 networks,
@@ -123,7 +124,7 @@ def sweep(
         classes = source.data.images.classes
         study = inside_study(model.model, swept, networks, images, classes, seed)
         if trajectory is not None and job.processes.main:
-            shown = images if isinstance(images, Iterable) else images(trajectory)
+            shown = images if isinstance(images, DataLoader) else images(trajectory)
             measured = _trajectories(networks, shown, trajectory, source.model, seed)
             study = replace(study, trajectories=measured)
     if job.processes.main:

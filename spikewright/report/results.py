@@ -187,6 +187,9 @@ def _problems(report: Report) -> Iterator[str]:
         counts = [v for row in one.rows for c in (row.snn, row.ann) for v in c.numbers]
         if not one.rows or min(*counts, *(min(row.neurons, row.spikes) for row in one.rows)) < 0:
             yield f"operations[{number}].rows is empty, or has a number below 0"
+        for name in {name for row in one.rows for c in (row.snn, row.ann) for name in c.functions}:
+            if not one.model.prices(name):
+                yield f"operations[{number}]: the function '{name}' has no price in its model"
 
 
 def _sweep_problems(study: Study, what: str) -> Iterator[str]:

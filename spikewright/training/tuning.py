@@ -156,8 +156,11 @@ class Tuner:
         self.network.freeze(stage.frozen)
 
     def _some(self, which: Tensor, most: int) -> Tensor:
-        """At most so many of the images, drawn by the seed: they may be stored class by class."""
-        return which[epoch_order(len(which), self._seed, 0)[:most]]
+        """At most so many of the images, in their order, drawn by the seed.
+
+        They may be stored class by class.
+        """
+        return which[epoch_order(len(which), self._seed, 0)[:most].sort().values]
 
     def _judged_first(self) -> tuple[Tensor, float]:
         """What some training images come to before the first step, as `_trained`, and rate 0."""

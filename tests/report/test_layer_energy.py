@@ -59,6 +59,7 @@ WRONG: list[tuple[list[Any], Any, str]] = [
     (["rows", 0, "snn", "updates"], "many", "updates: expected float, got str"),
     (["rows", 0, "snn", "additions"], -1.0, "number below 0"),
     (["model", "fp32_add_pj"], -1.0, "must be finite and at least 0"),
+    (["rows", 0, "ann", "functions"], {"x": 1.0}, "the function 'x' has no price in its model"),
     (["accuracy"], 1.5, "has an accuracy, T, latency or samples out of range"),
 ]
 

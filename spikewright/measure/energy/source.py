@@ -32,11 +32,12 @@ class Source:
         self._account = Account(graph)
         self.reads_samples = self._account.reads_samples
         weights = self._account.weights
-        ones = {name: torch.ones_like(weight) for name, weight in weights.items()}
         self._zeros = sum(int((weight == 0).sum()) for weight in weights.values())
         self._weights = sum(weight.numel() for weight in weights.values())
-        whole = replace(graph, tensors={**graph.tensors, **ones})
-        self._whole = Account(whole) if self._zeros else None
+        self._whole = None
+        if self._zeros:
+            ones = {name: torch.ones_like(weight) for name, weight in weights.items()}
+            self._whole = Account(replace(graph, tensors={**graph.tensors, **ones}))
         self._charged: dict[str, Counts] = {}
         self._left_out = 0.0
         self._passes = 0

@@ -39,7 +39,8 @@ which an answer comes no later. Event data, which are simulated, stand on
 _MEASURED = """\
 Accuracies in %, each with its Wilson 95 % interval for the images measured. Rows whose neurons draw
 random numbers give the mean over seeds ± the standard deviation. Every number comes from records
-of single cells: `results/NETWORK/ROW-tT-sSEED.json` holds counts, versions, device and time.
+of single cells: `results/NETWORK/ROW-tT-sSEED.json` holds counts, versions, device and time. A row
+of which nothing was run on a network says so in the first table and is left out of those beneath.
 Thresholds come from training images; the test images are read for these tables alone.
 
 T is not the latency. A layer that waits for all of its input (two-phase, rearranged, or COS)

@@ -40,7 +40,7 @@ def section(table: NetworkTable, links: Mapping[str, str]) -> list[str]:
     rows += [[row.title, *_cells(table, row, _energy)] for row in table.rows]
     corner = "µJ of one image: single precision / integers (single precision with memory)"
     parts.append(by_steps(corner, table, rows))
-    return parts
+    return [part for part in parts if part]
 
 
 def ann_of(table: NetworkTable) -> str:
@@ -144,5 +144,6 @@ def _thousands(value: float) -> str:
 
 
 def by_steps(corner: str, table: NetworkTable, rows: Sequence[Sequence[str]]) -> str:
-    """A grid with a column for every T."""
-    return markdown.table([corner, *(f"T = {t}" for t in table.steps)], rows) + "\n"
+    """A grid with a column for every T, of the rows of which anything was run; "" without any."""
+    run = [row for row in rows if any(cell != NOT_RUN for cell in row[1:])]
+    return markdown.table([corner, *(f"T = {t}" for t in table.steps)], run) + "\n" if run else ""

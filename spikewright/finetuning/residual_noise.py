@@ -14,6 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spikewright.checks import whole_number
 from spikewright.errors import ConversionError
 from spikewright.finetuning.answer import Answer
 from spikewright.finetuning.representation import Surrogate, representation
@@ -51,6 +52,9 @@ def quantised_answer(
             none.
         seed: of the noise; the same samples and seed give the same.
 
+    Raises:
+        ValueError: for levels that are no such number.
+
     Example:
         >>> import torch, spikewright as sw
         >>> model = torch.nn.Sequential(torch.nn.Linear(4, 8), sw.QCFS(4, 2.0),
@@ -60,6 +64,8 @@ def quantised_answer(
         >>> answer = quantised_answer(TrainableNetwork(snn), x, levels=4)
         >>> torch.testing.assert_close(answer.output, model(x))
     """
+    if whole_number(levels, least=1) is None:
+        raise ValueError(f"levels must be a whole number of at least 1, got {levels!r}")
     plan = network.plan()
     graph, values = plan.source, dict[str, Tensor]()
     batch = graph.call.batch(images, graph.tensors)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+from spikewright.checks import whole_number
 
 MARK = 32
 """Every weight is 1 more than a multiple of it, so a count modulo it tells its spikes."""
@@ -53,11 +56,13 @@ class FewSpikesTable:
             raise ValueError("the thresholds, resets and unit of a table must be finite numbers")
         if self.unit <= 0:
             raise ValueError(f"the unit of a table must be above 0, got {self.unit}")
-        if any(type(d) is not int or d % MARK != 1 for d in self.weights):
+        weights = [whole_number(d, least=-sys.maxsize) for d in self.weights]
+        if any(d is None or d % MARK != 1 for d in weights):
             raise ValueError(
                 f"the weights of a table are whole numbers, 1 more than multiples of {MARK}; "
                 "FewSpikesTable.of_reals makes them of any"
             )
+        object.__setattr__(self, "weights", tuple(weights))
         if self.levels > 2**24:
             raise ValueError("the weights of a table add up to more than 2**24")
 

@@ -215,6 +215,30 @@ class Masking(Rule):
             return "what it fills in depends on the input; write torch.where(mask, value, x)"
         return None
 
+    def passed(self, op: Operation, scales: Mapping[str, Any], graph: Graph) -> Any | None:
+        """Zeros have any scale, so that of the values beside them."""
+        masked = self._beside_zeros(op, graph)
+        return None if masked is None else scales.get(masked)
+
+    def keeps_whole_numbers(self, op: Operation, graph: Graph) -> bool:
+        return self._beside_zeros(op, graph) is not None
+
+    def _beside_zeros(self, op: Operation, graph: Graph) -> str | None:
+        """The one value that a mask lets through, in its own shape, or else puts 0; None if not."""
+        if op.kind is Kind.PRODUCT:
+            return None
+        chosen = op.args[1:] if op.target is aten.where.self else (op.args[0], op.args[2])
+        values = [leaf for leaf in chosen if isinstance(leaf, Value)]
+        others = [
+            graph.tensors[leaf.name] if isinstance(leaf, Stored) else leaf
+            for leaf in chosen
+            if not isinstance(leaf, Value)
+        ]
+        if len(values) != 1 or any(torch.as_tensor(other).any() for other in others):
+            return None
+        (name,) = (value.name for value in values)
+        return name if graph.shapes.get(name) == op.shape else None
+
     def route(self, op: Operation, graph: Graph) -> Moved | None:
         if op.kind is Kind.PRODUCT:
             return None

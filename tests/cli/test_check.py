@@ -185,8 +185,9 @@ def test_a_model_of_several_inputs_is_checked_with_each(run: Run, used: str) -> 
 
 
 def test_an_input_of_one_number_a_sample_has_no_shape(run: Run, used: str) -> None:
-    code, _, err = run("check", f"{used}:Labelled", "--input", "x=4", "--input", "label=ids:")
+    code, out, err = run("check", f"{used}:Labelled", "--input", "x=4", "--input", "label=ids:")
     assert code == 0, err
+    assert "x 4, label a number" in out
     code, _, err = run("check", f"{used}:Labelled", "--input", "x=4", "--input", "label=ids:4,")
     assert code == 2
     assert "--input label '4,': separate values by single commas" in err

@@ -63,3 +63,14 @@ def test_prices_that_are_none_are_refused(run: Run) -> None:
         code, _, err = run("energy", DIGITS, *SMALL, "--function-pj", prices)
         assert code == 2
         assert reason in err
+
+
+def test_prices_that_nothing_asks_for_are_told(run: Run) -> None:
+    words = ["--data", "digits", "--limit", "10", "--calibration-samples", "12", "--steps", "3"]
+    words += ["--neuron", "nearest:binary", "--function-pj", "sigmoid=5,slu=1"]
+    code, _, err = run("energy", "tests.cli.products:gated", *words)
+    assert code == 0, err
+    assert "--function-pj: no use for slu; functions here: sigmoid" in err
+    code, _, err = run("energy", DIGITS, *SMALL, "--function-pj", "slu=5")
+    assert code == 0, err
+    assert "--function-pj: no use for slu; functions here: none" in err

@@ -53,6 +53,14 @@ def test_what_nir_cannot_say_is_refused(run: Run, tmp_path: Path) -> None:
     assert not path.exists()
 
 
+def test_what_onnx_cannot_hold_is_refused_alike(run: Run, saved: Path, tmp_path: Path) -> None:
+    path = tmp_path / "digits.onnx"
+    code, _, err = run("export", str(saved), "--to", "onnx", "--output", str(path))
+    assert code == 3
+    assert "ONNX cannot hold this network" in err
+    assert not path.exists()
+
+
 def test_a_new_format_is_one_file_and_one_line(
     run: Run, saved: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -106,6 +107,13 @@ def test_nothing_is_measured_of_no_images() -> None:
 def test_numbers_out_of_range(options) -> None:
     with pytest.raises(ValueError, match=next(iter(options))):
         NQ(**options)
+
+
+def test_levels_of_numpy_are_whole_numbers_and_none_is_refused() -> None:
+    assert type(NQ(levels=np.int64(4)).levels) is int  # pyright: ignore[reportArgumentType]
+    _, x, network = made()
+    with pytest.raises(ValueError, match="levels must be a whole number of at least 1, got 0"):
+        quantised_answer(network, x, 0)
 
 
 def test_the_noise_of_a_run_is_measured_on_images_held_out(

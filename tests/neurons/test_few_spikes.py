@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -308,3 +309,11 @@ def test_batch_sizes_do_not_matter(monkeypatch: pytest.MonkeyPatch, most: int) -
     drawn = whole[:-2]
     assert len(drawn) == min(most, 1024)
     assert float((drawn[:, None] - given).abs().amin(1).max()) < 1e-12
+
+
+def test_weights_of_a_table_are_whole_numbers_of_any_library() -> None:
+    table = FewSpikesTable((1.0, 0.5), (1.0, 0.5), tuple(np.array([65, 33])), 0.1)
+    assert [type(d) for d in table.weights] == [int, int]
+    assert table == FewSpikesTable((1.0, 0.5), (1.0, 0.5), (65, 33), 0.1)
+    with pytest.raises(ValueError, match="1 more than multiples of 32"):
+        FewSpikesTable((1.0,), (1.0,), (33.0,), 0.1)  # pyright: ignore[reportArgumentType]

@@ -152,7 +152,9 @@ def _document(model: str, shapes: Mapping[str, list[int]], problem: str | None) 
 
 def as_text(model: str, shapes: Mapping[str, list[int]], survey: Survey) -> str:
     """The same as text: operations, sites, verdict."""
-    inputs = (f"{name} {' x '.join(map(str, shape))}" for name, shape in shapes.items())
+    inputs = (
+        f"{name} {' x '.join(map(str, shape)) or 'a number'}" for name, shape in shapes.items()
+    )
     lines = [f"{model}, {', '.join(inputs)}", ""]
     lines.append(f"{'operation':<34} {'class':<13} {'times':>5}")
     for (name, kind), times in operation_counts(survey):

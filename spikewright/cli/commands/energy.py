@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Annotated, Any
@@ -106,6 +106,7 @@ def energy(
                 job.advance(number, cells.own(tasks), task.name)
             counts = cells.gather([task.name for task in tasks], Operations)
     if job.processes.main:
+        _tell_unused(constants.function_pj, counts)
         report = Report(
             title="Operations and energy",
             subject=subject_of(model, conversion, measurement, source.data.images.name),
@@ -130,6 +131,15 @@ def _constants(prices: str | None) -> EnergyModel:
         return replace(HOROWITZ_45NM, function_pj=named)
     except ValueError as error:
         raise WrongUsage(f"--function-pj {prices}: {error}") from None
+
+
+def _tell_unused(prices: Mapping[str, float], counted: Sequence[Operations]) -> None:
+    """Name the prices that no neuron asks for, such as those of a mistyped name."""
+    totals = [one.total for one in counted]
+    computed = {name for total in totals for name in (*total.snn.functions, *total.ann.functions)}
+    if unused := sorted(prices.keys() - computed):
+        those = ", ".join(sorted(computed)) or "none"
+        print_note(f"--function-pj: no use for {', '.join(unused)}; functions here: {those}")
 
 
 def _deliver(report: Report, output: OutputOptions) -> None:

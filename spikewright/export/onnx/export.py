@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from spikewright.errors import InterchangeError
+from spikewright.errors import InterchangeError, UnsupportedOperation
 from spikewright.export.onnx.check import PURPOSE, Agreement, Runner, answered_inputs, compared
 from spikewright.export.onnx.graph import COUNTS, OPSET, counting_model, input_names, output_names
 from spikewright.export.onnx.integers import in_integers
@@ -56,13 +56,13 @@ def export_onnx(
         What was written and how it was checked, in a few lines.
 
     Raises:
-        InterchangeError: for a network that ONNX cannot hold, naming every reason at once; when the
-            exported model disagrees; when the file cannot be written.
+        UnsupportedOperation: for a network that ONNX cannot hold, naming every reason at once.
+        InterchangeError: when the exported model disagrees; when the file cannot be written.
         MissingExtra: without the packages of the extra 'onnx'.
     """
     path, reasons = Path(path), objections(network)
     if reasons:
-        raise InterchangeError(
+        raise UnsupportedOperation(
             f"ONNX cannot hold this network: {'; '.join(reasons)}. Nothing was written"
         )
     onnx = require_extra("onnx", "onnx", PURPOSE)

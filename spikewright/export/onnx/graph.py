@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
-from spikewright.errors import InterchangeError
+from spikewright.errors import InterchangeError, UnsupportedOperation
 from spikewright.graph.inputs import Batch, tensors_of
 from spikewright.graph.ir import Graph, Operation
 from spikewright.network.compiler import StraightLine
@@ -100,7 +100,8 @@ def counting_model(plan: Plan, images: Batch) -> Any:
         An `onnx.ModelProto` that holds its weights and names no file of this machine.
 
     Raises:
-        InterchangeError: for an operation that ONNX has no operator for, or more than 2 GiB.
+        UnsupportedOperation: for an operation that ONNX has no operator for.
+        InterchangeError: for more than 2 GiB.
     """
     module = CountingModule(plan)
     size = sum(tensor.nbytes for tensor in module.buffers())
@@ -113,7 +114,7 @@ def counting_model(plan: Plan, images: Batch) -> Any:
         outputs = [*output_names(plan.source), *(f"{COUNTS}{site}" for site in sites)]
         model = _exported(module, tensors_of(images), input_names(plan.source), outputs)
     except torch.onnx.OnnxExporterError as error:
-        raise InterchangeError(
+        raise UnsupportedOperation(
             f"torch's exporter has no ONNX operator for {_untranslated(error)}; nothing was written"
         ) from error
     return _tidied(model)

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from spikewright.checks import whole_number
 from spikewright.finetuning import (
     Answer,
     CrossEntropy,
@@ -48,8 +49,10 @@ class NQ(FineTuning):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if type(self.levels) is not int or not 1 <= self.levels <= 255:
+        levels = whole_number(self.levels, least=1)
+        if levels is None or levels > 255:
             raise ValueError(f"levels lie in 1 .. 255, got {self.levels}")
+        object.__setattr__(self, "levels", levels)
         if not 0 <= self.noise <= 100:
             raise ValueError(f"noise lies in 0 .. 100, got {self.noise}")
 

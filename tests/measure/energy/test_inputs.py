@@ -131,3 +131,30 @@ def test_a_number_put_in_is_no_event(name: str) -> None:
     sent = 3 * float(counts[:, [0, 2, 3, 5]].sum()) / len(x)
     assert output.snn.additions + output.snn.macs == pytest.approx(sent)
     assert output.ann.macs == 12
+
+
+MASKED: dict[str, Callable[[Tensor], Tensor]] = {
+    "masked_fill": lambda h: h.masked_fill(torch.arange(6) % 3 == 1, 0.0),
+    "masked_fill with a tensor": lambda h: h.masked_fill(
+        torch.arange(6) % 3 == 1, torch.zeros((), dtype=h.dtype)
+    ),
+    "where": lambda h: torch.where(torch.arange(6) % 3 != 1, h, 0.0),
+    "where not": lambda h: torch.where(torch.arange(6) % 3 == 1, torch.zeros_like(h), h),
+}
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_spikes_that_a_mask_lets_through_stay_spikes(name: str) -> None:
+    """Zeros have any threshold: nothing is multiplied before the weights, which take it in."""
+    torch.manual_seed(0)
+    layers = (nn.Linear(4, 6), nn.Linear(6, 3))
+    model = wired(lambda m, x: m.b(MASKED[name](F.relu(m.a(x)))), a=layers[0], b=layers[1])
+    x = torch.rand(30, 4, dtype=torch.float64)
+    snn = sw.convert(model, x, threshold=sw.Maximum(per="channel"), steps=4)
+    (counts,) = snn.counts(x).values()
+    output = operations(snn, [x]).row("output")
+    assert output.snn.additions == 3 * float(counts[:, [0, 2, 3, 5]].sum()) / len(x)
+    assert output.snn.macs == output.snn.scale_multiplications == 0
+    sent = counts * snn.plan(4).thresholds[snn.sites[0]] / 4
+    torch.testing.assert_close(snn(x), layers[1](MASKED[name](sent)))
+    assert not snn.audit(x).objections

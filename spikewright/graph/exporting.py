@@ -33,10 +33,12 @@ def attributes_kept(model: nn.Module, *, contents: bool = True) -> Generator[Non
 
     Args:
         model: whose attributes are put back.
-        contents: whether dicts, lists and sets that it holds are given back what was in them.
+        contents: whether dicts, lists and sets that it holds are given back what was in them; its
+            own parameters it has back in either case.
     """
     attributes = [vars(module) for module in model.modules()]
-    held = _containers(attributes) if contents else attributes
+    parameters = [held["_parameters"] for held in attributes]
+    held = _containers(attributes) if contents else [*attributes, *parameters]
     kept = [(container, copy(container)) for container in held]
     try:
         yield
@@ -69,7 +71,8 @@ def fill_caches(model: nn.Module, batch: Given) -> None:
 
     While it is traced it would keep tensors without, and what `functools.lru_cache` keeps cannot be
     put back. Its attributes are: a size that it remembers of this batch would be captured too. What
-    it writes to its weights, it writes to copies.
+    it writes to its weights, it writes to copies, which `functional_call` leaves in a module that
+    stands at two places.
 
     Args:
         model: whose caches are filled.

@@ -166,6 +166,12 @@ def made_in_inference_mode():
         return net()
 
 
+def layer_at_two_places():
+    model = Any()
+    model.first = model.inner[0]
+    return model.eval()
+
+
 class Clashing(nn.Module):
     """Its modules and tensors are named like attributes of torch's modules of programs."""
 
@@ -195,6 +201,7 @@ TAKEN = {
     "a program's module": lambda: program((BATCH,), (x(),)).module(),
     "bfloat16": lambda: net().bfloat16(),
     "float16": lambda: net().half(),
+    "a layer at two places": layer_at_two_places,
     "a wrapped part": lambda: nn.Sequential(nn.DataParallel(net())).eval(),
 }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import OrderedDict, defaultdict
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from copy import copy
@@ -22,7 +22,7 @@ from spikewright.graph.model_checks import state_of
 
 _MOST_TRIED = 256
 """Batches beyond which it is not tried whether the size of a batch changes a model's answer."""
-_CHANGEABLE = (dict, OrderedDict, defaultdict, list, set)
+_CHANGEABLE = (dict, OrderedDict, defaultdict, Counter, list, deque, set)
 
 
 @contextmanager
@@ -44,15 +44,16 @@ def attributes_kept(model: nn.Module, *, contents: bool = True) -> Generator[Non
         yield
     finally:
         for now, before in kept:
-            if isinstance(now, list):
-                now[:] = before
+            if isinstance(now, list | deque):
+                now.clear()
+                now.extend(before)
             elif isinstance(now, set):
                 now.intersection_update(before)
                 now.update(before)
             else:
                 for name in now.keys() - before.keys():
                     del now[name]
-                now.update(before)
+                dict.update(now, before)  # that of a Counter adds
 
 
 def _containers(values: Iterable[Any]) -> list[Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, deque
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -293,3 +294,20 @@ def test_a_program_is_left_as_it_was():
     program = program.run_decompositions({})
     survey(program, images()).require_convertible()
     assert [node.kwargs for node in program.graph.nodes if "repeat" in str(node.target)] == [{}]
+def test_a_model_has_what_it_counts_and_remembers_back() -> None:
+    class Watched(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(4, 3)
+            self.calls, self.last = Counter(forward=2), deque(["before"], maxlen=2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.calls["forward"] += 1
+            self.last.append(self.layer(x))
+            return self.last[-1].relu()
+
+    model = Watched().eval()
+    survey(model, torch.randn(5, 4)).require_convertible()
+    assert (model.calls, list(model.last)) == (Counter(forward=2), ["before"])
+
+

@@ -120,21 +120,39 @@ def largest_batch(message: str) -> int | None:
     return most if most <= _MOST_TRIED else None
 
 
-def bound_of(program: ExportedProgram) -> int | None:
-    """The largest batch for which a program was exported; None where no small one bounds it."""
-    uppers = [bounds.upper for bounds in program.range_constraints.values()]
-    return next((int(upper) for upper in uppers if upper <= _MOST_TRIED), None)
+def sizes_set_apart(program: ExportedProgram) -> list[int]:
+    """Sizes of batches, at most one a condition, that a program was not exported for.
 
-
-def alike_beyond(most: int, answer: Callable[[Given], Any], pair: Given) -> bool:
-    """Whether a model answers samples of a batch larger than `most` as those of a small one.
+    A model that chooses by the size of the batch is traced on one of its ways: torch notes what
+    must hold of the size for that way, such as that it is even, or less than 5.
 
     Args:
-        most: the largest of the small ones.
+        program: as exported, of a batch that is free.
+    """
+    nodes = [node for node in program.graph.nodes if node.op == "placeholder"]
+    given = [node for node in nodes if node.name in program.graph_signature.user_inputs]
+    size = given[0].meta["val"].shape[0].node
+    conditions = [guard.expr for guard in size.shape_env.guards]
+    conditions += [size.expr <= bounds.upper for bounds in program.range_constraints.values()]
+    alone = [each for each in conditions if each.free_symbols == {size.expr}]
+    found = (_first_that_fails(each, size.expr) for each in alone)
+    return sorted({number for number in found if number})
+
+
+def _first_that_fails(condition: Any, size: Any) -> int | None:
+    sizes = range(2, _MOST_TRIED + 2)
+    return next((number for number in sizes if not condition.subs(size, number)), None)
+
+
+def alike_at(size: int, answer: Callable[[Given], Any], pair: Given) -> bool:
+    """Whether a model answers samples of a batch of `size` as those of a small one.
+
+    Args:
+        size: of the batch, at least 2.
         answer: the model's, to a batch.
         pair: two samples.
     """
-    larger = answer(pair.changed(lambda tensor: torch.cat([tensor] * (most // 2 + 1))))
+    larger = answer(pair.changed(lambda tensor: torch.cat([tensor] * (size // 2 + 1))[:size]))
     leaves = zip(tree_leaves(larger), tree_leaves(answer(pair)), strict=True)
     both = [(a[:2], b) for a, b in leaves if isinstance(b, Tensor) and b.is_floating_point()]
     return bool(both) and all(

@@ -161,6 +161,16 @@ def test_a_choice_by_the_size_of_the_batch_may_change_no_answer() -> None:
         survey(_Chooser(2.0).eval(), x)
 
 
+@pytest.mark.parametrize("chosen", [lambda size: size == 8, lambda size: size % 2 == 0])
+def test_a_choice_of_some_sizes_of_the_batch_is_refused(chosen) -> None:
+    """torch.export takes one of the ways, for batches of any size."""
+    model = wired(lambda m, x: F.relu(m.c(x)) * (1 + chosen(x.shape[0])), c=nn.Linear(6, 4))
+    with pytest.raises(ConversionError, match=r"a batch of [83] samples is"):
+        survey(model, images())
+    either = wired(lambda m, x: F.relu(m.c(x if chosen(x.shape[0]) else +x)), c=nn.Linear(6, 4))
+    assert not survey(either, images()).offenders
+
+
 def test_the_model_holds_what_it_held_before_it_was_captured() -> None:
     class Keeper(nn.Module):
         def __init__(self) -> None:
@@ -284,16 +294,6 @@ def test_a_model_that_keeps_something_of_its_calls_is_refused_and_left_as_it_was
     assert model.last is None
 
 
-def test_a_program_is_left_as_it_was():
-    def repeated(m, x):
-        return F.relu(m.c(x).repeat_interleave(torch.tensor([2, 0, 1]), 1))
-
-    model = wired(repeated, c=nn.Conv2d(3, 3, 3))
-    batch = {0: torch.export.Dim("batch")}
-    program = torch.export.export(model, (images(),), dynamic_shapes=(batch,))
-    program = program.run_decompositions({})
-    survey(program, images()).require_convertible()
-    assert [node.kwargs for node in program.graph.nodes if "repeat" in str(node.target)] == [{}]
 def test_a_model_has_what_it_counts_and_remembers_back() -> None:
     class Watched(nn.Module):
         def __init__(self) -> None:
@@ -311,3 +311,13 @@ def test_a_model_has_what_it_counts_and_remembers_back() -> None:
     assert (model.calls, list(model.last)) == (Counter(forward=2), ["before"])
 
 
+def test_a_program_is_left_as_it_was():
+    def repeated(m, x):
+        return F.relu(m.c(x).repeat_interleave(torch.tensor([2, 0, 1]), 1))
+
+    model = wired(repeated, c=nn.Conv2d(3, 3, 3))
+    batch = {0: torch.export.Dim("batch")}
+    program = torch.export.export(model, (images(),), dynamic_shapes=(batch,))
+    program = program.run_decompositions({})
+    survey(program, images()).require_convertible()
+    assert [node.kwargs for node in program.graph.nodes if "repeat" in str(node.target)] == [{}]

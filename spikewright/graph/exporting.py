@@ -19,6 +19,7 @@ from torch.utils._pytree import tree_leaves
 
 from spikewright.graph.given import Given
 from spikewright.graph.model_checks import state_of
+from spikewright.graph.programs import inputs_of
 
 _MOST_TRIED = 256
 """Batches beyond which it is not tried whether the size of a batch changes a model's answer."""
@@ -130,8 +131,8 @@ def sizes_set_apart(program: ExportedProgram) -> list[int]:
         program: as exported, of a batch that is free.
     """
     nodes = [node for node in program.graph.nodes if node.op == "placeholder"]
-    given = [node for node in nodes if node.name in program.graph_signature.user_inputs]
-    size = given[0].meta["val"].shape[0].node
+    first = next(node for node in nodes if node.name in inputs_of(program))
+    size = first.meta["val"].shape[0].node
     conditions = [guard.expr for guard in size.shape_env.guards]
     conditions += [size.expr <= bounds.upper for bounds in program.range_constraints.values()]
     alone = [each for each in conditions if each.free_symbols == {size.expr}]

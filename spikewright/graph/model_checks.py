@@ -10,6 +10,7 @@ from torch.export import ExportedProgram
 
 from spikewright.errors import ConversionError
 from spikewright.graph.given import Given
+from spikewright.graph.programs import inputs_of
 
 _INFINITE = 2**31
 """Batches at least this large are unbounded for every use."""
@@ -143,7 +144,7 @@ def check_program(program: ExportedProgram) -> None:
             "the module that it was exported from, or rename them there and export it again"
         )
     again = "export it again with dynamic_shapes=({0: torch.export.Dim.DYNAMIC},)"
-    names = program.graph_signature.user_inputs
+    names = inputs_of(program)
     several = len(names) > 1
     if several:
         again = "export it again with dynamic_shapes that give every input {0: Dim('batch')}"

@@ -225,6 +225,24 @@ def test_a_programs_module_may_take_several_inputs():
     torch.testing.assert_close(answer, model(*pair), rtol=0, atol=0.05)
 
 
+class Scaled(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = net()
+
+    def forward(self, x, factor=2.0):
+        return F.relu(self.inner(x)) * factor
+
+
+def test_a_program_keeps_the_numbers_that_it_was_exported_for():
+    exported = program({"x": BATCH, "factor": None}, (x(),), {"factor": 3.0}, Scaled().eval())
+    batch = {"x": x(32), "factor": 3.0}
+    snn = sw.convert(exported, [batch], threshold=sw.Maximum(), steps=256)
+    torch.testing.assert_close(snn(x(32)), exported.module()(x(32), factor=3.0), rtol=0, atol=0.05)
+    with pytest.raises(sw.ConversionError, match="factor == 3"):
+        sw.convert(exported, [{"x": x(32), "factor": 2.0}])
+
+
 def test_a_programs_module_may_be_a_part():
     """It has no mode, and raises an error when it is told one."""
     model = nn.Sequential(nn.Linear(6, 6), program((BATCH,), (x(),)).module())

@@ -334,8 +334,8 @@ def _capture_failure(error: Exception) -> str:
         )
     if "fake tensor in the exported program constant" in message:
         return (
-            "the model reads `.data` of a tensor, which torch.export cannot follow; write the tensor "
-            "itself, as self.weight, or self.weight.detach()"
+            "the model reads `.data` of a tensor, which torch.export cannot follow; write the "
+            "tensor itself, such as self.weight, or self.weight.detach()"
         )
     if _fixes_batch(message):
         return (

@@ -175,6 +175,10 @@ class Account:
                 return self._averaged(op, route, flow)
             case Added():
                 addends = [(name, flows[name]) for name in route.addends]
+                if route.multiplied is not None:
+                    _, numbers = addends[route.multiplied]
+                    if not numbers.only_events:  # else what scales the spikes takes it in
+                        addends[route.multiplied] = "", self._scaled(op, numbers.widened(op.shape))
                 return self._added(op, addends, constant=route.constant)
             case Scaled():
                 scaled = self._scaled(op, flow.widened(op.shape))
@@ -252,9 +256,8 @@ class Account:
             if sent is None:
                 sent = self.trains.spikes_of(op.name, counts).double().sum(0, keepdim=True)
             return spikes_and_powers(sent, sent * self.trains.powers(op.name), counts)
-        pairs = float(windows(torch.ones(1, *shape, dtype=torch.float64)).sum()) - math.prod(
-            op.shape
-        )
+        ones = torch.ones(1, *shape, dtype=torch.float64)
+        pairs = float(windows(ones).sum()) - math.prod(op.shape)
         times = self._times(op, flow)
         biased = times * math.prod(shape) * flow.constant * flow.varies
         self._charge(op, Counts(comparisons=pairs * times, bias_additions=biased))
@@ -344,5 +347,4 @@ class Account:
         counts = {name: flow.counts for name, flow in flows.items()}
         known = route.counted and all(c is not None for c in counts.values())
         added = any(flow.constant for name, flow in flows.items() if name not in places)
-        constant = bool(route.constant) or added
-        return Flow(parts, route.move(counts) if known else None, constant)
+        return Flow(parts, route.move(counts) if known else None, bool(route.constant) or added)

@@ -172,6 +172,21 @@ def test_constants_can_be_replaced() -> None:
         EnergyModel(fp32_add_pj=-1)
 
 
+def test_numbers_beside_spikes_are_multiplied_once_a_window() -> None:
+    """6 spiking values, and 2 numbers, read by 3 outputs; half of the samples are silent."""
+    model = wired(
+        lambda m, x: m.c(torch.cat([y := F.relu(m.a(x)), m.b(y)], 1)),
+        a=nn.Linear(4, 6, bias=False), b=nn.Linear(6, 2), c=nn.Linear(8, 3),
+    )  # fmt: skip
+    x = torch.randn(16, 4, dtype=torch.float64)
+    snn = sw.convert(model, x, steps=4, correction=None)
+    x[::2] = 0
+    for batches in ([x], list(x.split(1))):
+        found = sw.operations(snn, batches)
+        assert found.row("output").snn.macs == 2 * 3
+        assert found.row("output").snn.additions == pytest.approx((2 + 3) * found.total.spikes)
+
+
 ARITHMETIC: dict[str, tuple[Callable[[Tensor], Tensor], int, int]] = {
     "a leaky ReLU by hand": (lambda x: torch.where(x > 0, x, 0.1 * x), 1, 1),
     "hard swish by hand": (lambda x: x * F.relu6(x + 3) / 6, 2, 3),

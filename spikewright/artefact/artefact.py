@@ -29,6 +29,7 @@ from spikewright.calibration import Calibration
 from spikewright.calibration.design import Design
 from spikewright.errors import ConversionError, InterchangeError
 from spikewright.files import AnyPath, write_whole
+from spikewright.graph.full_precision import full_precision
 from spikewright.graph.ir import Graph
 from spikewright.neurons import Neuron
 from spikewright.version import __version__
@@ -86,6 +87,7 @@ class Description:
     notes: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
+@full_precision()
 def save(parts: Parts, path: AnyPath, notes: Mapping[str, Any] | None = None) -> None:
     """Write the parts of a network as one file, whole or not at all.
 
@@ -168,6 +170,7 @@ def describe(path: AnyPath) -> Description:
     )
 
 
+@full_precision()
 def load(path: AnyPath) -> Parts:
     """Read the parts of a network that `save` wrote; nothing of the file is executed.
 

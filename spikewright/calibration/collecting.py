@@ -127,6 +127,11 @@ def _observed(
     def observe(op: Operation, inputs: tuple[Tensor, ...]) -> Tensor:
         assert op.site is not None
         activations: Tensor = apply(op, inputs, graph.tensors)
+        if not activations.numel():
+            raise CalibrationError(
+                f"site '{op.site.name}' ({op.source or op.module}) has no neuron: a sample's value "
+                f"is of shape {list(op.shape)} there; leave the activation out of the model"
+            )
         if not all(bool(end.isfinite()) for end in torch.aminmax(activations)):
             masked = op.target is RELAY and not bool(activations.isnan().any())
             raise CalibrationError(

@@ -34,6 +34,7 @@ from spikewright.data.image_data import dataset_length
 from spikewright.errors import DataError
 from spikewright.fingerprint import fingerprint
 from spikewright.graph.elementary import Units
+from spikewright.graph.model_checks import require_numbers
 from spikewright.methods import AUTO, Method
 from spikewright.models.published import preset_of
 from spikewright.network import SpikingNetwork
@@ -137,10 +138,13 @@ def open_model(options: ModelOptions, device: str = "cpu") -> nn.Module:
     Raises:
         WrongUsage: for a device that is not there.
         ModelError: see `load_model`.
+        ConversionError: for weights without numbers, which no device takes.
     """
     place = usable_device(device)
     arguments = arguments_of(options.model_argument)
-    return load_model(options.model, options.weights, **arguments).to(place)
+    network = load_model(options.model, options.weights, **arguments)
+    require_numbers(network)
+    return network.to(place)
 
 
 def usable_device(name: str) -> torch.device:

@@ -26,11 +26,11 @@ from spikewright.graph.draws import drawn_by
 from spikewright.graph.elementary import Units, in_elementary_units
 from spikewright.graph.exporting import (
     ChunksOfBatches,
-    alike_beyond,
+    alike_at,
     attributes_kept,
-    bound_of,
     fill_caches,
     largest_batch,
+    sizes_set_apart,
 )
 from spikewright.graph.functional import functional
 from spikewright.graph.fusing import with_fused_units
@@ -177,7 +177,7 @@ def _traced(
             register_answer(answer)
             return _traced(model, example, call, constants)
         most = largest_batch(message)
-        if most is not None and alike_beyond(most, partial(_answer, model), pair):
+        if most is not None and alike_at(most + 1, partial(_answer, model), pair):
             return _captured(model, pair, call, constants, most)
         if _fixes_batch(message):
             try:
@@ -202,15 +202,15 @@ def _draws(model: nn.Module, pair: Given) -> str:
 def _of_any_size(
     model: nn.Module, pair: Given, call: Call, constants: Mapping[str, Tensor]
 ) -> ExportedProgram:
-    """The model's program, which holds for batches larger than those it was traced for too.
+    """The model's program, which holds for batches of other sizes than it was traced for too.
 
     Raises:
-        ValueError: where the model does something else with larger batches.
+        ValueError: where the model does something else with those.
     """
     program = _captured(model, pair, call, constants)
-    most = bound_of(program)
-    if most is not None and not alike_beyond(most, partial(_answer, model), pair):
-        raise ValueError(f"constraint: batches of more than {most} samples are treated otherwise")
+    for size in sizes_set_apart(program):
+        if not alike_at(size, partial(_answer, model), pair):
+            raise ValueError(f"constraint: a batch of {size} samples is treated otherwise")
     return program
 
 
@@ -334,8 +334,8 @@ def _capture_failure(error: Exception) -> str:
         )
     if "fake tensor in the exported program constant" in message:
         return (
-            "the model reads `.data` of a parameter, which torch.export cannot follow; write the "
-            "parameter itself (self.weight), or self.weight.detach()"
+            "the model reads `.data` of a tensor, which torch.export cannot follow; write the "
+            "tensor itself, such as self.weight, or self.weight.detach()"
         )
     if _fixes_batch(message):
         return (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections import OrderedDict, defaultdict
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import contextmanager, suppress
 from copy import copy
@@ -19,10 +19,11 @@ from torch.utils._pytree import tree_leaves
 
 from spikewright.graph.given import Given
 from spikewright.graph.model_checks import state_of
+from spikewright.graph.programs import inputs_of
 
 _MOST_TRIED = 256
 """Batches beyond which it is not tried whether the size of a batch changes a model's answer."""
-_CHANGEABLE = (dict, OrderedDict, defaultdict, list, set)
+_CHANGEABLE = (dict, OrderedDict, defaultdict, Counter, list, deque, set)
 
 
 @contextmanager
@@ -33,24 +34,27 @@ def attributes_kept(model: nn.Module, *, contents: bool = True) -> Generator[Non
 
     Args:
         model: whose attributes are put back.
-        contents: whether dicts, lists and sets that it holds are given back what was in them.
+        contents: whether dicts, lists and sets that it holds are given back what was in them; its
+            own parameters it has back in either case.
     """
     attributes = [vars(module) for module in model.modules()]
-    held = _containers(attributes) if contents else attributes
+    parameters = [held["_parameters"] for held in attributes]
+    held = _containers(attributes) if contents else [*attributes, *parameters]
     kept = [(container, copy(container)) for container in held]
     try:
         yield
     finally:
         for now, before in kept:
-            if isinstance(now, list):
-                now[:] = before
+            if isinstance(now, list | deque):
+                now.clear()
+                now.extend(before)
             elif isinstance(now, set):
                 now.intersection_update(before)
                 now.update(before)
             else:
                 for name in now.keys() - before.keys():
                     del now[name]
-                now.update(before)
+                dict.update(now, before)  # that of a Counter adds
 
 
 def _containers(values: Iterable[Any]) -> list[Any]:
@@ -69,7 +73,8 @@ def fill_caches(model: nn.Module, batch: Given) -> None:
 
     While it is traced it would keep tensors without, and what `functools.lru_cache` keeps cannot be
     put back. Its attributes are: a size that it remembers of this batch would be captured too. What
-    it writes to its weights, it writes to copies.
+    it writes to its weights, it writes to copies, which `functional_call` leaves in a module that
+    stands at two places.
 
     Args:
         model: whose caches are filled.
@@ -116,21 +121,39 @@ def largest_batch(message: str) -> int | None:
     return most if most <= _MOST_TRIED else None
 
 
-def bound_of(program: ExportedProgram) -> int | None:
-    """The largest batch for which a program was exported; None where no small one bounds it."""
-    uppers = [bounds.upper for bounds in program.range_constraints.values()]
-    return next((int(upper) for upper in uppers if upper <= _MOST_TRIED), None)
+def sizes_set_apart(program: ExportedProgram) -> list[int]:
+    """Sizes of batches, at most one a condition, that a program was not exported for.
 
-
-def alike_beyond(most: int, answer: Callable[[Given], Any], pair: Given) -> bool:
-    """Whether a model answers samples of a batch larger than `most` as those of a small one.
+    A model that chooses by the size of the batch is traced on one of its ways: torch notes what
+    must hold of the size for that way, such as that it is even, or less than 5.
 
     Args:
-        most: the largest of the small ones.
+        program: as exported, of a batch that is free.
+    """
+    nodes = [node for node in program.graph.nodes if node.op == "placeholder"]
+    first = next(node for node in nodes if node.name in inputs_of(program))
+    size = first.meta["val"].shape[0].node
+    conditions = [guard.expr for guard in size.shape_env.guards]
+    conditions += [size.expr <= bounds.upper for bounds in program.range_constraints.values()]
+    alone = [each for each in conditions if each.free_symbols == {size.expr}]
+    found = (_first_that_fails(each, size.expr) for each in alone)
+    return sorted({number for number in found if number})
+
+
+def _first_that_fails(condition: Any, size: Any) -> int | None:
+    sizes = range(2, _MOST_TRIED + 2)
+    return next((number for number in sizes if not condition.subs(size, number)), None)
+
+
+def alike_at(size: int, answer: Callable[[Given], Any], pair: Given) -> bool:
+    """Whether a model answers samples of a batch of `size` as those of a small one.
+
+    Args:
+        size: of the batch, at least 2.
         answer: the model's, to a batch.
         pair: two samples.
     """
-    larger = answer(pair.changed(lambda tensor: torch.cat([tensor] * (most // 2 + 1))))
+    larger = answer(pair.changed(lambda tensor: torch.cat([tensor] * (size // 2 + 1))[:size]))
     leaves = zip(tree_leaves(larger), tree_leaves(answer(pair)), strict=True)
     both = [(a[:2], b) for a, b in leaves if isinstance(b, Tensor) and b.is_floating_point()]
     return bool(both) and all(

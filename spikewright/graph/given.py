@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.export import ExportedProgram
+from torch.export.graph_signature import InputKind
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
 
 from spikewright.errors import ConversionError
@@ -253,7 +254,8 @@ def is_sound(tensor: Tensor, *, constant: bool) -> bool:
 
 def _parameters_of_program(program: ExportedProgram) -> list[inspect.Parameter]:
     positional, keywords = program.call_spec.in_spec.children()  # pyright: ignore[reportOptionalMemberAccess]
-    names: Sequence[str] = program.graph_signature.user_inputs  # pyright: ignore[reportAssignmentType]
+    specs = program.graph_signature.input_specs
+    names = [spec.arg.name for spec in specs if spec.kind is InputKind.USER_INPUT]
     plain = all(child.is_leaf() for child in positional.children())
     made = [
         inspect.Parameter(

@@ -195,8 +195,8 @@ class Call:
         found: dict[int, Any] = {}
         for name, expected in self.captured.items():
             given = bound.pop(name, None)
-            marks, spec = tree_flatten(expected)
-            values, other = tree_flatten(given)
+            marks, spec = tree_flatten(Structure.of(expected).plain)
+            values, other = tree_flatten(Structure.of(given).plain)
             if given is None and not any(isinstance(mark, Port) for mark in marks):
                 continue  # a constant need not be given again
             if given is None:

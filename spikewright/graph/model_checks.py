@@ -10,6 +10,7 @@ from torch.export import ExportedProgram
 
 from spikewright.errors import ConversionError
 from spikewright.graph.given import Given
+from spikewright.graph.programs import inputs_of
 
 _INFINITE = 2**31
 """Batches at least this large are unbounded for every use."""
@@ -46,6 +47,23 @@ def check_model(model: nn.Module | ExportedProgram) -> None:
         raise ConversionError(
             f"expected a torch.nn.Module or an ExportedProgram, got {type(model).__name__}"
         )
+    require_numbers(model)
+    with torch.no_grad():  # tensors made in inference mode allow it in no other
+        floating = {n: t for n, t in state_of(model).items() if t.is_floating_point()}
+        broken = [name for name, tensor in floating.items() if _broken(tensor)]
+    if broken:
+        raise ConversionError(
+            f"NaN or infinite values in {len(broken)} of the model's weights: {_few(broken)}; "
+            "convert a checkpoint from before training diverged"
+        )
+
+
+def require_numbers(model: nn.Module | ExportedProgram) -> None:
+    """Refuse weights that have no shape yet, and those on the meta device.
+
+    Raises:
+        ConversionError: naming them, and what gives them numbers.
+    """
     shapeless = [name for name, t in state_of(model).items() if nn.parameter.is_lazy(t)]
     if shapeless:
         raise ConversionError(
@@ -57,14 +75,6 @@ def check_model(model: nn.Module | ExportedProgram) -> None:
         raise ConversionError(
             f"{len(without)} of the model's weights are on the meta device, which holds no numbers "
             f"({_few(without)}); call model.to_empty(device='cpu'), and load the trained weights"
-        )
-    with torch.no_grad():  # tensors made in inference mode allow it in no other
-        floating = {n: t for n, t in state_of(model).items() if t.is_floating_point()}
-        broken = [name for name, tensor in floating.items() if _broken(tensor)]
-    if broken:
-        raise ConversionError(
-            f"NaN or infinite values in {len(broken)} of the model's weights: {_few(broken)}; "
-            "convert a checkpoint from before training diverged"
         )
 
 
@@ -143,7 +153,7 @@ def check_program(program: ExportedProgram) -> None:
             "the module that it was exported from, or rename them there and export it again"
         )
     again = "export it again with dynamic_shapes=({0: torch.export.Dim.DYNAMIC},)"
-    names = program.graph_signature.user_inputs
+    names = inputs_of(program)
     several = len(names) > 1
     if several:
         again = "export it again with dynamic_shapes that give every input {0: Dim('batch')}"

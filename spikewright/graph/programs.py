@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, fx
 from torch.export import ExportedProgram
-from torch.export.graph_signature import InputKind
+from torch.export.graph_signature import ConstantArgument, InputKind
 
 from spikewright.errors import ConversionError
 from spikewright.graph.origins import own
@@ -39,6 +39,15 @@ def require_pure(program: ExportedProgram) -> None:
         )
 
 
+def inputs_of(program: ExportedProgram) -> list[str]:
+    """The names of the tensors that a program takes; numbers that it was exported for are none."""
+    return [
+        spec.arg.name
+        for spec in program.graph_signature.input_specs
+        if spec.kind is InputKind.USER_INPUT and not isinstance(spec.arg, ConstantArgument)
+    ]
+
+
 def placeholders(
     program: ExportedProgram,
 ) -> tuple[list[fx.Node], dict[fx.Node, tuple[str, Tensor]]]:
@@ -51,7 +60,7 @@ def placeholders(
     nodes = [node for node in program.graph.nodes if node.op == "placeholder"]
     for node, spec in zip(nodes, program.graph_signature.input_specs, strict=True):
         if spec.kind is InputKind.USER_INPUT:
-            inputs.append(node)
+            inputs += [] if isinstance(spec.arg, ConstantArgument) else [node]
             continue
         name = str(spec.target)
         tensor: Any = program.state_dict.get(name)
@@ -66,7 +75,8 @@ def dtype_of(program: ExportedProgram) -> torch.dtype:
     Of one that has neither it is torch's own; single numbers tell where nothing else does.
     """
     nodes = [node for node in program.graph.nodes if node.op == "placeholder"]
-    nodes.sort(key=lambda node: node.name not in program.graph_signature.user_inputs)
+    given = inputs_of(program)
+    nodes.sort(key=lambda node: node.name not in given)
     values = (node.meta["val"] for node in nodes)
     floats = [v for v in values if isinstance(v, Tensor) and v.is_floating_point()]
     floats.sort(key=lambda value: value.ndim == 0)

@@ -64,10 +64,12 @@ class Added:
     Attributes:
         addends: names of the values, each as often as it is added.
         constant: whether a constant that is not 0 is added too.
+        multiplied: the place of the addend that is multiplied by a number first, or None.
     """
 
     addends: tuple[str, ...]
     constant: bool = False
+    multiplied: int | None = None
 
 
 @dataclass(frozen=True)

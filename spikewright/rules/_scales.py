@@ -35,8 +35,10 @@ def compressed(scale: Tensor, free: Tensor | None = None) -> Tensor:
     """
     free = torch.zeros_like(scale, dtype=torch.bool) if free is None else free
     for dim in range(1, scale.ndim):
+        if scale.shape[dim] < 2:
+            continue
         least = scale.masked_fill(free, torch.inf).amin(dim, keepdim=True)
         most = scale.masked_fill(free, -torch.inf).amax(dim, keepdim=True)
-        if scale.shape[dim] > 1 and bool((least >= most).all()):
+        if bool((least >= most).all()):
             scale, free = most, free.all(dim, keepdim=True)
     return scale.masked_fill(free, 1.0).contiguous()

@@ -45,7 +45,11 @@ class Sum(Rule):
 
     def route(self, op: Operation, graph: Graph) -> Added:
         constant = any(not reads_data(leaf) and leaf != 0 for leaf in op.args[:2])
-        return Added(_addends(op), constant)
+        addends, multiplied = _addends(op), None
+        second = op.args[0 if op.target is aten.rsub.Scalar else 1]
+        if isinstance(second, Value) and abs(op.argument(2, "alpha", 1)) != 1:
+            multiplied = len(addends) - 1
+        return Added(addends, constant, multiplied)
 
     def words(self, op: Operation, graph: Graph) -> str:
         return "add" if len(_addends(op)) == 2 else ""  # a constant is no layer's work

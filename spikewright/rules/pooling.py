@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -12,7 +13,7 @@ from torch import Tensor
 
 from spikewright.graph.ir import Graph, Kind, Operation
 from spikewright.graph.nodes import Node, Refusal, average, flatten
-from spikewright.graph.routes import Averaged, Chosen, PlaneMap
+from spikewright.graph.routes import Averaged, Chosen, Moved, PlaneMap, moved_by
 from spikewright.graph.rule import Reading, Rule, register
 from spikewright.rules._arguments import (
     dimensions_of,
@@ -108,7 +109,10 @@ class Reduction(Rule):
     def passed(self, op: Operation, scales: Mapping[str, Any], graph: Graph) -> Any | None:
         return along_reduced(op, scales[op.inputs[0]])
 
-    def route(self, op: Operation, graph: Graph) -> Averaged:
+    def route(self, op: Operation, graph: Graph) -> Averaged | Moved:
+        """Over dimensions of one place, a mean or sum is a copy."""
+        if math.prod(op.shape) == math.prod(graph.shapes[op.inputs[0]]):
+            return moved_by(op, graph)
         return Averaged(partial(summed, op))
 
     def words(self, op: Operation, graph: Graph) -> str:

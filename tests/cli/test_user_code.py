@@ -32,6 +32,10 @@ def late_metric(output, labels):
     from BLOCKS import model
     return output.softmax(1)[:, 0]
 
+def empty():
+    with torch.device("meta"):
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.ReLU())
+
 def broken():
     settings = {}
     return nn.Linear(settings["width"], 3)
@@ -131,3 +135,13 @@ def test_json_says_why_a_model_cannot_be_captured(run: Run, module: str) -> None
     found = json.loads(out)
     assert not found["converts"]
     assert found["problem"] in err
+
+
+@pytest.mark.parametrize("command", [["check", "--json", *SHAPE], ["sweep", *SMALL]])
+def test_a_model_without_numbers_is_refused_before_it_is_moved(
+    run: Run, module: str, command: list[str]
+) -> None:
+    code, out, err = run(command[0], f"{module}:empty", *command[1:])
+    assert code == 3
+    assert "2 of the model's weights are on the meta device" in err
+    assert "--json" not in command or json.loads(out)["problem"] in err

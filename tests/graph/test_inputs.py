@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 import torch
@@ -341,6 +341,29 @@ def test_a_network_of_ids_is_saved_and_read(
     assert torch.equal(loaded(**x), snn(**x))
     with pytest.raises(sw.ConversionError, match="'attention_mask' is missing"):
         loaded(x["input_ids"])
+
+
+class Stereo(NamedTuple):
+    left: Tensor
+    right: Tensor
+
+
+class Seeing(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a = nn.Linear(4, 8)
+
+    def forward(self, views: Stereo) -> Tensor:
+        return torch.relu(self.a(views.left) - views.right)
+
+
+def test_a_saved_network_takes_named_tuples_as_its_model(tmp_path: Path):
+    views = Stereo(torch.rand(16, 4), torch.rand(16, 8))
+    snn = sw.convert(Seeing().eval(), [{"views": views}], threshold=sw.Maximum())
+    snn.save(tmp_path / "network.safetensors")
+    for network in (snn, sw.load(tmp_path / "network.safetensors")):
+        assert torch.equal(network(views=views), snn(views))
+        assert torch.equal(network(views=tuple(views)), snn(views))
 
 
 def test_ids_alone_are_one_input():

@@ -166,6 +166,12 @@ def made_in_inference_mode():
         return net()
 
 
+def layer_at_two_places():
+    model = Any()
+    model.first = model.inner[0]
+    return model.eval()
+
+
 class Clashing(nn.Module):
     """Its modules and tensors are named like attributes of torch's modules of programs."""
 
@@ -195,6 +201,7 @@ TAKEN = {
     "a program's module": lambda: program((BATCH,), (x(),)).module(),
     "bfloat16": lambda: net().bfloat16(),
     "float16": lambda: net().half(),
+    "a layer at two places": layer_at_two_places,
     "a wrapped part": lambda: nn.Sequential(nn.DataParallel(net())).eval(),
 }
 
@@ -216,6 +223,24 @@ def test_a_programs_module_may_take_several_inputs():
     pair = x(32), x(32).flip(0)
     answer = sw.convert(model, [pair], threshold=sw.Maximum(), steps=256)(*pair)
     torch.testing.assert_close(answer, model(*pair), rtol=0, atol=0.05)
+
+
+class Scaled(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = net()
+
+    def forward(self, x, factor=2.0):
+        return F.relu(self.inner(x)) * factor
+
+
+def test_a_program_keeps_the_numbers_that_it_was_exported_for():
+    exported = program({"x": BATCH, "factor": None}, (x(),), {"factor": 3.0}, Scaled().eval())
+    batch = {"x": x(32), "factor": 3.0}
+    snn = sw.convert(exported, [batch], threshold=sw.Maximum(), steps=256)
+    torch.testing.assert_close(snn(x(32)), exported.module()(x(32), factor=3.0), rtol=0, atol=0.05)
+    with pytest.raises(sw.ConversionError, match="factor == 3"):
+        sw.convert(exported, [{"x": x(32), "factor": 2.0}])
 
 
 def test_a_programs_module_may_be_a_part():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter, deque
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -160,6 +161,16 @@ def test_a_choice_by_the_size_of_the_batch_may_change_no_answer() -> None:
         survey(_Chooser(2.0).eval(), x)
 
 
+@pytest.mark.parametrize("chosen", [lambda size: size == 8, lambda size: size % 2 == 0])
+def test_a_choice_of_some_sizes_of_the_batch_is_refused(chosen) -> None:
+    """torch.export takes one of the ways, for batches of any size."""
+    model = wired(lambda m, x: F.relu(m.c(x)) * (1 + chosen(x.shape[0])), c=nn.Linear(6, 4))
+    with pytest.raises(ConversionError, match=r"a batch of [83] samples is"):
+        survey(model, images())
+    either = wired(lambda m, x: F.relu(m.c(x if chosen(x.shape[0]) else +x)), c=nn.Linear(6, 4))
+    assert not survey(either, images()).offenders
+
+
 def test_the_model_holds_what_it_held_before_it_was_captured() -> None:
     class Keeper(nn.Module):
         def __init__(self) -> None:
@@ -281,6 +292,23 @@ def test_a_model_that_keeps_something_of_its_calls_is_refused_and_left_as_it_was
     with pytest.raises(ConversionError, match="depends on its calls before"):
         survey(model, torch.randn(5, 4))
     assert model.last is None
+
+
+def test_a_model_has_what_it_counts_and_remembers_back() -> None:
+    class Watched(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(4, 3)
+            self.calls, self.last = Counter(forward=2), deque(["before"], maxlen=2)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.calls["forward"] += 1
+            self.last.append(self.layer(x))
+            return self.last[-1].relu()
+
+    model = Watched().eval()
+    survey(model, torch.randn(5, 4)).require_convertible()
+    assert (model.calls, list(model.last)) == (Counter(forward=2), ["before"])
 
 
 def test_a_program_is_left_as_it_was():

@@ -63,6 +63,7 @@ BLOCKS: dict[str, Callable[[], nn.Module]] = {
         lambda x, a: torch.cat([a(x.split([2, 4], 1)[0]), x.split([2, 4], 1)[1]], 1),
         nn.Conv2d(2, 2, 1),
     ),
+    "split, one part empty": lambda: Step(lambda x: torch.cat(x.relu().split([C, 0], 1), 1)),
     "avg pool": lambda: nn.AvgPool2d(2, 1, padding=1),
     "max pool": lambda: nn.MaxPool2d(3, 2, 1),
     "adaptive pool": lambda: nn.AdaptiveAvgPool2d((3, 2)),

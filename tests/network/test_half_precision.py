@@ -202,6 +202,17 @@ def test_autocast_reaches_no_counts() -> None:
         assert torch.equal(snn.counts(x)[site].float(), counts[site])
 
 
+def test_autocast_reaches_no_file(tmp_path: Path) -> None:
+    """Which is tried before it is written: layer norm takes no bfloat16 in float16."""
+    model = nn.Sequential(nn.Linear(8, 16), nn.LayerNorm(16), nn.Linear(16, 4)).bfloat16().eval()
+    x = torch.rand(8, 8, generator=torch.Generator().manual_seed(0)).bfloat16()
+    snn = sw.convert(model, x, threshold=MinError())
+    with torch.autocast("cpu", torch.float16):
+        snn.save(tmp_path / "network.safetensors")
+        again = sw.load(tmp_path / "network.safetensors")
+    assert torch.equal(again(x), snn(x))
+
+
 @pytest.mark.parametrize("correction", [InputMeans(), Refit(), Auto()], ids=str)
 def test_autocast_reaches_no_correction(correction: Correction) -> None:
     """The Gram matrices of `Refit` are no longer positive definite in bfloat16."""

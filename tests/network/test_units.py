@@ -306,11 +306,13 @@ def test_a_signal_is_repeated_for_a_larger_constant() -> None:
         torch.testing.assert_close(snn(x_of(8)), model(x_of(8)), rtol=0, atol=1e-3)
 
 
-def test_infinite_and_silent_sites_are_refused() -> None:
+def test_infinite_silent_and_empty_sites_are_refused() -> None:
     with pytest.raises(sw.CalibrationError, match="NaN or infinite activations at site 'log'"):
         sw.convert(seeded(lambda: Net(lambda x: x.clamp(min=0).log().clamp(min=-2))), x_of(8))
     with pytest.raises(sw.CalibrationError, match="other than 0"):
         sw.convert(seeded(lambda: Net(lambda x: x.clamp(-1, 0).clamp(0, 1) + x)), x_of(8))
+    with pytest.raises(sw.CalibrationError, match=r"site 'relu' .* has no neuron: .* shape \[0\]"):
+        sw.convert(seeded(lambda: Net(lambda x: torch.cat([x, x[:, 6:].relu()], 1))), x_of(8))
 
 
 STEPS = {"nearest": 4096, "bernoulli": 1024}

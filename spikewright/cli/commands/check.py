@@ -49,12 +49,13 @@ def check(
             mask or bool: input_ids=ids:12, attention_mask=mask:12, image=float:3,224,224.
         json: One JSON document is printed on stdout, and nothing else.
     """
-    opened = open_model(model)
     if input and input_shape:
         raise WrongUsage("--input-shape is of a model of one input: give each as --input")
-    example = _example(opened, input_shape, input or ())
-    shapes = {name: list(tensor.shape[1:]) for name, tensor in example.items()}
+    shapes: dict[str, list[int]] = {}
     try:
+        opened = open_model(model)
+        example = _example(opened, input_shape, input or ())
+        shapes = {name: list(tensor.shape[1:]) for name, tensor in example.items()}
         survey = surveyed(opened, example, shape_given=bool(input or input_shape))
     except ConversionError as error:
         if json:

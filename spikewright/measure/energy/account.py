@@ -39,6 +39,7 @@ from spikewright.measure.energy.flow import (
     Flow,
     Form,
     evenly,
+    held_by_products,
     read_by_moves,
     route_of,
     spikes_and_powers,
@@ -77,8 +78,8 @@ class Account:
         self.trains = Trains(graph, self._routes, code)
         self._moving = read_by_moves(graph, self._routes)
         self.reads_samples = not self._moving <= graph.fixed
-        products = any(isinstance(route, Multiplied) for route in self._routes.values())
-        self.limits_samples = products or self.reads_samples
+        self._held = held_by_products(graph, self._routes)
+        self.limits_samples = bool(self._held) or self.reads_samples
         self._all_wait = code is not None and all(n.waits for n in code.neurons.values())
         readers = graph.consumers()
         self._accumulators = {
@@ -175,6 +176,10 @@ class Account:
                 return self._averaged(op, route, flow)
             case Added():
                 addends = [(name, flows[name]) for name in route.addends]
+                if route.multiplied is not None:
+                    _, numbers = addends[route.multiplied]
+                    if not numbers.only_events:  # else what scales the spikes takes it in
+                        addends[route.multiplied] = "", self._scaled(op, numbers.widened(op.shape))
                 return self._added(op, addends, constant=route.constant)
             case Scaled():
                 scaled = self._scaled(op, flow.widened(op.shape))
@@ -215,8 +220,9 @@ class Account:
         if op.name not in self._fan_outs:
             self._fan_outs[op.name] = route.fan_out()
         reach, times = self._fan_outs[op.name], None
-        if self._all_wait and Form.CURRENT in flow.parts and not flow.events():
-            flow, times = self._added_up(op, flow), float(self._samples)
+        if self._all_wait and Form.CURRENT in flow.parts:
+            flow = self._added_up(op, flow)
+            times = None if flow.parts.keys() & set(EVENTS) else float(self._samples)
         used = {form: float((values * reach).sum()) for form, values in flow.parts.items()}
         macs = used.get(Form.GRADED, 0.0) + used.get(Form.CURRENT, 0.0)
         counts = Counts(
@@ -230,13 +236,9 @@ class Account:
         return self._result(op, flow, constant=route.biased, times=times)
 
     def _added_up(self, op: Operation, flow: Flow) -> Flow:
-        """Numbers of a window as their sum, which weights multiply once: no neuron needs it before.
-
-        What made the numbers adds them where the sum lies; unlike steps update it, as a potential.
-        A product holds its own.
-        """
-        if not isinstance(self._routes.get(op.inputs[0]), Multiplied):
-            sums = math.prod(self._shapes[op.inputs[0]]) * self._samples
+        """Numbers of a window as their sum, which weights multiply once: none needs it earlier."""
+        if op.inputs[0] not in self._held:  # else what unlike steps update is charged there
+            sums = float((flow.parts[Form.CURRENT] > 0).sum()) * self._samples
             self._charge(op, Counts(updates=sums * self.trains.updates(op.inputs)))
         current = flow.parts[Form.CURRENT].clamp(max=self._samples)
         return replace(flow, parts={**flow.parts, Form.CURRENT: current})
@@ -252,9 +254,8 @@ class Account:
             if sent is None:
                 sent = self.trains.spikes_of(op.name, counts).double().sum(0, keepdim=True)
             return spikes_and_powers(sent, sent * self.trains.powers(op.name), counts)
-        pairs = float(windows(torch.ones(1, *shape, dtype=torch.float64)).sum()) - math.prod(
-            op.shape
-        )
+        ones = torch.ones(1, *shape, dtype=torch.float64)
+        pairs = float(windows(ones).sum()) - math.prod(op.shape)
         times = self._times(op, flow)
         biased = times * math.prod(shape) * flow.constant * flow.varies
         self._charge(op, Counts(comparisons=pairs * times, bias_additions=biased))
@@ -344,5 +345,4 @@ class Account:
         counts = {name: flow.counts for name, flow in flows.items()}
         known = route.counted and all(c is not None for c in counts.values())
         added = any(flow.constant for name, flow in flows.items() if name not in places)
-        constant = bool(route.constant) or added
-        return Flow(parts, route.move(counts) if known else None, constant)
+        return Flow(parts, route.move(counts) if known else None, bool(route.constant) or added)

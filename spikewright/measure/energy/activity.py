@@ -162,7 +162,9 @@ def _step_by_step(
             counts[site] = counts.get(site, 0.0) + torch.tensordot(weights, numbers, dims=1)
 
     def ran(op: Operation, start: int, steps: int, inputs: tuple[Any, ...], value: Any) -> None:
-        if op.kind is Kind.MAX and trains.carries_counts(op.name):
+        again = (op.name, start) in seen  # a layer emits again for a later stage
+        if op.kind is Kind.MAX and trains.carries_counts(op.name) and not again:
+            seen.add((op.name, start))
             written = trains.spikes_of(op.name, value.double().cpu().abs())
             sent = _added_up(written, samples, apart)
             activities.maxima[op.name] = activities.maxima.get(op.name, 0.0) + sent
@@ -171,6 +173,7 @@ def _step_by_step(
         settling.extend((after - network.latency(plan.steps)).tolist())
 
     settling: list[int] = []
+    seen: set[tuple[str, int]] = set()
     observer = Observer(spikes=train, ran=ran, settled=settled)
     answer = network.observe(shown, observer, steps=plan.steps, engine=engine, seed=seed)
     sites = {site: Activity(sent, counts.get(site)) for site, sent in spikes.items()}

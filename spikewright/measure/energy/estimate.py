@@ -18,6 +18,8 @@ from spikewright.measure.energy.counts import Counts, OperationsRow
 _PJ_PER_NJ = 1000.0
 
 _ARITHMETIC = {
+    "__and__": (0, 0),
+    "__or__": (0, 0),
     "_to_copy": (0, 0),
     "abs": (0, 1),
     "add": (0, 1),
@@ -25,35 +27,53 @@ _ARITHMETIC = {
     "alias": (0, 0),
     "amax": (0, 1),
     "amin": (0, 1),
+    "bitwise_and": (0, 0),
+    "bitwise_not": (0, 0),
+    "bitwise_or": (0, 0),
     "clamp": (0, 2),
     "clamp_max": (0, 1),
     "clamp_min": (0, 1),
     "clone": (0, 0),
+    "div": (1, 0),
+    "eq": (0, 1),
     "expand": (0, 0),
+    "ge": (0, 1),
+    "gt": (0, 1),
     "hardsigmoid": (1, 3),
     "hardswish": (2, 3),
     "hardtanh": (0, 2),
+    "le": (0, 1),
     "leaky_relu": (1, 1),
+    "logical_and": (0, 0),
+    "logical_not": (0, 0),
+    "logical_or": (0, 0),
+    "lt": (0, 1),
+    "masked_fill": (0, 0),
     "max": (0, 1),
     "maximum": (0, 1),
     "mean": (0, 1),
     "min": (0, 1),
     "minimum": (0, 1),
     "mul": (1, 0),
+    "ne": (0, 1),
     "neg": (0, 1),
     "prelu": (1, 1),
     "relay": (0, 0),
     "relu": (0, 1),
+    "relu6": (0, 2),
     "rsub": (0, 1),
+    "sign": (0, 2),
     "square": (1, 0),
     "squeeze": (0, 0),
     "sub": (0, 1),
     "sum": (0, 1),
     "threshold": (0, 1),
     "unsqueeze": (0, 0),
+    "where": (0, 0),
 }
 """Multiplications and additions (comparisons too) of functions that take nothing else; of means,
-sums and maxima those for every value that they read."""
+sums and maxima those for every value that they read. Divisions are by constants: others are
+products with a reciprocal. What a comparison chooses between costs nothing beside it."""
 
 
 @dataclass(frozen=True)

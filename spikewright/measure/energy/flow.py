@@ -12,7 +12,7 @@ from torch import Tensor
 
 from spikewright.errors import AnalysisError
 from spikewright.graph import Graph, Kind, Operation
-from spikewright.graph.routes import Moved, Route
+from spikewright.graph.routes import Moved, Multiplied, Route
 from spikewright.graph.rule import rule_of
 
 
@@ -137,3 +137,14 @@ def read_by_moves(graph: Graph, routes: Mapping[str, Route | None]) -> frozenset
         if moves or op.name in wanted:
             wanted |= graph.constants.intersection(op.inputs)
     return frozenset(wanted)
+
+
+def held_by_products(graph: Graph, routes: Mapping[str, Route | None]) -> frozenset[str]:
+    """The values that products hold as sums, and those that have only moved since."""
+    held: set[str] = set()
+    for op in graph.operations:
+        signals = set(op.inputs) - graph.constants
+        moved = isinstance(routes[op.name], Moved) and bool(signals) and held >= signals
+        if moved or isinstance(routes[op.name], Multiplied):
+            held.add(op.name)
+    return frozenset(held)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 import spikewright as sw
 from spikewright.measure.energy.estimate import energy_of
-from spikewright.neurons import Neuron
+from spikewright.neurons import Neuron, codes
 from tests.builders import images, wired
 from tests.network.nets import NETS, converted
 
@@ -89,6 +89,21 @@ def test_pooled_spikes_are_written_in_the_code_of_their_layer() -> None:
         sent = first.spikes_of(pooled[0]).sum() + second.spikes_of(pooled[1]).sum()
         row = sw.operations(snn, [x]).row("relu:3")
         assert row.snn.additions == pytest.approx(3 * float(sent) / len(x))
+
+
+@pytest.mark.parametrize("code", list(codes()))
+def test_pooled_spikes_are_counted_once_however_often_they_are_sent(code: str) -> None:
+    """A pool is read by a layer, and by the answer beside it, for which it runs once more."""
+    torch.manual_seed(0)
+    model = wired(
+        lambda m, x: (F.relu(m.b(y := F.max_pool2d(F.relu(m.a(x)), 2))) + m.c(y)).mean((2, 3)),
+        **{name: nn.Conv2d(taken, 4, 1) for name, taken in (("a", 3), ("b", 4), ("c", 4))},
+    )
+    neuron, x = sw.TwoPhase("nearest", code), images(4)
+    snn = sw.convert(model, images(16), neuron, sw.Maximum(per="layer"), steps=4, correction=None)
+    pooled = neuron.spikes_of(F.max_pool2d(snn.counts(x)["relu"], 2))
+    row = sw.operations(snn, [x]).row("relu:2")
+    assert row.snn.additions == pytest.approx(4 * float(pooled.sum()) / len(x))
 
 
 def test_the_ann_beside_it_is_quantised_to_what_arrives() -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -16,7 +17,7 @@ from spikewright.graph.ir import Kind
 from spikewright.graph.rule import Rule, registered
 from spikewright.measure import HOROWITZ_45NM, Counts, EnergyModel, code_table
 from spikewright.neurons import codes
-from tests.builders import images
+from tests.builders import images, wired
 from tests.network.nets import NETS, converted
 
 
@@ -169,6 +170,43 @@ def test_constants_can_be_replaced() -> None:
     assert sw.operations(snn, [images(2)], model=free).energy.snn_nj == 0
     with pytest.raises(ValueError, match="fp32_add_pj must be finite and at least 0"):
         EnergyModel(fp32_add_pj=-1)
+
+
+def test_numbers_beside_spikes_are_multiplied_once_a_window() -> None:
+    """6 spiking values, and 2 numbers, read by 3 outputs; half of the samples are silent."""
+    model = wired(
+        lambda m, x: m.c(torch.cat([y := F.relu(m.a(x)), m.b(y)], 1)),
+        a=nn.Linear(4, 6, bias=False), b=nn.Linear(6, 2), c=nn.Linear(8, 3),
+    )  # fmt: skip
+    x = torch.randn(16, 4, dtype=torch.float64)
+    snn = sw.convert(model, x, steps=4, correction=None)
+    x[::2] = 0
+    for batches in ([x], list(x.split(1))):
+        found = sw.operations(snn, batches)
+        assert found.row("output").snn.macs == 2 * 3
+        assert found.row("output").snn.additions == pytest.approx((2 + 3) * found.total.spikes)
+
+
+ARITHMETIC: dict[str, tuple[Callable[[Tensor], Tensor], int, int]] = {
+    "a leaky ReLU by hand": (lambda x: torch.where(x > 0, x, 0.1 * x), 1, 1),
+    "hard swish by hand": (lambda x: x * F.relu6(x + 3) / 6, 2, 3),
+    "softshrink": (lambda x: F.softshrink(x), 2, 5),
+    "a mask by hand": (lambda x: x.square().masked_fill((x < 0) & (x > -1), 0.0), 1, 2),
+}
+"""Functions with the multiplications and additions (comparisons too) of one value."""
+
+
+@pytest.mark.parametrize("name", ARITHMETIC)
+def test_functions_of_arithmetic_and_comparisons_alone_have_a_price(name: str) -> None:
+    function, multiplications, additions = ARITHMETIC[name]
+    model = wired(
+        lambda m, x: m.b(function(m.a(x))), a=nn.Linear(4, 6, bias=False), b=nn.Linear(6, 3)
+    )
+    x = torch.randn(16, 4, dtype=torch.float64)
+    row = sw.operations(sw.convert(model, x, steps=4), [x]).rows[0]
+    picojoules = 6 * (3.7 * multiplications + 0.9 * additions)
+    assert HOROWITZ_45NM.parts(row.snn).functions_nj == pytest.approx(picojoules / 1000)
+    assert HOROWITZ_45NM.parts(row.ann).functions_nj == pytest.approx(picojoules / 1000)
 
 
 def test_codes_share_counts_and_differ_in_spikes() -> None:

@@ -1,4 +1,4 @@
-"""Means within a plane: what copies costs nothing, and what weighs unevenly multiplies."""
+"""Means and sums: what copies costs nothing, and what weighs unevenly multiplies."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+import spikewright as sw
 from tests.builders import wired
 from tests.measure.energy.test_hand_derived import T, constant, counted, ones, pointwise
 
@@ -26,6 +28,8 @@ COPIES: dict[str, tuple[Callable[[Tensor], Any], int]] = {
         lambda x: F.interpolate(x, size=(3, 3), mode="bilinear"),
         9,
     ),
+    "the mean over a dimension of one place": (lambda x: x[:, None].mean(1), 9),
+    "the sum over a dimension of one place": (lambda x: x.sum(1), 9),
 }
 
 
@@ -78,3 +82,22 @@ def test_a_max_pool_chooses_among_copies() -> None:
     output = counted(model, ones(2, 1, 3, 3)).row("output")
     assert (output.snn.updates, output.snn.comparisons) == (36 * T, 36 * T)
     assert output.snn.additions == 9 * T * 5
+
+
+@pytest.mark.parametrize("neuron", [sw.TwoPhase(), sw.IntegrateFire()])
+def test_a_sum_multiplies_by_alpha(neuron: Any) -> None:
+    """y + 0.5 conv(y): 16 numbers are multiplied, at every step of the spikes; and y is scaled."""
+    for halved in (
+        lambda y, z: torch.add(y, z, alpha=0.5),
+        lambda y, z: torch.sub(y, z, alpha=-0.5),
+        lambda y, z: y + 0.5 * z,
+    ):
+        model = wired(
+            lambda m, x, halved=halved: F.relu(halved(y := F.relu(m.a(x)), m.c(y))).flatten(1),
+            a=pointwise(),
+            c=constant(nn.Conv2d(1, 1, 1, bias=False), 1.0),
+        )
+        second = counted(model, ones(2, 1, 4, 4), neuron).row("relu:2")
+        assert second.ann.scale_multiplications == 16
+        assert second.snn.scale_multiplications == 16 * T + 16 * T
+        assert second.snn.additions == 16 * T + 16 * T

@@ -18,6 +18,7 @@ from spikewright.graph.accumulated import Accumulated
 from spikewright.measure import HOROWITZ_45NM, Counts
 from spikewright.network import steps as step_engine
 from spikewright.neurons import Neuron
+from tests.builders import wired
 from tests.network.test_products import prepared, x_of
 
 PRICED = replace(
@@ -133,6 +134,19 @@ def test_weights_of_steps_cost_an_update_of_all_that_is_held() -> None:
         for code in ("burst", "binary")
     ]  # fmt: skip
     assert updates == [0, 4 * (6 + 6 + 6) + 4 * 3]
+
+
+def test_what_a_product_holds_may_move_before_it_is_read() -> None:
+    """Of 6 + 6 held counts and 6 sums, no other sum is made for weights behind a view."""
+    for moved in (lambda y: y, lambda y: y.flip(1), lambda y: y.reshape(-1, 2, 3).flatten(1)):
+        torch.manual_seed(0)
+        model = wired(
+            lambda m, x, moved=moved: m.c(moved(F.relu(m.a(x)) * F.relu(m.b(x)))),
+            a=nn.Linear(4, 6), b=nn.Linear(4, 6), c=nn.Linear(6, 3),
+        )  # fmt: skip
+        x = torch.rand(16, 4, dtype=torch.float64)
+        snn = sw.convert(model, x, sw.TwoPhase("nearest", "binary"), steps=4, correction=None)
+        assert sw.operations(snn, [x]).row("output").snn.updates == 4 * (6 + 6 + 6) + 4 * 3
 
 
 class GateBehindMore(nn.Module):

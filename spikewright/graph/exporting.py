@@ -134,10 +134,11 @@ def sizes_set_apart(program: ExportedProgram) -> list[int]:
     first = next(node for node in nodes if node.name in inputs_of(program))
     size = first.meta["val"].shape[0].node
     conditions = [guard.expr for guard in size.shape_env.guards]
-    conditions += [size.expr <= bounds.upper for bounds in program.range_constraints.values()]
     alone = [each for each in conditions if each.free_symbols == {size.expr}]
-    found = (_first_that_fails(each, size.expr) for each in alone)
-    return sorted({number for number in found if number})
+    found = {_first_that_fails(each, size.expr) for each in alone}
+    uppers = [bounds.upper for bounds in program.range_constraints.values()]
+    found |= {int(upper) + 1 for upper in uppers if upper <= _MOST_TRIED}
+    return sorted(number for number in found if number)
 
 
 def _first_that_fails(condition: Any, size: Any) -> int | None:

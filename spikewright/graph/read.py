@@ -156,7 +156,7 @@ class _Reader:
         for node, (name, tensor) in stored.items():
             self._tensors[name] = tensor
             self._references[node] = Stored(name)
-        self._batches = Batches(self._tensors, inputs[0].meta["val"].shape[0])
+        self._batches = Batches(self._tensors, [node.meta["val"].shape[0] for node in inputs])
         return tuple(self._input(node) for node in inputs)
 
     def _input(self, node: fx.Node) -> Input:

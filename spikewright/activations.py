@@ -50,9 +50,10 @@ def _remember(
 def _straight_through(
     ctx: torch.autograd.function.FunctionCtx, gradient: Tensor
 ) -> tuple[Tensor, Tensor, None]:
-    """Gradients with the floor passed straight through, as autograd of the formula gives them.
+    """Gradients with the floor passed straight through, as the paper writes them.
 
-    Inside the range dh/dx = 1, dh/dlambda = (h - x) / lambda; above it 0 and 1; below it 0 and 0.
+    Where 0 <= x L / lambda + 1/2 <= L, dh/dx = 1 and dh/dlambda = (h - x) / lambda; above it 0 and
+    1; below it 0 and 0. (The authors' code clips x before it rounds: 0 <= x <= lambda there.)
     """
     x, threshold = ctx.saved_tensors  # pyright: ignore[reportAttributeAccessIssue]
     levels: int = ctx.levels  # pyright: ignore[reportAttributeAccessIssue]

@@ -14,6 +14,7 @@ from spikewright.data.image_data import ImageData
 from spikewright.data.pictures import OnDamaged, class_folders, picture_data
 from spikewright.data.preprocessing import FilePreprocessing
 from spikewright.data.splits import stratified
+from spikewright.data.words import words_of
 from spikewright.errors import DataError
 from spikewright.extras import require_extra
 
@@ -184,7 +185,7 @@ def _class_names(name: str, folder: Path, layout: _Binary) -> list[str]:
     file = folder / layout.names
     if not file.is_file():
         raise DataError(f"{name}: '{file}' with the class names is missing; it is in the archive")
-    names = file.read_text(encoding="utf-8").split()
+    names = words_of(file)
     if len(names) != layout.classes:
         raise DataError(
             f"{name}: '{file}' holds {len(names)} class names, {name} has {layout.classes}"

@@ -46,14 +46,14 @@ from spikewright.graph.calls import (
     VIEWS,
 )
 from spikewright.graph.ir import BATCH, Kind, Operation, Stored, Value, walk
-from spikewright.graph.layouts import BatchMoved, Layout, found, require_alike
+from spikewright.graph.layouts import BatchMoved, Layout, Symbols, found, require_alike
 from spikewright.graph.primitives import RESHAPE, SQUEEZE
 
 aten = torch.ops.aten
 
 
 def carried(
-    op: Operation, shape: Sequence[Any], inputs: Sequence[Layout], batch: torch.SymInt
+    op: Operation, shape: Sequence[Any], inputs: Sequence[Layout], batch: Symbols
 ) -> Layout | None:
     """The layout of a call's value from its symbolic shape and the layouts that it reads.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import replace
 from typing import Any
 
@@ -63,16 +63,16 @@ class Batches:
 
     Args:
         tensors: the stored tensors, by name; those that rewritten calls need are added.
-        batch: the symbol of its size.
+        sizes: that of the batch, of every input; symbols that stand for the same number.
 
     Attributes:
         layouts: of signals, as the model has them; None where the batch was not found.
         constants: of the program.
     """
 
-    def __init__(self, tensors: dict[str, Tensor], batch: torch.SymInt) -> None:
+    def __init__(self, tensors: dict[str, Tensor], sizes: Sequence[torch.SymInt]) -> None:
         self._tensors = tensors
-        self._batch = batch
+        self._batch = batch = frozenset(size.node.expr for size in sizes)
         self.layouts: dict[str, Layout | None] = {}
         self.constants = Constants(tensors, batch)
 
@@ -205,12 +205,12 @@ class Batches:
     def _sized(self, call: Operation) -> Operation:
         """The call with the size of the batch as `BATCH`, others that follow it as unknown."""
 
-        def size(leaf: Any) -> Any:
+        def known(leaf: Any) -> Any:
             if not isinstance(leaf, (torch.SymInt, torch.SymFloat, torch.SymBool)):
                 return leaf
-            symbol: Any = self._batch.node.expr
-            if isinstance(leaf, torch.SymInt) and leaf.node.expr == symbol:
+            size: Any = leaf.node.expr
+            if isinstance(leaf, torch.SymInt) and size in self._batch:
                 return BATCH
-            return _SIZE if symbol in leaf.node.expr.free_symbols else _NUMBER
+            return _NUMBER if self._batch.isdisjoint(size.free_symbols) else _SIZE
 
-        return replace(call, args=mapped(call.args, size), kwargs=mapped(call.kwargs, size))
+        return replace(call, args=mapped(call.args, known), kwargs=mapped(call.kwargs, known))

@@ -9,6 +9,8 @@ tried: a label along it is passed on as a scale would be, and counts where weigh
 from __future__ import annotations
 
 import math
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from operator import getitem
 from typing import Any
@@ -30,17 +32,25 @@ def with_channels(graph: Graph) -> Graph:
 
     Where weights contract several dimensions (those of an image that was flattened), it is those
     along which the weights before have their rows; where none contract any, it is dimension 1, and
-    of a softmax none. Where a maximum chooses among places, they share a threshold.
+    of a softmax none. Where a maximum chooses among places, they share a threshold. Sites that are
+    alike share their statistics: theirs are those of most of them.
 
     Args:
         graph: without batch norm.
     """
     search = _Search(graph)
-    operations = tuple(
-        op if op.site is None else replace(op, site=replace(op.site, channels=search.channels(op)))
-        for op in graph.operations
-    )
-    return replace(graph, operations=operations)
+    alike: dict[str, list[Operation]] = {}
+    for op in graph.neurons:
+        assert op.site is not None
+        alike.setdefault(op.site.group_name, []).append(op)
+    channels = {group: search.channels(members) for group, members in alike.items()}
+
+    def told(op: Operation) -> Operation:
+        if op.site is None:
+            return op
+        return replace(op, site=replace(op.site, channels=channels[op.site.group_name]))
+
+    return replace(graph, operations=tuple(map(told, graph.operations)))
 
 
 class _Search:
@@ -51,9 +61,14 @@ class _Search:
         self._readers = graph.consumers()
         self._makers = {op.name: op for op in graph.operations}
 
-    def channels(self, op: Operation) -> tuple[int, ...]:
-        """The channels of a unit; none along which a maximum chooses, as it compares counts."""
-        return tuple(dim for dim in self._best(op) if not self._compared(op, dim))
+    def channels(self, units: Sequence[Operation]) -> tuple[int, ...]:
+        """The channels of units alike; none along which a maximum chooses, as it compares counts.
+
+        Units that have none for what they are leave the others none.
+        """
+        each = Counter(map(self._best, units))
+        best = () if () in each else max(each, key=lambda dims: each[dims])
+        return tuple(dim for dim in best if not any(self._compared(op, dim) for op in units))
 
     def _compared(self, op: Operation, dim: int) -> bool:
         """Whether a maximum of the unit's values has no scale left from one along a dimension.

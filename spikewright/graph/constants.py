@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, fx
 
 from spikewright.graph.ir import Operation, Stored, Value, mapped, walk
-from spikewright.graph.layouts import BatchMoved, Layout, concrete, found
+from spikewright.graph.layouts import BatchMoved, Layout, Symbols, concrete, found
 from spikewright.graph.masks import largest
 
 _TRIALS = (3, 2)
@@ -33,10 +33,10 @@ class Constants:
 
     Args:
         tensors: the stored tensors, by name, to which constants are added.
-        batch: the symbol of its size.
+        batch: the symbols of its size.
     """
 
-    def __init__(self, tensors: dict[str, Tensor], batch: torch.SymInt) -> None:
+    def __init__(self, tensors: dict[str, Tensor], batch: Symbols) -> None:
         self._tensors = tensors
         self._batch = batch
         self._following: dict[str, tuple[Tensor, ...]] = {}  # for the trial sizes

@@ -250,11 +250,15 @@ class Graph:
         Constants among the arguments of a call may be of another dtype, and so may single numbers,
         which give no dtype to what they meet.
         """
-        given = {leaf.name for leaf in self.call.arguments.leaves if isinstance(leaf, Stored)}
-        own = (tensor for name, tensor in self.tensors.items() if name not in given)
-        floats = [tensor for tensor in own if tensor.is_floating_point()]
+        floats = self._own_floats
         wide = (tensor for tensor in floats if tensor.ndim)
         return next(wide, next(iter(floats), torch.empty(0))).new_empty(0)
+
+    @property
+    def _own_floats(self) -> list[Tensor]:
+        given = {leaf.name for leaf in self.call.arguments.leaves if isinstance(leaf, Stored)}
+        own = (tensor for name, tensor in self.tensors.items() if name not in given)
+        return [tensor for tensor in own if tensor.is_floating_point()]
 
     @property
     def dtype(self) -> torch.dtype:
@@ -281,6 +285,12 @@ class Graph:
                 readers[name].append(op)
         return readers
 
+    def of_numbers(self, dtype: torch.dtype) -> Graph:
+        """The graph, with an empty tensor of that dtype if no weights of its own tell one."""
+        if not any(t.ndim for t in self._own_floats):
+            return replace(self, tensors={**self.tensors, _NUMBERS: torch.empty(0, dtype=dtype)})
+        return self
+
     def pruned(self) -> Graph:
         """The graph without operations and tensors that no output needs."""
         needed = set(self.outputs)
@@ -292,9 +302,13 @@ class Graph:
         used = {name for op in kept for name in op.stored}
         fixed = (*self.structure.leaves, *self.call.arguments.leaves)
         used |= {leaf.name for leaf in fixed if isinstance(leaf, Stored)}
-        used |= {op.site.threshold for op in kept if op.site and op.site.threshold}
+        used |= {op.site.threshold for op in kept if op.site and op.site.threshold} | {_NUMBERS}
         tensors = {name: tensor for name, tensor in self.tensors.items() if name in used}
         return replace(self, operations=tuple(reversed(kept)), tensors=tensors)
+
+
+_NUMBERS = ":numbers"
+"""The name of an empty tensor of the dtype of a network's numbers, where it has no weights."""
 
 
 def walk(tree: Any) -> Iterator[Any]:

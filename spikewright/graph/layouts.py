@@ -8,11 +8,14 @@ in the same order either way but for the batch.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
+
+Symbols = Set[Any]
+"""The sizes of the batch in a program's inputs, which nothing need join: all are one number."""
 
 
 class BatchMoved(ValueError):  # noqa: N818 (it reads as a sentence)
@@ -102,7 +105,7 @@ def require_alike(layouts: Sequence[Layout]) -> None:
         raise BatchMoved("the batch stands at different places in the values that it joins")
 
 
-def found(shape: Sequence[Any], batch: torch.SymInt) -> tuple[tuple[int, ...], int] | None:
+def found(shape: Sequence[Any], batch: Symbols) -> tuple[tuple[int, ...], int] | None:
     """The sizes of a symbolic shape for B = 1, and the dimension of the batch; None without one."""
     sizes = [factor_of(size, batch) for size in shape]
     moving = [dim for dim, (_, grows) in enumerate(sizes) if grows]
@@ -111,7 +114,7 @@ def found(shape: Sequence[Any], batch: torch.SymInt) -> tuple[tuple[int, ...], i
     return tuple(int(size or 0) for size, _ in sizes), moving[0]
 
 
-def factor_of(size: Any, batch: torch.SymInt) -> tuple[int | None, bool]:
+def factor_of(size: Any, batch: Symbols) -> tuple[int | None, bool]:
     """K of a size k or k * B, and whether it is the latter; None for other functions of B."""
     if not isinstance(size, torch.SymInt):
         return int(size), False
@@ -122,7 +125,7 @@ def factor_of(size: Any, batch: torch.SymInt) -> tuple[int | None, bool]:
     return (int(one) if proportional else None), True
 
 
-def concrete(size: Any, batch: torch.SymInt, count: int) -> Any:
+def concrete(size: Any, batch: Symbols, count: int) -> Any:
     """A symbolic number of a program for one size of the batch; other leaves as they are.
 
     Raises:
@@ -130,7 +133,7 @@ def concrete(size: Any, batch: torch.SymInt, count: int) -> Any:
     """
     if not isinstance(size, (torch.SymInt, torch.SymFloat, torch.SymBool)):
         return size
-    number: Any = size.node.expr.subs(batch.node.expr, count)
+    number: Any = size.node.expr.subs(dict.fromkeys(batch, count))
     if number.free_symbols:
         raise BatchMoved(
             "how many values it keeps follows from the values themselves; answer all of them, and "

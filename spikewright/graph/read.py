@@ -102,7 +102,8 @@ class _Reader:
         graph = Graph(operations, self._tensors, inputs, outputs, structure, self._call)
         if self._converts:
             graph = with_dtypes(graph, dict.fromkeys(_WIDE, dtype_of(self._program)))
-        return (graph if self._offenders else graph.pruned()), tuple(self._offenders)
+        graph = graph if self._offenders else graph.pruned()
+        return graph.of_numbers(dtype_of(self._program)), tuple(self._offenders)
 
     def _give_one_dtype(self, dtype: torch.dtype) -> None:
         """Bring stored numbers into the dtype of the input, which all values have then."""
@@ -155,7 +156,7 @@ class _Reader:
         for node, (name, tensor) in stored.items():
             self._tensors[name] = tensor
             self._references[node] = Stored(name)
-        self._batches = Batches(self._tensors, inputs[0].meta["val"].shape[0])
+        self._batches = Batches(self._tensors, [node.meta["val"].shape[0] for node in inputs])
         return tuple(self._input(node) for node in inputs)
 
     def _input(self, node: fx.Node) -> Input:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,7 @@ from spikewright.errors import DataError
 from spikewright.recurrent.recipe import SequenceRecipe
 from spikewright.recurrent.sequences import SequenceData, SequenceDataset
 from spikewright.runs.metrics import EpochMetrics
+from spikewright.training.alarms import alarms, warn_of
 from spikewright.training.checkpoint import TrainingState
 from spikewright.training.evaluate import Score
 from spikewright.training.train import Trained
@@ -104,6 +106,7 @@ class SequenceTrainer:
             metrics = self._epoch(epoch)
             require_finite(metrics, self._recipe.learning_rate)
             self.state.finish_epoch(metrics)
+            warn_of(metrics, self._recipe.learning_rate)
             yield metrics
             self._report(epoch, 1, 1, metrics)
 
@@ -114,7 +117,7 @@ class SequenceTrainer:
             group["lr"] = self._recipe.rate(epoch)
         training = self._pass(epoch)
         validation = sequence_score(self.state.model, self._validation)
-        return EpochMetrics(
+        metrics = EpochMetrics(
             epoch=epoch,
             training_loss=training.loss,
             training_accuracy=training.accuracy,
@@ -124,6 +127,7 @@ class SequenceTrainer:
             thresholds=None,
             seconds=time.perf_counter() - started,
         )
+        return replace(metrics, alarms=alarms(metrics, self.state.history, None))
 
     def _pass(self, epoch: int) -> Score:
         """Train on every batch once."""

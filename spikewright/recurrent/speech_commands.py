@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import Dataset
 
+from spikewright.data.words import words_of
 from spikewright.errors import DataError
 from spikewright.files import AnyPath
 from spikewright.recurrent.sequences import SequenceData
@@ -175,4 +176,4 @@ def open_speech_commands(folder: AnyPath, features: Spectrogram | None = None) -
 def _listed(path: Path) -> set[str]:
     if not path.is_file():
         raise DataError(f"'{path}' is missing: it names the recordings of a split, one a line")
-    return set(path.read_text(encoding="utf-8").split())
+    return set(words_of(path))

@@ -85,6 +85,7 @@ class ModelCard:
         weights_sha256: the SHA-256 of the file of weights.
         versions: the versions of what computed them.
         processes: the number of processes that trained together.
+        alarms: what tells that training went wrong, by epoch; mostly none.
     """
 
     architecture: str
@@ -99,6 +100,7 @@ class ModelCard:
     weights_sha256: str
     versions: dict[str, str]
     processes: int = 1
+    alarms: tuple[str, ...] = ()
 
 
 def read_card(folder: Path) -> ModelCard:

@@ -20,6 +20,7 @@ class EpochMetrics:
         thresholds: the smallest and the largest learned threshold; None where there are none.
         seconds: the wall time of the epoch, validation included.
         spikes: that a neuron sent on average in training; None where the loss does not ask for it.
+        alarms: what tells that training went wrong, such as thresholds that ran away; mostly none.
     """
 
     epoch: int
@@ -31,3 +32,4 @@ class EpochMetrics:
     thresholds: tuple[float, float] | None
     seconds: float
     spikes: float | None = None
+    alarms: tuple[str, ...] = ()

@@ -44,6 +44,9 @@ def make_card(trainer: Trainer, splits: Splits, run: RunFolder, test: Score) -> 
         weights_sha256=sha256(run.weights),
         versions=versions(),
         processes=trainer.processes.count,
+        alarms=tuple(
+            f"epoch {one.epoch}: {alarm}" for one in state.history for alarm in one.alarms
+        ),
     )
 
 

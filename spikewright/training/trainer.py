@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import ExitStack, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from operator import attrgetter
 
 import torch
@@ -27,6 +27,7 @@ from spikewright.runs.metrics import EpochMetrics
 from spikewright.runs.network import make_network, require_fit
 from spikewright.runs.recipe import Recipe
 from spikewright.seeding import seeded
+from spikewright.training.alarms import alarms, warn_of
 from spikewright.training.augment import Augmenter
 from spikewright.training.checkpoint import TrainingState
 from spikewright.training.evaluate import Score, evaluate
@@ -133,6 +134,8 @@ class Trainer:
             metrics = self._epoch(images, splits, epoch)
             require_finite(metrics, self.recipe.optimisation.learning_rate)
             self.state.finish_epoch(metrics)
+            if self.processes.main:
+                warn_of(metrics, self.recipe.optimisation.learning_rate)
             yield metrics
             self._report(epoch, 1, 1, metrics)
 
@@ -144,25 +147,30 @@ class Trainer:
 
     def _epoch(self, images: InMemory, splits: Splits, epoch: int) -> EpochMetrics:
         """Train one epoch, counted from 1, and measure it on the validation split."""
-        started = time.perf_counter()
+        started, began = time.perf_counter(), self._thresholds()
         loss, right, spikes, count = self._pass(images, splits.train, epoch)
         self.processes.agree(self.state.model.buffers())
         if self.state.average is not None:
             self.processes.agree(self.state.candidate.values())
         score = self.score(images, splits.validation, self.state.candidate)
         steps = len(splits.train) // self.recipe.optimisation.batch_size
-        thresholds = [float(t.detach()) for t in learned_thresholds(self.state.model)]
-        return EpochMetrics(
+        metrics = EpochMetrics(
             epoch=epoch,
             training_loss=loss / count,
             training_accuracy=right / count,
             validation_accuracy=score.accuracy,
             validation_loss=score.loss,
             learning_rate=learning_rate(self.recipe.optimisation, epoch * steps - 1, steps),
-            thresholds=(min(thresholds), max(thresholds)) if thresholds else None,
+            thresholds=self._thresholds(),
             seconds=time.perf_counter() - started,
             spikes=None if self.spikes is None else spikes / count,
         )
+        return replace(metrics, alarms=alarms(metrics, self.state.history, began))
+
+    def _thresholds(self) -> tuple[float, float] | None:
+        """The smallest and the largest learned threshold; None where there are none."""
+        values = [float(t.detach()) for t in learned_thresholds(self.state.model)]
+        return (min(values), max(values)) if values else None
 
     def _pass(self, images: InMemory, train: Tensor, epoch: int) -> list[float]:
         """Go once over the images; returns sums of losses, right answers, spikes, and images."""

@@ -243,3 +243,15 @@ def test_images_of_short_integers_are_taken_after_the_journey(
     x = torch.randint(0, 4096, (16, 3, 6, 6)).to(dtype)
     network = sw.convert(model, x, steps=TIMES[:2], correction=None)
     assert_same(network, travelled(network, tmp_path), x)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_a_network_without_weights_has_the_dtype_of_its_input(
+    dtype: torch.dtype, tmp_path: Path
+) -> None:
+    x = images(16).to(dtype)
+    model = wired(lambda m, x: nn.functional.silu(x).mean((2, 3)))
+    network = sw.convert(model, x, steps=TIMES[:2], correction=None)
+    assert network.dtype is dtype
+    assert network.ann()(x).dtype is dtype
+    assert_same(network, travelled(network, tmp_path), x)

@@ -106,6 +106,9 @@ def test_damaged_binary_files_are_refused(tmp_path: Path) -> None:
     (tmp_path / "batches.meta.txt").write_text("cat dog")
     with pytest.raises(DataError, match="holds 2 class names, cifar10 has 10"):
         open_dataset(f"cifar10:{tmp_path}")
+    (tmp_path / "batches.meta.txt").write_bytes(b"cat\n\xc1dog")
+    with pytest.raises(DataError, match=r"meta.txt' is no text \(invalid start byte at byte 4\)"):
+        open_dataset(f"cifar10:{tmp_path}")
     (tmp_path / "batches.meta.txt").unlink()
     with pytest.raises(DataError, match="with the class names is missing"):
         open_dataset(f"cifar10:{tmp_path}")

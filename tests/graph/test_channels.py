@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+import spikewright as sw
 from spikewright.graph.channels import with_channels
 from spikewright.graph.ir import Graph, Kind
 from spikewright.graph.scales import fold_scales
@@ -116,3 +117,18 @@ def test_a_layer_of_very_many_features_shares_one_threshold(
     assert site.channels == ()
     (site,) = with_channels(graph_of("conv, conv")).sites
     assert site.channels == (1,)
+
+
+@pytest.mark.parametrize("rows", [5, 3])
+def test_the_time_steps_of_a_layer_over_rows_have_the_same_channels(rows: int) -> None:
+    """The last one is read by no weights; all share the statistics of features, not of rows."""
+    model = wired(
+        lambda m, x: m.rnn(x.flatten(0, 1))[0].unflatten(0, (-1, rows)),
+        rnn=nn.RNN(4, 3, batch_first=True),
+    )
+    x = torch.randn(16, rows, 6, 4, dtype=torch.float64)
+    snn = sw.convert(
+        model.double(), x, steps=2**16, threshold=sw.Maximum("channel"), correction=None
+    )
+    assert {site.channels for site in snn.graph.sites} == {(2,)}
+    torch.testing.assert_close(snn(x), model(x), rtol=0, atol=1e-3)

@@ -426,6 +426,38 @@ def test_programs_of_several_inputs_convert():
         torch.testing.assert_close(snn(**x), model(**x).detach(), atol=5e-3, rtol=0)
 
 
+class Towers(nn.Module):
+    """Two inputs that meet in weights alone."""
+
+    def __init__(self, answer: Callable[[Any, Tensor, Tensor], Any]) -> None:
+        super().__init__()
+        self.line = nn.Linear(4, 4)
+        self.answer = answer
+
+    def forward(self, x: Tensor, y: Tensor) -> Any:
+        return self.answer(self, x, y)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda m, x, y: F.relu(m.line(y)),
+        lambda m, x, y: (F.relu(m.line(x)), F.relu(m.line(y))),
+        lambda m, x, y: (m.line(x), F.relu(m.line(y.flatten(0, 1))).unflatten(0, (-1, 3))),
+        lambda m, x, y: F.relu(m.line(y)) + torch.ones(y.shape[0], 3, 4, dtype=y.dtype),
+    ],
+)
+def test_programs_may_leave_the_batches_of_their_inputs_apart(answer: Any):
+    """Where nothing joins two inputs, torch.export gives each a symbol for its batch."""
+    torch.manual_seed(0)
+    model = Towers(answer).double().eval()
+    sample = torch.randn(8, 4).double(), torch.randn(8, 3, 4).double()
+    free = {0: Dim.DYNAMIC}
+    program = export(model, sample, dynamic_shapes=(free, free))
+    snn = sw.convert(program, [sample], steps=4, correction=None)
+    torch.testing.assert_close(snn.ann()(*sample), model(*sample))
+
+
 def test_what_takes_images_alone_says_so(reader: tuple[nn.Module, sw.SpikingNetwork]):
     with pytest.raises(sw.SpikewrightError, match="takes input_ids, attention_mask"):
         decompose(reader[1], [torch.rand(8, PLACES)], steps=4)

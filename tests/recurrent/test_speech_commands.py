@@ -102,6 +102,9 @@ def test_files_and_lists_that_do_not_fit_are_refused(folder: Path) -> None:
     (folder / "no" / "0.wav").write_bytes(b"RIFFnothing")
     with pytest.raises(DataError, match="is no readable WAV file"):
         data.train[0]
+    (folder / "testing_list.txt").write_bytes(b"no/1.wav\n\xf2")
+    with pytest.raises(DataError, match=r"testing_list.txt' is no text .* at byte 9\)"):
+        open_speech_commands(folder)
     (folder / "testing_list.txt").write_text("no/9.wav\n")
     with pytest.raises(DataError, match="names 1 recordings that are not there, such as 'no/9"):
         open_speech_commands(folder)

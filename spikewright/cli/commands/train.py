@@ -100,6 +100,11 @@ def summary(card: ModelCard, folder: str) -> str:
     ]
     if card.data.name.endswith("-simulated"):
         lines.append(f"SIMULATED data: {card.data.name}; no camera recorded it")
+    if card.alarms:
+        first, more = card.alarms[0], len(card.alarms) - 1
+        lines.append(
+            f"training seems to have diverged: {first}" + (f"; {more} more" if more else "")
+        )
     learned = " --threshold learned" if card.recipe.network.activation.learns_threshold else ""
     lines.append(f"measure it with: spikewright sweep run:{folder} --data ...{learned}")
     return "\n".join(lines)

@@ -127,7 +127,7 @@ class Percentile(Threshold):
     def __post_init__(self) -> None:
         object.__setattr__(self, "per", Per(self.per))
         if isinstance(self.q, Tensor) or not 0 < self.q <= 100:
-            raise ValueError(f"a percentile is a number in (0, 100], got {self.q}")
+            raise ValueError(f"a percentile lies in (0, 100], got {self.q}")
 
     def depends_on(self, neuron: Neuron) -> Neuron:
         return neuron.evenly_driven if type(self) is Percentile else neuron

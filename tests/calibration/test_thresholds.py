@@ -79,7 +79,7 @@ def test_a_percentile_of_many_values_stands_at_its_own_place(q: float, values: i
     assert float(choose(Percentile(q), ordered)) == 100
 
 
-@pytest.mark.parametrize("q", [0, -1, 100.1, float("nan")])
+@pytest.mark.parametrize("q", [0, -1, 100.1, float("nan"), torch.tensor(50.0)])
 def test_a_percentile_out_of_range_is_refused(q):
     with pytest.raises(ValueError, match=r"a percentile lies in \(0, 100\]"):
         Percentile(q)

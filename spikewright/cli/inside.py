@@ -48,7 +48,7 @@ def inside_study(
     """
     name, network = list(networks.items())[-1]
     steps = shown_steps(swept.steps)
-    images, labels = drawn_batch(data if isinstance(data, DataLoader) else data(steps), seed)
+    images, labels = drawn_batch(loader_at(data, steps), seed)
     images = images.to(device_of(network))
     samples_along = batch_dimension(network.graph, images)
 
@@ -75,6 +75,11 @@ def inside_study(
         errors=errors,
         error_samples=samples,
     )
+
+
+def loader_at(data: Loader | Callable[[int], Loader], steps: int) -> Loader:
+    """The batches to show at T; of recordings those of T frames."""
+    return data if isinstance(data, DataLoader) else data(steps)
 
 
 def drawn_batch(batches: Loader, seed: int) -> tuple[Tensor, Tensor]:

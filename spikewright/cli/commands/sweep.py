@@ -9,11 +9,10 @@ from typing import Annotated, Any
 
 import typer
 from torch import nn
-from torch.utils.data import DataLoader
 
 from spikewright import measure
 from spikewright.cli.command import shared
-from spikewright.cli.inside import inside_study
+from spikewright.cli.inside import inside_study, loader_at
 from spikewright.cli.measuring import measuring
 from spikewright.cli.metric import MetricName, metric_of
 from spikewright.cli.options import (
@@ -108,7 +107,7 @@ def sweep(
                 if compile:
                     networks[name].compile()
             if trajectory is not None and job.processes.main:
-                shown = images if isinstance(images, DataLoader) else images(trajectory)
+                shown = loader_at(images, trajectory)
                 _trajectories(networks, shown, trajectory, source.model, seed, samples=1)
             swept = measure.sweep(
                 networks,
@@ -124,7 +123,7 @@ def sweep(
         classes = source.data.images.classes
         study = inside_study(model.model, swept, networks, images, classes, seed)
         if trajectory is not None and job.processes.main:
-            shown = images if isinstance(images, DataLoader) else images(trajectory)
+            shown = loader_at(images, trajectory)
             measured = _trajectories(networks, shown, trajectory, source.model, seed)
             study = replace(study, trajectories=measured)
     if job.processes.main:

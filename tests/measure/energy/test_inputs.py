@@ -111,6 +111,17 @@ def test_spikes_move_by_the_masks_and_indices_of_their_sample(name: str) -> None
     assert output.ann.macs == pytest.approx(dense)
 
 
+def between_layers(
+    change: Callable[[Tensor], Tensor], per: str
+) -> tuple[sw.SpikingNetwork, nn.Linear, Tensor]:
+    """A network that changes 6 activations in front of its last layer, that layer, and images."""
+    torch.manual_seed(0)
+    first, last = nn.Linear(4, 6), nn.Linear(6, 3)
+    model = wired(lambda m, x: m.b(change(F.relu(m.a(x)))), a=first, b=last)
+    x = torch.rand(30, 4, dtype=torch.float64)
+    return sw.convert(model, x, threshold=sw.Maximum(per=per), steps=4), last, x
+
+
 FILLED: dict[str, Callable[[Tensor], Tensor]] = {
     "masked_fill": lambda h: h.masked_fill(torch.arange(6) % 3 == 1, 100.0),
     "index_fill": lambda h: h.index_fill(1, torch.tensor([1, 4]), 100.0),
@@ -121,11 +132,7 @@ FILLED: dict[str, Callable[[Tensor], Tensor]] = {
 @pytest.mark.parametrize("name", FILLED)
 def test_a_number_put_in_is_no_event(name: str) -> None:
     """Of 6 values, 2 are replaced by a constant; each of the others reaches 3 outputs."""
-    torch.manual_seed(0)
-    layers = (nn.Linear(4, 6), nn.Linear(6, 3))
-    model = wired(lambda m, x: m.b(FILLED[name](F.relu(m.a(x)))), a=layers[0], b=layers[1])
-    x = torch.rand(30, 4, dtype=torch.float64)
-    snn = sw.convert(model, x, threshold=sw.Maximum(per="layer"), steps=4)
+    snn, _, x = between_layers(FILLED[name], "layer")
     output = operations(snn, [x]).row("output")
     (counts,) = snn.counts(x).values()
     sent = 3 * float(counts[:, [0, 2, 3, 5]].sum()) / len(x)
@@ -146,15 +153,11 @@ MASKED: dict[str, Callable[[Tensor], Tensor]] = {
 @pytest.mark.parametrize("name", MASKED)
 def test_spikes_that_a_mask_lets_through_stay_spikes(name: str) -> None:
     """Zeros have any threshold: nothing is multiplied before the weights, which take it in."""
-    torch.manual_seed(0)
-    layers = (nn.Linear(4, 6), nn.Linear(6, 3))
-    model = wired(lambda m, x: m.b(MASKED[name](F.relu(m.a(x)))), a=layers[0], b=layers[1])
-    x = torch.rand(30, 4, dtype=torch.float64)
-    snn = sw.convert(model, x, threshold=sw.Maximum(per="channel"), steps=4)
+    snn, last, x = between_layers(MASKED[name], "channel")
     (counts,) = snn.counts(x).values()
     output = operations(snn, [x]).row("output")
     assert output.snn.additions == 3 * float(counts[:, [0, 2, 3, 5]].sum()) / len(x)
     assert output.snn.macs == output.snn.scale_multiplications == 0
     sent = counts * snn.plan(4).thresholds[snn.sites[0]] / 4
-    torch.testing.assert_close(snn(x), layers[1](MASKED[name](sent)))
+    torch.testing.assert_close(snn(x), last(MASKED[name](sent)))
     assert not snn.audit(x).objections

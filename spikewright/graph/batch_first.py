@@ -285,12 +285,12 @@ def _indexed(op: Operation, source: Layout) -> Operation:
         if index is not None:
             placed[source.place(dim)] = index
     first = next(at for at, index in enumerate(placed) if index is not None)
-    if _apart(placed) or (_apart(indices) and first != 1):
+    if indices_apart(placed) or (indices_apart(indices) and first != 1):
         raise BatchMoved("its indices are no neighbours, which puts their places first")
     return replace(op, args=(op.args[0], placed), kwargs={})
 
 
-def _apart(indices: Sequence[Any]) -> bool:
+def indices_apart(indices: Sequence[Any]) -> bool:
     """Whether indices are no neighbours: their places come first, before all dimensions."""
     places = [at for at, index in enumerate(indices) if index is not None]
     return places[-1] - places[0] >= len(places)

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from spikewright.graph.batch_first import indices_apart
 from spikewright.graph.ir import BATCH, Graph, Kind, Operation, Stored, Value, reads_data, walk
 from spikewright.graph.primitives import CONVERSION
 from spikewright.graph.routes import Averaged, Moved, moved_by
@@ -236,8 +237,8 @@ class Masking(Rule):
         ]
         if len(values) != 1 or any(torch.as_tensor(other).any() for other in others):
             return None
-        (name,) = (value.name for value in values)
-        return name if graph.shapes.get(name) == op.shape else None
+        (value,) = values
+        return value.name if graph.shapes.get(value.name) == op.shape else None
 
     def route(self, op: Operation, graph: Graph) -> Moved | None:
         if op.kind is Kind.PRODUCT:
@@ -298,8 +299,7 @@ class Gathering(Rearranging):
             return keeps_batch(op.args[1], ndim)
         if next(iter(walk(op.args[1]))) is not None:
             return "it indexes the batch, which drops or mixes samples; write x[:, indices]"
-        places = [at for at, index in enumerate(op.args[1]) if index is not None]
-        return _APART if places[-1] - places[0] >= len(places) else None
+        return _APART if indices_apart(op.args[1]) else None
 
 
 _BEHIND = (

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_flatten
+from torch.utils._pytree import tree_flatten, tree_leaves
 
 from spikewright.errors import ConversionError
 from spikewright.graph.evaluate import evaluate
@@ -54,6 +54,24 @@ def check_agreement(graph: Graph, batch: Batch, expected: Any, again: Any = None
             )
     if again is not None:
         _check_repeated(graph, expected, again)
+
+
+def answers_alike(graph: Graph, batch: Batch, expected: Any) -> bool:
+    """Whether a graph computes what its model does, as far as their answers are of one form.
+
+    They are not where a model drops the dimension of a batch of one.
+
+    Args:
+        graph: as captured.
+        batch: of all inputs.
+        expected: the model's own answer to it.
+    """
+    leaves = tree_leaves(expected)
+    if len(leaves) != len(graph.structure.leaves):
+        return True
+    with torch.no_grad():
+        both = zip(evaluate(graph, batch), _outputs_in(graph, expected), strict=True)
+    return all(_apart(a, b) <= _rounding(b) for a, b in both if a.shape == b.shape)
 
 
 def _check_repeated(graph: Graph, answer: Any, again: Any) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import inspect
 import io
-import re
-import traceback
 import warnings
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
@@ -19,7 +17,8 @@ from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram, export
 
 from spikewright.errors import ConversionError, UnsupportedOperation
-from spikewright.graph.agreement import check_agreement
+from spikewright.graph.agreement import answers_alike, check_agreement
+from spikewright.graph.capture_failures import capture_failure, fixes_batch
 from spikewright.graph.composites import written_out
 from spikewright.graph.decomposing import decomposed
 from spikewright.graph.draws import drawn_by
@@ -28,19 +27,20 @@ from spikewright.graph.exporting import (
     ChunksOfBatches,
     alike_at,
     attributes_kept,
+    check_sizes,
     fill_caches,
     largest_batch,
-    sizes_set_apart,
+    treated_otherwise,
+    two_of,
 )
 from spikewright.graph.functional import functional
 from spikewright.graph.fusing import with_fused_units
 from spikewright.graph.given import Given, OfBatches, call_of, given
-from spikewright.graph.inputs import Call, batch_of, tensors_of
+from spikewright.graph.inputs import Batch, Call, batch_of, tensors_of
 from spikewright.graph.ir import Graph, Kind
 from spikewright.graph.maxima import with_units_before_maxima
 from spikewright.graph.model_checks import check_model, clashing_names, recurrent_advice, state_of
 from spikewright.graph.offenders import Offender, complaint, offender
-from spikewright.graph.origins import is_of_user, short_path
 from spikewright.graph.pairs import in_pairs
 from spikewright.graph.ranks import with_marks
 from spikewright.graph.read import read_program
@@ -121,10 +121,29 @@ def survey(
     if not offenders:
         graph = with_relays(with_units_before_maxima(graph))
         few = first.changed(lambda tensor: tensor[:COMPARED])
-        batch = batch_of(call.inputs(few.args, few.keywords, graph.tensors))
-        called = Given(*call.placed(tensors_of(batch), graph.tensors))
-        check_agreement(graph, batch, *_answers(model, called))
+        _compare(graph, model, batch_of(call.inputs(few.args, few.keywords, graph.tensors)))
     return Survey(graph, offenders)
+
+
+def _compare(graph: Graph, model: nn.Module | ExportedProgram, batch: Batch) -> None:
+    """Refuse a graph that computes anything else than the model, of one sample alone too.
+
+    torch.export takes no batch for one of a single sample, so it sees no choice for that.
+    """
+
+    def called(samples: Batch) -> Given:
+        return Given(*graph.call.placed(tensors_of(samples), graph.tensors))
+
+    check_agreement(graph, batch, *_answers(model, called(batch)))
+    if isinstance(model, ExportedProgram):
+        return
+    with attributes_kept(model):
+        try:
+            alone = _answer(model, called(batch[:1]))
+        except InputRefused:  # a network takes more than such a model does
+            return
+    if not answers_alike(graph, batch[:1], alone):
+        raise ConversionError(treated_otherwise("one sample", "several"))
 
 
 def _left_over(graph: Graph) -> tuple[Offender, ...]:
@@ -165,7 +184,7 @@ def _exported(
 def _traced(
     model: nn.Module, example: Given, call: Call, constants: Mapping[str, Tensor]
 ) -> ExportedProgram:
-    pair = example.changed(_two_of)
+    pair = example.changed(two_of)
     three = pair.changed(lambda tensor: torch.cat([tensor, tensor[:1]]))
     fill_caches(model, three)
     try:
@@ -179,14 +198,14 @@ def _traced(
         most = largest_batch(message)
         if most is not None and alike_at(most + 1, partial(_answer, model), pair):
             return _captured(model, pair, call, constants, most)
-        if _fixes_batch(message):
+        if fixes_batch(message):
             try:
                 _answer(model, three)
                 return _of_any_size(model, pair, call, constants)
             except Exception:  # the first error says more
                 pass
         advice = recurrent_advice(model, message) or _draws(model, pair)
-        raise ConversionError(advice or _capture_failure(error)) from error
+        raise ConversionError(advice or capture_failure(error)) from error
 
 
 def _draws(model: nn.Module, pair: Given) -> str:
@@ -202,15 +221,9 @@ def _draws(model: nn.Module, pair: Given) -> str:
 def _of_any_size(
     model: nn.Module, pair: Given, call: Call, constants: Mapping[str, Tensor]
 ) -> ExportedProgram:
-    """The model's program, which holds for batches of other sizes than it was traced for too.
-
-    Raises:
-        ValueError: where the model does something else with those.
-    """
+    """The model's program, which holds for batches of other sizes than it was traced for too."""
     program = _captured(model, pair, call, constants)
-    for size in sizes_set_apart(program):
-        if not alike_at(size, partial(_answer, model), pair):
-            raise ValueError(f"constraint: a batch of {size} samples is treated otherwise")
+    check_sizes(program, partial(_answer, model), pair)
     return program
 
 
@@ -235,15 +248,6 @@ def _captured(
             shapes = (tuple(each for _ in batches),)
             program = export(called, batches, dynamic_shapes=shapes, strict=False)
         return functional(program)
-
-
-def _two_of(tensor: Tensor) -> Tensor:
-    """Two samples, as a tensor of their own: of one torch.export makes a program of one sample.
-
-    It also trips over some views, such as every second sample of a larger batch.
-    """
-    two = tensor[:2] if len(tensor) > 1 else tensor.expand(2, *tensor.shape[1:])
-    return two.clone(memory_format=torch.contiguous_format)
 
 
 def _takes_any_arguments(model: nn.Module) -> bool:
@@ -303,48 +307,3 @@ def _answers(model: nn.Module | ExportedProgram, batch: Given) -> tuple[Any, Any
         return _answer(model, batch), None
     with attributes_kept(model):
         return _answer(model, batch), _answer(model, batch)
-
-
-def _cause(error: Exception) -> str:
-    """Where the user's code stands that raised an error, such as ", at a.py:86 in forward"."""
-    frames = traceback.extract_tb(error.__traceback__)
-    users = [frame for frame in frames if is_of_user(frame.filename)]
-    where = [f", at {short_path(f.filename)}:{f.lineno} in {f.name}" for f in users]
-    return where[-1] if where else ""
-
-
-def _fixes_batch(message: str) -> bool:
-    if re.search(r"onstraint|specializ|dynamic dim|marked .* as dynamic", message):
-        return True
-    view = re.search(r"shape '\[(.*)\]' is invalid for input of size .*s\d", message)
-    return view is not None and not re.search(r"s\d", view[1])
-
-
-def _capture_failure(error: Exception) -> str:
-    message = str(error)
-    lines = [line.strip(" -") for line in message.splitlines() if line.strip()] or ["no message"]
-    first = next((line for line in lines if "generated guard" in line), lines[0])
-    first = first if len(first) <= 200 else f"{first[:200]} ..."
-    if re.search(r"data-dependent|guard on|unbacked|DataDependent", message):
-        return (
-            "the model's control flow depends on the values of its input (an `if`, a loop, .item() "
-            f"or an index on tensor data{_cause(error)}), so it is not one fixed graph; convert "
-            "the part of the model before that choice, and make the choice on the network's "
-            f"answer. torch.export says: {first}"
-        )
-    if "fake tensor in the exported program constant" in message:
-        return (
-            "the model reads `.data` of a tensor, which torch.export cannot follow; write the "
-            "tensor itself, such as self.weight, or self.weight.detach()"
-        )
-    if _fixes_batch(message):
-        return (
-            "the model fixes its batch size, or torch.export takes it for fixed (such as "
-            "x.view(32, -1), a loop over the batch, chunks of it, or len(x), which is a plain "
-            "number); write x.flatten(1), x.view(x.size(0), -1) or y[:x.size(0)]. "
-            f"torch.export says: {first}"
-        )
-    return (
-        "torch.export could not trace the model, which runs on this input itself: it may go "
-        f"another way while it is traced. torch.export says: {first}"
-    )

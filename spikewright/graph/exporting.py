@@ -17,6 +17,7 @@ from torch.fx.experimental.symbolic_shapes import statically_known_true
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
+from spikewright.errors import ConversionError
 from spikewright.graph.given import Given
 from spikewright.graph.model_checks import state_of
 from spikewright.graph.programs import inputs_of
@@ -121,7 +122,32 @@ def largest_batch(message: str) -> int | None:
     return most if most <= _MOST_TRIED else None
 
 
-def sizes_set_apart(program: ExportedProgram) -> list[int]:
+def check_sizes(program: ExportedProgram, answer: Callable[[Given], Any], pair: Given) -> None:
+    """Raise an error where a model does something else with batches of some size.
+
+    Args:
+        program: as exported, of a batch that is free.
+        answer: the model's, to a batch.
+        pair: two samples.
+
+    Raises:
+        ConversionError: naming a size that is treated otherwise.
+    """
+    for size in _sizes_set_apart(program):
+        if not alike_at(size, answer, pair):
+            raise ConversionError(treated_otherwise(f"{size} samples", "2"))
+
+
+def treated_otherwise(size: str, other: str) -> str:
+    """What is told of a model that does something else with batches of some size."""
+    return (
+        f"the model fixes its batch size: a batch of {size} is treated otherwise than one of "
+        f"{other}, as by an `if` on its size; let it do the same for every size, or convert the "
+        "part of it that does"
+    )
+
+
+def _sizes_set_apart(program: ExportedProgram) -> list[int]:
     """Sizes of batches, at most one a condition, that a program was not exported for.
 
     A model that chooses by the size of the batch is traced on one of its ways: torch notes what
@@ -161,3 +187,12 @@ def alike_at(size: int, answer: Callable[[Given], Any], pair: Given) -> bool:
         a.shape == b.shape and torch.allclose(a, b, 1e-3, 1e-3 * float(b.abs().amax()))
         for a, b in both
     )
+
+
+def two_of(tensor: Tensor) -> Tensor:
+    """Two samples, as a tensor of their own: of one torch.export makes a program of one sample.
+
+    It also trips over some views, such as every second sample of a larger batch.
+    """
+    two = tensor[:2] if len(tensor) > 1 else tensor.expand(2, *tensor.shape[1:])
+    return two.clone(memory_format=torch.contiguous_format)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from spikewright.graph.ir import Operation
 from spikewright.graph.rule import known_as
+
+_REMEDIES: dict[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -47,3 +49,23 @@ def complaint(
         lines.append(f"- {name}, {len(places)} times: {reason}.\n  What to do: {remedy}.")
         lines.extend(places)
     return "\n".join(lines)
+
+
+def register_remedies(remedies: Mapping[str, str]) -> None:
+    """What to do about operations that have no rule, by a part of their names."""
+    _REMEDIES.update(remedies)
+
+
+def remedy_of(op: Operation) -> str:
+    """What to do about an operation that has no rule."""
+    base = op.function.strip("_")
+    whole = f"{base}.{str(op.target).rpartition('.')[2]}"
+    for name in sorted(_REMEDIES, key=len, reverse=True):
+        known = (base, base.removeprefix("native_"), whole)
+        if name in known or (len(name) > 4 and name in base):
+            return _REMEDIES[name]
+    return (
+        "write it with the operations of docs/support.md, register a rule for it "
+        "(spikewright.graph.Rule), or convert the part of the model before it and run it on the "
+        "answer"
+    )

@@ -20,12 +20,12 @@ from spikewright.graph.constants import Following
 from spikewright.graph.inputs import Call, Input
 from spikewright.graph.ir import BATCH, Graph, Kind, Operation, Stored, Value, walk
 from spikewright.graph.layouts import BatchMoved, Layout
-from spikewright.graph.offenders import Offender, offender
+from spikewright.graph.offenders import Offender, offender, remedy_of
 from spikewright.graph.origins import ancestors, is_leaf, operation_of
 from spikewright.graph.primitives import CONVERSION, EXPAND
 from spikewright.graph.programs import answer_of, dtype_of, placeholders, require_pure
 from spikewright.graph.relays import with_a_channel
-from spikewright.graph.rule import Reading, kind_of, objection_to, remedy_of, rule_of
+from spikewright.graph.rule import Reading, kind_of, objection_to, rule_of
 from spikewright.graph.structure import Port, Structure
 from spikewright.graph.widened import with_dtypes
 

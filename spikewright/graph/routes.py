@@ -38,10 +38,10 @@ class Chosen:
     """Every output is the largest input of its window.
 
     Attributes:
-        windows: what arrives in every window, `[R, *out]`, of events `[R, *S]`.
+        windows: what arrives in every window, `[R, *out]`, of the events `[R, *S]` of each input.
     """
 
-    windows: Callable[[Tensor], Tensor]
+    windows: Callable[..., Tensor]
 
 
 @dataclass(frozen=True)

@@ -236,6 +236,10 @@ class Rule:
         """What it does to events and numbers, for the account of energy; None where unknown."""
         return None
 
+    def evaluated(self, op: Operation) -> tuple[str, int]:
+        """The function that a unit computes for it, and how often, as energy is counted."""
+        return op.function, 1
+
     def words(self, op: Operation, graph: Graph) -> str:
         """What it computes, such as "conv 3×3, 16 → 32"."""
         return self.label
@@ -255,7 +259,6 @@ UNKNOWN = Rule()
 _RULES: dict[Any, Rule] = {}
 _TARGETS: dict[str, Any] = {}
 _CALLED: dict[str, str] = {}
-_REMEDIES: dict[str, str] = {}
 
 
 def register(*rules: Rule) -> None:
@@ -327,23 +330,3 @@ def target_name(target: Any) -> str:
 def target_named(name: str) -> Any | None:
     """The registered function of a name, or None."""
     return _TARGETS.get(name)
-
-
-def register_remedies(remedies: Mapping[str, str]) -> None:
-    """What to do about operations that have no rule, by a part of their names."""
-    _REMEDIES.update(remedies)
-
-
-def remedy_of(op: Operation) -> str:
-    """What to do about an operation that has no rule."""
-    base = op.function.strip("_")
-    whole = f"{base}.{str(op.target).rpartition('.')[2]}"
-    for name in sorted(_REMEDIES, key=len, reverse=True):
-        known = (base, base.removeprefix("native_"), whole)
-        if name in known or (len(name) > 4 and name in base):
-            return _REMEDIES[name]
-    return (
-        "write it with the operations of docs/support.md, register a rule for it "
-        "(spikewright.graph.Rule), or convert the part of the model before it and run it on the "
-        "answer"
-    )

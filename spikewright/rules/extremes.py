@@ -11,6 +11,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from spikewright.graph.ir import Graph, Kind, Operation, Value
 from spikewright.graph.nodes import Refusal
@@ -115,6 +116,15 @@ class Extremum(Rule):
         first, *others = (scales.get(name) for name in op.inputs)
         same = first is not None and all(s is not None and torch.equal(s, first) for s in others)
         return first if same and len(others) == 1 else None
+
+    def route(self, op: Operation, graph: Graph) -> Chosen | None:
+        alike = all(graph.shapes[name] == op.shape for name in op.inputs)
+        return Chosen(_either) if alike else None
+
+
+def _either(*events: Tensor) -> Tensor:
+    """What arrives at every place, of events `[R, *S]` from either side."""
+    return torch.stack(events).sum(0)
 
 
 register(LargestAlong(), LargestWithPlace(), AdaptiveMaxPool(), Extremum())

@@ -84,6 +84,13 @@ class Power(Function):
             return found
         return found if float(op.args[1]).is_integer() else replace(found, least=0.0)
 
+    def evaluated(self, op: Operation) -> tuple[str, int]:
+        """Whole powers are products: a square for every bit but the first, and for a 1 one more."""
+        power = op.args[1] if op.target is aten.pow.Tensor_Scalar else 0
+        if power < 1 or not float(power).is_integer():
+            return super().evaluated(op)
+        return "mul", int(power).bit_length() + int(power).bit_count() - 2
+
 
 class Numbers(Function):
     """`nan_to_num`, which after a softmax gives 0 where a mask leaves nothing."""

@@ -18,8 +18,9 @@ import torch
 
 from spikewright.graph.calls import RECURRENT
 from spikewright.graph.ir import Operation, Stored, Value
+from spikewright.graph.offenders import register_remedies
 from spikewright.graph.primitives import PRODUCT, RELAY
-from spikewright.graph.rule import register, register_remedies
+from spikewright.graph.rule import register
 from spikewright.rules._products import WrittenOut
 
 aten = torch.ops.aten

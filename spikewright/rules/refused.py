@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spikewright.graph.rule import register_remedies
+from spikewright.graph.offenders import register_remedies
 
 _QCFS = (
     "a quantised clipped ReLU written out by hand, such as "

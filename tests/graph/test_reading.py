@@ -171,6 +171,18 @@ def test_a_choice_of_some_sizes_of_the_batch_is_refused(chosen) -> None:
     assert not survey(either, images()).offenders
 
 
+def test_a_choice_of_a_single_sample_is_refused() -> None:
+    """torch.export sees no batch of one, and so none of its guards tells of that choice."""
+    model = wired(lambda m, x: F.relu(m.c(x)) * (1 + (x.shape[0] > 1)), c=nn.Linear(6, 4))
+    with pytest.raises(ConversionError, match="a batch of one sample is treated otherwise"):
+        survey(model, images())
+
+
+def test_a_model_may_drop_the_dimension_of_a_batch_of_one() -> None:
+    model = wired(lambda m, x: F.relu(m.c(x)).squeeze(), c=nn.Linear(6, 4))
+    assert not survey(model, images()).offenders
+
+
 def test_the_model_holds_what_it_held_before_it_was_captured() -> None:
     class Keeper(nn.Module):
         def __init__(self) -> None:

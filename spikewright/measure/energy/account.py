@@ -171,7 +171,7 @@ class Account:
             case Weighted():
                 return self._weighted(op, route, flow)
             case Chosen():
-                return self._chosen(op, route, flow)
+                return self._chosen(op, route, {name: flows[name] for name in op.inputs})
             case Averaged():
                 return self._averaged(op, route, flow)
             case Added():
@@ -243,23 +243,25 @@ class Account:
         current = flow.parts[Form.CURRENT].clamp(max=self._samples)
         return replace(flow, parts={**flow.parts, Form.CURRENT: current})
 
-    def _chosen(self, op: Operation, route: Chosen, flow: Flow) -> Flow:
-        shape, windows = self._shapes[op.inputs[0]], route.windows
-        if flow.counts is not None and set(flow.parts) <= {Form.SPIKES, Form.POWERS}:
-            spikes = flow.part(Form.SPIKES, shape)
-            compared = float(windows(spikes).sum())
-            self._charge(op, Counts(updates=float(spikes.sum()), comparisons=compared))
-            counts: Tensor = call(op, {op.inputs[0]: flow.counts}, {}, len(flow.counts))
+    def _chosen(self, op: Operation, route: Chosen, flows: Mapping[str, Flow]) -> Flow:
+        merged, shapes = summed(flows.values()), [self._shapes[name] for name in op.inputs]
+        counts = {name: flow.counts for name, flow in flows.items()}
+        counted = [rows for rows in counts.values() if rows is not None]
+        if len(counted) == len(flows) and set(merged.parts) <= {Form.SPIKES, Form.POWERS}:
+            spikes = [flows[name].part(Form.SPIKES, self._shapes[name]) for name in op.inputs]
+            compared = float(route.windows(*spikes).sum())
+            self._charge(op, Counts(updates=merged.events(), comparisons=compared))
+            largest: Tensor = call(op, counts, {}, len(counted[0]))
             sent = self._maxima.get(op.name)
             if sent is None:
-                sent = self.trains.spikes_of(op.name, counts).double().sum(0, keepdim=True)
-            return spikes_and_powers(sent, sent * self.trains.powers(op.name), counts)
-        ones = torch.ones(1, *shape, dtype=torch.float64)
-        pairs = float(windows(ones).sum()) - math.prod(op.shape)
-        times = self._times(op, flow)
-        biased = times * math.prod(shape) * flow.constant * flow.varies
+                sent = self.trains.spikes_of(op.name, largest).double().sum(0, keepdim=True)
+            return spikes_and_powers(sent, sent * self.trains.powers(op.name), largest)
+        constant, times = any(flow.constant for flow in flows.values()), self._times(op, merged)
+        ones = [torch.ones(1, *shape, dtype=torch.float64) for shape in shapes]
+        pairs = float(route.windows(*ones).sum()) - math.prod(op.shape)
+        biased = times * sum(map(math.prod, shapes)) * constant * merged.varies
         self._charge(op, Counts(comparisons=pairs * times, bias_additions=biased))
-        return self._result(op, replace(flow, constant=flow.constant and not flow.varies))
+        return self._result(op, replace(merged, constant=constant and not merged.varies))
 
     def _averaged(self, op: Operation, route: Averaged, flow: Flow) -> Flow:
         """Events are routed, numbers are added up; a factor common to all folds into weights."""

@@ -10,6 +10,7 @@ import torch
 from spikewright.graph import Graph, Operation
 from spikewright.graph.inputs import Batch
 from spikewright.graph.ir import ROOT, Kind
+from spikewright.graph.rule import rule_of
 from spikewright.measure.energy.account import Account
 from spikewright.measure.energy.arriving import flows_of_one
 from spikewright.measure.energy.counts import Counts
@@ -82,7 +83,8 @@ def evaluations(op: Operation, times: int) -> Counts:
     for part in () if op.site.rectifies else op.body or (op,):
         if part.kind is not Kind.CONSTANT:
             values = max(math.prod(part.shape), *(sizes.get(name, 0) for name in part.inputs))
-            counts += Counts(functions={part.function: float(times * values)})
+            function, often = rule_of(part).evaluated(part)
+            counts += Counts(functions={function: float(times * values * often)})
     return counts
 
 

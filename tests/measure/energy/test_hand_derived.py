@@ -203,6 +203,21 @@ def test_a_max_pool_lets_the_winner_pass(neuron: Any) -> None:
     assert output.ann.comparisons == 4 * 3
 
 
+@pytest.mark.parametrize("neuron", [sw.TwoPhase(), sw.IntegrateFire()])
+def test_a_maximum_of_two_lets_the_winner_pass(neuron: Any) -> None:
+    """16 pairs, T spikes beside T / 2: all are compared, and T of each pair reach 3 weights."""
+    model = wired(
+        lambda m, x: m.b(torch.maximum(F.relu(m.a(x)), F.relu(m.c(x))).flatten(1)),
+        a=pointwise(),
+        c=constant(nn.Conv2d(1, 1, 1, bias=False), 0.5),
+        b=constant(nn.Linear(16, 3), 1.0),
+    )
+    output = counted(model, ones(2, 1, 4, 4), neuron).row("output")
+    assert output.snn.additions == 16 * T * 3
+    assert (output.snn.updates, output.snn.comparisons) == (24 * T, 24 * T)
+    assert output.ann.comparisons == 16
+
+
 def test_views_slices_and_cat_only_route() -> None:
     """[B, 2, 4, 4] -> its first column twice, behind the whole: 32 + 8 inputs of 3 outputs."""
     model = wired(

@@ -190,6 +190,8 @@ def test_numbers_beside_spikes_are_multiplied_once_a_window() -> None:
 ARITHMETIC: dict[str, tuple[Callable[[Tensor], Tensor], int, int]] = {
     "a leaky ReLU by hand": (lambda x: torch.where(x > 0, x, 0.1 * x), 1, 1),
     "hard swish by hand": (lambda x: x * F.relu6(x + 3) / 6, 2, 3),
+    "a square": (lambda x: x**2, 1, 0),
+    "a seventh power": (lambda x: x.pow(7), 4, 0),
     "softshrink": (lambda x: F.softshrink(x), 2, 5),
     "a mask by hand": (lambda x: x.square().masked_fill((x < 0) & (x > -1), 0.0), 1, 2),
 }

@@ -24,7 +24,7 @@ from spikewright.graph.decomposing import decomposed
 from spikewright.graph.draws import drawn_by
 from spikewright.graph.elementary import Units, in_elementary_units
 from spikewright.graph.exporting import (
-    ChunksOfBatches,
+    CallsThatTrace,
     alike_at,
     attributes_kept,
     check_sizes,
@@ -42,6 +42,7 @@ from spikewright.graph.maxima import with_units_before_maxima
 from spikewright.graph.model_checks import check_model, clashing_names, recurrent_advice, state_of
 from spikewright.graph.offenders import Offender, complaint, offender
 from spikewright.graph.pairs import in_pairs
+from spikewright.graph.programs import device_of, dtype_of
 from spikewright.graph.ranks import with_marks
 from spikewright.graph.read import read_program
 from spikewright.graph.relays import with_relays
@@ -112,6 +113,7 @@ def survey(
     call, constants = call_of(model, first)
     program = decomposed(with_marks(in_pairs(_exported(model, first, call, constants))))
     graph, offenders = read_program(program, model, call, constants)
+    graph = graph.of_numbers(dtype_of(program), device_of(program))
     if not offenders:
         groups = Units.named(units) is Units.GROUP
         graph = with_fused_units(written_out(graph), groups=groups)
@@ -235,7 +237,7 @@ def _captured(
     most: int | None = None,
 ) -> ExportedProgram:
     """The model as a program of any batch size, or of at most so many samples."""
-    with _quiet(), _grad_mode(model), attributes_kept(model), ChunksOfBatches():
+    with _quiet(), _grad_mode(model), attributes_kept(model), CallsThatTrace():
         if pair.alone is not None and not clashing_names(model):
             each: dict[int, Any] = {0: Dim.DYNAMIC if most is None else Dim("batch", max=most)}
             shapes = ((each,),) if _takes_any_arguments(model) else (each,)

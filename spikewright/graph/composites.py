@@ -62,6 +62,7 @@ class Page:
         self.tensors = dict(graph.tensors)
         self.shapes = dict(graph.shapes)
         self.dtype = graph.dtype
+        self._device = graph.like.device
         self._graph = graph
         self._constants = set(graph.constants)
         self._sites = {site.name for site in graph.sites}
@@ -149,10 +150,10 @@ class Page:
         return name if turn == 1 else f"{name}:{turn}"
 
     def keep(self, tensor: Tensor) -> Stored:
-        """Store a tensor; the reference to it."""
+        """Store a tensor, where the network's are; the reference to it."""
         assert self._instead is not None
         name = f"{self._instead.name}.constant{len(self.tensors)}"
-        return Stored.made(self.tensors, name, tensor)
+        return Stored.made(self.tensors, name, tensor.to(self._device))
 
     def constant(self, leaf: Any) -> Tensor | None:
         """The tensor of an argument that is the same for all samples, or None.

@@ -10,6 +10,7 @@ from copy import copy
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 from torch.func import functional_call
@@ -86,10 +87,12 @@ def fill_caches(model: nn.Module, batch: Given) -> None:
         functional_call(model, state, batch.args, dict(batch.keywords))
 
 
-class ChunksOfBatches(TorchFunctionMode):
-    """Cuts batches that were joined, `y.chunk(2)` of `2 * B` samples, in a way that can be traced.
+class CallsThatTrace(TorchFunctionMode):
+    """Writes calls that torch.export cannot trace as others that it can.
 
-    `torch.chunk` counts its pieces, and torch.export does not see that 2 * B make 2 of B.
+    Batches that were joined, and are cut: `y.chunk(2)` of `2 * B` samples. `torch.chunk` counts its
+    pieces, and torch.export does not see that 2 * B make 2 of B. A cell of GRU, which torch fuses
+    on every device but the CPU, in an operator that torch.export does not know.
     """
 
     def __torch_function__(
@@ -99,7 +102,7 @@ class ChunksOfBatches(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Call a function, or cut."""
+        """Call a function, or write it out."""
         named = dict(kwargs or {})
         if func in (torch.chunk, torch.Tensor.chunk):
             given = dict(zip(("input", "chunks", "dim"), args, strict=False)) | named
@@ -108,7 +111,25 @@ class ChunksOfBatches(TorchFunctionMode):
             size = x.shape[dim]
             if isinstance(size, torch.SymInt) and statically_known_true(size % pieces == 0):
                 return x.unflatten(dim, (pieces, size // pieces)).unbind(dim)
+        if func is torch.gru_cell and args[0].device.type != "cpu":
+            return _gru_cell(*args, **named)
         return func(*args, **named)
+
+
+def _gru_cell(
+    x: Tensor,
+    hidden: Tensor,
+    w_ih: Tensor,
+    w_hh: Tensor,
+    b_ih: Tensor | None = None,
+    b_hh: Tensor | None = None,
+) -> Tensor:
+    """A step of GRU, by the equations of `nn.GRUCell`."""
+    reset, update, new = F.linear(x, w_ih, b_ih).chunk(3, -1)
+    reset_kept, update_kept, kept = F.linear(hidden, w_hh, b_hh).chunk(3, -1)
+    share = (update + update_kept).sigmoid()
+    fresh = (new + (reset + reset_kept).sigmoid() * kept).tanh()
+    return fresh + share * (hidden - fresh)
 
 
 def largest_batch(message: str) -> int | None:

@@ -285,11 +285,15 @@ class Graph:
                 readers[name].append(op)
         return readers
 
-    def of_numbers(self, dtype: torch.dtype) -> Graph:
-        """The graph, with an empty tensor of that dtype if no weights of its own tell one."""
+    def of_numbers(self, dtype: torch.dtype, device: torch.device) -> Graph:
+        """The graph on one device, with an empty tensor of that dtype if no weights tell it.
+
+        What a model computes of plain numbers may stand on the CPU, whatever its weights do.
+        """
+        tensors = {name: tensor.to(device) for name, tensor in self.tensors.items()}
         if not any(t.ndim for t in self._own_floats):
-            return replace(self, tensors={**self.tensors, _NUMBERS: torch.empty(0, dtype=dtype)})
-        return self
+            tensors[_NUMBERS] = torch.empty(0, dtype=dtype, device=device)
+        return replace(self, tensors=tensors)
 
     def pruned(self) -> Graph:
         """The graph without operations and tensors that no output needs."""

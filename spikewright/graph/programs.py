@@ -74,13 +74,22 @@ def dtype_of(program: ExportedProgram) -> torch.dtype:
 
     Of one that has neither it is torch's own; single numbers tell where nothing else does.
     """
+    floats = [value for value in _given_to(program) if value.is_floating_point()]
+    floats.sort(key=lambda value: value.ndim == 0)
+    return floats[0].dtype if floats else torch.get_default_dtype()
+
+
+def device_of(program: ExportedProgram) -> torch.device:
+    """The device of a program's inputs."""
+    return _given_to(program)[0].device
+
+
+def _given_to(program: ExportedProgram) -> list[Tensor]:
+    """The inputs of a program as its trace has them, then its weights."""
     nodes = [node for node in program.graph.nodes if node.op == "placeholder"]
     given = inputs_of(program)
     nodes.sort(key=lambda node: node.name not in given)
-    values = (node.meta["val"] for node in nodes)
-    floats = [v for v in values if isinstance(v, Tensor) and v.is_floating_point()]
-    floats.sort(key=lambda value: value.ndim == 0)
-    return floats[0].dtype if floats else torch.get_default_dtype()
+    return [value for node in nodes if isinstance(value := node.meta["val"], Tensor)]
 
 
 def answer_of(program: ExportedProgram) -> Structure:

@@ -102,8 +102,7 @@ class _Reader:
         graph = Graph(operations, self._tensors, inputs, outputs, structure, self._call)
         if self._converts:
             graph = with_dtypes(graph, dict.fromkeys(_WIDE, dtype_of(self._program)))
-        graph = graph if self._offenders else graph.pruned()
-        return graph.of_numbers(dtype_of(self._program)), tuple(self._offenders)
+        return graph if self._offenders else graph.pruned(), tuple(self._offenders)
 
     def _give_one_dtype(self, dtype: torch.dtype) -> None:
         """Bring stored numbers into the dtype of the input, which all values have then."""

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "spikewright"
 MAXIMUM_LINES = 350
 
 ORDER = (
-    ("errors", "version", "fingerprint", "seeding", "files", "checks"),
+    ("errors", "version", "fingerprint", "seeding", "files", "checks", "default_device"),
     ("extras", "decoding", "activations"),
     ("processes",),
     ("neurons",),

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 from torch.utils.data import Dataset, IterableDataset
 
+from spikewright.default_device import items_of
 from spikewright.errors import CalibrationError
 from spikewright.graph.given import Given, given, is_batch, is_sound, left_out
 
@@ -36,7 +37,7 @@ def read_batches(
     shapes: list[torch.Size] | None = None
     dtypes: list[torch.dtype] = []
     inputs = set[str]()
-    for number, item in enumerate(_iterated(data)):
+    for number, item in enumerate(items_of(_iterated(data))):
         if number == 0:
             _warn_of_what_is_left_out(item, model)
         batch = _checked(given(item, model), number)

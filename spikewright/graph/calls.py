@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from spikewright.graph.ir import Operation, Value
+from spikewright.graph.primitives import GRU_CELL
 from spikewright.graph.ranks import MARKS
 
 aten = torch.ops.aten
@@ -79,6 +80,7 @@ TRAILING: dict[Any, int] = {
     aten.scaled_dot_product_attention.default: 2,
     aten.lstm_cell.default: 1,
     aten.gru_cell.default: 1,
+    GRU_CELL: 1,
     aten.rnn_tanh_cell.default: 1,
     aten.rnn_relu_cell.default: 1,
     aten.tril.default: 2,

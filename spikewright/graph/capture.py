@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram, export
 
+from spikewright.default_device import callers_default
 from spikewright.errors import ConversionError, UnsupportedOperation
 from spikewright.graph.agreement import answers_alike, check_agreement
 from spikewright.graph.capture_failures import capture_failure, fixes_batch
@@ -237,7 +238,7 @@ def _captured(
     most: int | None = None,
 ) -> ExportedProgram:
     """The model as a program of any batch size, or of at most so many samples."""
-    with _quiet(), _grad_mode(model), attributes_kept(model), CallsThatTrace():
+    with _quiet(), _grad_mode(model), attributes_kept(model), callers_default(), CallsThatTrace():
         if pair.alone is not None and not clashing_names(model):
             each: dict[int, Any] = {0: Dim.DYNAMIC if most is None else Dim("batch", max=most)}
             shapes = ((each,),) if _takes_any_arguments(model) else (each,)

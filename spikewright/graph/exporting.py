@@ -10,7 +10,6 @@ from copy import copy
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.export import ExportedProgram
 from torch.func import functional_call
@@ -18,9 +17,11 @@ from torch.fx.experimental.symbolic_shapes import statically_known_true
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
+from spikewright.default_device import callers_default
 from spikewright.errors import ConversionError
 from spikewright.graph.given import Given
 from spikewright.graph.model_checks import state_of
+from spikewright.graph.primitives import GRU_CELL
 from spikewright.graph.programs import inputs_of
 
 _MOST_TRIED = 256
@@ -83,7 +84,8 @@ def fill_caches(model: nn.Module, batch: Given) -> None:
         batch: what it runs on; where it raises an error, tracing will show the same or another.
     """
     state = {name: tensor.detach().clone() for name, tensor in state_of(model).items()}
-    with torch.no_grad(), suppress(Exception), attributes_kept(model, contents=False):
+    aside = attributes_kept(model, contents=False)
+    with torch.no_grad(), suppress(Exception), aside, callers_default():
         functional_call(model, state, batch.args, dict(batch.keywords))
 
 
@@ -91,8 +93,8 @@ class CallsThatTrace(TorchFunctionMode):
     """Writes calls that torch.export cannot trace as others that it can.
 
     Batches that were joined, and are cut: `y.chunk(2)` of `2 * B` samples. `torch.chunk` counts its
-    pieces, and torch.export does not see that 2 * B make 2 of B. A cell of GRU, which torch fuses
-    on every device but the CPU, in an operator that torch.export does not know.
+    pieces, and torch.export does not see that 2 * B make 2 of B. And cells of GRU, which torch
+    fuses on every device but the CPU, into an operator whose shapes torch.export does not know.
     """
 
     def __torch_function__(
@@ -102,7 +104,7 @@ class CallsThatTrace(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        """Call a function, or write it out."""
+        """Call a function, or another in its place."""
         named = dict(kwargs or {})
         if func in (torch.chunk, torch.Tensor.chunk):
             given = dict(zip(("input", "chunks", "dim"), args, strict=False)) | named
@@ -112,24 +114,8 @@ class CallsThatTrace(TorchFunctionMode):
             if isinstance(size, torch.SymInt) and statically_known_true(size % pieces == 0):
                 return x.unflatten(dim, (pieces, size // pieces)).unbind(dim)
         if func is torch.gru_cell and args[0].device.type != "cpu":
-            return _gru_cell(*args, **named)
+            return GRU_CELL(*args, **named)
         return func(*args, **named)
-
-
-def _gru_cell(
-    x: Tensor,
-    hidden: Tensor,
-    w_ih: Tensor,
-    w_hh: Tensor,
-    b_ih: Tensor | None = None,
-    b_hh: Tensor | None = None,
-) -> Tensor:
-    """A step of GRU, by the equations of `nn.GRUCell`."""
-    reset, update, new = F.linear(x, w_ih, b_ih).chunk(3, -1)
-    reset_kept, update_kept, kept = F.linear(hidden, w_hh, b_hh).chunk(3, -1)
-    share = (update + update_kept).sigmoid()
-    fresh = (new + (reset + reset_kept).sigmoid() * kept).tanh()
-    return fresh + share * (hidden - fresh)
 
 
 def largest_batch(message: str) -> int | None:

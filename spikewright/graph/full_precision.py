@@ -7,13 +7,19 @@ from contextlib import ExitStack, contextmanager
 
 import torch
 
+from spikewright.default_device import cpu_by_default
+
 _DEVICES = ("cpu", "cuda", "mps", "xpu")
 
 
 @contextmanager
 def full_precision() -> Generator[None]:
-    """Within it, and in functions that it decorates, autocast is off on every device."""
+    """Within it, and in functions that it decorates, autocast is off on every device.
+
+    And tensors are made on the CPU by default.
+    """
     with ExitStack() as stack:
+        stack.enter_context(cpu_by_default())
         for kind in _DEVICES:
             if torch.is_autocast_enabled(kind):
                 stack.enter_context(torch.autocast(kind, enabled=False))

@@ -13,6 +13,7 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
 
+from spikewright.default_device import callers_default
 from spikewright.errors import ConversionError
 from spikewright.graph.inputs import RESERVED, Call
 from spikewright.graph.origins import WRAPPED
@@ -87,7 +88,8 @@ class Given:
     def answered_by(self, model: nn.Module | ExportedProgram) -> Any:
         """The model's own answer."""
         program = model.module() if isinstance(model, ExportedProgram) else model
-        return program(*self.args, **self.keywords)
+        with callers_default():
+            return program(*self.args, **self.keywords)
 
     @property
     def shapes(self) -> str:

@@ -42,9 +42,19 @@ _LIBRARY.define("hat(Tensor x) -> Tensor")
 _LIBRARY.impl("hat", lambda x: (1 - x.abs()).clamp_min(0), "CompositeImplicitAutograd")
 _LIBRARY.define("pow(Tensor x, Tensor exponent) -> Tensor")
 _LIBRARY.impl("pow", _power, "CompositeImplicitAutograd")
+_LIBRARY.define(
+    "gru_cell(Tensor input, Tensor hx, Tensor w_ih, Tensor w_hh, Tensor? b_ih=None, "
+    "Tensor? b_hh=None) -> Tensor"
+)
+_LIBRARY.impl("gru_cell", torch.gru_cell, "CompositeExplicitAutograd")
+torch.library.register_fake(
+    "spikewright::gru_cell", lambda x, hidden, *weights: torch.empty_like(hidden), lib=_LIBRARY
+)
 RELAY = torch.ops.spikewright.relay.default
 """The value itself: a unit that turns a current into spikes, signed, where a product reads it."""
 HAT = torch.ops.spikewright.hat.default
 """`max(0, 1 - |x|)`: the share of a place in what lies x places away, in linear interpolation."""
 POWER = torch.ops.spikewright.pow.default
 """`x ** exponent`, with the exponents stored: each element knows for itself where it is defined."""
+GRU_CELL = torch.ops.spikewright.gru_cell.default
+"""A step of GRU; torch's own is fused on a GPU, where torch.export cannot tell its shape."""

@@ -18,6 +18,7 @@ from torch.utils.data import (
     SequentialSampler,
 )
 
+from spikewright.default_device import items_of
 from spikewright.errors import AnalysisError
 from spikewright.measure.checked import (
     checked_images,
@@ -79,7 +80,7 @@ def labelled_batches(
             not finite, or no sample at all.
     """
     seen = 0
-    for number, item in enumerate(data, first):
+    for number, item in enumerate(items_of(data), first):
         shown, labels, labelled = taken_apart(item)
         if not labelled and (wanted is Labels.CLASSES or not isinstance(shown, Tensor | Mapping)):
             raise AnalysisError(
@@ -229,7 +230,7 @@ def _samples_of(item: Any, dimensions: int) -> int:
 
 
 def _stream(data: Labelled, most: int, dimensions: int, wanted: Labels) -> Iterator[Block]:
-    number, batches = 0, iter(data)
+    number, batches = 0, items_of(data)
     for item in batches:
         each = max(1, _samples_of(item, dimensions))
         part = [item, *islice(batches, max(1, most // each) - 1)]
@@ -261,7 +262,7 @@ def image_batches(
             all.
     """
     seen = 0
-    for number, item in enumerate(data, first):
+    for number, item in enumerate(items_of(data), first):
         shown = item[0] if isinstance(item, (tuple, list)) else taken_apart(item)[0]
         check = checked_inputs if isinstance(shown, Mapping) else checked_images
         images = check(shown, number)

@@ -24,6 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spikewright.default_device import cpu_by_default
 from spikewright.graph import Graph, Kind, Operation, evaluate
 from spikewright.graph.evaluate import apply
 from spikewright.graph.inputs import Batch
@@ -85,6 +86,7 @@ class LayerError:
     thresholds: int = 1
 
 
+@cpu_by_default()
 def split_error(
     charge: Tensor,
     count: Tensor,
@@ -125,6 +127,7 @@ def split_error(
     }
 
 
+@cpu_by_default()
 def decompose(
     network: SpikingNetwork,
     data: Iterable[Any],

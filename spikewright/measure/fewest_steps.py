@@ -12,6 +12,7 @@ from torch import Tensor
 from spikewright.calibration import Correction, Threshold
 from spikewright.calibration.settled import AUTO
 from spikewright.convert import Prepared
+from spikewright.default_device import cpu_by_default
 from spikewright.errors import AnalysisError, ConversionError
 from spikewright.graph.evaluate import answered, evaluate
 from spikewright.graph.inputs import Batch
@@ -44,6 +45,7 @@ class FewestSteps:
     tried: Mapping[str, Mapping[int, float]]
 
 
+@cpu_by_default()
 def fewest_steps(
     prepared: Prepared,
     agreement: float = 0.99,

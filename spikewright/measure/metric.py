@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spikewright.default_device import callers_default
 from spikewright.errors import AnalysisError
 
 
@@ -71,7 +72,8 @@ class Metric:
         Raises:
             AnalysisError: for anything but finite numbers, one or B of them.
         """
-        result = self.function(answer, labels)
+        with callers_default():
+            result = self.function(answer, labels)
         try:
             values = torch.as_tensor(result).detach().double().cpu()
         except (TypeError, ValueError, RuntimeError) as error:

@@ -14,6 +14,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
+from spikewright.default_device import cpu_by_default, items_of
 from spikewright.errors import AnalysisError
 from spikewright.measure.batches import are_frames, checked_steps, require_reiterable
 from spikewright.measure.cells import Cells
@@ -99,6 +100,7 @@ class Misalignment:
         }
 
 
+@cpu_by_default()
 def misalignment(
     network: SpikingNetwork,
     data: Iterable[tuple[Tensor, Tensor]],
@@ -195,7 +197,7 @@ def shuffled(
 
 def _refuse_frames(network: SpikingNetwork, data: Iterable[tuple[Tensor, Tensor]]) -> None:
     """See that samples are shown as constant currents: as frames they differ in time themselves."""
-    first = next(iter(data), None)
+    first = next(items_of(data), None)
     shown = None if first is None else taken_apart(first)[0]
     if shown is not None and are_frames(shown, len(network.graph.signal.shape)):
         raise AnalysisError(

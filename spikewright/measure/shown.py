@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
+from spikewright.default_device import callers_default
 from spikewright.graph.given import is_batch, is_sound
 
 Shown = Any
@@ -60,8 +61,10 @@ def answer_to(model: Callable[..., Any], shown: Shown) -> Any:
     """What a model answers."""
     if isinstance(shown, Mapping):
         named: dict[str, Any] = {str(name): value for name, value in shown.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-        return model(**named)
-    return model(*shown) if isinstance(shown, (tuple, list)) else model(shown)
+        with callers_default():
+            return model(**named)
+    with callers_default():
+        return model(*shown) if isinstance(shown, (tuple, list)) else model(shown)
 
 
 def tensors_in(shown: Shown) -> list[Tensor]:

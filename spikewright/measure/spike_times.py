@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spikewright.default_device import cpu_by_default
 from spikewright.graph import Operation
 from spikewright.measure.batches import image_batches
 from spikewright.measure.placement import device_of
@@ -128,6 +129,7 @@ class _Times:
         return tuple((self._spikes.double() / self._neurons).tolist())
 
 
+@cpu_by_default()
 def watch_spikes(
     baseline: SpikingNetwork,
     shuffled: SpikingNetwork,

@@ -14,6 +14,7 @@ from spikewright.calibration.holding_out import folds_of
 from spikewright.calibration.samples import Samples
 from spikewright.calibration.settled import settled
 from spikewright.convert import Prepared, learned_thresholds
+from spikewright.default_device import cpu_by_default
 from spikewright.errors import AnalysisError
 from spikewright.network.stages import longest_path
 from spikewright.neurons import Neuron, TwoPhase
@@ -41,6 +42,7 @@ class StepAssignment:
     latency: int
 
 
+@cpu_by_default()
 def assign_steps(
     prepared: Prepared,
     neuron: TwoPhase = BINARY,

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from spikewright.default_device import cpu_by_default
 from spikewright.measure.answers import Batches
 from spikewright.measure.cells import Cells
 from spikewright.measure.metric import Metric
@@ -16,6 +17,7 @@ from spikewright.measure.sweep_results import Sweep
 from spikewright.network import SpikingNetwork
 
 
+@cpu_by_default()
 def sweep(
     networks: Mapping[str, SpikingNetwork],
     data: Batches | Callable[[int], Batches],

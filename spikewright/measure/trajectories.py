@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from spikewright.default_device import cpu_by_default
 from spikewright.errors import AnalysisError
 from spikewright.measure.accuracy import logits_of, predictions, require_answers
 from spikewright.measure.answers import Accuracy, Batches
@@ -103,6 +104,7 @@ class _Running:
         self.ended = (self.ended[0] + right[last], self.ended[1] + agree[last])
 
 
+@cpu_by_default()
 def trajectories(
     networks: Mapping[str, SpikingNetwork],
     data: Batches,

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
+from spikewright.default_device import cpu_by_default
 from spikewright.graph.evaluate import call
 from spikewright.graph.inputs import Batch, tensors_of
 from spikewright.graph.ir import Kind, Operation
@@ -36,6 +37,7 @@ _ROUNDING = 2.0**12
 class Auditor:
     """Watches one run of the step engine through `observer`; then `audit` judges what it saw."""
 
+    @cpu_by_default()
     def __init__(self, plan: Plan, shown: Batch) -> None:
         """Prepare to watch a network.
 
@@ -114,6 +116,7 @@ class Auditor:
             if not self._unread[name]:
                 self._means.pop(name, None)
 
+    @cpu_by_default()
     def audit(self, samples: int) -> Audit:
         """What was seen on so many samples."""
         for op in self._graph.operations:

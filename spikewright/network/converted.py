@@ -13,6 +13,7 @@ from torch import Tensor
 from spikewright import artefact
 from spikewright.calibration import Calibration, Expected
 from spikewright.calibration.design import Design
+from spikewright.default_device import cpu_by_default
 from spikewright.errors import ConversionError
 from spikewright.files import AnyPath
 from spikewright.graph.ir import Graph
@@ -37,6 +38,7 @@ class ConvertedNetwork(GraphNetwork):
         calibration: the statistics and the strategy that its thresholds come from.
     """
 
+    @cpu_by_default()
     def __init__(
         self,
         graph: Graph,
@@ -223,6 +225,7 @@ class ConvertedNetwork(GraphNetwork):
         """Every site with its threshold, and every operation with its class, as text."""
         return summarise(self.plan(steps), self.design(steps))
 
+    @cpu_by_default()
     def plan(self, steps: int | None = None) -> Plan:
         """The scale-folded graph with its neurons at one T, as the engines run it."""
         chosen = checked_t(steps, self.steps)

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
+from spikewright.default_device import cpu_by_default
 from spikewright.errors import AnalysisError
 from spikewright.extras import require_extra
 from spikewright.graph import Operation
@@ -35,6 +36,7 @@ LAYERS_SHOWN = 8
 BATCH = 16
 
 
+@cpu_by_default()
 def observe_raster(
     networks: Mapping[str, SpikingNetwork],
     image: Tensor,
@@ -129,6 +131,7 @@ def _spaced(items: Sequence[_Item], count: int) -> Sequence[_Item]:
     return [items[round(i * (len(items) - 1) / (count - 1))] for i in range(count)]
 
 
+@cpu_by_default()
 def observe_thresholds(
     name: str, network: SpikingNetwork, images: Tensor, steps: int, seed: int = 0
 ) -> Thresholds:
@@ -165,6 +168,7 @@ def observe_thresholds(
     return Thresholds(name, steps, samples, rows, edges, RATE_EDGES)
 
 
+@cpu_by_default()
 def observe_errors(
     networks: Mapping[str, SpikingNetwork], images: Tensor, steps: int, seed: int = 0
 ) -> tuple[LayerError, ...]:

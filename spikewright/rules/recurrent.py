@@ -19,7 +19,7 @@ import torch
 from spikewright.graph.calls import RECURRENT
 from spikewright.graph.ir import Operation, Stored, Value
 from spikewright.graph.offenders import register_remedies
-from spikewright.graph.primitives import PRODUCT, RELAY
+from spikewright.graph.primitives import GRU_CELL, PRODUCT, RELAY
 from spikewright.graph.rule import register
 from spikewright.rules._products import WrittenOut
 
@@ -226,6 +226,7 @@ class Cells(WrittenOut):
     targets = (
         aten.lstm_cell.default,
         aten.gru_cell.default,
+        GRU_CELL,
         aten.rnn_tanh_cell.default,
         aten.rnn_relu_cell.default,
     )

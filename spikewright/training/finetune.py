@@ -12,6 +12,7 @@ import torch
 from spikewright.data import ImageData
 from spikewright.data.in_memory import in_memory
 from spikewright.decoding import decoded, encoded
+from spikewright.default_device import cpu_by_default
 from spikewright.errors import DataError, RecipeError
 from spikewright.files import AnyPath, write_json
 from spikewright.network import SpikingNetwork, load
@@ -30,6 +31,7 @@ from spikewright.training.tuning import FineTuned, Tuner
 from spikewright.training.tuning_data import TuningData
 
 
+@cpu_by_default()
 def finetune(
     recipe: FineTuneRecipe,
     folder: AnyPath,

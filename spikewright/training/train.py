@@ -11,6 +11,7 @@ from torch import nn
 from spikewright.data import ImageData, open_dataset
 from spikewright.data.in_memory import in_memory
 from spikewright.decoding import encoded
+from spikewright.default_device import cpu_by_default
 from spikewright.files import AnyPath, write_json
 from spikewright.processes import Processes
 from spikewright.runs.card import ModelCard, read_card
@@ -26,6 +27,7 @@ from spikewright.training.splits import Splits, as_begun, keeping_apart, require
 from spikewright.training.trainer import Progress, Trainer
 
 
+@cpu_by_default()
 def train(
     recipe: Recipe,
     folder: AnyPath,
@@ -112,6 +114,7 @@ class Trained:
         return cls(state.model.eval(), state.best_epoch, tuple(state.history))
 
 
+@cpu_by_default()
 def train_in_memory(
     recipe: Recipe, data: ImageData, *, device: str = "cpu", progress: Progress | None = None
 ) -> Trained:

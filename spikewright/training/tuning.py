@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from spikewright.default_device import cpu_by_default
 from spikewright.errors import ConversionError, DataError, ModelError
 from spikewright.finetuning import Answer, Spikes, Target, TrainableNetwork, ann_answer
 from spikewright.graph import Graph
@@ -74,14 +75,12 @@ class Tuner:
         seed: int = 0,
         progress: Progress | None = None,
     ) -> None:
-        if len(data.train) < method.batch_size:
-            raise DataError(
-                f"{len(data.train)} images are less than one batch of {method.batch_size}; lower "
-                "batch_size"
-            )
+        count, size = len(data.train), method.batch_size
+        if count < size:
+            raise DataError(f"{count} images are less than one batch of {size}; lower batch_size")
         _require_classes(network.graph, data.labels)
         self._method = method
-        self._data = data
+        self._data = data.on(network.graph.like.device)
         self._seed = seed
         self._progress = progress
         self._ann = network.ann()
@@ -292,6 +291,7 @@ def _require_classes(graph: Graph, labels: Tensor | None) -> None:
             )
 
 
+@cpu_by_default()
 def finetune_in_memory(
     network: SpikingNetwork,
     method: FineTuning,
@@ -308,7 +308,7 @@ def finetune_in_memory(
     Args:
         network: what to start from, at its T; it is left as it is.
         method: how, such as `methods.finetune.DSR()`.
-        images: input `[N, *S]`, none of the test set.
+        images: input `[N, *S]`, none of the test set; batches are moved to the network's device.
         labels: class numbers, integers `[N]`; None with a method that compares with the ANN alone.
         steps: T; the design point when None.
         seed: of the order of images and of stochastic neurons.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -67,6 +67,16 @@ class TuningData:
         train, validation = (~apart).nonzero().flatten(), apart.nonzero().flatten()
         augmented = _not_augmented if augmented is None else augmented
         return cls(images, labels, train, validation, _as_it_is, augmented)
+
+    def on(self, device: torch.device) -> TuningData:
+        """The same images where they are, which are shown on a device."""
+        return replace(
+            self,
+            plain=lambda images: self.plain(images).to(device),
+            augmented=lambda images, numbers, epoch: self.augmented(images, numbers, epoch).to(
+                device
+            ),
+        )
 
     def batch(self, numbers: Tensor, epoch: int | None) -> tuple[Tensor, Tensor | None]:
         """Input and labels of some images; augmented for training in an epoch, counted from 1."""

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 import spikewright as sw
@@ -29,8 +32,95 @@ def test_a_network_on_the_gpu_converts_as_on_the_cpu() -> None:
         torch.testing.assert_close(tensor, on_cpu.design().thresholds[name], rtol=1e-4, atol=0)
 
 
+class Decoder(nn.Module):
+    """Its mask of later places is made on the way, of the size that it finds."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer, self.out = nn.Linear(4, 8), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.layer(x)
+        return self.out(F.relu(F.scaled_dot_product_attention(y, y, y, is_causal=True)))
+
+
+class Sampler(nn.Module):
+    """Samples a plane at places that it computes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places = nn.Conv2d(4, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(
+            F.grid_sample(x, self.places(x).tanh().permute(0, 2, 3, 1), align_corners=True)
+        )
+
+
+class Cell(nn.Module):
+    """Two steps of a recurrent cell, which torch fuses on a GPU."""
+
+    def __init__(self, cell: type[nn.Module]) -> None:
+        super().__init__()
+        self.cell = cell(4, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        first = self.cell(x[:, 0])
+        second = self.cell(x[:, 1], first)
+        return second if isinstance(second, Tensor) else second[0]
+
+
+class Powers(nn.Module):
+    """To the power of a plain number that is a tensor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.layer(x)) ** torch.tensor(1.5)
+
+
+@pytest.mark.parametrize(
+    ("make", "shape"),
+    [
+        (Decoder, (6, 4)),
+        (Sampler, (4, 5, 5)),
+        (lambda: Cell(nn.GRUCell), (2, 4)),
+        (lambda: Cell(nn.LSTMCell), (2, 4)),
+        (Powers, (4,)),
+    ],
+    ids=["causal attention", "grid_sample", "GRU cell", "LSTM cell", "powers"],
+)
+def test_constants_stand_where_the_network_does(
+    make: Callable[[], nn.Module], shape: tuple[int, ...]
+) -> None:
+    torch.manual_seed(0)
+    model, x = make().eval(), torch.randn(32, *shape)
+    on_cpu = sw.convert(model, x, steps=8, correction=None)
+    snn = sw.convert(model.cuda(), x.cuda(), steps=8, correction=None)
+    assert {tensor.device.type for tensor in snn.graph.tensors.values()} == {"cuda"}
+    assert snn.sites == on_cpu.sites
+    torch.testing.assert_close(snn(x.cuda()).cpu(), on_cpu(x), rtol=0.05, atol=0.05)
+
+
+def test_a_default_device_is_the_callers() -> None:
+    model, x = network()
+    expected = sw.convert(model, x, steps=4)(x)
+    with torch.device("cuda"):
+        found = sw.convert(model, x, steps=4)(x)
+    assert torch.equal(found, expected)
+
+
+def test_images_may_stay_on_the_cpu_while_a_network_is_fine_tuned() -> None:
+    model, x = network()
+    snn = sw.convert(model, x, steps=4)
+    tuned = finetune_in_memory(snn, DSR(epochs=1, batch_size=16), x.cpu(), torch.arange(64) % 4)
+    assert tuned.network(x).is_cuda
+
+
 def test_a_network_on_the_gpu_is_fine_tuned_with_labels() -> None:
     model, x = network()
     snn = sw.convert(model, x, steps=4)
-    tuned = finetune_in_memory(snn, DSR(epochs=1), x, torch.arange(64) % 4)
+    tuned = finetune_in_memory(snn, DSR(epochs=1, batch_size=16), x, torch.arange(64) % 4)
     assert tuned.network(x).is_cuda

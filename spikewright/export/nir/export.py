@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from spikewright.default_device import cpu_by_default
 from spikewright.errors import InterchangeError
 from spikewright.export.nir.graph import Drawing, drawn
 from spikewright.extras import require_extra
@@ -41,6 +42,7 @@ CONTRACT = {
 """What a reader must know and NIR's own fields do not hold; part of the graph's metadata."""
 
 
+@cpu_by_default()
 def export_nir(
     network: SpikingNetwork, path: AnyPath, steps: int, source_sha256: str | None = None
 ) -> str:

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from spikewright.default_device import cpu_by_default
 from spikewright.errors import InterchangeError, UnsupportedOperation
 from spikewright.export.onnx.check import PURPOSE, Agreement, Runner, answered_inputs, compared
 from spikewright.export.onnx.graph import COUNTS, OPSET, counting_model, input_names, output_names
@@ -31,6 +32,7 @@ _BATCHES = (3, 1)
 """Sizes of the random batches that a model is checked on; the first one is traced."""
 
 
+@cpu_by_default()
 def export_onnx(
     network: SpikingNetwork, path: AnyPath, steps: int, source_sha256: str | None = None
 ) -> str:

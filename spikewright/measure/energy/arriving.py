@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spikewright.default_device import items_of
 from spikewright.errors import AnalysisError
 from spikewright.graph import Graph
 from spikewright.graph.inputs import Batch, named, tensors_of
@@ -34,7 +35,7 @@ def batches_for(graph: Graph, data: Iterable[Any]) -> Iterator[tuple[Any, Tensor
     several = len(graph.inputs) > 1 or any(port.dtype is not None for port in graph.inputs)
     dimensions = None if several else len(graph.signal.shape)
     seen = False
-    for number, item in enumerate(data):
+    for number, item in enumerate(items_of(data)):
         pairs: Iterable[tuple[Any, Tensor | None]]
         if several or taken_apart(item)[2]:
             wanted = Labels.IF_ANY if several else Labels.CLASSES

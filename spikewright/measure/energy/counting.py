@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from spikewright.default_device import cpu_by_default
 from spikewright.errors import AnalysisError
 from spikewright.graph import Graph, Operation
 from spikewright.graph.inputs import Batch
@@ -31,6 +32,7 @@ from spikewright.network.site_names import label_of
 from spikewright.network.stages import longest_path
 
 
+@cpu_by_default()
 def operations(
     network: SpikingNetwork,
     data: Iterable[Any],

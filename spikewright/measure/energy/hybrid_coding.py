@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
+from spikewright.default_device import cpu_by_default
 from spikewright.errors import AnalysisError
 from spikewright.measure.energy.code_costs import exact_codes, two_phase_at
 from spikewright.measure.energy.counting import counted
@@ -43,6 +44,7 @@ class CodeAssignment:
         return {site: code_of(n.code).name for site, n in neurons if isinstance(n, TwoPhase)}
 
 
+@cpu_by_default()
 def assign_codes(
     network: SpikingNetwork,
     data: Iterable[Any],

@@ -1,8 +1,14 @@
-"""Networks on a GPU convert, answer and are fine-tuned there; these tests skip without one."""
+"""Networks on a GPU convert, answer and are fine-tuned there; these tests skip without one.
+
+`SPIKEWRIGHT_STAND_IN=1` runs them on a device that stands for one, see `stand_in_device`.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,24 +18,62 @@ from torch import Tensor, nn
 import spikewright as sw
 from spikewright.methods.finetune import DSR
 from spikewright.training import finetune_in_memory
+from tests.robustness import stand_in_device
 
-pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA GPU")
+GPU = stand_in_device.install() if os.environ.get("SPIKEWRIGHT_STAND_IN") else "cuda"
+pytestmark = pytest.mark.skipif(
+    GPU == "cuda" and not torch.cuda.is_available(), reason="there is no CUDA GPU"
+)
+NEURONS: dict[str, Any] = {
+    "IF": sw.IntegrateFire(),
+    "shuffled": sw.Shuffled(sw.IntegrateFire()),
+    "SRP": sw.SRP(tau=2),
+    "COS": sw.COS(rho=2),
+    "nearest": sw.TwoPhase(),
+    "bits": sw.TwoPhase("nearest", "binary"),
+    "digits": sw.TwoPhase("nearest", "digits"),
+    "TPP": sw.TPP(),
+    "tracer": sw.SpikeTracer(),
+    "few spikes": sw.FewSpikes(),
+}
 
 
 def network() -> tuple[nn.Module, Tensor]:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 4)).eval()
-        return model.cuda(), torch.rand(64, 8).cuda()
+        return model.to(GPU), torch.rand(64, 8).to(GPU)
 
 
 def test_a_network_on_the_gpu_converts_as_on_the_cpu() -> None:
     model, x = network()
     snn = sw.convert(model, x, steps=4)
-    assert snn(x).is_cuda
+    assert snn(x).device.type == GPU
     on_cpu = sw.convert(model.cpu(), x.cpu(), steps=4)
     for name, tensor in snn.design().thresholds.items():
         torch.testing.assert_close(tensor, on_cpu.design().thresholds[name], rtol=1e-4, atol=0)
+
+
+@pytest.mark.parametrize("name", NEURONS)
+def test_every_neuron_answers_there_as_on_the_cpu(name: str, tmp_path: Path) -> None:
+    """In float64, where no rounding moves a count."""
+    model, x = (each.double() for each in network())
+    here = x.cpu()
+    on_cpu = sw.convert(model.cpu(), here, NEURONS[name], steps=3)
+    snn = sw.convert(model.to(GPU), x, NEURONS[name], steps=3)
+    snn.save(tmp_path / "network.safetensors")
+    again = sw.load(tmp_path / "network.safetensors").to(GPU)
+    for engine in ("auto", "steps"):
+        expected = on_cpu(here, engine=engine)
+        torch.testing.assert_close(snn(x, engine=engine).cpu(), expected)
+        torch.testing.assert_close(again(x, engine=engine).cpu(), expected)
+    assert snn.record(x).keys() == snn.counts(x).keys() == set(snn.sites)
+    assert snn.audit(x).objections == on_cpu.audit(here).objections
+    data = [(here, torch.arange(64) % 4)]
+    swept, wanted = (sw.sweep({"it": n}, data, [3], reference=model) for n in (snn, on_cpu))
+    assert swept.row("it", 3).accuracy == wanted.row("it", 3).accuracy
+    counted, expected = (sw.operations(n, data, 3) for n in (snn, on_cpu))
+    assert counted.total.spikes == pytest.approx(expected.total.spikes)
 
 
 class Decoder(nn.Module):
@@ -98,16 +142,16 @@ def test_constants_stand_where_the_network_does(
     torch.manual_seed(0)
     model, x = make().eval(), torch.randn(32, *shape)
     on_cpu = sw.convert(model, x, steps=8, correction=None)
-    snn = sw.convert(model.cuda(), x.cuda(), steps=8, correction=None)
-    assert {tensor.device.type for tensor in snn.graph.tensors.values()} == {"cuda"}
+    snn = sw.convert(model.to(GPU), x.to(GPU), steps=8, correction=None)
+    assert {tensor.device.type for tensor in snn.graph.tensors.values()} == {GPU}
     assert snn.sites == on_cpu.sites
-    torch.testing.assert_close(snn(x.cuda()).cpu(), on_cpu(x), rtol=0.05, atol=0.05)
+    torch.testing.assert_close(snn(x.to(GPU)).cpu(), on_cpu(x), rtol=0.05, atol=0.05)
 
 
 def test_a_default_device_is_the_callers() -> None:
     model, x = network()
     expected = sw.convert(model, x, steps=4)(x)
-    with torch.device("cuda"):
+    with torch.device(GPU):
         found = sw.convert(model, x, steps=4)(x)
     assert torch.equal(found, expected)
 
@@ -116,11 +160,11 @@ def test_images_may_stay_on_the_cpu_while_a_network_is_fine_tuned() -> None:
     model, x = network()
     snn = sw.convert(model, x, steps=4)
     tuned = finetune_in_memory(snn, DSR(epochs=1, batch_size=16), x.cpu(), torch.arange(64) % 4)
-    assert tuned.network(x).is_cuda
+    assert tuned.network(x).device.type == GPU
 
 
 def test_a_network_on_the_gpu_is_fine_tuned_with_labels() -> None:
     model, x = network()
     snn = sw.convert(model, x, steps=4)
     tuned = finetune_in_memory(snn, DSR(epochs=1, batch_size=16), x, torch.arange(64) % 4)
-    assert tuned.network(x).is_cuda
+    assert tuned.network(x).device.type == GPU

@@ -113,7 +113,7 @@ class CallsThatTrace(TorchFunctionMode):
             size = x.shape[dim]
             if isinstance(size, torch.SymInt) and statically_known_true(size % pieces == 0):
                 return x.unflatten(dim, (pieces, size // pieces)).unbind(dim)
-        if func is torch.gru_cell and args[0].device.type != "cpu":
+        if func is torch.gru_cell and (args[0] if args else named["input"]).device.type != "cpu":
             return GRU_CELL(*args, **named)
         return func(*args, **named)
 

@@ -35,7 +35,7 @@ from spikewright.graph.elementary import Units
 from spikewright.graph.full_precision import full_precision
 from spikewright.graph.given import Given
 from spikewright.graph.inputs import Batch, as_many, batch_of, to_dtype
-from spikewright.graph.model_checks import check_model, state_of, takes
+from spikewright.graph.model_checks import calibration_device, check_model, state_of, takes
 from spikewright.graph.precision import Precision
 from spikewright.graph.primitives import POSITIVE
 from spikewright.graph.widened import widened
@@ -286,7 +286,7 @@ def _prepared(
     chosen = Units.named(units)
     check_model(model)
     before = _fingerprint(model)
-    device = next((t.device for t in state_of(model).values()), torch.device("cpu"))
+    device = calibration_device(model)
     read = read_batches(calibration, model, device)
     first = next(read)
     graph = _captured(model, first, chosen)

@@ -17,7 +17,7 @@ PACKAGE = ROOT / "spikewright"
 MAXIMUM_LINES = 350
 
 ORDER = (
-    ("errors", "version", "fingerprint", "seeding", "files", "checks", "default_device"),
+    ("errors", "version", "fingerprint", "seeding", "files", "checks", "devices"),
     ("extras", "decoding", "activations"),
     ("processes",),
     ("neurons",),

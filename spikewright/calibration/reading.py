@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.export import ExportedProgram
 from torch.utils.data import Dataset, IterableDataset
 
-from spikewright.default_device import items_of
+from spikewright.devices import items_of
 from spikewright.errors import CalibrationError
 from spikewright.graph.given import Given, given, is_batch, is_sound, left_out
 

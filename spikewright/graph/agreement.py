@@ -172,7 +172,7 @@ def _apart(a: Tensor, b: Tensor) -> float:
     """The largest difference of two tensors of one shape; true and false differ by 1."""
     if a.is_floating_point():
         return _largest(a - b)
-    return _largest(a.double() - b.double())
+    return _largest(a.cpu().double() - b.cpu().double())
 
 
 def _rounding(expected: Tensor) -> float:

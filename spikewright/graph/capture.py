@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, ExportedProgram, export
 
-from spikewright.default_device import callers_default
+from spikewright.devices import callers_default
 from spikewright.errors import ConversionError, UnsupportedOperation
 from spikewright.graph.agreement import answers_alike, check_agreement
 from spikewright.graph.capture_failures import capture_failure, fixes_batch

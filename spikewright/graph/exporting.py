@@ -17,7 +17,7 @@ from torch.fx.experimental.symbolic_shapes import statically_known_true
 from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_leaves
 
-from spikewright.default_device import callers_default
+from spikewright.devices import callers_default
 from spikewright.errors import ConversionError
 from spikewright.graph.given import Given
 from spikewright.graph.model_checks import state_of

@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 
 import torch
 
-from spikewright.default_device import cpu_by_default
+from spikewright.devices import cpu_by_default
 
 _DEVICES = ("cpu", "cuda", "mps", "xpu")
 

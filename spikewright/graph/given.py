@@ -13,7 +13,7 @@ from torch.export import ExportedProgram
 from torch.export.graph_signature import InputKind
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
 
-from spikewright.default_device import callers_default
+from spikewright.devices import callers_default
 from spikewright.errors import ConversionError
 from spikewright.graph.inputs import RESERVED, Call
 from spikewright.graph.origins import WRAPPED

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.export import ExportedProgram
 
+from spikewright.devices import has_float64
 from spikewright.errors import ConversionError
 from spikewright.graph.given import Given
 from spikewright.graph.programs import inputs_of
@@ -76,6 +77,21 @@ def require_numbers(model: nn.Module | ExportedProgram) -> None:
             f"{len(without)} of the model's weights are on the meta device, which holds no numbers "
             f"({_few(without)}); call model.to_empty(device='cpu'), and load the trained weights"
         )
+
+
+def calibration_device(model: nn.Module | ExportedProgram) -> torch.device:
+    """Where a model's weights are, and its calibration data go; the CPU without any.
+
+    Raises:
+        ConversionError: for a device without float64.
+    """
+    device = next((t.device for t in state_of(model).values()), torch.device("cpu"))
+    if not has_float64(device.type):
+        raise ConversionError(
+            f"the model is on {device}, which has no float64 to calibrate in: convert it on the "
+            f"CPU, model.cpu(), and move the network, snn.to('{device.type}')"
+        )
+    return device
 
 
 def _broken(tensor: Tensor) -> bool:

@@ -18,7 +18,7 @@ from torch.utils.data import (
     SequentialSampler,
 )
 
-from spikewright.default_device import items_of
+from spikewright.devices import items_of
 from spikewright.errors import AnalysisError
 from spikewright.measure.checked import (
     checked_images,

@@ -24,7 +24,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spikewright.default_device import cpu_by_default
+from spikewright.devices import cpu_by_default, where_float64_is
 from spikewright.graph import Graph, Kind, Operation, evaluate
 from spikewright.graph.evaluate import apply
 from spikewright.graph.inputs import Batch
@@ -254,8 +254,8 @@ class _Sums:
 
     def add(self, terms: Mapping[str, Tensor], total: Tensor, activation: Tensor) -> None:
         for key, values in {**terms, "total": total, "activation": activation}.items():
-            self._squares[key] += float(values.double().square().sum())
-        self._total += float(total.sum(dtype=torch.float64))
+            self._squares[key] += float(where_float64_is(values).double().square().sum())
+        self._total += float(where_float64_is(total).sum(dtype=torch.float64))
         self._values += total.numel()
 
     def error(self, site: str, steps: int, network: str, **told: Any) -> LayerError:

@@ -12,7 +12,7 @@ from torch import Tensor
 from spikewright.calibration import Correction, Threshold
 from spikewright.calibration.settled import AUTO
 from spikewright.convert import Prepared
-from spikewright.default_device import cpu_by_default
+from spikewright.devices import cpu_by_default
 from spikewright.errors import AnalysisError, ConversionError
 from spikewright.graph.evaluate import answered, evaluate
 from spikewright.graph.inputs import Batch
@@ -153,7 +153,7 @@ def _countable(neuron: Neuron, most: int) -> int:
 def _agreement(snn: SpikingNetwork, parts: Iterable[Batch], expected: Tensor, seed: int) -> float:
     answers = (snn.observe(part, SILENT, seed=seed) for part in parts)
     predicted = torch.cat([_predicted(answer, "the network") for answer in answers])
-    return float((predicted == expected).double().mean())
+    return float((predicted == expected).cpu().double().mean())
 
 
 def _ann(prepared: Prepared, part: Batch) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spikewright.devices import where_float64_is
 from spikewright.errors import AnalysisError
 from spikewright.graph.structure import Structure
 from spikewright.measure.accuracy import logits_of
@@ -75,6 +76,7 @@ class Likeness:
                 f"a network answers {list(values.shape[1:])} numbers a sample, the reference "
                 f"{list(expected.shape[1:])}: they cannot be compared"
             )
+        values, expected = where_float64_is(values), where_float64_is(expected)
         equal = values == expected
         finite = expected.isfinite()
         a, b = (torch.where(finite, v.double(), 0.0) for v in (values, expected))

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spikewright.default_device import callers_default
+from spikewright.devices import callers_default
 from spikewright.errors import AnalysisError
 
 

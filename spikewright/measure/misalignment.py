@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from spikewright.default_device import cpu_by_default, items_of
+from spikewright.devices import cpu_by_default, items_of
 from spikewright.errors import AnalysisError
 from spikewright.measure.batches import are_frames, checked_steps, require_reiterable
 from spikewright.measure.cells import Cells

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves, tree_map
 
-from spikewright.default_device import callers_default
+from spikewright.devices import callers_default
 from spikewright.graph.given import is_batch, is_sound
 
 Shown = Any

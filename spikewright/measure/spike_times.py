@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spikewright.default_device import cpu_by_default
+from spikewright.devices import cpu_by_default, where_float64_is
 from spikewright.graph import Operation
 from spikewright.measure.batches import image_batches
 from spikewright.measure.placement import device_of
@@ -97,7 +97,7 @@ class _Residuals:
         self._fractions["at_or_above_one"] += int(above.sum())
         self._fractions["overfired"] += int((below & (count > 0)).sum())
         self._fractions["underfired"] += int((above & (count < steps)).sum())
-        self._sum += float(residual.sum(dtype=torch.float64))
+        self._sum += float(where_float64_is(residual).sum(dtype=torch.float64))
         self._values += residual.numel()
 
     def summary(self, site: str, steps: int) -> ResidualSummary:

@@ -14,7 +14,7 @@ from spikewright.calibration.holding_out import folds_of
 from spikewright.calibration.samples import Samples
 from spikewright.calibration.settled import settled
 from spikewright.convert import Prepared, learned_thresholds
-from spikewright.default_device import cpu_by_default
+from spikewright.devices import cpu_by_default
 from spikewright.errors import AnalysisError
 from spikewright.network.stages import longest_path
 from spikewright.neurons import Neuron, TwoPhase

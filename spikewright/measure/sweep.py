@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from spikewright.default_device import cpu_by_default
+from spikewright.devices import cpu_by_default
 from spikewright.measure.answers import Batches
 from spikewright.measure.cells import Cells
 from spikewright.measure.metric import Metric

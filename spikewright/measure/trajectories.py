@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from spikewright.default_device import cpu_by_default
+from spikewright.devices import cpu_by_default
 from spikewright.errors import AnalysisError
 from spikewright.measure.accuracy import logits_of, predictions, require_answers
 from spikewright.measure.answers import Accuracy, Batches

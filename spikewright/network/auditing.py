@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_leaves
 
-from spikewright.default_device import cpu_by_default
+from spikewright.devices import cpu_by_default
 from spikewright.graph.evaluate import call
 from spikewright.graph.inputs import Batch, tensors_of
 from spikewright.graph.ir import Kind, Operation

@@ -13,7 +13,7 @@ from torch import Tensor
 from spikewright import artefact
 from spikewright.calibration import Calibration, Expected
 from spikewright.calibration.design import Design
-from spikewright.default_device import cpu_by_default
+from spikewright.devices import cpu_by_default
 from spikewright.errors import ConversionError
 from spikewright.files import AnyPath
 from spikewright.graph.ir import Graph

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor
 
+from spikewright.devices import where_float64_is
 from spikewright.graph.evaluate import evaluate
 from spikewright.graph.inputs import Batch
 from spikewright.graph.ir import Kind, Operation
@@ -36,7 +37,7 @@ def run_counts(
         if observer.layer is not None:
             observer.layer(op, charge, count, None)
         if observer.sent is not None:
-            observer.sent(op, spikes_per_sample(plan.neurons[name], count))
+            observer.sent(op, spikes_per_sample(plan.neurons[name], where_float64_is(count)))
         return count
 
     return evaluate(plan.count_graph, x, {Kind.UNIT: emit})

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from spikewright.devices import where_float64_is
 from spikewright.graph.accumulated import Accumulated
 from spikewright.graph.evaluate import call, last_uses
 from spikewright.graph.inputs import Batch, named
@@ -304,7 +305,8 @@ class _StepRun:
             sending = spikes.abs().flatten(2).sum((0, 2)) > 0
             self._settled[sending] = start + len(spikes)
         if self._observer.sent is not None:
-            sent = (spikes != 0).flatten(2).sum((0, 2), dtype=torch.float64)
+            fired = where_float64_is((spikes != 0).flatten(2))
+            sent = fired.sum((0, 2), dtype=torch.float64)
             self._sent[op.name] = sent + self._sent.get(op.name, 0.0)
         if self._observer.layer is not None:
             weights = self._plan.spike_weights(_site_of(op), start, len(spikes)).tolist()

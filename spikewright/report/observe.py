@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor
 
-from spikewright.default_device import cpu_by_default
+from spikewright.devices import cpu_by_default
 from spikewright.errors import AnalysisError
 from spikewright.extras import require_extra
 from spikewright.graph import Operation

@@ -12,7 +12,7 @@ import torch
 from spikewright.data import ImageData
 from spikewright.data.in_memory import in_memory
 from spikewright.decoding import decoded, encoded
-from spikewright.default_device import cpu_by_default
+from spikewright.devices import cpu_by_default
 from spikewright.errors import DataError, RecipeError
 from spikewright.files import AnyPath, write_json
 from spikewright.network import SpikingNetwork, load

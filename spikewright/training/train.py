@@ -11,7 +11,7 @@ from torch import nn
 from spikewright.data import ImageData, open_dataset
 from spikewright.data.in_memory import in_memory
 from spikewright.decoding import encoded
-from spikewright.default_device import cpu_by_default
+from spikewright.devices import cpu_by_default
 from spikewright.files import AnyPath, write_json
 from spikewright.processes import Processes
 from spikewright.runs.card import ModelCard, read_card

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from spikewright.default_device import cpu_by_default
+from spikewright.devices import cpu_by_default
 from spikewright.errors import ConversionError, DataError, ModelError
 from spikewright.finetuning import Answer, Spikes, Target, TrainableNetwork, ann_answer
 from spikewright.graph import Graph

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -168,3 +169,20 @@ def test_a_network_on_the_gpu_is_fine_tuned_with_labels() -> None:
     snn = sw.convert(model, x, steps=4)
     tuned = finetune_in_memory(snn, DSR(epochs=1, batch_size=16), x, torch.arange(64) % 4)
     assert tuned.network(x).device.type == GPU
+
+
+@pytest.mark.skipif(GPU == "cuda", reason="a CUDA GPU has float64")
+@pytest.mark.parametrize("name", NEURONS)
+def test_a_device_without_float64_runs_what_the_cpu_converted(name: str) -> None:
+    model, x = (each.cpu() for each in network())
+    snn, data = sw.convert(model, x, NEURONS[name], steps=3), [(x, torch.arange(64) % 4)]
+    expected, swept = snn(x), sw.sweep({"it": snn}, data, [3], reference=model)
+    with stand_in_device.without_float64():
+        with pytest.raises(sw.ConversionError, match="no float64 to calibrate in"):
+            sw.convert(copy.deepcopy(model).to(GPU), x.to(GPU), steps=3)
+        moved = snn.to(GPU)
+        torch.testing.assert_close(moved(x.to(GPU)).cpu(), expected)
+        found = sw.sweep({"it": moved}, data, [3], reference=model)
+        assert found.row("it", 3).spikes_per_image == swept.row("it", 3).spikes_per_image
+        sw.operations(moved, data, 3)
+        sw.trajectories({"it": moved}, data, 3)

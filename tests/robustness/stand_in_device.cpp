@@ -87,11 +87,20 @@ at::Tensor on_device(const at::Tensor& tensor) {
   return tensor.defined() ? tensor.to(DEVICE) : tensor;
 }
 
+bool has_float64 = true;
+
+void require_known(at::ScalarType dtype) {
+  const bool wide = dtype == at::kDouble || dtype == at::kComplexDouble;
+  TORCH_CHECK_TYPE(has_float64 || !wide, "This device has no float64");
+}
+
 at::Tensor empty(c10::IntArrayRef size, std::optional<at::ScalarType> dtype,
                  std::optional<at::Layout>, std::optional<at::Device>, std::optional<bool>,
                  std::optional<at::MemoryFormat> format) {
   const c10::DispatchKeySet keys(c10::DispatchKey::PrivateUse1);
-  return at::detail::empty_generic(size, &memory, keys, c10::dtype_or_default(dtype), format);
+  const auto kind = c10::dtype_or_default(dtype);
+  require_known(kind);
+  return at::detail::empty_generic(size, &memory, keys, kind, format);
 }
 
 at::Tensor empty_strided(c10::IntArrayRef size, c10::IntArrayRef stride,
@@ -99,6 +108,7 @@ at::Tensor empty_strided(c10::IntArrayRef size, c10::IntArrayRef stride,
                          std::optional<at::Device>, std::optional<bool>) {
   const c10::DispatchKeySet keys(c10::DispatchKey::PrivateUse1);
   const auto kind = c10::dtype_or_default(dtype);
+  require_known(kind);
   return at::detail::empty_strided_generic(size, stride, &memory, keys, kind);
 }
 
@@ -233,4 +243,5 @@ TORCH_LIBRARY_IMPL(_, PrivateUse1, library) {
 
 PYBIND11_MODULE(TORCH_EXTENSION_NAME, module) {
   module.def("install", [] { at::RegisterPrivateUse1HooksInterface(new Hooks()); });
+  module.def("allow_float64", [](bool allowed) { has_float64 = allowed; });
 }

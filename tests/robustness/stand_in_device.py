@@ -6,6 +6,9 @@ compiled when it is installed, which takes a C++ compiler, ninja and half a minu
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -13,6 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils.cpp_extension import load
+
+from spikewright.devices import has_float64
 
 NAME = "standin"
 _SOURCE = Path(__file__).with_suffix(".cpp")
@@ -33,9 +38,8 @@ class _StandIn(ModuleType):
 
 def install() -> str:
     """Make the device known to torch, for the rest of the process; its name."""
-    compiled: Any = load("stand_in_device", [str(_SOURCE)], extra_cflags=["-O1", "-w"])
     torch.utils.rename_privateuse1_backend(NAME)
-    compiled.install()
+    _compiled().install()
     torch._register_device_module(NAME, _StandIn(f"torch.{NAME}"))
     torch.utils.generate_methods_for_privateuse1_backend()
     cells = torch.library.Library("aten", "IMPL", "PrivateUse1")
@@ -43,6 +47,23 @@ def install() -> str:
     cells.impl("_thnn_fused_gru_cell", _gru_cell)
     _KEPT.append(cells)
     return NAME
+
+
+@lru_cache
+def _compiled() -> Any:
+    return load("stand_in_device", [str(_SOURCE)], extra_cflags=["-O1", "-w"])
+
+
+@contextmanager
+def without_float64() -> Generator[None]:
+    """The device refuses numbers of 64 bits meanwhile, as "mps" does."""
+    _compiled().allow_float64(False)
+    has_float64.cache_clear()
+    try:
+        yield
+    finally:
+        _compiled().allow_float64(True)
+        has_float64.cache_clear()
 
 
 _KEPT: list[Any] = []

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from spikewright.default_device import cpu_by_default
+from spikewright.devices import cpu_by_default
 from spikewright.errors import InterchangeError
 from spikewright.export.nir.graph import Drawing, drawn
 from spikewright.extras import require_extra

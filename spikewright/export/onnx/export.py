@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from spikewright.default_device import cpu_by_default
+from spikewright.devices import cpu_by_default
 from spikewright.errors import InterchangeError, UnsupportedOperation
 from spikewright.export.onnx.check import PURPOSE, Agreement, Runner, answered_inputs, compared
 from spikewright.export.onnx.graph import COUNTS, OPSET, counting_model, input_names, output_names

@@ -108,7 +108,7 @@ def observe_activity(
     by_code = [Activities() for _ in codes]
 
     def settle(site: str, count: Tensor) -> None:
-        rows = count.double().cpu()
+        rows = count.cpu().double()
         for activities, code in zip(by_code, codes, strict=True):
             spikes = _added_up(code.neurons[site].spikes_of(rows), samples, apart)
             activities.sites[site] = Activity(spikes, rows if site in pooled else None)
@@ -154,7 +154,7 @@ def _step_by_step(
 
     def train(op: Operation, start: int, sent: Tensor) -> None:
         assert op.site is not None
-        site, numbers = op.site.name, sent.double().cpu()
+        site, numbers = op.site.name, sent.cpu().double()
         fired = (numbers != 0).double().flatten(0, 1)
         spikes[site] = spikes.get(site, 0.0) + _added_up(fired, samples, apart)
         if site in trains.sites_before_maxima:
@@ -165,7 +165,7 @@ def _step_by_step(
         again = (op.name, start) in seen  # a layer emits again for a later stage
         if op.kind is Kind.MAX and trains.carries_counts(op.name) and not again:
             seen.add((op.name, start))
-            written = trains.spikes_of(op.name, value.double().cpu().abs())
+            written = trains.spikes_of(op.name, value.cpu().double().abs())
             sent = _added_up(written, samples, apart)
             activities.maxima[op.name] = activities.maxima.get(op.name, 0.0) + sent
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from spikewright.default_device import items_of
+from spikewright.devices import items_of
 from spikewright.errors import AnalysisError
 from spikewright.graph import Graph
 from spikewright.graph.inputs import Batch, named, tensors_of

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from spikewright.default_device import cpu_by_default
+from spikewright.devices import cpu_by_default
 from spikewright.errors import AnalysisError
 from spikewright.measure.energy.counting import counted
 from spikewright.measure.energy.estimate import HOROWITZ_45NM, EnergyModel

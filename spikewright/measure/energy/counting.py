@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from spikewright.default_device import cpu_by_default
+from spikewright.devices import cpu_by_default
 from spikewright.errors import AnalysisError
 from spikewright.graph import Graph, Operation
 from spikewright.graph.inputs import Batch

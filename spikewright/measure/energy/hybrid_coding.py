@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
-from spikewright.default_device import cpu_by_default
+from spikewright.devices import cpu_by_default
 from spikewright.errors import AnalysisError
 from spikewright.measure.energy.code_costs import exact_codes, two_phase_at
 from spikewright.measure.energy.counting import counted

@@ -122,3 +122,9 @@ def test_what_is_called_finds_the_callers() -> None:
         sw.sweep({"it": network}, batches(), [2], reference=source, metric=metric)
         sw.operations(network, batches(), 2)
     assert seen == {"model": {"meta"}, "data": {"meta"}, "metric": {"meta"}}
+
+
+def test_a_device_without_float64_cannot_be_calibrated_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("spikewright.graph.model_checks.has_float64", lambda kind: kind != "cpu")
+    with pytest.raises(sw.ConversionError, match="the model is on cpu, which has no float64"):
+        sw.convert(model(), samples()[0])

@@ -1,7 +1,10 @@
-"""`torch.set_default_device` is the caller's: it holds for the caller's code, not for ours.
+"""Where tensors are made, and in which numbers.
 
-What is made here is made on the CPU, or where it is needed. What a caller hands in to be called,
-such as a model, its data or a metric, finds the default that the caller has set.
+`torch.set_default_device` is the caller's: it holds for the caller's code, not for ours. What is
+made here is made on the CPU, or where it is needed. What a caller hands in to be called, such as a
+model, its data or a metric, finds the default that the caller has set.
+
+Some devices have no float64, such as "mps". Sums that need it are computed on the CPU then.
 """
 
 from __future__ import annotations
@@ -9,9 +12,11 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import lru_cache
 from typing import TypeVar
 
 import torch
+from torch import Tensor
 
 _Item = TypeVar("_Item")
 
@@ -55,3 +60,18 @@ def items_of(data: Iterable[_Item]) -> Generator[_Item]:
             except StopIteration:
                 return
         yield item
+
+
+@lru_cache
+def has_float64(kind: str) -> bool:
+    """Whether a kind of device, such as "cuda", has numbers of 64 bits."""
+    try:
+        torch.empty(0, dtype=torch.float64, device=kind)
+    except (TypeError, RuntimeError):
+        return False
+    return True
+
+
+def where_float64_is(tensor: Tensor) -> Tensor:
+    """A tensor where it can be made float64: itself, or a copy on the CPU."""
+    return tensor if has_float64(tensor.device.type) else tensor.cpu()

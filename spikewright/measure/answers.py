@@ -12,7 +12,6 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from spikewright.devices import where_float64_is
 from spikewright.graph import Operation
 from spikewright.measure.accuracy import (
     classes_of,
@@ -299,7 +298,7 @@ def spiking_answers(
 
     def count(op: Operation, sent: Tensor) -> None:
         assert op.site is not None
-        spikes[op.site.name] += int(where_float64_is(sent).sum(dtype=torch.float64))
+        spikes[op.site.name] += int(sent.sum(dtype=torch.float64))
 
     settling, latency = [0], network.latency(steps)
 

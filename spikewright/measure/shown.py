@@ -59,11 +59,10 @@ def some_of(shown: Shown, part: slice) -> Shown:
 
 def answer_to(model: Callable[..., Any], shown: Shown) -> Any:
     """What a model answers."""
-    if isinstance(shown, Mapping):
-        named: dict[str, Any] = {str(name): value for name, value in shown.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
-        with callers_default():
-            return model(**named)
     with callers_default():
+        if isinstance(shown, Mapping):
+            named: dict[str, Any] = {str(name): value for name, value in shown.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType]
+            return model(**named)
         return model(*shown) if isinstance(shown, (tuple, list)) else model(shown)
 
 

@@ -1,8 +1,8 @@
 """Programs that torch.export made, in functional form: no call writes into a tensor.
 
 `run_decompositions({})` gives any program that form, and traces it again to do so, which takes
-longer than torch.export. Most programs have the form but for views, batch norm and dropout, and
-calls of that form replace those here.
+longer than torch.export. Most programs have the form but for views, batch norm, dropout, chunks and
+moves to a dtype, and calls of that form replace those here.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from torch.export import ExportedProgram
 from torch.fx.experimental.symbolic_shapes import statically_known_true
 
 from spikewright.graph.batch_norm import BATCH_NORM
-from spikewright.graph.primitives import RESHAPE
+from spikewright.graph.primitives import CONVERSION, RESHAPE
 from spikewright.graph.rule import registered
 
 aten = torch.ops.aten
@@ -52,6 +52,10 @@ def _has_form(node: fx.Node) -> bool:
         return mean is not None and not training
     if node.target is aten.dropout.default:
         return not node.args[2]
+    if node.target is aten.chunk.default:
+        return isinstance(_cut_size(node), int)
+    if node.target is aten.to.dtype:
+        return len(node.args) == 2 and not node.kwargs
     if not isinstance(node.target, OpOverload):  # of numbers, or one value of several
         return getattr(node.target, "__module__", "") == operator.add.__module__
     if _out_of_place(node):
@@ -125,9 +129,34 @@ def _normalise(norm: fx.Node) -> None:
     norm.target, norm.args = operator.getitem, (made, 0)
 
 
-def _leave_out(dropout: fx.Node) -> None:
-    source: Any = dropout.args[0]
-    dropout.replace_all_uses_with(source)
+def _leave_out(call: fx.Node) -> None:
+    source: Any = call.args[0]
+    call.replace_all_uses_with(source)
+
+
+def _cut_size(chunk: fx.Node) -> int | torch.SymInt:
+    """The size of the pieces of a dimension, but of the last, which may be smaller."""
+    cut: Any = chunk.meta["val"][0]
+    return cut.shape[_cut_dim(chunk)]
+
+
+def _cut_dim(chunk: fx.Node) -> Any:
+    return chunk.args[2] if len(chunk.args) > 2 else chunk.kwargs.get("dim", 0)
+
+
+def _split(chunk: fx.Node) -> None:
+    size, dim = _cut_size(chunk), _cut_dim(chunk)
+    chunk.target, chunk.args, chunk.kwargs = aten.split.Tensor, (chunk.args[0], size, dim), {}
+
+
+def _convert(to: fx.Node) -> None:
+    """The value in another dtype, or the value itself where it has that dtype."""
+    source: Any = to.args[0]
+    dtype = to.args[1]
+    if source.meta["val"].dtype is dtype:
+        _leave_out(to)
+    else:
+        to.target, to.args, to.kwargs = CONVERSION, (source,), {"dtype": dtype}
 
 
 _VIEWS = (aten.flatten.using_ints, aten.unflatten.int)
@@ -135,4 +164,6 @@ _REPLACED: dict[Any, Callable[[fx.Node], None]] = {
     **dict.fromkeys(_VIEWS, _reshape),
     aten.batch_norm.default: _normalise,
     aten.dropout.default: _leave_out,
+    aten.chunk.default: _split,
+    aten.to.dtype: _convert,
 }

@@ -35,6 +35,14 @@ def functional_nets() -> SideBySide:
         z += y
         return F.hardswish(z, inplace=True)
 
+    def cut(m, x):
+        first, second, last = m.conv(x).chunk(3, 1)
+        return F.relu(first) * second + last[:, :1]
+
+    def of_dtypes(m, x):
+        y = m.conv(x)
+        return F.relu(y.to(torch.float64) + y.float().mean(1, keepdim=True)).to(x.dtype)
+
     def conv() -> nn.Module:
         return nn.Conv2d(3, 4, 3)
 
@@ -45,6 +53,8 @@ def functional_nets() -> SideBySide:
             wired(grouped, conv=conv()),
             wired(dropped, conv=conv(), drop=nn.Dropout()),
             wired(in_place, conv=conv(), norm=nn.BatchNorm2d(4)),
+            wired(cut, conv=nn.Conv2d(3, 5, 3)),
+            wired(of_dtypes, conv=conv()),
         ]
     )
 

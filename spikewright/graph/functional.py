@@ -136,17 +136,14 @@ def _leave_out(call: fx.Node) -> None:
 
 def _cut_size(chunk: fx.Node) -> int | torch.SymInt:
     """The size of the pieces of a dimension, but of the last, which may be smaller."""
-    cut: Any = chunk.meta["val"][0]
-    return cut.shape[_cut_dim(chunk)]
-
-
-def _cut_dim(chunk: fx.Node) -> Any:
-    return chunk.args[2] if len(chunk.args) > 2 else chunk.kwargs.get("dim", 0)
+    piece: Any = chunk.meta["val"][0]
+    dim: Any = chunk.args[2] if len(chunk.args) > 2 else chunk.kwargs.get("dim", 0)
+    return piece.shape[dim]
 
 
 def _split(chunk: fx.Node) -> None:
-    size, dim = _cut_size(chunk), _cut_dim(chunk)
-    chunk.target, chunk.args, chunk.kwargs = aten.split.Tensor, (chunk.args[0], size, dim), {}
+    source, _, *dim = chunk.args
+    chunk.target, chunk.args = aten.split.Tensor, (source, _cut_size(chunk), *dim)
 
 
 def _convert(to: fx.Node) -> None:

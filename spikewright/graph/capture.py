@@ -238,7 +238,18 @@ def _captured(
     most: int | None = None,
 ) -> ExportedProgram:
     """The model as a program of any batch size, or of at most so many samples."""
-    with _quiet(), _grad_mode(model), attributes_kept(model), callers_default(), CallsThatTrace():
+    try:
+        with _grad_mode(model):
+            return _in_this_mode(model, pair, call, constants, most)
+    except IndexError:  # torch's own, of a model that enables gradients around all that it does
+        with torch.enable_grad():
+            return _in_this_mode(model, pair, call, constants, most)
+
+
+def _in_this_mode(
+    model: nn.Module, pair: Given, call: Call, constants: Mapping[str, Tensor], most: int | None
+) -> ExportedProgram:
+    with _quiet(), attributes_kept(model), callers_default(), CallsThatTrace():
         if pair.alone is not None and not clashing_names(model):
             each: dict[int, Any] = {0: Dim.DYNAMIC if most is None else Dim("batch", max=most)}
             shapes = ((each,),) if _takes_any_arguments(model) else (each,)

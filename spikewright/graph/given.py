@@ -86,15 +86,24 @@ class Given:
         return Given(*tree_map(moved, (self.args, dict(self.keywords))))
 
     def answered_by(self, model: nn.Module | ExportedProgram) -> Any:
-        """The model's own answer."""
+        """The model's own answer, without gradients where its tensors can be told."""
         program = model.module() if isinstance(model, ExportedProgram) else model
         with callers_default():
-            return program(*self.args, **self.keywords)
+            return without_gradients(program(*self.args, **self.keywords))
 
     @property
     def shapes(self) -> str:
         """The shapes of its tensors, for messages."""
         return ", ".join(str(list(tensor.shape)) for tensor in self.tensors)
+
+
+def without_gradients(answer: Any) -> Any:
+    """An answer as `torch.no_grad()` gives it; a model may enable gradients itself."""
+
+    def detached(leaf: Any) -> Any:
+        return leaf.detach() if isinstance(leaf, Tensor) and leaf.requires_grad else leaf
+
+    return tree_map(detached, answer)
 
 
 def given(batch: Any, model: nn.Module | ExportedProgram) -> Given:

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from spikewright.graph import Operation
+from spikewright.graph.given import without_gradients
 from spikewright.measure.accuracy import (
     classes_of,
     logits_of,
@@ -224,7 +225,7 @@ def answers_of(
     for images, labels in data:
         start = time.perf_counter()
         with torch.no_grad():
-            answer = network(moved(images, device))
+            answer = without_gradients(network(moved(images, device)))
             samples = samples_in(images, asked.dimensions)
             taken.append(_taken(answer, labels, samples, device, who, asked))
         seconds += time.perf_counter() - start

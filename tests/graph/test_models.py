@@ -50,6 +50,12 @@ class Any(nn.Module):
         return self.inner(*args, **kwargs)
 
 
+class WithGradients(Any):
+    """Computes all with gradients, as models of energies and forces do."""
+
+    forward = torch.enable_grad()(Any.forward)
+
+
 class ByKeyword(nn.Module):
     def forward(self, *, x):
         return F.relu(x)
@@ -193,6 +199,7 @@ def test_a_program_whose_names_clash_is_told_the_way_out():
 TAKEN = {
     "names that programs have too": lambda: Clashing().eval(),
     "forward(*args)": lambda: Any().eval(),
+    "with gradients": lambda: WithGradients().eval(),
     "stubs of quantisation": lambda: nn.Sequential(
         quantization.QuantStub(), *net(), quantization.DeQuantStub()
     ).eval(),
@@ -212,7 +219,7 @@ def test_a_model_of_another_form_converts(case):
     dtype = next(iter(model.state_dict.values() if "batch" in case else model.parameters())).dtype
     batch = x(32).to(dtype)
     with torch.inference_mode("inference" in case), torch.no_grad():
-        expected = model.module()(batch) if "batch" in case else model(batch)
+        expected = (model.module() if "batch" in case else model)(batch).detach()
     answer = sw.convert(model, batch, threshold=sw.Maximum(), steps=256)(batch)
     error = (answer - expected).abs().max() / expected.abs().max()
     assert float(error) < 0.05

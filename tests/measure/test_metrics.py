@@ -117,6 +117,22 @@ def test_every_number_is_that_of_a_naive_loop(
     assert not found.score.higher_is_better
 
 
+class WithGradients(nn.Sequential):
+    forward = torch.enable_grad()(nn.Sequential.forward)
+
+
+def test_a_metric_gets_answers_without_gradients(
+    nearest: sw.SpikingNetwork, model: nn.Module, images: Tensor, labels: Tensor
+) -> None:
+    def largest(output: Tensor, labels: Tensor) -> Tensor:
+        return torch.from_numpy(output.numpy().max(1))  # numpy() refuses tensors with gradients
+
+    enabling = WithGradients(model).eval()
+    found = sw.sweep({"a": nearest}, [(images, labels)], (2,), reference=enabling, metric=largest)
+    expected = sw.sweep({"a": nearest}, [(images, labels)], (2,), reference=model, metric=largest)
+    assert found.reference == replace(expected.reference, seconds=found.reference.seconds)
+
+
 def test_measures_beside_accuracy_change_no_accuracy(
     nearest: sw.SpikingNetwork, model: nn.Module, images: Tensor, labels: Tensor
 ) -> None:

@@ -14,8 +14,13 @@ import torch
 from torch import Tensor, nn
 
 import spikewright as sw
+from spikewright.data import calibration_subset, open_dataset
+from spikewright.data.in_memory import in_memory
 from spikewright.measure import decompose
 from spikewright.methods.finetune import DSR
+from spikewright.recurrent import SRNN, SequenceRecipe, recall_sequences, train_on_sequences
+from spikewright.reservoir import ReservoirRecipe, draw_reservoir, noise_covariance
+from spikewright.search import EvolutionRecipe, SearchSpace, evolve
 from spikewright.training import finetune_in_memory
 
 ONE_PHASE = {"IF": sw.IntegrateFire(), "SRP": sw.SRP(tau=2), "COS": sw.COS(rho=2)}
@@ -92,6 +97,42 @@ def test_no_analysis_makes_anything_there(analysis: Callable[..., Any]) -> None:
     source, (x, y) = model(), samples()
     with torch.device("meta"):
         analysis(source, x, y)
+
+
+def sequences() -> list[Any]:
+    data = recall_sequences(5, sizes=(16, 8, 8))
+    torch.manual_seed(0)
+    with torch.device("cpu"):
+        network = SRNN(5, (6,), 4)
+    trained = train_on_sequences(network, data, SequenceRecipe(epochs=1, batch_size=8))
+    return [data.train[0][0].tolist(), trained.history[0].training_loss]
+
+
+def kicked() -> list[Any]:
+    reservoir = draw_reservoir(ReservoirRecipe(neurons=20), seed=0)
+    return noise_covariance(reservoir, steps=20, runs=2).tolist()
+
+
+def evolved() -> list[float]:
+    pytest.importorskip("pymoo", reason="needs the extra 'search'")
+    images = torch.rand(2, 6, 1, 8, 8, generator=torch.Generator().manual_seed(0), device="cpu")
+    recipe = EvolutionRecipe(evaluations=4, population=4, draws=1)
+    found = evolve(SearchSpace(cells=1), images, 10, recipe)
+    return [candidate.score for candidate in found.candidates]
+
+
+def opened() -> list[Any]:
+    data = open_dataset("digits", mean=[0.5], std=[0.5])
+    drawn = calibration_subset(data.train, 8, seed=0)
+    plain = in_memory(open_dataset("digits").test)
+    return [list(drawn.indices), drawn[0][0].tolist(), plain.images.tolist()]
+
+
+@pytest.mark.parametrize("work", [sequences, kicked, evolved, opened])
+def test_data_and_what_is_no_conversion_are_as_without_it(work: Callable[[], Any]) -> None:
+    expected = work()
+    with torch.device("meta"):
+        assert work() == expected
 
 
 def test_what_is_called_finds_the_callers() -> None:

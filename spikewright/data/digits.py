@@ -45,7 +45,8 @@ def open_digits(normalise: Normalisation | None = None) -> ImageData:
     """
     sklearn = require_extra("sklearn.datasets", "digits", "the data set 'digits'")
     bunch = sklearn.load_digits()
-    images = torch.as_tensor(bunch.images, dtype=torch.float32).unsqueeze(1) / INK_LEVELS
+    inked = torch.as_tensor(bunch.images, dtype=torch.float32, device="cpu")
+    images = inked.unsqueeze(1) / INK_LEVELS
     if normalise is not None:
         images = normalise(images)
     labels: list[int] = bunch.target.tolist()

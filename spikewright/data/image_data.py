@@ -55,7 +55,7 @@ def dataset_length(dataset: ImageDataset) -> int:
 def permutation(length: int, seed: int) -> list[int]:
     """Return a permutation of `range(length)` that depends on `length` and `seed` alone."""
     generator = torch.Generator().manual_seed(seed)
-    return torch.randperm(length, generator=generator).tolist()
+    return torch.randperm(length, generator=generator, device="cpu").tolist()
 
 
 def calibration_subset(dataset: ImageDataset, count: int, seed: int) -> Subset[tuple[Tensor, int]]:
@@ -121,8 +121,16 @@ def loader(
         batch_size=batch_size,
         num_workers=workers,
         collate_fn=_collated,
-        generator=torch.Generator(),  # else every pass draws from torch's global generator
+        generator=own_generator(),
     )
+
+
+def own_generator() -> torch.Generator:
+    """What a `DataLoader` draws from; with none it draws from torch's global generator.
+
+    It draws on the default device of whoever reads its batches.
+    """
+    return torch.Generator(torch.get_default_device())
 
 
 def _collated(items: list[tuple[Tensor, int]]) -> tuple[Tensor, Tensor]:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from spikewright.data.image_data import ImageDataset, dataset_length, loader
+from spikewright.devices import cpu_by_default
 from spikewright.errors import DataError
 
 CHUNK = 500
@@ -40,6 +41,7 @@ class InMemory:
         return replace(self, images=self.images.to(device), labels=self.labels.to(device))
 
 
+@cpu_by_default()
 def in_memory(*datasets: ImageDataset, bounded: bool = True) -> InMemory:
     """Read every image of data sets that were opened *without* normalisation.
 

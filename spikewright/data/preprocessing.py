@@ -50,7 +50,11 @@ class Normalisation:
 
     def __call__(self, image: Tensor) -> Tensor:
         """Normalise an image [C, H, W]."""
-        return (image - _per_channel(self.mean)) / _per_channel(self.std)
+        mean, std = (
+            torch.tensor(values, dtype=torch.float32, device=image.device)
+            for values in (self.mean, self.std)
+        )
+        return (image - mean.view(-1, 1, 1)) / std.view(-1, 1, 1)
 
 
 def normalisation(
@@ -145,7 +149,3 @@ class FilePreprocessing:
         pixels: Tensor = functional.pil_to_tensor(picture)
         image = pixels.to(torch.float32) / 255
         return image if self.normalise is None else self.normalise(image)
-
-
-def _per_channel(values: tuple[float, ...]) -> Tensor:
-    return torch.tensor(values, dtype=torch.float32).view(-1, 1, 1)

@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
+from spikewright.devices import callers_default, cpu_by_default
 from spikewright.errors import DataError
 from spikewright.recurrent.recipe import SequenceRecipe
 from spikewright.recurrent.sequences import SequenceData, SequenceDataset
@@ -25,6 +26,7 @@ from spikewright.training.trainer import Progress, require_finite
 EVALUATION_BATCH = 256
 
 
+@cpu_by_default()
 def train_on_sequences(
     model: nn.Module,
     data: SequenceData,
@@ -136,7 +138,7 @@ class SequenceTrainer:
         device = next(model.parameters()).device
         total, right, count = 0.0, 0, 0
         for number, (x, labels) in enumerate(self._batches):
-            answers, labels = model(x.to(device).transpose(0, 1)), labels.to(device)
+            answers, labels = _answers(model, x.to(device)), labels.to(device)
             loss = F.cross_entropy(answers, labels)
             optimizer.zero_grad()
             loss.backward()
@@ -154,6 +156,7 @@ class SequenceTrainer:
             self._progress(epoch, self._recipe.epochs, done, steps, metrics)
 
 
+@cpu_by_default()
 def sequence_accuracy(model: nn.Module, split: SequenceDataset) -> float:
     """The fraction of sequences whose highest answer is their label, 0 .. 1.
 
@@ -174,11 +177,17 @@ def sequence_score(model: nn.Module, split: SequenceDataset) -> Score:
     right, count, loss = 0, 0, 0.0
     with torch.inference_mode():
         for x, labels in _batches(split, EVALUATION_BATCH, None):
-            answers = model(x.to(device).transpose(0, 1)).cpu()
+            answers = _answers(model, x.to(device)).cpu()
             right += int((answers.argmax(1) == labels).sum())
             loss += float(F.cross_entropy(answers, labels, reduction="sum"))
             count += len(labels)
     return Score(right, count, loss / count)
+
+
+def _answers(model: nn.Module, x: Tensor) -> Tensor:
+    """A model's answers to a batch `[B, T, F]`."""
+    with callers_default():
+        return model(x.transpose(0, 1))
 
 
 def _batches(

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset
 
 from spikewright.data import open_dataset
 from spikewright.data.in_memory import in_memory
+from spikewright.devices import cpu_by_default
 from spikewright.errors import DataError
 
 SequenceDataset = Dataset[tuple[Tensor, int]]
@@ -76,6 +77,7 @@ class Reading(StrEnum):
     PIXELS = "pixels"
 
 
+@cpu_by_default()
 def digit_sequences(
     reading: Reading | str = Reading.ROWS, *, repeats: int = 1, shifted: bool = False
 ) -> SequenceData:
@@ -140,6 +142,7 @@ NOISE = 0.05
 """The probability of a spike of each symbol's input at other steps, if nothing else is said."""
 
 
+@cpu_by_default()
 def recall_sequences(
     delay: int,
     *,

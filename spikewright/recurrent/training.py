@@ -10,6 +10,7 @@ from torch import Tensor
 
 from spikewright.data.image_data import dataset_length
 from spikewright.decoding import decoded, encoded
+from spikewright.devices import cpu_by_default
 from spikewright.errors import RecipeError
 from spikewright.files import AnyPath, write_json
 from spikewright.recurrent.costs import recurrent_costs
@@ -29,6 +30,7 @@ COSTED = 512
 """The most test sequences whose operations are counted: all at once, in memory."""
 
 
+@cpu_by_default()
 def train_srnn(
     recipe: SRNNRunRecipe,
     folder: AnyPath,

@@ -45,7 +45,7 @@ def noise_covariance(
         )
     draw = torch.Generator().manual_seed(seed)
     shape = (washout + steps, runs, reservoir.neurons)
-    kicks = noise * torch.randn(shape, generator=draw, dtype=reservoir.weights.dtype)
+    kicks = noise * torch.randn(shape, generator=draw, dtype=reservoir.weights.dtype, device="cpu")
     kicks = kicks.to(reservoir.weights.device)
     driven = reservoir.run(kicks.new_zeros(shape[:2]), kicks)
     return torch.cov(driven.potentials[washout:].flatten(0, 1).T)

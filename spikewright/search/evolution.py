@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from spikewright.devices import cpu_by_default
 from spikewright.errors import ModelError
 from spikewright.extras import require_extra
 from spikewright.search.network import MotifNetwork
@@ -97,6 +98,7 @@ class Evolution:
         return max(self.candidates, key=lambda found: (found.score, -found.parameters))
 
 
+@cpu_by_default()
 def evaluate(
     architecture: Architecture, x: Tensor, classes: int, recipe: EvolutionRecipe | None = None
 ) -> Candidate:
@@ -123,6 +125,7 @@ def evaluate(
     return Candidate(architecture, math.fsum(scores) / len(scores), parameters)
 
 
+@cpu_by_default()
 def evolve(
     space: SearchSpace,
     x: Tensor,

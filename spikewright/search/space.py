@@ -145,7 +145,7 @@ class SearchSpace:
 
     def draw(self, generator: torch.Generator) -> Architecture:
         """An architecture whose genes are drawn, each value as likely as the next."""
-        genes = [int(torch.randint(n, (), generator=generator)) for n in self.choices]
+        genes = [int(torch.randint(n, (), generator=generator, device="cpu")) for n in self.choices]
         return self.decode(genes)
 
 

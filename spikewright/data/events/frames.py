@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from spikewright.data.events.stream import SENSOR_SIDE, Events
+from spikewright.data.image_data import own_generator
 from spikewright.errors import DataError
 
 
@@ -114,7 +115,7 @@ def frame_batches(
         dataset,
         batch_size=batch_size,
         collate_fn=collate_frames,
-        generator=torch.Generator(),  # else every pass draws from torch's global generator
+        generator=own_generator(),
     )
 
 
